@@ -1,0 +1,45 @@
+# Each target works alone in a fresh clone: Python 3.11+, pip and make are all it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-all test-cuda bench readme format clean
+
+.venv/demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e .
+	touch $@
+
+.venv/dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@ .venv/demo
+
+demo: .venv/demo  ## what ResNet-50 costs, and what a 1x1 convolution saves
+	$(BIN)/resbench flops --model resnet50
+	$(BIN)/resbench compare conv5x5_direct conv5x5_reduced
+
+test: .venv/dev  ## style, types, import order, doctests, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+test-all: .venv/dev  ## the slow tests too
+	$(BIN)/pytest -m 'not cuda'
+
+test-cuda: .venv/dev  ## what needs an NVIDIA GPU
+	$(BIN)/pytest -m cuda
+
+bench: .venv/dev  ## the pytest-benchmark suites
+	$(BIN)/pytest suites --benchmark-enable --benchmark-only
+
+readme: .venv/dev  ## write the tables of README.md anew
+	$(BIN)/python docs/generate.py
+
+format: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv

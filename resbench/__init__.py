@@ -1,0 +1,44 @@
+"""resbench: what a convolutional network costs, layer by layer and side by side.
+
+The Python API on one screen (importing resbench imports neither torch nor pandas):
+
+>>> import resbench
+>>> net = resbench.arch("resnet50")              # an architecture is a value
+>>> report = resbench.cost("resnet50")           # read it: rows per layer, in integers
+>>> report.params, report.macs
+(25557032, 4089184256)
+>>> resbench.cost(net, batch=8).macs == 8 * report.macs
+True
+>>> resbench.cost_table([report], per="stage").to_pandas()["macs"].sum().item()
+4089184256
+
+Blocks and networks of your own are expressions of ``resbench.arch``: Seq, Add, Concat, Conv2d, ...
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resbench import arch as arch
+    from resbench.errors import ResbenchError as ResbenchError
+    from resbench.models import cost as cost
+    from resbench.tables.costs import cost_table as cost_table
+
+_HOME = {
+    "arch": "resbench.arch",
+    "cost": "resbench.models",
+    "cost_table": "resbench.tables.costs",
+    "ResbenchError": "resbench.errors",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'resbench' has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(_HOME[name])
+    return module if name == "arch" else getattr(module, name)

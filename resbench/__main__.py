@@ -1,0 +1,5 @@
+"""``python -m resbench``."""
+
+from resbench.cli.main import main
+
+main()

@@ -1,0 +1,70 @@
+"""What a network is: immutable expressions and their readings. Nothing here imports torch.
+
+The module itself can be called: ``resbench.arch("resnet50")`` is ``architecture("resnet50")``.
+"""
+
+import sys
+from types import ModuleType
+
+from resbench.arch.algebra import Add, Aux, Concat, Highway, Layer, Mul, Node, Operator, Seq, Shape, stack
+from resbench.arch.catalog import Architecture, architecture
+from resbench.arch.cost import Cost, Row, cost
+from resbench.arch.layers import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Identity,
+    Linear,
+    LocalResponseNorm,
+    MaxPool2d,
+    PadChannels,
+    ReLU,
+    Scale,
+    Sigmoid,
+)
+
+__all__ = [
+    "AdaptiveAvgPool2d",
+    "Add",
+    "Architecture",
+    "Aux",
+    "AvgPool2d",
+    "BatchNorm2d",
+    "Concat",
+    "Conv2d",
+    "Cost",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool",
+    "Highway",
+    "Identity",
+    "Layer",
+    "Linear",
+    "LocalResponseNorm",
+    "MaxPool2d",
+    "Mul",
+    "Node",
+    "Operator",
+    "PadChannels",
+    "ReLU",
+    "Row",
+    "Scale",
+    "Seq",
+    "Shape",
+    "Sigmoid",
+    "architecture",
+    "cost",
+    "stack",
+]
+
+
+class _Callable(ModuleType):
+    def __call__(self, name: str) -> Architecture:
+        return architecture(name)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -1,0 +1,300 @@
+"""The algebra: what nodes are, and how they combine.
+
+An architecture is an immutable expression of *layers* (``layers.py``) and four combinators::
+
+    Seq(conv1=..., bn1=..., ...)   one after the other
+    Add(branch, shortcut)          F(x) + h(x), elementwise
+    Mul(value, gate)               elementwise product, 1x1 maps broadcast
+    Concat(a, b, c, d)             along the channels
+    Highway(gate, branch, shortcut)   g F(x) + (1 - g) h(x)
+    Aux(head)                      x itself; the head also sees x, in training only
+
+Names follow one rule. A keyword makes a level: ``Seq(stem=Seq(conv=...))`` holds ``stem.conv``.
+A positional part is *in place*: a combinator adds no level, its parts keep their names; a layer
+is numbered by its position (in ``Seq``) or called by its role (in the operators). ``stack(...)``
+numbers its parts, as ``nn.Sequential`` does. So a residual block reads
+
+>>> from resbench.arch import Add, Conv2d, Identity, ReLU, Seq
+>>> branch = Seq(conv1=Conv2d(64, 64, 3, padding=1), relu1=ReLU(), conv2=Conv2d(64, 64, 3, padding=1))
+>>> block = Seq(Add(branch, Identity()), relu2=ReLU())
+>>> block.names
+('conv1', 'relu1', 'conv2', 'add', 'relu2')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from resbench.errors import ArchitectureError, ShapeError
+from resbench.units import shape_text
+
+Shape = tuple[int, ...]
+"""(N, C, H, W), or (N, F) after a flatten."""
+
+
+class Node:
+    """Any expression: a layer or a combinator. Immutable, hashable, compared by value."""
+
+    __slots__ = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that this node brings to its level when it stands there in place."""
+        return ()
+
+
+class Layer(Node):
+    """A leaf. It states, once, its output shape, parameters, MACs and elementwise operations.
+
+    ``free`` layers (identity, flatten, dropout at inference) do no work; a layer that is also
+    ``silent`` has no row of its own in any table.
+    """
+
+    __slots__ = ()
+    silent: ClassVar[bool] = False
+
+    @property
+    def params(self) -> int:
+        """Learnable scalars."""
+        return 0
+
+    def output(self, shape: Shape) -> Shape:
+        """Output shape for an input shape. Raises ShapeError, without a path: the reader knows that."""
+        return shape
+
+    def macs(self, output: Shape) -> int:
+        """Multiply-accumulates for an output of this shape."""
+        return 0
+
+    def elementwise(self, shape: Shape, output: Shape) -> int:
+        """Arithmetic that is not a MAC, per forward at inference."""
+        return 0
+
+    @property
+    def brief(self) -> str:
+        """The layer as a paper's table writes it."""
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        return _call(self)
+
+
+def _call(layer: Layer) -> str:
+    """``Conv2d(3, 64, 7, stride=2)``: required fields by position, the others where they differ."""
+    arguments: list[str] = []
+    for field in layer.__dataclass_fields__.values():  # type: ignore[attr-defined]
+        value = getattr(layer, field.name)
+        if value == field.default:
+            continue
+        if isinstance(value, tuple) and len(set(value)) == 1:
+            value = value[0]
+            if value == field.default:
+                continue
+        required = not arguments or "=" not in arguments[-1]
+        required &= field.default.__class__.__name__ == "_MISSING_TYPE"
+        arguments.append(f"{value!r}" if required else f"{field.name}={value!r}")
+    return f"{type(layer).__name__}({', '.join(arguments)})"
+
+
+Part = tuple[str, Node]
+"""A name and a node; the empty name stands for *in place*."""
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class Combinator(Node):
+    """A node with parts. Subclasses say what becomes of the parts' results."""
+
+    parts: tuple[Part, ...]
+    roles: ClassVar[tuple[str, ...]] = ()
+    arity: ClassVar[tuple[int, int]] = (1, 1_000_000)
+
+    def __init__(self, *positional: Node, **named: Node) -> None:
+        kind = type(self).__name__
+        parts = [(self._name(i, node), node) for i, node in enumerate(positional)]
+        parts += named.items()
+        for name, node in parts:
+            if not isinstance(node, Node):
+                raise ArchitectureError(f"{kind}: expected layers or combinators, received {node!r}")
+            if name in named and (not name or "." in name):
+                raise ArchitectureError(f"{kind}: a name must be non-empty and without dots, received {name!r}")
+        least, most = self.arity
+        if not least <= len(parts) <= most:
+            wanted = f"{least}" if least == most else f"at least {least}"
+            raise ArchitectureError(f"{kind}: expected {wanted} parts, received {len(parts)}")
+        object.__setattr__(self, "parts", tuple(parts))
+        names = self.names
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ArchitectureError(
+                f"{kind}: two parts are called {twice!r}; name the levels (a=..., b=...) or number them with stack(...)"
+            )
+
+    def _name(self, position: int, node: Node) -> str:
+        if not isinstance(node, Layer) or node.silent:
+            return ""
+        return self.roles[position] if position < len(self.roles) else str(position)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        own = [n for name, node in self.parts for n in ((name,) if name else node.names)]
+        return tuple(own)
+
+    def __iter__(self) -> Iterator[Node]:
+        return (node for _, node in self.parts)
+
+    def __repr__(self) -> str:
+        numbered = [name for name, _ in self.parts] == [str(i) for i in range(len(self.parts))]
+        if self.parts and numbered and isinstance(self, Seq):
+            return f"stack({', '.join(repr(node) for node in self)})"
+        inside: list[str] = []
+        keyword = False
+        for i, (name, node) in enumerate(self.parts):
+            keyword = keyword or name != self._name(i, node)
+            shown = "" if not keyword else f"{name}=" if name.isidentifier() else f"**{{{name!r}: "
+            inside.append(f"{shown}{node!r}{'}' if shown.startswith('*') else ''}")
+        return f"{type(self).__name__}({', '.join(inside)})"
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self, ""))
+
+
+def _lines(node: Node, name: str) -> Iterator[str]:
+    """The expression as an indented outline; equal neighbours are folded (``1-2``)."""
+    label = f"{name} = " if name else ""
+    if not isinstance(node, Combinator):
+        yield f"{label}{node!r}"
+        return
+    yield f"{label}{type(node).__name__}("
+    i = 0
+    while i < len(node.parts):
+        first, part = node.parts[i]
+        last = i
+        while first and last + 1 < len(node.parts) and node.parts[last + 1][1] == part:
+            last += 1
+        if isinstance(part, Layer) or last == i:
+            last = i
+        name = first if last == i else f"{first}-{node.parts[last][0]}"
+        yield from (f"  {line}" for line in _lines(part, name))
+        i = last + 1
+    yield ")"
+
+
+class Seq(Combinator):
+    """One after the other: y = f_n(...f_2(f_1(x))). The empty sequence is x itself."""
+
+    __slots__ = ()
+    arity = (0, 1_000_000)
+
+
+def stack(*nodes: Node) -> Seq:
+    """A ``Seq`` whose parts are the levels 0, 1, 2, ..., as ``nn.Sequential`` names them."""
+    return Seq(**{str(i): node for i, node in enumerate(nodes)})
+
+
+class Operator(Combinator):
+    """Every part sees the same x; their results become one."""
+
+    __slots__ = ()
+    arity = (2, 1_000_000)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*Combinator.names.fget(self), self.operation)  # type: ignore[attr-defined]
+
+    @property
+    def operation(self) -> str:
+        """The name of the operator's own row: ``add``, ``concat``, ..."""
+        return type(self).__name__.lower()
+
+    def combine(self, shapes: list[Shape]) -> Shape:
+        """The shape of the result. Raises ShapeError naming the operands that disagree."""
+        raise NotImplementedError
+
+    def elementwise(self, output: Shape) -> int:
+        """Arithmetic of the operator itself: one per element and operand beyond the first."""
+        return (len(self.parts) - 1) * prod(output)
+
+    def _role(self, position: int) -> str:
+        if position < len(self.roles):
+            return self.roles[position]
+        return self.parts[position][0] or f"operand {position + 1}"
+
+    def _disagree(self, position: int, shapes: list[Shape]) -> ShapeError:
+        other, first = shapes[position], shapes[0]
+        return ShapeError(
+            f"the {self._role(position)} gives {shape_text(other)}, the {self._role(0)} {shape_text(first)}"
+        )
+
+
+class Add(Operator):
+    """The residual sum H(x) = F(x) + h(x) (He et al. 2015, eq. 1). All shapes must be equal."""
+
+    __slots__ = ()
+    roles = ("branch", "shortcut")
+
+    def combine(self, shapes: list[Shape]) -> Shape:
+        for i, shape in enumerate(shapes):
+            if shape != shapes[0]:
+                raise self._disagree(i, shapes)
+        return shapes[0]
+
+
+class Mul(Operator):
+    """A gate: value(x) * gate(x). A gate of 1x1 maps, one number a channel, is broadcast."""
+
+    __slots__ = ()
+    roles = ("value", "gate")
+
+    def combine(self, shapes: list[Shape]) -> Shape:
+        first = shapes[0]
+        for i, shape in enumerate(shapes):
+            if shape != first and shape != (*first[:2], *(1 for _ in first[2:])):
+                raise self._disagree(i, shapes)
+        return first
+
+
+class Concat(Operator):
+    """Parallel paths joined along the channels (Szegedy et al. 2014, figure 2)."""
+
+    __slots__ = ()
+    roles = tuple(f"branch{i}" for i in range(1, 10))
+
+    def combine(self, shapes: list[Shape]) -> Shape:
+        first = shapes[0]
+        for i, shape in enumerate(shapes):
+            if shape[0] != first[0] or shape[2:] != first[2:] or len(shape) != len(first):
+                raise self._disagree(i, shapes)
+        return (first[0], sum(shape[1] for shape in shapes), *first[2:])
+
+    def elementwise(self, output: Shape) -> int:
+        return 0
+
+
+class Highway(Operator):
+    """Exclusive gating: g(x) F(x) + (1 - g(x)) h(x) (He et al. 2016, figure 2c; Srivastava et al. 2015)."""
+
+    __slots__ = ()
+    roles = ("gate", "branch", "shortcut")
+    arity = (3, 3)
+
+    def combine(self, shapes: list[Shape]) -> Shape:
+        for i, shape in enumerate(shapes):
+            if shape != shapes[0]:
+                raise self._disagree(i, shapes)
+        return shapes[0]
+
+    def elementwise(self, output: Shape) -> int:
+        return 4 * prod(output)
+
+
+class Aux(Combinator):
+    """An auxiliary classifier: gives x on unchanged, and in training also head(x) as a further output.
+
+    At inference the head does not run: its parameters count, its work does not.
+    """
+
+    __slots__ = ()
+    arity = (1, 1)

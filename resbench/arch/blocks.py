@@ -1,0 +1,190 @@
+"""The building blocks. Each docstring is the paper's row; each value is an expression of the algebra.
+
+A residual unit is y = f(h(x) + F(x)) (He et al. 2016, eq. 1): F is a *branch*, h a shortcut
+(``shortcuts.py``), f what follows the sum. Plain and basic blocks are made of the same branch.
+
+>>> from resbench.arch import cost
+>>> plain, residual = plain_block(64, 64), basic_block(64, 64)
+>>> [cost(block, (64, 56, 56)).macs for block in (plain, residual)]
+[231211008, 231211008]
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from resbench.arch.algebra import Mul, Node, Seq
+from resbench.arch.layers import BatchNorm2d, Conv2d, GlobalAvgPool, Identity, ReLU, Sigmoid
+from resbench.arch.shortcuts import Shortcut, join, projects
+
+Order = Literal["original", "bn-after-add", "relu-before-add", "relu-only-preact", "full-preact"]
+StrideOn = Literal["3x3", "1x1"]
+Norm = Literal["bn", "none"]
+
+# -- branches: the convolutions, and the activations around them ------------------------------------
+
+
+def basic_convs(in_channels: int, out_channels: int, stride: int = 1, norm: Norm = "bn") -> list[Conv2d]:
+    """[3x3, out, /stride; 3x3, out] (He et al. 2015, figure 5 left)."""
+    bias = norm == "none"
+    return [
+        Conv2d(in_channels, out_channels, 3, stride, 1, bias=bias),
+        Conv2d(out_channels, out_channels, 3, 1, 1, bias=bias),
+    ]
+
+
+def bottleneck_convs(
+    in_channels: int,
+    width: int,
+    stride: int = 1,
+    norm: Norm = "bn",
+    *,
+    groups: int = 1,
+    stride_on: StrideOn = "3x3",
+    out_channels: int = 0,
+) -> list[Conv2d]:
+    """[1x1, width; 3x3, width; 1x1, 4 width] (He et al. 2015, figure 5 right).
+
+    ``groups`` > 1 is ResNeXt's (Xie et al. 2017, figure 3c). The stride stands on the 3x3, as in
+    torchvision's v1.5 and everybody's benchmarks; ``stride_on="1x1"`` is the paper's.
+    """
+    bias = norm == "none"
+    first, second = (stride, 1) if stride_on == "1x1" else (1, stride)
+    return [
+        Conv2d(in_channels, width, 1, first, bias=bias),
+        Conv2d(width, width, 3, second, 1, groups=groups, bias=bias),
+        Conv2d(width, out_channels or 4 * width, 1, bias=bias),
+    ]
+
+
+def branch(
+    convs: list[Conv2d], order: Order = "original", norm: Norm = "bn", *, first: bool = False
+) -> tuple[Seq, Seq, dict[str, Node]]:
+    """The activations of He et al. 2016, figure 4, set around the convolutions of a unit::
+
+        original           conv BN ReLU conv BN            sum, then ReLU      (a)
+        bn-after-add       conv BN ReLU conv               sum, then BN, ReLU  (b)
+        relu-before-add    conv BN ReLU conv BN ReLU       sum                 (c)
+        relu-only-preact   ReLU conv BN ReLU conv BN       sum                 (d)
+        full-preact        BN ReLU conv BN ReLU conv       sum                 (e)
+
+    Gives three parts: the activation that opens the unit (empty unless pre-activated), the rest of
+    the branch, and the layers after the sum. ``first`` drops the opening activation: it then stands
+    behind the stem (appendix of the paper).
+    """
+    preact = order in ("relu-only-preact", "full-preact")
+    opening: dict[str, Node] = {}
+    rest: dict[str, Node] = {}
+    after: dict[str, Node] = {}
+    last = len(convs)
+
+    def bn(to: dict[str, Node], i: int, channels: int) -> None:
+        if norm == "bn":
+            to[f"bn{i}"] = BatchNorm2d(channels)
+
+    for i, conv in enumerate(convs, 1):
+        if preact:
+            to = opening if i == 1 else rest
+            if i > 1 or not first:
+                if order == "full-preact":
+                    bn(to, i, conv.in_channels)
+                to[f"relu{i}"] = ReLU()
+            rest[f"conv{i}"] = conv
+            if order == "relu-only-preact":
+                bn(rest, i, conv.out_channels)
+        else:
+            rest[f"conv{i}"] = conv
+            bn(after if (order, i) == ("bn-after-add", last) else rest, i, conv.out_channels)
+            to = rest if i < last or order == "relu-before-add" else after
+            to[f"relu{i}"] = ReLU()
+    return Seq(**opening), Seq(**rest), after
+
+
+# -- units: a branch, its shortcut, and what follows the sum -----------------------------------------
+
+
+def unit(
+    convs: list[Conv2d],
+    shortcut: Shortcut,
+    order: Order = "original",
+    norm: Norm = "bn",
+    *,
+    first: bool = False,
+    se: int = 0,
+    gate_bias: int = -6,
+) -> Seq:
+    """y = f(h(x) + F(x)) around any list of convolutions.
+
+    A shortcut with weights reads the pre-activated x, as the authors' own code does where dimensions
+    grow; a parameter-free one reads x itself, so that nothing stands on the identity path.
+    """
+    in_channels, out_channels = convs[0].in_channels, convs[-1].out_channels
+    stride = max(conv.stride[0] for conv in convs)  # type: ignore[index]
+    opening, rest, after = branch(convs, order, norm, first=first)
+    if se:
+        rest = squeeze_excitation(rest, out_channels, se)
+    shared = bool(opening.parts) and projects(shortcut, in_channels, out_channels, stride)
+    if not shared:
+        rest = Seq(opening, rest) if opening.parts else rest
+    bn = norm == "bn" and order != "full-preact"  # there, the next unit's BN normalises the sum
+    body = join(rest, shortcut, in_channels, out_channels, stride, bn=bn, gate_bias=gate_bias)
+    return Seq(*([opening] if shared else []), body, **after)
+
+
+def plain_block(
+    in_channels: int, out_channels: int, stride: int = 1, *, order: Order = "original", norm: Norm = "bn"
+) -> Seq:
+    """[3x3, out; 3x3, out] without a shortcut (He et al. 2015, figure 3 middle)."""
+    return unit(basic_convs(in_channels, out_channels, stride, norm), "none", order, norm)
+
+
+def basic_block(
+    in_channels: int,
+    out_channels: int,
+    stride: int = 1,
+    *,
+    shortcut: Shortcut = "A",
+    order: Order = "original",
+    norm: Norm = "bn",
+) -> Seq:
+    """[3x3, out; 3x3, out] + x (He et al. 2015, figure 5 left): the plain block's branch and a shortcut."""
+    return unit(basic_convs(in_channels, out_channels, stride, norm), shortcut, order, norm)
+
+
+def bottleneck_block(
+    in_channels: int,
+    width: int,
+    stride: int = 1,
+    *,
+    shortcut: Shortcut = "B",
+    order: Order = "original",
+    stride_on: StrideOn = "3x3",
+) -> Seq:
+    """[1x1, width; 3x3, width; 1x1, 4 width] + x (He et al. 2015, figure 5 right)."""
+    return unit(bottleneck_convs(in_channels, width, stride, stride_on=stride_on), shortcut, order)
+
+
+def resnext_block(in_channels: int, width: int, stride: int = 1, *, groups: int = 32, shortcut: Shortcut = "B") -> Seq:
+    """[1x1, width; 3x3, width, C=groups; 1x1, 2 width] + x (Xie et al. 2017, table 1; 128 = 32 x 4d gives 256)."""
+    return unit(bottleneck_convs(in_channels, width, stride, groups=groups, out_channels=2 * width), shortcut)
+
+
+def se_block(in_channels: int, out_channels: int, *, reduction: int = 16) -> Seq:
+    """[3x3, out; 3x3, out], squeezed and excited, + x (Hu et al. 2018, figure 3)."""
+    return unit(basic_convs(in_channels, out_channels), "A", se=reduction)
+
+
+def squeeze_excitation(body: Seq, channels: int, reduction: int = 16) -> Seq:
+    """body, then u * sigmoid(W2 relu(W1 mean(u))), W1: C -> C/reduction (Hu et al. 2018, eq. 2-4).
+
+    Wraps anything that gives ``channels`` maps; the two fully connected layers are 1x1 convolutions.
+    """
+    squeezed = max(channels // reduction, 1)
+    excitation = Seq(
+        pool=GlobalAvgPool(),
+        fc1=Conv2d(channels, squeezed, 1),
+        relu=ReLU(),
+        fc2=Conv2d(squeezed, channels, 1),
+        sigmoid=Sigmoid(),
+    )
+    return Seq(body, se=Mul(Identity(), excitation))

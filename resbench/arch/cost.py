@@ -1,0 +1,191 @@
+"""The reading `cost`: what every layer of an architecture takes, counted in integers.
+
+>>> from resbench.arch import Conv2d, ReLU, Seq
+>>> report = cost(Seq(conv=Conv2d(3, 8, 3, padding=1), relu=ReLU()), input=(3, 32, 32))
+>>> report.params, report.macs, report.elementwise
+(224, 221184, 16384)
+>>> report.layers[0].output
+(1, 8, 32, 32)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import prod
+from typing import Literal, NamedTuple
+
+from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape
+from resbench.arch.layers import MAX_SIZE
+from resbench.errors import ShapeError
+from resbench.units import FP32_BYTES
+
+Level = Literal["model", "stage", "block", "layer"]
+
+
+class Row(NamedTuple):
+    """One layer, or a group of them, as counted: for the whole batch, at inference."""
+
+    name: str
+    type: str
+    output: Shape
+    params: int
+    macs: int
+    elementwise: int
+    activations: int
+    """Output elements; of a group, the sum over its layers."""
+
+    @property
+    def flops(self) -> int:
+        """2 x MACs."""
+        return 2 * self.macs
+
+    @property
+    def param_bytes(self) -> int:
+        """Bytes of the parameters in float32."""
+        return FP32_BYTES * self.params
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of the outputs in float32."""
+        return FP32_BYTES * self.activations
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The rows of one network for one input, in the order in which they run."""
+
+    model: str
+    source: str
+    input: Shape
+    layers: tuple[Row, ...]
+
+    @property
+    def total(self) -> Row:
+        """All layers as one row."""
+        return _sum(self.model, "model", self.layers)
+
+    @property
+    def params(self) -> int:
+        return sum(row.params for row in self.layers)
+
+    @property
+    def macs(self) -> int:
+        return sum(row.macs for row in self.layers)
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.macs
+
+    @property
+    def elementwise(self) -> int:
+        return sum(row.elementwise for row in self.layers)
+
+    @property
+    def activations(self) -> int:
+        return sum(row.activations for row in self.layers)
+
+    @property
+    def param_bytes(self) -> int:
+        return FP32_BYTES * self.params
+
+    def per(self, level: Level) -> tuple[Row, ...]:
+        """The rows summed by model, stage, block or layer. A stage is the first step of a layer's name
+        (``layer2``); a block the numbered step below it (``layer2.0``), or the stage where there is none."""
+        if level == "layer":
+            return self.layers
+        if level == "model":
+            return (self.total,)
+        return _group(self.layers, level, _stage if level == "stage" else _block)
+
+
+def _stage(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _block(name: str) -> str:
+    stage, _, rest = name.partition(".")
+    number = rest.partition(".")[0]
+    return f"{stage}.{number}" if number.isdigit() else stage
+
+
+def _group(rows: Iterable[Row], kind: str, key: Callable[[str], str]) -> tuple[Row, ...]:
+    """Sums by key, groups in order of first appearance (a module that runs twice is one group)."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(key(row.name), []).append(row)
+    return tuple(
+        _sum(name, kind, group) if len(group) > 1 else group[0]._replace(name=name) for name, group in groups.items()
+    )
+
+
+def _sum(name: str, kind: str, rows: Iterable[Row]) -> Row:
+    rows = tuple(rows)
+    return Row(
+        name,
+        kind,
+        rows[-1].output if rows else (),
+        params=sum(row.params for row in rows),
+        macs=sum(row.macs for row in rows),
+        elementwise=sum(row.elementwise for row in rows),
+        activations=sum(row.activations for row in rows),
+    )
+
+
+def cost(arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "", source: str = "") -> Cost:
+    """Count every layer of ``arch`` for an input (C, H, W) and a batch size.
+
+    Raises ShapeError, with the path of the node, where shapes do not fit.
+    """
+    sizes = tuple(input)
+    if not sizes or any(type(size) is not int or not 1 <= size <= MAX_SIZE for size in (batch, *sizes)):
+        raise ShapeError(
+            f"expected a batch and an input of sizes from 1 to {MAX_SIZE}, received {batch} and {sizes}", model
+        )
+    rows: list[Row] = []
+    try:
+        _fold(arch, "", (batch, *sizes), rows.append)
+    except ShapeError as error:
+        path = ".".join(step for step in (model, error.path) if step)
+        raise ShapeError(error.reason, path) from None
+    return Cost(model, source, (batch, *sizes), tuple(rows))
+
+
+def _fold(node: Node, path: str, shape: Shape, emit: Callable[[Row], None]) -> Shape:
+    """Emit the rows of a node in running order; give the shape that it makes of ``shape``.
+
+    ``path`` is the name of a layer, and the level in which a combinator stands.
+    """
+    if isinstance(node, Layer):
+        try:
+            output = node.output(shape)
+        except ShapeError as error:
+            raise ShapeError(error.reason, path) from None
+        if not node.silent:
+            kind = type(node).__name__
+            work = node.macs(output), node.elementwise(shape, output)
+            emit(Row(path or kind.lower(), kind, output, node.params, *work, prod(output)))
+        return output
+    assert isinstance(node, Combinator)
+    prefix = path + "." if path else ""
+    if isinstance(node, Operator):
+        shapes = [_fold(part, prefix + name if name else path, shape, emit) for name, part in node.parts]
+        try:
+            output = node.combine(shapes)
+        except ShapeError as error:
+            raise ShapeError(error.reason, path) from None
+        operation = node.operation
+        emit(Row(prefix + operation, type(node).__name__, output, 0, 0, node.elementwise(output), prod(output)))
+        return output
+    if isinstance(node, Aux):
+        for name, part in node.parts:
+            _fold(part, prefix + name if name else path, shape, lambda row: emit(_idle(row)))
+        return shape
+    for name, part in node.parts:
+        shape = _fold(part, prefix + name if name else path, shape, emit)
+    return shape
+
+
+def _idle(row: Row) -> Row:
+    """A layer that does not run at inference: its parameters remain."""
+    return row._replace(macs=0, elementwise=0, activations=0)

@@ -1,0 +1,382 @@
+"""The layers: each states its shape, parameters, MACs and elementwise work, once.
+
+Signatures and output shapes are those of the layers of the same name in ``torch.nn``.
+
+>>> conv = Conv2d(192, 32, 5, padding=2, bias=False)
+>>> conv.output((1, 192, 28, 28)), conv.macs((1, 32, 28, 28))
+((1, 32, 28, 28), 120422400)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any, ClassVar, NoReturn
+
+from resbench.arch.algebra import Layer, Shape
+from resbench.errors import ArchitectureError, ShapeError
+from resbench.units import shape_text
+
+Pair = tuple[int, int]
+
+MAX_SIZE = 2**20
+"""No width, side or depth of a real network comes near; beyond it, it is a slip of the keyboard."""
+
+
+def _refuse(layer: Layer, field: str, wanted: str, value: object) -> NoReturn:
+    raise ArchitectureError(f"{type(layer).__name__}: {field} must be {wanted}, received {value!r}")
+
+
+def _whole(layer: Layer, least: int, *fields: str) -> None:
+    """Each field is an integer from ``least`` to MAX_SIZE."""
+    for field in fields:
+        value: Any = getattr(layer, field)
+        if type(value) is not int or not least <= value <= MAX_SIZE:
+            _refuse(layer, field, f"a whole number from {least} to {MAX_SIZE}", value)
+
+
+def _pairs(layer: Layer, least: int, *fields: str) -> None:
+    """Each field becomes (height, width); a single number stands for both."""
+    for field in fields:
+        given: Any = getattr(layer, field)
+        pair = (given, given) if type(given) is int else given
+        if (
+            type(pair) is not tuple
+            or len(pair) != 2
+            or any(type(v) is not int or not least <= v <= MAX_SIZE for v in pair)
+        ):
+            _refuse(layer, field, f"one or two whole numbers from {least} to {MAX_SIZE}", given)
+        object.__setattr__(layer, field, pair)
+
+
+def _number(layer: Layer, *fields: str) -> None:
+    for field in fields:
+        value: Any = getattr(layer, field)
+        if type(value) not in (int, float) or not -1e9 < value < 1e9:
+            _refuse(layer, field, "a finite number", value)
+
+
+def _maps(layer: Layer, shape: Shape, channels: int | None = None) -> None:
+    """The input is (N, C, H, W), with that many channels if the layer cares."""
+    if len(shape) != 4:
+        raise ShapeError(f"{layer.brief} expects CxHxW maps, received {shape_text(shape)}")
+    if channels is not None and shape[1] != channels:
+        raise ShapeError(f"{layer.brief} expects {channels} channels, received {shape_text(shape)}")
+
+
+def _windows(layer: Layer, shape: Shape, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil: bool) -> Pair:
+    """Positions of a sliding window: floor((size + 2p - d(k - 1) - 1) / s) + 1, or ceil for pooling."""
+    sides = []
+    for size, k, s, p, d in zip(shape[2:], kernel, stride, padding, dilation, strict=True):
+        room = size + 2 * p - d * (k - 1) - 1
+        if room < 0:
+            raise ShapeError(
+                f"{layer.brief} needs a larger input than {shape_text(shape)}: its window spans {d * (k - 1) + 1}"
+            )
+        side = -(-room // s) + 1 if ceil else room // s + 1
+        if ceil and (side - 1) * s >= size + p:  # as torch: the last window must start inside
+            side -= 1
+        sides.append(side)
+    return sides[0], sides[1]
+
+
+def _by(pair: Pair) -> str:
+    return f"{pair[0]}x{pair[1]}"
+
+
+def _stride(pair: Pair) -> str:
+    return "" if pair == (1, 1) else f"/{pair[0]}" if pair[0] == pair[1] else f"/{_by(pair)}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Conv2d(Layer):
+    """y = W * x + b. Parameters: out (in / groups) kh kw (+ out). MACs: those weights at each output position.
+
+    ``bias_init`` is the value that a bias starts from; it costs nothing (He et al. 2016 start gates at -6).
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel: int | Pair
+    stride: int | Pair = 1
+    padding: int | Pair = 0
+    groups: int = 1
+    dilation: int | Pair = 1
+    bias: bool = True
+    bias_init: float = 0.0
+
+    def __post_init__(self) -> None:
+        _whole(self, 1, "in_channels", "out_channels", "groups")
+        _pairs(self, 1, "kernel", "stride", "dilation")
+        _pairs(self, 0, "padding")
+        _number(self, "bias_init")
+        if self.in_channels % self.groups or self.out_channels % self.groups:
+            wanted = f"a divisor of both {self.in_channels} and {self.out_channels} channels"
+            _refuse(self, "groups", wanted, self.groups)
+
+    @property
+    def params(self) -> int:
+        kh, kw = self.kernel  # type: ignore[misc]
+        return self.out_channels * (self.in_channels // self.groups * kh * kw + self.bias)
+
+    def output(self, shape: Shape) -> Shape:
+        _maps(self, shape, self.in_channels)
+        sides = _windows(self, shape, self.kernel, self.stride, self.padding, self.dilation, False)  # type: ignore[arg-type]
+        return (shape[0], self.out_channels, *sides)
+
+    def macs(self, output: Shape) -> int:
+        kh, kw = self.kernel  # type: ignore[misc]
+        return prod(output) * (self.in_channels // self.groups) * kh * kw
+
+    def elementwise(self, shape: Shape, output: Shape) -> int:
+        return prod(output) if self.bias else 0
+
+    @property
+    def brief(self) -> str:
+        groups = f" g{self.groups}" if self.groups > 1 else ""
+        return f"{_by(self.kernel)}{_stride(self.stride)}, {self.out_channels}{groups}"  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Linear(Layer):
+    """y = W x + b on the last dimension of (N, F). MACs: in x out per row."""
+
+    in_features: int
+    out_features: int
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        _whole(self, 1, "in_features", "out_features")
+
+    @property
+    def params(self) -> int:
+        return self.out_features * (self.in_features + self.bias)
+
+    def output(self, shape: Shape) -> Shape:
+        if shape[-1] != self.in_features or len(shape) != 2:
+            raise ShapeError(f"{self.brief} expects {self.in_features} features, received {shape_text(shape)}")
+        return (*shape[:-1], self.out_features)
+
+    def macs(self, output: Shape) -> int:
+        return prod(output) * self.in_features
+
+    def elementwise(self, shape: Shape, output: Shape) -> int:
+        return prod(output) if self.bias else 0
+
+    @property
+    def brief(self) -> str:
+        return f"fc {self.out_features}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class BatchNorm2d(Layer):
+    """gamma (x - mean) / sqrt(var + eps) + beta: 2 parameters a channel; at inference one scale and one shift."""
+
+    channels: int
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        _whole(self, 1, "channels")
+        _number(self, "eps")
+
+    @property
+    def params(self) -> int:
+        return 2 * self.channels
+
+    def output(self, shape: Shape) -> Shape:
+        _maps(self, shape, self.channels)
+        return shape
+
+    def elementwise(self, shape: Shape, output: Shape) -> int:
+        return 2 * prod(output)
+
+    @property
+    def brief(self) -> str:
+        return "BN"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ReLU(Layer):
+    """max(x, 0): one operation an element."""
+
+    def elementwise(self, shape: Shape, output: Shape) -> int:
+        return prod(output)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Sigmoid(Layer):
+    """1 / (1 + exp(-x)), counted as one operation an element."""
+
+    def elementwise(self, shape: Shape, output: Shape) -> int:
+        return prod(output)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Scale(Layer):
+    """factor x + offset, not learned: constant scaling (He et al. 2016, figure 2b), or 1 - g as Scale(-1, 1)."""
+
+    factor: float
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        _number(self, "factor", "offset")
+
+    def elementwise(self, shape: Shape, output: Shape) -> int:
+        return prod(output) * ((self.factor != 1) + (self.offset != 0))
+
+    @property
+    def brief(self) -> str:
+        return f"{self.factor:g}x{self.offset:+g}" if self.offset else f"{self.factor:g}x"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Pool(Layer):
+    kernel: int | Pair
+    stride: int | Pair = 0
+    padding: int | Pair = 0
+    ceil_mode: bool = False
+    letter: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        if self.stride == 0:  # as torch: the windows do not overlap
+            object.__setattr__(self, "stride", self.kernel)
+        _pairs(self, 1, "kernel", "stride")
+        _pairs(self, 0, "padding")
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):  # type: ignore[arg-type]
+            _refuse(self, "padding", "at most half the kernel", self.padding)
+
+    def output(self, shape: Shape) -> Shape:
+        _maps(self, shape)
+        sides = _windows(self, shape, self.kernel, self.stride, self.padding, (1, 1), self.ceil_mode)  # type: ignore[arg-type]
+        return (*shape[:2], *sides)
+
+    def elementwise(self, shape: Shape, output: Shape) -> int:
+        return prod(output) * prod(self.kernel)  # type: ignore[arg-type]
+
+    @property
+    def brief(self) -> str:
+        return f"{self.letter} {_by(self.kernel)}{_stride(self.stride)}"  # type: ignore[arg-type]
+
+
+class MaxPool2d(_Pool):
+    """The largest of each window; kh kw operations an output."""
+
+    __slots__ = ()
+    letter = "max"
+
+
+class AvgPool2d(_Pool):
+    """The mean of each window, padding counted in; kh kw operations an output."""
+
+    __slots__ = ()
+    letter = "avg"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class AdaptiveAvgPool2d(Layer):
+    """size x size means over windows [floor(iH/size), ceil((i+1)H/size)); one operation an element read."""
+
+    size: int | Pair
+
+    def __post_init__(self) -> None:
+        _pairs(self, 1, "size")
+
+    def output(self, shape: Shape) -> Shape:
+        _maps(self, shape)
+        return (*shape[:2], *self.size)  # type: ignore[misc]
+
+    def elementwise(self, shape: Shape, output: Shape) -> int:
+        def reads(side: int, size: int) -> int:
+            return sum(-(-(i + 1) * side // size) - i * side // size for i in range(size))
+
+        (h, w), (rows, columns) = shape[2:], self.size  # type: ignore[misc]
+        return prod(shape[:2]) * reads(h, rows) * reads(w, columns)
+
+    @property
+    def brief(self) -> str:
+        return "global avg" if self.size == (1, 1) else f"avg to {_by(self.size)}"  # type: ignore[arg-type]
+
+
+def GlobalAvgPool() -> AdaptiveAvgPool2d:  # noqa: N802 - a layer by its usual name
+    """One mean a channel: (N, C, H, W) to (N, C, 1, 1)."""
+    return AdaptiveAvgPool2d(1)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LocalResponseNorm(Layer):
+    """x / (k + alpha/n sum of n neighbours' squares)^beta (Krizhevsky et al. 2012): n + 4 operations an element."""
+
+    size: int = 5
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
+
+    def __post_init__(self) -> None:
+        _whole(self, 1, "size")
+        _number(self, "alpha", "beta", "k")
+
+    def elementwise(self, shape: Shape, output: Shape) -> int:
+        return prod(output) * (self.size + 4)
+
+    @property
+    def brief(self) -> str:
+        return "LRN"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Dropout(Layer):
+    """Zeroes a fraction p in training; nothing at inference."""
+
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        if type(self.p) not in (int, float) or not 0 <= self.p < 1:
+            _refuse(self, "p", "a fraction from 0 to below 1", self.p)
+
+    @property
+    def brief(self) -> str:
+        return f"dropout {self.p:g}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Identity(Layer):
+    """h(x) = x: no parameters, no work, no row."""
+
+    silent = True
+
+    @property
+    def brief(self) -> str:
+        return "x"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Flatten(Layer):
+    """(N, C, H, W) to (N, C H W): a view, so no work and no row."""
+
+    silent = True
+
+    def output(self, shape: Shape) -> Shape:
+        return (shape[0], prod(shape[1:]))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PadChannels(Layer):
+    """Option A: take every stride-th position, fill the new channels with zeros (He et al. 2015, sec. 3.3). No work."""
+
+    in_channels: int
+    out_channels: int
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        _whole(self, 1, "in_channels", "out_channels", "stride")
+        if self.out_channels < self.in_channels:
+            _refuse(self, "out_channels", f"at least the {self.in_channels} channels that come in", self.out_channels)
+
+    def output(self, shape: Shape) -> Shape:
+        _maps(self, shape, self.in_channels)
+        h, w = (-(-side // self.stride) for side in shape[2:])
+        return (shape[0], self.out_channels, h, w)
+
+    @property
+    def brief(self) -> str:
+        return f"pad to {self.out_channels}{_stride((self.stride, self.stride))}"

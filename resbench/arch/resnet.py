@@ -1,0 +1,195 @@
+"""The residual family: ImageNet and CIFAR layouts of plain, ResNet, pre-activation, ResNeXt and wide networks.
+
+A network is a stem, stages of units and a head. Everything that differs between its members is a
+parameter of the unit; a plain network is the same expression with ``shortcut="none"``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from resbench.arch.algebra import Node, Seq, stack
+from resbench.arch.blocks import Norm, Order, StrideOn, basic_convs, bottleneck_convs, unit
+from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
+from resbench.arch.shortcuts import Shortcut
+from resbench.errors import ArchitectureError
+
+IMAGENET = {
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+    200: ("bottleneck", (3, 24, 36, 3)),
+}
+"""Depth to block and units per stage: He et al. 2015, Table 1; 200 from He et al. 2016, Table 5."""
+
+MAX_DEPTH = 10_000
+"""The deepest published network has 1,202 layers."""
+
+
+def _trunk(
+    channels: int,
+    widths: tuple[int, ...],
+    counts: tuple[int, ...],
+    bottleneck: bool,
+    shortcut: Shortcut,
+    order: Order,
+    norm: Norm,
+    *,
+    ratio: float = 1,
+    groups: int = 1,
+    stride_on: StrideOn = "3x3",
+    se: int = 0,
+    gate_bias: int = -6,
+) -> tuple[dict[str, Node], int]:
+    """The stages layer1, layer2, ... and the channels that leave them. Every stage but the first halves the map.
+
+    ``ratio`` is the inner width of a bottleneck, relative to a quarter of its output.
+    """
+
+    def one(in_channels: int, width: int, stride: int, first: bool) -> Seq:
+        if bottleneck:
+            inner = int(width * ratio)
+            convs = bottleneck_convs(
+                in_channels, inner, stride, norm, groups=groups, stride_on=stride_on, out_channels=4 * width
+            )
+        else:
+            convs = basic_convs(in_channels, width, stride, norm)
+        return unit(convs, shortcut, order, norm, first=first, se=se, gate_bias=gate_bias)
+
+    stages: dict[str, Node] = {}
+    for i, (width, count) in enumerate(zip(widths, counts, strict=True)):
+        out_channels = 4 * width if bottleneck else width
+        units = [one(channels, width, 2 if i else 1, first=i == 0)]
+        units += [one(out_channels, width, 1, first=False)] * (count - 1)
+        stages[f"layer{i + 1}"] = stack(*units)
+        channels = out_channels
+    return stages, channels
+
+
+def _norm_relu(channels: int, order: Order, norm: Norm) -> dict[str, Node]:
+    """The activation behind the last sum of a pre-activation network (He et al. 2016, appendix)."""
+    bn: dict[str, Node] = {"bn2": BatchNorm2d(channels)} if norm == "bn" and order == "full-preact" else {}
+    return {**bn, "relu2": ReLU()} if order in ("full-preact", "relu-only-preact") else {}
+
+
+def _head(channels: int, classes: int) -> dict[str, Node]:
+    return {"avgpool": GlobalAvgPool(), "flatten": Flatten(), "fc": Linear(channels, classes)}
+
+
+def _stem_norm(channels: int, norm: Norm) -> dict[str, Node]:
+    return {"bn1": BatchNorm2d(channels)} if norm == "bn" else {}
+
+
+def imagenet_resnet(
+    depth: int,
+    *,
+    shortcut: Shortcut = "B",
+    order: Order = "original",
+    norm: Norm = "bn",
+    width: int = 1,
+    groups: int = 1,
+    group_width: int = 64,
+    stride: StrideOn = "3x3",
+    se: int = 0,
+    gate_bias: int = -6,
+    classes: int = 1000,
+) -> Seq:
+    """7x7/2 64, max/2, four stages of 64, 128, 256, 512, global average, fc (He et al. 2015, Table 1).
+
+    ``width`` multiplies every channel count. In bottlenecks, ``groups`` and ``group_width`` set the
+    middle convolution to groups x group_width channels in the first stage: ResNeXt-50 32x4d has 32 and
+    4 (Xie et al. 2017), Wide ResNet-50-2 has 1 and 128 (Zagoruyko & Komodakis 2016). ``stride`` names
+    the convolution of a bottleneck that carries it, ``se`` is the reduction of squeeze-and-excitation.
+    """
+    block, counts = IMAGENET[depth]
+    bottleneck = block == "bottleneck"
+    if not bottleneck and (groups, group_width) != (1, 64):
+        raise ArchitectureError(f"groups and group_width belong to bottlenecks; depth {depth} is made of basic blocks")
+    base = 64 * width
+    stages, channels = _trunk(
+        base,
+        tuple(base * 2**i for i in range(4)),
+        counts,
+        bottleneck,
+        shortcut,
+        order,
+        norm,
+        ratio=groups * group_width / 64,
+        groups=groups,
+        stride_on=stride,
+        se=se,
+        gate_bias=gate_bias,
+    )
+    return Seq(
+        conv1=Conv2d(3, base, 7, 2, 3, bias=norm == "none"),
+        **_stem_norm(base, norm),
+        relu=ReLU(),
+        maxpool=MaxPool2d(3, 2, 1),
+        **stages,
+        **_norm_relu(channels, order, norm),
+        **_head(channels, classes),
+    )
+
+
+def imagenet_plain(depth: int, *, norm: Norm = "bn", width: int = 1, classes: int = 1000) -> Seq:
+    """The same layers as ``imagenet_resnet`` without shortcuts (He et al. 2015, figure 3 middle)."""
+    return imagenet_resnet(depth, shortcut="none", norm=norm, width=width, classes=classes)
+
+
+def _units_per_stage(depth: int, layers: int) -> int:
+    """n of a depth 6n + 2 (basic) or 9n + 2 (bottleneck)."""
+    n, rest = divmod(depth - 2, layers)
+    if rest or not 1 <= depth <= MAX_DEPTH or n < 1:
+        below = max(min(n, (MAX_DEPTH - 2) // layers - 1), 1)
+        nearest = f"the nearest are {layers * below + 2} and {layers * (below + 1) + 2}"
+        raise ArchitectureError(f"expected a depth of {layers}n + 2 up to {MAX_DEPTH}, received {depth}; {nearest}")
+    return n
+
+
+def cifar_resnet(
+    depth: int,
+    *,
+    block: Literal["basic", "bottleneck"] = "basic",
+    shortcut: Shortcut = "A",
+    order: Order = "original",
+    norm: Norm = "bn",
+    width: int = 1,
+    stride: StrideOn = "3x3",
+    se: int = 0,
+    gate_bias: int = -6,
+    classes: int = 10,
+) -> Seq:
+    """3x3 16, three stages of 16, 32, 64 with n units each, global average, fc (He et al. 2015, sec. 4.2).
+
+    Depth 6n + 2 of basic blocks, or 9n + 2 of bottlenecks (64, 128, 256 out; He et al. 2016, sec. 4).
+    """
+    bottleneck = block == "bottleneck"
+    n = _units_per_stage(depth, 9 if bottleneck else 6)
+    base = 16 * width
+    stages, channels = _trunk(
+        base,
+        (base, 2 * base, 4 * base),
+        (n, n, n),
+        bottleneck,
+        shortcut,
+        order,
+        norm,
+        stride_on=stride,
+        se=se,
+        gate_bias=gate_bias,
+    )
+    return Seq(
+        conv1=Conv2d(3, base, 3, 1, 1, bias=norm == "none"),
+        **_stem_norm(base, norm),
+        relu=ReLU(),
+        **stages,
+        **_norm_relu(channels, order, norm),
+        **_head(channels, classes),
+    )
+
+
+def cifar_plain(depth: int, *, norm: Norm = "bn", width: int = 1, classes: int = 10) -> Seq:
+    """The same layers as ``cifar_resnet`` without shortcuts (He et al. 2015, sec. 4.2)."""
+    return cifar_resnet(depth, shortcut="none", norm=norm, width=width, classes=classes)

@@ -1,0 +1,28 @@
+"""VGG: stacks of 3x3 convolutions and three wide fully connected layers (Simonyan & Zisserman 2014)."""
+
+from __future__ import annotations
+
+from resbench.arch.algebra import Layer, Seq, stack
+from resbench.arch.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+
+CONVS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+"""3x3 convolutions per stage: columns A, B, D and E of the paper's Table 1."""
+
+
+def vgg(depth: int, bn: bool = False, *, classes: int = 1000) -> Seq:
+    """Stages of 64, 128, 256, 512, 512 maps, each closed by max/2; fc 4096, fc 4096, fc (Table 1)."""
+    features: list[Layer] = []
+    channels = 3
+    for width, count in zip((64, 128, 256, 512, 512), CONVS[depth], strict=True):
+        for _ in range(count):
+            features += [Conv2d(channels, width, 3, padding=1), *([BatchNorm2d(width)] if bn else []), ReLU()]
+            channels = width
+        features.append(MaxPool2d(2))
+    return Seq(
+        features=stack(*features),
+        avgpool=AdaptiveAvgPool2d(7),
+        flatten=Flatten(),
+        classifier=stack(
+            Linear(512 * 7 * 7, 4096), ReLU(), Dropout(), Linear(4096, 4096), ReLU(), Dropout(), Linear(4096, classes)
+        ),
+    )

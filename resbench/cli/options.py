@@ -1,0 +1,44 @@
+"""The options that every command shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resbench.errors import OptionError
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Shell completion of catalog names."""
+    from resbench.arch.catalog import entries
+
+    return [name for name in entries() if "{" not in name and name.startswith(incomplete)]
+
+
+MODEL_HELP = "A model: resnet50, or resnet56,shortcut=B,classes=100; `resbench models` lists them."
+
+Models = Annotated[
+    list[str] | None, typer.Argument(metavar="[MODEL]...", help=MODEL_HELP, autocompletion=complete_model)
+]
+ModelOption = Annotated[
+    list[str] | None, typer.Option("--model", "-m", help="The same, as an option.", autocompletion=complete_model)
+]
+InputOption = Annotated[str | None, typer.Option("--input", help="Input CxHxW instead of the model's own.")]
+BatchOption = Annotated[int, typer.Option("--batch", help="Batch size.", min=1, max=2**20)]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", "-f", help="table, markdown, csv, tsv, json, latex or html; else as FILE's name says."),
+]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE.")]
+
+
+def chosen(arguments: Iterable[str] | None, options: Iterable[str] | None, least: int = 1) -> list[str]:
+    """Arguments and ``--model`` options together. Raises OptionError when too few are named."""
+    names = [*(arguments or ()), *(options or ())]
+    if len(names) < least:
+        wanted = "a model, such as resnet50" if least == 1 else f"{least} models or more, such as plain56 resnet56"
+        raise OptionError(f"expected {wanted}; received {len(names) or 'none'}; `resbench models` lists what there is")
+    return names

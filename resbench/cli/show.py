@@ -1,0 +1,52 @@
+"""`resbench show`: the structure of a network, as its paper's table would write it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from resbench.cli.options import FormatOption, InputOption, OutputOption, complete_model
+from resbench.tables import Column, Table, emit
+from resbench.units import shape_text
+
+COLUMNS = (
+    Column("name", "block"),
+    Column("repeat", "x", "exact"),
+    Column("output", "output", "shape"),
+    Column("params", "params", "exact"),
+    Column("macs", "MACs", "exact"),
+    Column("structure", "structure"),
+)
+
+
+def show(
+    model: Annotated[str, typer.Argument(help="A model of the catalog.", autocompletion=complete_model)],
+    expression: Annotated[bool, typer.Option("--expression", help="Print the whole expression instead.")] = False,
+    input: InputOption = None,
+    format: FormatOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Show a network's structure: blocks, shapes and cost, equal neighbours folded."""
+    from resbench.arch.describe import describe
+    from resbench.models import catalogued
+
+    arch = catalogued(model, input)
+    if expression:
+        print(arch)
+        return
+    lines = describe(arch)
+    rows = [(line.name, line.repeat, line.output, line.params, line.macs, line.structure) for line in lines]
+    params, macs = sum(line.params for line in lines), sum(line.macs for line in lines)
+    total = ("total", None, None, params, macs, "")
+    title = f"{arch.name}, input {shape_text(arch.input)} ({arch.source})"
+    table = Table(COLUMNS, rows, title, footer=[total])
+    document: dict[str, Any] = {
+        "schema": 1,
+        "command": "show",
+        "model": arch.name,
+        "source": arch.source,
+        "input": [1, *arch.input],
+        "blocks": [line._asdict() for line in lines],
+    }
+    emit(table, document, format, output)

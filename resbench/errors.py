@@ -1,0 +1,50 @@
+"""Everything that can go wrong for a user, as one tree.
+
+    ResbenchError                 exit status 2, one line, no traceback
+    ├── ArchitectureError         a layer, block or combinator that cannot exist (negative width)
+    ├── ShapeError                parts that exist but do not fit each other or the input
+    ├── UnknownModelError         a name that neither the catalog nor a source knows
+    ├── OptionError               an option that the family lacks, or a value that it does not take
+    ├── SourceError               a model that could not be loaded from where it was said to be
+    ├── TraceError                a model that could not be run for counting
+    └── OutputError               a result that could not be written
+
+Every message says what was expected, what came, and what to do next.
+"""
+
+
+class ResbenchError(Exception):
+    """A user's mistake or a limit of the machine: shown as one line, exit status 2."""
+
+
+class ArchitectureError(ResbenchError):
+    """A value refused where it was made, for example ``Conv2d(0, 64, 3)``."""
+
+
+class ShapeError(ResbenchError):
+    """A shape that does not fit. ``path`` names the node once the reader knows where it was."""
+
+    def __init__(self, reason: str, path: str = "") -> None:
+        self.reason = reason
+        self.path = path
+        super().__init__(f"{path}: {reason}" if path else reason)
+
+
+class UnknownModelError(ResbenchError):
+    """A model name that nothing answers to."""
+
+
+class OptionError(ResbenchError):
+    """An option of a model, or a value of it, that does not exist."""
+
+
+class SourceError(ResbenchError):
+    """A model that its source could not give."""
+
+
+class TraceError(ResbenchError):
+    """A model whose forward could not be followed."""
+
+
+class OutputError(ResbenchError):
+    """A result that could not be written."""

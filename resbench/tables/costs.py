@@ -1,0 +1,124 @@
+"""Costs as tables and documents: one network after the other, or side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from resbench.tables.table import Column, Table
+from resbench.units import CONVENTION, shape_text
+
+if TYPE_CHECKING:
+    from resbench.arch.cost import Cost, Level, Row
+
+COLUMNS = (
+    Column("params", "params", "exact"),
+    Column("macs", "MACs", "exact"),
+    Column("flops", "FLOPs", "count"),
+    Column("elementwise", "elementwise", "count"),
+    Column("activations", "activations", "count"),
+    Column("param_bytes", "weights", "bytes"),
+    Column("activation_bytes", "outputs", "bytes"),
+)
+"""What one row of a cost report says, whatever it stands for."""
+
+METRICS = {
+    "params": Column("params", "params", "exact"),
+    "macs": Column("macs", "MACs", "exact"),
+    "elementwise": Column("elementwise", "elementwise", "count"),
+    "activations": Column("activations", "activations", "count"),
+}
+"""What networks are compared by."""
+
+
+def cost_table(costs: Sequence[Cost], per: Level = "model") -> Table:
+    """The costs as rows: one a model, or every group of every model with its share of that model's MACs."""
+    if per == "model":
+        columns = (Column("model", "model"), Column("input", "input", "shape"), *COLUMNS)
+        return Table(columns, [(c.model, c.input, *_numbers(c.total)) for c in costs], notes=CONVENTION)
+    several = len(costs) > 1
+    first = (Column("model", "model"),) if several else ()
+    columns = (
+        *first,
+        Column("name", per),
+        Column("type", "type"),
+        Column("output", "output", "shape"),
+        *COLUMNS[:2],
+        Column("share", "MACs", "share"),
+        *COLUMNS[2:],
+    )
+    rows: list[tuple[Any, ...]] = []
+    totals: list[tuple[Any, ...]] = []
+    for c in costs:
+        own = (c.model,) if several else ()
+        whole = c.macs
+        for row in (*c.per(per), c.total):
+            params, macs, *rest = _numbers(row)
+            line = (row.name, row.type, row.output or None, params, macs, macs / whole if whole else None, *rest)
+            rows.append((*own, *line))
+        total = rows.pop()
+        totals.append((*own, "total", "", *total[len(own) + 2 :]))
+    title = "" if several else f"{costs[0].model}, input {shape_text(costs[0].input)}"
+    return Table(columns, rows, title, CONVENTION, totals)
+
+
+def _numbers(row: Row) -> tuple[int, ...]:
+    values = row.params, row.macs, row.flops, row.elementwise, row.activations
+    return (*values, row.param_bytes, row.activation_bytes)
+
+
+def cost_document(costs: Sequence[Cost]) -> dict[str, Any]:
+    """The JSON of `flops`: totals and every layer of every model."""
+    return {"schema": 1, "command": "flops", "convention": " ".join(CONVENTION), "models": [_record(c) for c in costs]}
+
+
+def _record(c: Cost) -> dict[str, Any]:
+    keys = [column.key for column in COLUMNS]
+    return {
+        "model": c.model,
+        "source": c.source,
+        "input": list(c.input),
+        **dict(zip(keys, _numbers(c.total), strict=True)),
+        "layers": [
+            {"name": r.name, "type": r.type, "output": list(r.output), **dict(zip(keys, _numbers(r), strict=True))}
+            for r in c.layers
+        ],
+    }
+
+
+def comparison(costs: Sequence[Cost]) -> Table:
+    """One row a model; behind each figure its ratio to the first model's."""
+    columns = [Column("model", "model"), Column("input", "input", "shape")]
+    for key, column in METRICS.items():
+        columns += [column, Column(f"{key}_ratio", "rel.", "ratio")]
+    rows = [_row(c, costs[0]) for c in costs]
+    notes = [_reading(c, costs[0]) for c in costs[1:] if c.macs and costs[0].macs]
+    return Table(columns, rows, notes=(*notes, *CONVENTION))
+
+
+def _row(c: Cost, base: Cost) -> list[Any]:
+    cells: list[Any] = [c.model, c.input]
+    for key in METRICS:
+        value, reference = getattr(c, key), getattr(base, key)
+        cells += [value, value / reference if reference else None]
+    return cells
+
+
+def _reading(c: Cost, base: Cost) -> str:
+    """``conv5x5_reduced: 9.68x fewer MACs than conv5x5_direct.``"""
+    if c.macs == base.macs:
+        return f"{c.model}: as many MACs as {base.model}."
+    more = c.macs > base.macs
+    factor = c.macs / base.macs if more else base.macs / c.macs
+    return f"{c.model}: {factor:.2f}x {'more' if more else 'fewer'} MACs than {base.model}."
+
+
+def comparison_document(costs: Sequence[Cost]) -> dict[str, Any]:
+    """The rows with their ratios; `resbench flops --format json` has the layers."""
+    return {
+        "schema": 1,
+        "command": "compare",
+        "convention": " ".join(CONVENTION),
+        "baseline": costs[0].model,
+        "models": comparison(costs).records(),
+    }

@@ -1,0 +1,73 @@
+"""Where results go: a terminal, a pipe, or a file that is written beside and then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from resbench.errors import OptionError, OutputError
+from resbench.tables.render import Format, render, to_terminal
+from resbench.tables.table import Table
+
+SUFFIXES: dict[str, Format] = {
+    ".md": "markdown",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".json": "json",
+    ".tex": "latex",
+    ".html": "html",
+}
+
+
+def choose(format: str | None, path: Path | None) -> Format:
+    """The format asked for, else the one that the file's name says, else a table."""
+    if format is None:
+        return SUFFIXES.get(path.suffix.lower(), "table") if path else "table"
+    if format not in get_args(Format):
+        raise OptionError(f"--format takes {', '.join(get_args(Format))}; received {format!r}")
+    return format  # type: ignore[return-value]
+
+
+def emit(table: Table, document: Mapping[str, Any], format: str | None = None, path: Path | None = None) -> None:
+    """Write one result: the table in a format for people or spreadsheets, or the document as JSON."""
+    chosen = choose(format, path)
+    if chosen == "table" and path is None and sys.stdout.isatty():
+        to_terminal(table, shutil.get_terminal_size().columns)
+        return
+    text = json.dumps(document, indent=1) if chosen == "json" else render(table, chosen)
+    if path is None:
+        print(text)
+    else:
+        write(path, text + "\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Replace the file in one step: a reader, or a crash, sees the old text or the new, never a half."""
+    handle = None
+    try:
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(beside).chmod(mode)
+        Path(beside).replace(path)
+    except OSError as error:
+        if handle is not None:
+            Path(beside).unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}; name a file in a folder that can be written"
+        ) from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

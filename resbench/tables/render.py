@@ -1,0 +1,154 @@
+"""Table -> text: one function per format, one scale per column, rounding here and only here."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from resbench.tables.table import Column, Table
+from resbench.units import scale, shape_text
+
+Format = Literal["table", "markdown", "csv", "tsv", "json", "latex", "html"]
+
+Printed = tuple[list[str], list[list[str]]]
+"""Titles, and rows of text."""
+
+
+def printed(table: Table) -> Printed:
+    """Titles with their units, and every value as a person reads it, the footer last."""
+    rows = [*table.rows, *table.footer]
+    titles, columns = [], []
+    for i, column in enumerate(table.columns):
+        unit, text = _format(column, [row[i] for row in rows])
+        titles.append(f"{column.title} ({unit})" if unit else column.title)
+        columns.append(["" if row[i] is None else text(row[i]) for row in rows])
+    return titles, [list(row) for row in zip(*columns, strict=True)]
+
+
+def _format(column: Column, values: Sequence[Any]) -> tuple[str, Callable[[Any], str]]:
+    """The unit of a column and the way its values print."""
+    match column.kind:
+        case "exact":
+            return "", lambda v: f"{v:,}"
+        case "count" | "bytes":
+            divisor, unit = scale(values, column.kind)
+            return unit, lambda v: f"{v / divisor:,.3f}" if divisor > 1 else f"{v:,}"
+        case "share":
+            return "%", lambda v: f"{100 * v:.1f}"
+        case "ratio":
+            return "", lambda v: f"{v:.3f}x"
+        case "shape":
+            return "", shape_text
+        case _:
+            return "", str
+
+
+def _aligned(table: Table) -> tuple[str, ...]:
+    return tuple("left" if column.kind in ("text", "shape") else "right" for column in table.columns)
+
+
+def _tabulated(table: Table, style: str) -> str:
+    from tabulate import tabulate
+
+    titles, rows = printed(table)
+    return tabulate(rows, titles, tablefmt=style, disable_numparse=True, colalign=_aligned(table) if rows else None)
+
+
+def plain(table: Table) -> str:
+    """Text of any width, never cut: for pipes and files."""
+    head = [table.title, ""] if table.title else []
+    tail = ["", *table.notes] if table.notes else []
+    return "\n".join([*head, _tabulated(table, "simple"), *tail])
+
+
+def markdown(table: Table) -> str:
+    """A pipe table; title and notes in paragraphs of their own."""
+    head = [f"**{table.title}**", ""] if table.title else []
+    tail = [line for note in table.notes for line in ("", note)]
+    return "\n".join([*head, _tabulated(table, "pipe"), *tail])
+
+
+def latex(table: Table) -> str:
+    """A booktabs table; title and notes are its caption."""
+    caption = _latex_escape(" ".join(text for text in (table.title, *table.notes) if text))
+    body = _tabulated(table, "latex_booktabs")
+    return "\n".join([r"\begin{table}", r"\centering", body, rf"\caption{{{caption}}}", r"\end{table}"])
+
+
+def _latex_escape(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
+
+
+def html_table(table: Table) -> str:
+    """A <table> with a caption, and its notes; every text escaped."""
+    body = _tabulated(table, "html")
+    if table.title:
+        body = body.replace("<table>", f"<table>\n<caption>{html.escape(table.title)}</caption>", 1)
+    return "\n".join([body, *(f"<p>{html.escape(note)}</p>" for note in table.notes)])
+
+
+def _separated(table: Table, delimiter: str) -> str:
+    """Full numbers under the columns' keys; shapes as 1x64x56x56."""
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
+    writer.writerow(column.key for column in table.columns)
+    for row in table.rows:
+        cells = zip(table.columns, row, strict=True)
+        writer.writerow(
+            "x".join(map(str, value)) if column.kind == "shape" and value else value for column, value in cells
+        )
+    return out.getvalue().rstrip("\n")
+
+
+def render(table: Table, format: Format) -> str:
+    """The table as text. JSON is not a rendering of a table: a command writes its own document."""
+    match format:
+        case "csv" | "tsv":
+            return _separated(table, "," if format == "csv" else "\t")
+        case "markdown":
+            return markdown(table)
+        case "latex":
+            return latex(table)
+        case "html":
+            return html_table(table)
+        case _:
+            return plain(table)
+
+
+def to_terminal(table: Table, width: int) -> None:
+    """Print to a terminal. Columns that do not fit are left out from the right, and named below."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    console = Console(width=width, highlight=False, markup=False)
+    titles, rows = printed(table)
+    widths = [max(len(cell) for cell in cells) + 2 for cells in zip(titles, *rows, strict=True)]
+    shown = len(widths)
+    while shown > 2 and sum(widths[:shown]) + 2 > width:
+        shown -= 1
+    picture = RichTable(
+        box=SIMPLE_HEAD, title=table.title or None, title_justify="left", title_style="bold", pad_edge=False
+    )
+    for title, align in list(zip(titles, _aligned(table), strict=True))[:shown]:
+        picture.add_column(title, justify=align, overflow="fold")  # type: ignore[arg-type]
+    for i, row in enumerate(rows):
+        last = i == len(table.rows) - 1 and bool(table.footer)
+        picture.add_row(*(_plain_text(cell) for cell in row[:shown]), end_section=last)
+    console.print(picture)
+    for note in table.notes:
+        console.print(note, style="dim")
+    if shown < len(titles):
+        hidden = ", ".join(titles[shown:])
+        console.print(f"Not shown at {width} columns: {hidden}. Pipe it, or use --format csv.", style="dim")
+
+
+def _plain_text(cell: str) -> Any:
+    """A cell in which [brackets] are not markup."""
+    from rich.text import Text
+
+    return Text(cell)

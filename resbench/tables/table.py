@@ -1,0 +1,51 @@
+"""A table holds numbers; text happens in ``render.py`` and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pandas
+
+Kind = Literal["text", "shape", "exact", "count", "bytes", "share", "ratio"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """``key`` is the name in CSV and JSON, ``title`` what a person reads. The kind says how a number prints:
+
+    exact   25,557,032          every digit
+    count   4.089 under "(G)"   one SI scale for the column
+    bytes   97.49 under "(MiB)" one binary scale for the column
+    share   12.3 under "(%)"    a fraction
+    ratio   0.103x              relative to the first row
+    """
+
+    key: str
+    title: str
+    kind: Kind = "text"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of plain values, one per column; a missing value is None and prints blank."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Any]]
+    title: str = ""
+    notes: Sequence[str] = ()
+    footer: Sequence[Sequence[Any]] = field(default=())
+    """Totals: printed for people, left out of CSV and TSV."""
+
+    def records(self) -> list[dict[str, Any]]:
+        """One dictionary a row, keyed by column."""
+        keys = [column.key for column in self.columns]
+        return [dict(zip(keys, row, strict=True)) for row in self.rows]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The rows as a DataFrame; the columns keep their keys and their numbers."""
+        import pandas
+
+        return pandas.DataFrame(self.records(), columns=[column.key for column in self.columns])

@@ -1,0 +1,43 @@
+"""The conventions, and the only place where numbers become text.
+
+MACs are multiply-accumulates of convolutions, linear layers and matrix products; FLOPs = 2 x MACs.
+Numbers stay plain (counts, bytes, seconds) everywhere else, with the unit in the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+CONVENTION = (
+    "MACs: multiply-accumulates of convolutions, linear layers and matrix products; FLOPs = 2 x MACs.",
+    "Elementwise: BN, activations, sums, pooling, bias. BN counts gamma and beta. One forward, inference, fp32.",
+)
+"""Stands under every table of costs."""
+
+FP32_BYTES = 4
+
+_SI = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_BINARY = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
+
+
+def shape_text(shape: Iterable[int]) -> str:
+    """``(1, 64, 56, 56)`` as ``64x56x56``: a batch of one goes without saying.
+
+    >>> shape_text((1, 64, 56, 56)), shape_text((8, 10)), shape_text((1, 10))
+    ('64x56x56', '8x10', '10')
+    """
+    sizes = tuple(shape)
+    return "x".join(map(str, sizes[1:] if sizes[0] == 1 else sizes))
+
+
+def scale(values: Iterable[float | None], kind: str) -> tuple[float, str]:
+    """One divisor and prefix for a whole column, taken from its largest value.
+
+    ``kind`` is ``count`` (k, M, G, ...) or ``bytes`` (KiB, MiB, ...).
+
+    >>> scale([4_089_184_256, 62_720], "count")
+    (1000000000.0, 'G')
+    """
+    largest = max((abs(v) for v in values if v is not None), default=0)
+    steps = _BINARY if kind == "bytes" else _SI
+    return next((step for step in steps if largest >= step[0]), steps[-1])
