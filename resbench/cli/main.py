@@ -54,7 +54,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
-        status = app(arguments, standalone_mode=False)
+        status = app(arguments, prog_name="resbench", standalone_mode=False)
         sys.stdout.flush()
     except ResbenchError as error:
         if debug:
@@ -69,7 +69,7 @@ def main() -> None:
     except ClickException as error:
         if debug:
             raise
-        status = _refuse(error.format_message())
+        status = _refuse(error.format_message()) if error.format_message() else 2  # empty: the help was shown
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -28,7 +28,7 @@ NOTES = (
 
 
 def models(
-    filter: Annotated[str, typer.Argument(metavar="[FILTER]", help="Part of a name, a family or a source.")] = "",
+    filter: Annotated[str, typer.Argument(metavar="FILTER", help="Part of a name, a family or a source.")] = "",
     format: FormatOption = None,
     output: OutputOption = None,
 ) -> None:

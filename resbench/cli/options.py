@@ -20,9 +20,7 @@ def complete_model(incomplete: str) -> list[str]:
 
 MODEL_HELP = "A model: resnet50, or resnet56,shortcut=B,classes=100; `resbench models` lists them."
 
-Models = Annotated[
-    list[str] | None, typer.Argument(metavar="[MODEL]...", help=MODEL_HELP, autocompletion=complete_model)
-]
+Models = Annotated[list[str] | None, typer.Argument(metavar="MODEL...", help=MODEL_HELP, autocompletion=complete_model)]
 ModelOption = Annotated[
     list[str] | None, typer.Option("--model", "-m", help="The same, as an option.", autocompletion=complete_model)
 ]

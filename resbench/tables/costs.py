@@ -34,8 +34,9 @@ METRICS = {
 def cost_table(costs: Sequence[Cost], per: Level = "model") -> Table:
     """The costs as rows: one a model, or every group of every model with its share of that model's MACs."""
     if per == "model":
-        columns = (Column("model", "model"), Column("input", "input", "shape"), *COLUMNS)
-        return Table(columns, [(c.model, c.input, *_numbers(c.total)) for c in costs], notes=CONVENTION)
+        columns = (Column("model", "model"), *COLUMNS[:3], Column("input", "input", "shape"), *COLUMNS[3:])
+        numbers = [(c, _numbers(c.total)) for c in costs]
+        return Table(columns, [(c.model, *n[:3], c.input, *n[3:]) for c, n in numbers], notes=CONVENTION)
     several = len(costs) > 1
     first = (Column("model", "model"),) if several else ()
     columns = (
@@ -88,20 +89,21 @@ def _record(c: Cost) -> dict[str, Any]:
 
 def comparison(costs: Sequence[Cost]) -> Table:
     """One row a model; behind each figure its ratio to the first model's."""
-    columns = [Column("model", "model"), Column("input", "input", "shape")]
+    columns = [Column("model", "model")]
     for key, column in METRICS.items():
         columns += [column, Column(f"{key}_ratio", "rel.", "ratio")]
+    columns.append(Column("input", "input", "shape"))
     rows = [_row(c, costs[0]) for c in costs]
     notes = [_reading(c, costs[0]) for c in costs[1:] if c.macs and costs[0].macs]
     return Table(columns, rows, notes=(*notes, *CONVENTION))
 
 
 def _row(c: Cost, base: Cost) -> list[Any]:
-    cells: list[Any] = [c.model, c.input]
+    cells: list[Any] = [c.model]
     for key in METRICS:
         value, reference = getattr(c, key), getattr(base, key)
         cells += [value, value / reference if reference else None]
-    return cells
+    return [*cells, c.input]
 
 
 def _reading(c: Cost, base: Cost) -> str:

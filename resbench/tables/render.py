@@ -127,9 +127,9 @@ def to_terminal(table: Table, width: int) -> None:
 
     console = Console(width=width, highlight=False, markup=False)
     titles, rows = printed(table)
-    widths = [max(len(cell) for cell in cells) + 2 for cells in zip(titles, *rows, strict=True)]
+    widths = [max(len(cell) for cell in cells) + 3 for cells in zip(titles, *rows, strict=True)]
     shown = len(widths)
-    while shown > 2 and sum(widths[:shown]) + 2 > width:
+    while shown > 2 and sum(widths[:shown]) > width:
         shown -= 1
     picture = RichTable(
         box=SIMPLE_HEAD, title=table.title or None, title_justify="left", title_style="bold", pad_edge=False
@@ -143,8 +143,8 @@ def to_terminal(table: Table, width: int) -> None:
     for note in table.notes:
         console.print(note, style="dim")
     if shown < len(titles):
-        hidden = ", ".join(titles[shown:])
-        console.print(f"Not shown at {width} columns: {hidden}. Pipe it, or use --format csv.", style="dim")
+        hidden = ", ".join(title for title in titles[shown:] if title != "rel.")
+        console.print(f"Left out at {width} columns: {hidden}. Widen, pipe, or --format csv.", style="dim")
 
 
 def _plain_text(cell: str) -> Any:

@@ -1,0 +1,226 @@
+"""The commands as a user runs them: real processes, real files, real pipes."""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RESBENCH = [sys.executable, "-m", "resbench"]
+
+
+def run(*arguments, **kwargs):
+    return subprocess.run([*RESBENCH, *arguments], capture_output=True, text=True, timeout=120, check=False, **kwargs)
+
+
+def on_terminal(*arguments, columns, **environment):
+    """Standard output of a command that runs on a terminal of that many columns."""
+    parent, child = pty.openpty()
+    env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", **environment}
+    process = subprocess.Popen([*RESBENCH, *arguments], stdout=child, stdin=child, stderr=subprocess.PIPE, env=env)
+    os.close(child)
+    chunks = []
+    try:
+        while chunk := os.read(parent, 65536):
+            chunks.append(chunk)
+    except OSError:  # the terminal is gone: the process has ended
+        pass
+    _, err = process.communicate(timeout=60)
+    os.close(parent)
+    assert process.returncode == 0, err
+    return b"".join(chunks).decode().replace("\r\n", "\n")
+
+
+def text_of(shown):
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown)
+
+
+def test_flops_of_resnet50_prints_its_exact_integers():
+    done = run("flops", "--model", "resnet50")
+    assert done.returncode == 0
+    assert "25,557,032" in done.stdout
+    assert "4,089,184,256" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["flops", "--model", "resnet50"], ["show", "resnet50"], ["models"]])
+def test_torch_and_pandas_are_not_imported(arguments):
+    code = (
+        "import sys; from resbench.cli.main import main; sys.argv[1:] = %r\n"
+        "try: main()\nexcept SystemExit as e: assert not e.code, e.code\n"
+        "assert not {'torch', 'pandas', 'numpy'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code % arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_resbench_imports_nothing_heavy():
+    code = "import resbench, sys; resbench.cost('resnet50'); assert not {'torch', 'pandas', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+BAD = {
+    ("flops",): "expected a model",
+    ("compare", "resnet50"): "expected 2 models or more",
+    ("flops", "resent50"): "did you mean resnet50",
+    ("flops", "resnet57"): "nearest are 56 and 62",
+    ("flops", "resnet50,shrtcut=A"): "unknown option 'shrtcut'",
+    ("flops", "resnet50,shortcut=Z"): "shortcut takes none, A, B, C",
+    ("flops", "resnet50,width=0"): "whole number from 1",
+    ("flops", "resnet50,width=-2"): "whole number from 1",
+    ("flops", "resnet50,classes=1000000000"): "whole number from 1",
+    ("flops", "resnet50,width=2,width=3"): "given twice",
+    ("flops", "resnet50,input=3x0x0"): "expected CxHxW",
+    ("flops", "resnet50,input=3x1000000000x1000000000"): "expected CxHxW",
+    ("flops", "resnet50", "--input", "224"): "expected CxHxW",
+    ("flops", "resnet50", "--input", "1x224x224"): "expects 3 channels, received 1x224x224",
+    ("flops", "vgg16", "--input", "3x8x8"): "vgg16,input=3x8x8.features.23",
+    ("flops", "resnet50", "--batch", "0"): "--batch",
+    ("flops", "resnet50", "--batch", "1000000000"): "--batch",
+    ("flops", "resnet50", "--format", "yaml"): "--format takes table, markdown",
+    ("flops", "resnet50", "--per", "week"): "--per",
+    ("flops", "resnet50", "-o", "/nonexistent/folder/x.csv"): "cannot write",
+    ("flops", "resnet50", "-o", "/"): "cannot write",
+    ("flops", "resnet18,groups=2"): "belong to bottlenecks",
+    ("models", "nosuchthing"): "contains 'nosuchthing'",
+    ("flop", "resnet50"): "No such command",
+    ("show",): "Missing argument",
+}
+
+
+@pytest.mark.parametrize("arguments", BAD, ids=" ".join)
+def test_bad_input_is_one_line_and_exit_2(arguments):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert BAD[arguments] in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_the_traceback():
+    assert "Traceback" in run("flops", "resent50", "--debug").stderr
+
+
+def test_a_closed_pipe_is_quiet():
+    line = f"{' '.join(RESBENCH)} flops resnet1202 --per layer --format csv | head -1"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("name,type,")
+    assert done.stderr == ""
+
+
+def test_a_file_that_was_there_survives_a_failed_command(tmp_path):
+    target = tmp_path / "table.csv"
+    target.write_text("precious")
+    assert run("flops", "resent50", "-o", str(target)).returncode == 2
+    assert target.read_text() == "precious"
+    assert run("flops", "resnet50", "-o", str(target)).returncode == 0
+    assert target.read_text().startswith("model,params,macs")
+    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    done = run("flops", "resnet50", "-o", str(tmp_path / "x.csv"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_json_has_the_contract():
+    document = json.loads(run("flops", "--model", "resnet50", "--format", "json").stdout)
+    assert (document["schema"], document["command"]) == (1, "flops")
+    model = document["models"][0]
+    assert model["input"] == [1, 3, 224, 224]
+    assert (model["params"], model["macs"], model["flops"]) == (25_557_032, 4_089_184_256, 8_178_368_512)
+    assert sum(layer["macs"] for layer in model["layers"]) == model["macs"]
+    second = next(layer for layer in model["layers"] if layer["name"] == "layer1.0.conv1")
+    assert (second["type"], second["output"]) == ("Conv2d", [1, 64, 56, 56])
+
+
+@pytest.mark.parametrize("per", ["model", "stage", "block", "layer"])
+def test_csv_has_the_numbers_of_the_json(per):
+    lines = list(csv.DictReader(io.StringIO(run("flops", "googlenet", "--per", per, "-f", "csv").stdout)))
+    model = json.loads(run("flops", "googlenet", "-f", "json").stdout)["models"][0]
+    for key in ("params", "macs", "flops", "elementwise", "activations", "param_bytes"):
+        assert sum(int(line[key]) for line in lines) == model[key]
+
+
+@pytest.mark.parametrize(
+    ("format", "mark"),
+    [("markdown", "|:"), ("csv", "model,"), ("tsv", "model\t"), ("latex", r"\toprule"), ("html", "<table>")],
+)
+@pytest.mark.parametrize("command", [("flops", "plain20"), ("compare", "plain20", "resnet20"), ("models", "vgg")])
+def test_every_command_speaks_every_format(command, format, mark):
+    done = run(*command, "--format", format)
+    assert done.returncode == 0, done.stderr
+    assert mark in done.stdout
+
+
+def test_the_format_follows_the_files_name(tmp_path):
+    target = tmp_path / "cost.md"
+    run("flops", "resnet50", "-o", str(target))
+    assert target.read_text().startswith("| model")
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_terminal_never_cuts_a_number(columns):
+    shown = text_of(on_terminal("flops", "resnet50", columns=columns))
+    assert "25,557,032" in shown
+    assert "…" not in shown
+    assert ("Left out" in shown) == (columns < 200)
+    assert max(map(len, shown.splitlines())) <= columns
+
+
+def test_no_color_is_respected():
+    colours = re.compile(r"\x1b\[(\d+;)*(3[0-8]|4[0-8]|9\d)")
+    assert not colours.search(on_terminal("flops", "resnet50", columns=100, NO_COLOR="1"))
+
+
+def test_piped_tables_are_never_cut():
+    assert "activations" in run("flops", "resnet50", env={**os.environ, "COLUMNS": "40"}).stdout
+
+
+def test_compare_is_relative_to_the_first():
+    done = run("compare", "conv5x5_direct", "conv5x5_reduced")
+    assert "9.68x fewer MACs than conv5x5_direct" in done.stdout
+    assert "0.103x" in done.stdout
+
+
+def test_show_folds_equal_blocks():
+    text = run("show", "preact_resnet1001").stdout
+    assert "layer1.1-110" in text
+    assert len(text.splitlines()) < 25
+    assert "layer3 = Seq(" in run("show", "resnet20", "--expression").stdout
+
+
+def test_models_lists_names_options_and_filters():
+    text = run("models").stdout
+    for name in ("resnet50", "plain{6n+2}", "googlenet", "conv5x5_reduced", "bottleneck_block"):
+        assert name in text
+    assert "vgg16" not in run("models", "inception").stdout
+
+
+def test_doctor_says_what_is_missing():
+    done = run("doctor")
+    assert done.returncode == 0
+    assert "torch" in done.stdout
+    assert "cuda" in done.stdout
+
+
+def test_version_and_completion():
+    assert run("--version").stdout.startswith("resbench 0.")
+    env = {
+        **os.environ,
+        "_RESBENCH_COMPLETE": "complete_bash",
+        "COMP_WORDS": "resbench flops resnet1",
+        "COMP_CWORD": "2",
+    }
+    script = Path(sys.executable).with_name("resbench")
+    done = subprocess.run([script, "flops"], capture_output=True, text=True, env=env, check=False)
+    assert "resnet152" in done.stdout.split()

@@ -1,0 +1,30 @@
+"""What the pages show is what the commands print today."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_readme_and_docs_show_what_the_commands_print():
+    command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}run `make readme`"
+
+
+def test_every_command_is_documented():
+    from resbench.cli.main import app
+
+    page = (ROOT / "docs" / "commands.md").read_text()
+    for command in app.registered_commands:
+        assert f"$ resbench {command.name} --help" in page
+
+
+def test_the_readmes_python_runs():
+    page = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
