@@ -48,3 +48,8 @@ class TraceError(ResbenchError):
 
 class OutputError(ResbenchError):
     """A result that could not be written."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one line; its name where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,25 @@
+"""Fixtures for packages that may be missing."""
+
+import importlib
+
+import pytest
+import torch
+
+
+def import_torchvision():
+    """torchvision; beside a CPU build of torch it imports once the operators of its missing extension are declared."""
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError:
+        for name in ("nms", "qnms"):
+            schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            torch.library.define(f"torchvision::{name}", schema)
+        return importlib.import_module("torchvision")
+
+
+@pytest.fixture(scope="session")
+def torchvision():
+    try:
+        return import_torchvision()
+    except ModuleNotFoundError:
+        pytest.skip("torchvision is not installed")

@@ -1,0 +1,70 @@
+"""Torchvision's weights in our networks, and checkpoints that do not belong."""
+
+import os
+
+import pytest
+import torch
+
+from resbench.arch.catalog import architecture
+from resbench.errors import SourceError
+from resbench.nets.build import build
+from resbench.nets.weights import load_weights
+
+OURS = ["resnet18", "resnet34", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "vgg11", "vgg11_bn"]
+OURS += ["googlenet,norm=bn,aux=yes", "inception_v3,aux=yes"]
+SLOW = ["resnet101", "resnet152", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet101_2"]
+SLOW += ["vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"]
+
+
+@pytest.mark.parametrize("name", [*OURS, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
+def test_torchvisions_weights_give_torchvisions_logits(torchvision, name):
+    theirs_name = name.partition(",")[0]
+    options = {"init_weights": False} if theirs_name in ("googlenet", "inception_v3") else {}
+    theirs = torchvision.models.get_model(theirs_name, weights=None, **options)
+    ours = load_weights(build(name), theirs.state_dict())
+    x = torch.randn(2, *architecture(name).input)
+    for mode in (False, True):
+        logits = []
+        for net in (theirs.train(mode), ours.train(mode)):
+            torch.manual_seed(0)  # dropout
+            with torch.no_grad():
+                y = net(x)
+            logits.append(y if isinstance(y, torch.Tensor) else y[0])
+        assert (logits[0] - logits[1]).abs().max() < 1e-5
+
+
+def test_weights_load_from_a_file_also_under_state_dict_and_data_parallel_names(tmp_path):
+    net = build("resnet20", seed=5)
+    wrapped = {f"module.{name}": value for name, value in net.state_dict().items()}
+    torch.save({"state_dict": wrapped}, tmp_path / "w.pth")
+    loaded = load_weights(build("resnet20"), tmp_path / "w.pth")
+    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), loaded.state_dict().values(), strict=True))
+
+
+def test_another_architecture_is_named_by_its_first_three_mismatches(tmp_path):
+    with pytest.raises(SourceError, match=r"another architecture: .*; .*; .* and [0-9]+ more"):
+        load_weights(build("resnet20"), build("resnet32").state_dict())
+    with pytest.raises(SourceError, match=r"fc.weight is 10x64, expected 100x64"):
+        load_weights(build("resnet20,classes=100"), build("resnet20").state_dict())
+
+
+class Malicious:
+    def __reduce__(self):
+        return os.system, ("touch /tmp/resbench-was-here",)
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path):
+    torch.save({"conv1.weight": Malicious()}, tmp_path / "evil.pth")
+    with pytest.raises(SourceError, match="could run code"):
+        load_weights(build("resnet20"), tmp_path / "evil.pth")
+    assert not os.path.exists("/tmp/resbench-was-here")  # noqa: PTH110
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut"])
+def test_a_broken_file_is_named(tmp_path, content):
+    path = tmp_path / "broken.pth"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"broken\.pth"):
+        load_weights(build("resnet20"), path)
+    with pytest.raises(SourceError, match="no file"):
+        load_weights(build("resnet20"), tmp_path / "absent.pth")
