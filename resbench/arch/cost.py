@@ -59,6 +59,8 @@ class Cost:
     source: str
     input: Shape
     layers: tuple[Row, ...]
+    uncounted: tuple[tuple[str, int], ...] = ()
+    """Operators without a formula, and how often they ran; the fold has none."""
 
     @property
     def total(self) -> Row:

@@ -304,7 +304,7 @@ def GlobalAvgPool() -> AdaptiveAvgPool2d:  # noqa: N802 - a layer by its usual n
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LocalResponseNorm(Layer):
-    """x / (k + alpha/n sum of n neighbours' squares)^beta (Krizhevsky et al. 2012): n + 4 operations an element."""
+    """x / (k + alpha/n sum of n neighbours' squares)^beta (Krizhevsky et al. 2012): n + 5 operations an element."""
 
     size: int = 5
     alpha: float = 1e-4
@@ -316,7 +316,7 @@ class LocalResponseNorm(Layer):
         _number(self, "alpha", "beta", "k")
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
-        return prod(output) * (self.size + 4)
+        return prod(output) * (self.size + 5)
 
     @property
     def brief(self) -> str:
