@@ -1,48 +1,110 @@
-"""A model, however it is given, and its cost."""
+"""A model, however it is given, and its cost: a catalog name is folded, anything else is traced."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from resbench.arch import algebra
+from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture, Size, architecture, parse_size
 from resbench.arch.cost import Cost
 from resbench.arch.cost import cost as fold
 from resbench.errors import OptionError
 
-Model = str | Architecture | algebra.Node
+if TYPE_CHECKING:
+    from torch import nn
+
+    from resbench.nets.sources import Loaded
+
+Input = str | Iterable[int] | None
 
 
-def catalogued(name: str, input: str | Size | None = None) -> Architecture:
+def is_catalogued(name: str) -> bool:
+    """A name of the catalog, and not ``source:name``."""
+    return ":" not in name.partition(",")[0]
+
+
+def catalogued(name: str, input: Input = None) -> Architecture:
     """The catalog's architecture of that name, for its own input or another (``3x64x64``)."""
+    if not is_catalogued(name):
+        raise OptionError(f"expected a model of the catalog, received {name!r}; `resbench models` lists them")
     arch = architecture(name)
     if input is None:
         return arch
-    size = parse_size(input) if isinstance(input, str) else input
-    plain = ",".join(option for option in arch.name.split(",") if not option.startswith("input="))
-    if size == architecture(plain).input:
-        return replace(arch, name=plain, input=size)
-    return replace(arch, name=f"{plain},input={'x'.join(map(str, size))}", input=size)
+    size = _size(input)
+    plain = architecture(",".join(option for option in arch.name.split(",") if not option.startswith("input=")))
+    if size == plain.input:
+        return plain
+    return replace(plain, name=f"{plain.name},input={'x'.join(map(str, size))}", input=size)
 
 
-def cost(model: Model, input: str | Iterable[int] | None = None, *, batch: int = 1) -> Cost:
+def cost(model: str | Architecture | Node | nn.Module, input: Input = None, *, batch: int = 1) -> Cost:
     """Parameters, MACs, elementwise work and activations of every layer.
 
-    ``model`` is a name (``resnet56,shortcut=B``), an architecture, or an expression of the algebra,
-    which needs its ``input`` (C, H, W). Raises ShapeError where shapes do not fit.
+    ``model`` is a name (``resnet56,shortcut=B``, ``torchvision:resnet50``), an architecture, an expression
+    of the algebra, or an ``nn.Module``; the last two need their ``input`` (C, H, W). Raises ShapeError or
+    TraceError where shapes do not fit.
     """
     if isinstance(model, str):
-        return catalogued(model, _size(input)).cost(batch=batch)
+        if is_catalogued(model):
+            return _folded(*_weights(model), input, batch)
+        return _traced(load(model, input, device="meta"), batch)
     if isinstance(model, Architecture):
-        size = _size(input) or model.input
+        size = _size(input) if input else model.input
         return fold(model.body, size, batch=batch, model=model.name, source="catalog")
     if input is None:
-        raise OptionError("an expression has no input of its own: expected input=(C, H, W), received none")
-    return fold(model, parse_size(input) if isinstance(input, str) else input, batch=batch, source="expression")
+        raise OptionError("an expression or a module has no input of its own: expected input=(C, H, W), received none")
+    if isinstance(model, Node):
+        return fold(model, _size(input), batch=batch, source="expression")
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(model, torch.nn.Module):
+        raise OptionError(f"expected a model name, an architecture or an nn.Module, received {type(model).__name__}")
+    from resbench.measure.trace import trace
+
+    return trace(model, (batch, *_size(input)), name=type(model).__name__)
 
 
-def _size(input: str | Iterable[int] | None) -> Size | None:
-    if input is None or isinstance(input, str):
-        return parse_size(input) if input else None
-    return parse_size("x".join(map(str, input)))
+def load(name: str, input: Input = None, *, device: str = "cpu", seed: int = 0) -> Loaded:
+    """The ``nn.Module`` of any name, with its input: built from the catalog, or from its source."""
+    from resbench.nets.sources import Loaded, load as from_source  # isort: skip
+
+    if not is_catalogued(name):
+        options = name.split(",")
+        given = [option.removeprefix("input=") for option in options if option.startswith("input=")]
+        found = from_source(",".join(option for option in options if not option.startswith("input=")), device=device)
+        size = input if input is not None else given[0] if given else None
+        return found if size is None else replace(found, name=name, input=_size(size))
+    from resbench.nets.build import build
+    from resbench.nets.weights import load_weights
+
+    plain, weights = _weights(name)
+    arch = catalogued(plain, input)
+    net = build(arch, device=device, seed=seed)
+    return Loaded(arch.name, load_weights(net, weights) if weights else net, arch.input, "catalog")
+
+
+def _weights(name: str) -> tuple[str, str | None]:
+    """``resnet50,weights=FILE`` as its two parts."""
+    options = name.split(",")
+    files = [option.removeprefix("weights=") for option in options if option.startswith("weights=")]
+    return ",".join(o for o in options if not o.startswith("weights=")), files[-1] if files else None
+
+
+def _folded(name: str, weights: str | None, input: Input, batch: int) -> Cost:
+    if weights:  # that they fit is all that they can tell here
+        load(f"{name},weights={weights}", input, device="meta")
+    return catalogued(name, input).cost(batch=batch)
+
+
+def _traced(loaded: Loaded, batch: int) -> Cost:
+    from resbench.measure.trace import trace
+
+    first = loaded.input[0]
+    inputs = (batch, *loaded.input) if isinstance(first, int) else loaded.input
+    return trace(loaded.module, inputs, name=loaded.name, source=loaded.source)
+
+
+def _size(input: str | Iterable[int]) -> Size:
+    return parse_size(input if isinstance(input, str) else "x".join(map(str, input)))

@@ -179,6 +179,11 @@ REDUCTIONS = frozenset(
 )
 """One operation for each element read."""
 
+POINTWISE = frozenset(
+    "hardswish hardsigmoid hardtanh leaky_relu elu celu selu prelu _prelu_kernel rrelu_with_noise".split()
+)
+"""One operation an element, where torch's own tag is missing on some overload."""
+
 MOVES = frozenset(
     "clone copy_ copy _to_copy contiguous constant_pad_nd reflection_pad1d reflection_pad2d replication_pad1d"
     " replication_pad2d index index_select index_put index_put_ _unsafe_index gather scatter scatter_ embedding stack"
@@ -188,10 +193,12 @@ MOVES = frozenset(
     " _upsample_nearest_exact2d pixel_shuffle pixel_unshuffle channel_shuffle native_dropout bernoulli bernoulli_"
     " rand randn rand_like randn_like randint randperm uniform_ normal_ slice_scatter select_scatter resize_ set_"
     " _local_scalar_dense nonzero bitwise_not bitwise_and bitwise_or logical_not logical_and logical_or eq ne lt le"
-    " gt ge isnan isinf is_same_size _efficientzerotensor permute_copy slice_copy view_copy expand_copy repeat_interleave"
+    " gt ge isnan isinf is_same_size _efficientzerotensor permute_copy slice_copy view_copy expand_copy"
+    " repeat_interleave"
     " mkldnn_reorder_conv2d_weight to_mkldnn _reshape_alias alias unsafe_split unsafe_chunk split_with_sizes_copy"
     " sym_size sym_stride sym_numel sym_storage_offset _nested_tensor_from_mask_left_aligned _fused_sdp_choice"
-    " record_stream unfold_copy im2col bucketize searchsorted device prim_device".split()
+    " _unsafe_view as_strided as_strided_ record_stream unfold_copy im2col bucketize searchsorted"
+    " device prim_device".split()
 )
 """Data moved, made or compared: no arithmetic."""
 
@@ -214,6 +221,6 @@ def operator_of(func: Any) -> Operator | None:
     title = "ReLU" if plain == "relu" else "".join(word.capitalize() for word in plain.split("_"))
     if plain in REDUCTIONS:
         return _M(_per_input, plain, title)
-    if torch.Tag.pointwise in func.tags:
+    if torch.Tag.pointwise in func.tags or plain in POINTWISE:
         return _M(_per_output(1), plain, title)
     return None

@@ -114,7 +114,9 @@ def _undisturbed(model: nn.Module, training: bool) -> Iterator[None]:
             numpy.random.set_state(states[1])
 
 
-def _follow(model: nn.Module, inputs: tuple[tuple[Any, ...], dict[str, Any]], name: str, source: str, device: str) -> Cost:
+def _follow(
+    model: nn.Module, inputs: tuple[tuple[Any, ...], dict[str, Any]], name: str, source: str, device: str
+) -> Cost:
     """One forward with every parameter on the device, and buffers that may be written."""
     tensors: dict[str, Tensor] = {}
     for path, parameter in model.named_parameters():
@@ -151,11 +153,11 @@ class _Frame:
         self.own: list[tuple[Operator, tuple[int, ...], int, int]] = []
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operator (dispatch) and every module call (hooks); keeps a stack of running modules."""
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.model = model
         self.names = {id(module): path.replace("_orig_mod.", "") for path, module in model.named_modules()}
         self.stack = [_Frame(model, "", ())]
@@ -187,8 +189,7 @@ class _Counter(TorchDispatchMode):
         if module is self.model or name is None:
             return
         caller = self.stack[-1]
-        if not caller.calls:
-            caller.calls = True
+        caller.calls = True
         self._spill(caller)
         shape = tuple(args[0].shape) if args and isinstance(args[0], Tensor) else _shape(args)
         self.stack.append(_Frame(module, name, shape))

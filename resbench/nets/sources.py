@@ -19,7 +19,7 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -88,16 +88,37 @@ def _literal(word: str) -> Any:
 
 
 def _call(factory: Callable[..., Any], arguments: tuple[Any, ...], options: Options, name: str) -> Any:
-    """Call a factory; whatever it raises becomes one line. Off the meta device if it cannot be built there."""
+    """Call a factory; whatever it raises becomes one line. Where the meta device is asked for and the factory
+    looks at values while it builds, only its parameters go there."""
+    on_meta = torch.empty(0).is_meta
     try:
         try:
             return factory(*arguments, **options)
-        except (RuntimeError, NotImplementedError):  # it looks at values while it builds
-            with torch.device("cpu"):
+        except (RuntimeError, NotImplementedError):
+            with torch.device("cpu"), _parameters_on_meta() if on_meta else nullcontext():
                 return factory(*arguments, **options)
     except Exception as error:
         hint = "; give its arguments as key=value after commas" if isinstance(error, TypeError) else ""
-        raise SourceError(f"{name}: the factory raised {type(error).__name__}: {error}{hint}") from error
+        raise SourceError(f"{name}: the factory raised {type(error).__name__}: {first_line(error)}{hint}") from error
+
+
+@contextmanager
+def _parameters_on_meta() -> Iterator[None]:
+    """Each parameter moves to the meta device as its module takes it, before it is ever initialised; ties stay."""
+    register = nn.Module.register_parameter
+    moved: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
+
+    def on_meta(self: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        if parameter is not None and type(parameter) is nn.Parameter and not parameter.is_meta:
+            twin = nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
+            parameter = moved.setdefault(id(parameter), (parameter, twin))[1]
+        register(self, name, parameter)
+
+    nn.Module.register_parameter = on_meta  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        nn.Module.register_parameter = register  # type: ignore[method-assign]
 
 
 def _package(name: str) -> ModuleType:
@@ -127,10 +148,12 @@ def _torchvision(name: str, options: Options) -> tuple[nn.Module, Inputs, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # googlenet and inception_v3 announce a new initialisation
         module = _call(models.get_model, (name,), {"weights": None, **options}, f"torchvision:{name}")
-    try:
-        side = models.get_model_weights(name).DEFAULT.transforms.keywords["crop_size"]
-    except (AttributeError, KeyError, TypeError):
-        return module, DEFAULT_INPUT, "torchvision"
+    side = getattr(module, "image_size", None)  # the vision transformers take one size only
+    if side is None:
+        try:
+            side = models.get_model_weights(name).DEFAULT.transforms.keywords["crop_size"]
+        except (AttributeError, KeyError, TypeError):
+            return module, DEFAULT_INPUT, "torchvision"
     return module, (3, side, side) if isinstance(side, int) else (3, *side), "torchvision"
 
 
