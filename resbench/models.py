@@ -16,6 +16,7 @@ from resbench.errors import OptionError
 if TYPE_CHECKING:
     from torch import nn
 
+    from resbench.measure.check import Check
     from resbench.nets.sources import Loaded
 
 Input = str | Iterable[int] | None
@@ -68,14 +69,15 @@ def cost(model: str | Architecture | Node | nn.Module, input: Input = None, *, b
 
 def load(name: str, input: Input = None, *, device: str = "cpu", seed: int = 0) -> Loaded:
     """The ``nn.Module`` of any name, with its input: built from the catalog, or from its source."""
-    from resbench.nets.sources import Loaded, load as from_source  # isort: skip
+    from resbench.nets.sources import Loaded
+    from resbench.nets.sources import load as from_source
 
     if not is_catalogued(name):
         options = name.split(",")
         given = [option.removeprefix("input=") for option in options if option.startswith("input=")]
         found = from_source(",".join(option for option in options if not option.startswith("input=")), device=device)
         size = input if input is not None else given[0] if given else None
-        return found if size is None else replace(found, name=name, input=_size(size))
+        return found if size is None else replace(found, name=name, input=_size(size), published=())
     from resbench.nets.build import build
     from resbench.nets.weights import load_weights
 
@@ -96,6 +98,15 @@ def _folded(name: str, weights: str | None, input: Input, batch: int) -> Cost:
     if weights:  # that they fit is all that they can tell here
         load(f"{name},weights={weights}", input, device="meta")
     return catalogued(name, input).cost(batch=batch)
+
+
+def verified(name: str, input: Input = None, *, batch: int = 1) -> Check:
+    """The model counted by every counter that applies, beside the figures published for it."""
+    from resbench.measure.check import check
+
+    loaded = load(name, input)
+    folded = cost(name, input, batch=batch) if is_catalogued(name) else None
+    return check(loaded.name, folded, _traced(loaded, batch), loaded.module, loaded.published)
 
 
 def _traced(loaded: Loaded, batch: int) -> Cost:

@@ -61,6 +61,8 @@ class Cost:
     layers: tuple[Row, ...]
     uncounted: tuple[tuple[str, int], ...] = ()
     """Operators without a formula, and how often they ran; the fold has none."""
+    kinds: tuple[tuple[str, int], ...] = ()
+    """Of a traced model, the MACs by kind of operator (for kinds without MACs, elementwise operations)."""
 
     @property
     def total(self) -> Row:

@@ -9,6 +9,7 @@ import typer
 from resbench.arch.cost import Level
 from resbench.cli.options import BatchOption, FormatOption, InputOption, ModelOption, Models, OutputOption, chosen
 from resbench.tables import emit
+from resbench.tables.checks import check_document, check_table
 from resbench.tables.costs import cost_document, cost_table
 
 
@@ -20,9 +21,21 @@ def flops(
     batch: BatchOption = 1,
     format: FormatOption = None,
     output: OutputOption = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hold fold, tracer, fvcore and published figures together.")
+    ] = False,
 ) -> None:
-    """Count parameters, MACs and FLOPs, per model, stage, block or layer."""
+    """Count parameters, MACs and FLOPs, per model, stage, block or layer.
+
+    Names with a colon load other people's models; package.module:factory and file: run their code.
+    """
     from resbench.models import cost
 
+    if verify:
+        from resbench.models import verified
+
+        checks = [verified(name, input, batch=batch) for name in chosen(models, model)]
+        emit(check_table(checks), check_document(checks), format, output)
+        raise typer.Exit(0 if all(check.agrees for check in checks) else 1)
     costs = [cost(name, input=input, batch=batch) for name in chosen(models, model)]
     emit(cost_table(costs, per), cost_document(costs), format, output)

@@ -8,6 +8,7 @@ import typer
 
 from resbench.cli.options import FormatOption, InputOption, OutputOption, complete_model
 from resbench.tables import Column, Table, emit
+from resbench.tables.costs import cost_document, cost_table
 from resbench.units import shape_text
 
 COLUMNS = (
@@ -21,7 +22,12 @@ COLUMNS = (
 
 
 def show(
-    model: Annotated[str, typer.Argument(help="A model of the catalog.", autocompletion=complete_model)],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model; one of the catalog is shown with the structure of its blocks.", autocompletion=complete_model
+        ),
+    ],
     expression: Annotated[bool, typer.Option("--expression", help="Print the whole expression instead.")] = False,
     input: InputOption = None,
     format: FormatOption = None,
@@ -29,8 +35,12 @@ def show(
 ) -> None:
     """Show a network's structure: blocks, shapes and cost, equal neighbours folded."""
     from resbench.arch.describe import describe
-    from resbench.models import catalogued
+    from resbench.models import catalogued, cost, is_catalogued
 
+    if not is_catalogued(model):
+        report = cost(model, input)
+        emit(cost_table([report], "block"), cost_document([report]), format, output)
+        return
     arch = catalogued(model, input)
     if expression:
         print(arch)

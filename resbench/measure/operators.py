@@ -25,22 +25,20 @@ class Operator(NamedTuple):
     rule: Rule
     name: str
     type: str
+    kind: str = ""
+    """Under which the totals of several operators are one: ``convolution``, ``linear``, ..."""
 
 
 def _free(args: tuple[Any, ...], out: Any) -> Work:
     return 0, 0
 
 
-def _numel(out: Any) -> int:
-    return out.numel() if isinstance(out, Tensor) else sum(t.numel() for t in out if isinstance(t, Tensor))
-
-
 def _per_output(operations: int) -> Rule:
-    return lambda args, out: (0, operations * _numel(out))
+    return lambda args, out: (0, operations * _first(out).numel())
 
 
 def _per_input(args: tuple[Any, ...], out: Any) -> Work:
-    return 0, _numel(args[0])
+    return 0, args[0].numel()
 
 
 def _first(out: Any) -> Tensor:
@@ -76,11 +74,29 @@ def _attention(args: tuple[Any, ...], out: Any) -> Work:
     return weights * (width + value.shape[-1]), 4 * weights
 
 
-def _recurrent(args: tuple[Any, ...], out: Any) -> Work:
-    """One layer, one direction of mkldnn's LSTM: both weight matrices at every step. args: x, w_ih, w_hh, b_ih, ..."""
+def _cell(operations: int, biases: int) -> Rule:
+    """What follows the products in one step, for each element of the state. args: gates, gates, state, bias, ..."""
+
+    def rule(args: tuple[Any, ...], out: Any) -> Work:
+        biased = len(args) > 3 and args[3] is not None
+        return 0, (operations + biases * biased) * _first(out).numel()
+
+    return rule
+
+
+LSTM, LSTM_BIASES = 13, 8
+"""Sum of both products 4, sigmoids 3, tanh 2, c = f c + i g 3, h = o tanh(c) 1; two biases to four gates."""
+
+GRU, GRU_BIASES = 10, 6
+"""Sums 2, sigmoids 2, n = tanh(x + r h) 3, h = n + z (h - n) 3; two biases to three gates."""
+
+
+def _mkldnn_lstm(args: tuple[Any, ...], out: Any) -> Work:
+    """One layer, one direction: both weight matrices and the cell at every step. args: x, w_ih, w_hh, b_ih, ..."""
     x, w_ih, w_hh = args[:3]
+    hidden, biased = args[10], args[12]
     steps = prod(x.shape[:-1])
-    return steps * (w_ih.numel() + w_hh.numel()), steps * 4 * w_ih.shape[0]
+    return steps * (w_ih.numel() + w_hh.numel()), steps * hidden * (LSTM + LSTM_BIASES * biased)
 
 
 # -- windows and statistics -----------------------------------------------------------------------------
@@ -116,12 +132,22 @@ def _layer_norm(args: tuple[Any, ...], out: Any) -> Work:
     return 0, (5 if affine else 4) * _first(out).numel()
 
 
+def _rms_norm(args: tuple[Any, ...], out: Any) -> Work:
+    """Mean square and scale: 3 an element; gamma one more."""
+    return 0, (4 if args[2] is not None else 3) * _first(out).numel()
+
+
+def _interpolation(taps: int) -> Operator:
+    """Pixels read per output, as in pooling."""
+    return _M(_per_output(taps), "upsample", "Upsample")
+
+
 _M = Operator
-_MATMUL = ("matmul", "MatMul")
-_LINEAR = ("linear", "Linear")
-_ATTENTION = _M(_attention, "attention", "Attention")
-_BN = _M(_batch_norm, "batch_norm", "BatchNorm2d")
-_CONV = _M(_convolution, "conv", "Conv")
+_MATMUL = ("matmul", "MatMul", "matrix product")
+_LINEAR = ("linear", "Linear", "linear")
+_ATTENTION = _M(_attention, "attention", "Attention", "attention")
+_BN = _M(_batch_norm, "batch_norm", "BatchNorm2d", "batch norm")
+_CONV = _M(_convolution, "conv", "Conv", "convolution")
 
 TABLE: dict[str, Operator] = {
     "convolution": _CONV,
@@ -135,6 +161,7 @@ TABLE: dict[str, Operator] = {
     "mkldnn_linear": _M(_linear, *_LINEAR),
     "bmm": _M(lambda a, o: (_mm(a[0], a[1]), 0), *_MATMUL),
     "baddbmm": _M(lambda a, o: (_mm(a[1], a[2]), o.numel()), *_MATMUL),
+    "_int_mm": _M(lambda a, o: (_mm(a[0], a[1]), 0), *_LINEAR),
     "addbmm": _M(lambda a, o: (_mm(a[1], a[2]), o.numel()), *_MATMUL),
     "mv": _M(lambda a, o: (a[0].numel(), 0), *_MATMUL),
     "addmv": _M(lambda a, o: (a[1].numel(), o.numel()), *_MATMUL),
@@ -146,30 +173,37 @@ TABLE: dict[str, Operator] = {
     "_scaled_dot_product_efficient_attention": _ATTENTION,
     "_scaled_dot_product_cudnn_attention": _ATTENTION,
     "_scaled_dot_product_fused_attention_overrideable": _ATTENTION,
-    "mkldnn_rnn_layer": _M(_recurrent, "rnn", "RNN"),
+    "mkldnn_rnn_layer": _M(_mkldnn_lstm, "lstm", "LSTM"),
     "native_batch_norm": _BN,
     "cudnn_batch_norm": _BN,
     "miopen_batch_norm": _BN,
-    "batch_norm_with_update": _BN,
     "_batch_norm_with_update": _BN,
     "_batch_norm_no_update": _BN,
     "_native_batch_norm_legit": _BN,
     "_native_batch_norm_legit_no_training": _BN,
-    "native_layer_norm": _M(_layer_norm, "layer_norm", "LayerNorm"),
-    "native_group_norm": _M(_layer_norm, "group_norm", "GroupNorm"),
-    "_fused_rms_norm": _M(_layer_norm, "rms_norm", "RMSNorm"),
+    "native_layer_norm": _M(_layer_norm, "layer_norm", "LayerNorm", "layer norm"),
+    "native_group_norm": _M(_layer_norm, "group_norm", "GroupNorm", "group norm"),
+    "_fused_rms_norm": _M(_rms_norm, "rms_norm", "RMSNorm"),
     "max_pool2d_with_indices": _M(_pool, "max_pool2d", "MaxPool2d"),
     "max_pool3d_with_indices": _M(_pool, "max_pool3d", "MaxPool3d"),
     "avg_pool2d": _M(_pool, "avg_pool2d", "AvgPool2d"),
     "avg_pool3d": _M(_pool, "avg_pool3d", "AvgPool3d"),
-    "_adaptive_avg_pool2d": _M(_adaptive, "avgpool", "AdaptiveAvgPool2d"),
+    "_adaptive_avg_pool2d": _M(_adaptive, "avgpool", "AdaptiveAvgPool2d", "adaptive pooling"),
     "_adaptive_avg_pool3d": _M(_adaptive, "avgpool", "AdaptiveAvgPool3d"),
     "adaptive_max_pool2d": _M(_adaptive, "maxpool", "AdaptiveMaxPool2d"),
     "_softmax": _M(_per_output(3), "softmax", "Softmax"),
     "_safe_softmax": _M(_per_output(3), "softmax", "Softmax"),
     "_log_softmax": _M(_per_output(3), "log_softmax", "LogSoftmax"),
-    "_thnn_fused_lstm_cell": _M(_per_output(10), "lstm_cell", "LSTMCell"),
-    "_thnn_fused_gru_cell": _M(_per_output(10), "gru_cell", "GRUCell"),
+    "_thnn_fused_lstm_cell": _M(_cell(LSTM, LSTM_BIASES), "lstm_cell", "LSTMCell"),
+    "_thnn_fused_gru_cell": _M(_cell(GRU, GRU_BIASES), "gru_cell", "GRUCell"),
+    "glu": _M(_per_output(2), "glu", "GLU"),
+    "log_sigmoid_forward": _M(_per_output(1), "log_sigmoid", "LogSigmoid"),
+    "_weight_norm_interface": _M(_per_output(2), "weight_norm", "WeightNorm"),
+    "upsample_linear1d": _interpolation(2),
+    "upsample_bilinear2d": _interpolation(4),
+    "upsample_bicubic2d": _interpolation(16),
+    "upsample_trilinear3d": _interpolation(8),
+    "col2im": _M(_per_input, "fold", "Fold"),
     "cat": _M(_free, "concat", "Concat"),
 }
 
@@ -198,7 +232,7 @@ MOVES = frozenset(
     " mkldnn_reorder_conv2d_weight to_mkldnn _reshape_alias alias unsafe_split unsafe_chunk split_with_sizes_copy"
     " sym_size sym_stride sym_numel sym_storage_offset _nested_tensor_from_mask_left_aligned _fused_sdp_choice"
     " _unsafe_view as_strided as_strided_ record_stream unfold_copy im2col bucketize searchsorted"
-    " device prim_device".split()
+    " device".split()
 )
 """Data moved, made or compared: no arithmetic."""
 

@@ -14,8 +14,9 @@ import copy
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
@@ -34,6 +36,8 @@ from resbench.units import shape_text
 
 Inputs = tuple[int, ...] | Tensor | tuple[Any, ...] | Mapping[str, Any]
 
+META = torch.device("meta")
+
 SILENT = (nn.Identity, nn.Flatten, nn.Unflatten)
 """Modules that only rename their input: no row."""
 
@@ -43,97 +47,130 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
 
     ``inputs``: the shape of one input (N, C, H, W), a tensor, a tuple of arguments, or keyword arguments.
     The forward runs on the meta device. Where it has to look at values (``.item()``, a branch on data) and the
-    model holds weights, it runs for real, once. The model, its buffers and the random state stay as they were.
+    model holds weights, it runs for real, once. The model, its buffers and the random state stay as they were;
+    only what a forward appends to a list of its own remains.
 
     A module that calls other modules gets rows for its own operators (``layer1.0.add``); any other module gets
     one row a call. A parameter counts where it is first used; ``Cost.uncounted`` names what has no formula.
     Raises TraceError: the module that failed, its input, and why.
     """
-    model = _unwrapped(model)
-    if any(isinstance(module, LazyModuleMixin) and module.has_uninitialized_params() for module in model.modules()):
-        model = copy.deepcopy(model).to("meta")  # materialised there; the user's stays lazy
-    real = any(not p.is_meta for p in model.parameters()) or not any(True for _ in model.parameters())
-    with _undisturbed(model, training):
+    model = _traceable(model)
+    params = list(model.parameters())
+    attempts: list[tuple[torch.device, Any]] = [(META, nullcontext()), (META, META)]  # then what it makes itself, too
+    real = not any(p.is_meta for p in params)
+    if real:
+        attempts.append((next((p.device for p in params), torch.device("cpu")), nullcontext()))
+    for device, default_device in attempts:
         try:
-            return _follow(model, _like(model, inputs, "meta"), name, source, "meta")
-        except _Failed as failure:
-            if not real:
-                raise failure.error from failure.__cause__
-        device = next((p.device.type for p in model.parameters()), "cpu")
-        try:
-            return _follow(model, _like(model, inputs, device), name, source, device)
-        except _Failed as failure:
-            raise failure.error from failure.__cause__
+            with _undisturbed(model, training, device), default_device:
+                return _follow(model, inputs, name, source, device)
+        except TraceError as error:
+            failure = error
+    if not real and "meta" in str(failure).lower():
+        raise TraceError(f"{failure}; it looks at values: give the model weights, not on the meta device") from failure
+    raise failure
 
 
-class _Failed(Exception):
-    def __init__(self, error: TraceError) -> None:
-        self.error = error
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """Without torch.compile's and data parallelism's wrappers."""
+def _traceable(model: nn.Module) -> nn.Module:
+    """Without the wrappers of torch.compile and data parallelism; of a lazy model a twin, so that it stays lazy."""
     for attribute in ("_orig_mod", "module"):
         inner = getattr(model, attribute, None)
         wrapper = type(model).__name__ in ("OptimizedModule", "DataParallel", "DistributedDataParallel")
         if wrapper and isinstance(inner, nn.Module):
-            return _unwrapped(inner)
+            return _traceable(inner)
+    for path, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            where = path or type(model).__name__
+            raise TraceError(f"{where} is TorchScript, which hooks do not see into: trace the module it was made from")
+    if any(isinstance(module, LazyModuleMixin) and module.has_uninitialized_params() for module in model.modules()):
+        return copy.deepcopy(model, {id(t): _weightless(t) for t in chain(model.parameters(), model.buffers())})
     return model
 
 
-def _like(model: nn.Module, inputs: Inputs, device: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments on that device, in the model's precision where only a shape is given."""
-    if isinstance(inputs, tuple) and inputs and all(type(size) is int for size in inputs):
-        dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-        return (torch.empty(inputs, dtype=dtype, device=device),), {}
-    moved = tree_map_only(Tensor, lambda t: t.detach().to(device), inputs)
-    if isinstance(moved, Mapping):
-        return (), dict(moved)
-    return (moved if isinstance(moved, tuple) else (moved,)), {}
+def _weightless(tensor: Tensor) -> Tensor:
+    """Its likeness on the meta device, lazy if it is."""
+    if is_lazy(tensor):
+        return type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-arg]
+    likeness = torch.empty_like(tensor, device="meta")
+    return nn.Parameter(likeness, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else likeness
 
 
 @contextmanager
-def _undisturbed(model: nn.Module, training: bool) -> Iterator[None]:
-    """Run without gradients in one mode, without fused fast paths; put modes, flags and random states back."""
-    modes = [(module, module.training) for module in model.modules()]
+def _undisturbed(model: nn.Module, training: bool, device: torch.device) -> Iterator[None]:
+    """Run in one mode, without gradients, fused fast paths and compiled code; then put everything back."""
+    tables: list[dict[str, Any]] = []
+    for module in model.modules():
+        tables += (vars(module), module._parameters, module._buffers, module._modules)
+    before = [(table, table.copy()) for table in tables]
     fast = torch.backends.mha.get_fastpath_enabled()
     numpy = sys.modules.get("numpy")
     states = random.getstate(), numpy.random.get_state() if numpy else None
+    compiled = "torch._dynamo" in sys.modules  # asking the compiler to stand back would import it: slow, and 40 MB
     try:
-        for module, _ in modes:
-            module.training = training
+        for module in model.modules():
+            module.training = training  # not eval(): a subclass may do more there, such as merge weights
         torch.backends.mha.set_fastpath_enabled(False)
-        with torch.no_grad(), torch.random.fork_rng(), torch.compiler.set_stance("force_eager"):
+        with (
+            torch.no_grad(),
+            torch.random.fork_rng([device] if device.type == "cuda" else []),
+            torch.compiler.set_stance("force_eager") if compiled else nullcontext(),
+        ):
             yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for table, entries in before:
+            table.clear()
+            table.update(entries)
         torch.backends.mha.set_fastpath_enabled(fast)
         random.setstate(states[0])
         if numpy:
             numpy.random.set_state(states[1])
 
 
-def _follow(
-    model: nn.Module, inputs: tuple[tuple[Any, ...], dict[str, Any]], name: str, source: str, device: str
-) -> Cost:
-    """One forward with every parameter on the device, and buffers that may be written."""
-    tensors: dict[str, Tensor] = {}
-    for path, parameter in model.named_parameters():
-        if parameter.device.type != device:
-            tensors[path] = torch.empty_like(parameter, device=device)
-    for path, buffer in model.named_buffers():
-        tensors[path] = buffer.clone() if buffer.device.type == device else torch.empty_like(buffer, device=device)
+def _follow(model: nn.Module, inputs: Inputs, name: str, source: str, device: torch.device) -> Cost:
+    """One forward on the device, watched."""
     counter = _Counter(model)
     try:
+        args, kwargs = _arguments(model, inputs, device)
+        counter.stack[0].received = shape = _shape((args, kwargs))
         with ExitStack() as stack:
-            stack.enter_context(counter)
             stack.callback(register_module_forward_pre_hook(counter.enter).remove)
-            stack.callback(register_module_forward_hook(counter.leave).remove)
-            functional_call(model, tensors, *inputs, tie_weights=True, strict=False)
+            stack.callback(register_module_forward_hook(counter.leave, always_call=True).remove)
+            stack.enter_context(counter)
+            output = functional_call(model, _stand_ins(model, device), args, kwargs)
     except Exception as error:
-        raise _Failed(TraceError(counter.blame(name or type(model).__name__, error))) from error
-    return Cost(name, source, _shape(inputs), tuple(counter.rows()), tuple(sorted(counter.uncounted.items())))
+        raise TraceError(counter.blame(name or type(model).__name__, error)) from error
+    rows, uncounted, kinds = counter.rows(output), sorted(counter.uncounted.items()), sorted(counter.kinds.items())
+    return Cost(name, source, shape, tuple(rows), tuple(uncounted), tuple(kinds))
+
+
+def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments on that device, in the model's precision where only a shape is given."""
+    if isinstance(inputs, tuple) and inputs and all(type(size) is int for size in inputs):
+        dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+        inputs = torch.empty(inputs, dtype=dtype, device="meta")
+    moved = tree_map_only(Tensor, lambda tensor: _on(device, tensor), inputs)
+    if isinstance(moved, Mapping):
+        return (), dict(moved)
+    return (moved if isinstance(moved, tuple) else (moved,)), {}
+
+
+def _on(device: torch.device, tensor: Tensor) -> Tensor:
+    """A copy there, for the forward may write into it. Where it has no values: random ones, of whole numbers zeros."""
+    if device == META:
+        return tensor.detach().to(device)
+    if not tensor.is_meta:
+        return tensor.detach().to(device, copy=True)
+    if tensor.is_floating_point():
+        return torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)).to(device, tensor.dtype)
+    return torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
+
+
+def _stand_ins(model: nn.Module, device: torch.device) -> dict[str, Tensor]:
+    """On the meta device for all that is elsewhere; on a real one for the buffers, which a forward may update."""
+    if device != META:
+        return {path: buffer.clone() for path, buffer in model.named_buffers()}
+    held = chain(model.named_parameters(), model.named_buffers())
+    return {path: torch.empty_like(tensor, device="meta") for path, tensor in held if tensor.device != META}
 
 
 def _shape(inputs: Any) -> tuple[int, ...]:
@@ -146,7 +183,7 @@ class _Frame:
 
     __slots__ = ("calls", "elementwise", "macs", "module", "name", "own", "received")
 
-    def __init__(self, module: nn.Module, name: str, received: tuple[int, ...]) -> None:
+    def __init__(self, module: nn.Module, name: str, received: tuple[int, ...] = ()) -> None:
         self.module, self.name, self.received = module, name, received
         self.macs = self.elementwise = 0
         self.calls = False  # does it call other modules?
@@ -159,12 +196,19 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.model = model
-        self.names = {id(module): path.replace("_orig_mod.", "") for path, module in model.named_modules()}
-        self.stack = [_Frame(model, "", ())]
+        self.names = _names(model)
+        # by the identity that a parameter has now: while the forward runs, another tensor may stand in its place
+        self.params = {
+            id(module): [(key, id(p)) for key, p in module._parameters.items() if p is not None]
+            for module in model.modules()
+        }
+        self.stack = [_Frame(model, "")]
+        self.failed: _Frame | None = None
         self.found: list[Row] = []
         self.seen: set[int] = set()
-        self.used: Counter[str] = Counter()
+        self.used = Counter(self.names.values())
         self.uncounted: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
         self.known: dict[Any, Operator | None] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -177,6 +221,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.uncounted[str(func.overloadpacket)] += 1
         elif operator.type:
             macs, elementwise = operator.rule(args, out)
+            if operator.kind:
+                self.kinds[operator.kind] += macs or elementwise
             frame = self.stack[-1]
             frame.macs += macs
             frame.elementwise += elementwise
@@ -185,6 +231,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
     def enter(self, module: nn.Module, args: Any) -> None:
+        self.failed = None
         name = self.names.get(id(module))
         if module is self.model or name is None:
             return
@@ -195,11 +242,13 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.stack.append(_Frame(module, name, shape))
 
     def leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        """Called also when the module raised: then, as when it returns nothing, the output is None."""
         if module is self.model or id(module) not in self.names:
             return
-        while self.stack[-1].module is not module:  # left by an exception that the model caught
-            self.stack.pop()
-        self._close(self.stack.pop(), output)
+        frame = self.stack.pop()
+        if output is None:
+            self.failed = self.failed or frame
+        self._close(frame, output)
 
     def _close(self, frame: _Frame, output: Any) -> None:
         module, kind = frame.module, type(frame.module).__name__
@@ -207,7 +256,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._spill(frame)
             self._emit_params(frame.name, module)
             return
-        params = self._params(module.parameters())
+        params = sum(map(self._params, module.modules()))
         if isinstance(module, SILENT) and not params:
             return
         tensors = [output] if isinstance(output, Tensor) else [t for t in tree_leaves(output) if isinstance(t, Tensor)]
@@ -226,35 +275,42 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.found.append(Row(label, operator.type, shape, 0, macs, elementwise, prod(shape)))
         frame.own.clear()
 
-    def _params(self, parameters: Iterable[nn.Parameter | None]) -> int:
-        """Elements of those that were not counted before."""
+    def _params(self, module: nn.Module) -> int:
+        """Elements of its own parameters that were not counted before."""
         count = 0
-        for parameter in parameters:
-            if parameter is not None and id(parameter) not in self.seen:
-                self.seen.add(id(parameter))
+        for key, identity in self.params.get(id(module), ()):
+            parameter = module._parameters.get(key)
+            if identity not in self.seen and parameter is not None and not is_lazy(parameter):
+                self.seen.add(identity)
                 count += parameter.numel()
         return count
 
     def _emit_params(self, name: str, module: nn.Module) -> None:
-        own = self._params(module._parameters.values())
+        own = self._params(module)
         if own:
             kind = type(module).__name__
             self.found.append(Row(name or kind.lower(), kind, (), own, 0, 0, 0))
 
-    def rows(self) -> list[Row]:
+    def rows(self, output: Any) -> list[Row]:
         """All rows: what ran, then the parameters of what did not."""
-        root = self.stack[0]
-        if root.calls or not root.own:
-            self._spill(root)
-        elif root.own:
-            self._close(root, torch.empty(root.own[-1][1], device="meta"))
+        self._close(self.stack[0], output)
         for name, module in self.model.named_modules():
             self._emit_params(name, module)
         return self.found
 
     def blame(self, model: str, error: Exception) -> str:
         """``resnet50.layer1.0.conv1 (Conv2d) failed on 3x224x224: ...``."""
-        frame = self.stack[-1]
+        frame = self.failed or self.stack[-1]
         where = ".".join(step for step in (model, frame.name) if step)
         given = f" on {shape_text(frame.received)}" if frame.received else ""
         return f"{where} ({type(frame.module).__name__}) failed{given}: {type(error).__name__}: {first_line(error)}"
+
+
+def _names(model: nn.Module) -> dict[int, str]:
+    """The path of each module. A compiled module is what it wraps; a parametrization works for the module it is in."""
+    names = {}
+    for path, module in model.named_modules():
+        steps = path.split(".")
+        if "parametrizations" not in steps and type(module).__name__ != "OptimizedModule":
+            names[id(module)] = ".".join(step for step in steps if step != "_orig_mod")
+    return names

@@ -30,6 +30,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from resbench.arch.published import Figure
 from resbench.errors import SourceError, first_line
 
 Options = dict[str, Any]
@@ -48,6 +49,8 @@ class Loaded:
     module: nn.Module
     input: Inputs
     source: str
+    published: tuple[Figure, ...] = ()
+    """Figures that the source itself prints for this input."""
 
 
 def load(text: str, *, device: str = "cpu") -> Loaded:
@@ -70,7 +73,8 @@ def load(text: str, *, device: str = "cpu") -> Loaded:
             module, size, origin = _from_module(source, rest, options)
     if not isinstance(module, nn.Module):
         raise SourceError(f"{head}: expected a torch.nn.Module, received {type(module).__name__}")
-    return Loaded(text, module, size, origin)
+    figures = _torchvisions_figures(rest, size) if origin == "torchvision" and not options else ()
+    return Loaded(text, module, size, origin, figures)
 
 
 def _option(text: str) -> Sequence[str]:
@@ -155,6 +159,17 @@ def _torchvision(name: str, options: Options) -> tuple[nn.Module, Inputs, str]:
         except (AttributeError, KeyError, TypeError):
             return module, DEFAULT_INPUT, "torchvision"
     return module, (3, side, side) if isinstance(side, int) else (3, *side), "torchvision"
+
+
+def _torchvisions_figures(name: str, size: Inputs) -> tuple[Figure, ...]:
+    """num_params and GFLOPS (multiply-accumulates) of the weights that were measured at this size."""
+    models = _package("torchvision").models
+    for weights in models.get_model_weights(name):
+        if weights.transforms.keywords.get("crop_size") == size[-1] and "_ops" in weights.meta:
+            remark = "without the auxiliary heads" if name == "googlenet" else ""
+            figure = Figure(f"{weights.meta['num_params']:,}", f"{weights.meta['_ops']:.3f}G", "torchvision", remark)
+            return (figure,)
+    return ()
 
 
 def _timm(name: str, options: Options) -> tuple[nn.Module, Inputs, str]:

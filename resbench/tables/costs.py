@@ -33,10 +33,11 @@ METRICS = {
 
 def cost_table(costs: Sequence[Cost], per: Level = "model") -> Table:
     """The costs as rows: one a model, or every group of every model with its share of that model's MACs."""
+    notes = (*_uncounted(costs), *CONVENTION)
     if per == "model":
         columns = (Column("model", "model"), *COLUMNS[:3], Column("input", "input", "shape"), *COLUMNS[3:])
         numbers = [(c, _numbers(c.total)) for c in costs]
-        return Table(columns, [(c.model, *n[:3], c.input, *n[3:]) for c, n in numbers], notes=CONVENTION)
+        return Table(columns, [(c.model, *n[:3], c.input, *n[3:]) for c, n in numbers], notes=notes)
     several = len(costs) > 1
     first = (Column("model", "model"),) if several else ()
     columns = (
@@ -60,7 +61,16 @@ def cost_table(costs: Sequence[Cost], per: Level = "model") -> Table:
         total = rows.pop()
         totals.append((*own, "total", "", *total[len(own) + 2 :]))
     title = "" if several else f"{costs[0].model}, input {shape_text(costs[0].input)}"
-    return Table(columns, rows, title, CONVENTION, totals)
+    return Table(columns, rows, title, notes, totals)
+
+
+def _uncounted(costs: Sequence[Cost]) -> list[str]:
+    """A line for each network in which operators ran that have no formula."""
+    return [
+        f"{c.model}: not counted: {', '.join(f'{name} ({calls} calls)' for name, calls in c.uncounted)}."
+        for c in costs
+        if c.uncounted
+    ]
 
 
 def _numbers(row: Row) -> tuple[int, ...]:
@@ -80,6 +90,7 @@ def _record(c: Cost) -> dict[str, Any]:
         "source": c.source,
         "input": list(c.input),
         **dict(zip(keys, _numbers(c.total), strict=True)),
+        "uncounted": dict(c.uncounted),
         "layers": [
             {"name": r.name, "type": r.type, "output": list(r.output), **dict(zip(keys, _numbers(r), strict=True))}
             for r in c.layers
@@ -95,7 +106,7 @@ def comparison(costs: Sequence[Cost]) -> Table:
     columns.append(Column("input", "input", "shape"))
     rows = [_row(c, costs[0]) for c in costs]
     notes = [_reading(c, costs[0]) for c in costs[1:] if c.macs and costs[0].macs]
-    return Table(columns, rows, notes=(*notes, *CONVENTION))
+    return Table(columns, rows, notes=(*notes, *_uncounted(costs), *CONVENTION))
 
 
 def _row(c: Cost, base: Cost) -> list[Any]:

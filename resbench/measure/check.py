@@ -1,0 +1,167 @@
+"""Three counters, one truth: the fold, the tracer and fvcore side by side, per kind of operator.
+
+fvcore (https://github.com/facebookresearch/fvcore) runs the model for real and counts from its own formulas. It also
+counts batch normalisation, layer normalisation and average pooling; those stand against our elementwise column.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from resbench.arch.cost import Cost
+from resbench.arch.published import PUBLISHED, Figure, agrees
+from resbench.errors import TraceError, first_line
+
+KINDS = {
+    "conv": "convolution",
+    "linear": "linear",
+    "addmm": "linear",
+    "mm": "linear",
+    "matmul": "matrix product",
+    "bmm": "matrix product",
+    "baddbmm": "matrix product",
+    "einsum": "matrix product",
+    "batch_norm": "batch norm",
+    "layer_norm": "layer norm",
+    "group_norm": "group norm",
+    "adaptive_avg_pool2d": "adaptive pooling",
+}
+"""fvcore's names, and the kinds under which all three are compared."""
+
+TYPES = {
+    "Conv2d": "convolution",
+    "Linear": "linear",
+    "BatchNorm2d": "batch norm",
+    "AdaptiveAvgPool2d": "adaptive pooling",
+}
+"""The same for the rows of the fold."""
+
+MACS = ("convolution", "linear", "matrix product", "attention")
+
+
+class Line(NamedTuple):
+    """One kind of operator, or a published figure. None where a counter does not apply."""
+
+    kind: str
+    unit: str
+    fold: int | None
+    trace: int | None
+    fvcore: int | None
+    verdict: str
+
+    @property
+    def differs(self) -> bool:
+        return self.verdict == "differs"
+
+
+@dataclass(frozen=True)
+class Check:
+    """The lines of one model, and what fvcore could not count."""
+
+    model: str
+    lines: tuple[Line, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def agrees(self) -> bool:
+        return not any(line.differs for line in self.lines)
+
+
+def check(model: str, fold: Cost | None, trace: Cost, module: nn.Module, published: tuple[Figure, ...] = ()) -> Check:
+    """Hold every counter that applies against the others. ``module`` has real weights on the CPU: fvcore runs it."""
+    folded = _by_type(fold) if fold else None
+    traced = {**dict(trace.kinds), "adaptive pooling": _pooled(trace)}
+    theirs, missed = _fvcore(module, trace.input)
+    lines = []
+    for kind in (*MACS, "batch norm", "layer norm", "group norm", "adaptive pooling"):
+        values = (folded or {}).get(kind, 0 if folded else None), traced.get(kind, 0), theirs.get(kind, 0)
+        if any(values):
+            unit = "MACs" if kind in MACS else "operations"
+            lines.append(_compared(kind, unit, *values[:2], None if _missing(kind, missed) else values[2]))
+    lines.append(_compared("parameters", "count", fold.params if fold else None, trace.params, _parameters(module)))
+    for figure in (*published, *PUBLISHED.get(model, ())):
+        lines += _published(figure, fold, trace)
+    remarks = [f"fvcore has no formula for {name} ({calls} calls)" for name, calls in missed if _counted_here(name)]
+    remarks += [f"the tracer has no formula for {name} ({calls} calls)" for name, calls in trace.uncounted]
+    return Check(model, tuple(lines), tuple(remarks))
+
+
+def _compared(kind: str, unit: str, fold: int | None, trace: int | None, fvcore: int | None) -> Line:
+    values = {value for value in (fold, trace, fvcore) if value is not None}
+    return Line(kind, unit, fold, trace, fvcore, "equal" if len(values) <= 1 else "differs")
+
+
+def _published(figure: Figure, fold: Cost | None, trace: Cost) -> Iterator[Line]:
+    for what, printed in (("params", figure.params), ("macs", figure.macs)):
+        if printed:
+            count = getattr(fold or trace, what)
+            same = agrees(count, printed)
+            verdict = "equal" if same else f"explained: {figure.remark}" if figure.remark else "differs"
+            name = f"{printed} {'MACs' if what == 'macs' else 'parameters'}, {figure.source}"
+            unit = "MACs" if what == "macs" else "count"
+            yield Line(name, unit, getattr(fold, what, None), getattr(trace, what), None, verdict)
+
+
+def _by_type(fold: Cost) -> Mapping[str, int]:
+    """MACs, or for kinds without MACs elementwise operations, of the fold."""
+    counts: Counter[str] = Counter()
+    for row in fold.layers:
+        kind = TYPES.get(row.type)
+        if kind:
+            counts[kind] += row.macs if kind in MACS else row.elementwise
+    return counts
+
+
+def _parameters(module: nn.Module) -> int:
+    from fvcore.nn import parameter_count
+
+    return int(parameter_count(module)[""])
+
+
+def _fvcore(module: nn.Module, shape: tuple[int, ...]) -> tuple[Mapping[str, int], list[tuple[str, int]]]:
+    """fvcore's counts by kind, and the operators that it passed over."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from fvcore.nn import FlopCountAnalysis
+
+        logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
+        dtype = next((p.dtype for p in module.parameters()), torch.float32)
+        fast = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            analysis: Any = FlopCountAnalysis(module.eval(), torch.zeros(shape, dtype=dtype))
+            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+            with torch.no_grad():
+                counts = analysis.by_operator()
+                missed = sorted(analysis.unsupported_ops().items())
+        except Exception as error:
+            raise TraceError(f"fvcore could not run the model: {type(error).__name__}: {first_line(error)}") from error
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
+    kinds: Counter[str] = Counter()
+    for name, count in counts.items():
+        kinds[KINDS.get(name, name)] += int(count)
+    return kinds, missed
+
+
+def _pooled(trace: Cost) -> int | None:
+    """A pooling module reads its whole input; called as a function it is a mean like any other, and stays blank."""
+    return sum(row.elementwise for row in trace.layers if row.type == "AdaptiveAvgPool2d") or None
+
+
+def _missing(kind: str, missed: list[tuple[str, int]]) -> bool:
+    """Did fvcore pass over this kind for want of a formula? Attention's products arrive fused or as bmm."""
+    wanted = {"attention": ("attention",), "matrix product": ("attention", "baddbmm")}.get(kind, ())
+    return any(word in name for word in wanted for name, _ in missed)
+
+
+def _counted_here(name: str) -> bool:
+    return any(word in name for word in ("attention", "mm", "lstm", "gru", "rnn"))
