@@ -86,6 +86,8 @@ def check(model: str, fold: Cost | None, trace: Cost, module: nn.Module, publish
         if any(values):
             unit = "MACs" if kind in MACS else "operations"
             lines.append(_compared(kind, unit, *values[:2], None if _missing(kind, missed) else values[2]))
+    theirs_all = None if _missing("matrix product", missed) else sum(theirs.get(kind, 0) for kind in MACS)
+    lines.append(_compared("all MACs", "MACs", fold.macs if fold else None, trace.macs, theirs_all))
     lines.append(_compared("parameters", "count", fold.params if fold else None, trace.params, _parameters(module)))
     for figure in (*published, *PUBLISHED.get(model, ())):
         lines += _published(figure, fold, trace)

@@ -54,7 +54,7 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
     one row a call. A parameter counts where it is first used; ``Cost.uncounted`` names what has no formula.
     Raises TraceError: the module that failed, its input, and why.
     """
-    model = _traceable(model)
+    model = _traceable(_unwrapped(model))
     params = list(model.parameters())
     attempts: list[tuple[torch.device, Any]] = [(META, nullcontext()), (META, META)]  # then what it makes itself, too
     real = not any(p.is_meta for p in params)
@@ -71,13 +71,17 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
     raise failure
 
 
+WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+"""What torch.compile and data parallelism put around a module, and where they keep it."""
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    inner = getattr(module, WRAPPERS.get(type(module).__name__, ""), None)
+    return _unwrapped(inner) if isinstance(inner, nn.Module) else module
+
+
 def _traceable(model: nn.Module) -> nn.Module:
-    """Without the wrappers of torch.compile and data parallelism; of a lazy model a twin, so that it stays lazy."""
-    for attribute in ("_orig_mod", "module"):
-        inner = getattr(model, attribute, None)
-        wrapper = type(model).__name__ in ("OptimizedModule", "DataParallel", "DistributedDataParallel")
-        if wrapper and isinstance(inner, nn.Module):
-            return _traceable(inner)
+    """The model itself; where it is lazy a twin on the meta device, so that it stays lazy."""
     for path, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             where = path or type(model).__name__
@@ -107,8 +111,11 @@ def _undisturbed(model: nn.Module, training: bool, device: torch.device) -> Iter
     states = random.getstate(), numpy.random.get_state() if numpy else None
     compiled = "torch._dynamo" in sys.modules  # asking the compiler to stand back would import it: slow, and 40 MB
     try:
-        for module in model.modules():
+        for module in list(model.modules()):
             module.training = training  # not eval(): a subclass may do more there, such as merge weights
+            module._modules.update(
+                {key: _unwrapped(child) for key, child in module._modules.items() if child is not None}
+            )
         torch.backends.mha.set_fastpath_enabled(False)
         with (
             torch.no_grad(),
@@ -196,7 +203,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.model = model
-        self.names = _names(model)
+        # a parametrization works for the module that it is in
+        self.names = {id(m): path for path, m in model.named_modules() if "parametrizations" not in path.split(".")}
         # by the identity that a parameter has now: while the forward runs, another tensor may stand in its place
         self.params = {
             id(module): [(key, id(p)) for key, p in module._parameters.items() if p is not None]
@@ -304,13 +312,3 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         where = ".".join(step for step in (model, frame.name) if step)
         given = f" on {shape_text(frame.received)}" if frame.received else ""
         return f"{where} ({type(frame.module).__name__}) failed{given}: {type(error).__name__}: {first_line(error)}"
-
-
-def _names(model: nn.Module) -> dict[int, str]:
-    """The path of each module. A compiled module is what it wraps; a parametrization works for the module it is in."""
-    names = {}
-    for path, module in model.named_modules():
-        steps = path.split(".")
-        if "parametrizations" not in steps and type(module).__name__ != "OptimizedModule":
-            names[id(module)] = ".".join(step for step in steps if step != "_orig_mod")
-    return names

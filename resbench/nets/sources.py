@@ -202,14 +202,16 @@ def _pt2(path: str, options: Options) -> tuple[nn.Module, Inputs, str]:
     if not Path(path).is_file():
         raise SourceError(f"no file {path}; expected a program written by torch.export.save")
     try:
-        with torch.device("cpu"):
+        with torch.device("cpu"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch deprecates what it uses here itself
             program = torch.export.load(path)
+            module = torch.export.unflatten(program)
     except Exception as error:
         raise SourceError(f"cannot read {path} as an exported program: {first_line(error)}") from error
     arguments, keywords = program.example_inputs or ((), {})
     if keywords:
         raise SourceError(f"pt2:{path}: it was exported with keyword inputs; export it with positional ones")
-    return torch.export.unflatten(program), tuple(arguments), "torch.export"
+    return module, tuple(arguments), "torch.export"
 
 
 def _file(rest: str, options: Options) -> tuple[nn.Module, Inputs, str]:

@@ -1,0 +1,119 @@
+"""Three counters, one truth, for every line of the catalog."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from resbench.arch.catalog import architecture, entries
+from resbench.arch.published import PUBLISHED, Figure
+from resbench.measure.check import check
+from resbench.measure.trace import trace
+from resbench.models import cost, verified
+from resbench.nets.build import build
+
+CATALOG = [name for name in entries() if "{" not in name]
+DEPTHS = ["plain20", "resnet56", "preact_resnet20", "cifar_resnet152", "plain110"]
+ORDERS = ["original", "bn-after-add", "relu-before-add", "relu-only-preact", "full-preact"]
+SHORTCUTS = ["none", "A", "B", "C", "scaling", "exclusive-gate", "shortcut-gate", "conv1x1", "dropout"]
+VARIANTS = [f"resnet14,order={order},shortcut={shortcut}" for order in ORDERS for shortcut in SHORTCUTS]
+VARIANTS += ["resnet14,norm=none,se=4", "googlenet,norm=bn", "resnet50,stride=1x1", "resnet18,input=3x65x97"]
+WITH_HEADS = ["googlenet,aux=yes", "googlenet,norm=bn,aux=yes", "inception_v3,aux=yes"]
+
+
+@pytest.mark.parametrize("name", [*CATALOG, *DEPTHS, *VARIANTS])
+def test_fold_and_trace_have_the_same_rows(name):
+    """Name, type, shape, parameters, MACs, elementwise operations and activations of every layer."""
+    arch = architecture(name)
+    folded, traced = arch.cost(batch=2), trace(build(arch, device="meta"), (2, *arch.input))
+    assert traced.uncounted == ()
+    assert sorted(traced.layers) == sorted(folded.layers)
+
+
+@pytest.mark.parametrize("name", WITH_HEADS)
+def test_heads_that_do_not_run_keep_their_parameters_in_both(name):
+    arch = architecture(name)
+    folded, traced = arch.cost(), trace(build(arch, device="meta"), (1, *arch.input))
+    for what in ("params", "macs", "elementwise"):
+        assert getattr(folded, what) == getattr(traced, what)
+    # in training they run
+    assert trace(build(arch, device="meta"), (2, *arch.input), training=True).macs > 2 * folded.macs
+
+
+LARGE = {"vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "resnext101_64x4d", "wide_resnet101_2"}
+LARGE |= {"resnet1001", "preact_resnet1001", "resnext101_32x8d", "preact_resnet152", "preact_resnet200", "resnet152"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in (*CATALOG, *DEPTHS, *WITH_HEADS)]
+)
+def test_fvcore_agrees_to_the_last_mac(name):
+    result = verified(name)
+    assert [line for line in result.lines if line.differs] == []
+    lines = {line.kind: line for line in result.lines}
+    assert lines["all MACs"].fold == lines["all MACs"].trace == lines["all MACs"].fvcore > 0
+    assert lines["parameters"].fold == lines["parameters"].trace == lines["parameters"].fvcore
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_figure_agrees_or_says_why_not(name):
+    from resbench.arch.published import agrees
+
+    report = cost(name)
+    for figure in PUBLISHED[name]:
+        same = all(
+            agrees(count, printed)
+            for count, printed in ((report.params, figure.params), (report.macs, figure.macs))
+            if printed
+        )
+        assert same == (not figure.remark)
+
+
+def test_a_wrong_figure_or_a_wrong_counter_is_found():
+    arch = architecture("resnet20")
+    net = build(arch)
+    right, traced = arch.cost(), trace(net, (1, 3, 32, 32))
+    assert check("x", right, traced, net, (Figure("0.27M", "40.55M", "right"),)).agrees
+    assert not check("x", right, traced, net, (Figure("0.28M", "", "wrong"),)).agrees
+    assert check("x", right, traced, net, (Figure("0.28M", "", "wrong", "a misprint"),)).agrees
+    other = architecture("resnet20,shortcut=B").cost()
+    assert {line.kind for line in check("x", other, traced, net).lines if line.differs} == {
+        "convolution",
+        "batch norm",
+        "all MACs",
+        "parameters",
+    }
+
+
+def test_attention_that_fvcore_passes_over_is_said(torchvision):
+    result = verified("torchvision:vit_b_32")
+    assert result.agrees
+    assert any("scaled_dot_product_attention" in remark for remark in result.remarks)
+    products = next(line for line in result.lines if line.kind in ("attention", "matrix product"))
+    assert products.fvcore is None
+    assert products.trace == 12 * 2 * 50 * 50 * 768
+
+
+def test_verify_exits_1_when_counters_disagree(tmp_path):
+    (tmp_path / "odd.py").write_text(
+        "import torch\n"
+        "class Odd(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(); self.w = torch.nn.Parameter(torch.ones(8, 8))\n"
+        "    def forward(self, x):\n"
+        "        return torch.addmv(self.w[0], self.w, x.flatten()[:8])\n"  # a product that fvcore does not know
+    )
+    command = [sys.executable, "-m", "resbench", "flops", f"file:{tmp_path}/odd.py:Odd", "--verify"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "differs" in done.stdout
+    done = subprocess.run([*command[:4], "resnet20", "--verify"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_module_counts_like_its_architecture():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    assert cost(net, (3, 32, 32)).macs == 8 * 30 * 30 * 27
+    assert torch.is_grad_enabled()
