@@ -24,7 +24,8 @@ numbers its parts, as ``nn.Sequential`` does. So a residual block reads
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
+from keyword import iskeyword
 from math import prod
 from typing import ClassVar
 
@@ -85,7 +86,7 @@ class Layer(Node):
 def _call(layer: Layer) -> str:
     """``Conv2d(3, 64, 7, stride=2)``: required fields by position, the others where they differ."""
     arguments: list[str] = []
-    for field in layer.__dataclass_fields__.values():  # type: ignore[attr-defined]
+    for field in fields(layer):  # type: ignore[arg-type]
         value = getattr(layer, field.name)
         if value == field.default:
             continue
@@ -94,7 +95,7 @@ def _call(layer: Layer) -> str:
             if value == field.default:
                 continue
         required = not arguments or "=" not in arguments[-1]
-        required &= field.default.__class__.__name__ == "_MISSING_TYPE"
+        required &= field.default is MISSING
         arguments.append(f"{value!r}" if required else f"{field.name}={value!r}")
     return f"{type(layer).__name__}({', '.join(arguments)})"
 
@@ -111,7 +112,7 @@ class Combinator(Node):
     roles: ClassVar[tuple[str, ...]] = ()
     arity: ClassVar[tuple[int, int]] = (1, 1_000_000)
 
-    def __init__(self, *positional: Node, **named: Node) -> None:
+    def __init__(self, /, *positional: Node, **named: Node) -> None:
         kind = type(self).__name__
         parts = [(self._name(i, node), node) for i, node in enumerate(positional)]
         parts += named.items()
@@ -153,7 +154,8 @@ class Combinator(Node):
         keyword = False
         for i, (name, node) in enumerate(self.parts):
             keyword = keyword or name != self._name(i, node)
-            shown = "" if not keyword else f"{name}=" if name.isidentifier() else f"**{{{name!r}: "
+            plain = name.isidentifier() and name.isascii() and not iskeyword(name)
+            shown = "" if not keyword else f"{name}=" if plain else f"**{{{name!r}: "
             inside.append(f"{shown}{node!r}{'}' if shown.startswith('*') else ''}")
         return f"{type(self).__name__}({', '.join(inside)})"
 

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape
 from resbench.arch.layers import MAX_SIZE
-from resbench.errors import ShapeError
+from resbench.errors import ArchitectureError, ShapeError
 from resbench.units import FP32_BYTES
 
 Level = Literal["model", "stage", "block", "layer"]
@@ -141,7 +141,9 @@ def cost(arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "", s
 
     Raises ShapeError, with the path of the node, where shapes do not fit.
     """
-    sizes = tuple(input)
+    if not isinstance(arch, Node):
+        raise ArchitectureError(f"expected layers or combinators, received {arch!r}")
+    sizes = tuple(input) if isinstance(input, Iterable) else (input,)
     if not sizes or any(type(size) is not int or not 1 <= size <= MAX_SIZE for size in (batch, *sizes)):
         raise ShapeError(
             f"expected a batch and an input of sizes from 1 to {MAX_SIZE}, received {batch} and {sizes}", model

@@ -56,6 +56,12 @@ def _number(layer: Layer, *fields: str) -> None:
             _refuse(layer, field, "a finite number", value)
 
 
+def _flag(layer: Layer, field: str) -> None:
+    value = getattr(layer, field)
+    if type(value) is not bool:
+        _refuse(layer, field, "True or False", value)
+
+
 def _maps(layer: Layer, shape: Shape, channels: int | None = None) -> None:
     """The input is (N, C, H, W), with that many channels if the layer cares."""
     if len(shape) != 4:
@@ -69,13 +75,12 @@ def _windows(layer: Layer, shape: Shape, kernel: Pair, stride: Pair, padding: Pa
     sides = []
     for size, k, s, p, d in zip(shape[2:], kernel, stride, padding, dilation, strict=True):
         room = size + 2 * p - d * (k - 1) - 1
-        if room < 0:
-            raise ShapeError(
-                f"{layer.brief} needs a larger input than {shape_text(shape)}: its window spans {d * (k - 1) + 1}"
-            )
         side = -(-room // s) + 1 if ceil else room // s + 1
         if ceil and (side - 1) * s >= size + p:  # as torch: the last window must start inside
             side -= 1
+        if side < 1:
+            given = f"{shape_text(shape)}: its window spans {d * (k - 1) + 1}"
+            raise ShapeError(f"{layer.brief} needs a larger input than {given}")
         sides.append(side)
     return sides[0], sides[1]
 
@@ -110,6 +115,7 @@ class Conv2d(Layer):
         _pairs(self, 1, "kernel", "stride", "dilation")
         _pairs(self, 0, "padding")
         _number(self, "bias_init")
+        _flag(self, "bias")
         if self.in_channels % self.groups or self.out_channels % self.groups:
             wanted = f"a divisor of both {self.in_channels} and {self.out_channels} channels"
             _refuse(self, "groups", wanted, self.groups)
@@ -147,6 +153,7 @@ class Linear(Layer):
 
     def __post_init__(self) -> None:
         _whole(self, 1, "in_features", "out_features")
+        _flag(self, "bias")
 
     @property
     def params(self) -> int:
@@ -222,7 +229,7 @@ class Scale(Layer):
         _number(self, "factor", "offset")
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
-        return prod(output) * ((self.factor != 1) + (self.offset != 0))
+        return prod(output) * (2 if self.offset else 1)
 
     @property
     def brief(self) -> str:
@@ -242,6 +249,7 @@ class _Pool(Layer):
             object.__setattr__(self, "stride", self.kernel)
         _pairs(self, 1, "kernel", "stride")
         _pairs(self, 0, "padding")
+        _flag(self, "ceil_mode")
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):  # type: ignore[arg-type]
             _refuse(self, "padding", "at most half the kernel", self.padding)
 
@@ -314,6 +322,10 @@ class LocalResponseNorm(Layer):
     def __post_init__(self) -> None:
         _whole(self, 1, "size")
         _number(self, "alpha", "beta", "k")
+
+    def output(self, shape: Shape) -> Shape:
+        _maps(self, shape)
+        return shape
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output) * (self.size + 5)

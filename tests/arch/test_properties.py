@@ -260,13 +260,13 @@ def hold_main_properties(net, batch):
         assert row.output[0] == 1
         assert row.name
     assert len({row.name for row in one.layers}) == len(one.layers)
-    assert one.per("layer") == one.layers
-    for group, name in (("stage", r"[^.]+"), ("block", r"[^.]+(\.\d+(?!\w))?"), ("model", "")):
+    assert (one.per("layer"), one.per("model")) == (one.layers, (one.total,))
+    for group, name in (("stage", r"[^.]+"), ("block", r"[^.]+(\.\d+(?!\w))?")):
         sums = {}
         for row in one.layers:
             key = re.match(name, row.name)[0]
             sums[key] = [a + b for a, b in zip(sums.get(key, [0] * 4), row[3:], strict=True)]
-        assert {row.name: list(row[3:]) for row in one.per(group)} == (sums or {"": [0] * 4} if not name else sums)
+        assert {row.name: list(row[3:]) for row in one.per(group)} == sums
         for number in (*NUMBERS, "flops", "param_bytes", "activation_bytes"):
             assert sum(getattr(row, number) for row in one.per(group)) == getattr(one.total, number), (group, number)
     for row, scaled in zip(one.layers, many.layers, strict=True):
@@ -346,6 +346,24 @@ def test_an_expression_is_the_value_of_its_repr(net):
 @given(networks(), networks())
 def test_values_that_differ_print_differently(one, other):
     assert (one.node == other.node) == (repr(one.node) == repr(other.node))
+
+
+@examples(150)
+@given(networks(), st.integers(1, 3))
+def test_the_tracer_counts_what_the_fold_counts(net, batch):
+    from resbench.measure.trace import trace
+    from resbench.nets.build import build
+
+    try:
+        module = build(net.node, device="meta")
+    except ArchitectureError as error:
+        assert "auxiliary" in str(error)  # a head below the top level has no module
+        return
+    folded, traced = cost(net.node, net.input, batch=batch), trace(module, (batch, *net.input))
+    assert (traced.params, traced.macs, traced.elementwise) == (folded.params, folded.macs, folded.elementwise)
+    rows = {row.name: row for row in traced.layers}
+    for row in folded.layers:
+        assert rows[row.name][3:] == row[3:], row.name
 
 
 # -- misfits -------------------------------------------------------------------------------------------------
@@ -446,6 +464,12 @@ def test_an_input_fits_or_a_resbench_error_says_why(net, given_input):
     else:
         event("counted")
         assert all(value >= 0 for value in numbers(report).values())
+
+
+@pytest.mark.parametrize("value", [None, 5, "resnet50", Conv2d, (ReLU(),)])
+def test_what_is_no_expression_has_no_cost(value):
+    with pytest.raises(ArchitectureError, match="expected layers or combinators, received"):
+        cost(value, (3, 32, 32))
 
 
 NAMES = st.sampled_from(["stem", "layer1", "0", "1", "branch5x5", "conv"])
