@@ -31,8 +31,11 @@ test-all: .venv/dev  ## the slow tests too
 test-cuda: .venv/dev  ## what needs an NVIDIA GPU
 	$(BIN)/pytest -m cuda
 
-bench: .venv/dev  ## the pytest-benchmark suites
-	$(BIN)/pytest suites --benchmark-enable --benchmark-only
+bench: .venv/dev  ## the pytest-benchmark suites; what they print goes to results/cpu
+	mkdir -p results/cpu
+	$(BIN)/pytest suites --benchmark-enable --benchmark-only -s --benchmark-columns=min,median,iqr,rounds \
+		--benchmark-json results/cpu/suites.json > results/cpu/suites.txt
+	gzip -9 -f results/cpu/suites.json
 
 readme: .venv/dev  ## write the tables of README.md anew
 	$(BIN)/python docs/generate.py

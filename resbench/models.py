@@ -118,4 +118,5 @@ def _traced(loaded: Loaded, batch: int) -> Cost:
 
 
 def _size(input: str | Iterable[int]) -> Size:
-    return parse_size(input if isinstance(input, str) else "x".join(map(str, input)))
+    parts = [input] if isinstance(input, str) or not isinstance(input, Iterable) else input
+    return parse_size("x".join(map(str, parts)))

@@ -1,6 +1,6 @@
 """The algebra: what nodes are, and how they combine.
 
-An architecture is an immutable expression of *layers* (``layers.py``) and four combinators::
+An architecture is an immutable expression of *layers* (``layers.py``) and combinators::
 
     Seq(conv1=..., bn1=..., ...)   one after the other
     Add(branch, shortcut)          F(x) + h(x), elementwise

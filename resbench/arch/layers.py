@@ -185,6 +185,8 @@ class BatchNorm2d(Layer):
     def __post_init__(self) -> None:
         _whole(self, 1, "channels")
         _number(self, "eps")
+        if self.eps < 0:
+            _refuse(self, "eps", "at least 0", self.eps)
 
     @property
     def params(self) -> int:
@@ -245,7 +247,7 @@ class _Pool(Layer):
     letter: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        if self.stride == 0:  # as torch: the windows do not overlap
+        if type(self.stride) is int and self.stride == 0:  # as torch: the windows do not overlap
             object.__setattr__(self, "stride", self.kernel)
         _pairs(self, 1, "kernel", "stride")
         _pairs(self, 0, "padding")

@@ -56,6 +56,8 @@ class Line(NamedTuple):
     trace: int | None
     fvcore: int | None
     verdict: str
+    """``equal``, ``explained`` (a misprint; a remark says which) or ``differs``."""
+    source: str = ""
 
     @property
     def differs(self) -> bool:
@@ -89,9 +91,11 @@ def check(model: str, fold: Cost | None, trace: Cost, module: nn.Module, publish
     theirs_all = None if _missing("matrix product", missed) else sum(theirs.get(kind, 0) for kind in MACS)
     lines.append(_compared("all MACs", "MACs", fold.macs if fold else None, trace.macs, theirs_all))
     lines.append(_compared("parameters", "count", fold.params if fold else None, trace.params, _parameters(module)))
-    for figure in (*published, *PUBLISHED.get(model, ())):
+    figures = (*published, *PUBLISHED.get(model, ()))
+    for figure in figures:
         lines += _published(figure, fold, trace)
-    remarks = [f"fvcore has no formula for {name} ({calls} calls)" for name, calls in missed if _counted_here(name)]
+    remarks = [f"{figure.source}: {figure.remark}" for figure in figures if figure.remark]
+    remarks += [f"fvcore has no formula for {name} ({calls} calls)" for name, calls in missed if _counted_here(name)]
     remarks += [f"the tracer has no formula for {name} ({calls} calls)" for name, calls in trace.uncounted]
     return Check(model, tuple(lines), tuple(remarks))
 
@@ -102,14 +106,14 @@ def _compared(kind: str, unit: str, fold: int | None, trace: int | None, fvcore:
 
 
 def _published(figure: Figure, fold: Cost | None, trace: Cost) -> Iterator[Line]:
-    for what, printed in (("params", figure.params), ("macs", figure.macs)):
+    for what, title, printed in (("params", "parameters", figure.params), ("macs", "MACs", figure.macs)):
         if printed:
-            count = getattr(fold or trace, what)
-            same = agrees(count, printed)
-            verdict = "equal" if same else f"explained: {figure.remark}" if figure.remark else "differs"
-            name = f"{printed} {'MACs' if what == 'macs' else 'parameters'}, {figure.source}"
-            unit = "MACs" if what == "macs" else "count"
-            yield Line(name, unit, getattr(fold, what, None), getattr(trace, what), None, verdict)
+            same = agrees(getattr(fold or trace, what), printed)
+            verdict = "equal" if same else "explained" if figure.remark else "differs"
+            counts = getattr(fold, what, None), getattr(trace, what), None
+            yield Line(
+                f"printed {title} {printed}", "MACs" if what == "macs" else "count", *counts, verdict, figure.source
+            )
 
 
 def _by_type(fold: Cost) -> Mapping[str, int]:

@@ -38,8 +38,8 @@ Inputs = tuple[int, ...] | Tensor | tuple[Any, ...] | Mapping[str, Any]
 
 META = torch.device("meta")
 
-SILENT = (nn.Identity, nn.Flatten, nn.Unflatten)
-"""Modules that only rename their input: no row."""
+SILENT = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Sequential)
+"""Modules that only rename their input, an empty sequence among them: no row."""
 
 
 def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str = "", source: str = "module") -> Cost:

@@ -144,10 +144,16 @@ def _place(node: Node, level: Level, top: bool) -> Steps:
 def _part(name: str, node: Node, level: Level, top: bool) -> Steps:
     if not name:
         return _place(node, level, top)
-    return (_register(level, name, LEAVES[type(node)](node) if isinstance(node, Layer) else _level(node)),)
+    if isinstance(node, Layer):
+        return (_register(level, name, LEAVES[type(node)](node)),)
+    empty = isinstance(node, algebra.Seq) and not node.parts
+    return (_register(level, name, nn.Identity() if empty else _level(node)),)
 
 
 def _register(level: Level, name: str, module: nn.Module) -> str:
+    held = level._modules.get(name)
+    if held is not None and not (isinstance(held, nn.Flatten) and isinstance(module, nn.Flatten)):
+        raise ArchitectureError(f"two parts are called {name!r} in one torch module; give one another name")
     try:
         level.add_module(name, module)
     except KeyError as error:

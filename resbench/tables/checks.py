@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 COLUMNS = (
     Column("model", "model"),
     Column("kind", "what"),
+    Column("verdict", "verdict"),
     Column("fold", "fold", "exact"),
     Column("trace", "trace", "exact"),
     Column("fvcore", "fvcore", "exact"),
-    Column("verdict", "verdict"),
     Column("unit", "unit"),
+    Column("source", "source"),
 )
 
 NOTES = (
@@ -29,7 +30,7 @@ NOTES = (
 def check_table(checks: Sequence[Check]) -> Table:
     """One row for each kind of operator, the parameters, and each published figure."""
     rows = [
-        (check.model, line.kind, line.fold, line.trace, line.fvcore, line.verdict, line.unit)
+        (check.model, line.kind, line.verdict, line.fold, line.trace, line.fvcore, line.unit, line.source)
         for check in checks
         for line in check.lines
     ]

@@ -193,9 +193,13 @@ def test_layers_without_macs_are_torchs(layer, module, elementwise):
     assert layer.elementwise(MAPS, layer.output(MAPS)) == elementwise
 
 
-@pytest.mark.parametrize(("factor", "offset", "operations"), [(0.5, 0, 1), (-1, 1, 2), (1, 1, 2), (1, 0, 1)])
-def test_scale_is_a_product_and_a_sum(factor, offset, operations):
-    assert Scale(factor, offset).elementwise((1, 4, 8, 8), (1, 4, 8, 8)) == operations * 256
+@pytest.mark.parametrize(
+    ("factor", "offset", "operations"), [(0.5, 0, 1), (-1, 1, 2), (2, 0.5, 2), (1, 1, 2), (1, 0, 1)]
+)
+def test_scale_is_a_product_and_with_an_offset_a_sum(factor, offset, operations):
+    layer = Scale(factor, offset)
+    assert ours(layer, MAPS) == (MAPS, 0, 0)
+    assert layer.elementwise(MAPS, MAPS) == operations * N
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])

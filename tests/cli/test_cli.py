@@ -206,6 +206,20 @@ def test_models_lists_names_options_and_filters():
     assert "vgg16" not in run("models", "inception").stdout
 
 
+def test_models_of_a_whole_name_lists_its_options():
+    text = run("models", "resnet56").stdout
+    assert "none A B C scaling" in text
+    assert "full-preact" in text
+    assert "aux" in run("models", "googlenet").stdout
+
+
+def test_show_of_somebody_elses_model_lists_its_blocks(tmp_path):
+    (tmp_path / "mine.py").write_text("from torch import nn\nnet = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())\n")
+    done = run("show", f"file:{tmp_path}/mine.py:net", "--input", "3x8x8")
+    assert done.returncode == 0, done.stderr
+    assert "Conv2d" in done.stdout
+
+
 def test_doctor_says_what_is_missing():
     done = run("doctor")
     assert done.returncode == 0

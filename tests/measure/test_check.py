@@ -117,3 +117,11 @@ def test_a_module_counts_like_its_architecture():
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
     assert cost(net, (3, 32, 32)).macs == 8 * 30 * 30 * 27
     assert torch.is_grad_enabled()
+
+
+def test_an_empty_level_has_no_row():
+    from resbench.arch import ReLU, Seq
+    from resbench.arch import cost as fold
+
+    net = Seq(body=Seq(), relu=ReLU())
+    assert trace(build(net), (1, 3, 8, 8)).layers == fold(net, (3, 8, 8)).layers

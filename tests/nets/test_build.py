@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from resbench.arch import Add, Aux, Conv2d, Identity, Linear, ReLU, Seq, stack
+from resbench.arch import Add, Aux, Conv2d, Flatten, Identity, Linear, ReLU, Seq, stack
 from resbench.arch.catalog import architecture, entries
 from resbench.errors import ArchitectureError
 from resbench.nets.build import build
@@ -148,7 +148,9 @@ def test_a_single_layer_and_a_hand_made_block_build():
 
 
 @pytest.mark.parametrize(
-    "node", [Seq(forward=ReLU()), stack(Seq(Aux(head=Linear(4, 2))))], ids=["a taken name", "aux below the top"]
+    "node",
+    [Seq(forward=ReLU()), stack(Seq(Aux(head=Linear(4, 2)))), Seq(Flatten(), flatten=ReLU())],
+    ids=["a taken name", "aux below the top", "a name twice"],
 )
 def test_what_torch_cannot_hold_is_refused(node):
     with pytest.raises(ArchitectureError):
