@@ -15,7 +15,7 @@ from typing import Literal
 
 from resbench.arch.algebra import Mul, Node, Seq
 from resbench.arch.layers import BatchNorm2d, Conv2d, GlobalAvgPool, Identity, ReLU, Sigmoid
-from resbench.arch.shortcuts import Shortcut, join, projects
+from resbench.arch.shortcuts import GATE_BIAS, Shortcut, join, projects
 
 Order = Literal["original", "bn-after-add", "relu-before-add", "relu-only-preact", "full-preact"]
 StrideOn = Literal["3x3", "1x1"]
@@ -111,7 +111,7 @@ def unit(
     *,
     first: bool = False,
     se: int = 0,
-    gate_bias: int = -6,
+    gate_bias: int = GATE_BIAS,
 ) -> Seq:
     """y = f(h(x) + F(x)) around any list of convolutions.
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 from resbench.arch import blocks, inception, lessons, resnet, vgg
 from resbench.arch.algebra import Node
 from resbench.arch.cost import Cost, cost
-from resbench.arch.layers import MAX_SIZE
+from resbench.arch.fields import MAX_SIZE
 from resbench.errors import ArchitectureError, OptionError, UnknownModelError
 
 Size = tuple[int, int, int]

@@ -16,7 +16,7 @@ from math import prod
 from typing import Literal, NamedTuple
 
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape
-from resbench.arch.layers import MAX_SIZE
+from resbench.arch.fields import MAX_SIZE
 from resbench.errors import ArchitectureError, ShapeError
 from resbench.units import FP32_BYTES
 

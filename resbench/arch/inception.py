@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Literal
 
 from resbench.arch.algebra import Add, Aux, Concat, Node, Seq, stack
+from resbench.arch.fields import Pair
 from resbench.arch.layers import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -24,7 +25,6 @@ from resbench.arch.layers import (
     Linear,
     LocalResponseNorm,
     MaxPool2d,
-    Pair,
     ReLU,
 )
 

@@ -11,78 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar
 
 from resbench.arch.algebra import Layer, Shape
-from resbench.errors import ArchitectureError, ShapeError
+from resbench.arch.fields import Pair, expect_maps, flag, number, pairs, refuse, whole, windows
+from resbench.errors import ShapeError
 from resbench.units import shape_text
-
-Pair = tuple[int, int]
-
-MAX_SIZE = 2**20
-"""No width, side or depth of a real network comes near; beyond it, it is a slip of the keyboard."""
-
-
-def _refuse(layer: Layer, field: str, wanted: str, value: object) -> NoReturn:
-    raise ArchitectureError(f"{type(layer).__name__}: {field} must be {wanted}, received {value!r}")
-
-
-def _whole(layer: Layer, least: int, *fields: str) -> None:
-    """Each field is an integer from ``least`` to MAX_SIZE."""
-    for field in fields:
-        value: Any = getattr(layer, field)
-        if type(value) is not int or not least <= value <= MAX_SIZE:
-            _refuse(layer, field, f"a whole number from {least} to {MAX_SIZE}", value)
-
-
-def _pairs(layer: Layer, least: int, *fields: str) -> None:
-    """Each field becomes (height, width); a single number stands for both."""
-    for field in fields:
-        given: Any = getattr(layer, field)
-        pair = (given, given) if type(given) is int else given
-        if (
-            type(pair) is not tuple
-            or len(pair) != 2
-            or any(type(v) is not int or not least <= v <= MAX_SIZE for v in pair)
-        ):
-            _refuse(layer, field, f"one or two whole numbers from {least} to {MAX_SIZE}", given)
-        object.__setattr__(layer, field, pair)
-
-
-def _number(layer: Layer, *fields: str) -> None:
-    for field in fields:
-        value: Any = getattr(layer, field)
-        if type(value) not in (int, float) or not -1e9 < value < 1e9:
-            _refuse(layer, field, "a finite number", value)
-
-
-def _flag(layer: Layer, field: str) -> None:
-    value = getattr(layer, field)
-    if type(value) is not bool:
-        _refuse(layer, field, "True or False", value)
-
-
-def _maps(layer: Layer, shape: Shape, channels: int | None = None) -> None:
-    """The input is (N, C, H, W), with that many channels if the layer cares."""
-    if len(shape) != 4:
-        raise ShapeError(f"{layer.brief} expects CxHxW maps, received {shape_text(shape)}")
-    if channels is not None and shape[1] != channels:
-        raise ShapeError(f"{layer.brief} expects {channels} channels, received {shape_text(shape)}")
-
-
-def _windows(layer: Layer, shape: Shape, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil: bool) -> Pair:
-    """Positions of a sliding window: floor((size + 2p - d(k - 1) - 1) / s) + 1, or ceil for pooling."""
-    sides = []
-    for size, k, s, p, d in zip(shape[2:], kernel, stride, padding, dilation, strict=True):
-        room = size + 2 * p - d * (k - 1) - 1
-        side = -(-room // s) + 1 if ceil else room // s + 1
-        if ceil and (side - 1) * s >= size + p:  # as torch: the last window must start inside
-            side -= 1
-        if side < 1:
-            given = f"{shape_text(shape)}: its window spans {d * (k - 1) + 1}"
-            raise ShapeError(f"{layer.brief} needs a larger input than {given}")
-        sides.append(side)
-    return sides[0], sides[1]
 
 
 def _by(pair: Pair) -> str:
@@ -111,14 +45,14 @@ class Conv2d(Layer):
     bias_init: float = 0.0
 
     def __post_init__(self) -> None:
-        _whole(self, 1, "in_channels", "out_channels", "groups")
-        _pairs(self, 1, "kernel", "stride", "dilation")
-        _pairs(self, 0, "padding")
-        _number(self, "bias_init")
-        _flag(self, "bias")
+        whole(self, 1, "in_channels", "out_channels", "groups")
+        pairs(self, 1, "kernel", "stride", "dilation")
+        pairs(self, 0, "padding")
+        number(self, "bias_init")
+        flag(self, "bias")
         if self.in_channels % self.groups or self.out_channels % self.groups:
             wanted = f"a divisor of both {self.in_channels} and {self.out_channels} channels"
-            _refuse(self, "groups", wanted, self.groups)
+            refuse(self, "groups", wanted, self.groups)
 
     @property
     def params(self) -> int:
@@ -126,8 +60,8 @@ class Conv2d(Layer):
         return self.out_channels * (self.in_channels // self.groups * kh * kw + self.bias)
 
     def output(self, shape: Shape) -> Shape:
-        _maps(self, shape, self.in_channels)
-        sides = _windows(self, shape, self.kernel, self.stride, self.padding, self.dilation, False)  # type: ignore[arg-type]
+        expect_maps(self, shape, self.in_channels)
+        sides = windows(self, shape, self.kernel, self.stride, self.padding, self.dilation, False)  # type: ignore[arg-type]
         return (shape[0], self.out_channels, *sides)
 
     def macs(self, output: Shape) -> int:
@@ -152,8 +86,8 @@ class Linear(Layer):
     bias: bool = True
 
     def __post_init__(self) -> None:
-        _whole(self, 1, "in_features", "out_features")
-        _flag(self, "bias")
+        whole(self, 1, "in_features", "out_features")
+        flag(self, "bias")
 
     @property
     def params(self) -> int:
@@ -183,17 +117,17 @@ class BatchNorm2d(Layer):
     eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        _whole(self, 1, "channels")
-        _number(self, "eps")
+        whole(self, 1, "channels")
+        number(self, "eps")
         if self.eps < 0:
-            _refuse(self, "eps", "at least 0", self.eps)
+            refuse(self, "eps", "at least 0", self.eps)
 
     @property
     def params(self) -> int:
         return 2 * self.channels
 
     def output(self, shape: Shape) -> Shape:
-        _maps(self, shape, self.channels)
+        expect_maps(self, shape, self.channels)
         return shape
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
@@ -228,7 +162,7 @@ class Scale(Layer):
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        _number(self, "factor", "offset")
+        number(self, "factor", "offset")
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output) * (2 if self.offset else 1)
@@ -249,15 +183,15 @@ class _Pool(Layer):
     def __post_init__(self) -> None:
         if type(self.stride) is int and self.stride == 0:  # as torch: the windows do not overlap
             object.__setattr__(self, "stride", self.kernel)
-        _pairs(self, 1, "kernel", "stride")
-        _pairs(self, 0, "padding")
-        _flag(self, "ceil_mode")
+        pairs(self, 1, "kernel", "stride")
+        pairs(self, 0, "padding")
+        flag(self, "ceil_mode")
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):  # type: ignore[arg-type]
-            _refuse(self, "padding", "at most half the kernel", self.padding)
+            refuse(self, "padding", "at most half the kernel", self.padding)
 
     def output(self, shape: Shape) -> Shape:
-        _maps(self, shape)
-        sides = _windows(self, shape, self.kernel, self.stride, self.padding, (1, 1), self.ceil_mode)  # type: ignore[arg-type]
+        expect_maps(self, shape)
+        sides = windows(self, shape, self.kernel, self.stride, self.padding, (1, 1), self.ceil_mode)  # type: ignore[arg-type]
         return (*shape[:2], *sides)
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
@@ -289,10 +223,10 @@ class AdaptiveAvgPool2d(Layer):
     size: int | Pair
 
     def __post_init__(self) -> None:
-        _pairs(self, 1, "size")
+        pairs(self, 1, "size")
 
     def output(self, shape: Shape) -> Shape:
-        _maps(self, shape)
+        expect_maps(self, shape)
         return (*shape[:2], *self.size)  # type: ignore[misc]
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
@@ -322,11 +256,11 @@ class LocalResponseNorm(Layer):
     k: float = 1.0
 
     def __post_init__(self) -> None:
-        _whole(self, 1, "size")
-        _number(self, "alpha", "beta", "k")
+        whole(self, 1, "size")
+        number(self, "alpha", "beta", "k")
 
     def output(self, shape: Shape) -> Shape:
-        _maps(self, shape)
+        expect_maps(self, shape)
         return shape
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
@@ -345,7 +279,7 @@ class Dropout(Layer):
 
     def __post_init__(self) -> None:
         if type(self.p) not in (int, float) or not 0 <= self.p < 1:
-            _refuse(self, "p", "a fraction from 0 to below 1", self.p)
+            refuse(self, "p", "a fraction from 0 to below 1", self.p)
 
     @property
     def brief(self) -> str:
@@ -382,12 +316,12 @@ class PadChannels(Layer):
     stride: int = 1
 
     def __post_init__(self) -> None:
-        _whole(self, 1, "in_channels", "out_channels", "stride")
+        whole(self, 1, "in_channels", "out_channels", "stride")
         if self.out_channels < self.in_channels:
-            _refuse(self, "out_channels", f"at least the {self.in_channels} channels that come in", self.out_channels)
+            refuse(self, "out_channels", f"at least the {self.in_channels} channels that come in", self.out_channels)
 
     def output(self, shape: Shape) -> Shape:
-        _maps(self, shape, self.in_channels)
+        expect_maps(self, shape, self.in_channels)
         h, w = (-(-side // self.stride) for side in shape[2:])
         return (shape[0], self.out_channels, h, w)
 

@@ -11,7 +11,7 @@ from typing import Literal
 from resbench.arch.algebra import Node, Seq, stack
 from resbench.arch.blocks import Norm, Order, StrideOn, basic_convs, bottleneck_convs, unit
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
-from resbench.arch.shortcuts import Shortcut
+from resbench.arch.shortcuts import GATE_BIAS, Shortcut
 from resbench.errors import ArchitectureError
 
 IMAGENET = {
@@ -41,7 +41,7 @@ def _trunk(
     groups: int = 1,
     stride_on: StrideOn = "3x3",
     se: int = 0,
-    gate_bias: int = -6,
+    gate_bias: int = GATE_BIAS,
 ) -> tuple[dict[str, Node], int]:
     """The stages layer1, layer2, ... and the channels that leave them. Every stage but the first halves the map.
 
@@ -93,7 +93,7 @@ def imagenet_resnet(
     group_width: int = 64,
     stride: StrideOn = "3x3",
     se: int = 0,
-    gate_bias: int = -6,
+    gate_bias: int = GATE_BIAS,
     classes: int = 1000,
 ) -> Seq:
     """7x7/2 64, max/2, four stages of 64, 128, 256, 512, global average, fc (He et al. 2015, Table 1).
@@ -158,7 +158,7 @@ def cifar_resnet(
     width: int = 1,
     stride: StrideOn = "3x3",
     se: int = 0,
-    gate_bias: int = -6,
+    gate_bias: int = GATE_BIAS,
     classes: int = 10,
 ) -> Seq:
     """3x3 16, three stages of 16, 32, 64 with n units each, global average, fc (He et al. 2015, sec. 4.2).

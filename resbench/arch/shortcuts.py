@@ -20,8 +20,12 @@ from typing import Literal
 
 from resbench.arch.algebra import Add, Highway, Mul, Node, Seq, stack
 from resbench.arch.layers import BatchNorm2d, Conv2d, Dropout, Identity, PadChannels, Scale, Sigmoid
+from resbench.errors import ArchitectureError
 
 Shortcut = Literal["none", "A", "B", "C", "scaling", "exclusive-gate", "shortcut-gate", "conv1x1", "dropout"]
+
+GATE_BIAS = -6
+"""Where the gates of He et al. 2016 start: nearly closed (sec. 3.1)."""
 
 
 def padding(in_channels: int, out_channels: int, stride: int) -> Node:
@@ -56,9 +60,11 @@ def join(
     stride: int,
     *,
     bn: bool = True,
-    gate_bias: int = -6,
+    gate_bias: int = GATE_BIAS,
 ) -> Node:
     """The branch and its shortcut, joined as the table above says. ``bn``: a projection is normalised."""
+    if gate_bias != GATE_BIAS and not kind.endswith("-gate"):
+        raise ArchitectureError(f"gate_bias belongs to exclusive-gate and shortcut-gate; the shortcut is {kind}")
     if kind == "none":
         return branch
     if projects(kind, in_channels, out_channels, stride):

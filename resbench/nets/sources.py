@@ -61,7 +61,7 @@ def load(text: str, *, device: str = "cpu") -> Loaded:
     head, *given = text.split(",")
     source, _, rest = head.partition(":")
     if not rest:
-        raise SourceError(f"{head}: expected a name after the colon, such as {VALID}")
+        raise SourceError(f"{source}: expected a name after the colon, such as {VALID}")
     options = {key: _literal(value) for key, value in map(_option, given)}
     plugins = {point.name: point for point in entry_points(group="resbench.models")}
     with torch.device(device):

@@ -88,6 +88,8 @@ BAD = {
     ("flops", "resnet50", "-o", "/nonexistent/folder/x.csv"): "cannot write",
     ("flops", "resnet50", "-o", "/"): "cannot write",
     ("flops", "resnet18,groups=2"): "belong to bottlenecks",
+    ("flops", "resnet20,gate_bias=-3"): "belongs to exclusive-gate",
+    ("flops", "resnet50:"): "expected a name after the colon",
     ("models", "nosuchthing"): "contains 'nosuchthing'",
     ("flop", "resnet50"): "No such command",
     ("show",): "Missing argument",
