@@ -207,7 +207,9 @@ def architecture(text: str) -> Architecture:
     except ArchitectureError as error:
         raise ArchitectureError(f"{text.strip()}: {error}") from None
     changed = [
-        f"{o.name}={_word(values[o.name])}" for o in available.values() if values.get(o.name, o.default) != o.default
+        f"{o.name}={option_text(values[o.name])}"
+        for o in available.values()
+        if values.get(o.name, o.default) != o.default
     ]
     if size != entry.input:
         changed.append(f"input={'x'.join(map(str, size))}")
@@ -239,7 +241,8 @@ def _value(model: str, option: Option, word: str) -> Any:
     return int(word)
 
 
-def _word(value: object) -> str:
+def option_text(value: object) -> str:
+    """A value as it is written after the equals sign."""
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 

@@ -31,7 +31,6 @@ NOTES = (
     "Options follow commas: resnet56,shortcut=B,width=2,input=3x64x64; `resbench models resnet56` lists them.",
 )
 
-
 DETAILS = (Column("option", "option"), Column("values", "takes"), Column("default", "default"))
 
 
@@ -69,12 +68,9 @@ def models(
 
 def _options(entry: Entry, format: str | None, output: Path | None) -> None:
     """What may follow one name."""
-    from resbench.arch.catalog import options
+    from resbench.arch.catalog import option_text, options
 
-    def default(value: object) -> str:
-        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-    rows = [(o.name, " ".join(o.values) or "a whole number", default(o.default)) for o in options(entry)]
+    rows = [(o.name, " ".join(o.values) or "a whole number", option_text(o.default)) for o in options(entry)]
     rows.append(("input", "CxHxW", "x".join(map(str, entry.input))))
     title = f"{entry.name} ({entry.source})"
     note = f"After commas, without spaces: {entry.name},input={rows[-1][2]}"

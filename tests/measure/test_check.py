@@ -96,21 +96,42 @@ def test_attention_that_fvcore_passes_over_is_said(torchvision):
     assert products.trace == 12 * 2 * 50 * 50 * 768
 
 
+def verify(name):
+    command = [sys.executable, "-m", "resbench", "flops", name, "--verify"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def test_verify_exits_1_when_counters_disagree(tmp_path):
     (tmp_path / "odd.py").write_text(
         "import torch\n"
-        "class Odd(torch.nn.Module):\n"
-        "    def __init__(self):\n"
-        "        super().__init__(); self.w = torch.nn.Parameter(torch.ones(8, 8))\n"
-        "    def forward(self, x):\n"
-        "        return torch.addmv(self.w[0], self.w, x.flatten()[:8])\n"  # a product that fvcore does not know
+        "class Odd(torch.nn.Conv2d):\n"
+        "    def forward(self, x):\n"  # fvcore counts what torch.jit records
+        "        return super().forward(x[:, :, 1:] if torch.jit.is_tracing() else x)\n"
+        "def net(): return Odd(3, 8, 1)\n"
     )
-    command = [sys.executable, "-m", "resbench", "flops", f"file:{tmp_path}/odd.py:Odd", "--verify"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = verify(f"file:{tmp_path}/odd.py:net")
     assert done.returncode == 1, done.stderr
     assert "differs" in done.stdout
-    done = subprocess.run([*command[:4], "resnet20", "--verify"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert verify("resnet20").returncode == 0
+
+
+def test_what_fvcore_passes_over_stays_blank_and_is_said(tmp_path):
+    (tmp_path / "recurrent.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv, self.lstm = nn.Conv2d(3, 8, 3), nn.LSTM(8, 16, batch_first=True)\n"
+        "    def forward(self, x):\n"
+        "        return self.lstm(self.conv(x).flatten(2).transpose(1, 2))[0]\n"
+    )
+    result = verified(f"file:{tmp_path}/recurrent.py:Net,input=3x10x10")
+    assert result.agrees
+    assert any("lstm" in remark for remark in result.remarks)
+    lines = {line.kind: line for line in result.lines}
+    assert lines["convolution"].fvcore == lines["convolution"].trace == 8 * 64 * 27
+    assert lines["all MACs"].fvcore is None
+    assert lines["all MACs"].trace == 8 * 64 * 27 + 64 * 4 * 16 * (8 + 16)
 
 
 def test_a_module_counts_like_its_architecture():

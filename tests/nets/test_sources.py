@@ -100,6 +100,15 @@ def test_torchvision_by_name(torchvision):
         load("torchvision:resent50")
 
 
+def test_verify_holds_torchvisions_own_figures_beside_the_count(torchvision):
+    from resbench.models import verified
+
+    result = verified("torchvision:resnet18")
+    assert result.agrees
+    printed = {line.kind: line.trace for line in result.lines if line.kind.startswith("printed")}
+    assert printed == {"printed parameters 11,689,512": 11_689_512, "printed MACs 1.814G": 1_814_073_344}
+
+
 def test_a_regnet_that_computes_its_widths_allocates_no_weights(torchvision):
     assert all(p.is_meta for p in load("torchvision:regnet_y_400mf", device="meta").module.parameters())
 
