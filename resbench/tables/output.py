@@ -53,6 +53,9 @@ def write(path: Path, text: str) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError("it is a folder")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            path.write_text(text, encoding="utf-8")  # a link, device or pipe is written through, never replaced
+            return
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
