@@ -50,6 +50,14 @@ class OutputError(ResbenchError):
     """A result that could not be written."""
 
 
+def message(error: BaseException | None) -> str:
+    """All that an exception says; nothing where someone else's fails to say even that."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 def first_line(error: BaseException) -> str:
     """What an exception says, in one line; its name where it says nothing."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return next((line.strip() for line in message(error).splitlines() if line.strip()), type(error).__name__)

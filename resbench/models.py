@@ -11,7 +11,7 @@ from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture, Size, architecture, parse_size
 from resbench.arch.cost import Cost
 from resbench.arch.cost import cost as fold
-from resbench.errors import OptionError
+from resbench.errors import OptionError, SourceError, TraceError, message
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,17 +28,23 @@ def is_catalogued(name: str) -> bool:
 
 
 def catalogued(name: str, input: Input = None) -> Architecture:
-    """The catalog's architecture of that name, for its own input or another (``3x64x64``)."""
+    """The catalog's architecture of that name, for its own input or another (``3x64x64``).
+
+    Weights (``resnet50,weights=FILE``) change nothing about it, but have to fit.
+    """
     if not is_catalogued(name):
         raise OptionError(f"expected a model of the catalog, received {name!r}; `resbench models` lists them")
-    arch = architecture(name)
+    plain, weights = _weights(name)
+    if weights:
+        load(name, input, device="meta")
+    arch = architecture(plain)
     if input is None:
         return arch
     size = _size(input)
-    plain = architecture(",".join(option for option in arch.name.split(",") if not option.startswith("input=")))
-    if size == plain.input:
-        return plain
-    return replace(plain, name=f"{plain.name},input={'x'.join(map(str, size))}", input=size)
+    own = architecture(",".join(option for option in arch.name.split(",") if not option.startswith("input=")))
+    if size == own.input:
+        return own
+    return replace(own, name=f"{own.name},input={'x'.join(map(str, size))}", input=size)
 
 
 def cost(model: str | Architecture | Node | nn.Module, input: Input = None, *, batch: int = 1) -> Cost:
@@ -48,10 +54,12 @@ def cost(model: str | Architecture | Node | nn.Module, input: Input = None, *, b
     of the algebra, or an ``nn.Module``; the last two need their ``input`` (C, H, W). Raises ShapeError or
     TraceError where shapes do not fit.
     """
+    if type(batch) is not int or batch < 1:
+        raise OptionError(f"expected a batch of at least 1, received {batch!r}")
     if isinstance(model, str):
         if is_catalogued(model):
-            return _folded(*_weights(model), input, batch)
-        return _traced(load(model, input, device="meta"), batch)
+            return catalogued(model, input).cost(batch=batch)
+        return _followed(model, input, batch)
     if isinstance(model, Architecture):
         size = _size(input) if input else model.input
         return fold(model.body, size, batch=batch, model=model.name, source="catalog")
@@ -77,7 +85,7 @@ def load(name: str, input: Input = None, *, device: str = "cpu", seed: int = 0) 
         given = [option.removeprefix("input=") for option in options if option.startswith("input=")]
         found = from_source(",".join(option for option in options if not option.startswith("input=")), device=device)
         size = input if input is not None else given[0] if given else None
-        return found if size is None else replace(found, name=name, input=_size(size), published=())
+        return found if size is None else found.resized(name, _size(size))
     from resbench.nets.build import build
     from resbench.nets.weights import load_weights
 
@@ -91,13 +99,9 @@ def _weights(name: str) -> tuple[str, str | None]:
     """``resnet50,weights=FILE`` as its two parts."""
     options = name.split(",")
     files = [option.removeprefix("weights=") for option in options if option.startswith("weights=")]
-    return ",".join(o for o in options if not o.startswith("weights=")), files[-1] if files else None
-
-
-def _folded(name: str, weights: str | None, input: Input, batch: int) -> Cost:
-    if weights:  # that they fit is all that they can tell here
-        load(f"{name},weights={weights}", input, device="meta")
-    return catalogued(name, input).cost(batch=batch)
+    if len(files) > 1 or "" in files:
+        raise OptionError(f"{options[0]}: expected one weights=FILE, received {len(files)} with {files[-1]!r} last")
+    return ",".join(o for o in options if not o.startswith("weights=")), files[0] if files else None
 
 
 def verified(name: str, input: Input = None, *, batch: int = 1) -> Check:
@@ -106,15 +110,24 @@ def verified(name: str, input: Input = None, *, batch: int = 1) -> Check:
 
     loaded = load(name, input)
     folded = cost(name, input, batch=batch) if is_catalogued(name) else None
-    return check(loaded.name, folded, _traced(loaded, batch), loaded.module, loaded.published)
+    inputs = loaded.arguments(batch)
+    return check(loaded.name, folded, _traced(loaded, batch), loaded.module, loaded.published, inputs)
+
+
+def _followed(name: str, input: Input, batch: int) -> Cost:
+    """Traced without weights; with them where the factory or the forward looks at values."""
+    try:
+        return _traced(load(name, input, device="meta"), batch)
+    except (SourceError, TraceError) as error:
+        if "meta" not in message(error.__cause__).lower():
+            raise
+    return _traced(load(name, input), batch)
 
 
 def _traced(loaded: Loaded, batch: int) -> Cost:
     from resbench.measure.trace import trace
 
-    first = loaded.input[0]
-    inputs = (batch, *loaded.input) if isinstance(first, int) else loaded.input
-    return trace(loaded.module, inputs, name=loaded.name, source=loaded.source)
+    return trace(loaded.module, loaded.arguments(batch), name=loaded.name, source=loaded.source)
 
 
 def _size(input: str | Iterable[int]) -> Size:

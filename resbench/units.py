@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 CONVENTION = (
     "MACs: multiply-accumulates of convolutions, linear layers and matrix products; FLOPs = 2 x MACs.",
-    "Elementwise: BN, activations, sums, pooling, bias. BN counts gamma and beta. One forward, inference, fp32.",
+    "Elementwise: BN, activations, sums, pooling, bias. BN counts gamma and beta. Inference; bytes in fp32.",
 )
 """Stands under every table of costs."""
 

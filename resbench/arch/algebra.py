@@ -24,10 +24,10 @@ numbers its parts, as ``nn.Sequential`` does. So a residual block reads
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from keyword import iskeyword
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from resbench.errors import ArchitectureError, ShapeError
 from resbench.units import shape_text
@@ -45,6 +45,9 @@ class Node:
     def names(self) -> tuple[str, ...]:
         """The names that this node brings to its level when it stands there in place."""
         return ()
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # a value
 
 
 class Layer(Node):
@@ -86,22 +89,25 @@ class Layer(Node):
 def _call(layer: Layer) -> str:
     """``Conv2d(3, 64, 7, stride=2)``: required fields by position, the others where they differ."""
     arguments: list[str] = []
-    for field in fields(layer):  # type: ignore[arg-type]
-        value = getattr(layer, field.name)
-        if value == field.default:
+    for slot in fields(layer):  # type: ignore[arg-type]
+        value = getattr(layer, slot.name)
+        if value == slot.default:
             continue
         if isinstance(value, tuple) and len(set(value)) == 1:
             value = value[0]
-            if value == field.default:
+            if value == slot.default:
                 continue
         required = not arguments or "=" not in arguments[-1]
-        required &= field.default is MISSING
-        arguments.append(f"{value!r}" if required else f"{field.name}={value!r}")
+        required &= slot.default is MISSING
+        arguments.append(f"{value!r}" if required else f"{slot.name}={value!r}")
     return f"{type(layer).__name__}({', '.join(arguments)})"
 
 
 Part = tuple[str, Node]
 """A name and a node; the empty name stands for *in place*."""
+
+MAX_DEPTH = 100
+"""Of combinators within combinators: readings walk down by recursion."""
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -109,6 +115,8 @@ class Combinator(Node):
     """A node with parts. Subclasses say what becomes of the parts' results."""
 
     parts: tuple[Part, ...]
+    depth: int = field(compare=False)
+    """Combinators from here down to the deepest one."""
     roles: ClassVar[tuple[str, ...]] = ()
     arity: ClassVar[tuple[int, int]] = (1, 1_000_000)
 
@@ -126,6 +134,12 @@ class Combinator(Node):
             wanted = f"{least}" if least == most else f"at least {least}"
             raise ArchitectureError(f"{kind}: expected {wanted} parts, received {len(parts)}")
         object.__setattr__(self, "parts", tuple(parts))
+        depth = 1 + max((node.depth for _, node in parts if isinstance(node, Combinator)), default=0)
+        if depth > MAX_DEPTH:
+            raise ArchitectureError(
+                f"{kind}: expected combinators at most {MAX_DEPTH} deep, received {depth}; put parts side by side"
+            )
+        object.__setattr__(self, "depth", depth)
         names = self.names
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)

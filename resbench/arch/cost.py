@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape
 from resbench.arch.fields import MAX_SIZE
-from resbench.errors import ArchitectureError, ShapeError
+from resbench.errors import ArchitectureError, OptionError, ShapeError
 from resbench.units import FP32_BYTES
 
 Level = Literal["model", "stage", "block", "layer"]
@@ -96,6 +96,8 @@ class Cost:
     def per(self, level: Level) -> tuple[Row, ...]:
         """The rows summed by model, stage, block or layer. A stage is the first step of a layer's name
         (``layer2``); a block the numbered step below it (``layer2.0``), or the stage where there is none."""
+        if level not in get_args(Level):
+            raise OptionError(f"a report is per {', '.join(get_args(Level))}; received {level!r}")
         if level == "layer":
             return self.layers
         if level == "model":

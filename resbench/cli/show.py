@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from resbench.cli.options import FormatOption, InputOption, OutputOption, complete_model
+from resbench.errors import OptionError
 from resbench.tables import Column, Table, emit
 from resbench.tables.costs import cost_document, cost_table
+from resbench.tables.output import write
 from resbench.units import shape_text
 
 COLUMNS = (
@@ -43,7 +45,12 @@ def show(
         return
     arch = catalogued(model, input)
     if expression:
-        print(arch)
+        if format:
+            raise OptionError("--expression is text of its own: expected no --format with it; -o FILE works")
+        if output:
+            write(output, f"{arch}\n")
+        else:
+            print(arch)
         return
     lines = describe(arch)
     rows = [(line.name, line.repeat, line.output, line.params, line.macs, line.structure) for line in lines]

@@ -99,6 +99,13 @@ def _mkldnn_lstm(args: tuple[Any, ...], out: Any) -> Work:
     return steps * (w_ih.numel() + w_hh.numel()), steps * hidden * (LSTM + LSTM_BIASES * biased)
 
 
+def _bilinear(args: tuple[Any, ...], out: Any) -> Work:
+    """y_o = sum A_oij (x_i z_j): each weight once per row; the outer product of the inputs is elementwise."""
+    x, weight, z = args[:3]
+    rows = x.shape[0]
+    return rows * weight.numel(), rows * x.shape[-1] * z.shape[-1]
+
+
 # -- windows and statistics -----------------------------------------------------------------------------
 
 
@@ -168,6 +175,7 @@ TABLE: dict[str, Operator] = {
     "dot": _M(lambda a, o: (a[0].numel(), 0), *_MATMUL),
     "vdot": _M(lambda a, o: (a[0].numel(), 0), *_MATMUL),
     "addr": _M(lambda a, o: (o.numel(), o.numel()), *_MATMUL),
+    "_trilinear": _M(_bilinear, "bilinear", "Bilinear", "matrix product"),
     "_scaled_dot_product_flash_attention": _ATTENTION,
     "_scaled_dot_product_flash_attention_for_cpu": _ATTENTION,
     "_scaled_dot_product_efficient_attention": _ATTENTION,

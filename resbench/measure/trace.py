@@ -144,7 +144,7 @@ def _follow(model: nn.Module, inputs: Inputs, name: str, source: str, device: to
             stack.callback(register_module_forward_hook(counter.leave, always_call=True).remove)
             stack.enter_context(counter)
             output = functional_call(model, _stand_ins(model, device), args, kwargs)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TraceError(counter.blame(name or type(model).__name__, error)) from error
     rows, uncounted, kinds = counter.rows(output), sorted(counter.uncounted.items()), sorted(counter.kinds.items())
     return Cost(name, source, shape, tuple(rows), tuple(uncounted), tuple(kinds))
@@ -306,7 +306,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._emit_params(name, module)
         return self.found
 
-    def blame(self, model: str, error: Exception) -> str:
+    def blame(self, model: str, error: BaseException) -> str:
         """``resnet50.layer1.0.conv1 (Conv2d) failed on 3x224x224: ...``."""
         frame = self.failed or self.stack[-1]
         where = ".".join(step for step in (model, frame.name) if step)

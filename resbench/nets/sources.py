@@ -16,11 +16,12 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -35,7 +36,7 @@ from resbench.errors import SourceError, first_line
 
 Options = dict[str, Any]
 Inputs = tuple[int, ...] | tuple[torch.Tensor, ...]
-"""A size (C, H, W), or the tensors that the model was exported with."""
+"""A size, or the tensors that the model was exported with."""
 
 DEFAULT_INPUT = (3, 224, 224)
 VALID = "torchvision:NAME, timm:NAME, hf:NAME, package.module:factory, file:path.py:factory or pt2:path"
@@ -48,9 +49,30 @@ class Loaded:
     name: str
     module: nn.Module
     input: Inputs
+    """(C, H, W), or the tensors that an exported program was made with."""
     source: str
     published: tuple[Figure, ...] = ()
     """Figures that the source itself prints for this input."""
+
+    def arguments(self, batch: int = 1) -> Inputs:
+        """What the forward takes: the shape (batch, C, H, W), or an exported program's own tensors.
+
+        Raises SourceError for another batch than the one that a program of several inputs was exported with.
+        """
+        first = self.input[0]
+        if isinstance(first, int):
+            return (batch, *self.input)
+        if batch in (1, first.shape[0]):
+            return self.input
+        if len(self.input) > 1:
+            raise SourceError(f"{self.name}: exported with {len(self.input)} inputs, it runs on those; drop the batch")
+        return (batch, *first.shape[1:])
+
+    def resized(self, name: str, size: tuple[int, ...]) -> Loaded:
+        """The same for another input (C, H, W)."""
+        if len(self.input) > 1 and not isinstance(self.input[0], int):
+            raise SourceError(f"{name}: exported with {len(self.input)} inputs, it runs on those; drop the input")
+        return replace(self, name=name, input=size, published=())
 
 
 def load(text: str, *, device: str = "cpu") -> Loaded:
@@ -101,7 +123,7 @@ def _call(factory: Callable[..., Any], arguments: tuple[Any, ...], options: Opti
         except (RuntimeError, NotImplementedError):
             with torch.device("cpu"), _parameters_on_meta() if on_meta else nullcontext():
                 return factory(*arguments, **options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         hint = "; give its arguments as key=value after commas" if isinstance(error, TypeError) else ""
         raise SourceError(f"{name}: the factory raised {type(error).__name__}: {first_line(error)}{hint}") from error
 
@@ -201,13 +223,20 @@ def _pt2(path: str, options: Options) -> tuple[nn.Module, Inputs, str]:
         raise SourceError(f"pt2:{path}: an exported program takes no options; received {', '.join(options)}")
     if not Path(path).is_file():
         raise SourceError(f"no file {path}; expected a program written by torch.export.save")
+    log = logging.getLogger("torch.export")
+    level = log.level
     try:
         with torch.device("cpu"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # torch deprecates what it uses here itself
+            warnings.simplefilter("ignore")  # torch warns and logs, and then raises the same
+            log.setLevel(logging.CRITICAL)
             program = torch.export.load(path)
             module = torch.export.unflatten(program)
     except Exception as error:
-        raise SourceError(f"cannot read {path} as an exported program: {first_line(error)}") from error
+        raise SourceError(
+            f"cannot read {path} as an exported program ({first_line(error)}); expected a file of torch.export.save"
+        ) from error
+    finally:
+        log.setLevel(level)
     arguments, keywords = program.example_inputs or ((), {})
     if keywords:
         raise SourceError(f"pt2:{path}: it was exported with keyword inputs; export it with positional ones")
@@ -217,8 +246,10 @@ def _pt2(path: str, options: Options) -> tuple[nn.Module, Inputs, str]:
 def _file(rest: str, options: Options) -> tuple[nn.Module, Inputs, str]:
     name, colon, factory = rest.rpartition(":")
     path = Path(name)
-    if not colon or not path.is_file():
-        raise SourceError(f"file:{rest}: expected file:path.py:factory, and no file {name or rest!r} is there")
+    if not colon:
+        raise SourceError(f"file:{rest}: expected file:path.py:factory, received no factory")
+    if not path.is_file():
+        raise SourceError(f"file:{rest}: expected file:path.py:factory, and no file {name!r} is there")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise SourceError(f"{path} is no Python file; expected file:path.py:factory")
@@ -244,8 +275,8 @@ def _from_module(name: str, factory: str, options: Options) -> tuple[nn.Module, 
 def _run(load_code: Callable[[], Any], name: str) -> Any:
     try:
         return load_code()
-    except Exception as error:
-        raise SourceError(f"{name} raised {type(error).__name__} while it was imported: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise SourceError(f"{name} raised {type(error).__name__} while it was imported: {first_line(error)}") from error
 
 
 def _made(module: ModuleType, name: str, options: Options) -> Any:
@@ -254,7 +285,13 @@ def _made(module: ModuleType, name: str, options: Options) -> Any:
         public = [n for n in vars(module) if not n.startswith("_") and callable(getattr(module, n))]
         near = get_close_matches(name, public, n=3) or public[:5]
         raise SourceError(f"{module.__name__} has no {name!r}; it has {', '.join(near) or 'nothing to call'}")
-    return found if isinstance(found, nn.Module) else _call(found, (), options, f"{module.__name__}:{name}")
+    if isinstance(found, nn.Module):
+        if options:
+            raise SourceError(f"{module.__name__}:{name} is a module, not a factory: it takes no {', '.join(options)}")
+        return found
+    if not callable(found):
+        raise SourceError(f"{module.__name__}:{name} is {type(found).__name__}, expected a factory or a module")
+    return _call(found, (), options, f"{module.__name__}:{name}")
 
 
 @contextmanager

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from resbench.arch.cost import Cost, Level, Row
 from resbench.tables.table import Column, Table
 from resbench.units import CONVENTION, shape_text
-
-if TYPE_CHECKING:
-    from resbench.arch.cost import Cost, Level, Row
 
 COLUMNS = (
     Column("params", "params", "exact"),
@@ -31,13 +29,15 @@ METRICS = {
 """What networks are compared by."""
 
 
-def cost_table(costs: Sequence[Cost], per: Level = "model") -> Table:
+def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
     """The costs as rows: one a model, or every group of every model with its share of that model's MACs."""
-    notes = (*_uncounted(costs), *CONVENTION)
+    if isinstance(costs, Cost):
+        costs = [costs]
     if per == "model":
         columns = (Column("model", "model"), *COLUMNS[:3], Column("input", "input", "shape"), *COLUMNS[3:])
         numbers = [(c, _numbers(c.total)) for c in costs]
-        return Table(columns, [(c.model, *n[:3], c.input, *n[3:]) for c, n in numbers], notes=notes)
+        lines = [(c.model, *n[:3], c.input, *n[3:]) for c, n in numbers]
+        return Table(columns, lines, notes=CONVENTION, warnings=_uncounted(costs))
     several = len(costs) > 1
     first = (Column("model", "model"),) if several else ()
     columns = (
@@ -61,7 +61,7 @@ def cost_table(costs: Sequence[Cost], per: Level = "model") -> Table:
         total = rows.pop()
         totals.append((*own, "total", "", *total[len(own) + 2 :]))
     title = "" if several else f"{costs[0].model}, input {shape_text(costs[0].input)}"
-    return Table(columns, rows, title, notes, totals)
+    return Table(columns, rows, title, CONVENTION, totals, _uncounted(costs))
 
 
 def _uncounted(costs: Sequence[Cost]) -> list[str]:
@@ -106,7 +106,7 @@ def comparison(costs: Sequence[Cost]) -> Table:
     columns.append(Column("input", "input", "shape"))
     rows = [_row(c, costs[0]) for c in costs]
     notes = [_reading(c, costs[0]) for c in costs[1:] if c.macs and costs[0].macs]
-    return Table(columns, rows, notes=(*notes, *_uncounted(costs), *CONVENTION))
+    return Table(columns, rows, notes=(*notes, *CONVENTION), warnings=_uncounted(costs))
 
 
 def _row(c: Cost, base: Cost) -> list[Any]:

@@ -37,6 +37,9 @@ def choose(format: str | None, path: Path | None) -> Format:
 def emit(table: Table, document: Mapping[str, Any], format: str | None = None, path: Path | None = None) -> None:
     """Write one result: the table in a format for people or spreadsheets, or the document as JSON."""
     chosen = choose(format, path)
+    if chosen in ("csv", "tsv"):
+        for warning in table.warnings:
+            print(f"resbench: {warning}", file=sys.stderr)
     if chosen == "table" and path is None and sys.stdout.isatty():
         to_terminal(table, shutil.get_terminal_size().columns)
         return

@@ -60,20 +60,20 @@ def _tabulated(table: Table, style: str) -> str:
 def plain(table: Table) -> str:
     """Text of any width, never cut: for pipes and files."""
     head = [table.title, ""] if table.title else []
-    tail = ["", *table.notes] if table.notes else []
+    tail = ["", *table.remarks] if table.remarks else []
     return "\n".join([*head, _tabulated(table, "simple"), *tail])
 
 
 def markdown(table: Table) -> str:
     """A pipe table; title and notes in paragraphs of their own."""
     head = [f"**{table.title}**", ""] if table.title else []
-    tail = [line for note in table.notes for line in ("", note)]
+    tail = [line for note in table.remarks for line in ("", note)]
     return "\n".join([*head, _tabulated(table, "pipe"), *tail])
 
 
 def latex(table: Table) -> str:
     """A booktabs table; title and notes are its caption."""
-    caption = _latex_escape(" ".join(text for text in (table.title, *table.notes) if text))
+    caption = _latex_escape(" ".join(text for text in (table.title, *table.remarks) if text))
     body = _tabulated(table, "latex_booktabs")
     return "\n".join([r"\begin{table}", r"\centering", body, rf"\caption{{{caption}}}", r"\end{table}"])
 
@@ -88,7 +88,7 @@ def html_table(table: Table) -> str:
     body = _tabulated(table, "html")
     if table.title:
         body = body.replace("<table>", f"<table>\n<caption>{html.escape(table.title)}</caption>", 1)
-    return "\n".join([body, *(f"<p>{html.escape(note)}</p>" for note in table.notes)])
+    return "\n".join([body, *(f"<p>{html.escape(note)}</p>" for note in table.remarks)])
 
 
 def _separated(table: Table, delimiter: str) -> str:
@@ -140,7 +140,7 @@ def to_terminal(table: Table, width: int) -> None:
         last = i == len(table.rows) - 1 and bool(table.footer)
         picture.add_row(*(_plain_text(cell) for cell in row[:shown]), end_section=last)
     console.print(picture)
-    for note in table.notes:
+    for note in table.remarks:
         console.print(note, style="dim")
     if shown < len(titles):
         hidden = ", ".join(title for title in titles[shown:] if title != "rel.")

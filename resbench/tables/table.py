@@ -38,6 +38,13 @@ class Table:
     notes: Sequence[str] = ()
     footer: Sequence[Sequence[Any]] = field(default=())
     """Totals: printed for people, left out of CSV and TSV."""
+    warnings: Sequence[str] = ()
+    """What nobody may miss: the first notes, and on stderr where a format has none."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """All that stands below the rows."""
+        return (*self.warnings, *self.notes)
 
     def records(self) -> list[dict[str, Any]]:
         """One dictionary a row, keyed by column."""

@@ -1,6 +1,7 @@
 """Each layer against torch.nn's of the same name: shapes, parameters, MACs; and what both refuse."""
 
 import math
+import pickle
 from itertools import product
 
 import pytest
@@ -23,6 +24,7 @@ from resbench.arch import (
     PadChannels,
     ReLU,
     Scale,
+    Seq,
     Sigmoid,
     cost,
 )
@@ -270,6 +272,17 @@ def test_a_value_is_refused_where_it_is_made(kind, accepted, rejected, field):
     kind(*accepted)
     with pytest.raises(ArchitectureError, match=rf"^{kind.__name__}: {field} must be .*, received "):
         kind(*rejected)
+
+
+def test_nesting_is_bounded_where_it_is_made():
+    node = Seq(conv=Conv2d(3, 8, 1))
+    for _ in range(99):
+        node = Seq(node)
+    assert cost(node, (3, 4, 4)).macs == 24 * 16
+    assert eval(repr(node)) == node
+    assert len({node, pickle.loads(pickle.dumps(node))}) == 1
+    with pytest.raises(ArchitectureError, match="at most 100 deep, received 101"):
+        Seq(node)
 
 
 @pytest.mark.parametrize(

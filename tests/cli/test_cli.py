@@ -93,6 +93,9 @@ BAD = {
     ("models", "nosuchthing"): "contains 'nosuchthing'",
     ("flop", "resnet50"): "No such command",
     ("show",): "Missing argument",
+    ("show", "resnet20", "--expression", "-f", "csv"): "expected no --format",
+    ("show", "resnet20,weights=absent.pth"): "no file absent.pth",
+    ("flops", "resnet20,weights="): "expected one weights=FILE",
 }
 
 
@@ -125,6 +128,20 @@ def test_a_file_that_was_there_survives_a_failed_command(tmp_path):
     assert run("flops", "resnet50", "-o", str(target)).returncode == 0
     assert target.read_text().startswith("model,params,macs")
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_link_and_a_pipe_are_written_through(tmp_path):
+    target, link, fifo = tmp_path / "table.csv", tmp_path / "link.csv", tmp_path / "pipe.csv"
+    target.touch()
+    link.symlink_to(target)
+    assert run("flops", "resnet50", "-o", str(link)).returncode == 0
+    assert link.is_symlink()
+    assert target.read_text().startswith("model,params,macs")
+    os.mkfifo(fifo)
+    reader = subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE, text=True)
+    assert run("flops", "resnet50", "-o", str(fifo)).returncode == 0
+    assert reader.communicate(timeout=60)[0].startswith("model,params,macs")
+    assert fifo.is_fifo()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -198,7 +215,13 @@ def test_show_folds_equal_blocks():
     text = run("show", "preact_resnet1001").stdout
     assert "layer1.1-110" in text
     assert len(text.splitlines()) < 25
-    assert "layer3 = Seq(" in run("show", "resnet20", "--expression").stdout
+
+
+def test_show_prints_or_writes_the_whole_expression(tmp_path):
+    shown = run("show", "resnet20", "--expression").stdout
+    assert "layer3 = Seq(" in shown
+    assert run("show", "resnet20", "--expression", "-o", str(tmp_path / "e.txt")).stdout == ""
+    assert (tmp_path / "e.txt").read_text() == shown
 
 
 def test_models_lists_names_options_and_filters():
@@ -220,6 +243,18 @@ def test_show_of_somebody_elses_model_lists_its_blocks(tmp_path):
     done = run("show", f"file:{tmp_path}/mine.py:net", "--input", "3x8x8")
     assert done.returncode == 0, done.stderr
     assert "Conv2d" in done.stdout
+
+
+def test_what_was_not_counted_is_said_beside_a_csv(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import torch\nclass Net(torch.nn.Module):\n    def forward(self, x): return torch.fft.fft2(x)\n"
+    )
+    name = f"file:{tmp_path}/mine.py:Net,input=3x8x8"
+    done = run("flops", name, "-f", "csv")
+    assert done.stdout.startswith("model,")
+    assert done.stderr.count("\n") == 1
+    assert "not counted: aten._fft_c2c (1 calls)" in done.stderr
+    assert "not counted" in run("flops", name).stdout
 
 
 def test_doctor_says_what_is_missing():

@@ -6,24 +6,21 @@ import sys
 import pytest
 import torch
 from torch import nn
+from variants import CATALOG, VARIANTS
 
-from resbench.arch.catalog import architecture, entries
+from resbench.arch.catalog import architecture
 from resbench.arch.published import PUBLISHED, Figure
 from resbench.measure.check import check
 from resbench.measure.trace import trace
 from resbench.models import cost, verified
 from resbench.nets.build import build
 
-CATALOG = [name for name in entries() if "{" not in name]
 DEPTHS = ["plain20", "resnet56", "preact_resnet20", "cifar_resnet152", "plain110"]
-ORDERS = ["original", "bn-after-add", "relu-before-add", "relu-only-preact", "full-preact"]
-SHORTCUTS = ["none", "A", "B", "C", "scaling", "exclusive-gate", "shortcut-gate", "conv1x1", "dropout"]
-VARIANTS = [f"resnet14,order={order},shortcut={shortcut}" for order in ORDERS for shortcut in SHORTCUTS]
-VARIANTS += ["resnet14,norm=none,se=4", "googlenet,norm=bn", "resnet50,stride=1x1", "resnet18,input=3x65x97"]
+OTHERS = ["resnet14,norm=none,se=4", "googlenet,norm=bn", "resnet50,stride=1x1", "resnet18,input=3x65x97"]
 WITH_HEADS = ["googlenet,aux=yes", "googlenet,norm=bn,aux=yes", "inception_v3,aux=yes"]
 
 
-@pytest.mark.parametrize("name", [*CATALOG, *DEPTHS, *VARIANTS])
+@pytest.mark.parametrize("name", [*CATALOG, *DEPTHS, *VARIANTS, *OTHERS])
 def test_fold_and_trace_have_the_same_rows(name):
     """Name, type, shape, parameters, MACs, elementwise operations and activations of every layer."""
     arch = architecture(name)
@@ -132,6 +129,41 @@ def test_what_fvcore_passes_over_stays_blank_and_is_said(tmp_path):
     assert lines["convolution"].fvcore == lines["convolution"].trace == 8 * 64 * 27
     assert lines["all MACs"].fvcore is None
     assert lines["all MACs"].trace == 8 * 64 * 27 + 64 * 4 * 16 * (8 + 16)
+
+
+def verified_forward(tmp_path, forward, **modules):
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        + "".join(f"        self.{name} = {made}\n" for name, made in modules.items())
+        + f"    def forward(self, x):\n        return {forward}\n"
+    )
+    result = verified(f"file:{tmp_path}/mine.py:Net,input=3x224x224")
+    return result, {line.kind: line for line in result.lines}
+
+
+def test_einsum_that_fvcore_rounds_is_explained(tmp_path):
+    result, lines = verified_forward(tmp_path, "torch.einsum('bchw,bdhw->bcd', x, x)")
+    assert (lines["matrix product"].trace, lines["matrix product"].fvcore) == (9 * 224**2, 451_600)
+    assert lines["matrix product"].verdict == lines["all MACs"].verdict == "explained"
+    assert result.agrees
+    assert any("four digits" in remark for remark in result.remarks)
+
+
+def test_an_operator_without_a_formula_leaves_the_check_incomplete(tmp_path):
+    result, lines = verified_forward(tmp_path, "self.c(torch.fft.fft2(x).abs())", c="nn.Conv2d(3, 2, 1)")
+    assert lines["convolution"].verdict == "equal"
+    assert lines["all MACs"].verdict == "incomplete"
+    assert not result.agrees
+
+
+def test_a_bilinear_layer_counts_each_weight_once_a_row(tmp_path):
+    result, lines = verified_forward(tmp_path, "self.b(x[:, 0], x[:, 1])", b="nn.Bilinear(224, 224, 10)")
+    assert lines["matrix product"].trace == 224 * 224 * 224 * 10
+    assert lines["matrix product"].verdict == "alone"
+    assert result.agrees
 
 
 def test_a_module_counts_like_its_architecture():

@@ -6,21 +6,19 @@ import pickle
 import pytest
 import torch
 from torch import nn
+from variants import CATALOG, VARIANTS
 
 from resbench.arch import Add, Aux, Conv2d, Flatten, Identity, Linear, ReLU, Seq, stack
-from resbench.arch.catalog import architecture, entries
+from resbench.arch.catalog import architecture
 from resbench.errors import ArchitectureError
 from resbench.nets.build import build
 
-CATALOG = [name for name in entries() if "{" not in name]
 DEPTHS = ["plain20", "resnet20", "preact_resnet20", "cifar_resnet50", "resnet1202"]
-ORDERS = ["original", "bn-after-add", "relu-before-add", "relu-only-preact", "full-preact"]
-SHORTCUTS = ["none", "A", "B", "C", "scaling", "exclusive-gate", "shortcut-gate", "conv1x1", "dropout"]
-VARIANTS = [f"resnet14,order={order},shortcut={shortcut}" for order in ORDERS for shortcut in SHORTCUTS]
-VARIANTS += ["resnet14,norm=none", "preact_resnet14,norm=none", "resnet14,se=4", "preact_resnet20,block=bottleneck"]
+OTHERS = ["resnet14,norm=none", "preact_resnet14,norm=none", "resnet14,se=4", "preact_resnet20,block=bottleneck"]
+OTHERS += ["googlenet,norm=bn,aux=yes", "inception_v3,aux=yes"]
 
 
-@pytest.mark.parametrize("name", [*CATALOG, *DEPTHS, *VARIANTS, "googlenet,norm=bn,aux=yes", "inception_v3,aux=yes"])
+@pytest.mark.parametrize("name", [*CATALOG, *DEPTHS, *VARIANTS, *OTHERS])
 def test_names_shapes_and_parameters_are_the_architectures(name):
     arch = architecture(name)
     report = arch.cost(batch=2)

@@ -6,7 +6,7 @@ import textwrap
 import pytest
 import torch
 
-from resbench.errors import SourceError, TraceError
+from resbench.errors import OptionError, SourceError, TraceError
 from resbench.models import cost, load
 from resbench.nets import sources
 
@@ -27,8 +27,20 @@ class Net(nn.Module):
         return self.fc(self.stem(x).mean((2, 3)))
 
 instance = net()
+class Branch(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+    def forward(self, x):
+        return self.conv(x) if x.sum() > -1e9 else x
+class Mute(Exception):
+    def __str__(self): raise ValueError
+def quantized(): return torch.ao.nn.quantized.dynamic.Linear(32, 7)
+def mute(): raise Mute
+def leaves(): raise SystemExit(3)
 def raises(): raise ValueError("no way\\nreally")
 def number(): return 5
+five = 5
 def wants(x): return net()
 """
 
@@ -56,17 +68,27 @@ def test_a_model_that_looks_at_values_while_it_builds_still_allocates_no_weights
     assert cost(f"file:{mine}:Net").params == 4 * 27 + 4 + 50
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch deprecates its quantized tensors
+def test_a_model_that_looks_at_values_is_loaded_with_its_weights(mine):
+    assert cost(f"file:{mine}:Branch", "3x8x8").macs == 12 * 64
+    assert cost(f"file:{mine}:quantized", "1x4x32").uncounted == (("quantized.linear_dynamic", 1),)
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
         ("file:{mine}:nett", "has no 'nett'; it has net"),
         ("file:{mine}:raises", "the factory raised ValueError: no way"),
+        ("file:{mine}:leaves", "the factory raised SystemExit: 3"),
+        ("file:{mine}:mute", "the factory raised Mute: Mute"),
+        ("file:{mine}:five", "five is int, expected a factory or a module"),
+        ("file:{mine}:instance,width=3", "is a module, not a factory: it takes no width"),
         ("file:{mine}:number", "expected a torch.nn.Module, received int"),
         ("file:{mine}:wants", "missing 1 required positional argument: 'x'; give its arguments"),
         ("file:{mine}:net,width", "expected key=value"),
         ("file:{mine}:net,depth=3", "unexpected keyword argument 'depth'"),
         ("file:absent.py:net", "no file 'absent.py' is there"),
-        ("file:{mine}", "expected file:path.py:factory"),
+        ("file:{mine}", "received no factory"),
         ("nosuchsource:net", "unknown source 'nosuchsource'"),
         ("torchvision:", "expected a name after the colon"),
         ("pt2:absent.pt2", "no file absent.pt2"),
@@ -144,6 +166,46 @@ def test_an_exported_program(tmp_path):
     assert (report.params, report.macs) == (folded.params, folded.macs)
 
 
+def export(path, net, *shapes):
+    inputs = tuple(torch.randn(shape) for shape in shapes)
+    torch.export.save(torch.export.export(net, inputs), path)
+    return f"pt2:{path}"
+
+
+class Sum(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 1)
+
+    def forward(self, a, b):
+        return self.conv(a) + b
+
+
+def test_an_exported_program_of_two_inputs_runs_on_its_own(tmp_path):
+    from resbench.models import verified
+
+    name = export(tmp_path / "two.pt2", Sum(), (2, 3, 8, 8), (2, 4, 8, 8))
+    assert cost(name).macs == 2 * 12 * 64
+    assert verified(name).agrees
+    with pytest.raises(SourceError, match="drop the batch"):
+        cost(name, batch=5)
+    with pytest.raises(SourceError, match="drop the input"):
+        cost(name, "3x9x9")
+
+
+def test_an_exported_programs_shape_is_its_own(tmp_path):
+    name = export(tmp_path / "one.pt2", torch.nn.Conv2d(3, 4, 1), (2, 3, 8, 8))
+    assert cost(name).input == cost(name, batch=2).input == (2, 3, 8, 8)
+    with pytest.raises(TraceError, match="equal to 2, but got 5"):
+        cost(name, batch=5)
+
+
+def test_a_file_that_is_no_exported_program_is_one_line_without_noise(mine, capfd):
+    with pytest.raises(SourceError, match="as an exported program"):
+        load(f"pt2:{mine}")
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("error", [ModuleNotFoundError("No module named 'timm'"), RuntimeError("operator nms")])
 def test_a_missing_or_unfitting_package_is_one_line(monkeypatch, error):
     def fail(name):
@@ -172,3 +234,6 @@ def test_weights_that_do_not_fit_are_refused_by_name(tmp_path):
     assert cost(f"resnet20,weights={tmp_path}/w.pth").params == 269_722
     with pytest.raises(SourceError, match="another architecture"):
         cost(f"resnet32,weights={tmp_path}/w.pth")
+    for twice in ("", f"{tmp_path}/w.pth,weights={tmp_path}/w.pth"):
+        with pytest.raises(OptionError, match="expected one weights=FILE"):
+            cost(f"resnet20,weights={twice}")

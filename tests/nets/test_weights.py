@@ -33,10 +33,10 @@ def test_torchvisions_weights_give_torchvisions_logits(torchvision, name):
         assert (logits[0] - logits[1]).abs().max() < 1e-5
 
 
-def test_weights_load_from_a_file_also_under_state_dict_and_data_parallel_names(tmp_path):
+def test_weights_load_from_a_file_also_below_state_dict_and_under_the_names_of_wrappers(tmp_path):
     net = build("resnet20", seed=5)
-    wrapped = {f"module.{name}": value for name, value in net.state_dict().items()}
-    torch.save({"state_dict": wrapped}, tmp_path / "w.pth")
+    wrapped = {f"module._orig_mod.{name}": value for name, value in net.state_dict().items()}
+    torch.save({"model": {"state_dict": wrapped}}, tmp_path / "w.pth")
     loaded = load_weights(build("resnet20"), tmp_path / "w.pth")
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), loaded.state_dict().values(), strict=True))
 
@@ -60,7 +60,36 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
     assert not os.path.exists("/tmp/resbench-was-here")  # noqa: PTH110
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut"])
+BAD = {
+    "holds list": [1, 2],
+    "holds Tensor": torch.ones(3),
+    "entry 1: Tensor": {1: torch.ones(2)},
+    "entry 'epoch': int": {"epoch": 3},
+    "conv1.weight is int64, expected float32": {"conv1.weight": torch.ones(16, 3, 3, 3, dtype=torch.int64)},
+    "conv1.weight is sparse_coo, expected float32": {"conv1.weight": torch.ones(16, 3, 3, 3).to_sparse()},
+}
+
+
+@pytest.mark.parametrize("says", BAD)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_is_no_state_dict_of_numbers_is_refused(tmp_path, says, device):
+    content = BAD[says]
+    if "expected float32" in says:
+        content = build("resnet20").state_dict() | content
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(SourceError, match=says):
+        load_weights(build("resnet20", device=device), tmp_path / "w.pth")
+
+
+def test_half_precision_weights_become_those_of_the_network(tmp_path):
+    state = {k: v.half() if v.is_floating_point() else v for k, v in build("resnet20").state_dict().items()}
+    torch.save(state, tmp_path / "w.pth")
+    for device in ("cpu", "meta"):
+        net = load_weights(build("resnet20", device=device), tmp_path / "w.pth")
+        assert {p.dtype for p in net.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"hello", b"junk" * 100, b"PK\x03\x04 cut"])
 def test_a_broken_file_is_named(tmp_path, content):
     path = tmp_path / "broken.pth"
     path.write_bytes(content)
