@@ -7,6 +7,7 @@
     ├── OptionError               an option that the family lacks, or a value that it does not take
     ├── SourceError               a model that could not be loaded from where it was said to be
     ├── TraceError                a model that could not be run for counting
+    ├── MeasureError              a measurement that this machine cannot make: device, dtype, memory
     └── OutputError               a result that could not be written
 
 Every message says what was expected, what came, and what to do next.
@@ -44,6 +45,10 @@ class SourceError(ResbenchError):
 
 class TraceError(ResbenchError):
     """A model whose forward could not be followed."""
+
+
+class MeasureError(ResbenchError):
+    """A measurement that this machine cannot make."""
 
 
 class OutputError(ResbenchError):

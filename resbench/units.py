@@ -17,6 +17,7 @@ CONVENTION = (
 FP32_BYTES = 4
 
 _SI = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 _BINARY = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
 
 
@@ -33,11 +34,11 @@ def shape_text(shape: Iterable[int]) -> str:
 def scale(values: Iterable[float | None], kind: str) -> tuple[float, str]:
     """One divisor and prefix for a whole column, taken from its largest value.
 
-    ``kind`` is ``count`` (k, M, G, ...) or ``bytes`` (KiB, MiB, ...).
+    ``kind`` is ``count`` (k, M, G, ...), ``bytes`` (KiB, MiB, ...) or ``seconds`` (ms, us, ...).
 
-    >>> scale([4_089_184_256, 62_720], "count")
-    (1000000000.0, 'G')
+    >>> scale([4_089_184_256, 62_720], "count"), scale([0.064, None, 0.0001], "seconds")
+    ((1000000000.0, 'G'), (0.001, 'ms'))
     """
     largest = max((abs(v) for v in values if v is not None), default=0)
-    steps = _BINARY if kind == "bytes" else _SI
+    steps = {"bytes": _BINARY, "seconds": _TIME}.get(kind, _SI)
     return next((step for step in steps if largest >= step[0]), steps[-1])

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from resbench.cli import compare, doctor, flops, models, show
+from resbench.cli import compare, doctor, flops, latency, models, show
 from resbench.errors import ResbenchError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("models")(models.models)
 app.command("show")(show.show)
 app.command("flops")(flops.flops)
 app.command("compare")(compare.compare)
+app.command("latency")(latency.latency)
 app.command("doctor")(doctor.doctor)
 
 ClickException: Any = typer.BadParameter.__mro__[2]

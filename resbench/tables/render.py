@@ -36,6 +36,11 @@ def _format(column: Column, values: Sequence[Any]) -> tuple[str, Callable[[Any],
         case "count" | "bytes":
             divisor, unit = scale(values, column.kind)
             return unit, lambda v: f"{v / divisor:,.3f}" if divisor > 1 else f"{v:,}"
+        case "seconds":
+            divisor, unit = scale(values, column.kind)
+            return unit, lambda v: f"{v / divisor:,.3f}"
+        case "rate":
+            return "", lambda v: f"{v:,.0f}" if abs(v) >= 1000 else f"{v:.4g}"
         case "share":
             return "%", lambda v: f"{100 * v:.1f}"
         case "ratio":

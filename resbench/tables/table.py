@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pandas
 
-Kind = Literal["text", "shape", "exact", "count", "bytes", "share", "ratio"]
+Kind = Literal["text", "shape", "exact", "count", "bytes", "seconds", "rate", "share", "ratio"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Column:
     exact   25,557,032          every digit
     count   4.089 under "(G)"   one SI scale for the column
     bytes   97.49 under "(MiB)" one binary scale for the column
+    seconds 12.345 under "(ms)" one scale for the column
+    rate    1,234.5             four digits or more
     share   12.3 under "(%)"    a fraction
     ratio   0.103x              relative to the first row
     """

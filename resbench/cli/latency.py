@@ -1,0 +1,153 @@
+"""`resbench latency`: how long a run takes here, per network or per layer, and what it holds in memory."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resbench.cli.options import FormatOption, InputOption, ModelOption, Models, OutputOption, chosen
+from resbench.errors import OptionError
+from resbench.tables import emit
+
+if TYPE_CHECKING:
+    from resbench.measure.workload import Setup, Workload
+
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or mps.")]
+DtypeOption = Annotated[str, typer.Option("--dtype", help="fp32, tf32, bf16 or fp16; the last two by autocast.")]
+LayoutOption = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]
+ModeOption = Annotated[str, typer.Option("--mode", help="inference, or training: forward, backward and a step of SGD.")]
+ThreadsOption = Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)]
+
+
+def latency(
+    models: Models = None,
+    model: ModelOption = None,
+    device: DeviceOption = "cpu",
+    batch: Annotated[str, typer.Option("--batch", help="Batch sizes, such as 1,8,32.")] = "1",
+    dtype: DtypeOption = "fp32",
+    memory_format: LayoutOption = "contiguous",
+    mode: ModeOption = "inference",
+    cache: Annotated[str, typer.Option("--cache", help="warm, or cold: overwritten before each run.")] = "warm",
+    compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
+    threads: ThreadsOption = None,
+    processes: Annotated[int, typer.Option("--processes", help="Fresh processes for each row.", min=1, max=1000)] = 5,
+    layers: Annotated[bool, typer.Option("--layers", help="One row for each layer, in this process.")] = False,
+    memory: Annotated[bool, typer.Option("--memory", help="What is held in memory, predicted and measured.")] = False,
+    input: InputOption = None,
+    format: FormatOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Time networks on this machine, each in several fresh processes, with an interval for the median.
+
+    --layers times every layer instead, and holds it against what the machine can do.
+    """
+    from resbench.measure.workload import Setup
+
+    names = chosen(models, model)
+    setups = [
+        Setup(device, size, dtype, memory_format, mode, cache, compile, threads)  # type: ignore[arg-type]
+        for size in _batches(batch)
+    ]
+    if layers and memory:
+        raise OptionError("expected --layers or --memory, received both: they are two tables")
+    if layers:
+        _layers(names, setups, input, format, output)
+    elif memory:
+        _memory(names, setups, input, format, output)
+    else:
+        _networks(names, setups, input, processes, format, output)
+
+
+def _batches(text: str) -> list[int]:
+    sizes = text.split(",")
+    if not all(size.isdigit() and 1 <= int(size) <= 2**20 for size in sizes):
+        raise OptionError(f"--batch takes whole numbers from 1 to {2**20}, such as 1,8,32; received {text!r}")
+    return [int(size) for size in sizes]
+
+
+def _networks(
+    names: list[str], setups: list[Setup], input: str | None, processes: int, format: str | None, output: Path | None
+) -> None:
+    from resbench.measure.environment import environment
+    from resbench.measure.roofline import Roof, roof
+    from resbench.replicas import Cell, measure
+    from resbench.tables.latency import latency_document, latency_table
+
+    first, roofs = setups[0], dict[str, Roof]()
+    with first.applied():
+        progress(f"the machine's ceilings in {first.dtype} (kept for the next time)")
+        roofs[first.dtype] = roof(first.device, first.dtype)
+        here = environment(first.device)
+    outcome = measure([Cell(name, input, setup) for name in names for setup in setups], processes, progress)
+    progress("")
+    if outcome.latencies:
+        table = latency_table(outcome.latencies, roofs, here)
+        emit(table, latency_document(outcome.latencies, roofs, here), format, output)
+    for failure in outcome.failures:
+        print(f"resbench: {failure}", file=sys.stderr)
+    if outcome.interrupted:
+        raise typer.Exit(130)
+    if outcome.failures:
+        raise typer.Exit(2)
+
+
+def _layers(names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None) -> None:
+    from resbench.measure.environment import environment
+    from resbench.measure.layers import layer_times
+    from resbench.measure.roofline import roof
+    from resbench.measure.stopwatch import eager
+    from resbench.measure.timing import Rules, warm_up
+    from resbench.tables.latency import layer_document, layer_table
+
+    if len(names) != 1 or len(setups) != 1:
+        raise OptionError(f"--layers takes one model and one batch, received {len(names)} and {len(setups)}")
+    work = _workload(names[0], input, setups[0])
+    with work.ready():
+        progress(f"the machine's ceilings in {work.setup.dtype} (kept for the next time)")
+        ceiling, here = roof(work.setup.device, work.setup.dtype), environment(work.setup.device)
+        progress(f"{names[0]}: warming up, then plain and instrumented runs in turn")
+        warm_up(eager(work), Rules())
+        times = layer_times(work)
+    progress("")
+    parts = names[0], times, ceiling, work.setup, here
+    emit(layer_table(*parts), layer_document(*parts), format, output)
+
+
+def _memory(names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None) -> None:
+    from resbench.measure.environment import environment
+    from resbench.measure.memory import measured, predicted
+    from resbench.models import cost
+    from resbench.tables.latency import memory_document, memory_table
+
+    if len(setups) != 1:
+        raise OptionError(f"--memory takes one batch, received {len(setups)}")
+    setup, reports = setups[0], []
+    for name in names:
+        progress(f"{name}: one run")
+        expected = predicted(cost(name, input, batch=setup.batch), setup)
+        work = _workload(name, input, setup)
+        with work.ready():
+            work.run()  # the optimiser's state is made in the first step
+            reports.append((name, expected, measured(work)))
+    progress("")
+    here = environment(setup.device)
+    emit(memory_table(reports, setup, here), memory_document(reports, setup, here), format, output)
+
+
+def _workload(name: str, input: str | None, setup: Setup) -> Workload:
+    from resbench.measure.memory import check_fits
+    from resbench.measure.workload import Workload
+    from resbench.models import cost, load
+
+    check_fits(cost(name, input, batch=setup.batch), setup)
+    loaded = load(name, input)
+    return Workload(loaded.module, loaded.arguments(setup.batch), setup)
+
+
+def progress(line: str) -> None:
+    """One line on stderr that the next one replaces; nothing where nobody looks."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)

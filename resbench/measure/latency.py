@@ -1,0 +1,142 @@
+"""How long one workload takes: what one process reads, and what the readings of several say together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from statistics import median
+from typing import NamedTuple, get_args
+
+import torch
+
+from resbench.measure import stopwatch
+from resbench.measure.boundaries import Modules
+from resbench.measure.memory import peak_bytes
+from resbench.measure.nvml import gpu
+from resbench.measure.statistics import half_width, tenths
+from resbench.measure.timing import Rules, Samples, Verdict, sample
+from resbench.measure.traffic import traffic
+from resbench.measure.workload import Setup, Workload
+
+
+class Reading(NamedTuple):
+    """What one process measured. Seconds."""
+
+    phases: tuple[str, ...]
+    runs: tuple[tuple[float, ...], ...]
+    """Of each run, its phases."""
+    verdict: Verdict
+    warm: bool
+    rejected: int
+    macs: int
+    """Of one run, forward and backward."""
+    peak_bytes: int | None
+    queued: tuple[float, ...] = ()
+    """On an NVIDIA GPU, runs that were queued before they began: the device's own time."""
+    graph: tuple[float, ...] = ()
+    """On an NVIDIA GPU, replays of one captured run."""
+    remark: str = ""
+
+    @property
+    def totals(self) -> list[float]:
+        return [sum(run) for run in self.runs]
+
+
+def read(work: Workload, rules: Rules | None = None) -> Reading:
+    """Measure a workload in this process."""
+    with work.ready():
+        eager = Workload(work.model, work.inputs, replace(work.setup, compile=False)) if work.setup.compile else work
+        counts, _ = traffic(eager, Modules(eager.model))
+        macs = sum(done.macs for done in chain(counts.forward.values(), counts.backward.values()))
+        peak = peak_bytes(eager)
+        if work.setup.kind != "cuda":
+            return _reading(work, sample(stopwatch.eager(work), rules), macs, peak)
+        watched = gpu(torch.device(work.setup.device).index or 0)
+        throttled = (lambda: bool(watched.reading().throttle)) if watched else bool
+        remark, replays = "", list[float]()
+        samples = sample(stopwatch.eager(work), rules, throttled=throttled)
+        queued = sample(stopwatch.queued(work), rules, throttled=throttled).totals
+        try:
+            replays = sample(stopwatch.graph(work), rules, throttled=throttled).totals
+        except RuntimeError as error:
+            remark = f"no CUDA graph: {str(error).splitlines()[0]}"
+        return _reading(work, samples, macs, peak)._replace(queued=tuple(queued), graph=tuple(replays), remark=remark)
+
+
+def _reading(work: Workload, samples: Samples, macs: int, peak: int | None) -> Reading:
+    phases = tuple(name for name, _ in work.phases)
+    return Reading(phases, samples.runs, samples.verdict, samples.warm, samples.rejected, macs, peak)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """One model in one setup, measured in one process or several. Seconds of one run: a batch, forward or trained."""
+
+    model: str
+    input: tuple[int, ...]
+    setup: Setup
+    readings: tuple[Reading, ...]
+
+    @property
+    def totals(self) -> list[float]:
+        """All runs of all processes."""
+        return [total for reading in self.readings for total in reading.totals]
+
+    @property
+    def median_s(self) -> float:
+        return median(self.totals)
+
+    @property
+    def tenths_s(self) -> tuple[float, float]:
+        """10th and 90th percentile."""
+        return tenths(self.totals)
+
+    @property
+    def half_width_s(self) -> float | None:
+        """Half of the 95 % interval of the median, over processes; None where there was only one."""
+        return half_width([reading.totals for reading in self.readings]) if len(self.readings) > 1 else None
+
+    @property
+    def phases_s(self) -> dict[str, float]:
+        """The median of each phase."""
+        runs = [run for reading in self.readings for run in reading.runs]
+        return {name: median(run[i] for run in runs) for i, name in enumerate(self.readings[0].phases)}
+
+    @property
+    def throughput(self) -> float:
+        """Samples of the batch a second."""
+        return self.setup.batch / self.median_s
+
+    @property
+    def flops_per_s(self) -> float:
+        """2 x MACs of a run, the backward pass included, over its median."""
+        return 2 * self.readings[0].macs / self.median_s
+
+    @property
+    def peak_bytes(self) -> int | None:
+        return max((r.peak_bytes for r in self.readings if r.peak_bytes is not None), default=None)
+
+    @property
+    def queued_s(self) -> float | None:
+        """The device's own time; see ``resbench.measure.stopwatch``."""
+        return _median([value for reading in self.readings for value in reading.queued])
+
+    @property
+    def graph_s(self) -> float | None:
+        return _median([value for reading in self.readings for value in reading.graph])
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the processes."""
+        order: Sequence[Verdict] = get_args(Verdict)
+        return max((reading.verdict for reading in self.readings), key=order.index)
+
+    @property
+    def warm(self) -> bool:
+        """Did every process's warm-up settle?"""
+        return all(reading.warm for reading in self.readings)
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return median(values) if values else None

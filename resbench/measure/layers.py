@@ -1,0 +1,252 @@
+"""The time of every layer, forward and backward, so that the rows add up to the whole.
+
+At every boundary between modules a time is taken; each interval belongs to the innermost module that was open. What
+a module does beside calling others (sums, functional calls, Python) is a row of its own, *glue*. Means over the
+typical runs (the middle half by total time) are printed: means add up, medians do not. Plain runs in between, without
+any hook, say what the instruments cost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import mean, median
+from typing import Any, NamedTuple
+
+import torch
+
+from resbench.errors import OptionError
+from resbench.measure import stopwatch
+from resbench.measure.boundaries import LEAVE, Modules, sequence_number
+from resbench.measure.statistics import middle_half, tenths
+from resbench.measure.traffic import Work, traffic
+from resbench.measure.workload import Workload
+
+GLUE = "glue"
+"""The type of what a module does beside calling others."""
+
+LEAST_PAIRS, LEAST_S, CAP_S = 20, 2.0, 40.0
+"""Instrumented and plain runs, in turn: at least so many and for so long, at most for so long."""
+
+Owned = tuple[Any, int]
+"""A point in time, and the module to which the time from there on belongs."""
+
+_Span = tuple[Any, list[Owned], Any]
+"""The begin of one phase, the points in it, its end."""
+
+
+class LayerTime(NamedTuple):
+    """One module, or the glue of one: seconds of a typical run, and what it computes and moves meanwhile."""
+
+    name: str
+    type: str
+    forward_s: float
+    backward_s: float | None
+    forward: Work
+    backward: Work
+    saved_bytes: int | None = None
+    """What it keeps for the backward pass."""
+
+    @property
+    def seconds(self) -> float:
+        """Forward and backward."""
+        return self.forward_s + (self.backward_s or 0.0)
+
+    @property
+    def macs(self) -> int:
+        return self.forward.macs + self.backward.macs
+
+    @property
+    def bytes(self) -> int:
+        return self.forward.bytes + self.backward.bytes
+
+
+@dataclass(frozen=True)
+class LayerTimes:
+    """The rows of one model, and how far they can be trusted."""
+
+    rows: tuple[LayerTime, ...]
+    step_s: float | None
+    """The optimiser's step, which belongs to no layer."""
+    total_s: float
+    """A typical instrumented run, measured around the rows."""
+    plain_s: float
+    """A typical run without instruments, of those in between."""
+    overheads: tuple[float, ...]
+    """Instrumented / plain - 1 of each pair."""
+
+    @property
+    def residual(self) -> float:
+        """What the rows miss of the total, as a share of it."""
+        return 1 - (sum(row.seconds for row in self.rows) + (self.step_s or 0.0)) / self.total_s
+
+    @property
+    def overhead(self) -> float:
+        """Median over the pairs."""
+        return median(self.overheads)
+
+    @property
+    def overhead_tenths(self) -> tuple[float, float]:
+        return tenths(self.overheads)
+
+
+def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) -> LayerTimes:
+    """Time every layer of a workload that is ready and warm. Raises OptionError for a compiled one."""
+    if work.setup.compile:
+        raise OptionError("a compiled model has no layers left to time: expected --layers or --compile, not both")
+    modules = Modules(work.model)
+    plain, instrumented = stopwatch.eager(work), _Instrument(work, modules)
+    for _ in range(3):
+        instrumented.run()
+    pairs: list[tuple[float, _Run]] = []
+    start = clock()
+    while (len(pairs) < LEAST_PAIRS or clock() - start < LEAST_S) and clock() - start < CAP_S:
+        if len(pairs) % 2:
+            run = instrumented.run()
+            pairs.append((sum(plain(1)[0]), run))
+        else:
+            pairs.append((sum(plain(1)[0]), instrumented.run()))
+    totals = [run.total_s for _, run in pairs]
+    typical = [pairs[i] for i in middle_half(totals)]
+    runs = [run for _, run in typical]
+    forward, backward = (_means([getattr(run, phase) for run in runs]) for phase in ("forward", "backward"))
+    counts, saved = traffic(work, modules)
+    rows = []
+    for number in _in_order(modules, forward):
+        kind = GLUE if number in counts.callers else type(modules.modules[number]).__name__
+        times = forward[number], backward.get(number, 0.0) if backward else None
+        kept = saved.get(number, 0) if backward else None
+        name = modules.names[number] or type(work.model).__name__
+        rows.append(LayerTime(name, kind, *times, counts.forward[number], counts.backward[number], kept))
+    plain_s = mean(sorted(seconds for seconds, _ in pairs)[len(pairs) // 4 : len(pairs) - len(pairs) // 4])
+    step = mean(run.step_s for run in runs) if backward else None
+    overheads = tuple(run.total_s / seconds - 1 for seconds, run in pairs)
+    return LayerTimes(tuple(rows), step, mean(run.total_s for run in runs), plain_s, overheads)
+
+
+def _in_order(modules: Modules, forward: dict[int, float]) -> Iterator[int]:
+    """Modules that ran, as the model lists them, the model's own glue last."""
+    yield from (number for number in range(1, len(modules.names)) if number in forward)
+    yield 0
+
+
+def _means(runs: Sequence[dict[int, float]]) -> dict[int, float]:
+    sums: defaultdict[int, float] = defaultdict(float)
+    for run in runs:
+        for number, seconds in run.items():
+            sums[number] += seconds / len(runs)
+    return dict(sums)
+
+
+class _Run(NamedTuple):
+    """Seconds by module of one instrumented run, and of all of it."""
+
+    forward: dict[int, float]
+    backward: dict[int, float]
+    step_s: float
+    total_s: float
+
+
+class _Instrument:
+    """Runs a workload with a time taken at every boundary."""
+
+    def __init__(self, work: Workload, modules: Modules) -> None:
+        self.work, self.modules = work, modules
+        self.phases = [phase for _, phase in work.phases]
+        self.now = _events() if work.setup.kind == "cuda" else _host(work.setup.kind)
+
+    def run(self) -> _Run:
+        """One run; the clocks are read when all is done."""
+        with stopwatch.uncollected():
+            forward, sequence = self._forward()
+            spans = [forward]
+            if len(self.phases) > 1:
+                spans += [self._backward(sequence), self._step()]
+        if self.work.setup.kind == "cuda":
+            torch.cuda.synchronize()
+        seconds = [_seconds(begin, end) for begin, _, end in spans]
+        owned = [_intervals(points, end) for _, points, end in spans[:2]]
+        step_s = seconds[2] if len(seconds) > 2 else 0.0
+        return _Run(owned[0], owned[1] if len(owned) > 1 else {}, step_s, sum(seconds))
+
+    def _forward(self) -> tuple[_Span, list[tuple[int, int]]]:
+        """The boundaries of the forward pass; and from which sequence number on each module was innermost."""
+        now, log = self.now, list[tuple[Any, int, int]]()
+        add, sequence = log.append, sequence_number if len(self.phases) > 1 else int
+
+        def mark(number: int) -> None:
+            add((now(), number, sequence()))
+
+        with self.modules.watched(mark):
+            begin = now()
+            mark(0)
+            self.phases[0]()
+            end = now()
+        owners = list(_innermost(number for _, number, _ in log))
+        points = [(when, owner) for (when, _, _), owner in zip(log, owners, strict=True)]
+        return (begin, points, end), [(at, owner) for (_, _, at), owner in zip(log, owners, strict=True)]
+
+    def _backward(self, sequence: list[tuple[int, int]]) -> _Span:
+        now, points = self.now, list[Owned]()
+        add = points.append
+
+        def mark(number: int) -> None:
+            add((now(), number))
+
+        assert self.work.loss is not None
+        self.modules.watch_backward(self.work.loss, sequence, mark)
+        begin = now()
+        mark(0)
+        self.phases[1]()
+        return begin, points, now()
+
+    def _step(self) -> _Span:
+        begin = self.now()
+        self.phases[2]()
+        return begin, [], self.now()
+
+
+def _innermost(numbers: Iterable[int]) -> Iterator[int]:
+    """For each boundary the module that is innermost from there on."""
+    open_modules: list[int] = []
+    for number in numbers:
+        if number == LEAVE:
+            open_modules.pop()
+        else:
+            open_modules.append(number)
+        yield open_modules[-1]
+
+
+def _intervals(points: Sequence[Owned], end: Any) -> dict[int, float]:
+    """Seconds by owner: each point's lasts until the next point."""
+    sums: defaultdict[int, float] = defaultdict(float)
+    for (when, owner), (until, _) in pairwise((*points, (end, 0))):
+        sums[owner] += _seconds(when, until)
+    return dict(sums)
+
+
+def _seconds(begin: Any, end: Any) -> float:
+    return float(end - begin) / 1e9 if isinstance(begin, int) else float(begin.elapsed_time(end)) / 1e3
+
+
+def _host(kind: str) -> Callable[[], int]:
+    if kind != "mps":
+        return time.perf_counter_ns
+
+    def now() -> int:
+        torch.mps.synchronize()
+        return time.perf_counter_ns()
+
+    return now
+
+
+def _events() -> Callable[[], torch.cuda.Event]:
+    def now() -> torch.cuda.Event:
+        event = stopwatch.new_event()
+        event.record()
+        return event
+
+    return now

@@ -1,0 +1,164 @@
+"""What a run holds in memory: counted from the tensors, measured at its peak, and predicted from the cost rows.
+
+Bytes. On a CPU the peak is that of the tensors that operators give, so scratch space inside of one is not in it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from resbench.arch.cost import Cost, Row
+from resbench.errors import MeasureError
+from resbench.measure.boundaries import Modules
+from resbench.measure.environment import available_bytes
+from resbench.measure.traffic import traffic
+from resbench.measure.workload import AUTOCAST, Setup, Workload
+from resbench.units import FP32_BYTES
+
+KEPT = frozenset("ReLU Sigmoid MaxPool2d AvgPool2d AdaptiveAvgPool2d Concat Mul Highway LocalResponseNorm".split())
+"""Layers whose output is kept: by themselves, or as the input of the next convolution or linear layer."""
+
+INDEX_BYTES = 8
+"""Max pooling also keeps where each maximum was."""
+
+
+class Memory(NamedTuple):
+    """Bytes of one run, by what they hold. None: does not apply, or cannot be known."""
+
+    weights: int
+    buffers: int | None
+    input: int
+    gradients: int
+    optimizer: int
+    saved: int
+    """What the forward pass keeps for the backward pass."""
+    peak: int | None
+
+
+def predicted(cost: Cost, setup: Setup) -> Memory:
+    """From the rows: what is kept is the output of each layer that a later one needs and that nothing overwrites.
+
+    A convolution's output is kept by the batch normalisation behind it, and overwritten in place by a ReLU; a sum's by
+    what reads it, unless a ReLU overwrites it; batch normalisation's own is overwritten or only added.
+    """
+    training = setup.mode == "training"
+    element = AUTOCAST[setup.dtype].itemsize if setup.dtype in AUTOCAST else FP32_BYTES
+    weights, rows = FP32_BYTES * cost.params, [row for row in cost.layers if row.activations]
+    copies = element * cost.params if setup.dtype in AUTOCAST else 0
+    first = FP32_BYTES * _elements(cost.input)
+    state = weights if training else 0
+    kept = sum(_kept(row, after.type, element) for row, after in pairwise(rows))
+    saved = copies + kept if training else 0
+    outputs = [element * row.activations for row in rows]
+    widest = max(a + b for a, b in pairwise([first, *outputs, 0]))
+    peak = weights + 2 * state + first + (saved + max(outputs, default=0) if training else widest + copies)
+    return Memory(weights, None, first, state, state, saved, peak)
+
+
+def _kept(row: Row, follows: str, element: int) -> int:
+    bytes_ = element * row.activations
+    if row.type == "MaxPool2d":
+        return bytes_ + INDEX_BYTES * row.activations
+    if row.type == "Dropout":
+        return bytes_ + FP32_BYTES * row.activations  # and its mask
+    if row.type in KEPT:
+        return bytes_
+    if row.type == "Conv2d":
+        return bytes_ if follows == "BatchNorm2d" else 0
+    if row.type == "Add":
+        return bytes_ if follows != "ReLU" else 0
+    return 0
+
+
+def _elements(shape: Iterable[int]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def measured(work: Workload) -> Memory:
+    """Of a workload that is ready: counted from its tensors, and at the peak of one run."""
+    training = work.setup.mode == "training"
+    parameters = list(work.model.parameters())
+    weights, buffers = _bytes(parameters), _bytes(work.model.buffers())
+    saved = sum(traffic(work, Modules(work.model))[1].values()) if training else 0
+    gradients = _bytes(p for p in parameters if p.requires_grad) if training else 0
+    state = [value for entry in work.optimizer.state.values() for value in entry.values()] if training else []
+    optimizer = _bytes(value for value in state if isinstance(value, Tensor))
+    return Memory(weights, buffers, _bytes(work.inputs), gradients, optimizer, saved, peak_bytes(work))
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    """Of the storages, each once."""
+    return sum({s.data_ptr(): s.nbytes() for s in (tensor.untyped_storage() for tensor in tensors)}.values())
+
+
+def peak_bytes(work: Workload) -> int | None:
+    """The most that is allocated at one time in a run, the model and its input included. None on Apple GPUs."""
+    if work.setup.kind == "mps":
+        return None
+    if work.setup.kind == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats(work.setup.device)
+        work.run()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated(work.setup.device)
+    held = [*work.model.parameters(), *work.model.buffers(), *work.inputs]
+    if work.setup.mode == "training":
+        held += [v for entry in work.optimizer.state.values() for v in entry.values() if isinstance(v, Tensor)]
+    ledger = _Ledger(held)
+    with ledger:
+        work.run()
+    return ledger.most
+
+
+class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the storages that exist, and keeps the most that there were at one time."""
+
+    def __init__(self, held: Iterable[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = self.most = 0
+        self.known: weakref.WeakSet[Any] = weakref.WeakSet()
+        for tensor in held:
+            self._add(tensor)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, Tensor):
+                self._add(leaf)
+        return out
+
+    def _add(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage not in self.known:
+            self.known.add(storage)
+            self.now += storage.nbytes()
+            self.most = max(self.most, self.now)
+            weakref.finalize(storage, self._drop, storage.nbytes()).atexit = False
+
+    def _drop(self, size: int) -> None:
+        self.now -= size
+
+
+def check_fits(cost: Cost, setup: Setup) -> None:
+    """Raises MeasureError where even the least that the run needs is more than the machine has left.
+
+    Asked before anything is allocated: an operating system may promise memory that it does not have, and kill later.
+    """
+    free = available_bytes() if setup.kind == "cpu" else None
+    need = predicted(cost, setup).peak
+    if free is not None and need is not None and need > free:
+        raise MeasureError(
+            f"{cost.model}, batch {setup.batch}, {setup.mode}: needs about {need / 2**30:,.1f} GiB, "
+            f"{free / 2**30:,.1f} GiB are free; take a smaller --batch"
+        )

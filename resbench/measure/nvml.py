@@ -1,0 +1,134 @@
+"""Clocks, power, temperature and throttling of an NVIDIA GPU, read through NVML while something else is measured.
+
+NVML is part of the driver; the package nvidia-ml-py (module ``pynvml``) calls it. Without either there is no ``Gpu``.
+Source: NVML API reference, "Device Queries" and "NvmlClocksEventReasons".
+
+>>> reasons(0x1 | 0x4 | 0x40)  # idle says nothing about a measurement
+('software power cap', 'hardware thermal slowdown')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import torch
+
+SLOWER = {
+    0x04: "software power cap",
+    0x08: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "power brake",
+}
+"""The reasons that slow a measurement, by their bits. Left out: idle (0x1), clocks that a person chose (0x2, 0x100),
+sync boost (0x10), and what a newer driver may add."""
+
+
+class Reading(NamedTuple):
+    """One moment. None: the GPU does not say."""
+
+    sm_mhz: int | None
+    memory_mhz: int | None
+    power_w: float | None
+    """From the Ampere generation on (but for GA100) the mean of the last second."""
+    temperature_c: int | None
+    throttle: tuple[str, ...] | None
+    """What holds the clocks down; empty when nothing does."""
+
+
+def reasons(bits: int) -> tuple[str, ...]:
+    """NVML's mask of clock event reasons as words."""
+    return tuple(name for bit, name in SLOWER.items() if bits & bit)
+
+
+def missing() -> str | None:
+    """What is to be installed before a GPU can be read, in one line; None where nothing is missing."""
+    found = _library()
+    return found if isinstance(found, str) else None
+
+
+def gpu(index: int) -> Gpu | None:
+    """The GPU that torch calls ``cuda:index``; None where NVML is missing or does not know it."""
+    nvml = _library()
+    if isinstance(nvml, str) or not torch.cuda.is_available() or not 0 <= index < torch.cuda.device_count():
+        return None
+    handle = _handle(nvml, torch.cuda.get_device_properties(index))
+    return None if handle is None else Gpu(nvml, handle)
+
+
+class Gpu:
+    """One GPU. Every query that fails gives None, alone."""
+
+    def __init__(self, nvml: Any, handle: Any) -> None:
+        self._nvml = nvml
+        self._handle = handle
+
+    def reading(self) -> Reading:
+        """Now. Takes some microseconds to a millisecond, and nothing of the GPU."""
+        nvml, bits = self._nvml, self._ask("nvmlDeviceGetCurrentClocksEventReasons")
+        if bits is None:  # its name before driver 535
+            bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
+        return Reading(
+            self._ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_SM),
+            self._ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_MEM),
+            _watts(self._ask("nvmlDeviceGetPowerUsage")),
+            self._ask("nvmlDeviceGetTemperature", nvml.NVML_TEMPERATURE_GPU),
+            None if bits is None else reasons(bits),
+        )
+
+    def power_limit_w(self) -> float | None:
+        """The limit in force: the lowest of all that were set."""
+        return _watts(self._ask("nvmlDeviceGetEnforcedPowerLimit"))
+
+    def driver(self) -> str | None:
+        """Version of the driver, as ``580.65.06``."""
+        found = _asked(self._nvml, "nvmlSystemGetDriverVersion")
+        return found.decode() if isinstance(found, bytes) else found
+
+    def _ask(self, name: str, *arguments: Any) -> Any:
+        return _asked(self._nvml, name, self._handle, *arguments)
+
+
+@cache
+def _library() -> Any:
+    """``pynvml`` with NVML running, for the rest of the process; else the line that says what is missing."""
+    try:
+        pynvml: Any = import_module("pynvml")
+    except ImportError:
+        return "clocks, power and throttling of the GPU are not read: pip install nvidia-ml-py"
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return f"clocks, power and throttling of the GPU are not read: install NVIDIA's driver with NVML ({error})"
+    return pynvml
+
+
+def _handle(nvml: Any, properties: Any) -> Any:
+    """Found by identity: NVML counts all GPUs in the order of the bus, torch those of CUDA_VISIBLE_DEVICES.
+
+    The part of a GPU that MIG makes has an identity of its own; on the bus it is its GPU, which has the clocks.
+    """
+    named = getattr(properties, "uuid", None)
+    found = _asked(nvml, "nvmlDeviceGetHandleByUUID", f"GPU-{named}".encode()) if named else None
+    if found is None and hasattr(properties, "pci_bus_id"):
+        place = f"{properties.pci_domain_id:08x}:{properties.pci_bus_id:02x}:{properties.pci_device_id:02x}.0"
+        found = _asked(nvml, "nvmlDeviceGetHandleByPciBusId", place.encode())
+    return found
+
+
+def _asked(nvml: Any, name: str, *arguments: Any) -> Any:
+    """The answer to one query; None where this driver, this package or this GPU has none."""
+    query: Callable[..., Any] | None = getattr(nvml, name, None)
+    if query is None:
+        return None
+    try:
+        return query(*arguments)
+    except nvml.NVMLError:
+        return None
+
+
+def _watts(milliwatts: int | None) -> float | None:
+    return None if milliwatts is None else milliwatts / 1000

@@ -1,0 +1,52 @@
+"""Medians with their uncertainty.
+
+Samples of one process are neither independent (a disturbance lasts for several) nor representative (another process
+gets other memory and other cores): its own interval is too narrow by far. So the unit that is repeated is the
+process, as in Kalibera & Jones, "Rigorous Benchmarking in Reasonable Time" (2013); inside one, the unit is a block of
+consecutive samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from statistics import median, quantiles, stdev
+
+BLOCKS = 8
+"""Of consecutive samples: few enough that each is longer than most disturbances."""
+
+
+def half_width(groups: Sequence[Sequence[float]]) -> float:
+    """Half of the 95 % interval of the median: Student's t over the medians of the groups. At least two groups.
+
+    >>> round(half_width([[9, 10, 11], [11, 12, 13]]), 3)
+    12.706
+    """
+    from scipy.special import stdtrit
+
+    medians = [median(group) for group in groups]
+    return float(stdtrit(len(medians) - 1, 0.975)) * stdev(medians) / sqrt(len(medians))
+
+
+def blocks(samples: Sequence[float], count: int = BLOCKS) -> list[Sequence[float]]:
+    """Consecutive samples in ``count`` groups of equal length, a rest of less than ``count`` in the last ones."""
+    n = len(samples)
+    return [samples[i * n // count : (i + 1) * n // count] for i in range(count)]
+
+
+def tenths(samples: Sequence[float]) -> tuple[float, float]:
+    """The 10th and the 90th percentile."""
+    if len(samples) == 1:
+        return samples[0], samples[0]
+    cuts = quantiles(samples, n=10, method="inclusive")
+    return cuts[0], cuts[-1]
+
+
+def middle_half(totals: Sequence[float]) -> list[int]:
+    """Positions of the values between the quartiles: what is typical, with what was disturbed left out.
+
+    Means over these positions add up, which medians do not.
+    """
+    order = sorted(range(len(totals)), key=totals.__getitem__)
+    quarter = len(order) // 4
+    return order[quarter : len(order) - quarter]

@@ -1,0 +1,132 @@
+"""Latencies measured in fresh processes: one for each row of the table, and all of it several times over.
+
+What differs from process to process (addresses, cores, what else the machine does) is in the interval that way; rows
+are measured side by side; and what the system kills for want of memory takes no finished row with it.
+
+``python -m resbench.replicas`` is such a process: a cell as JSON on its standard input, its reading on its output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from resbench.errors import MeasureError, ResbenchError, first_line
+
+if TYPE_CHECKING:
+    from resbench.measure.latency import Latency
+    from resbench.measure.workload import Setup
+
+PROCESSES = 5
+"""For each row: the interval of fewer is wide, for Student's t grows fast."""
+
+
+class Cell(NamedTuple):
+    """What is to be measured: one row of the table."""
+
+    model: str
+    input: str | None
+    setup: Setup
+
+    def __str__(self) -> str:
+        return f"{self.model}, batch {self.setup.batch}, {self.setup.mode}"
+
+
+@dataclass
+class Outcome:
+    """What came of it; cells that failed are named with the reason."""
+
+    latencies: list[Latency]
+    failures: list[str]
+    interrupted: bool = False
+
+
+def measure(cells: Sequence[Cell], processes: int = PROCESSES, progress: Callable[[str], object] = bool) -> Outcome:
+    """Measure each cell in its own process, all cells in turn, then all of them again."""
+    found: dict[Cell, list[dict[str, Any]]] = {}
+    failures: dict[Cell, str] = {}
+    interrupted = False
+    try:
+        for turn in range(processes):
+            for cell in (cell for cell in cells if cell not in failures):
+                progress(f"process {turn + 1} of {processes}: {cell}")
+                answer = _ask(cell)
+                if "error" in answer:
+                    failures[cell] = answer["error"]
+                else:
+                    found.setdefault(cell, []).append(answer)
+    except KeyboardInterrupt:
+        interrupted = True
+    return Outcome([_latency(cell, found[cell]) for cell in cells if cell in found], [*failures.values()], interrupted)
+
+
+def _latency(cell: Cell, answers: Sequence[dict[str, Any]]) -> Latency:
+    from resbench.measure.latency import Latency, Reading
+
+    readings = tuple(Reading(**answer["reading"]) for answer in answers)
+    return Latency(answers[0]["model"], tuple(answers[0]["input"]), cell.setup, readings)
+
+
+def _ask(cell: Cell) -> dict[str, Any]:
+    """The answer of a process of its own: a reading, or an error."""
+    request = json.dumps({"model": cell.model, "input": cell.input, "setup": asdict(cell.setup)})
+    command = [sys.executable, "-m", "resbench.replicas"]
+    done = subprocess.run(command, input=request, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return dict(json.loads(done.stdout))
+    if done.returncode < 0:
+        reason = f"was killed (signal {-done.returncode}), most likely for want of memory; take a smaller --batch"
+    else:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        reason = f"ended with status {done.returncode}: {said[-1].strip() if said else 'without a word'}"
+    return {"error": f"{cell}: the process that measured it {reason}"}
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    """In the process of its own: load, check that it fits, measure."""
+    from resbench.measure.latency import read
+    from resbench.measure.memory import check_fits
+    from resbench.measure.workload import Setup, Workload
+    from resbench.models import cost, load
+
+    setup = Setup(**request["setup"])
+    name, size = request["model"], request["input"]
+    try:
+        check_fits(cost(name, size, batch=setup.batch), setup)
+        loaded = load(name, size)
+        work = Workload(loaded.module, loaded.arguments(setup.batch), setup)
+        reading = read(work)
+    except ResbenchError as error:
+        return {"error": str(error)}
+    except (RuntimeError, NotImplementedError, MemoryError) as error:
+        return {"error": str(refused(error, Cell(name, size, setup)))}
+    return {"model": loaded.name, "input": list(work.inputs[0].shape), "reading": reading._asdict()}
+
+
+def refused(error: Exception, cell: Cell) -> MeasureError:
+    """What torch could not do, as one line: memory that was not there, a type that an operator does not take."""
+    reason = first_line(error)
+    if isinstance(error, MemoryError) or "memory" in reason.lower():
+        return MeasureError(f"{cell}: out of memory ({reason}); take a smaller --batch")
+    return MeasureError(f"{cell}, {cell.setup.dtype} on {cell.setup.device}: {type(error).__name__}: {reason}")
+
+
+def main() -> None:
+    """Answer on the standard output that this process was given; what a model prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    try:
+        answer = _answer(json.load(sys.stdin))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    json.dump(answer, answers)
+    answers.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""Latencies, layer times and memory as tables and documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from resbench.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    from resbench.measure.environment import Environment
+    from resbench.measure.latency import Latency
+    from resbench.measure.layers import LayerTime, LayerTimes
+    from resbench.measure.memory import Memory
+    from resbench.measure.roofline import Roof
+    from resbench.measure.workload import Setup
+
+PHASES = (
+    Column("forward_s", "forward", "seconds"),
+    Column("backward_s", "backward", "seconds"),
+    Column("step_s", "step", "seconds"),
+)
+GPU = (
+    Column("queued_s", "device busy", "seconds"),
+    Column("graph_s", "CUDA graph", "seconds"),
+    Column("launch_s", "launch overhead", "seconds"),
+)
+COLUMNS = (
+    Column("model", "model"),
+    Column("batch", "batch", "exact"),
+    Column("median_s", "median", "seconds"),
+    Column("half_width", "95% +-", "share"),
+    Column("p10_s", "p10", "seconds"),
+    Column("p90_s", "p90", "seconds"),
+    Column("throughput", "images/s", "rate"),
+    Column("flops_per_s", "FLOP/s", "count"),
+    Column("of_roof", "of roof", "share"),
+    Column("peak_bytes", "peak memory", "bytes"),
+    *PHASES,
+    *GPU,
+    Column("verdict", "verdict"),
+    Column("n", "n", "exact"),
+    Column("input", "input", "shape"),
+)
+
+VERDICTS = {
+    "noisy": "noisy: within a process the median is known to no better than 0.5 %, and more samples did not help.",
+    "unstable": "unstable: the time was up before the median was known.",
+    "invalid": "INVALID: the device was throttled in more than a fifth of the samples; let it cool.",
+}
+
+
+def latency_table(latencies: Sequence[Latency], roofs: Mapping[str, Roof], here: Environment) -> Table:
+    """A row for each model and batch; ``roofs`` by dtype. Columns that say nothing anywhere are left out."""
+    records = [latency_record(one, roofs.get(one.setup.dtype)) for one in latencies]
+    columns = [column for column in COLUMNS if any(record[column.key] is not None for record in records)]
+    rows = [[record[column.key] for column in columns] for record in records]
+    processes = max((len(one.readings) for one in latencies), default=0)
+    notes = [setup_line(latencies[0].setup)] if latencies else []
+    notes.append(
+        f"Median of all runs in {processes} fresh processes; +- is half of its 95 % interval, over processes."
+        if processes > 1
+        else "Median of all runs in one process, which tells nothing of other processes: no interval."
+    )
+    notes += [VERDICTS[word] for word in VERDICTS if any(one.verdict == word for one in latencies)]
+    notes += [roof_line(roof) for roof in roofs.values()]
+    notes.append(environment_line(here))
+    warnings = [f"{one.model}, batch {one.setup.batch}: warm-up did not settle." for one in latencies if not one.warm]
+    warnings += sorted({r.remark for one in latencies for r in one.readings if r.remark})
+    return Table(columns, rows, notes=notes, warnings=warnings)
+
+
+def latency_record(one: Latency, roof: Roof | None) -> dict[str, Any]:
+    """The numbers of one row by the keys of its columns."""
+    p10, p90 = one.tenths_s
+    half = one.half_width_s
+    phases = one.phases_s if len(one.phases_s) > 1 else {}
+    return {
+        "model": one.model,
+        "batch": one.setup.batch,
+        "median_s": one.median_s,
+        "half_width": None if half is None else half / one.median_s,
+        "p10_s": p10,
+        "p90_s": p90,
+        "throughput": one.throughput,
+        "flops_per_s": one.flops_per_s,
+        "of_roof": one.flops_per_s / roof.flops_per_s if roof else None,
+        "peak_bytes": one.peak_bytes,
+        **{column.key: phases.get(column.key.removesuffix("_s")) for column in PHASES},
+        "queued_s": one.queued_s,
+        "graph_s": one.graph_s,
+        "launch_s": None if one.queued_s is None else one.median_s - one.queued_s,
+        "verdict": one.verdict,
+        "n": len(one.totals),
+        "input": one.input,
+    }
+
+
+def latency_document(latencies: Sequence[Latency], roofs: Mapping[str, Roof], here: Environment) -> dict[str, Any]:
+    """The rows with the samples of every process."""
+    models = []
+    for one in latencies:
+        record = latency_record(one, roofs.get(one.setup.dtype))
+        processes = [{**r._asdict(), "runs_s": r.runs} for r in one.readings]
+        for process in processes:
+            del process["runs"]
+        models.append({**record, "input": list(one.input), "setup": asdict(one.setup), "processes": processes})
+    roof = {dtype: asdict(roof) for dtype, roof in roofs.items()}
+    return {"schema": 1, "command": "latency", "environment": here.document(), "roofs": roof, "models": models}
+
+
+def setup_line(setup: Setup) -> str:
+    """``cpu, fp32, contiguous, inference, warm caches``."""
+    words = [setup.device, setup.dtype, setup.memory_format, setup.mode, f"{setup.cache} caches"]
+    words += ["compiled"] if setup.compile else []
+    words += [f"{setup.threads} threads"] if setup.threads else []
+    return f"Setup: {', '.join(words)}."
+
+
+def roof_line(roof: Roof) -> str:
+    """The two ceilings that shares are taken of."""
+    flops, rate = roof.flops_per_s / 1e9, roof.bytes_per_s / 2**30
+    return f"Roof, {roof.dtype}: {flops:,.1f} GFLOP/s in a large matrix product, {rate:,.1f} GiB/s in a large copy."
+
+
+def environment_line(here: Environment) -> str:
+    return f"Environment {here.id}: {here.line}."
+
+
+LAYER_COLUMNS = (
+    Column("name", "layer"),
+    Column("type", "type"),
+    Column("forward_s", "forward", "seconds"),
+    Column("backward_s", "backward", "seconds"),
+    Column("share", "time", "share"),
+    Column("macs", "MACs", "exact"),
+    Column("bytes", "moved", "bytes"),
+    Column("intensity", "FLOP/B", "rate"),
+    Column("flops_per_s", "FLOP/s", "count"),
+    Column("bytes_per_s", "B/s", "bytes"),
+    Column("of_roof", "of roof", "share"),
+    Column("bound", "bound by"),
+    Column("saved_bytes", "kept", "bytes"),
+)
+
+
+def layer_table(model: str, times: LayerTimes, roof: Roof, setup: Setup, here: Environment) -> Table:
+    """A row for each layer; what is no layer's (glue, the optimiser's step) has rows of its own."""
+    records = layer_records(times, roof)
+    columns = [column for column in LAYER_COLUMNS if any(r[column.key] is not None for r in records)]
+    rows = [[record[column.key] for column in columns] for record in records]
+    sums = {key: sum(r[key] or 0 for r in records) for key in ("forward_s", "backward_s", "share", "macs", "bytes")}
+    sums |= {"name": "total", "type": "", "saved_bytes": sum(r["saved_bytes"] or 0 for r in records)}
+    low, high = times.overhead_tenths
+    notes = [
+        setup_line(setup),
+        f"Means over the middle half of {len(times.overheads)} runs: they sum to {1 - times.residual:.4%} of the time "
+        f"around them ({times.total_s * 1e3:,.3f} ms).",
+        f"Instrumented against plain runs, in turn: {times.overhead:+.2%} (p10 {low:+.2%}, p90 {high:+.2%}).",
+        "Moved: each operator reads and writes its tensors once. Of roof: the least time that the ceilings allow.",
+        roof_line(roof),
+        environment_line(here),
+    ]
+    beaten = [r for r in records if (r["of_roof"] or 0) > 1]
+    warnings = [
+        f"{r['name']} beats its roof ({r['of_roof']:.2f}): an error of measurement, or fewer operations than counted "
+        "(Winograd)."
+        for r in beaten
+    ]
+    footer = [[sums.get(column.key) for column in columns]]
+    title = f"{model}, batch {setup.batch}, {setup.mode}"
+    return Table(columns, rows, title, notes, footer, warnings)
+
+
+def layer_records(times: LayerTimes, roof: Roof) -> list[dict[str, Any]]:
+    """The numbers of the rows by the keys of their columns."""
+    records = [_layer_record(row, times, roof) for row in times.rows]
+    if times.step_s is not None:
+        empty: dict[str, Any] = dict.fromkeys(column.key for column in LAYER_COLUMNS)
+        step = {"name": "optimizer", "type": "step", "backward_s": times.step_s, "share": times.step_s / times.total_s}
+        records.append({**empty, **step})
+    return records
+
+
+def _layer_record(row: LayerTime, times: LayerTimes, roof: Roof) -> dict[str, Any]:
+    seconds, flops = row.seconds, 2 * row.macs
+    works = seconds > 0 and row.bytes > 0
+    return {
+        "name": row.name,
+        "type": row.type,
+        "forward_s": row.forward_s,
+        "backward_s": row.backward_s,
+        "share": seconds / times.total_s,
+        "macs": row.macs,
+        "bytes": row.bytes,
+        "intensity": flops / row.bytes if works and flops else None,
+        "flops_per_s": flops / seconds if works and flops else None,
+        "bytes_per_s": row.bytes / seconds if works else None,
+        "of_roof": roof.attainable_s(flops, row.bytes) / seconds if works else None,
+        "bound": roof.bound(flops, row.bytes) if works else None,
+        "saved_bytes": row.saved_bytes,
+    }
+
+
+def layer_document(model: str, times: LayerTimes, roof: Roof, setup: Setup, here: Environment) -> dict[str, Any]:
+    """The rows, and how far they can be trusted."""
+    return {
+        "schema": 1,
+        "command": "latency --layers",
+        "environment": here.document(),
+        "model": model,
+        "setup": asdict(setup),
+        "roof": asdict(roof),
+        "total_s": times.total_s,
+        "plain_s": times.plain_s,
+        "step_s": times.step_s,
+        "residual": times.residual,
+        "overhead": times.overhead,
+        "overheads": list(times.overheads),
+        "layers": layer_records(times, roof),
+    }
+
+
+MEMORY = {
+    "weights": "parameters",
+    "buffers": "running statistics",
+    "input": "the batch",
+    "gradients": "one for each parameter",
+    "optimizer": "momentum of SGD",
+    "saved": "kept by the forward pass for the backward pass",
+    "peak": "most at one time in a run",
+}
+
+MEMORY_COLUMNS = (
+    Column("model", "model"),
+    Column("what", "what"),
+    Column("predicted_bytes", "predicted", "bytes"),
+    Column("measured_bytes", "measured", "bytes"),
+    Column("ratio", "measured / predicted", "ratio"),
+    Column("meaning", "meaning"),
+)
+
+
+def memory_table(reports: Sequence[tuple[str, Memory, Memory]], setup: Setup, here: Environment) -> Table:
+    """Predicted from the cost rows beside measured, for each model."""
+    rows = []
+    for model, predicted, measured in reports:
+        for what, meaning in MEMORY.items():
+            a, b = getattr(predicted, what), getattr(measured, what)
+            if a or b:
+                rows.append((model, what, a, b, b / a if a and b is not None else None, meaning))
+    notes = (setup_line(setup), "Predicted: from the cost rows alone, without running.", environment_line(here))
+    return Table(MEMORY_COLUMNS, rows, notes=notes)
+
+
+def memory_document(reports: Sequence[tuple[str, Memory, Memory]], setup: Setup, here: Environment) -> dict[str, Any]:
+    """Both sides of every model."""
+    models = [{"model": m, "predicted": p._asdict(), "measured": q._asdict()} for m, p, q in reports]
+    document = {"schema": 1, "command": "latency --memory", "environment": here.document()}
+    return {**document, "setup": asdict(setup), "models": models}
