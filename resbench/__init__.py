@@ -9,6 +9,8 @@ The Python API on one screen (importing resbench imports neither torch nor panda
 (25557032, 4089184256)
 >>> resbench.cost(net, batch=8).macs == 8 * report.macs
 True
+>>> resbench.latency("resnet20", batch=8, processes=1).throughput > 0    # images a second, here
+True
 >>> resbench.cost_table([report], per="stage").to_pandas()["macs"].sum().item()
 4089184256
 
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
     from resbench import arch as arch
     from resbench.errors import ResbenchError as ResbenchError
     from resbench.models import cost as cost
+    from resbench.replicas import latency as latency
     from resbench.tables.costs import cost_table as cost_table
 
 _HOME = {
     "arch": "resbench.arch",
     "cost": "resbench.models",
     "cost_table": "resbench.tables.costs",
+    "latency": "resbench.replicas",
     "ResbenchError": "resbench.errors",
 }
 

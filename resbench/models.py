@@ -40,7 +40,7 @@ def catalogued(name: str, input: Input = None) -> Architecture:
     arch = architecture(plain)
     if input is None:
         return arch
-    size = _size(input)
+    size = parse_input(input)
     own = architecture(",".join(option for option in arch.name.split(",") if not option.startswith("input=")))
     if size == own.input:
         return own
@@ -61,18 +61,18 @@ def cost(model: str | Architecture | Node | nn.Module, input: Input = None, *, b
             return catalogued(model, input).cost(batch=batch)
         return _followed(model, input, batch)
     if isinstance(model, Architecture):
-        size = _size(input) if input else model.input
+        size = parse_input(input) if input else model.input
         return fold(model.body, size, batch=batch, model=model.name, source="catalog")
     if input is None:
         raise OptionError("an expression or a module has no input of its own: expected input=(C, H, W), received none")
     if isinstance(model, Node):
-        return fold(model, _size(input), batch=batch, source="expression")
+        return fold(model, parse_input(input), batch=batch, source="expression")
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(model, torch.nn.Module):
         raise OptionError(f"expected a model name, an architecture or an nn.Module, received {type(model).__name__}")
     from resbench.measure.trace import trace
 
-    return trace(model, (batch, *_size(input)), name=type(model).__name__)
+    return trace(model, (batch, *parse_input(input)), name=type(model).__name__)
 
 
 def load(name: str, input: Input = None, *, device: str = "cpu", seed: int = 0) -> Loaded:
@@ -85,7 +85,7 @@ def load(name: str, input: Input = None, *, device: str = "cpu", seed: int = 0) 
         given = [option.removeprefix("input=") for option in options if option.startswith("input=")]
         found = from_source(",".join(option for option in options if not option.startswith("input=")), device=device)
         size = input if input is not None else given[0] if given else None
-        return found if size is None else found.resized(name, _size(size))
+        return found if size is None else found.resized(name, parse_input(size))
     from resbench.nets.build import build
     from resbench.nets.weights import load_weights
 
@@ -130,6 +130,7 @@ def _traced(loaded: Loaded, batch: int) -> Cost:
     return trace(loaded.module, loaded.arguments(batch), name=loaded.name, source=loaded.source)
 
 
-def _size(input: str | Iterable[int]) -> Size:
+def parse_input(input: str | Iterable[int]) -> Size:
+    """``3x224x224`` or its three numbers. Raises OptionError."""
     parts = [input] if isinstance(input, str) or not isinstance(input, Iterable) else input
     return parse_size("x".join(map(str, parts)))

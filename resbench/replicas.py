@@ -8,6 +8,7 @@ are measured side by side; and what the system kills for want of memory takes no
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -16,9 +17,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from resbench.errors import MeasureError, ResbenchError, first_line
+from resbench.errors import MeasureError, OptionError, ResbenchError, first_line
+from resbench.models import Input, parse_input
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from resbench.measure.latency import Latency
     from resbench.measure.workload import Setup
 
@@ -44,6 +48,33 @@ class Outcome:
     latencies: list[Latency]
     failures: list[str]
     interrupted: bool = False
+
+
+def latency(model: str | nn.Module, input: Input = None, *, processes: int = PROCESSES, **setup: Any) -> Latency:
+    """How long a model takes here. ``setup`` as in ``Setup``: device, batch, dtype, mode, ...
+
+    A name is measured in fresh processes; a module in this one, on a copy, and so without an interval. Raises
+    MeasureError for what this machine cannot do.
+    """
+    from resbench.measure.workload import Setup
+
+    chosen = Setup(**setup)
+    if isinstance(model, str):
+        size = None if input is None else "x".join(map(str, parse_input(input)))
+        outcome = measure([Cell(model, size, chosen)], processes)
+        if outcome.interrupted:
+            raise KeyboardInterrupt
+        if outcome.failures:
+            raise MeasureError(outcome.failures[0])
+        return outcome.latencies[0]
+    from resbench.measure.latency import Latency, read
+    from resbench.measure.workload import Workload
+
+    if input is None:
+        raise OptionError("a module has no input of its own: expected input=(C, H, W), received none")
+    shape = (chosen.batch, *parse_input(input))
+    work = Workload(copy.deepcopy(model), shape, chosen)
+    return Latency(type(model).__name__, shape, chosen, (read(work),))
 
 
 def measure(cells: Sequence[Cell], processes: int = PROCESSES, progress: Callable[[str], object] = bool) -> Outcome:

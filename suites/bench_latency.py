@@ -96,7 +96,7 @@ def test_agreement(benchmark, device, name, shape, dtype, batch):
 
 
 @pytest.mark.benchmark(group="coverage: does the interval hold what a rerun would find?")
-@pytest.mark.parametrize("name", ["resnet20", "basic_block"])
+@pytest.mark.parametrize("name", ["resnet20"])
 @pytest.mark.parametrize("device", DEVICES)
 def test_coverage(benchmark, device, name):
     reruns = int(os.environ.get("RESBENCH_RERUNS", "0"))

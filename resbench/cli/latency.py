@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resbench.cli.options import FormatOption, InputOption, ModelOption, Models, OutputOption, chosen
+from resbench.cli.options import (
+    DeviceOption,
+    FormatOption,
+    InputOption,
+    ModelOption,
+    Models,
+    OutputOption,
+    chosen,
+    progress,
+)
 from resbench.errors import OptionError
 from resbench.tables import emit
 
 if TYPE_CHECKING:
     from resbench.measure.workload import Setup, Workload
 
-DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or mps.")]
 DtypeOption = Annotated[str, typer.Option("--dtype", help="fp32, tf32, bf16 or fp16; the last two by autocast.")]
 LayoutOption = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]
 ModeOption = Annotated[str, typer.Option("--mode", help="inference, or training: forward, backward and a step of SGD.")]
@@ -145,9 +153,3 @@ def _workload(name: str, input: str | None, setup: Setup) -> Workload:
     check_fits(cost(name, input, batch=setup.batch), setup)
     loaded = load(name, input)
     return Workload(loaded.module, loaded.arguments(setup.batch), setup)
-
-
-def progress(line: str) -> None:
-    """One line on stderr that the next one replaces; nothing where nobody looks."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,13 @@ FormatOption = Annotated[
     typer.Option("--format", "-f", help="table, markdown, csv, tsv, json, latex or html; else as FILE's name says."),
 ]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or mps.")]
+
+
+def progress(line: str) -> None:
+    """One line on stderr that the next one replaces; nothing where nobody looks."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
 
 def chosen(arguments: Iterable[str] | None, options: Iterable[str] | None, least: int = 1) -> list[str]:

@@ -66,6 +66,11 @@ class Environment:
         ]
         return ", ".join(str(part) for part in parts if part)
 
+    @property
+    def note(self) -> str:
+        """The line with the id, under a table."""
+        return f"Environment {self.id}: {self.line}."
+
     def document(self) -> dict[str, object]:
         """As it stands in JSON."""
         return {"id": self.id, "stable": dict(self.stable), "volatile": dict(self.volatile)}

@@ -16,7 +16,7 @@ from resbench.measure.memory import peak_bytes
 from resbench.measure.nvml import gpu
 from resbench.measure.statistics import half_width, tenths
 from resbench.measure.timing import Rules, Samples, Verdict, sample
-from resbench.measure.traffic import traffic
+from resbench.measure.traffic import Work, traffic
 from resbench.measure.workload import Setup, Workload
 
 
@@ -31,6 +31,8 @@ class Reading(NamedTuple):
     rejected: int
     macs: int
     """Of one run, forward and backward."""
+    bytes: int
+    """That its operators read and write; see ``resbench.measure.traffic``."""
     peak_bytes: int | None
     queued: tuple[float, ...] = ()
     """On an NVIDIA GPU, runs that were queued before they began: the device's own time."""
@@ -48,10 +50,11 @@ def read(work: Workload, rules: Rules | None = None) -> Reading:
     with work.ready():
         eager = Workload(work.model, work.inputs, replace(work.setup, compile=False)) if work.setup.compile else work
         counts, _ = traffic(eager, Modules(eager.model))
-        macs = sum(done.macs for done in chain(counts.forward.values(), counts.backward.values()))
+        done = list(chain(counts.forward.values(), counts.backward.values()))
+        total = Work(sum(work.macs for work in done), sum(work.bytes for work in done))
         peak = peak_bytes(eager)
         if work.setup.kind != "cuda":
-            return _reading(work, sample(stopwatch.eager(work), rules), macs, peak)
+            return _reading(work, sample(stopwatch.eager(work), rules), total, peak)
         watched = gpu(torch.device(work.setup.device).index or 0)
         throttled = (lambda: bool(watched.reading().throttle)) if watched else bool
         remark, replays = "", list[float]()
@@ -61,12 +64,12 @@ def read(work: Workload, rules: Rules | None = None) -> Reading:
             replays = sample(stopwatch.graph(work), rules, throttled=throttled).totals
         except RuntimeError as error:
             remark = f"no CUDA graph: {str(error).splitlines()[0]}"
-        return _reading(work, samples, macs, peak)._replace(queued=tuple(queued), graph=tuple(replays), remark=remark)
+        return _reading(work, samples, total, peak)._replace(queued=tuple(queued), graph=tuple(replays), remark=remark)
 
 
-def _reading(work: Workload, samples: Samples, macs: int, peak: int | None) -> Reading:
+def _reading(work: Workload, samples: Samples, total: Work, peak: int | None) -> Reading:
     phases = tuple(name for name, _ in work.phases)
-    return Reading(phases, samples.runs, samples.verdict, samples.warm, samples.rejected, macs, peak)
+    return Reading(phases, samples.runs, samples.verdict, samples.warm, samples.rejected, *total, peak)
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,12 @@ class Roof:
         """Of memory: the rate of the largest working set."""
         return max(self.copies)[1]
 
+    @property
+    def line(self) -> str:
+        """The two ceilings, for a person."""
+        flops, rate = self.flops_per_s / 1e9, self.bytes_per_s / 2**30
+        return f"Roof, {self.dtype}: {flops:,.1f} GFLOP/s in a large product, {rate:,.1f} GiB/s in a large copy."
+
     def rate(self, nbytes: float) -> float:
         """Bytes per second that a layer moving ``nbytes`` can reach, for its data may lie in a cache.
 

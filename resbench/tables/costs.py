@@ -20,14 +20,6 @@ COLUMNS = (
 )
 """What one row of a cost report says, whatever it stands for."""
 
-METRICS = {
-    "params": Column("params", "params", "exact"),
-    "macs": Column("macs", "MACs", "exact"),
-    "elementwise": Column("elementwise", "elementwise", "count"),
-    "activations": Column("activations", "activations", "count"),
-}
-"""What networks are compared by."""
-
 
 def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
     """The costs as rows: one a model, or every group of every model with its share of that model's MACs."""
@@ -37,7 +29,7 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
         columns = (Column("model", "model"), *COLUMNS[:3], Column("input", "input", "shape"), *COLUMNS[3:])
         numbers = [(c, _numbers(c.total)) for c in costs]
         lines = [(c.model, *n[:3], c.input, *n[3:]) for c, n in numbers]
-        return Table(columns, lines, notes=CONVENTION, warnings=_uncounted(costs))
+        return Table(columns, lines, notes=CONVENTION, warnings=uncounted(costs))
     several = len(costs) > 1
     first = (Column("model", "model"),) if several else ()
     columns = (
@@ -61,10 +53,10 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
         total = rows.pop()
         totals.append((*own, "total", "", *total[len(own) + 2 :]))
     title = "" if several else f"{costs[0].model}, input {shape_text(costs[0].input)}"
-    return Table(columns, rows, title, CONVENTION, totals, _uncounted(costs))
+    return Table(columns, rows, title, CONVENTION, totals, uncounted(costs))
 
 
-def _uncounted(costs: Sequence[Cost]) -> list[str]:
+def uncounted(costs: Sequence[Cost]) -> list[str]:
     """A line for each network in which operators ran that have no formula."""
     return [
         f"{c.model}: not counted: {', '.join(f'{name} ({calls} calls)' for name, calls in c.uncounted)}."
@@ -95,43 +87,4 @@ def _record(c: Cost) -> dict[str, Any]:
             {"name": r.name, "type": r.type, "output": list(r.output), **dict(zip(keys, _numbers(r), strict=True))}
             for r in c.layers
         ],
-    }
-
-
-def comparison(costs: Sequence[Cost]) -> Table:
-    """One row a model; behind each figure its ratio to the first model's."""
-    columns = [Column("model", "model")]
-    for key, column in METRICS.items():
-        columns += [column, Column(f"{key}_ratio", "rel.", "ratio")]
-    columns.append(Column("input", "input", "shape"))
-    rows = [_row(c, costs[0]) for c in costs]
-    notes = [_reading(c, costs[0]) for c in costs[1:] if c.macs and costs[0].macs]
-    return Table(columns, rows, notes=(*notes, *CONVENTION), warnings=_uncounted(costs))
-
-
-def _row(c: Cost, base: Cost) -> list[Any]:
-    cells: list[Any] = [c.model]
-    for key in METRICS:
-        value, reference = getattr(c, key), getattr(base, key)
-        cells += [value, value / reference if reference else None]
-    return [*cells, c.input]
-
-
-def _reading(c: Cost, base: Cost) -> str:
-    """``conv5x5_reduced: 9.68x fewer MACs than conv5x5_direct.``"""
-    if c.macs == base.macs:
-        return f"{c.model}: as many MACs as {base.model}."
-    more = c.macs > base.macs
-    factor = c.macs / base.macs if more else base.macs / c.macs
-    return f"{c.model}: {factor:.2f}x {'more' if more else 'fewer'} MACs than {base.model}."
-
-
-def comparison_document(costs: Sequence[Cost]) -> dict[str, Any]:
-    """The rows with their ratios; `resbench flops --format json` has the layers."""
-    return {
-        "schema": 1,
-        "command": "compare",
-        "convention": " ".join(CONVENTION),
-        "baseline": costs[0].model,
-        "models": comparison(costs).records(),
     }

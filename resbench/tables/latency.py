@@ -64,8 +64,8 @@ def latency_table(latencies: Sequence[Latency], roofs: Mapping[str, Roof], here:
         else "Median of all runs in one process, which tells nothing of other processes: no interval."
     )
     notes += [VERDICTS[word] for word in VERDICTS if any(one.verdict == word for one in latencies)]
-    notes += [roof_line(roof) for roof in roofs.values()]
-    notes.append(environment_line(here))
+    notes += [roof.line for roof in roofs.values()]
+    notes.append(here.note)
     warnings = [f"{one.model}, batch {one.setup.batch}: warm-up did not settle." for one in latencies if not one.warm]
     warnings += sorted({r.remark for one in latencies for r in one.readings if r.remark})
     return Table(columns, rows, notes=notes, warnings=warnings)
@@ -118,16 +118,6 @@ def setup_line(setup: Setup) -> str:
     return f"Setup: {', '.join(words)}."
 
 
-def roof_line(roof: Roof) -> str:
-    """The two ceilings that shares are taken of."""
-    flops, rate = roof.flops_per_s / 1e9, roof.bytes_per_s / 2**30
-    return f"Roof, {roof.dtype}: {flops:,.1f} GFLOP/s in a large matrix product, {rate:,.1f} GiB/s in a large copy."
-
-
-def environment_line(here: Environment) -> str:
-    return f"Environment {here.id}: {here.line}."
-
-
 LAYER_COLUMNS = (
     Column("name", "layer"),
     Column("type", "type"),
@@ -159,8 +149,8 @@ def layer_table(model: str, times: LayerTimes, roof: Roof, setup: Setup, here: E
         f"around them ({times.total_s * 1e3:,.3f} ms).",
         f"Instrumented against plain runs, in turn: {times.overhead:+.2%} (p10 {low:+.2%}, p90 {high:+.2%}).",
         "Moved: each operator reads and writes its tensors once. Of roof: the least time that the ceilings allow.",
-        roof_line(roof),
-        environment_line(here),
+        roof.line,
+        here.note,
     ]
     beaten = [r for r in records if (r["of_roof"] or 0) > 1]
     warnings = [
@@ -250,7 +240,7 @@ def memory_table(reports: Sequence[tuple[str, Memory, Memory]], setup: Setup, he
             a, b = getattr(predicted, what), getattr(measured, what)
             if a or b:
                 rows.append((model, what, a, b, b / a if a and b is not None else None, meaning))
-    notes = (setup_line(setup), "Predicted: from the cost rows alone, without running.", environment_line(here))
+    notes = (setup_line(setup), "Predicted: from the cost rows alone, without running.", here.note)
     return Table(MEMORY_COLUMNS, rows, notes=notes)
 
 

@@ -1,0 +1,91 @@
+"""`resbench latency` as a user runs it."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The command, with ceilings of the tests' own: those measured while tests run are not the machine's."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+
+    def latency(*arguments):
+        command = [sys.executable, "-m", "resbench", "latency", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+
+    return latency
+
+
+BAD = {
+    (): "expected a model",
+    ("resnet20", "--batch", "0"): "--batch takes whole numbers",
+    ("resnet20", "--batch", "1,x"): "--batch takes whole numbers",
+    ("resnet20", "--dtype", "int8"): "dtype takes fp32, tf32, bf16, fp16",
+    ("resnet20", "--dtype", "tf32"): "tf32 is a format of NVIDIA GPUs",
+    ("resnet20", "--device", "tpu"): "--device takes cpu, cuda",
+    ("resnet20", "--mode", "eval"): "mode takes inference, training",
+    ("resnet20", "--layers", "--memory"): "they are two tables",
+    ("resnet20", "--layers", "--compile"): "not both",
+    ("resnet20", "resnet32", "--layers"): "--layers takes one model",
+    ("resnet20", "--layers", "--batch", "1,2"): "--layers takes one model and one batch",
+    ("resent20", "--processes", "1"): "did you mean",
+    ("resnet20", "--input", "3x1x", "--processes", "1"): "expected CxHxW",
+    ("resnet20", "--layers", "--batch", "1000000"): "take a smaller --batch",
+    ("resnet20", "--processes", "0"): "--processes",
+}
+
+
+@pytest.mark.parametrize("arguments", BAD, ids=" ".join)
+def test_bad_input_is_one_line_and_exit_2(run, arguments):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert BAD[arguments] in done.stderr
+
+
+def test_layers_in_csv_have_the_names_and_macs_of_the_cost_rows(run):
+    from resbench.models import cost
+
+    done = run("resnet20", "--layers", "--mode", "training", "--batch", "2", "-f", "csv")
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in csv.DictReader(io.StringIO(done.stdout))}
+    for row in cost("resnet20", batch=2).layers:
+        if row.macs:
+            times = 2 if row.name == "conv1" else 3
+            assert int(rows[row.name]["macs"]) == times * row.macs
+    assert float(rows["optimizer"]["backward_s"]) > 0
+    assert sum(float(row["share"]) for row in rows.values()) == pytest.approx(1, abs=0.001)
+
+
+def test_the_table_says_how_far_it_can_be_trusted(run):
+    text = run("resnet20", "--layers").stdout
+    for words in ("Instrumented against plain runs", "of the time around them", "Roof, fp32", "Environment"):
+        assert words in text
+
+
+def test_memory_is_predicted_beside_measured(run):
+    done = run("resnet20", "--memory", "--mode", "training", "-f", "json")
+    document = json.loads(done.stdout)
+    model = document["models"][0]
+    assert model["predicted"]["weights"] == model["measured"]["weights"] == 4 * 269_722
+    assert document["environment"]["stable"]["threads"] >= 1
+
+
+def test_json_has_every_sample_and_the_machine(run):
+    done = run("resnet20", "--processes", "2", "-f", "json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["schema"], document["command"]) == (1, "latency")
+    (model,) = document["models"]
+    assert len(model["processes"]) == 2
+    assert sum(len(process["runs_s"]) for process in model["processes"]) == model["n"] >= 60
+    assert model["setup"]["dtype"] == "fp32"
+    assert set(document["roofs"]) == {"fp32"}
+    assert len(document["environment"]["id"]) == 12
