@@ -13,18 +13,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resbench.errors import MeasureError, OptionError, ResbenchError, first_line
-from resbench.models import Input, parse_input
+from resbench.models import Input, cost, load, parse_input
 
 if TYPE_CHECKING:
     from torch import nn
 
     from resbench.measure.latency import Latency
-    from resbench.measure.workload import Setup
+    from resbench.measure.workload import Setup, Workload
 
 PROCESSES = 5
 """For each row: the interval of fewer is wide, for Student's t grows fast."""
@@ -79,6 +80,7 @@ def latency(model: str | nn.Module, input: Input = None, *, processes: int = PRO
 
 def measure(cells: Sequence[Cell], processes: int = PROCESSES, progress: Callable[[str], object] = bool) -> Outcome:
     """Measure each cell in its own process, all cells in turn, then all of them again."""
+    cells = list(dict.fromkeys(cells))
     found: dict[Cell, list[dict[str, Any]]] = {}
     failures: dict[Cell, str] = {}
     interrupted = False
@@ -119,32 +121,44 @@ def _ask(cell: Cell) -> dict[str, Any]:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    """In the process of its own: load, check that it fits, measure."""
+    """In the process of its own: make ready, measure."""
     from resbench.measure.latency import read
-    from resbench.measure.memory import check_fits
-    from resbench.measure.workload import Setup, Workload
-    from resbench.models import cost, load
+    from resbench.measure.workload import Setup
 
-    setup = Setup(**request["setup"])
-    name, size = request["model"], request["input"]
+    cell = Cell(request["model"], request["input"], Setup(**request["setup"]))
     try:
-        check_fits(cost(name, size, batch=setup.batch), setup)
-        loaded = load(name, size)
-        work = Workload(loaded.module, loaded.arguments(setup.batch), setup)
-        reading = read(work)
+        work, name = workload(cell)
+        with one_line(cell):
+            reading = read(work)
     except ResbenchError as error:
         return {"error": str(error)}
-    except (RuntimeError, NotImplementedError, MemoryError) as error:
-        return {"error": str(refused(error, Cell(name, size, setup)))}
-    return {"model": loaded.name, "input": list(work.inputs[0].shape), "reading": reading._asdict()}
+    return {"model": name, "input": list(work.inputs[0].shape), "reading": reading._asdict()}
 
 
-def refused(error: Exception, cell: Cell) -> MeasureError:
-    """What torch could not do, as one line: memory that was not there, a type that an operator does not take."""
-    reason = first_line(error)
-    if isinstance(error, MemoryError) or "memory" in reason.lower():
-        return MeasureError(f"{cell}: out of memory ({reason}); take a smaller --batch")
-    return MeasureError(f"{cell}, {cell.setup.dtype} on {cell.setup.device}: {type(error).__name__}: {reason}")
+def workload(cell: Cell) -> tuple[Workload, str]:
+    """The model of a cell made ready, and its name, once it is known that it fits."""
+    from resbench.measure.memory import check_fits
+    from resbench.measure.workload import Workload
+
+    check_fits(cost(cell.model, cell.input, batch=cell.setup.batch), cell.setup)
+    loaded = load(cell.model, cell.input)
+    with one_line(cell):
+        return Workload(loaded.module, loaded.arguments(cell.setup.batch), cell.setup), loaded.name
+
+
+@contextmanager
+def one_line(cell: Cell) -> Iterator[None]:
+    """What torch or the model cannot do, as a MeasureError: memory that is not there, a type that it refuses."""
+    try:
+        yield
+    except ResbenchError:
+        raise
+    except Exception as error:
+        reason = first_line(error)
+        if isinstance(error, MemoryError) or "out of memory" in reason or "allocate" in reason:
+            raise MeasureError(f"{cell}: out of memory ({reason}); take a smaller --batch") from error
+        where = f"{cell}, {cell.setup.dtype} on {cell.setup.device}"
+        raise MeasureError(f"{where}: {type(error).__name__}: {reason}") from error
 
 
 def main() -> None:

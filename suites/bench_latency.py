@@ -95,14 +95,41 @@ def test_agreement(benchmark, device, name, shape, dtype, batch):
     )
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="triton's timer is for GPUs")
+@pytest.mark.benchmark(group="agreement: ours / triton.testing.do_bench, in turn, caches overwritten by both")
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype", "batch"), list(product(BLOCKS, (0, 1), ("fp32", "bf16"), (8, 32, 64)))
+)
+def test_agreement_with_triton(benchmark, name, shape, dtype, batch):
+    do_bench = pytest.importorskip("triton.testing").do_bench
+    work = workload(name, Setup("cuda", batch, dtype, cache="cold"), SHAPES[name][shape])
+    with work.ready():
+        ours = stopwatch.eager(work)
+        warm_up(ours, Rules(warmup_s=0.3, warmup_cap_s=2))
+        ratios = []
+
+        def pair():
+            theirs = do_bench(work.run, warmup=5, rep=20, return_mode="median") / 1e3
+            ratios.append(statistics.median(sum(run) for run in ours(20)) / theirs)
+
+        benchmark.pedantic(pair, rounds=15)
+    median, tenths = statistics.median(ratios), statistics.quantiles(ratios, n=10)
+    describe(benchmark, name, work, ratio_median=median, ratios=ratios)
+    print(
+        f"\ncuda {name} {SHAPES[name][shape]} {dtype} batch {batch}: ours / do_bench {median:.3f} ({tenths[0]:.3f} to "
+        f"{tenths[-1]:.3f}, n {len(ratios)})"
+    )
+
+
 @pytest.mark.benchmark(group="coverage: does the interval hold what a rerun would find?")
+@pytest.mark.parametrize("threads", [1, None])
 @pytest.mark.parametrize("name", ["resnet20"])
 @pytest.mark.parametrize("device", DEVICES)
-def test_coverage(benchmark, device, name):
+def test_coverage(benchmark, device, name, threads):
     reruns = int(os.environ.get("RESBENCH_RERUNS", "0"))
     if not reruns:
         pytest.skip("RESBENCH_RERUNS=50 asks for it: it takes some 10 minutes")
-    cell, found = Cell(name, None, Setup(device, 1)), []
+    cell, found = Cell(name, None, Setup(device, threads=threads)), []
 
     def rerun():
         found.extend(measure([cell]).latencies)
@@ -113,7 +140,7 @@ def test_coverage(benchmark, device, name):
     widths = [one.half_width_s / one.median_s for one in found]
     benchmark.extra_info.update(covered=held, reruns=len(found), medians=[one.median_s for one in found], widths=widths)
     print(
-        f"\n{device} {name}: the interval of {held} of {len(found)} reruns holds the pooled median "
+        f"\n{device} {name}, {threads or torch.get_num_threads()} threads: the interval of {held} of {len(found)} reruns holds the pooled median "
         f"{pooled * 1e3:.3f} ms; half-width {statistics.median(widths):.2%} (median)"
     )
 

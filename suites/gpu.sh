@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Everything that needs an NVIDIA GPU, in one go: the tests marked cuda, then the suites, with the machine that ran them.
-#   bash suites/gpu.sh [DIRECTORY]      default results/<name of the GPU>
+# Everything that needs an NVIDIA GPU: the tests marked cuda, the tables, the suites, and the machine that ran them.
+#   bash suites/gpu.sh [DIRECTORY [PART...]]    DIRECTORY: results/<name of the GPU>; PART: tests tables closure agreement
+# Each part takes some minutes; all of them one after the other are the default.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -8,9 +9,33 @@ python=${PYTHON:-python3}
 gpu=$("$python" -c 'import torch; print(torch.cuda.get_device_name(0).split()[-1].lower() if torch.cuda.is_available() else "")')
 [ -n "$gpu" ] || { echo "expected an NVIDIA GPU that torch sees; found none; \`resbench doctor\` says why" >&2; exit 2; }
 out=${1:-results/$gpu}
+shift || true
 mkdir -p "$out"
 { echo "commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)"; nvidia-smi --query-gpu=name,driver_version,power.limit --format=csv,noheader; } > "$out/machine.txt"
 "$python" -m resbench doctor --format markdown >> "$out/machine.txt"
-"$python" -m pytest -m cuda -p no:cacheprovider 2>&1 | tee "$out/test-cuda.txt"
-"$python" -m pytest suites --benchmark-enable --benchmark-only --benchmark-json "$out/suites.json" -s 2>&1 | tee "$out/suites.txt"
-gzip -9 -f "$out/suites.json"
+
+resbench() { echo "\$ resbench $*"; "$python" -m resbench "$@" && echo; }
+
+suite() {  # name, selection
+    "$python" -m pytest suites -p no:cacheprovider --benchmark-enable --benchmark-only -s -k "$2" \
+        --benchmark-columns=min,median,iqr,rounds --benchmark-json "$out/$1.json" 2>&1 | tee "$out/$1.txt"
+    gzip -9 -f "$out/$1.json"
+}
+
+for part in "${@:-tests tables closure agreement}"; do for part in $part; do case $part in
+    tests) "$python" -m pytest -m cuda -p no:cacheprovider 2>&1 | tee "$out/test-cuda.txt" ;;
+    tables)
+        {
+            for dtype in fp32 tf32 bf16; do
+                resbench latency plain34 resnet18 resnet34 resnet50 googlenet vgg16 --device cuda --dtype $dtype --batch 1,32 --processes 3
+            done
+            resbench latency resnet50 --device cuda --dtype bf16 --memory-format channels_last --batch 32 --mode training --layers
+            resbench latency resnet50 preact_resnet50 --device cuda --batch 32 --mode training --memory
+            resbench compare conv1x1 conv3x3 --metrics macs,latency --device cuda --batch 32
+            resbench compare conv5x5_direct conv5x5_reduced --metrics macs,latency --device cuda --batch 32
+        } 2>&1 | tee "$out/tables.txt"
+        ;;
+    closure) suite closure "test_closure and cuda" ;;
+    agreement) suite agreement "test_agreement and (cuda or triton)" ;;
+    *) echo "expected tests, tables, closure or agreement; received $part" >&2; exit 2 ;;
+esac; done; done

@@ -10,10 +10,13 @@ import typer
 
 from resbench.cli.options import (
     DeviceOption,
+    DtypeOption,
     FormatOption,
     InputOption,
+    LayoutOption,
     ModelOption,
     Models,
+    ModeOption,
     OutputOption,
     chosen,
     progress,
@@ -22,11 +25,8 @@ from resbench.errors import OptionError
 from resbench.tables import emit
 
 if TYPE_CHECKING:
-    from resbench.measure.workload import Setup, Workload
+    from resbench.measure.workload import Setup
 
-DtypeOption = Annotated[str, typer.Option("--dtype", help="fp32, tf32, bf16 or fp16; the last two by autocast.")]
-LayoutOption = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]
-ModeOption = Annotated[str, typer.Option("--mode", help="inference, or training: forward, backward and a step of SGD.")]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)]
 
 
@@ -81,9 +81,12 @@ def _networks(
 ) -> None:
     from resbench.measure.environment import environment
     from resbench.measure.roofline import Roof, roof
+    from resbench.models import catalogued, is_catalogued
     from resbench.replicas import Cell, measure
     from resbench.tables.latency import latency_document, latency_table
 
+    for name in filter(is_catalogued, names):
+        catalogued(name, input)  # a name that nothing answers to is said before anything is measured
     first, roofs = setups[0], dict[str, Roof]()
     with first.applied():
         progress(f"the machine's ceilings in {first.dtype} (kept for the next time)")
@@ -108,19 +111,21 @@ def _layers(names: list[str], setups: list[Setup], input: str | None, format: st
     from resbench.measure.roofline import roof
     from resbench.measure.stopwatch import eager
     from resbench.measure.timing import Rules, warm_up
+    from resbench.replicas import Cell, one_line, workload
     from resbench.tables.latency import layer_document, layer_table
 
     if len(names) != 1 or len(setups) != 1:
         raise OptionError(f"--layers takes one model and one batch, received {len(names)} and {len(setups)}")
-    work = _workload(names[0], input, setups[0])
-    with work.ready():
+    cell = Cell(names[0], input, setups[0])
+    work, name = workload(cell)
+    with one_line(cell), work.ready():
         progress(f"the machine's ceilings in {work.setup.dtype} (kept for the next time)")
         ceiling, here = roof(work.setup.device, work.setup.dtype), environment(work.setup.device)
-        progress(f"{names[0]}: warming up, then plain and instrumented runs in turn")
+        progress(f"{name}: warming up, then plain and instrumented runs in turn")
         warm_up(eager(work), Rules())
         times = layer_times(work)
     progress("")
-    parts = names[0], times, ceiling, work.setup, here
+    parts = name, times, ceiling, work.setup, here
     emit(layer_table(*parts), layer_document(*parts), format, output)
 
 
@@ -128,6 +133,7 @@ def _memory(names: list[str], setups: list[Setup], input: str | None, format: st
     from resbench.measure.environment import environment
     from resbench.measure.memory import measured, predicted
     from resbench.models import cost
+    from resbench.replicas import Cell, one_line, workload
     from resbench.tables.latency import memory_document, memory_table
 
     if len(setups) != 1:
@@ -136,20 +142,11 @@ def _memory(names: list[str], setups: list[Setup], input: str | None, format: st
     for name in names:
         progress(f"{name}: one run")
         expected = predicted(cost(name, input, batch=setup.batch), setup)
-        work = _workload(name, input, setup)
-        with work.ready():
+        cell = Cell(name, input, setup)
+        work, _ = workload(cell)
+        with one_line(cell), work.ready():
             work.run()  # the optimiser's state is made in the first step
             reports.append((name, expected, measured(work)))
     progress("")
     here = environment(setup.device)
     emit(memory_table(reports, setup, here), memory_document(reports, setup, here), format, output)
-
-
-def _workload(name: str, input: str | None, setup: Setup) -> Workload:
-    from resbench.measure.memory import check_fits
-    from resbench.measure.workload import Workload
-    from resbench.models import cost, load
-
-    check_fits(cost(name, input, batch=setup.batch), setup)
-    loaded = load(name, input)
-    return Workload(loaded.module, loaded.arguments(setup.batch), setup)

@@ -37,6 +37,10 @@ FormatOption = Annotated[
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or mps.")]
 
+DtypeOption = Annotated[str, typer.Option("--dtype", help="fp32, tf32, bf16 or fp16; the last two by autocast.")]
+LayoutOption = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]
+ModeOption = Annotated[str, typer.Option("--mode", help="inference, or training: forward, backward and a step of SGD.")]
+
 
 def progress(line: str) -> None:
     """One line on stderr that the next one replaces; nothing where nobody looks."""

@@ -109,7 +109,7 @@ class Latency:
     @property
     def throughput(self) -> float:
         """Samples of the batch a second."""
-        return self.setup.batch / self.median_s
+        return self.input[0] / self.median_s
 
     @property
     def flops_per_s(self) -> float:

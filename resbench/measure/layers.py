@@ -156,10 +156,12 @@ class _Instrument:
     def __init__(self, work: Workload, modules: Modules) -> None:
         self.work, self.modules = work, modules
         self.phases = [phase for _, phase in work.phases]
-        self.now = _events() if work.setup.kind == "cuda" else _host(work.setup.kind)
+        self.now = _Events() if work.setup.kind == "cuda" else _host(work.setup.kind)
 
     def run(self) -> _Run:
         """One run; the clocks are read when all is done."""
+        if isinstance(self.now, _Events):
+            self.now.used = 0
         with stopwatch.uncollected():
             forward, sequence = self._forward()
             spans = [forward]
@@ -243,10 +245,17 @@ def _host(kind: str) -> Callable[[], int]:
     return now
 
 
-def _events() -> Callable[[], torch.cuda.Event]:
-    def now() -> torch.cuda.Event:
-        event = stopwatch.new_event()
+class _Events:
+    """Takes the time of a GPU, in events that are made once."""
+
+    def __init__(self) -> None:
+        self.made: list[torch.cuda.Event] = []
+        self.used = 0
+
+    def __call__(self) -> torch.cuda.Event:
+        if self.used == len(self.made):
+            self.made.append(stopwatch.new_event())
+        event = self.made[self.used]
+        self.used += 1
         event.record()
         return event
-
-    return now

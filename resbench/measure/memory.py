@@ -155,7 +155,7 @@ def check_fits(cost: Cost, setup: Setup) -> None:
 
     Asked before anything is allocated: an operating system may promise memory that it does not have, and kill later.
     """
-    free = available_bytes() if setup.kind == "cpu" else None
+    free = torch.cuda.mem_get_info(setup.device)[0] if setup.kind == "cuda" else available_bytes()
     need = predicted(cost, setup).peak
     if free is not None and need is not None and need > free:
         raise MeasureError(

@@ -122,7 +122,7 @@ class Workload:
     def __init__(self, model: nn.Module, inputs: tuple[int, ...] | tuple[Tensor, ...], setup: Setup) -> None:
         self.setup = setup
         self.model = model.to(setup.device, memory_format=FORMATS[setup.memory_format])  # type: ignore[call-overload]
-        self.inputs: tuple[Tensor, ...] = tree_map_only(Tensor, self._placed, _drawn(inputs, model))
+        self.inputs: tuple[Tensor, ...] = tree_map_only(Tensor, self._placed, _drawn(inputs, model, setup.device))
         if any(isinstance(m, LazyModuleMixin) and m.has_uninitialized_params() for m in model.modules()):
             with torch.no_grad():
                 model(*self.inputs)
@@ -178,10 +178,10 @@ class Workload:
         self.optimizer.zero_grad(set_to_none=True)
 
 
-def _drawn(inputs: tuple[int, ...] | tuple[Tensor, ...], model: nn.Module) -> tuple[Tensor, ...]:
+def _drawn(inputs: tuple[int, ...] | tuple[Tensor, ...], model: nn.Module, device: str) -> tuple[Tensor, ...]:
     """Random numbers of that shape, in the model's precision; tensors as they are."""
     if not isinstance(inputs[0], int):
         return inputs
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    return (torch.randn(inputs, generator=generator, device="cpu").to(dtype),)
+    return (torch.randn(inputs, generator=generator, device=device).to(dtype),)

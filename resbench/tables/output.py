@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,14 +36,24 @@ def choose(format: str | None, path: Path | None) -> Format:
 
 def emit(table: Table, document: Mapping[str, Any], format: str | None = None, path: Path | None = None) -> None:
     """Write one result: the table in a format for people or spreadsheets, or the document as JSON."""
+    emit_all([table], document, format, path)
+
+
+def emit_all(
+    tables: Sequence[Table], document: Mapping[str, Any], format: str | None = None, path: Path | None = None
+) -> None:
+    """The same for a result of several tables. Raises OptionError where a format holds only one."""
     chosen = choose(format, path)
     if chosen in ("csv", "tsv"):
-        for warning in table.warnings:
+        if len(tables) > 1:
+            raise OptionError(f"{chosen} holds one table, and there are {len(tables)}; choose one with --view")
+        for warning in tables[0].warnings:
             print(f"resbench: {warning}", file=sys.stderr)
     if chosen == "table" and path is None and sys.stdout.isatty():
-        to_terminal(table, shutil.get_terminal_size().columns)
+        for table in tables:
+            to_terminal(table, shutil.get_terminal_size().columns)
         return
-    text = json.dumps(document, indent=1) if chosen == "json" else render(table, chosen)
+    text = json.dumps(document, indent=1) if chosen == "json" else "\n\n".join(render(t, chosen) for t in tables)
     if path is None:
         print(text)
     else:

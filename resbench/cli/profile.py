@@ -1,0 +1,68 @@
+"""`resbench profile`: a trace for TensorBoard and Perfetto, and its tables."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resbench.cli.options import (
+    BatchOption,
+    DeviceOption,
+    DtypeOption,
+    FormatOption,
+    InputOption,
+    LayoutOption,
+    ModeOption,
+    OutputOption,
+    complete_model,
+    progress,
+)
+from resbench.errors import OptionError
+from resbench.tables.output import choose, emit_all
+
+
+def profile(
+    model: Annotated[str, typer.Argument(help="A model, as for flops.", autocompletion=complete_model)],
+    trace: Annotated[Path, typer.Option("--trace", metavar="DIR", help="Where TensorBoard's run goes.")],
+    view: Annotated[
+        str, typer.Option("--view", help="overview, operators, kernels, modules, memory, advice; else all there are.")
+    ] = "",
+    steps: Annotated[int, typer.Option("--steps", help="Runs in the trace.", min=1, max=100)] = 3,
+    device: DeviceOption = "cpu",
+    batch: BatchOption = 1,
+    dtype: DtypeOption = "fp32",
+    memory_format: LayoutOption = "contiguous",
+    mode: ModeOption = "inference",
+    input: InputOption = None,
+    format: FormatOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Profile some runs: a trace for TensorBoard and Perfetto, and the tables of TensorBoard's profiler plugin."""
+    from resbench.measure.environment import environment
+    from resbench.measure.profile import VIEWS, module_order, read, record
+    from resbench.measure.workload import Setup
+    from resbench.replicas import Cell, one_line, workload
+    from resbench.tables.profile import SHOWN, profile_document, profile_table
+
+    if view and view not in VIEWS:
+        raise OptionError(f"--view takes {', '.join(VIEWS)}; received {view!r}")
+    chosen = choose(format, output)
+    cell = Cell(model, input, Setup(device, batch, dtype, memory_format, mode))  # type: ignore[arg-type]
+    work, name = workload(cell)
+    with one_line(cell), work.ready():
+        progress(f"{name}: {steps} runs under the profiler")
+        order = module_order(work)
+        work.run()
+        path = record(work, trace, name, steps)
+    progress(f"{name}: reading {path}")
+    found = read(path, order)
+    progress("")
+    if view and view not in found.views:
+        raise OptionError(f"the trace {path} has no {view}; it has {', '.join(found.views)}")
+    shown = SHOWN if chosen in ("table", "markdown", "latex", "html") and not view else None
+    tables = [profile_table(one, found, shown) for one in ([view] if view else found.views)]
+    emit_all(tables, profile_document(name, found, cell.setup, environment(device)), format, output)
+    print(f"trace: {path}  (tensorboard --logdir {trace}, or https://ui.perfetto.dev)", file=sys.stderr)

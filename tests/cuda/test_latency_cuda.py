@@ -1,0 +1,112 @@
+"""Times, layers and memory on an NVIDIA GPU."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from resbench.errors import MeasureError
+from resbench.measure import stopwatch
+from resbench.measure.environment import environment
+from resbench.measure.latency import Latency, read
+from resbench.measure.layers import layer_times
+from resbench.measure.memory import measured, predicted
+from resbench.measure.roofline import roof
+from resbench.measure.timing import Rules
+from resbench.measure.workload import Setup, Workload
+from resbench.models import cost, load
+
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+SHORT = Rules(warmup_s=0.2, warmup_cap_s=2, least_s=0.1, cap_s=2)
+
+
+def workload(name, **setup):
+    setup = Setup("cuda", **setup)
+    loaded = load(name)
+    return Workload(loaded.module, loaded.arguments(setup.batch), setup)
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "tf32", "bf16", "fp16"])
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_three_numbers_are_measured_and_the_devices_own_is_the_least(mode, dtype):
+    work = workload("resnet18", batch=4, mode=mode, dtype=dtype)
+    reading = read(work, SHORT)
+    one = Latency("resnet18", (4, 3, 224, 224), work.setup, (reading,))
+    assert reading.remark == ""
+    assert one.queued_s > 0
+    assert one.graph_s > 0
+    assert one.queued_s < 1.1 * one.median_s
+    assert one.graph_s < 1.1 * one.median_s
+    assert one.peak_bytes > 4 * 11_689_512
+
+
+def test_cold_caches_are_no_faster_than_warm_ones():
+    times = {}
+    for cache in ("warm", "cold"):
+        work = workload("basic_block", batch=8, cache=cache)
+        with work.ready():
+            watch = stopwatch.queued(work)
+            watch(20)
+            times[cache] = sorted(sum(run) for run in watch(100))[50]
+    assert times["cold"] > 0.95 * times["warm"]
+
+
+@pytest.mark.parametrize("name", ["resnet50", "googlenet"])
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_layers_sum_to_the_whole(name, mode):
+    work = workload(name, batch=32, mode=mode)
+    with work.ready():
+        times = layer_times(work)
+    assert abs(times.residual) < 0.001
+    done = {row.name: row.forward.macs for row in times.rows if row.forward.macs}
+    assert done == {row.name: row.macs for row in cost(name, batch=32).layers if row.macs}
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_memory_is_predicted(mode):
+    work = workload("resnet50", batch=16, mode=mode)
+    with work.ready():
+        work.run()
+        found = measured(work)
+    expected = predicted(cost("resnet50", batch=16), work.setup)
+    assert (found.weights, found.gradients, found.optimizer) == (
+        expected.weights,
+        expected.gradients,
+        expected.optimizer,
+    )
+    if mode == "training":
+        assert found.saved == pytest.approx(expected.saved, rel=0.05)
+    assert found.peak == pytest.approx(expected.peak, rel=0.5)  # cuDNN's workspace counts on a GPU
+
+
+def test_the_ceilings_are_a_gpus(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    bf16, fp32 = roof("cuda", "bf16"), roof("cuda", "fp32")
+    assert bf16.flops_per_s > fp32.flops_per_s > 1e12
+    assert bf16.bytes_per_s > 1e11
+    here = environment("cuda")
+    assert here.stable["gpu"] == torch.cuda.get_device_name(0)
+    assert here.id == bf16.environment
+
+
+def test_out_of_memory_is_one_line_and_the_other_rows_stay(tmp_path):
+    command = [sys.executable, "-m", "resbench", "latency", "resnet50", "--device", "cuda", "--batch", "8,1000000"]
+    command += ["--processes", "1", "-f", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "take a smaller --batch" in done.stderr
+    (row,) = json.loads(done.stdout)["models"]
+    assert row["batch"] == 8
+    assert row["queued_s"] > 0
+
+
+def test_a_gpu_that_is_not_there_is_one_line():
+    with pytest.raises(MeasureError, match="counted from 0"):
+        Setup(f"cuda:{torch.cuda.device_count()}")
