@@ -140,7 +140,8 @@ def test_coverage(benchmark, device, name, threads):
     widths = [one.half_width_s / one.median_s for one in found]
     benchmark.extra_info.update(covered=held, reruns=len(found), medians=[one.median_s for one in found], widths=widths)
     print(
-        f"\n{device} {name}, {threads or torch.get_num_threads()} threads: the interval of {held} of {len(found)} reruns holds the pooled median "
+        f"\n{device} {name}, {threads or torch.get_num_threads()} threads: the interval of {held} of {len(found)} "
+        "reruns holds the pooled median "
         f"{pooled * 1e3:.3f} ms; half-width {statistics.median(widths):.2%} (median)"
     )
 

@@ -50,6 +50,8 @@ def profile(
     if view and view not in VIEWS:
         raise OptionError(f"--view takes {', '.join(VIEWS)}; received {view!r}")
     chosen = choose(format, output)
+    if chosen in ("csv", "tsv") and not view:
+        raise OptionError(f"{chosen} holds one table: expected --view with it, one of {', '.join(VIEWS)}")
     cell = Cell(model, input, Setup(device, batch, dtype, memory_format, mode))  # type: ignore[arg-type]
     work, name = workload(cell)
     with one_line(cell), work.ready():

@@ -42,12 +42,11 @@ def emit(table: Table, document: Mapping[str, Any], format: str | None = None, p
 def emit_all(
     tables: Sequence[Table], document: Mapping[str, Any], format: str | None = None, path: Path | None = None
 ) -> None:
-    """The same for a result of several tables. Raises OptionError where a format holds only one."""
+    """The same for a result of several tables; CSV and TSV hold one."""
     chosen = choose(format, path)
     if chosen in ("csv", "tsv"):
-        if len(tables) > 1:
-            raise OptionError(f"{chosen} holds one table, and there are {len(tables)}; choose one with --view")
-        for warning in tables[0].warnings:
+        (table,) = tables
+        for warning in table.warnings:
             print(f"resbench: {warning}", file=sys.stderr)
     if chosen == "table" and path is None and sys.stdout.isatty():
         for table in tables:
