@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from math import sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resbench.errors import MeasureError, OptionError, ResbenchError, first_line
@@ -88,7 +89,7 @@ def measure(cells: Sequence[Cell], processes: int = PROCESSES, progress: Callabl
         for turn in range(processes):
             for cell in (cell for cell in cells if cell not in failures):
                 progress(f"process {turn + 1} of {processes}: {cell}")
-                answer = _ask(cell)
+                answer = _ask(cell, processes)
                 if "error" in answer:
                     failures[cell] = answer["error"]
                 else:
@@ -105,9 +106,9 @@ def _latency(cell: Cell, answers: Sequence[dict[str, Any]]) -> Latency:
     return Latency(answers[0]["model"], tuple(answers[0]["input"]), cell.setup, readings)
 
 
-def _ask(cell: Cell) -> dict[str, Any]:
-    """The answer of a process of its own: a reading, or an error."""
-    request = json.dumps({"model": cell.model, "input": cell.input, "setup": asdict(cell.setup)})
+def _ask(cell: Cell, processes: int) -> dict[str, Any]:
+    """The answer of one of so many processes: a reading, or an error."""
+    request = json.dumps({**cell._asdict(), "setup": asdict(cell.setup), "processes": processes})
     command = [sys.executable, "-m", "resbench.replicas"]
     done = subprocess.run(command, input=request, capture_output=True, text=True, check=False)
     if done.returncode == 0:
@@ -123,13 +124,15 @@ def _ask(cell: Cell) -> dict[str, Any]:
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     """In the process of its own: make ready, measure."""
     from resbench.measure.latency import read
+    from resbench.measure.timing import Rules
     from resbench.measure.workload import Setup
 
     cell = Cell(request["model"], request["input"], Setup(**request["setup"]))
     try:
         work, name = workload(cell)
         with one_line(cell):
-            reading = read(work)
+            # the medians of n processes together are known better than one of them, by the root of n
+            reading = read(work, Rules(precision=Rules().precision * sqrt(request["processes"])))
     except ResbenchError as error:
         return {"error": str(error)}
     return {"model": name, "input": list(work.inputs[0].shape), "reading": reading._asdict()}

@@ -14,13 +14,15 @@ COLUMNS = (Column("item", "item"), Column("found", "found"), Column("meaning", "
 PACKAGES = {
     "torch": "building, tracing and timing networks",
     "fvcore": "the second counter of flops --verify",
+    "scipy": "intervals",
     "pandas": "tables as DataFrames",
-    "torch-tb-profiler": "the profile tables",
+    "torch-tb-profiler": "the tables of resbench profile",
     "pytest-benchmark": "the suites",
     "torchvision": "models as torchvision:NAME",
     "timm": "models as timm:NAME",
     "transformers": "models as hf:NAME",
     "nvidia-ml-py": "clocks, power and throttling of NVIDIA GPUs",
+    "triton": "the second timer of the suites on GPUs",
 }
 
 
@@ -59,5 +61,8 @@ def _devices() -> list[tuple[str, str, str]]:
     else:
         built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a CPU build"
         cuda = ("cuda", "missing", f"skipped: everything measured on a GPU; {built}")
-    mps = torch.backends.mps.is_available()
-    return [cuda, ("mps", "yes" if mps else "missing", "Apple GPU" if mps else "skipped: Apple GPUs")]
+    from resbench.measure.environment import environment
+
+    here = environment("cuda" if torch.cuda.is_available() else "cpu")
+    apple = ("yes", "Apple GPU") if torch.backends.mps.is_available() else ("missing", "skipped: Apple GPUs")
+    return [("environment", here.id, here.line), cuda, ("mps", *apple)]

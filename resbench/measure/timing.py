@@ -38,7 +38,7 @@ class Rules:
     least_runs: int = 30
     least_s: float = 0.5
     precision: float = 0.005
-    cap_s: float = 20.0
+    cap_s: float = 10.0
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def test_the_cap_ends_it_as_unstable():
     machine = Machine(lambda i: 2.0)
     samples = sample(machine, clock=machine.clock)
     assert samples.verdict == "unstable"
-    assert len(samples.runs) <= 12
+    assert len(samples.runs) <= 6
 
 
 def test_warm_up_lasts_until_two_medians_of_five_agree():
