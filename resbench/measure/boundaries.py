@@ -2,7 +2,7 @@
 
 A forward hook before and after each module says what begins and ends. In the backward pass each node of the graph
 says, before it runs, whose it is: the module that was innermost when the forward made it, which its sequence number
-tells; or, where a gradient is accumulated, the module that holds the parameter.
+tells. A gradient reaches its parameter right behind the node that made it, and belongs to that.
 
 What happens at a boundary is the caller's: a time is taken, or work is booked on the module that is open.
 """
@@ -32,7 +32,6 @@ class Modules:
         named = list(model.named_modules())
         self.names = [name for name, _ in named]
         self.modules = [module for _, module in named]
-        self.holders = {id(p): i for i, module in enumerate(self.modules) for p in module._parameters.values()}
 
     @contextmanager
     def watched(self, mark: Mark) -> Iterator[None]:
@@ -56,10 +55,9 @@ class Modules:
             seen.add(node)
             waiting += [before for before, _ in node.next_functions]
             if hasattr(node, "variable"):
-                owner = self.holders.get(id(node.variable), 0)
-            else:
-                at = bisect_right(starts, node._sequence_nr()) - 1
-                owner = boundaries[at][1] if at >= 0 else 0
+                continue  # a gradient that a hook has seen is copied into the parameter instead of becoming it
+            at = bisect_right(starts, node._sequence_nr()) - 1
+            owner = boundaries[at][1] if at >= 0 else 0
             node.register_prehook(_reaching(mark, owner))
 
 

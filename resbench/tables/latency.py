@@ -45,7 +45,7 @@ COLUMNS = (
 )
 
 VERDICTS = {
-    "noisy": "noisy: within a process the median is known to no better than 0.5 %, and more samples did not help.",
+    "noisy": "noisy: within a process the median stayed uncertain, and more samples did not help.",
     "unstable": "unstable: the time was up before the median was known.",
     "invalid": "INVALID: the device was throttled in more than a fifth of the samples; let it cool.",
 }
