@@ -8,7 +8,7 @@ Patterson 2009, "Roofline: An Insightful Visual Performance Model"; FLOPs = 2 x 
 >>> roof = Roof("cpu", "fp32", 2, "", flops_per_s=100e9, copies=((2**20, 50e9), (2**28, 10e9)))
 >>> roof.attainable_s(flops=2e9, nbytes=2**20), roof.bound(flops=2e9, nbytes=2**20)
 (0.02, 'compute')
->>> roof.bound(flops=2e9, nbytes=2**28)
+>>> roof.bound(flops=2e9, nbytes=2**29)
 'memory'
 """
 
