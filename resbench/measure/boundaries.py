@@ -1,8 +1,12 @@
 """Where a run passes from one module to the next, forward and backward.
 
-A forward hook before and after each module says what begins and ends. In the backward pass each node of the graph
-says, before it runs, whose it is: the module that was innermost when the forward made it, which its sequence number
-tells. A gradient reaches its parameter right behind the node that made it, and belongs to that.
+A forward hook before and after each module says what begins and ends. A node of the backward graph belongs to the
+module that was innermost when the forward made it, which its sequence number tells; a gradient reaches its parameter
+right behind the node that made it, and belongs to that.
+
+A hook in front of a node says when its work begins, but puts every gradient into a Python object on the way, and what
+two hold the engine no longer adds to in place: a joint of two branches then costs a new tensor. So a node that unpacks
+what the forward kept for it is known by that, and only the others get a hook.
 
 What happens at a boundary is the caller's: a time is taken, or work is booked on the module that is open.
 """
@@ -10,7 +14,7 @@ What happens at a boundary is the caller's: a time is taken, or work is booked o
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -42,9 +46,11 @@ class Modules:
                 stack.callback(module.register_forward_hook(_leaving(mark)).remove)
             yield
 
-    def watch_backward(self, loss: Tensor, boundaries: list[tuple[int, int]], mark: Mark) -> None:
+    def watch_backward(
+        self, loss: Tensor, boundaries: list[tuple[int, int]], mark: Mark, known: Collection[int] = ()
+    ) -> None:
         """Backward boundaries go to ``mark``. ``boundaries``: the sequence number at which each module came to be
-        innermost in the forward pass, and that module."""
+        innermost in the forward pass, and that module. Nodes with a sequence number in ``known`` get no hook."""
         starts = [number for number, _ in boundaries]
         seen: set[Any] = set()
         waiting = [loss.grad_fn]
@@ -54,11 +60,17 @@ class Modules:
                 continue
             seen.add(node)
             waiting += [before for before, _ in node.next_functions]
-            if hasattr(node, "variable"):
-                continue  # a gradient that a hook has seen is copied into the parameter instead of becoming it
-            at = bisect_right(starts, node._sequence_nr()) - 1
+            number = node._sequence_nr()
+            if hasattr(node, "variable") or _passes_on(node) or number in known:
+                continue
+            at = bisect_right(starts, number) - 1
             owner = boundaries[at][1] if at >= 0 else 0
             node.register_prehook(_reaching(mark, owner))
+
+
+def _passes_on(node: Any) -> bool:
+    """A sum's node hands its gradient to both sides as it is."""
+    return node.name() == "AddBackward0" and node._saved_alpha == 1
 
 
 def _entering(mark: Mark, number: int) -> Callable[[Any, Any], None]:

@@ -17,6 +17,7 @@ from statistics import mean, median
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from resbench.errors import OptionError
 from resbench.measure import stopwatch
@@ -163,10 +164,7 @@ class _Instrument:
         if isinstance(self.now, _Events):
             self.now.used = 0
         with stopwatch.uncollected():
-            forward, sequence = self._forward()
-            spans = [forward]
-            if len(self.phases) > 1:
-                spans += [self._backward(sequence), self._step()]
+            spans = [self._forward()] if len(self.phases) == 1 else [*self._forward_and_backward(), self._step()]
         if self.work.setup.kind == "cuda":
             torch.cuda.synchronize()
         seconds = [_seconds(begin, end) for begin, _, end in spans]
@@ -174,36 +172,58 @@ class _Instrument:
         step_s = seconds[2] if len(seconds) > 2 else 0.0
         return _Run(owned[0], owned[1] if len(owned) > 1 else {}, step_s, sum(seconds))
 
-    def _forward(self) -> tuple[_Span, list[tuple[int, int]]]:
-        """The boundaries of the forward pass; and from which sequence number on each module was innermost."""
-        now, log = self.now, list[tuple[Any, int, int]]()
-        add, sequence = log.append, sequence_number if len(self.phases) > 1 else int
+    def _forward(self) -> _Span:
+        now, log = self.now, list[Owned]()
+        add = log.append
 
         def mark(number: int) -> None:
-            add((now(), number, sequence()))
+            add((now(), number))
 
         with self.modules.watched(mark):
             begin = now()
             mark(0)
             self.phases[0]()
             end = now()
-        owners = list(_innermost(number for _, number, _ in log))
-        points = [(when, owner) for (when, _, _), owner in zip(log, owners, strict=True)]
-        return (begin, points, end), [(at, owner) for (_, _, at), owner in zip(log, owners, strict=True)]
+        owners = _innermost(number for _, number in log)
+        return begin, [(when, owner) for (when, _), owner in zip(log, owners, strict=True)], end
 
-    def _backward(self, sequence: list[tuple[int, int]]) -> _Span:
-        now, points = self.now, list[Owned]()
-        add = points.append
+    def _forward_and_backward(self) -> tuple[_Span, _Span]:
+        now, log, points = self.now, list[tuple[Any, int, int]](), list[Owned]()
+        add, reach, owners = log.append, points.append, list[int]()
+        packed = set[int]()
 
         def mark(number: int) -> None:
-            add((now(), number))
+            add((now(), number, sequence_number()))
+
+        def pack(tensor: Tensor) -> tuple[int, Tensor]:
+            packed.add(sequence_number() - 1)
+            return len(log) - 1, tensor
+
+        def unpack(kept: tuple[int, Tensor]) -> Tensor:
+            at, tensor = kept
+            owner = owners[at]
+            if owner != points[-1][1]:
+                reach((now(), owner))
+            return tensor
+
+        with self.modules.watched(mark), torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            begin = now()
+            mark(0)
+            self.phases[0]()
+            end = now()
+        owners += _innermost(number for _, number, _ in log)
+        forward = begin, [(when, owner) for (when, _, _), owner in zip(log, owners, strict=True)], end
+        starts = [(at, owner) for (_, _, at), owner in zip(log, owners, strict=True)]
+
+        def reached(number: int) -> None:
+            reach((now(), number))
 
         assert self.work.loss is not None
-        self.modules.watch_backward(self.work.loss, sequence, mark)
+        self.modules.watch_backward(self.work.loss, starts, reached, known=packed)
         begin = now()
-        mark(0)
+        reached(0)
         self.phases[1]()
-        return begin, points, now()
+        return forward, (begin, points, now())
 
     def _step(self) -> _Span:
         begin = self.now()
