@@ -70,7 +70,7 @@ class Modules:
 
 def _passes_on(node: Any) -> bool:
     """A sum's node hands its gradient to both sides as it is."""
-    return node.name() == "AddBackward0" and node._saved_alpha == 1
+    return bool(node.name() == "AddBackward0" and node._saved_alpha == 1)
 
 
 def _entering(mark: Mark, number: int) -> Callable[[Any, Any], None]:

@@ -6,13 +6,15 @@ its parser (``torch_tb_profiler``) does not, and gives the same tables here. Sec
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,9 @@ from resbench.measure.boundaries import LEAVE, Modules
 from resbench.measure.workload import Workload
 
 Rows = list[dict[str, Any]]
+
+RUNTIMES = ("cuda_runtime", "cuda_driver")
+"""What torch's profiler calls a call of the CUDA runtime."""
 
 VIEWS = ("overview", "operators", "kernels", "modules", "memory", "advice")
 
@@ -70,7 +75,10 @@ def record(work: Workload, folder: Path, name: str, steps: int = 3) -> Path:
 
 
 def module_order(work: Workload) -> dict[str, list[str]]:
-    """The names of the modules of each class, in the order in which they first run: the profiler numbers them so."""
+    """The names of the modules of each class, in the order in which they first run: the profiler numbers them so.
+
+    Classes of one name cannot be told apart in a trace; their modules are left out.
+    """
     modules, order = Modules(work.model), dict[str, list[str]]()
     order[type(work.model).__name__] = [type(work.model).__name__]
 
@@ -82,7 +90,18 @@ def module_order(work: Workload) -> dict[str, list[str]]:
 
     with modules.watched(note):
         work.phases[0][1]()
-    return order
+    classes = Counter(kind.__name__ for kind in {type(module) for module in modules.modules})
+    return {name: names for name, names in order.items() if classes[name] == 1}
+
+
+def adapted(events: Rows) -> Rows:
+    """The events of a trace as the plugin's parser knows them.
+
+    It knows calls of the CUDA runtime under an older name alone, and would take the copy of a step's mark among the
+    GPU's events for another step.
+    """
+    known = [event for event in events if event.get("cat") != "gpu_user_annotation"]
+    return [event | {"cat": "runtime"} if event.get("cat") in RUNTIMES else event for event in known]
 
 
 def read(trace: Path, order: dict[str, list[str]]) -> Profile:
@@ -94,13 +113,14 @@ def read(trace: Path, order: dict[str, list[str]]) -> Profile:
             from torch_tb_profiler.profiler.run_generator import RunGenerator
 
             logging.getLogger("pytorch_profiler").setLevel(logging.CRITICAL)
-            data = RunProfileData.parse("resbench", None, str(trace), tempfile.gettempdir())
+            events = json.loads(trace.read_bytes())
+            data = RunProfileData.from_json("resbench", None, events | {"traceEvents": adapted(events["traceEvents"])})
             run = RunGenerator("resbench", None, data).generate_run_profile()
             views = {
                 "overview": _overview(data),
                 "operators": [_operator(row) for row in run.operation_table_by_name["data"]],
                 "kernels": _kernels(run.kernel_table) if run.kernel_table else [],
-                "modules": list(_modules((run.get_module_view() or {}).get("data", ()), order, 0)),
+                "modules": list(_modules((run.get_module_view() or {}).get("data", []), order, set())),
                 "memory": _memory(run) if run.memory_snapshot else [],
                 "advice": [{"advice": re.sub(r"<[^>]+>", "", text)} for text in data.recommendations],
             }
@@ -148,22 +168,27 @@ def _kernels(table: dict[str, Any]) -> Rows:
     ]
 
 
-def _modules(nodes: Sequence[dict[str, Any]], order: dict[str, list[str]], depth: int) -> Iterator[dict[str, Any]]:
-    """The tree as rows, under the names that the model gives; the plugin knows class and number alone."""
+def _modules(nodes: Rows, order: dict[str, list[str]], seen: set[str]) -> Iterator[dict[str, Any]]:
+    """The tree as rows, under the names that the model gives; the plugin knows class and number alone.
+
+    A module that is called from several places is there as often, each time with the sum of all its calls.
+    """
     for node in nodes:
         kind, _, number = node["name"].removeprefix("nn.Module: ").rpartition("_")
         names = order.get(kind, [])
         known = number.isdigit() and int(number) < len(names)
-        yield {
-            "name": names[int(number)] if known else node["name"],
-            "type": kind,
-            "calls": node["occurences"],
-            "operators": node["operators"],
-            "host_self_s": node["self_host_duration"] / 1e6,
-            "host_total_s": node["host_duration"] / 1e6,
-            "device_total_s": node["device_duration"] / 1e6,
-        }
-        yield from _modules(node["children"], order, depth + 1)
+        if node["name"] not in seen:
+            seen.add(node["name"])
+            yield {
+                "name": names[int(number)] if known else node["name"],
+                "type": kind,
+                "calls": node["occurences"],
+                "operators": node["operators"],
+                "host_self_s": node["self_host_duration"] / 1e6,
+                "host_total_s": node["host_duration"] / 1e6,
+                "device_total_s": node["device_duration"] / 1e6,
+            }
+        yield from _modules(node["children"], order, seen)
 
 
 def _memory(run: Any) -> Rows:

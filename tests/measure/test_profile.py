@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from torch import nn
 
 from resbench.errors import MeasureError, OutputError
 from resbench.measure.profile import module_order, read, record
@@ -67,6 +68,55 @@ def test_modules_carry_the_models_own_names(profiled):
 def test_memory_is_what_operators_allocate(profiled):
     rows = {row["name"]: row for row in profiled[2].views["memory"]}
     assert sum(row["allocated_bytes"] for row in rows.values()) >= STEPS * cost("resnet20", batch=2).activations
+
+
+def modules_of(model, folder):
+    work = Workload(model, (1, 3, 8, 8), Setup())
+    with work.ready():
+        order = module_order(work)
+        path = record(work, folder, "net", steps=STEPS)
+    return [(row["name"], row["calls"]) for row in read(path, order).views["modules"]]
+
+
+def test_a_module_that_is_called_from_several_places_has_one_row_with_all_its_calls(tmp_path):
+    shared = nn.Conv2d(3, 3, 1)
+    rows = modules_of(nn.Sequential(nn.Sequential(shared, nn.ReLU()), nn.Sequential(nn.ReLU(), shared)), tmp_path)
+    assert ("0.0", 2 * STEPS) in rows
+    assert len(rows) == len({name for name, _ in rows}) == 6
+
+
+def test_classes_of_one_name_keep_the_name_under_which_the_profiler_adds_them(tmp_path):
+    other = type("Conv2d", (nn.Conv2d,), {})
+    rows = modules_of(nn.Sequential(nn.Conv2d(3, 3, 1), other(3, 3, 1), nn.ReLU()), tmp_path)
+    assert rows == [("Sequential", STEPS), ("Conv2d_0", 2 * STEPS), ("2", STEPS)]
+
+
+def test_a_gpus_trace_is_read_as_one_step_with_its_kernels(tmp_path):
+    def event(cat, name, ts, dur, pid=1, tid=1, **args):
+        return {"ph": "X", "cat": cat, "name": name, "ts": ts, "dur": dur, "pid": pid, "tid": tid, "args": args}
+
+    kernel = {"External id": 2, "correlation": 7, "device": 0, "stream": 7, "grid": [1, 1, 1], "block": [32, 1, 1]}
+    trace = {
+        "deviceProperties": [{"id": 0, "name": "NVIDIA H200", "totalGlobalMem": 2**37, "numSms": 132}],
+        "traceEvents": [
+            event("user_annotation", "ProfilerStep#1", 100.0, 80.0, **{"External id": 1}),
+            event("cpu_op", "aten::mm", 110.0, 20.0, **{"External id": 2}),
+            event("cuda_runtime", "cudaLaunchKernel", 115.0, 5.0, **{"External id": 2}, correlation=7),
+            event("gpu_user_annotation", "ProfilerStep#1", 125.0, 30.0, pid=0, tid=7, **{"External id": 1}),
+            event("kernel", "gemm", 125.0, 30.0, pid=0, tid=7, **kernel),
+        ],
+    }
+    path = tmp_path / "resbench.1.pt.trace.json"
+    path.write_text(json.dumps(trace))
+    views = read(path, {}).views
+    parts = {row["part"]: row["seconds"] for row in views["overview"]}
+    assert parts["average step"] == pytest.approx(80e-6)
+    assert parts["kernel"] == pytest.approx(30e-6)
+    assert parts["runtime"] == pytest.approx(5e-6)
+    (row,) = views["kernels"]
+    assert (row["name"], row["calls"], row["total_s"]) == ("gemm", 1, pytest.approx(30e-6))
+    (row,) = views["operators"]
+    assert row["device_total_s"] == pytest.approx(30e-6)
 
 
 def run(*arguments):
