@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -151,12 +151,15 @@ def workload(cell: Cell) -> tuple[Workload, str]:
 
 @contextmanager
 def one_line(cell: Cell) -> Iterator[None]:
-    """What torch or the model cannot do, as a MeasureError: memory that is not there, a type that it refuses."""
+    """What torch or the model cannot do, as a MeasureError: memory that is not there, a type that it refuses.
+
+    What a model prints goes to stderr: stdout is for results."""
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except ResbenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = first_line(error)
         if isinstance(error, MemoryError) or "out of memory" in reason or "allocate" in reason:
             raise MeasureError(f"{cell}: out of memory ({reason}); take a smaller --batch") from error

@@ -53,7 +53,7 @@ def test_closure(benchmark, device, name, mode, dtype, layout):
         warm_up(stopwatch.eager(work), Rules(warmup_s=0.5))
         times = benchmark.pedantic(layer_times, (work,), rounds=1)
         overheads = list(times.overheads)
-        while half_width(blocks(overheads)) > 0.01 and len(overheads) < 100:
+        while len(overheads) < 20 or (half_width(blocks(overheads)) > 0.01 and len(overheads) < 60):
             overheads += layer_times(work).overheads
     overhead, half = statistics.median(overheads), half_width(blocks(overheads))
     describe(benchmark, name, work, residual=times.residual, overheads=overheads, total_s=times.total_s)

@@ -107,7 +107,7 @@ def _networks(
 
 def _layers(names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None) -> None:
     from resbench.measure.environment import environment
-    from resbench.measure.layers import layer_times
+    from resbench.measure.layers import COMPILED, layer_times
     from resbench.measure.roofline import roof
     from resbench.measure.stopwatch import eager
     from resbench.measure.timing import Rules, warm_up
@@ -116,6 +116,8 @@ def _layers(names: list[str], setups: list[Setup], input: str | None, format: st
 
     if len(names) != 1 or len(setups) != 1:
         raise OptionError(f"--layers takes one model and one batch, received {len(names)} and {len(setups)}")
+    if setups[0].compile:
+        raise OptionError(COMPILED)
     cell = Cell(names[0], input, setups[0])
     work, name = workload(cell)
     with one_line(cell), work.ready():

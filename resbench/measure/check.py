@@ -7,9 +7,11 @@ counts batch normalisation, layer normalisation and average pooling; those stand
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -176,7 +178,7 @@ def _fvcore(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Mapping[str, in
         try:
             analysis: Any = FlopCountAnalysis(module.eval(), inputs)
             analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-            with torch.no_grad():
+            with torch.no_grad(), redirect_stdout(sys.stderr):
                 counts = analysis.by_operator()
                 missed = sorted(analysis.unsupported_ops().items())
         except (Exception, SystemExit) as error:

@@ -26,6 +26,8 @@ from resbench.measure.statistics import middle_half, tenths
 from resbench.measure.traffic import Work, traffic
 from resbench.measure.workload import Workload
 
+COMPILED = "a compiled model has no layers left to time: expected --layers or --compile, not both"
+
 GLUE = "glue"
 """The type of what a module does beside calling others."""
 
@@ -97,7 +99,7 @@ class LayerTimes:
 def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) -> LayerTimes:
     """Time every layer of a workload that is ready and warm. Raises OptionError for a compiled one."""
     if work.setup.compile:
-        raise OptionError("a compiled model has no layers left to time: expected --layers or --compile, not both")
+        raise OptionError(COMPILED)
     modules = Modules(work.model)
     plain, instrumented = stopwatch.eager(work), _Instrument(work, modules)
     for _ in range(3):

@@ -15,7 +15,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
 from itertools import chain
 from math import prod
 from typing import Any
@@ -143,6 +143,7 @@ def _follow(model: nn.Module, inputs: Inputs, name: str, source: str, device: to
             stack.callback(register_module_forward_pre_hook(counter.enter).remove)
             stack.callback(register_module_forward_hook(counter.leave, always_call=True).remove)
             stack.enter_context(counter)
+            stack.enter_context(redirect_stdout(sys.stderr))
             output = functional_call(model, _stand_ins(model, device), args, kwargs)
     except (Exception, SystemExit) as error:
         raise TraceError(counter.blame(name or type(model).__name__, error)) from error

@@ -20,7 +20,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -118,11 +118,12 @@ def _call(factory: Callable[..., Any], arguments: tuple[Any, ...], options: Opti
     looks at values while it builds, only its parameters go there."""
     on_meta = torch.empty(0).is_meta
     try:
-        try:
-            return factory(*arguments, **options)
-        except (RuntimeError, NotImplementedError):
-            with torch.device("cpu"), _parameters_on_meta() if on_meta else nullcontext():
+        with redirect_stdout(sys.stderr):
+            try:
                 return factory(*arguments, **options)
+            except (RuntimeError, NotImplementedError):
+                with torch.device("cpu"), _parameters_on_meta() if on_meta else nullcontext():
+                    return factory(*arguments, **options)
     except (Exception, SystemExit) as error:
         hint = "; give its arguments as key=value after commas" if isinstance(error, TypeError) else ""
         raise SourceError(f"{name}: the factory raised {type(error).__name__}: {first_line(error)}{hint}") from error
@@ -274,7 +275,8 @@ def _from_module(name: str, factory: str, options: Options) -> tuple[nn.Module, 
 
 def _run(load_code: Callable[[], Any], name: str) -> Any:
     try:
-        return load_code()
+        with redirect_stdout(sys.stderr):
+            return load_code()
     except (Exception, SystemExit) as error:
         raise SourceError(f"{name} raised {type(error).__name__} while it was imported: {first_line(error)}") from error
 

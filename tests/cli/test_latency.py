@@ -89,3 +89,38 @@ def test_json_has_every_sample_and_the_machine(run):
     assert model["setup"]["dtype"] == "fp32"
     assert set(document["roofs"]) == {"fp32"}
     assert len(document["environment"]["id"]) == 12
+
+
+CODE = """
+import sys
+import torch
+from torch import nn
+
+class Talks(nn.Conv2d):
+    def forward(self, x):
+        print("forward")
+        return super().forward(x)
+
+def talks():
+    print("factory")
+    return nn.Sequential(Talks(3, 4, 1))
+
+class Leaves(nn.Conv2d):
+    def forward(self, x):
+        return super().forward(x) if x.is_meta else sys.exit(4)
+
+def leaves():
+    return nn.Sequential(Leaves(3, 4, 1))
+"""
+
+
+@pytest.mark.parametrize("option", ["--layers", "--memory"])
+def test_what_a_users_model_prints_stays_out_of_the_result_and_its_exit_is_one_line(run, tmp_path, option):
+    (tmp_path / "nets.py").write_text(CODE)
+    done = run(f"file:{tmp_path}/nets.py:talks", "--input", "3x8x8", option, "-f", "json")
+    assert json.loads(done.stdout)["command"] == f"latency {option}"
+    assert "factory" in done.stderr
+    assert "forward" in done.stderr
+    done = run(f"file:{tmp_path}/nets.py:leaves", "--input", "3x8x8", option)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("SystemExit: 4\n")
