@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from resbench.cli import compare, doctor, flops, latency, models, profile, show
+from resbench.cli import compare, doctor, flops, gradflow, latency, models, profile, show
 from resbench.errors import ResbenchError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("flops")(flops.flops)
 app.command("compare")(compare.compare)
 app.command("latency")(latency.latency)
 app.command("profile")(profile.profile)
+app.command("gradflow")(gradflow.gradflow)
 app.command("doctor")(doctor.doctor)
 
 ClickException: Any = typer.BadParameter.__mro__[2]

@@ -59,19 +59,20 @@ def emit_all(
         write(path, text + "\n")
 
 
-def write(path: Path, text: str) -> None:
-    """Replace the file in one step: a reader, or a crash, sees the old text or the new, never a half."""
+def write(path: Path, content: str | bytes) -> None:
+    """Replace the file in one step: a reader, or a crash, sees the old content or the new, never a half."""
+    data = content.encode() if isinstance(content, str) else content
     handle = None
     try:
         if path.is_dir():
             raise IsADirectoryError("it is a folder")
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            path.write_text(text, encoding="utf-8")  # a link, device or pipe is written through, never replaced
+            path.write_bytes(data)  # a link, device or pipe is written through, never replaced
             return
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
         Path(beside).chmod(mode)
         Path(beside).replace(path)
     except OSError as error:

@@ -45,6 +45,8 @@ def _format(column: Column, values: Sequence[Any]) -> tuple[str, Callable[[Any],
             return "%", lambda v: f"{100 * v:.1f}"
         case "ratio":
             return "", lambda v: f"{v:.3f}x"
+        case "number":
+            return "", lambda v: f"{v:.3g}"
         case "shape":
             return "", shape_text
         case _:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pandas
 
-Kind = Literal["text", "shape", "exact", "count", "bytes", "seconds", "rate", "share", "ratio"]
+Kind = Literal["text", "shape", "exact", "count", "bytes", "seconds", "rate", "share", "ratio", "number"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Column:
     rate    1,234.5             four digits or more
     share   12.3 under "(%)"    a fraction
     ratio   0.103x              relative to the first row
+    number  9.24e+03            three digits of any size
     """
 
     key: str

@@ -1,0 +1,119 @@
+"""`resbench gradflow`: does the gradient get through, and does it move the weights?"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resbench.cli.options import (
+    DeviceOption,
+    FormatOption,
+    InputOption,
+    ModelOption,
+    Models,
+    OutputOption,
+    chosen,
+    progress,
+)
+from resbench.errors import OptionError
+from resbench.tables.output import choose, emit_all
+
+SHOWN = ("gradient", "update")
+"""Statistics that stand by depth where nothing is asked for."""
+
+
+def gradflow(
+    models: Models = None,
+    model: ModelOption = None,
+    steps: Annotated[str, typer.Option("--steps", help="At which training steps to look; 0 is the first.")] = "0,1,5",
+    data: Annotated[str, typer.Option("--data", help="digits (come with scikit-learn), or cifar10.")] = "digits",
+    data_root: Annotated[Path | None, typer.Option("--data-root", metavar="DIR", help="Where CIFAR-10 lies.")] = None,
+    batch: Annotated[int, typer.Option("--batch", help="Images a step.", min=2, max=2**20)] = 64,
+    seeds: Annotated[int, typer.Option("--seeds", help="Initialisations, each with its images.", min=1, max=1000)] = 3,
+    lr: Annotated[float, typer.Option("--lr", help="Learning rate of SGD with momentum 0.9.")] = 0.1,
+    norm: Annotated[str, typer.Option("--norm", help="bn, as the network has it, or none.")] = "bn",
+    deep: Annotated[bool, typer.Option("--deep", help="Also the Jacobian of every block.")] = False,
+    stat: Annotated[
+        str, typer.Option("--stat", help="What to show by depth, such as gradient,update,cosine,dead; or all.")
+    ] = ",".join(SHOWN),
+    threshold: Annotated[
+        list[str] | None, typer.Option("--threshold", help="Of a verdict: exploding=100, healthy=0.1:10. Repeatable.")
+    ] = None,
+    fail_on: Annotated[
+        str, typer.Option("--fail-on", help="Exit 1 on these verdicts: exploding,vanishing,frozen,...")
+    ] = "",
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Charts: FILE.svg, .png, .pdf or .html.")
+    ] = None,
+    device: DeviceOption = "cpu",
+    input: InputOption = None,
+    format: FormatOption = None,
+    output: OutputOption = None,
+) -> None:
+    """How the gradient reaches every layer in the first steps of training, and whether it moves the weights.
+
+    Real images, some seeds, the recipe of He et al. 2015. Exit 0 whatever the verdicts, unless --fail-on names one.
+    """
+    names = chosen(models, model)
+    if norm not in ("bn", "none"):
+        raise OptionError(f"--norm takes bn, none; received {norm!r}")
+    from resbench.gradients.statistics import chosen_statistics
+    from resbench.gradients.verdicts import Thresholds, against, verdicts
+
+    shown = chosen_statistics(stat)
+    limits = Thresholds().changed(threshold or ())
+    words = fail_on.split(",") if fail_on else []
+    against((), words)
+    style = choose(format, output)
+    if plot:
+        from resbench.report.gradients import check_suffix
+
+        check_suffix(plot)
+
+    from resbench.data import load_images
+    from resbench.gradients.study import Flow, Recipe, flow
+    from resbench.measure.environment import environment
+    from resbench.report.gradients import picture
+    from resbench.tables.gradients import depth_table, flow_document, network_table, row_table
+
+    recipe = Recipe(_steps(steps), seeds, batch, lr, device, deep)
+    images = load_images(data, data_root)
+    flows: list[Flow] = []
+    for name in names:
+        flows.append(flow(name, images, recipe, input=input, norm=norm, progress=progress))
+        if flows[-1].interrupted:
+            break
+    progress("")
+    found = [verdicts(one.rows, limits) for one in flows]
+    here = environment(device)
+    if style in ("csv", "tsv"):
+        tables = [row_table(flows)]
+    else:
+        by_depth = [depth_table(statistic, flows) for statistic in shown]
+        tables = [*filter(None, by_depth), network_table(flows, found, recipe, data, limits.line, here)]
+    emit_all(tables, flow_document(flows, found, recipe, data, here), format, output)
+    if style == "table" and output is None:
+        print(picture(flows, shutil.get_terminal_size().columns, sys.stdout.isatty()))
+    if plot:
+        from resbench.report.gradients import save_charts
+
+        save_charts(flows, plot)
+    if any(one.interrupted for one in flows):
+        raise typer.Exit(130)
+    broken = [one.broken for one in flows if one.broken]
+    failed = [f"{one.model}: {v}" for one, said in zip(flows, found, strict=True) for v in against(said, words)]
+    for line in (*broken, *failed):
+        print(f"resbench: {line}", file=sys.stderr)
+    if broken or failed:
+        raise typer.Exit(1)
+
+
+def _steps(text: str) -> tuple[int, ...]:
+    words = text.split(",")
+    if not all(word.strip().isdigit() and int(word) <= 10**6 for word in words):
+        raise OptionError(f"--steps takes whole numbers from 0, such as 0,1,5; received {text!r}")
+    return tuple(sorted(map(int, words)))

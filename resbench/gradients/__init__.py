@@ -1,0 +1,1 @@
+"""Does the gradient get through? Observe a training step, read statistics, judge."""

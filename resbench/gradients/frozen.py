@@ -1,0 +1,117 @@
+"""What a network does to small changes of its input, its batch statistics held fast.
+
+Checkpoint statistics: they need passes of their own, over a copy of the model.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from resbench.gradients.observe import blocks
+
+POINTS = 48
+"""On the line between two images."""
+
+POWER_STEPS, PROBES = 12, 8
+
+
+@torch.no_grad()
+def frozen(model: nn.Module, x: Tensor) -> nn.Module:
+    """A copy in which every BN normalises by the statistics of this batch, whatever it is given."""
+    still = copy.deepcopy(getattr(model, "_orig_mod", model))
+    for module in still.modules():
+        if isinstance(module, _BatchNorm):
+            module.momentum, module.track_running_stats = 1.0, True
+            if module.running_mean is None:
+                module.register_buffer("running_mean", torch.zeros(module.num_features, device=x.device))
+                module.register_buffer("running_var", torch.ones(module.num_features, device=x.device))
+    still.train()
+    still(x)
+    return still.eval().requires_grad_(False)
+
+
+def logits(output: Any) -> Tensor:
+    """The (main) output of a classifier: a tensor, the first of several, or the ``logits`` of a dictionary."""
+    if isinstance(output, Tensor):
+        return output
+    found = getattr(output, "logits", None)
+    if isinstance(found, Tensor):
+        return found
+    values = list(output.values()) if isinstance(output, dict) else list(output)
+    return logits(values[0])
+
+
+def shattering(still: nn.Module, a: Tensor, b: Tensor, seed: int = 0) -> dict[str, float]:
+    """How the gradient of the output by the input changes along the line from image ``a`` to image ``b``.
+
+    The output is one number: a random direction, the same at every point, of the logits. ``c1``: mean cosine of
+    the gradients of successive points (Balduzzi et al. 2017: 0 for white noise, near 1 where the network is smooth).
+    ``effective_rank``: ||G||_F^2 / ||G||_2^2 of all of them, from 1 to 48.
+    """
+    steps = torch.linspace(0, 1, POINTS, dtype=a.dtype, device=a.device).view(-1, *(1 for _ in a.shape))
+    line = torch.lerp(a, b, steps).requires_grad_()
+    outputs = logits(still(line)).flatten(1)
+    draw = torch.Generator().manual_seed(seed)
+    direction = torch.randn(outputs.shape[1], generator=draw, dtype=torch.float64).to(outputs)
+    (gradients,) = torch.autograd.grad((outputs @ direction).sum(), line)
+    rows = gradients.flatten(1).double()
+    unit = rows / rows.norm(dim=1, keepdim=True)
+    spectrum = torch.linalg.eigvalsh(rows @ rows.T)
+    return {
+        "c1": float((unit[1:] * unit[:-1]).sum(1).mean()),
+        "effective_rank": float(spectrum.sum() / spectrum[-1]),
+    }
+
+
+def jacobians(still: nn.Module, x: Tensor, seed: int = 0) -> dict[str, dict[str, float]]:
+    """Of every block: the largest singular value of dy/dx by power iteration, and ||dy/dx||_F^2 / n by Hutchinson's
+    estimate over random signs, both as means over the images. n is the number of inputs."""
+    inputs = _inputs(still, x)
+    draw = torch.Generator(x.device).manual_seed(seed)
+    return {name: _jacobian(block, inputs[name], draw) for name, block in blocks(still) if name in inputs}
+
+
+def _inputs(still: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    hooks = []
+    for name, block in blocks(still):
+
+        def keep(module: nn.Module, args: Any, name: str = name) -> None:
+            if args and isinstance(args[0], Tensor):
+                found[name] = args[0].clone()
+
+        hooks.append(block.register_forward_pre_hook(keep))
+    try:
+        with torch.no_grad():
+            still(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _jacobian(block: nn.Module, x: Tensor, draw: torch.Generator) -> dict[str, float]:
+    y, back = torch.func.vjp(block, x)
+
+    def signs(shape: torch.Size) -> Tensor:
+        return torch.randint(0, 2, shape, generator=draw, device=x.device).to(x) * 2 - 1
+
+    squares = [back(signs(y.shape))[0].flatten(1).square().sum(1).mean() for _ in range(PROBES)]
+    v = _unit(signs(x.shape))
+    for _ in range(POWER_STEPS):
+        _, u = torch.func.jvp(block, (x,), (v,))
+        v = _unit(back(u)[0])
+    _, u = torch.func.jvp(block, (x,), (v,))
+    return {
+        "sigma_max": float(u.flatten(1).norm(dim=1).mean()),
+        "energy": float(torch.stack(squares).mean()) / x[0].numel(),
+    }
+
+
+def _unit(v: Tensor) -> Tensor:
+    return v / v.flatten(1).norm(dim=1).view(-1, *(1 for _ in v.shape[1:])).clamp_min(torch.finfo(v.dtype).tiny)

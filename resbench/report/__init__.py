@@ -1,0 +1,1 @@
+"""Pictures of results: in the terminal, as files."""

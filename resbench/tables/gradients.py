@@ -1,0 +1,179 @@
+"""Gradient flow as tables: each statistic by depth, networks and steps side by side; the networks; every number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from resbench.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    from resbench.gradients.statistics import Row, Statistic
+    from resbench.gradients.study import Flow, Recipe
+    from resbench.gradients.verdicts import Verdict
+    from resbench.measure.environment import Environment
+
+GRID = [i / 10 for i in range(11)]
+"""Depths at which networks stand side by side."""
+
+Means = dict[str, tuple[float, float]]
+"""Depth and mean over the seeds of each place."""
+
+
+def depth_table(statistic: Statistic, flows: Sequence[Flow]) -> Table | None:
+    """A statistic by normalised depth: a column for each network and step. None where no network has it."""
+    columns = [Column("depth", "depth", "share")]
+    cells: list[list[Any]] = []
+    for flow in flows:
+        for step in flow.steps:
+            means = means_of(flow.rows, statistic.key, step)
+            if means:
+                columns.append(Column(f"{flow.model}_step{step}", f"{flow.model} @{step}", "number"))
+                cells.append([_nearest(means, depth) for depth in GRID])
+    if not cells:
+        return None
+    rows = [[depth, *(column[i] for column in cells)] for i, depth in enumerate(GRID)]
+    notes = [f"{statistic.formula}, mean over the seeds, at the {statistic.place} nearest to each depth; @ is the step."]
+    return Table(columns, rows, statistic.title[0].upper() + statistic.title[1:], notes)
+
+
+def means_of(rows: Sequence[Row], statistic: str, step: int) -> Means:
+    """Depth, and mean over the seeds, of every place in running order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.statistic == statistic and row.step == step:
+            found.setdefault(row.name, []).append(row)
+    return {name: (same[0].depth, fmean(row.value for row in same)) for name, same in found.items()}
+
+
+def _nearest(means: Means, depth: float) -> float:
+    return min(means.values(), key=lambda place: abs(place[0] - depth))[1]
+
+
+NETWORK_COLUMNS = (
+    Column("model", "model"),
+    Column("step", "step", "exact"),
+    Column("loss", "loss", "number"),
+    Column("first_to_last", "R", "number"),
+    Column("first_to_last_spread", "+-", "number"),
+    Column("growth", "growth/layer", "number"),
+    Column("early_update", "early update", "number"),
+    Column("last_update", "last update", "number"),
+    Column("c1", "c1", "number"),
+    Column("effective_rank", "eff. rank", "number"),
+    Column("effective_depth", "eff. depth", "number"),
+    Column("cosine", "max |cos|", "number"),
+    Column("identity_share", "identity", "share"),
+    Column("dead", "dead", "share"),
+    Column("sigma_max", "max sigma", "number"),
+    Column("energy", "Jacobian", "number"),
+)
+
+
+def network_table(
+    flows: Sequence[Flow], found: Sequence[Sequence[Verdict]], recipe: Recipe, data: str, limits: str, here: Environment
+) -> Table:
+    """A row for each network and step; the verdicts below."""
+    records = [record for flow in flows for record in network_records(flow)]
+    columns = [column for column in NETWORK_COLUMNS if any(r[column.key] is not None for r in records)]
+    warnings = [flow.broken for flow in flows if flow.broken]
+    notes = [_sentence(flow, one) for flow, one in zip(flows, found, strict=True)]
+    unsplit = [flow.model for flow in flows if not any(row.place == "sum" for row in flow.rows)]
+    if unsplit:
+        notes.append(f"No residual sum that could be split in {', '.join(unsplit)}: its columns are blank.")
+    notes += [
+        f"{recipe.seeds} seeds, batches of {recipe.batch} of {data}, SGD with lr {recipe.lr:g}, momentum 0.9 and weight "
+        f"decay 1e-4, on {recipe.device}. R = ||dL/dx_first|| / ||dL/dx_last||; growth/layer of the first stage.",
+        limits,
+        here.note,
+    ]
+    rows = [[record[column.key] for column in columns] for record in records]
+    return Table(columns, rows, "Gradient flow", notes, warnings=warnings)
+
+
+def _sentence(flow: Flow, found: Sequence[Verdict]) -> str:
+    return f"{flow.model}: {'; '.join(map(str, found)) or 'no verdict'}."
+
+
+def network_records(flow: Flow) -> list[dict[str, Any]]:
+    """The numbers of each step by the keys of their columns."""
+    return [_network(flow, step) for step in flow.steps]
+
+
+def _network(flow: Flow, step: int) -> dict[str, Any]:
+    rows = [row for row in flow.rows if row.step == step]
+
+    def values(statistic: str, name: str | None = None) -> list[float]:
+        return [row.value for row in rows if row.statistic == statistic and name in (None, row.name)]
+
+    def mean(statistic: str, name: str | None = None) -> float | None:
+        found = values(statistic, name)
+        return fmean(found) if found else None
+
+    ratios = values("first_to_last")
+    updates = [value for _, value in means_of(rows, "update", step).values()]
+    third = updates[: max(len(updates) // 3, 1)]
+    cosines = values("cosine")
+    return {
+        "model": flow.model,
+        "step": step,
+        "loss": mean("loss"),
+        "first_to_last": mean("first_to_last"),
+        "first_to_last_spread": stdev(ratios) if len(ratios) > 1 and all(map(isfinite, ratios)) else None,
+        "growth": mean("growth", "stage 1"),
+        "early_update": sorted(third)[len(third) // 2] if third else None,
+        "last_update": updates[-1] if updates else None,
+        "c1": mean("c1"),
+        "effective_rank": mean("effective_rank"),
+        "effective_depth": mean("effective_depth"),
+        "cosine": max(map(abs, cosines)) if cosines else None,
+        "identity_share": mean("identity_share"),
+        "dead": mean("dead"),
+        "sigma_max": mean("sigma_max"),
+        "energy": mean("energy"),
+    }
+
+
+ROW_COLUMNS = (
+    Column("model", "model"),
+    Column("seed", "seed", "exact"),
+    Column("step", "step", "exact"),
+    Column("place", "place"),
+    Column("name", "name"),
+    Column("depth", "depth", "share"),
+    Column("statistic", "statistic"),
+    Column("value", "value", "number"),
+)
+
+
+def row_table(flows: Sequence[Flow]) -> Table:
+    """Every number, a row each."""
+    return Table(ROW_COLUMNS, [tuple(row) for flow in flows for row in flow.rows])
+
+
+def flow_document(
+    flows: Sequence[Flow], found: Sequence[Sequence[Verdict]], recipe: Recipe, data: str, here: Environment
+) -> dict[str, Any]:
+    """Every number and verdict; what is not finite is null."""
+    return {
+        "schema": 1,
+        "command": "gradflow",
+        "environment": here.document(),
+        "data": data,
+        "recipe": {**vars(recipe), "momentum": 0.9, "weight_decay": 1e-4},
+        "models": [
+            {
+                "model": flow.model,
+                "input": list(flow.input),
+                "broken": flow.broken or None,
+                "verdicts": [verdict._asdict() for verdict in verdicts],
+                "steps": network_records(flow),
+                "rows": [
+                    {**row._asdict(), "value": row.value if isfinite(row.value) else None} for row in flow.rows
+                ],
+            }
+            for flow, verdicts in zip(flows, found, strict=True)
+        ],
+    }
