@@ -96,7 +96,7 @@ def _inputs(still: nn.Module, x: Tensor) -> dict[str, Tensor]:
 
 
 def _jacobian(block: nn.Module, x: Tensor, draw: torch.Generator) -> dict[str, float]:
-    y, back = torch.func.vjp(block, x)
+    y, back = torch.func.vjp(block, x)  # type: ignore[misc]
 
     def signs(shape: torch.Size) -> Tensor:
         return torch.randint(0, 2, shape, generator=draw, device=x.device).to(x) * 2 - 1
@@ -104,9 +104,9 @@ def _jacobian(block: nn.Module, x: Tensor, draw: torch.Generator) -> dict[str, f
     squares = [back(signs(y.shape))[0].flatten(1).square().sum(1).mean() for _ in range(PROBES)]
     v = _unit(signs(x.shape))
     for _ in range(POWER_STEPS):
-        _, u = torch.func.jvp(block, (x,), (v,))
+        _, u = torch.func.jvp(block, (x,), (v,))  # type: ignore[misc]
         v = _unit(back(u)[0])
-    _, u = torch.func.jvp(block, (x,), (v,))
+    _, u = torch.func.jvp(block, (x,), (v,))  # type: ignore[misc]
     return {
         "sigma_max": float(u.flatten(1).norm(dim=1).mean()),
         "energy": float(torch.stack(squares).mean()) / x[0].numel(),
@@ -114,4 +114,5 @@ def _jacobian(block: nn.Module, x: Tensor, draw: torch.Generator) -> dict[str, f
 
 
 def _unit(v: Tensor) -> Tensor:
-    return v / v.flatten(1).norm(dim=1).view(-1, *(1 for _ in v.shape[1:])).clamp_min(torch.finfo(v.dtype).tiny)
+    sizes: Tensor = torch.linalg.vector_norm(v.flatten(1), dim=1).clamp_min(torch.finfo(v.dtype).tiny)
+    return v / sizes.view(-1, *(1 for _ in v.shape[1:]))

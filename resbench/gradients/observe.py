@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -49,7 +50,7 @@ class Weighted(NamedTuple):
 
     name: str
     depth: int
-    weight: nn.Parameter
+    weight: Tensor
 
 
 class Response(NamedTuple):
@@ -88,7 +89,7 @@ def boundaries(model: nn.Module) -> frozenset[str]:
     if any(part.block for part in parts):
         chosen = [a for a, b in zip(parts, [*parts[1:], None], strict=True) if a.block or (b and b.block)]
     else:
-        chosen = [a for a, b in zip(parts, parts[1:], strict=False) if b.weighted]
+        chosen = [a for a, b in pairwise(parts) if b.weighted]
     first = next((i for i, part in enumerate(parts) if part.weighted), len(parts))
     last = max((i for i, part in enumerate(parts) if part.weighted), default=-1)
     inner = set(parts[first:last])
@@ -241,7 +242,7 @@ def wide(x: Tensor) -> Tensor:
 @torch.no_grad()
 def norm(x: Tensor) -> Tensor:
     """The Euclidean norm over everything."""
-    return wide(x).norm()
+    return wide(x).norm()  # type: ignore[no-any-return]
 
 
 @torch.no_grad()

@@ -137,9 +137,7 @@ class GradientProbe:
             growth = growth_per_layer(depths, [gradients[at] for at in stage])
             if growth is not None:
                 middle = (flow[stage[0]].depth + flow[stage[-1]].depth) / 2
-                rows.append(
-                    Row(self.name, self.seed, reading.step, "stage", f"stage {i}", middle, "growth", growth)
-                )
+                rows.append(Row(self.name, self.seed, reading.step, "stage", f"stage {i}", middle, "growth", growth))
         shares = [row.value for row in rows if row.statistic == "share"]
         whole = {
             "first_to_last": _over(gradients[0], gradients[-1]) if len(gradients) > 1 else None,

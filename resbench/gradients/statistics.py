@@ -114,4 +114,3 @@ def path_lengths(shares: Sequence[float]) -> list[float]:
         stay, go = [*(q * (1 - p) for q in lengths), 0.0], [0.0, *(q * p for q in lengths)]
         lengths = [a + b for a, b in zip(stay, go, strict=True)]
     return lengths
-

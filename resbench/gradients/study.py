@@ -1,4 +1,4 @@
-"""Gradient flow of one network: some seeds, each a few steps of training on real images, observed at the steps asked for.
+"""Gradient flow of one network: some seeds, each a few steps of training on real images, some of them observed.
 
 The recipe is that of He et al. 2015, section 4.2: SGD with momentum 0.9 and weight decay 1e-4, cross entropy; auxiliary
 heads count 0.3 (Szegedy et al. 2014). Every seed draws other weights and another order of the images.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from resbench.data import Images
 from resbench.errors import MeasureError, OptionError, ResbenchError, first_line
 from resbench.gradients.frozen import frozen, jacobians, logits, shattering
-from resbench.gradients.observe import boundaries
+from resbench.gradients.observe import boundaries, wide
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import Row
 from resbench.measure.workload import check_device
@@ -85,10 +85,8 @@ def flow(
     """
     bare = norm == "none"
     if bare and is_catalogued(name):
-        try:
+        with suppress(OptionError):  # where the family has no such option, its BN is taken out below
             name, bare = catalogued(f"{name},norm=none", input).name, False
-        except OptionError:
-            pass  # the family has no such option: its BN is taken out below
 
     def make(seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -96,8 +94,8 @@ def flow(
             module = load(name, input, seed=seed).module
         return without_norm(module) if bare else module
 
-    shape = load(name, input, device="meta").input
-    if len(shape) != 3 or not all(isinstance(size, int) for size in shape):
+    shape = tuple(size for size in load(name, input, device="meta").input if isinstance(size, int))
+    if len(shape) != 3:
         raise MeasureError(f"{name}: expected a network of one image CxHxW, received one exported with other inputs")
     rows: list[Row] = []
     title = f"{name} without BN" if bare else name
@@ -140,7 +138,7 @@ def _train(
         with _one_line(name):
             rows = _checkpoint(name, model, x, seed, step, recipe) if observed else []
             loss = _loss(name, probe(x) if observed else model(x), labels)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if observed:
             probe.read(recipe.lr)
@@ -165,13 +163,17 @@ def _checkpoint(name: str, model: nn.Module, x: Tensor, seed: int, step: int, re
 def _loss(name: str, output: Any, labels: Tensor) -> Tensor:
     """Cross entropy of the logits; of auxiliary heads, 0.3 times."""
     heads = list(output) if isinstance(output, tuple) and not hasattr(output, "logits") else [logits(output)]
-    extra = [aux for key in ("aux_logits", "aux_logits1", "aux_logits2") if (aux := getattr(output, key, None)) is not None]
-    main, *others = (*heads, *extra)
+    extra = [
+        aux for key in ("aux_logits", "aux_logits1", "aux_logits2") if (aux := getattr(output, key, None)) is not None
+    ]
+    main, others = heads[0], [*heads[1:], *extra]
     if main.dim() != 2 or main.shape[1] <= int(labels.max()):
         shape = "x".join(map(str, main.shape))
         raise MeasureError(f"{name}: expected logits of at least {int(labels.max()) + 1} classes, received {shape}")
-    cross = nn.functional.cross_entropy
-    return cross(main.float(), labels) + sum((AUXILIARY * cross(other.float(), labels) for other in others), start=0.0)
+    loss = nn.functional.cross_entropy(wide(main), labels)
+    for other in others:
+        loss = loss + AUXILIARY * nn.functional.cross_entropy(wide(other), labels)
+    return loss
 
 
 def _not_finite(rows: Sequence[Row]) -> str:

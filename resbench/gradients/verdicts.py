@@ -65,9 +65,9 @@ class Thresholds:
         low, high = self.healthy
         return (
             f"Verdicts: R < {self.vanishing:g} vanishing, > {self.exploding:g} exploding, {low:g} to {high:g} healthy, "
-            f"else marginal; over-stepping: early update ratio > {self.over_stepping:g} in the first ten steps; frozen: "
-            f"early update ratio < {self.frozen:g} while the last layer's is > {self.alive:g} (early: median of the "
-            "first third of the layers); "
+            f"else marginal; over-stepping: early update ratio > {self.over_stepping:g} in the first ten steps; "
+            f"frozen: early update ratio < {self.frozen:g} while the last layer's is > {self.alive:g} "
+            "(early: median of the first third of the layers); "
             f"c1 < {self.shattered:g} shattered, > {self.intact:g} intact."
         )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import floor, isfinite, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resbench.errors import OptionError, OutputError
+from resbench.errors import OptionError
 from resbench.gradients.statistics import path_lengths
 from resbench.tables.gradients import means_of
 
@@ -61,19 +62,11 @@ def save_charts(flows: Sequence[Flow], path: Path) -> None:
 
     from resbench.tables.output import write
 
-    chart = charts(flows)
     kind = path.suffix.lower()[1:]
-    if kind == "html":
-        text = StringIO()
-        chart.save(text, format="html", inline=True)
-        data = text.getvalue().encode()
-    else:
-        held = BytesIO()
-        chart.save(held, format=kind, **({"scale_factor": 2} if kind == "png" else {}))
-        data = held.getvalue()
-    if not data:
-        raise OutputError(f"cannot draw {path}: the chart came out empty")
-    write(path, data)
+    held: Any = StringIO() if kind in ("svg", "html") else BytesIO()
+    options: dict[str, Any] = {"html": {"inline": True}, "png": {"scale_factor": 2}}
+    charts(flows).save(held, format=kind, **options.get(kind, {}))
+    write(path, held.getvalue())
 
 
 def charts(flows: Sequence[Flow]) -> Any:
@@ -103,10 +96,12 @@ def _by_depth(alt: Any, flows: Sequence[Flow]) -> Any:
         x=alt.X("depth:Q", title="depth", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
         y=alt.Y("value:Q", title="||dL/dx||", scale=alt.Scale(type="log"), axis=alt.Axis(format=".0e")),
         color=alt.Color("model:N", title=None),
-        strokeDash=alt.StrokeDash("step:N", title=None),
+        strokeDash=alt.StrokeDash("step:N", title=None, legend=alt.Legend(symbolType="stroke")),
     )
     bands = alt.Chart(alt.Data(values=_stages(flows[0]))).mark_rect(opacity=0.08)
-    bands = bands.encode(x="from:Q", x2="to:Q", color=alt.Color("stage:N", legend=None, scale=alt.Scale(scheme="greys")))
+    bands = bands.encode(
+        x="from:Q", x2="to:Q", color=alt.Color("stage:N", legend=None, scale=alt.Scale(scheme="greys"))
+    )
     layers = alt.layer(bands, line).resolve_scale(color="independent")
     return layers.properties(title=f"Activation gradient; stages of {flows[0].model}", width=560, height=260)
 
@@ -114,7 +109,7 @@ def _by_depth(alt: Any, flows: Sequence[Flow]) -> Any:
 def _stages(flow: Flow) -> list[dict[str, Any]]:
     """The stages as bands, from the middle of each to the middle between it and its neighbours."""
     middles = sorted({(row.depth, row.name) for row in flow.rows if row.statistic == "growth"})
-    edges = [0.0, *((a + b) / 2 for (a, _), (b, _) in zip(middles, middles[1:], strict=False)), 1.0]
+    edges = [0.0, *((a + b) / 2 for (a, _), (b, _) in pairwise(middles)), 1.0]
     return [{"stage": name, "from": edges[i], "to": edges[i + 1]} for i, (_, name) in enumerate(middles)]
 
 
@@ -153,7 +148,9 @@ def _paths(alt: Any, flow: Flow) -> Any:
         x=alt.X("sum:N", sort=alt.EncodingSortField("order"), title=None, axis=alt.Axis(labelFontSize=6)),
         y=alt.Y("share:Q", title="of the energy", axis=alt.Axis(format="%")),
         color=alt.Color("path:N", title=None),
-    ).properties(title=f"{flow.model}: the gradient along shortcut and branch, step {flow.steps[0]}", width=560, height=120)
+    ).properties(
+        title=f"{flow.model}: the gradient along shortcut and branch, step {flow.steps[0]}", width=560, height=120
+    )
 
 
 def _lengths(alt: Any, flows: Sequence[Flow]) -> Any:

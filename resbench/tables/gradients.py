@@ -35,7 +35,9 @@ def depth_table(statistic: Statistic, flows: Sequence[Flow]) -> Table | None:
     if not cells:
         return None
     rows = [[depth, *(column[i] for column in cells)] for i, depth in enumerate(GRID)]
-    notes = [f"{statistic.formula}, mean over the seeds, at the {statistic.place} nearest to each depth; @ is the step."]
+    notes = [
+        f"{statistic.formula}, mean over the seeds, at the {statistic.place} nearest to each depth; @ is the step."
+    ]
     return Table(columns, rows, statistic.title[0].upper() + statistic.title[1:], notes)
 
 
@@ -84,8 +86,8 @@ def network_table(
     if unsplit:
         notes.append(f"No residual sum that could be split in {', '.join(unsplit)}: its columns are blank.")
     notes += [
-        f"{recipe.seeds} seeds, batches of {recipe.batch} of {data}, SGD with lr {recipe.lr:g}, momentum 0.9 and weight "
-        f"decay 1e-4, on {recipe.device}. R = ||dL/dx_first|| / ||dL/dx_last||; growth/layer of the first stage.",
+        f"{recipe.seeds} seeds, batches of {recipe.batch} of {data}, SGD with lr {recipe.lr:g}, momentum 0.9 and "
+        f"weight decay 1e-4, on {recipe.device}. R = ||dL/dx_first|| / ||dL/dx_last||; growth/layer of stage 1.",
         limits,
         here.note,
     ]
@@ -170,9 +172,7 @@ def flow_document(
                 "broken": flow.broken or None,
                 "verdicts": [verdict._asdict() for verdict in verdicts],
                 "steps": network_records(flow),
-                "rows": [
-                    {**row._asdict(), "value": row.value if isfinite(row.value) else None} for row in flow.rows
-                ],
+                "rows": [{**row._asdict(), "value": row.value if isfinite(row.value) else None} for row in flow.rows],
             }
             for flow, verdicts in zip(flows, found, strict=True)
         ],

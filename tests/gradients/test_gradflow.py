@@ -1,0 +1,275 @@
+"""`resbench gradflow` and the numbers of residual learning that it must find again."""
+
+import csv
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy
+import pytest
+import torch
+
+from resbench.data import load_images
+from resbench.errors import MeasureError, OptionError, SourceError
+from resbench.gradients.statistics import STATISTICS
+from resbench.gradients.study import Recipe, flow
+from resbench.gradients.verdicts import Thresholds, verdicts
+
+STEP0 = Recipe(steps=(0,), seeds=1)
+
+
+def run(*arguments, timeout=300):
+    command = [sys.executable, "-m", "resbench", "gradflow", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_images("digits")
+
+
+def numbers(found, statistic, step=0):
+    return [row.value for row in found.rows if row.statistic == statistic and row.step == step]
+
+
+@pytest.fixture(scope="module")
+def pair(digits):
+    """The question that the command is named for."""
+    return {name: flow(name, digits, STEP0) for name in ("plain56", "resnet56")}
+
+
+def test_the_gradient_of_plain56_explodes_towards_the_input_and_that_of_resnet56_does_not(pair):
+    plain, residual = (numbers(pair[name], "first_to_last")[0] for name in ("plain56", "resnet56"))
+    assert 3e3 < plain < 1e5
+    assert 20 < residual < 100
+    words = {name: [v.word for v in verdicts(found.rows, Thresholds())] for name, found in pair.items()}
+    assert words == {"plain56": ["exploding", "over-stepping", "shattered"], "resnet56": ["healthy", "intact"]}
+
+
+def test_the_two_paths_of_a_residual_sum_are_nearly_orthogonal_at_the_start(pair):
+    cosines = numbers(pair["resnet56"], "cosine")
+    assert len(cosines) == 27
+    assert max(map(abs, cosines)) < 0.1
+    assert not numbers(pair["plain56"], "cosine")
+
+
+def test_plain_and_residual_stand_at_the_same_depths(pair):
+    places = [[(row.name, row.depth) for row in found.rows if row.statistic == "gradient"] for found in pair.values()]
+    assert places[0] == places[1]
+    assert len(places[0]) == 28
+
+
+def test_after_some_steps_the_norms_of_plain56_look_healthy_and_its_early_layers_are_frozen(digits):
+    found = flow("plain56", digits, Recipe(steps=(0, 5), seeds=1))
+    by_step = {step: [v.word for v in verdicts(found.rows, Thresholds()) if v.step == step] for step in (0, 5)}
+    assert "exploding" in by_step[0]
+    assert {"healthy", "frozen"} <= set(by_step[5])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["plain56", "resnet56"])
+def test_the_verdicts_of_ten_seeds_agree(digits, name):
+    found = flow(name, digits, Recipe(steps=(0,), seeds=10))
+    words = {
+        tuple(v.word for v in verdicts([row for row in found.rows if row.seed == seed], Thresholds()))
+        for seed in range(10)
+    }
+    assert len(words) == 1, words
+
+
+def test_without_bn_resnet_explodes(digits):
+    (r,) = numbers(flow("resnet56", digits, STEP0, norm="none"), "first_to_last")
+    assert r > 1e3
+
+
+def test_any_networks_bn_can_be_taken_out(digits):
+    small = Recipe(steps=(0,), seeds=1, batch=4)
+    found = flow("vgg11_bn,classes=10,input=3x32x32", digits, small, norm="none")
+    assert found.model.endswith("without BN")
+    assert not numbers(found, "deviation")
+    assert numbers(found, "gradient")
+
+
+def test_a_seed_gives_the_same_numbers_again_and_another_other_ones(digits):
+    one, two = (flow("resnet20", digits, Recipe(steps=(0, 2), seeds=2, batch=8)) for _ in range(2))
+    assert one.rows == two.rows
+    values = numbers(one, "first_to_last")
+    assert values[0] != values[1]
+
+
+def test_deep_adds_the_jacobian_of_every_block(digits):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        found = flow("resnet20", digits, Recipe(steps=(0,), seeds=1, batch=4, deep=True))
+    assert len(numbers(found, "sigma_max")) == len(numbers(found, "energy")) == 9
+    assert all(value >= 1 for value in numbers(found, "sigma_max"))
+
+
+def test_what_is_not_finite_is_named_with_its_step_and_the_rows_so_far_stay(digits):
+    found = flow("plain20,norm=none", digits, Recipe(steps=(0, 1, 2, 3), seeds=1, batch=8, lr=1e20))
+    assert "seed 0" in found.broken
+    assert "step" in found.broken
+    assert found.steps[0] == 0
+    assert numbers(found, "gradient")
+
+
+def test_the_command_prints_depth_networks_and_verdicts():
+    done = run("plain20", "resnet20", "--steps", "0", "--seeds", "1", "--batch", "16")
+    assert done.returncode == 0, done.stderr
+    for words in ("plain20 @0", "resnet20 @0", "Activation gradient", "Update ratio", "plain20: healthy at step 0"):
+        assert words in done.stdout
+    assert "\x1b" not in done.stdout
+    assert "||dL/dx|| by depth" in done.stdout
+
+
+def test_csv_has_every_number_and_json_the_verdicts(tmp_path):
+    options = ("resnet20", "--steps", "0", "--seeds", "2", "--batch", "8")
+    done = run(*options, "-f", "csv")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert {row["seed"] for row in rows} == {"0", "1"}
+    assert {row["statistic"] for row in rows} <= set(STATISTICS)
+    assert sum(row["statistic"] == "ratio" for row in rows) == 2 * 9
+    done = run(*options, "-o", str(tmp_path / "flow.json"))
+    document = json.loads((tmp_path / "flow.json").read_text())
+    assert (document["schema"], document["command"]) == (1, "gradflow")
+    assert document["recipe"]["batch"] == 8
+    (model,) = document["models"]
+    assert model["verdicts"][0]["step"] == 0
+    assert len(model["rows"]) == len(rows)
+
+
+def test_a_gate_fails_on_the_verdicts_that_it_names():
+    options = ("plain20", "--steps", "0", "--seeds", "1", "--batch", "8", "--threshold", "exploding=2")
+    assert run(*options).returncode == 0
+    done = run(*options, "--fail-on", "exploding,frozen")
+    assert done.returncode == 1
+    assert "resbench: plain20: exploding at step 0" in done.stderr
+    assert "plain20" in done.stdout
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("html", b"<")])
+def test_charts_are_files_of_their_kind(tmp_path, suffix, start):
+    path = tmp_path / f"flow.{suffix}"
+    done = run("resnet20", "--steps", "0,1", "--seeds", "1", "--batch", "8", "--plot", str(path))
+    assert done.returncode == 0, done.stderr
+    data = path.read_bytes()
+    assert data.lstrip().startswith(start)
+    if suffix == "html":
+        assert b"<script src=" not in data  # nothing is loaded from elsewhere
+    if suffix == "svg":
+        assert b"Lengths of the paths" in data
+
+
+CODE = """
+from torch import nn
+
+def maps(): return nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1))
+def one(): return nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
+def none(): return nn.Sequential(nn.Flatten(), nn.ReLU())
+def chain(): return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(),
+                                  nn.Linear(64, 10))
+"""
+
+BAD = {
+    ("resnet20", "--steps", "x"): "--steps takes",
+    ("resnet20", "--steps", "1,1"): "--steps takes",
+    ("resnet20", "--batch", "1798"): "digits has 1797 images",
+    ("resnet20", "--lr", "0"): "positive --lr",
+    ("resnet20", "--lr", "nan"): "positive --lr",
+    ("resnet20", "--data", "mnist"): "--data takes digits, cifar10",
+    ("resnet20", "--data", "cifar10"): "needs --data-root",
+    ("resnet20", "--norm", "ln"): "--norm takes bn, none",
+    ("resnet20", "--stat", "gradeint"): "did you mean gradient",
+    ("resnet20", "--fail-on", "boom"): "--fail-on takes",
+    ("resnet20", "--threshold", "loud=3"): "--threshold takes",
+    ("resnet20", "--plot", "x.gif"): "--plot takes a file",
+    ("resnet20", "--device", "tpu"): "--device takes cpu",
+    ("resent20",): "did you mean",
+    ("basic_block",): "fewer than two boundaries",
+    ("file:nets.py:maps", "--input", "3x8x8"): "expected logits",
+    ("file:nets.py:one", "--input", "3x8x8"): "fewer than two boundaries",
+    ("file:nets.py:none", "--input", "3x8x8"): "fewer than two boundaries",
+    (): "expected a model",
+}
+
+
+@pytest.mark.parametrize("arguments", BAD, ids=" ".join)
+def test_bad_input_is_one_line_and_exit_2(tmp_path, monkeypatch, arguments):
+    (tmp_path / "nets.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, ""), done
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert BAD[arguments] in done.stderr
+
+
+def test_a_chain_without_sums_has_blank_paths_and_it_is_said(tmp_path):
+    (tmp_path / "nets.py").write_text(CODE)
+    done = run(f"file:{tmp_path}/nets.py:chain", "--input", "3x8x8", "--steps", "0", "--seeds", "2")
+    assert done.returncode == 0, done.stderr
+    assert "No residual sum that could be split" in done.stdout
+
+
+def cifar(folder, kind):
+    """Five files of ten images each in an official layout."""
+    folder.mkdir()
+    draw = numpy.random.default_rng(0)
+    for i in range(1, 6):
+        images = draw.integers(0, 256, (10, 3072), dtype=numpy.uint8)
+        labels = draw.integers(0, 10, 10, dtype=numpy.uint8)
+        if kind == "bin":
+            records = numpy.concatenate([labels[:, None], images], 1)
+            (folder / f"data_batch_{i}.bin").write_bytes(records.tobytes())
+        else:
+            held = {b"data": images, b"labels": labels.tolist(), b"batch_label": b"x"}
+            (folder / f"data_batch_{i}").write_bytes(pickle.dumps(held, protocol=2))
+
+
+def test_both_layouts_of_cifar10_are_read_alike(tmp_path):
+    for kind in ("bin", "py"):
+        cifar(tmp_path / f"cifar-10-batches-{kind}", kind)
+    binary, pickled = (load_images("cifar10", tmp_path / f"cifar-10-batches-{kind}") for kind in ("bin", "py"))
+    assert binary.images.shape == (50, 3, 32, 32)
+    assert torch.equal(binary.images, pickled.images)
+    assert torch.equal(binary.labels, pickled.labels)
+    x, labels = binary.batch(50, 0, 0, (3, 32, 32))
+    assert x.mean().abs() < 0.01
+    assert x.std() == pytest.approx(1, abs=0.01)
+    assert sorted(labels.tolist()) == sorted(binary.labels.tolist())
+    small, _ = binary.batch(20, 3, 0, (1, 16, 16))
+    assert small.shape == (20, 1, 16, 16)
+
+
+def test_data_that_is_not_there_or_is_broken_is_said(tmp_path):
+    with pytest.raises(SourceError, match="no CIFAR-10 in"):
+        load_images("cifar10", tmp_path)
+    folder = tmp_path / "cifar-10-batches-bin"
+    cifar(folder, "bin")
+    (folder / "data_batch_3.bin").write_bytes(b"short")
+    with pytest.raises(SourceError, match=r"data_batch_3.bin: expected records of 3073 bytes"):
+        load_images("cifar10", tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "data_batch_1").write_bytes(pickle.dumps({"data": os.system}))
+    with pytest.raises(SourceError, match="cannot read"):
+        load_images("cifar10", other)
+
+
+def test_every_image_comes_once_an_epoch(digits):
+    seen = torch.cat([digits.batch(599, step, 0, (1, 8, 8))[1] for step in range(3)])
+    assert seen.bincount().tolist() == digits.labels.bincount().tolist()
+    assert not torch.equal(digits.batch(64, 0, 0, (1, 8, 8))[1], digits.batch(64, 0, 1, (1, 8, 8))[1])
+
+
+def test_recipes_that_cannot_be_are_refused():
+    for bad in ({"steps": ()}, {"steps": (-1,)}, {"seeds": 0}, {"batch": 1}, {"lr": float("inf")}):
+        with pytest.raises(OptionError):
+            Recipe(**bad)
+    if not torch.cuda.is_available():
+        with pytest.raises(MeasureError, match="no CUDA here"):
+            Recipe(device="cuda")
