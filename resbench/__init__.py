@@ -14,6 +14,7 @@ True
 >>> resbench.cost_table([report], per="stage").to_pandas()["macs"].sum().item()
 4089184256
 
+``resbench.GradientProbe(model, every=8)`` observes the steps of a training loop.
 Blocks and networks of your own are expressions of ``resbench.arch``: Seq, Add, Concat, Conv2d, ...
 """
 
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resbench import arch as arch
     from resbench.errors import ResbenchError as ResbenchError
+    from resbench.gradients.probe import GradientProbe as GradientProbe
     from resbench.models import cost as cost
     from resbench.replicas import latency as latency
     from resbench.tables.costs import cost_table as cost_table
@@ -33,6 +35,7 @@ _HOME = {
     "cost": "resbench.models",
     "cost_table": "resbench.tables.costs",
     "latency": "resbench.replicas",
+    "GradientProbe": "resbench.gradients.probe",
     "ResbenchError": "resbench.errors",
 }
 

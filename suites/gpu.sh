@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that needs an NVIDIA GPU: the tests marked cuda, the tables, the suites, and the machine that ran them.
-#   bash suites/gpu.sh [DIRECTORY [PART...]]    DIRECTORY: results/<name of the GPU>; PART: tests tables closure agreement
+#   bash suites/gpu.sh [DIRECTORY [PART...]]    DIRECTORY: results/<name of the GPU>; PART: tests tables closure agreement gradients
 # Each part takes some minutes; all of them one after the other are the default.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,7 +22,7 @@ suite() {  # name, selection
     gzip -9 -f "$out/$1.json"
 }
 
-for part in "${@:-tests tables closure agreement}"; do for part in $part; do case $part in
+for part in "${@:-tests tables closure agreement gradients}"; do for part in $part; do case $part in
     tests) "$python" -m pytest -m cuda -p no:cacheprovider 2>&1 | tee "$out/test-cuda.txt" ;;
     tables)
         {
@@ -37,5 +37,12 @@ for part in "${@:-tests tables closure agreement}"; do for part in $part; do cas
         ;;
     closure) suite closure "test_closure and cuda" ;;
     agreement) suite agreement "test_agreement and (cuda or triton)" ;;
-    *) echo "expected tests, tables, closure or agreement; received $part" >&2; exit 2 ;;
+    gradients)
+        {
+            resbench gradflow plain56 resnet56 --device cuda
+            resbench gradflow plain110 resnet110 preact_resnet110 --device cuda --steps 0
+        } 2>&1 | tee "$out/gradflow.txt"
+        suite gradients "(test_probe or test_command) and cuda"
+        ;;
+    *) echo "expected tests, tables, closure, agreement or gradients; received $part" >&2; exit 2 ;;
 esac; done; done

@@ -58,7 +58,7 @@ def gradflow(
 
     Real images, some seeds, the recipe of He et al. 2015. Exit 0 whatever the verdicts, unless --fail-on names one.
     """
-    names = chosen(models, model)
+    names = list(dict.fromkeys(chosen(models, model)))
     if norm not in ("bn", "none"):
         raise OptionError(f"--norm takes bn, none; received {norm!r}")
     from resbench.gradients.statistics import chosen_statistics

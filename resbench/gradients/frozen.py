@@ -51,7 +51,7 @@ def shattering(still: nn.Module, a: Tensor, b: Tensor, seed: int = 0) -> dict[st
 
     The output is one number: a random direction, the same at every point, of the logits. ``c1``: mean cosine of
     the gradients of successive points (Balduzzi et al. 2017: 0 for white noise, near 1 where the network is smooth).
-    ``effective_rank``: ||G||_F^2 / ||G||_2^2 of all of them, from 1 to 48.
+    ``effective_rank``: ||G||_F^2 / ||G||_2^2 of all of them, from 1 to 48. Nothing where a gradient is zero.
     """
     steps = torch.linspace(0, 1, POINTS, dtype=a.dtype, device=a.device).view(-1, *(1 for _ in a.shape))
     line = torch.lerp(a, b, steps).requires_grad_()
@@ -60,7 +60,10 @@ def shattering(still: nn.Module, a: Tensor, b: Tensor, seed: int = 0) -> dict[st
     direction = torch.randn(outputs.shape[1], generator=draw, dtype=torch.float64).to(outputs)
     (gradients,) = torch.autograd.grad((outputs @ direction).sum(), line)
     rows = gradients.flatten(1).double()
-    unit = rows / rows.norm(dim=1, keepdim=True)
+    sizes = rows.norm(dim=1, keepdim=True)
+    if not sizes.all():
+        return {}
+    unit = rows / sizes
     spectrum = torch.linalg.eigvalsh(rows @ rows.T)
     return {
         "c1": float((unit[1:] * unit[:-1]).sum(1).mean()),

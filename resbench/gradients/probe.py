@@ -75,6 +75,8 @@ class GradientProbe:
         seen, self.seen = self.seen, None
         if seen is None:
             return
+        if all(layer.weight.grad is None for layer in seen.layers):
+            raise MeasureError(f"{self.name} has no gradient: call read after backward and before zero_grad")
         places: list[tuple[str, str, int, str]] = []
         numbers: list[Tensor] = []
 
@@ -99,8 +101,6 @@ class GradientProbe:
         for place, key, responses in (("norm", "deviation", seen.deviations), ("relu", "dead", seen.dead)):
             for response in responses:
                 note(place, response.name, response.depth, {key: response.value})
-        if not numbers:
-            raise MeasureError(f"{self.name} has no layer to observe; expected convolutions or linear layers")
         together = torch.stack([number.to(torch.float64) for number in numbers])
         self.readings.append(Reading(self.calls - 1, lr, max(seen.depth, 1), places, together, _stages(seen)))
         self._before = []

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from resbench.data import Images
 from resbench.errors import MeasureError, OptionError, ResbenchError, first_line
@@ -120,44 +121,81 @@ def _train(
     progress: Callable[[str], object],
 ) -> Iterator[tuple[list[Row], str]]:
     """The rows of each observed step, and what is wrong with them."""
-    model = model.to(recipe.device).train()
-    if len(boundaries(model)) < 2:
-        raise MeasureError(f"{name} has fewer than two boundaries between layers: no gradient flow to speak of")
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if not trained:
-        raise MeasureError(f"{name} has no parameter to train: nothing has a gradient")
     with _one_line(name):
-        probe = GradientProbe(model, name=name, seed=seed)
-    optimizer = torch.optim.SGD(trained, recipe.lr, MOMENTUM, weight_decay=WEIGHT_DECAY)
+        run = _Run(name, model, seed, shape, images, recipe)
     for step in range(max(recipe.steps) + 1):
         progress(f"{name}: seed {seed + 1} of {recipe.seeds}, step {step} of {max(recipe.steps)}")
-        x, labels = (t.to(recipe.device) for t in images.batch(recipe.batch, step, seed, shape))
-        observed = step in recipe.steps
-        probe.calls = step
-        optimizer.zero_grad()
         with _one_line(name):
-            rows = _checkpoint(name, model, x, seed, step, recipe) if observed else []
-            loss = _loss(name, probe(x) if observed else model(x), labels)
-            loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        if observed:
-            probe.read(recipe.lr)
-            rows += probe.derived(probe.readings[-1])
-            rows.append(Row(name, seed, step, "network", "", 1.0, "loss", float(loss.detach())))
+            rows, loss = run.step(step)
+        if rows:
             yield rows, _not_finite(rows)
-        elif not torch.isfinite(loss):
-            yield [], f"{name}, seed {seed}: the loss is {float(loss.detach()):g} at step {step}"
+        elif not isfinite(loss):
+            yield [], f"{name}, seed {seed}: the loss is {loss:g} at step {step}"
 
 
-def _checkpoint(name: str, model: nn.Module, x: Tensor, seed: int, step: int, recipe: Recipe) -> list[Row]:
-    still = frozen(model, x)
-    line = shattering(still, x[0], x[1], seed)
-    rows = [Row(name, seed, step, "network", "", 1.0, key, value) for key, value in line.items()]
-    if recipe.deep:
-        found = jacobians(still, x, seed)
-        for i, (block, values) in enumerate(found.items(), 1):
-            rows += [Row(name, seed, step, "block", block, i / len(found), key, value) for key, value in values.items()]
-    return rows
+class _Run:
+    """The training of one seed."""
+
+    def __init__(
+        self, name: str, model: nn.Module, seed: int, shape: tuple[int, ...], images: Images, recipe: Recipe
+    ) -> None:
+        self.name, self.seed, self.shape, self.images, self.recipe = name, seed, shape, images, recipe
+        self.model = model.to(recipe.device).train()
+        if len(boundaries(model)) < 2:
+            raise MeasureError(f"{name} has fewer than two boundaries between layers: no gradient flow to speak of")
+        trained = [p for p in model.parameters() if p.requires_grad]
+        if not trained:
+            raise MeasureError(f"{name} has no parameter to train: nothing has a gradient")
+        self.dtype = trained[0].dtype
+        if any(isinstance(module, LazyModuleMixin) for module in model.modules()):
+            self.model(self.batch(0)[0])
+        self.optimizer = torch.optim.SGD(model.parameters(), recipe.lr, MOMENTUM, weight_decay=WEIGHT_DECAY)
+        self.probe = GradientProbe(model, name=name, seed=seed)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        x, labels = self.images.batch(self.recipe.batch, step, self.seed, self.shape)
+        return x.to(self.recipe.device, self.dtype), labels.to(self.recipe.device)
+
+    def step(self, step: int) -> tuple[list[Row], float]:
+        """Train by one batch; the rows, if it is observed, and the loss."""
+        x, labels = self.batch(step)
+        observed = step in self.recipe.steps
+        checkpoint = self.checkpoint(x, step) if observed else []
+        self.probe.calls = step
+        self.optimizer.zero_grad()
+        with _seeded(self.recipe.device, 1_000_003 * self.seed + step):
+            loss = _loss(self.name, self.probe(x) if observed else self.model(x), labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        value = float(loss.detach())
+        if not observed:
+            return [], value
+        self.probe.read(self.recipe.lr)
+        flow = self.probe.derived(self.probe.readings[-1])
+        return [*flow, *checkpoint, self.row(step, "loss", value)], value
+
+    def row(self, step: int, statistic: str, value: float) -> Row:
+        return Row(self.name, self.seed, step, "network", "", 1.0, statistic, value)
+
+    def checkpoint(self, x: Tensor, step: int) -> list[Row]:
+        """What needs passes of its own."""
+        with _seeded(self.recipe.device, self.seed):
+            still = frozen(self.model, x)
+        rows = [self.row(step, key, value) for key, value in shattering(still, x[0], x[1], self.seed).items()]
+        if self.recipe.deep:
+            found = jacobians(still, x, self.seed)
+            for i, (block, values) in enumerate(found.items(), 1):
+                place = (self.name, self.seed, step, "block", block, i / len(found))
+                rows += [Row(*place, key, value) for key, value in values.items()]
+        return rows
+
+
+@contextmanager
+def _seeded(device: str, seed: int) -> Iterator[None]:
+    """The random numbers of this seed (dropout); the program's own go on as if nothing had been drawn."""
+    with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _loss(name: str, output: Any, labels: Tensor) -> Tensor:
@@ -177,7 +215,9 @@ def _loss(name: str, output: Any, labels: Tensor) -> Tensor:
 
 
 def _not_finite(rows: Sequence[Row]) -> str:
-    for row in rows:
+    """The first number that is not finite: on the way forward, the loss, and on the way back."""
+    forward = [row for row in rows if row.statistic in ("deviation", "strength", "loss")]
+    for row in (*forward, *reversed(rows)):
         if not isfinite(row.value):
             where = f"{row.name}: {row.statistic}" if row.name else row.statistic
             return f"{row.model}, seed {row.seed}: {where} is {row.value:g} at step {row.step}"

@@ -1,8 +1,8 @@
 """Where a run passes from one module to the next, forward and backward.
 
-A forward hook before and after each module says what begins and ends. A node of the backward graph belongs to the
-module that was innermost when the forward made it, which its sequence number tells; a gradient reaches its parameter
-right behind the node that made it, and belongs to that.
+Each module's forward says when it begins and ends. A node of the backward graph belongs to the module that was
+innermost when the forward made it, which its sequence number tells; a gradient reaches its parameter right behind the
+node that made it, and belongs to that.
 
 A hook in front of a node says when its work begins, but puts every gradient into a Python object on the way, and what
 two hold the engine no longer adds to in place: a joint of two branches then costs a new tensor. So a node that unpacks
@@ -42,8 +42,7 @@ class Modules:
         """Forward boundaries go to ``mark`` while this is open."""
         with ExitStack() as stack:
             for number, module in enumerate(self.modules[1:], 1):
-                stack.callback(module.register_forward_pre_hook(_entering(mark, number)).remove)
-                stack.callback(module.register_forward_hook(_leaving(mark)).remove)
+                stack.callback(_mark(module, mark, number))
             yield
 
     def watch_backward(
@@ -73,18 +72,26 @@ def _passes_on(node: Any) -> bool:
     return bool(node.name() == "AddBackward0" and node._saved_alpha == 1)
 
 
-def _entering(mark: Mark, number: int) -> Callable[[Any, Any], None]:
-    def hook(module: Any, args: Any) -> None:
+def _mark(module: nn.Module, mark: Mark, number: int) -> Callable[[], None]:
+    """Put the marks around the module's forward; the result puts back what was there.
+
+    A third of the cost of two hooks, and fused paths that look for hooks are taken as ever.
+    """
+    forward, own = module.forward, module.__dict__.get("forward")
+
+    def marked(*args: Any, **kwargs: Any) -> Any:
         mark(number)
-
-    return hook
-
-
-def _leaving(mark: Mark) -> Callable[[Any, Any, Any], None]:
-    def hook(module: Any, args: Any, output: Any) -> None:
+        output = forward(*args, **kwargs)
         mark(LEAVE)
+        return output
 
-    return hook
+    def restore() -> None:
+        del module.__dict__["forward"]
+        if own is not None:
+            module.__dict__["forward"] = own
+
+    module.__dict__["forward"] = marked
+    return restore
 
 
 def _reaching(mark: Mark, owner: int) -> Callable[[Any], None]:

@@ -66,7 +66,7 @@ NETWORK_COLUMNS = (
     Column("c1", "c1", "number"),
     Column("effective_rank", "eff. rank", "number"),
     Column("effective_depth", "eff. depth", "number"),
-    Column("cosine", "max |cos|", "number"),
+    Column("cosine", "largest cos", "number"),
     Column("identity_share", "identity", "share"),
     Column("dead", "dead", "share"),
     Column("sigma_max", "max sigma", "number"),
