@@ -7,11 +7,13 @@ import os
 import pickle
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy
 import pytest
 import torch
 
+from resbench.cli.main import main
 from resbench.data import load_images
 from resbench.errors import MeasureError, OptionError, SourceError
 from resbench.gradients.statistics import STATISTICS
@@ -21,9 +23,18 @@ from resbench.gradients.verdicts import Thresholds, verdicts
 STEP0 = Recipe(steps=(0,), seeds=1)
 
 
-def run(*arguments, timeout=300):
-    command = [sys.executable, "-m", "resbench", "gradflow", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """The command in this process: it imports torch once."""
+
+    def gradflow(*arguments):
+        monkeypatch.setattr(sys, "argv", ["resbench", "gradflow", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return SimpleNamespace(returncode=ended.value.code or 0, **capsys.readouterr()._asdict())
+
+    return gradflow
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +96,11 @@ def test_without_bn_resnet_explodes(digits):
     assert r > 1e3
 
 
-def test_any_networks_bn_can_be_taken_out(digits):
-    small = Recipe(steps=(0,), seeds=1, batch=4)
-    found = flow("vgg11_bn,classes=10,input=3x32x32", digits, small, norm="none")
+def test_any_networks_bn_can_be_taken_out(digits, tmp_path):
+    (tmp_path / "nets.py").write_text(CODE)
+    name, small = f"file:{tmp_path}/nets.py:normed", Recipe(steps=(0,), seeds=1, batch=4)
+    assert len(numbers(flow(name, digits, small, input="3x8x8"), "deviation")) == 2
+    found = flow(name, digits, small, input="3x8x8", norm="none")
     assert found.model.endswith("without BN")
     assert not numbers(found, "deviation")
     assert numbers(found, "gradient")
@@ -98,6 +111,22 @@ def test_a_seed_gives_the_same_numbers_again_and_another_other_ones(digits):
     assert one.rows == two.rows
     values = numbers(one, "first_to_last")
     assert values[0] != values[1]
+
+
+def test_dropout_is_drawn_from_the_seed_and_from_nothing_else(digits):
+    recipe = Recipe(steps=(0, 1), seeds=1, batch=8)
+    one = flow("resnet20,shortcut=dropout", digits, recipe)
+    before = torch.get_rng_state()
+    assert one.rows == flow("resnet20,shortcut=dropout", digits, recipe).rows
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("factory", ["mlp", "lazy", "double"])
+def test_networks_without_convolutions_of_unknown_size_and_of_other_precision(digits, tmp_path, factory):
+    (tmp_path / "nets.py").write_text(CODE)
+    found = flow(f"file:{tmp_path}/nets.py:{factory}", digits, Recipe(steps=(0,), seeds=1), input="3x8x8")
+    assert len(numbers(found, "gradient")) == 2
+    assert numbers(found, "first_to_last")[0] > 0
 
 
 def test_deep_adds_the_jacobian_of_every_block(digits):
@@ -119,7 +148,9 @@ def test_what_is_not_finite_is_named_with_its_step_and_the_rows_so_far_stay(digi
 
 
 def test_the_command_prints_depth_networks_and_verdicts():
-    done = run("plain20", "resnet20", "--steps", "0", "--seeds", "1", "--batch", "16")
+    command = [sys.executable, "-m", "resbench", "gradflow", "plain20", "resnet20"]
+    options = ["--steps", "0", "--seeds", "1", "--batch", "16"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     for words in ("plain20 @0", "resnet20 @0", "Activation gradient", "Update ratio", "plain20: healthy at step 0"):
         assert words in done.stdout
@@ -127,10 +158,10 @@ def test_the_command_prints_depth_networks_and_verdicts():
     assert "||dL/dx|| by depth" in done.stdout
 
 
-def test_csv_has_every_number_and_json_the_verdicts(tmp_path):
+def test_csv_has_every_number_and_json_the_verdicts(run, tmp_path):
     options = ("resnet20", "--steps", "0", "--seeds", "2", "--batch", "8")
     done = run(*options, "-f", "csv")
-    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    rows = list(csv.DictReader(io.StringIO(done.out)))
     assert {row["seed"] for row in rows} == {"0", "1"}
     assert {row["statistic"] for row in rows} <= set(STATISTICS)
     assert sum(row["statistic"] == "ratio" for row in rows) == 2 * 9
@@ -143,20 +174,20 @@ def test_csv_has_every_number_and_json_the_verdicts(tmp_path):
     assert len(model["rows"]) == len(rows)
 
 
-def test_a_gate_fails_on_the_verdicts_that_it_names():
+def test_a_gate_fails_on_the_verdicts_that_it_names(run):
     options = ("plain20", "--steps", "0", "--seeds", "1", "--batch", "8", "--threshold", "exploding=2")
     assert run(*options).returncode == 0
     done = run(*options, "--fail-on", "exploding,frozen")
     assert done.returncode == 1
-    assert "resbench: plain20: exploding at step 0" in done.stderr
-    assert "plain20" in done.stdout
+    assert "resbench: plain20: exploding at step 0" in done.err
+    assert "plain20" in done.out
 
 
 @pytest.mark.parametrize(("suffix", "start"), [("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("html", b"<")])
-def test_charts_are_files_of_their_kind(tmp_path, suffix, start):
+def test_charts_are_files_of_their_kind(run, tmp_path, suffix, start):
     path = tmp_path / f"flow.{suffix}"
     done = run("resnet20", "--steps", "0,1", "--seeds", "1", "--batch", "8", "--plot", str(path))
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.err
     data = path.read_bytes()
     assert data.lstrip().startswith(start)
     if suffix == "html":
@@ -173,6 +204,13 @@ def one(): return nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
 def none(): return nn.Sequential(nn.Flatten(), nn.ReLU())
 def chain(): return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(),
                                   nn.Linear(64, 10))
+def mlp(): return nn.Sequential(nn.Flatten(), nn.Linear(192, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(),
+                                nn.Linear(32, 10))
+def lazy(): return nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(),
+                                 nn.LazyLinear(10))
+def double(): return chain().double()
+def normed(): return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3),
+                                   nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 10))
 """
 
 BAD = {
@@ -199,20 +237,20 @@ BAD = {
 
 
 @pytest.mark.parametrize("arguments", BAD, ids=" ".join)
-def test_bad_input_is_one_line_and_exit_2(tmp_path, monkeypatch, arguments):
+def test_bad_input_is_one_line_and_exit_2(run, tmp_path, monkeypatch, arguments):
     (tmp_path / "nets.py").write_text(CODE)
     monkeypatch.chdir(tmp_path)
     done = run(*arguments)
-    assert (done.returncode, done.stdout) == (2, ""), done
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert BAD[arguments] in done.stderr
+    assert (done.returncode, done.out) == (2, ""), done
+    assert done.err.count("\n") == 1, done.err
+    assert BAD[arguments] in done.err
 
 
-def test_a_chain_without_sums_has_blank_paths_and_it_is_said(tmp_path):
+def test_a_chain_without_sums_has_blank_paths_and_it_is_said(run, tmp_path):
     (tmp_path / "nets.py").write_text(CODE)
     done = run(f"file:{tmp_path}/nets.py:chain", "--input", "3x8x8", "--steps", "0", "--seeds", "2")
-    assert done.returncode == 0, done.stderr
-    assert "No residual sum that could be split" in done.stdout
+    assert done.returncode == 0, done.err
+    assert "No residual sum that could be split" in done.out
 
 
 def cifar(folder, kind):
