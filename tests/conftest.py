@@ -1,6 +1,8 @@
-"""Fixtures for packages that may be missing."""
+"""The command in this process, and packages that may be missing."""
 
 import importlib
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +17,22 @@ def import_torchvision():
             schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             torch.library.define(f"torchvision::{name}", schema)
         return importlib.import_module("torchvision")
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch):
+    """``resbench ...`` in this process, which imports torch once; with returncode, stdout and stderr."""
+    from resbench.cli.main import main
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["resbench", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return SimpleNamespace(returncode=ended.value.code or 0, stdout=out, stderr=err)
+
+    return command
 
 
 @pytest.fixture(scope="session")

@@ -3,23 +3,21 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """The command, with ceilings of the tests' own: those measured while tests run are not the machine's."""
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+def cache(tmp_path_factory):
+    """Ceilings of the tests' own: those measured while tests run are not the machine's."""
+    return str(tmp_path_factory.mktemp("cache"))
 
-    def latency(*arguments):
-        command = [sys.executable, "-m", "resbench", "latency", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
 
-    return latency
+@pytest.fixture
+def run(cli, cache, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    return partial(cli, "latency")
 
 
 BAD = {

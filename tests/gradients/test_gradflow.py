@@ -7,13 +7,12 @@ import os
 import pickle
 import subprocess
 import sys
-from types import SimpleNamespace
+from functools import partial
 
 import numpy
 import pytest
 import torch
 
-from resbench.cli.main import main
 from resbench.data import load_images
 from resbench.errors import MeasureError, OptionError, SourceError
 from resbench.gradients.statistics import STATISTICS
@@ -24,17 +23,8 @@ STEP0 = Recipe(steps=(0,), seeds=1)
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
-    """The command in this process: it imports torch once."""
-
-    def gradflow(*arguments):
-        monkeypatch.setattr(sys, "argv", ["resbench", "gradflow", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return SimpleNamespace(returncode=ended.value.code or 0, **capsys.readouterr()._asdict())
-
-    return gradflow
+def run(cli):
+    return partial(cli, "gradflow")
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +151,7 @@ def test_the_command_prints_depth_networks_and_verdicts():
 def test_csv_has_every_number_and_json_the_verdicts(run, tmp_path):
     options = ("resnet20", "--steps", "0", "--seeds", "2", "--batch", "8")
     done = run(*options, "-f", "csv")
-    rows = list(csv.DictReader(io.StringIO(done.out)))
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert {row["seed"] for row in rows} == {"0", "1"}
     assert {row["statistic"] for row in rows} <= set(STATISTICS)
     assert sum(row["statistic"] == "ratio" for row in rows) == 2 * 9
@@ -179,15 +169,15 @@ def test_a_gate_fails_on_the_verdicts_that_it_names(run):
     assert run(*options).returncode == 0
     done = run(*options, "--fail-on", "exploding,frozen")
     assert done.returncode == 1
-    assert "resbench: plain20: exploding at step 0" in done.err
-    assert "plain20" in done.out
+    assert "resbench: plain20: exploding at step 0" in done.stderr
+    assert "plain20" in done.stdout
 
 
 @pytest.mark.parametrize(("suffix", "start"), [("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("html", b"<")])
 def test_charts_are_files_of_their_kind(run, tmp_path, suffix, start):
     path = tmp_path / f"flow.{suffix}"
     done = run("resnet20", "--steps", "0,1", "--seeds", "1", "--batch", "8", "--plot", str(path))
-    assert done.returncode == 0, done.err
+    assert done.returncode == 0, done.stderr
     data = path.read_bytes()
     assert data.lstrip().startswith(start)
     if suffix == "html":
@@ -241,16 +231,16 @@ def test_bad_input_is_one_line_and_exit_2(run, tmp_path, monkeypatch, arguments)
     (tmp_path / "nets.py").write_text(CODE)
     monkeypatch.chdir(tmp_path)
     done = run(*arguments)
-    assert (done.returncode, done.out) == (2, ""), done
-    assert done.err.count("\n") == 1, done.err
-    assert BAD[arguments] in done.err
+    assert (done.returncode, done.stdout) == (2, ""), done
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert BAD[arguments] in done.stderr
 
 
 def test_a_chain_without_sums_has_blank_paths_and_it_is_said(run, tmp_path):
     (tmp_path / "nets.py").write_text(CODE)
     done = run(f"file:{tmp_path}/nets.py:chain", "--input", "3x8x8", "--steps", "0", "--seeds", "2")
-    assert done.returncode == 0, done.err
-    assert "No residual sum that could be split" in done.out
+    assert done.returncode == 0, done.stderr
+    assert "No residual sum that could be split" in done.stdout
 
 
 def cifar(folder, kind):

@@ -1,8 +1,7 @@
 """A trace that TensorBoard and Perfetto open, and the plugin's tables of it."""
 
 import json
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 from torch import nn
@@ -119,12 +118,12 @@ def test_a_gpus_trace_is_read_as_one_step_with_its_kernels(tmp_path):
     assert row["device_total_s"] == pytest.approx(30e-6)
 
 
-def run(*arguments):
-    command = [sys.executable, "-m", "resbench", "profile", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+@pytest.fixture
+def run(cli):
+    return partial(cli, "profile")
 
 
-def test_the_command_prints_its_tables_and_says_where_the_trace_is(tmp_path):
+def test_the_command_prints_its_tables_and_says_where_the_trace_is(run, tmp_path):
     done = run("resnet20", "--trace", str(tmp_path), "--steps", "1")
     assert done.returncode == 0, done.stderr
     for words in ("Overview", "Operators", "Modules", "Memory", "aten::conv2d", "layer1.0.conv1"):
@@ -146,7 +145,7 @@ def test_the_command_prints_its_tables_and_says_where_the_trace_is(tmp_path):
         (("--batch", "1000000"), "take a smaller --batch"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_2(tmp_path, arguments, says):
+def test_bad_input_is_one_line_and_exit_2(run, tmp_path, arguments, says):
     done = run("resnet20", "--trace", str(tmp_path), "--steps", "1", *arguments)
     assert done.returncode == 2
     assert done.stdout == ""
