@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,8 @@ def load_images(name: str, root: Path | None = None) -> Images:
     if name not in NAMES:
         raise OptionError(f"--data takes {', '.join(NAMES)}; received {name!r}")
     if name == "digits":
-        from sklearn.datasets import load_digits
-
-        found = load_digits()
-        return _images(name, found.images[:, None].astype(np.float32), found.target)
+        records = np.loadtxt(_digits(), np.float32, delimiter=",")
+        return _images(name, records[:, :64].reshape(-1, 1, 8, 8), records[:, 64].astype(np.int64))
     if root is None:
         raise OptionError("--data cifar10 needs --data-root DIR, the folder that holds cifar-10-batches-bin or -py")
     folders = [root, *(root / folder for folder in CIFAR_FOLDERS)]
@@ -72,6 +71,15 @@ def load_images(name: str, root: Path | None = None) -> Images:
         if (folder / "data_batch_1").exists():
             return _images(name, *_pickled([folder / f"data_batch_{i}" for i in range(1, 6)]))
     raise SourceError(f"no CIFAR-10 in {root}: expected {' or '.join(CIFAR_FOLDERS)} in it, with data_batch_1 to 5")
+
+
+def _digits() -> Path:
+    """The file that ``sklearn.datasets.load_digits`` reads; importing scikit-learn for it takes a second."""
+    found = find_spec("sklearn")
+    path = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz" if found and found.origin else None
+    if path is None or not path.exists():
+        raise SourceError("no digits here: they come with scikit-learn; pip install scikit-learn")
+    return path
 
 
 def _images(name: str, images: Any, labels: Any) -> Images:

@@ -143,13 +143,14 @@ class _Run:
         self.model = model.to(recipe.device).train()
         if len(boundaries(model)) < 2:
             raise MeasureError(f"{name} has fewer than two boundaries between layers: no gradient flow to speak of")
-        trained = [p for p in model.parameters() if p.requires_grad]
-        if not trained:
+        self.trained = [p for p in model.parameters() if p.requires_grad]
+        if not self.trained:
             raise MeasureError(f"{name} has no parameter to train: nothing has a gradient")
-        self.dtype = trained[0].dtype
+        self.dtype = self.trained[0].dtype
         if any(isinstance(module, LazyModuleMixin) for module in model.modules()):
             self.model(self.batch(0)[0])
-        self.optimizer = torch.optim.SGD(model.parameters(), recipe.lr, MOMENTUM, weight_decay=WEIGHT_DECAY)
+            self.trained = [p for p in model.parameters() if p.requires_grad]
+        self.velocity = [torch.zeros_like(p) for p in self.trained]
         self.probe = GradientProbe(model, name=name, seed=seed)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
@@ -162,17 +163,25 @@ class _Run:
         observed = step in self.recipe.steps
         checkpoint = self.checkpoint(x, step) if observed else []
         self.probe.calls = step
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         with _seeded(self.recipe.device, 1_000_003 * self.seed + step):
             loss = _loss(self.name, self.probe(x) if observed else self.model(x), labels)
             loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self.descend()
         value = float(loss.detach())
         if not observed:
             return [], value
         self.probe.read(self.recipe.lr)
         flow = self.probe.derived(self.probe.readings[-1])
         return [*flow, *checkpoint, self.row(step, "loss", value)], value
+
+    @torch.no_grad()
+    def descend(self) -> None:
+        """``torch.optim.SGD(lr, momentum, weight_decay=...)`` by its formula: importing the class takes a second."""
+        for p, v in zip(self.trained, self.velocity, strict=True):
+            if p.grad is not None:
+                v.mul_(MOMENTUM).add_(p.grad.add(p, alpha=WEIGHT_DECAY))
+                p.add_(v, alpha=-self.recipe.lr)
 
     def row(self, step: int, statistic: str, value: float) -> Row:
         return Row(self.name, self.seed, step, "network", "", 1.0, statistic, value)

@@ -18,6 +18,7 @@ from resbench.errors import MeasureError, OptionError, SourceError
 from resbench.gradients.statistics import STATISTICS
 from resbench.gradients.study import Recipe, flow
 from resbench.gradients.verdicts import Thresholds, verdicts
+from resbench.nets.build import build
 
 STEP0 = Recipe(steps=(0,), seeds=1)
 
@@ -286,6 +287,29 @@ def test_data_that_is_not_there_or_is_broken_is_said(tmp_path):
     (other / "data_batch_1").write_bytes(pickle.dumps({"data": os.system}))
     with pytest.raises(SourceError, match="cannot read"):
         load_images("cifar10", other)
+
+
+def test_the_digits_are_those_of_scikit_learn(digits):
+    theirs = pytest.importorskip("sklearn.datasets").load_digits()
+    assert numpy.array_equal(digits.images[:, 0].numpy(), theirs.images)
+    assert numpy.array_equal(digits.labels.numpy(), theirs.target)
+
+
+def test_the_recipe_is_torchs_sgd(digits):
+    found = flow("plain20", digits, Recipe(steps=(0, 3), seeds=1, batch=16))
+    model = build("plain20", seed=0).train()
+    start = model.get_submodule("layer2.0.conv1").weight.detach().clone()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
+    for step in range(4):
+        x, labels = digits.batch(16, step, 0, (3, 32, 32))
+        loss = torch.nn.functional.cross_entropy(model(x), labels)
+        grown = model.get_submodule("layer2.0.conv1").weight.detach().norm() / start.norm()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert numbers(found, "loss", 3) == [pytest.approx(loss.item(), rel=1e-5)]
+    (seen,) = (row.value for row in found.rows if row[2:7:2] == (3, "layer2.0.conv1", "weight_growth"))
+    assert seen == pytest.approx(grown.item(), rel=1e-5)
 
 
 def test_every_image_comes_once_an_epoch(digits):
