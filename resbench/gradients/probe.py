@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from resbench.errors import MeasureError, OptionError
-from resbench.gradients.observe import WEIGHTED, Observation, boundaries, norm, observe, wide
+from resbench.gradients.observe import WEIGHTED, Observation, boundaries, norm, observe
 from resbench.gradients.statistics import Row, growth_per_layer
 
 
@@ -85,7 +85,8 @@ class GradientProbe:
             numbers.extend(values.values())
 
         for boundary in seen.boundaries:
-            note("boundary", boundary.name, boundary.depth, {"gradient": norm(_gradient(boundary.value))})
+            boundary.passing.done()
+            note("boundary", boundary.name, boundary.depth, boundary.passing.numbers)
         for layer, before in zip(seen.layers, self._before, strict=True):
             weight, size = layer.weight, norm(before)
             values = {"weight": size, "change": norm(weight - before), "start": self._start[layer.name]}
@@ -93,15 +94,14 @@ class GradientProbe:
                 values["weight_gradient"] = norm(weight.grad)
             note("layer", layer.name, layer.depth, values)
         for one in seen.sums:
-            *branches, identity = (_gradient(alias) for alias in one.inputs)
-            residual = sum(branches[1:], branches[0])
-            inner = (wide(identity) * wide(residual)).sum()
-            values = {"identity": norm(identity), "residual": norm(residual), "inner": inner}
-            note("sum", one.name, one.depth, values | {"branch": one.branch_norm, "shortcut": one.shortcut_norm})
+            one.passing.done()
+            values = {"branch": one.branch_norm, "shortcut": one.shortcut_norm}
+            note("sum", one.name, one.depth, one.passing.numbers | values)
         for place, key, responses in (("norm", "deviation", seen.deviations), ("relu", "dead", seen.dead)):
             for response in responses:
                 note(place, response.name, response.depth, {key: response.value})
-        together = torch.stack([number.to(torch.float64) for number in numbers])
+        kind = torch.float64 if any(number.dtype == torch.float64 for number in numbers) else torch.float32
+        together = torch.stack([number if number.dtype == kind else number.to(kind) for number in numbers])
         self.readings.append(Reading(self.calls - 1, lr, max(seen.depth, 1), places, together, _stages(seen)))
         self._before = []
 
@@ -148,13 +148,8 @@ class GradientProbe:
 
 
 def _stages(seen: Observation) -> list[list[int]]:
-    shapes = [boundary.value.shape[1:] for boundary in seen.boundaries]
+    shapes = [boundary.passing.shape[1:] for boundary in seen.boundaries]
     return [list(group) for _, group in groupby(range(len(shapes)), key=shapes.__getitem__)]
-
-
-def _gradient(value: Tensor) -> Tensor:
-    """What the backward pass left; nothing came where the loss does not depend on the value."""
-    return torch.zeros_like(value) if value.grad is None else value.grad
 
 
 Values = dict[str, float | None]
