@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resbench.errors import OptionError, SourceError
+from resbench.errors import OptionError, SourceError, first_line
 
 NAMES = ("digits", "cifar10")
 
@@ -94,7 +94,10 @@ def _images(name: str, images: Any, labels: Any) -> Images:
 def _binary(files: list[Path]) -> tuple[Any, Any]:
     """10,000 records a file: one byte of label, 3,072 of a 3x32x32 image."""
     records = np.concatenate([_bytes(path, 3073) for path in files])
-    return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0]
+    try:
+        return records[:, 1:].reshape(-1, 3, 32, 32), _labels(records[:, 0])
+    except ValueError as error:
+        raise SourceError(f"{files[0].parent}: {error}; unpack CIFAR-10 there again") from error
 
 
 def _bytes(path: Path, width: int) -> Any:
@@ -123,8 +126,18 @@ def _pickled(files: list[Path]) -> tuple[Any, Any]:
         try:
             with path.open("rb") as handle:
                 held = _Arrays(handle, encoding="bytes").load()
-            images.append(np.asarray(held[b"data"], np.uint8).reshape(-1, 3, 32, 32))
-            labels.extend(held[b"labels"])
-        except (OSError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
-            raise SourceError(f"cannot read {path} as a CIFAR-10 batch ({error}); unpack it again") from error
-    return np.concatenate(images), np.asarray(labels)
+            pixels, classes = np.asarray(held[b"data"]), np.asarray(held[b"labels"])
+            if pixels.dtype != np.uint8 or classes.dtype.kind not in "iu" or len(pixels) != len(classes):
+                raise ValueError("expected one whole number for each image of bytes")
+            images.append(pixels.reshape(-1, 3, 32, 32))
+            labels.append(_labels(classes))
+        except Exception as error:
+            reason = first_line(error)
+            raise SourceError(f"cannot read {path} as a CIFAR-10 batch ({reason}); unpack it again") from error
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _labels(classes: Any) -> Any:
+    if len(classes) and not 0 <= classes.min() <= classes.max() <= 9:
+        raise ValueError(f"expected labels from 0 to 9, received {classes.min()} to {classes.max()}")
+    return classes

@@ -19,7 +19,7 @@ from resbench.cli.options import (
     chosen,
     progress,
 )
-from resbench.errors import OptionError
+from resbench.errors import MeasureError, OptionError, ResbenchError
 from resbench.tables.output import choose, emit_all
 
 SHOWN = ("gradient", "update")
@@ -66,7 +66,7 @@ def gradflow(
 
     shown = chosen_statistics(stat)
     limits = Thresholds().changed(threshold or ())
-    words = fail_on.split(",") if fail_on else []
+    words = fail_on.split(",") if fail_on else list[str]()
     against((), words)
     style = choose(format, output)
     if plot:
@@ -83,17 +83,30 @@ def gradflow(
     recipe = Recipe(_steps(steps), seeds, batch, lr, device, deep)
     images = load_images(data, data_root)
     flows: list[Flow] = []
+    failures: list[str] = []
     for name in names:
-        flows.append(flow(name, images, recipe, input=input, norm=norm, progress=progress))
+        try:
+            flows.append(flow(name, images, recipe, input=input, norm=norm, progress=progress))
+        except ResbenchError as error:
+            if len(names) == 1:
+                raise
+            failures.append(str(error))
+            continue
         if flows[-1].interrupted:
             break
     progress("")
+    if not flows:
+        raise MeasureError("; ".join(failures))
     found = [verdicts(one.rows, limits) for one in flows]
     here = environment(device)
     if style in ("csv", "tsv"):
         tables = [row_table(flows)]
     else:
         by_depth = [depth_table(statistic, flows) for statistic in shown]
+        empty = [statistic.key for statistic, table in zip(shown, by_depth, strict=True) if table is None]
+        if empty and stat != "all" and any(one.rows for one in flows):
+            hint = "; block statistics need --deep" if not deep else ""
+            print(f"resbench: nothing to show for {', '.join(empty)} in these networks{hint}", file=sys.stderr)
         tables = [*filter(None, by_depth), network_table(flows, found, recipe, data, limits.line, here)]
     emit_all(tables, flow_document(flows, found, recipe, data, here), format, output)
     if style == "table" and output is None:
@@ -106,14 +119,16 @@ def gradflow(
         raise typer.Exit(130)
     broken = [one.broken for one in flows if one.broken]
     failed = [f"{one.model}: {v}" for one, said in zip(flows, found, strict=True) for v in against(said, words)]
-    for line in (*broken, *failed):
+    for line in (*broken, *failed, *failures):
         print(f"resbench: {line}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(2)
     if broken or failed:
         raise typer.Exit(1)
 
 
 def _steps(text: str) -> tuple[int, ...]:
     words = text.split(",")
-    if not all(word.strip().isdigit() and int(word) <= 10**6 for word in words):
+    if not all(word.strip().isascii() and word.strip().isdigit() and len(word.strip()) < 7 for word in words):
         raise OptionError(f"--steps takes whole numbers from 0, such as 0,1,5; received {text!r}")
     return tuple(sorted(map(int, words)))

@@ -6,18 +6,24 @@ Checkpoint statistics: they need passes of their own, over a copy of the model.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from math import nan
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from resbench.errors import MeasureError
 from resbench.gradients.observe import blocks
 
 POINTS = 48
 """On the line between two images."""
 
-POWER_STEPS, PROBES = 12, 8
+PROBES = 8
+POWER_STEPS, SETTLED = 200, 1e-4
+"""Power iteration ends when a step changes the mean by less than this part of it."""
 
 
 @torch.no_grad()
@@ -28,22 +34,31 @@ def frozen(model: nn.Module, x: Tensor) -> nn.Module:
         if isinstance(module, _BatchNorm):
             module.momentum, module.track_running_stats = 1.0, True
             if module.running_mean is None:
-                module.register_buffer("running_mean", torch.zeros(module.num_features, device=x.device))
-                module.register_buffer("running_var", torch.ones(module.num_features, device=x.device))
+                module.register_buffer("running_mean", x.new_zeros(module.num_features))
+                module.register_buffer("running_var", x.new_ones(module.num_features))
     still.train()
     still(x)
     return still.eval().requires_grad_(False)
 
 
-def logits(output: Any) -> Tensor:
-    """The (main) output of a classifier: a tensor, the first of several, or the ``logits`` of a dictionary."""
+def logits(output: Any) -> list[Tensor]:
+    """The output of a classifier, and those of its auxiliary heads, which have its shape.
+
+    The ``logits`` of a dictionary or an object come first, else the first tensor of several. Raises MeasureError where
+    there is none.
+    """
+    fields = output if isinstance(output, Mapping) else getattr(output, "__dict__", {})
+    tensors: list[Any]
     if isinstance(output, Tensor):
-        return output
-    found = getattr(output, "logits", None)
-    if isinstance(found, Tensor):
-        return found
-    values = list(output.values()) if isinstance(output, dict) else list(output)
-    return logits(values[0])
+        tensors = [output]
+    elif isinstance(output, (tuple, list)):
+        tensors = list(output)
+    else:
+        tensors = [value for _, value in sorted(fields.items(), key=lambda item: item[0] != "logits")]
+    tensors = [value for value in tensors if isinstance(value, Tensor)]
+    if not tensors:
+        raise MeasureError(f"expected logits, received {type(output).__name__} without a tensor")
+    return [tensors[0], *(value for value in tensors[1:] if value.shape == tensors[0].shape)]
 
 
 def shattering(still: nn.Module, a: Tensor, b: Tensor, seed: int = 0) -> dict[str, float]:
@@ -55,7 +70,7 @@ def shattering(still: nn.Module, a: Tensor, b: Tensor, seed: int = 0) -> dict[st
     """
     steps = torch.linspace(0, 1, POINTS, dtype=a.dtype, device=a.device).view(-1, *(1 for _ in a.shape))
     line = torch.lerp(a, b, steps).requires_grad_()
-    outputs = logits(still(line)).flatten(1)
+    outputs = logits(still(line))[0].flatten(1)
     draw = torch.Generator().manual_seed(seed)
     direction = torch.randn(outputs.shape[1], generator=draw, dtype=torch.float64).to(outputs)
     (gradients,) = torch.autograd.grad((outputs @ direction).sum(), line)
@@ -63,6 +78,8 @@ def shattering(still: nn.Module, a: Tensor, b: Tensor, seed: int = 0) -> dict[st
     sizes = rows.norm(dim=1, keepdim=True)
     if not sizes.all():
         return {}
+    if not rows.isfinite().all():
+        return {"c1": nan, "effective_rank": nan}
     unit = rows / sizes
     spectrum = torch.linalg.eigvalsh(rows @ rows.T)
     return {
@@ -76,7 +93,13 @@ def jacobians(still: nn.Module, x: Tensor, seed: int = 0) -> dict[str, dict[str,
     estimate over random signs, both as means over the images. n is the number of inputs."""
     inputs = _inputs(still, x)
     draw = torch.Generator(x.device).manual_seed(seed)
-    return {name: _jacobian(block, inputs[name], draw) for name, block in blocks(still) if name in inputs}
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):  # the others have no forward derivative
+            return {name: _jacobian(block, inputs[name], draw) for name, block in blocks(still) if name in inputs}
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _inputs(still: nn.Module, x: Tensor) -> dict[str, Tensor]:
@@ -105,13 +128,15 @@ def _jacobian(block: nn.Module, x: Tensor, draw: torch.Generator) -> dict[str, f
         return torch.randint(0, 2, shape, generator=draw, device=x.device).to(x) * 2 - 1
 
     squares = [back(signs(y.shape))[0].flatten(1).square().sum(1).mean() for _ in range(PROBES)]
-    v = _unit(signs(x.shape))
+    v, largest = _unit(signs(x.shape)), 0.0
     for _ in range(POWER_STEPS):
         _, u = torch.func.jvp(block, (x,), (v,))  # type: ignore[misc]
+        before, largest = largest, float(u.flatten(1).norm(dim=1).mean())
+        if abs(largest - before) <= SETTLED * largest:
+            break
         v = _unit(back(u)[0])
-    _, u = torch.func.jvp(block, (x,), (v,))  # type: ignore[misc]
     return {
-        "sigma_max": float(u.flatten(1).norm(dim=1).mean()),
+        "sigma_max": largest,
         "energy": float(torch.stack(squares).mean()) / x[0].numel(),
     }
 

@@ -4,13 +4,13 @@ A network that resbench built is run step by step: at every residual sum the bra
 each, so that one backward pass gives the gradient along either path. Any other network runs as it is, under forward
 hooks that are gone afterwards; the paths of its sums cannot be told apart, and are left out.
 
-Results are those of the plain forward pass, bit for bit. Of a gradient the numbers are taken while it passes, and nothing
+Results are those of the plain forward pass, bit for bit. Of a gradient the numbers are taken while it passes; nothing
 of it is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,7 +39,7 @@ class Passing:
         self._waiting: dict[int, Tensor] = {}
         for i, value in enumerate(values):
             if value.requires_grad:
-                value.register_hook(partial(self._take, i))
+                value.register_hook(partial(self._take, i))  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def _take(self, i: int, gradient: Tensor) -> None:
@@ -88,11 +88,11 @@ class Sum(NamedTuple):
 
 
 class Weighted(NamedTuple):
-    """A convolution or linear layer."""
+    """A convolution or linear layer with weights of its own; those of a parametrised one are made at each call."""
 
     name: str
     depth: int
-    weight: Tensor
+    weight: nn.Parameter
 
 
 class Response(NamedTuple):
@@ -114,6 +114,8 @@ class Observation:
     dead: list[Response] = field(default_factory=list)
     depth: int = 0
     """Layers with weights so far, those on shortcuts left out."""
+    features_last: bool = False
+    """The last of them was linear: its channels are the last dimension."""
 
 
 class Part(NamedTuple):
@@ -125,39 +127,50 @@ class Part(NamedTuple):
 
 
 def boundaries(model: nn.Module) -> frozenset[str]:
-    """Behind which pieces of the trunk the value is a boundary: around every block; where there is none, before every
-    layer with weights. The image and the logits are none."""
-    parts = list(_trunk(model, "", _weights(model) / 2))
+    """Behind which pieces of the trunk the value is a boundary, if they run in the order in which they stand."""
+    parts = trunk(model)
+    return frozenset(parts[i].name for i in _between(parts))
+
+
+def trunk(model: nn.Module, counted: Collection[nn.Module] | None = None) -> list[Part]:
+    """The pieces of a model that follow one another, by those of its layers that count; else by all."""
+    layers = [m for m in model.modules() if isinstance(m, WEIGHTED)] if counted is None else counted
+    held = {id(layer) for layer in layers}
+    return list(_trunk(model, "", held, _weights(model, held) / 2))
+
+
+def _between(parts: Sequence[Part]) -> list[int]:
+    """Around every block; where there is none, before every layer with weights. The image and the logits are none."""
+    weighted = [i for i, part in enumerate(parts) if part.weighted]
+    if not weighted:
+        return []
     if any(part.block for part in parts):
-        chosen = [a for a, b in zip(parts, [*parts[1:], None], strict=True) if a.block or (b and b.block)]
+        chosen = [i for i, part in enumerate(parts) if part.block or (i + 1 < len(parts) and parts[i + 1].block)]
     else:
-        chosen = [a for a, b in pairwise(parts) if b.weighted]
-    first = next((i for i, part in enumerate(parts) if part.weighted), len(parts))
-    last = max((i for i, part in enumerate(parts) if part.weighted), default=-1)
-    inner = set(parts[first:last])
-    return frozenset(part.name for part in chosen if part in inner)
+        chosen = [i for i, (_, after) in enumerate(pairwise(parts)) if after.weighted]
+    return [i for i in chosen if weighted[0] <= i < weighted[-1]]
 
 
 def blocks(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """The blocks of the trunk that are modules of their own."""
-    names = [part.name for part in _trunk(model, "", _weights(model) / 2) if part.block]
-    held = dict(model.named_modules())
+    names = [part.name for part in trunk(model) if part.block]
+    held = dict(model.named_modules(remove_duplicate=False))
     return [(name, held[name]) for name in names if not isinstance(held[name], (Add, Highway))]
 
 
-def _weights(module: nn.Module) -> int:
-    return sum(isinstance(m, WEIGHTED) for m in module.modules())
+def _weights(module: nn.Module, counted: Set[int]) -> int:
+    return sum(id(m) in counted for m in module.modules())
 
 
-def _trunk(module: nn.Module, path: str, half: float) -> Iterator[Part]:
+def _trunk(module: nn.Module, path: str, counted: Set[int], half: float) -> Iterator[Part]:
     """Pieces that follow one another: containers, and what holds more than half of all layers, are looked into."""
     for name, child in _children(module):
         if child is None:
             yield Part(path + name, block=True, weighted=True)
-        elif _is_container(child) or (_weights(child) > half and any(child.children())):
-            yield from _trunk(child, f"{path}{name}.", half)
+        elif _is_container(child) or (_weights(child, counted) > half and any(child.children())):
+            yield from _trunk(child, f"{path}{name}.", counted, half)
         else:
-            count = _weights(child)
+            count = _weights(child, counted)
             yield Part(path + name, count > 0 and not isinstance(child, WEIGHTED), count > 0)
 
 
@@ -179,13 +192,19 @@ def _is_container(module: nn.Module) -> bool:
     return isinstance(module, (nn.Sequential, nn.ModuleList))
 
 
-def observe(model: nn.Module, x: Tensor, at: frozenset[str]) -> tuple[Any, Observation]:
-    """The model's output, and what was seen. ``at``: the boundaries."""
-    if isinstance(model, Level):
-        walk = _Walk(at, model.training)
+def observe(model: nn.Module, x: Tensor) -> tuple[Any, Observation]:
+    """The model's output, and what was seen."""
+    if isinstance(model, Level) and not any(_touched(m) for m in model.modules() if isinstance(m, Level)):
+        walk = _Walk(boundaries(model), model.training)
         y = walk.follow(model, model.steps, x, "")
         return (y, *walk.heads) if walk.heads else y, walk.seen
-    return _hooked(model, x, at)
+    return _hooked(model, x)
+
+
+def _touched(module: nn.Module) -> bool:
+    """Has somebody hung something on it that only a call of the module itself runs?"""
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(hooks) or "forward" in vars(module)
 
 
 class _Walk:
@@ -250,23 +269,37 @@ def _terms(module: nn.Module, outputs: list[Tensor]) -> tuple[Tensor, Tensor]:
     return norm(sum(branches[1:], branches[0])), norm(shortcut)
 
 
-def _hooked(model: nn.Module, x: Tensor, at: frozenset[str]) -> tuple[Any, Observation]:
+def _hooked(model: nn.Module, x: Tensor) -> tuple[Any, Observation]:
     seen = Observation()
+    ran: list[tuple[str, int, Tensor]] = []
+    layers: list[nn.Module] = []
 
     def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
             if isinstance(output, Tensor):
                 _note(seen, module, name, output, counts=True)
-                if name in at and output.requires_grad:
-                    seen.boundaries.append(Boundary(name, seen.depth, Passing((output,))))
+                ran.append((name, seen.depth, output))
+            if isinstance(module, WEIGHTED):
+                layers.append(module)
 
         return hook
 
     with ExitStack() as stack:
         for name, module in model.named_modules():
-            if name in at or isinstance(module, (*WEIGHTED, _BatchNorm, nn.ReLU)):
-                stack.callback(module.register_forward_hook(watch(name)).remove)
-        return model(x), seen
+            stack.callback(module.register_forward_hook(watch(name)).remove)
+        output = model(x)
+    parts = {part.name: part for part in trunk(model, layers)}
+    pieces = [(parts[name], depth, value) for name, depth, value in ran if name in parts]
+    found = [pieces[i] for i in _between([part for part, _, _ in pieces]) if pieces[i][2].requires_grad]
+    for i, (part, depth, value) in enumerate(found):
+        if all(later.dim() <= value.dim() for _, _, later in found[i + 1 :]):  # else a head at the side
+            seen.boundaries.append(Boundary(part.name, depth, Passing((value,))))
+    return output, seen
+
+
+def own_weight(module: nn.Module) -> nn.Parameter | None:
+    """The weights that the optimiser moves; none of a parametrised layer, where reading them is a computation."""
+    return module._parameters.get("weight")
 
 
 def wide(x: Tensor) -> Tensor:
@@ -284,10 +317,15 @@ def norm(x: Tensor) -> Tensor:
 def _note(seen: Observation, module: nn.Module, name: str, y: Tensor, *, counts: bool) -> None:
     if isinstance(module, WEIGHTED):
         seen.depth += counts
-        seen.layers.append(Weighted(name, seen.depth, module.weight))
+        seen.features_last = isinstance(module, nn.Linear)
+        weight = own_weight(module)
+        if weight is not None:
+            seen.layers.append(Weighted(name, seen.depth, weight))
     elif isinstance(module, _BatchNorm):
-        centred = wide(y) - wide(y).mean()  # torch's own std takes three times as long
-        seen.deviations.append(Response(name, seen.depth, norm(centred) / y.numel() ** 0.5))
+        y = wide(y)  # by sums: torch's own std takes several times as long
+        variance = norm(y).square() / y.numel() - y.mean().square()
+        seen.deviations.append(Response(name, seen.depth, variance.clamp_min(0).sqrt()))
     elif isinstance(module, nn.ReLU):
-        silent = y.amax((0, *range(2, y.dim()))) <= 0
+        channel = y.dim() - 1 if seen.features_last else 1
+        silent = y.amax([i for i in range(y.dim()) if i != channel]) <= 0
         seen.dead.append(Response(name, seen.depth, silent.float().mean()))

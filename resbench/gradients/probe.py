@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from resbench.errors import MeasureError, OptionError
-from resbench.gradients.observe import WEIGHTED, Observation, boundaries, norm, observe
+from resbench.gradients.observe import WEIGHTED, Observation, norm, observe, own_weight
 from resbench.gradients.statistics import Row, growth_per_layer
 
 
@@ -33,8 +33,8 @@ class Reading(NamedTuple):
     lr: float
     layers: int
     """The depth of the network."""
-    places: list[tuple[str, str, int, str]]
-    """Place, name, depth and raw statistic of each number."""
+    places: list[tuple[str, str, int, tuple[str, ...]]]
+    """Place, name, depth and the raw statistics there, in the order of the values."""
     values: Tensor
     stages: list[list[int]]
     """The boundaries of one shape that follow each other, by position."""
@@ -49,22 +49,21 @@ class GradientProbe:
         self.called, self.every = model, every
         self.model: nn.Module = getattr(model, "_orig_mod", model)
         self.name, self.seed = name or type(self.model).__name__, seed
-        self.at = boundaries(self.model)
-        self.calls = 0
+        self.steps = 0
+        """Training steps so far, each ended by ``read``."""
         self.seen: Observation | None = None
         self.readings: list[Reading] = []
         self._before: list[Tensor] = []
         named = self.model.named_modules(remove_duplicate=False)
-        self._start = {name: norm(module.weight) for name, module in named if isinstance(module, WEIGHTED)}
+        weights = {name: own_weight(module) for name, module in named if isinstance(module, WEIGHTED)}
+        self._start = {name: norm(weight) for name, weight in weights.items() if weight is not None}
         self._written = 0
 
     def __call__(self, x: Tensor) -> Any:
-        """``model(x)``."""
-        step, self.calls = self.calls, self.calls + 1
-        if step % self.every or not torch.is_grad_enabled():
-            self.seen = None
+        """``model(x)``. Of several calls before one ``read`` (accumulated gradients) the first is observed."""
+        if self.steps % self.every or self.seen or not torch.is_grad_enabled():
             return self.called(x)
-        output, self.seen = observe(self.model, x, self.at)
+        output, self.seen = observe(self.model, x)
         with torch.no_grad():
             self._before = [layer.weight.detach().clone() for layer in self.seen.layers]
         return output
@@ -73,15 +72,16 @@ class GradientProbe:
     def read(self, lr: float) -> None:
         """After the optimiser's step, the gradients still in place: keep this step's numbers, if it was observed."""
         seen, self.seen = self.seen, None
+        step, self.steps = self.steps, self.steps + 1
         if seen is None:
             return
-        if all(layer.weight.grad is None for layer in seen.layers):
+        if seen.layers and all(layer.weight.grad is None for layer in seen.layers):
             raise MeasureError(f"{self.name} has no gradient: call read after backward and before zero_grad")
-        places: list[tuple[str, str, int, str]] = []
+        places: list[tuple[str, str, int, tuple[str, ...]]] = []
         numbers: list[Tensor] = []
 
         def note(place: str, name: str, depth: int, values: dict[str, Tensor]) -> None:
-            places.extend((place, name, depth, key) for key in values)
+            places.append((place, name, depth, tuple(values)))
             numbers.extend(values.values())
 
         for boundary in seen.boundaries:
@@ -102,7 +102,7 @@ class GradientProbe:
                 note(place, response.name, response.depth, {key: response.value})
         kind = torch.float64 if any(number.dtype == torch.float64 for number in numbers) else torch.float32
         together = torch.stack([number if number.dtype == kind else number.to(kind) for number in numbers])
-        self.readings.append(Reading(self.calls - 1, lr, max(seen.depth, 1), places, together, _stages(seen)))
+        self.readings.append(Reading(step, lr, max(seen.depth, 1), places, together, _stages(seen)))
         self._before = []
 
     @property
@@ -119,12 +119,10 @@ class GradientProbe:
 
     def derived(self, reading: Reading) -> list[Row]:
         """The statistics of one reading."""
-        raw: dict[tuple[str, str, int], dict[str, float]] = {}
-        for (place, name, depth, key), value in zip(reading.places, reading.values.tolist(), strict=True):
-            raw.setdefault((place, name, depth), {})[key] = value
+        values = iter(reading.values.tolist())
         rows: list[Row] = []
-        for (place, name, depth), values in raw.items():
-            found = _DERIVED.get(place, _as_it_is)(values, reading.lr)
+        for place, name, depth, keys in reading.places:
+            found = _DERIVED.get(place, _as_it_is)({key: next(values) for key in keys}, reading.lr)
             rows += [
                 Row(self.name, self.seed, reading.step, place, name, depth / reading.layers, key, value)
                 for key, value in found.items()

@@ -61,16 +61,16 @@ STATISTICS = {
 
 def chosen_statistics(text: str) -> list[Statistic]:
     """``gradient,update`` as statistics; ``all`` as those that stand at places of a network. Raises OptionError."""
+    placed = {key: one for key, one in STATISTICS.items() if one.place not in ("network", "stage")}
     if text.strip() == "all":
-        return [statistic for statistic in STATISTICS.values() if statistic.place not in ("network", "stage")]
+        return list(placed.values())
     found = []
-    for word in filter(None, map(str.strip, text.split(","))):
-        if word not in STATISTICS or STATISTICS[word].place in ("network", "stage"):
-            valid = ", ".join(s.key for s in STATISTICS.values() if s.place not in ("network", "stage"))
-            near = get_close_matches(word, STATISTICS, 1)
+    for word in map(str.strip, text.split(",")):
+        if word not in placed:
+            near = get_close_matches(word, placed, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise OptionError(f"--stat takes {valid} or all; received {word!r}{hint}")
-        found.append(STATISTICS[word])
+            raise OptionError(f"--stat takes {', '.join(placed)} or all; received {word!r}{hint}")
+        found.append(placed[word])
     return found
 
 

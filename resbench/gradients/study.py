@@ -6,6 +6,7 @@ heads count 0.3 (Szegedy et al. 2014). Every seed draws other weights and anothe
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -21,7 +22,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from resbench.data import Images
 from resbench.errors import MeasureError, OptionError, ResbenchError, first_line
 from resbench.gradients.frozen import frozen, jacobians, logits, shattering
-from resbench.gradients.observe import boundaries, wide
+from resbench.gradients.observe import wide
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import Row
 from resbench.measure.workload import check_device
@@ -64,6 +65,8 @@ class Flow:
     broken: str = ""
     """Where the first number was not finite; the rows end with that step."""
     interrupted: bool = False
+    skipped: tuple[str, ...] = ()
+    """Passes of their own that this network could not make, and why."""
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -89,26 +92,31 @@ def flow(
         with suppress(OptionError):  # where the family has no such option, its BN is taken out below
             name, bare = catalogued(f"{name},norm=none", input).name, False
 
-    def make(seed: int) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            module = load(name, input, seed=seed).module
-        return without_norm(module) if bare else module
-
-    shape = tuple(size for size in load(name, input, device="meta").input if isinstance(size, int))
-    if len(shape) != 3:
-        raise MeasureError(f"{name}: expected a network of one image CxHxW, received one exported with other inputs")
-    rows: list[Row] = []
     title = f"{name} without BN" if bare else name
+    shape: tuple[int, ...] = ()
+    rows: list[Row] = []
+    skipped: list[str] = []
+    pristine: nn.Module | None = None
     try:
         for seed in range(recipe.seeds):
-            for found, broken in _train(title, make(seed), seed, shape, images, recipe, progress):
+            with _seeded("cpu", seed):
+                loaded = load(name, input, seed=seed)
+            shape = tuple(size for size in loaded.input if isinstance(size, int))
+            if len(shape) != 3:
+                raise MeasureError(f"{name}: expected a network of one image CxHxW; it was exported with other inputs")
+            pristine = pristine or loaded.module
+            # a factory may give the same module again, trained by then
+            again = recipe.seeds > 1 and loaded.module is pristine
+            model = copy.deepcopy(pristine) if again else loaded.module
+            if bare:
+                model = without_norm(model)
+            for found, broken in _train(title, model, seed, shape, images, recipe, progress, skipped):
                 rows += found
                 if broken:
-                    return Flow(title, shape, tuple(rows), broken)
+                    return Flow(title, shape, tuple(rows), broken, skipped=tuple(skipped))
     except KeyboardInterrupt:
-        return Flow(title, shape, tuple(rows), interrupted=True)
-    return Flow(title, shape, tuple(rows))
+        return Flow(title, shape, tuple(rows), interrupted=True, skipped=tuple(skipped))
+    return Flow(title, shape, tuple(rows), skipped=tuple(skipped))
 
 
 def _train(
@@ -119,10 +127,11 @@ def _train(
     images: Images,
     recipe: Recipe,
     progress: Callable[[str], object],
+    skipped: list[str],
 ) -> Iterator[tuple[list[Row], str]]:
     """The rows of each observed step, and what is wrong with them."""
     with _one_line(name):
-        run = _Run(name, model, seed, shape, images, recipe)
+        run = _Run(name, model, seed, shape, images, recipe, skipped)
     for step in range(max(recipe.steps) + 1):
         progress(f"{name}: seed {seed + 1} of {recipe.seeds}, step {step} of {max(recipe.steps)}")
         with _one_line(name):
@@ -137,19 +146,26 @@ class _Run:
     """The training of one seed."""
 
     def __init__(
-        self, name: str, model: nn.Module, seed: int, shape: tuple[int, ...], images: Images, recipe: Recipe
+        self,
+        name: str,
+        model: nn.Module,
+        seed: int,
+        shape: tuple[int, ...],
+        images: Images,
+        recipe: Recipe,
+        skipped: list[str],
     ) -> None:
         self.name, self.seed, self.shape, self.images, self.recipe = name, seed, shape, images, recipe
+        self.skipped = skipped
+        self.classes = int(images.labels.max()) + 1
         self.model = model.to(recipe.device).train()
-        if len(boundaries(model)) < 2:
-            raise MeasureError(f"{name} has fewer than two boundaries between layers: no gradient flow to speak of")
+        self.dtype = next((p.dtype for p in model.parameters()), torch.float32)
+        if any(isinstance(module, LazyModuleMixin) for module in model.modules()):
+            with _seeded(recipe.device, seed):
+                self.model(self.batch(0)[0])
         self.trained = [p for p in model.parameters() if p.requires_grad]
         if not self.trained:
             raise MeasureError(f"{name} has no parameter to train: nothing has a gradient")
-        self.dtype = self.trained[0].dtype
-        if any(isinstance(module, LazyModuleMixin) for module in model.modules()):
-            self.model(self.batch(0)[0])
-            self.trained = [p for p in model.parameters() if p.requires_grad]
         self.velocity = [torch.zeros_like(p) for p in self.trained]
         self.probe = GradientProbe(model, name=name, seed=seed)
 
@@ -162,10 +178,10 @@ class _Run:
         x, labels = self.batch(step)
         observed = step in self.recipe.steps
         checkpoint = self.checkpoint(x, step) if observed else []
-        self.probe.calls = step
+        self.probe.steps = step
         self.model.zero_grad()
         with _seeded(self.recipe.device, 1_000_003 * self.seed + step):
-            loss = _loss(self.name, self.probe(x) if observed else self.model(x), labels)
+            loss = _loss(self.name, self.probe(x) if observed else self.model(x), labels, self.classes)
             loss.backward()  # type: ignore[no-untyped-call]
         self.descend()
         value = float(loss.detach())
@@ -173,6 +189,10 @@ class _Run:
             return [], value
         self.probe.read(self.recipe.lr)
         flow = self.probe.derived(self.probe.readings[-1])
+        if sum(row.statistic == "gradient" for row in flow) < 2:
+            raise MeasureError(
+                f"{self.name} has fewer than two boundaries between layers: no gradient flow to speak of"
+            )
         return [*flow, *checkpoint, self.row(step, "loss", value)], value
 
     @torch.no_grad()
@@ -187,16 +207,30 @@ class _Run:
         return Row(self.name, self.seed, step, "network", "", 1.0, statistic, value)
 
     def checkpoint(self, x: Tensor, step: int) -> list[Row]:
-        """What needs passes of its own."""
-        with _seeded(self.recipe.device, self.seed):
-            still = frozen(self.model, x)
-        rows = [self.row(step, key, value) for key, value in shattering(still, x[0], x[1], self.seed).items()]
-        if self.recipe.deep:
-            found = jacobians(still, x, self.seed)
-            for i, (block, values) in enumerate(found.items(), 1):
-                place = (self.name, self.seed, step, "block", block, i / len(found))
-                rows += [Row(*place, key, value) for key, value in values.items()]
+        """What needs passes of its own; a network that cannot make them goes without."""
+        rows: list[Row] = []
+        try:
+            with _seeded(self.recipe.device, self.seed):
+                still = frozen(self.model, x)
+            line = shattering(still, x[0], x[1], self.seed)
+            rows += [self.row(step, key, value) for key, value in line.items()]
+        except Exception as error:
+            self.skip("c1 and effective rank", error)
+            return rows
+        try:
+            found = jacobians(still, x, self.seed) if self.recipe.deep else {}
+        except Exception as error:
+            self.skip("Jacobians", error)
+            return rows
+        for i, (block, values) in enumerate(found.items(), 1):
+            place = (self.name, self.seed, step, "block", block, i / len(found))
+            rows += [Row(*place, key, value) for key, value in values.items()]
         return rows
+
+    def skip(self, what: str, error: Exception) -> None:
+        said = f"{self.name}: {what} left out ({type(error).__name__}: {first_line(error)})"
+        if said not in self.skipped:
+            self.skipped.append(said)
 
 
 @contextmanager
@@ -207,16 +241,12 @@ def _seeded(device: str, seed: int) -> Iterator[None]:
         yield
 
 
-def _loss(name: str, output: Any, labels: Tensor) -> Tensor:
+def _loss(name: str, output: Any, labels: Tensor, classes: int) -> Tensor:
     """Cross entropy of the logits; of auxiliary heads, 0.3 times."""
-    heads = list(output) if isinstance(output, tuple) and not hasattr(output, "logits") else [logits(output)]
-    extra = [
-        aux for key in ("aux_logits", "aux_logits1", "aux_logits2") if (aux := getattr(output, key, None)) is not None
-    ]
-    main, others = heads[0], [*heads[1:], *extra]
-    if main.dim() != 2 or main.shape[1] <= int(labels.max()):
+    main, *others = logits(output)
+    if main.dim() != 2 or main.shape[1] < classes:
         shape = "x".join(map(str, main.shape))
-        raise MeasureError(f"{name}: expected logits of at least {int(labels.max()) + 1} classes, received {shape}")
+        raise MeasureError(f"{name}: expected logits of at least {classes} classes, received {shape}")
     loss = nn.functional.cross_entropy(wide(main), labels)
     for other in others:
         loss = loss + AUXILIARY * nn.functional.cross_entropy(wide(other), labels)
@@ -246,9 +276,9 @@ def _one_line(name: str) -> Iterator[None]:
 
 
 def without_norm(model: nn.Module) -> nn.Module:
-    """The same with every BN replaced by the identity."""
+    """The same with every BN replaced by the identity; what a BN holds besides (an activation) stays."""
     for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
+        for name, child in parent._modules.items():
             if isinstance(child, _BatchNorm):
-                setattr(parent, name, nn.Identity())
+                parent._modules[name] = nn.Sequential(*child.children()) if list(child.children()) else nn.Identity()
     return model

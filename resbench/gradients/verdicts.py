@@ -3,6 +3,7 @@
     vanishing, exploding, healthy, marginal    by R = ||dL/dx_first|| / ||dL/dx_last||
     over-stepping                              the early layers move by a large part of themselves in one step
     frozen                                     the early layers barely move while the last one does
+    no-gradient                                R cannot be computed: nothing reaches the last boundary
     shattered, intact                          by c1, the correlation of the gradients of neighbouring images
 
 The early update ratio is the median over the first third of the layers. Medians over the seeds are judged.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from math import isfinite
 from statistics import median
 from typing import NamedTuple
 
@@ -53,7 +55,7 @@ class Thresholds:
             except ValueError:
                 numbers = ()
             pair = isinstance(values[name], tuple)
-            if len(numbers) != 1 + pair:
+            if len(numbers) != 1 + pair or not all(map(isfinite, numbers)) or list(numbers) != sorted(numbers):
                 wanted = f"{name}=LOW:HIGH" if pair else f"{name}=NUMBER"
                 raise OptionError(f"--threshold: expected {wanted}; received {text!r}")
             values[name] = numbers if pair else numbers[0]
@@ -72,7 +74,17 @@ class Thresholds:
         )
 
 
-VERDICTS = ("vanishing", "exploding", "healthy", "marginal", "over-stepping", "frozen", "shattered", "intact")
+VERDICTS = (
+    "no-gradient",
+    "vanishing",
+    "exploding",
+    "healthy",
+    "marginal",
+    "over-stepping",
+    "frozen",
+    "shattered",
+    "intact",
+)
 EARLY_STEPS = 10
 
 
@@ -101,7 +113,8 @@ def verdicts(rows: Sequence[Row], limits: Thresholds) -> list[Verdict]:
 def _flow(rows: Sequence[Row], step: int, limits: Thresholds) -> list[Verdict]:
     r = _median(rows, "first_to_last")
     if r is None:
-        return []
+        seen = any(row.statistic == "gradient" for row in rows)
+        return [Verdict("no-gradient", step, "that of the last boundary is 0")] if seen else []
     low, high = limits.healthy
     if r < limits.vanishing:
         word = "vanishing"
@@ -137,18 +150,18 @@ def _median(rows: Sequence[Row], statistic: str) -> float | None:
 
 
 def _by_layer(rows: Sequence[Row], statistic: str) -> list[float]:
-    """Median over the seeds of every layer, in running order."""
+    """Median over the seeds of every layer that a gradient reaches, in running order."""
     values: dict[str, list[float]] = {}
     for row in rows:
-        if row.statistic == statistic:
+        if row.statistic == statistic and row.value:
             values.setdefault(row.name, []).append(row.value)
     return [median(seeds) for seeds in values.values()]
 
 
 def against(found: Iterable[Verdict], words: Iterable[str]) -> list[Verdict]:
-    """Those that a gate was told to fail on. Raises OptionError for a word that is none."""
-    wanted = [word.strip() for word in words if word.strip()]
+    """Those that a gate was told to fail on; with any, also where nothing could be judged. Raises OptionError."""
+    wanted = [word.strip() for word in words]
     for word in wanted:
         if word not in VERDICTS:
             raise OptionError(f"--fail-on takes {', '.join(VERDICTS)}; received {word!r}")
-    return [verdict for verdict in found if verdict.word in wanted]
+    return [verdict for verdict in found if verdict.word in wanted or (wanted and verdict.word == "no-gradient")]

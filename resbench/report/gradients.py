@@ -8,7 +8,7 @@ from math import floor, isfinite, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resbench.errors import OptionError
+from resbench.errors import OptionError, OutputError
 from resbench.gradients.statistics import path_lengths
 from resbench.tables.gradients import means_of
 
@@ -62,6 +62,8 @@ def save_charts(flows: Sequence[Flow], path: Path) -> None:
 
     from resbench.tables.output import write
 
+    if not any(flow.rows for flow in flows):
+        raise OutputError(f"nothing to draw in {path}: no step was observed")
     kind = path.suffix.lower()[1:]
     held: Any = StringIO() if kind in ("svg", "html") else BytesIO()
     options: dict[str, Any] = {"html": {"inline": True}, "png": {"scale_factor": 2}}
@@ -73,6 +75,7 @@ def charts(flows: Sequence[Flow]) -> Any:
     """All charts as one altair chart."""
     import altair as alt
 
+    flows = [flow for flow in flows if flow.rows]
     alt.data_transformers.disable_max_rows()
     parts = [_by_depth(alt, flows)]
     parts += [heat for flow in flows if (heat := _updates(alt, flow)) is not None]
@@ -96,7 +99,11 @@ def _by_depth(alt: Any, flows: Sequence[Flow]) -> Any:
         x=alt.X("depth:Q", title="depth", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
         y=alt.Y("value:Q", title="||dL/dx||", scale=alt.Scale(type="log"), axis=alt.Axis(format=".0e")),
         color=alt.Color("model:N", title=None),
-        strokeDash=alt.StrokeDash("step:N", title=None, legend=alt.Legend(symbolType="stroke")),
+        strokeDash=alt.StrokeDash(
+            "step:N",
+            title=None,
+            legend=alt.Legend(symbolType="stroke", symbolStrokeColor="black", symbolStrokeWidth=1.5),
+        ),
     )
     bands = alt.Chart(alt.Data(values=_stages(flows[0]))).mark_rect(opacity=0.08)
     bands = bands.encode(

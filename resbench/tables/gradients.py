@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING, Any
 
 from resbench.tables.table import Column, Table
@@ -79,8 +79,9 @@ def network_table(
 ) -> Table:
     """A row for each network and step; the verdicts below."""
     records = [record for flow in flows for record in network_records(flow)]
-    columns = [column for column in NETWORK_COLUMNS if any(r[column.key] is not None for r in records)]
-    warnings = [flow.broken for flow in flows if flow.broken]
+    always = ("model", "step", "loss", "first_to_last")
+    columns = [c for c in NETWORK_COLUMNS if c.key in always or any(r[c.key] is not None for r in records)]
+    warnings = [flow.broken for flow in flows if flow.broken] + [said for flow in flows for said in flow.skipped]
     notes = [_sentence(flow, one) for flow, one in zip(flows, found, strict=True)]
     unsplit = [flow.model for flow in flows if not any(row.place == "sum" for row in flow.rows)]
     if unsplit:
@@ -115,8 +116,11 @@ def _network(flow: Flow, step: int) -> dict[str, Any]:
         return fmean(found) if found else None
 
     ratios = values("first_to_last")
-    updates = [value for _, value in means_of(rows, "update", step).values()]
-    third = updates[: max(len(updates) // 3, 1)]
+    layers: dict[str, list[float]] = {}
+    for row in rows:
+        if row.statistic == "update" and row.value:
+            layers.setdefault(row.name, []).append(row.value)
+    updates = [median(seeds) for seeds in layers.values()]
     cosines = values("cosine")
     return {
         "model": flow.model,
@@ -125,7 +129,7 @@ def _network(flow: Flow, step: int) -> dict[str, Any]:
         "first_to_last": mean("first_to_last"),
         "first_to_last_spread": stdev(ratios) if len(ratios) > 1 and all(map(isfinite, ratios)) else None,
         "growth": mean("growth", "stage 1"),
-        "early_update": sorted(third)[len(third) // 2] if third else None,
+        "early_update": median(updates[: max(len(updates) // 3, 1)]) if updates else None,
         "last_update": updates[-1] if updates else None,
         "c1": mean("c1"),
         "effective_rank": mean("effective_rank"),
@@ -171,9 +175,14 @@ def flow_document(
                 "input": list(flow.input),
                 "broken": flow.broken or None,
                 "verdicts": [verdict._asdict() for verdict in verdicts],
-                "steps": network_records(flow),
-                "rows": [{**row._asdict(), "value": row.value if isfinite(row.value) else None} for row in flow.rows],
+                "skipped": list(flow.skipped),
+                "steps": [_finite(record) for record in network_records(flow)],
+                "rows": [_finite(row._asdict()) for row in flow.rows],
             }
             for flow, verdicts in zip(flows, found, strict=True)
         ],
     }
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: None if isinstance(v, float) and not isfinite(v) else v for key, v in record.items()}

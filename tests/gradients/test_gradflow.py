@@ -188,7 +188,34 @@ def test_charts_are_files_of_their_kind(run, tmp_path, suffix, start):
 
 
 CODE = """
+import torch
 from torch import nn
+
+class Dead(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c, self.d = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Linear(64, 8), nn.Linear(8, 10)
+        nn.init.zeros_(self.d.weight)
+    def forward(self, x):
+        return self.d(self.c(self.b(self.a(x).relu()).relu().flatten(1)))
+
+class NoCopy(Dead):
+    def __init__(self):
+        super().__init__()
+        nn.init.normal_(self.d.weight)
+    def __deepcopy__(self, memo): raise TypeError("not me")
+
+class Out(Dead):
+    def __init__(self):
+        super().__init__()
+        nn.init.normal_(self.d.weight)
+    def forward(self, x): return {"features": super().forward(-x), "logits": super().forward(x)}
+
+class In(Out):
+    def forward(self, x): return Dead.forward(self, x)
+
+instance = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 10))
+def cached(): return instance
 
 def maps(): return nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, 1))
 def one(): return nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
@@ -219,15 +246,20 @@ BAD = {
     ("resnet20", "--plot", "x.gif"): "--plot takes a file",
     ("resnet20", "--device", "tpu"): "--device takes cpu",
     ("resent20",): "did you mean",
-    ("basic_block",): "fewer than two boundaries",
+    ("basic_block",): "expected logits",
+    ("resnet20", "--steps", "²"): "--steps takes",
+    ("resnet20", "--steps", "1" * 5000): "--steps takes",
+    ("resnet20", "--stat", "growth"): "--stat takes",
+    ("resnet20", "--fail-on", ","): "--fail-on takes",
+    ("resnet20", "--threshold", "exploding=nan"): "--threshold",
     ("file:nets.py:maps", "--input", "3x8x8"): "expected logits",
     ("file:nets.py:one", "--input", "3x8x8"): "fewer than two boundaries",
-    ("file:nets.py:none", "--input", "3x8x8"): "fewer than two boundaries",
+    ("file:nets.py:none", "--input", "3x8x8"): "no parameter to train",
     (): "expected a model",
 }
 
 
-@pytest.mark.parametrize("arguments", BAD, ids=" ".join)
+@pytest.mark.parametrize("arguments", BAD, ids=lambda words: " ".join(words)[:60])
 def test_bad_input_is_one_line_and_exit_2(run, tmp_path, monkeypatch, arguments):
     (tmp_path / "nets.py").write_text(CODE)
     monkeypatch.chdir(tmp_path)
@@ -242,6 +274,68 @@ def test_a_chain_without_sums_has_blank_paths_and_it_is_said(run, tmp_path):
     done = run(f"file:{tmp_path}/nets.py:chain", "--input", "3x8x8", "--steps", "0", "--seeds", "2")
     assert done.returncode == 0, done.stderr
     assert "No residual sum that could be split" in done.stdout
+
+
+def test_numbers_that_overflow_end_the_run_with_exit_1_and_the_rows_so_far(run, tmp_path):
+    options = ("--norm", "none", "--seeds", "1", "--batch", "8", "--lr", "1000", "--steps", "0,1,2,3,4,5,6")
+    done = run("resnet20", *options, "-o", str(tmp_path / "flow.json"))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "step" in done.stderr
+    text = (tmp_path / "flow.json").read_text()
+    document = json.loads(text, parse_constant=pytest.fail)  # no NaN, no Infinity
+    assert document["models"][0]["broken"]
+    assert document["models"][0]["rows"]
+
+
+def test_a_gate_does_not_pass_what_it_cannot_judge(run, tmp_path):
+    (tmp_path / "nets.py").write_text(CODE)
+    options = (f"file:{tmp_path}/nets.py:Dead", "--input", "3x8x8", "--steps", "0", "--seeds", "1")
+    assert run(*options).returncode == 0
+    done = run(*options, "--fail-on", "exploding")
+    assert done.returncode == 1
+    assert "no-gradient at step 0" in done.stderr
+
+
+def test_a_network_that_cannot_be_copied_goes_without_what_needs_a_copy(digits, tmp_path):
+    (tmp_path / "nets.py").write_text(CODE)
+    found = flow(f"file:{tmp_path}/nets.py:NoCopy", digits, STEP0, input="3x8x8")
+    assert numbers(found, "gradient")
+    assert not numbers(found, "c1")
+    assert "not me" in found.skipped[0]
+
+
+def test_the_logits_of_a_dictionary_are_the_logits(digits, tmp_path):
+    (tmp_path / "nets.py").write_text(CODE)
+    out, plain = (flow(f"file:{tmp_path}/nets.py:{n}", digits, STEP0, input="3x8x8") for n in ("Out", "In"))
+    # "features" has the logits' shape here, and counts as an auxiliary head: 0.3 of its own loss
+    assert numbers(out, "loss")[0] > numbers(plain, "loss")[0]
+    assert numbers(out, "c1") == pytest.approx(numbers(plain, "c1"))
+
+
+def test_a_factory_that_gives_one_module_again_and_again_gives_every_seed_its_first_weights(
+    digits, tmp_path, monkeypatch
+):
+    (tmp_path / "held_nets.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    found = flow("held_nets:cached", digits, Recipe(steps=(0, 3), seeds=2), input="3x8x8")
+    weights = [row.value for row in found.rows if row.statistic == "weight" and row.step == 0 and row.name == "0"]
+    assert weights[0] == weights[1]
+
+
+def test_one_network_that_fails_does_not_take_the_others_rows(run):
+    done = run("resnet20", "basic_block", "--steps", "0", "--seeds", "1", "--batch", "8")
+    assert done.returncode == 2
+    assert "resnet20: healthy" in done.stdout
+    assert "basic_block: expected logits" in done.stderr
+
+
+def test_a_chart_of_nothing_is_one_line(run, tmp_path):
+    options = ("--steps", "5", "--lr", "1e30", "--seeds", "1", "--batch", "8", "--plot", str(tmp_path / "x.png"))
+    done = run("plain20,norm=none", *options)
+    assert done.returncode in (1, 2)
+    assert "nothing to draw" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def cifar(folder, kind):
@@ -282,6 +376,19 @@ def test_data_that_is_not_there_or_is_broken_is_said(tmp_path):
     (folder / "data_batch_3.bin").write_bytes(b"short")
     with pytest.raises(SourceError, match=r"data_batch_3.bin: expected records of 3073 bytes"):
         load_images("cifar10", tmp_path)
+    for i, held in enumerate(
+        [
+            {b"data": numpy.zeros((2, 3072), numpy.uint8), b"labels": [1, 2, 3]},
+            {b"data": numpy.zeros((2, 3072), numpy.uint8), b"labels": [1, 11]},
+            {b"data": numpy.zeros((2, 3072)), b"labels": [1, 2]},
+            {b"data": numpy.zeros((2, 3072), numpy.uint8), b"labels": ["a", "b"]},
+        ]
+    ):
+        wrong = tmp_path / f"wrong{i}"
+        wrong.mkdir()
+        (wrong / "data_batch_1").write_bytes(pickle.dumps(held, protocol=2))
+        with pytest.raises(SourceError, match="as a CIFAR-10 batch"):
+            load_images("cifar10", wrong)
     other = tmp_path / "other"
     other.mkdir()
     (other / "data_batch_1").write_bytes(pickle.dumps({"data": os.system}))

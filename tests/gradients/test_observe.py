@@ -66,7 +66,7 @@ def test_training_with_the_probe_is_bit_for_bit_training_without(name):
 
 def split(model, x, labels):
     """What was seen, with the gradients of a backward pass."""
-    output, seen = observe(model, x, boundaries(model))
+    output, seen = observe(model, x)
     for one in (*seen.sums, *seen.boundaries):
         for value in one.passing.values:
             value.retain_grad()
@@ -259,14 +259,104 @@ class Wrapped(nn.Module):
 def test_someone_elses_network_has_boundaries_too_and_no_split():
     torch.manual_seed(0)
     model = Wrapped()
-    assert boundaries(model) == {"stem", *(f"encoder.blocks.{i}" for i in range(5))}
     probe = GradientProbe(model)
     x, labels = batch()
     loss_of(probe(x), labels).backward()
     probe.read(0.1)
+    assert [row.name for row in probe.rows if row.statistic == "gradient"] == [
+        "stem",
+        *(f"encoder.blocks.{i}" for i in range(5)),
+    ]
     places = {row.place for row in probe.rows}
     assert places == {"boundary", "layer", "norm", "stage", "network"}
     assert next(row.name for row in probe.rows if row.statistic == "gradient") == "stem"
+
+
+def read_once(model, size=32):
+    probe = GradientProbe(model)
+    x, labels = batch(size=size)
+    loss_of(probe(x), labels).backward()
+    probe.read(0.1)
+    return probe.rows
+
+
+def test_blocks_are_taken_in_the_order_in_which_they_run():
+    class Late(Wrapped):
+        def __init__(self):
+            super().__init__()
+            self.unused = nn.Sequential(Block(), Block(), nn.Linear(4, 10))
+
+    class HeadFirst(nn.Module):
+        def __init__(self):
+            super().__init__()
+            net = Wrapped()
+            self.head, self.encoder, self.stem = net.head, net.encoder, net.stem
+            self.forward = lambda x: Wrapped.forward(self, x)
+
+    found = []
+    for kind in (Wrapped, Late, HeadFirst):
+        torch.manual_seed(0)
+        found.append([row.value for row in read_once(kind()) if row.statistic in ("gradient", "first_to_last")])
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_block_that_runs_twice_is_there_twice():
+    class Twice(Wrapped):
+        def forward(self, x):
+            x = self.stem(x)
+            for block in (*self.encoder.blocks, *self.encoder.blocks):
+                x = block(x)
+            return self.head(x.mean((2, 3)))
+
+    assert sum(row.statistic == "gradient" for row in read_once(Twice())) == 11
+
+
+@pytest.mark.parametrize("norm", [nn.utils.parametrizations.spectral_norm, nn.utils.parametrizations.weight_norm])
+def test_parametrised_layers_are_left_out_and_trained_as_ever(norm):
+    def make():
+        model = build("resnet20").train()
+        norm(model.get_submodule("layer1.0.conv1"))
+        return model
+
+    x, labels = batch()
+    torch.manual_seed(1)
+    plain = make()
+    probed = copy.deepcopy(plain)
+    step(plain, plain, x, labels)
+    step(probed, GradientProbe(probed), x, labels)
+    for key, value in plain.state_dict().items():
+        assert torch.equal(value, probed.state_dict()[key]), key
+    assert "layer1.0.conv1" not in {row.name for row in read_once(make()) if row.place == "layer"}
+
+
+def test_what_is_hung_on_a_level_is_called():
+    model = build("resnet20").train()
+    calls = []
+    model.get_submodule("layer1.0").register_forward_hook(lambda m, a, y: calls.append(1) or 2 * y)
+    x, _ = batch()
+    expected = model(x)
+    assert torch.equal(GradientProbe(model)(x), expected)
+    assert len(calls) == 2
+
+
+def test_of_accumulated_gradients_the_first_pass_is_observed():
+    model = build("resnet20").train()
+    probe = GradientProbe(model, every=2)
+    x, labels = batch()
+    for _ in range(4):
+        model.zero_grad()
+        for _ in range(3):
+            loss_of(probe(x), labels).backward()
+        probe.read(0.1)
+    assert [reading.step for reading in probe.readings] == [0, 2]
+
+
+def test_the_channels_behind_a_linear_layer_are_the_last_dimension():
+    layer = nn.Linear(8, 6)
+    with torch.no_grad():
+        layer.bias[:3] = -1000
+    model = nn.Sequential(nn.Flatten(2), nn.Linear(1024, 8), layer, nn.ReLU(), nn.Flatten(), nn.Linear(18, 10))
+    assert [row.value for row in read_once(model) if row.statistic == "dead"] == [0.5]
 
 
 def test_torchvisions_resnet_has_the_numbers_of_ours(torchvision):

@@ -133,10 +133,10 @@ def test_thresholds_can_be_set_and_a_gate_told_what_fails():
     found = verdicts(rows(first_to_last=20), limits)
     assert against(found, ["exploding"]) == [Verdict("exploding", 0, "R = 20")]
     assert against(found, ["vanishing"]) == []
-    for bad in ("exploding", "exploding=x", "healthy=3", "loud=3", "c1=1:2"):
+    for bad in ("exploding", "exploding=x", "healthy=3", "loud=3", "c1=1:2", "exploding=nan", "healthy=9:1"):
         with pytest.raises(OptionError, match="--threshold"):
             Thresholds().changed([bad])
-    with pytest.raises(OptionError, match="--fail-on takes vanishing"):
+    with pytest.raises(OptionError, match="--fail-on takes no-gradient, vanishing"):
         against((), ["explodes"])
 
 
