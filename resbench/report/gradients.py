@@ -45,6 +45,7 @@ def picture(flows: Sequence[Flow], width: int, colour: bool) -> str:
         return ""
     ticks = sorted(exponents)[:: max(len(exponents) // 6, 1)]
     plotext.yticks(ticks, [f"1e{tick:+d}" for tick in ticks])
+    plotext.ylim(min(exponents), max(exponents))
     plotext.title("||dL/dx|| by depth")
     plotext.xlabel("depth (%)")
     text = str(plotext.build())
@@ -94,16 +95,12 @@ def _by_depth(alt: Any, flows: Sequence[Flow]) -> Any:
         for depth, value in _points(flow, "gradient", step)
         if value > 0 and isfinite(value)
     ]
-    line = alt.Chart(alt.Data(values=points)).mark_line(point={"size": 12})
+    line = alt.Chart(alt.Data(values=points)).mark_line()
     line = line.encode(
         x=alt.X("depth:Q", title="depth", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
         y=alt.Y("value:Q", title="||dL/dx||", scale=alt.Scale(type="log"), axis=alt.Axis(format=".0e")),
         color=alt.Color("model:N", title=None),
-        strokeDash=alt.StrokeDash(
-            "step:N",
-            title=None,
-            legend=alt.Legend(symbolType="stroke", symbolStrokeColor="black", symbolStrokeWidth=1.5),
-        ),
+        strokeDash=alt.StrokeDash("step:N", title=None),
     )
     bands = alt.Chart(alt.Data(values=_stages(flows[0]))).mark_rect(opacity=0.08)
     bands = bands.encode(

@@ -82,6 +82,7 @@ def network_table(
     always = ("model", "step", "loss", "first_to_last")
     columns = [c for c in NETWORK_COLUMNS if c.key in always or any(r[c.key] is not None for r in records)]
     warnings = [flow.broken for flow in flows if flow.broken] + [said for flow in flows for said in flow.skipped]
+    warnings += [f"{flow.model} was interrupted: the rows so far." for flow in flows if flow.interrupted]
     notes = [_sentence(flow, one) for flow, one in zip(flows, found, strict=True)]
     unsplit = [flow.model for flow in flows if not any(row.place == "sum" for row in flow.rows)]
     if unsplit:
