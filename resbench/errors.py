@@ -13,6 +13,12 @@
 Every message says what was expected, what came, and what to do next.
 """
 
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+
 
 class ResbenchError(Exception):
     """A user's mistake or a limit of the machine: shown as one line, exit status 2."""
@@ -66,3 +72,27 @@ def message(error: BaseException | None) -> str:
 def first_line(error: BaseException) -> str:
     """What an exception says, in one line; its name where it says nothing."""
     return next((line.strip() for line in message(error).splitlines() if line.strip()), type(error).__name__)
+
+
+@contextmanager
+def foreign(kind: type[ResbenchError], say: Callable[[BaseException], str]) -> Iterator[None]:
+    """Somebody else's code runs: what it prints goes to stderr, and what it raises becomes one line of this kind."""
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except ResbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise kind(say(error)) from error
+
+
+def cannot_run(what: str, where: str = "") -> AbstractContextManager[None]:
+    """What torch or a model cannot do as a MeasureError: memory that is not there, a type that it refuses."""
+
+    def say(error: BaseException) -> str:
+        reason = first_line(error)
+        if isinstance(error, MemoryError) or "out of memory" in reason or "allocate" in reason:
+            return f"{what}: out of memory ({reason}); take a smaller --batch"
+        return f"{what}{where}: {type(error).__name__}: {reason}"
+
+    return foreign(MeasureError, say)

@@ -13,13 +13,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from resbench.errors import MeasureError, OptionError, ResbenchError, first_line
+from resbench.errors import MeasureError, OptionError, ResbenchError, cannot_run
 from resbench.models import Input, cost, load, parse_input
 
 if TYPE_CHECKING:
@@ -149,22 +149,9 @@ def workload(cell: Cell) -> tuple[Workload, str]:
         return Workload(loaded.module, loaded.arguments(cell.setup.batch), cell.setup), loaded.name
 
 
-@contextmanager
-def one_line(cell: Cell) -> Iterator[None]:
-    """What torch or the model cannot do, as a MeasureError: memory that is not there, a type that it refuses.
-
-    What a model prints goes to stderr: stdout is for results."""
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    except ResbenchError:
-        raise
-    except (Exception, SystemExit) as error:
-        reason = first_line(error)
-        if isinstance(error, MemoryError) or "out of memory" in reason or "allocate" in reason:
-            raise MeasureError(f"{cell}: out of memory ({reason}); take a smaller --batch") from error
-        where = f"{cell}, {cell.setup.dtype} on {cell.setup.device}"
-        raise MeasureError(f"{where}: {type(error).__name__}: {reason}") from error
+def one_line(cell: Cell) -> AbstractContextManager[None]:
+    """What this cell cannot do, as a MeasureError."""
+    return cannot_run(str(cell), f", {cell.setup.dtype} on {cell.setup.device}")
 
 
 def main() -> None:

@@ -61,23 +61,21 @@ def gradflow(
     names = list(dict.fromkeys(chosen(models, model)))
     if norm not in ("bn", "none"):
         raise OptionError(f"--norm takes bn, none; received {norm!r}")
+    from resbench.gradients.flow import Flow
     from resbench.gradients.statistics import chosen_statistics
-    from resbench.gradients.verdicts import Thresholds, against, verdicts
+    from resbench.gradients.verdicts import Thresholds, against, chosen_verdicts, verdicts
 
     shown = chosen_statistics(stat)
     limits = Thresholds().changed(threshold or ())
-    words = fail_on.split(",") if fail_on else list[str]()
-    against((), words)
+    words = chosen_verdicts(fail_on)
     style = choose(format, output)
+    from resbench.report.gradients import check_suffix, picture, save_charts
+
     if plot:
-        from resbench.report.gradients import check_suffix
-
         check_suffix(plot)
-
     from resbench.data import load_images
-    from resbench.gradients.study import Flow, Recipe, flow
+    from resbench.gradients.study import Recipe, flow
     from resbench.measure.environment import environment
-    from resbench.report.gradients import picture
     from resbench.tables.gradients import depth_table, flow_document, network_table, row_table
 
     recipe = Recipe(_steps(steps), seeds, batch, lr, device, deep)
@@ -97,7 +95,7 @@ def gradflow(
     progress("")
     if not flows:
         raise MeasureError("; ".join(failures))
-    found = [verdicts(one.rows, limits) for one in flows]
+    found = [verdicts(one, limits) for one in flows]
     here = environment(device)
     if style in ("csv", "tsv"):
         tables = [row_table(flows)]
@@ -110,17 +108,15 @@ def gradflow(
         tables = [*filter(None, by_depth), network_table(flows, found, recipe, data, limits.line, here)]
     emit_all(tables, flow_document(flows, found, recipe, data, here), format, output)
     if style == "table" and output is None:
-        print(picture(flows, shutil.get_terminal_size().columns, sys.stdout.isatty()))
+        print(picture(flows, shutil.get_terminal_size().columns, sys.stdout.isatty()), end="")
     if plot:
-        from resbench.report.gradients import save_charts
-
         save_charts(flows, plot)
-    if any(one.interrupted for one in flows):
-        raise typer.Exit(130)
     broken = [one.broken for one in flows if one.broken]
     failed = [f"{one.model}: {v}" for one, said in zip(flows, found, strict=True) for v in against(said, words)]
     for line in (*broken, *failed, *failures):
         print(f"resbench: {line}", file=sys.stderr)
+    if any(one.interrupted for one in flows):
+        raise typer.Exit(130)
     if failures:
         raise typer.Exit(2)
     if broken or failed:

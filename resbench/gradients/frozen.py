@@ -29,7 +29,7 @@ POWER_STEPS, SETTLED = 200, 1e-4
 @torch.no_grad()
 def frozen(model: nn.Module, x: Tensor) -> nn.Module:
     """A copy in which every BN normalises by the statistics of this batch, whatever it is given."""
-    still = copy.deepcopy(getattr(model, "_orig_mod", model))
+    still = copy.deepcopy(model)
     for module in still.modules():
         if isinstance(module, _BatchNorm):
             module.momentum, module.track_running_stats = 1.0, True

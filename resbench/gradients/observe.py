@@ -29,44 +29,39 @@ WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 
 
 class Passing:
-    """Gradients that come by in the backward pass: of one value, or of the paths of one sum."""
+    """The numbers of gradients that come by in the backward pass; of none that comes, those of zero."""
 
-    def __init__(self, values: tuple[Tensor, ...]) -> None:
-        self.values = values
-        """One alias a path, the shortcut's last."""
-        self.shape = values[0].shape
+    def __init__(self, values: tuple[Tensor, ...], numbers_of: Callable[..., dict[str, Tensor]]) -> None:
+        self.values, self.numbers_of = values, numbers_of
         self.numbers: dict[str, Tensor] = {}
         self._waiting: dict[int, Tensor] = {}
         for i, value in enumerate(values):
             if value.requires_grad:
                 value.register_hook(partial(self._take, i))  # type: ignore[no-untyped-call]
 
-    @torch.no_grad()
     def _take(self, i: int, gradient: Tensor) -> None:
-        self._waiting[i] = wide(gradient)
+        self._waiting[i] = gradient
         if len(self._waiting) == len(self.values):
             self.done()
 
     @torch.no_grad()
     def done(self) -> None:
-        """Take what has come for all there is: no gradient is one of zero."""
-        if self.numbers:
-            return
-        waiting, self._waiting = self._waiting, {}
-        zero = torch.zeros((), device=self.values[0].device)
-        last = len(self.values) - 1
-        identity = waiting.pop(last, None)
-        if not last:
-            self.numbers = {"gradient": zero if identity is None else norm(identity)}
-            return
-        branches = list(waiting.values())
-        residual = sum(branches[1:], branches[0]) if branches else None
-        both = identity is not None and residual is not None
-        self.numbers = {
-            "identity": zero if identity is None else norm(identity),
-            "residual": zero if residual is None else norm(residual),
-            "inner": (identity * residual).sum() if both else zero,  # type: ignore[operator]
-        }
+        """Take the numbers of what has come."""
+        if not self.numbers:
+            came = [self._waiting[i] if i in self._waiting else torch.zeros_like(v) for i, v in enumerate(self.values)]
+            self.numbers = self.numbers_of(*map(wide, came))
+            self._waiting.clear()
+
+
+def _of_a_value(gradient: Tensor) -> dict[str, Tensor]:
+    return {"gradient": norm(gradient)}
+
+
+def _of_a_sum(*gradients: Tensor) -> dict[str, Tensor]:
+    """Along the branches, together, and along the shortcut, which comes last."""
+    first, *more, identity = gradients
+    residual = sum(more, first)
+    return {"identity": norm(identity), "residual": norm(residual), "inner": (identity * residual).sum()}
 
 
 class Boundary(NamedTuple):
@@ -235,7 +230,7 @@ class _Walk:
                 name = path + step[0]
                 x = self.join(level, step, x, path)
             if name in self.at:
-                self.seen.boundaries.append(Boundary(name, self.seen.depth, Passing((x,))))
+                self.seen.boundaries.append(Boundary(name, self.seen.depth, Passing((x,), _of_a_value)))
         return x
 
     def join(self, level: Level, step: Any, x: Tensor, path: str) -> Tensor:
@@ -245,7 +240,7 @@ class _Walk:
             return module(*[self.follow(level, one, x, path) for one in paths])  # type: ignore[misc,no-any-return]
         depth = self.seen.depth
         aliases = tuple(x.view_as(x) for _ in paths)
-        passing = Passing(aliases)
+        passing = Passing(aliases, _of_a_sum)
         outputs = [self.follow(level, one, alias, path) for one, alias in zip(paths[:-1], aliases, strict=False)]
         self.beside += 1
         outputs.append(self.follow(level, paths[-1], aliases[-1], path))
@@ -293,7 +288,7 @@ def _hooked(model: nn.Module, x: Tensor) -> tuple[Any, Observation]:
     found = [pieces[i] for i in _between([part for part, _, _ in pieces]) if pieces[i][2].requires_grad]
     for i, (part, depth, value) in enumerate(found):
         if all(later.dim() <= value.dim() for _, _, later in found[i + 1 :]):  # else a head at the side
-            seen.boundaries.append(Boundary(part.name, depth, Passing((value,))))
+            seen.boundaries.append(Boundary(part.name, depth, Passing((value,), _of_a_value)))
     return output, seen
 
 

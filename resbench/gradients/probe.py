@@ -41,7 +41,7 @@ class Reading(NamedTuple):
 
 
 class GradientProbe:
-    """Observes every K-th call of a model. ``model`` may be compiled: observed steps then run it as it was written."""
+    """Observes every K-th step of a training loop. Observed steps run a compiled model as it was written."""
 
     def __init__(self, model: nn.Module, every: int = 1, name: str = "", seed: int = 0) -> None:
         if every < 1:
@@ -146,7 +146,7 @@ class GradientProbe:
 
 
 def _stages(seen: Observation) -> list[list[int]]:
-    shapes = [boundary.passing.shape[1:] for boundary in seen.boundaries]
+    shapes = [boundary.passing.values[0].shape[1:] for boundary in seen.boundaries]
     return [list(group) for _, group in groupby(range(len(shapes)), key=shapes.__getitem__)]
 
 

@@ -6,10 +6,8 @@ heads count 0.3 (Szegedy et al. 2014). Every seed draws other weights and anothe
 
 from __future__ import annotations
 
-import copy
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -20,7 +18,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from resbench.data import Images
-from resbench.errors import MeasureError, OptionError, ResbenchError, first_line
+from resbench.errors import MeasureError, OptionError, cannot_run, first_line
+from resbench.gradients.flow import Flow
 from resbench.gradients.frozen import frozen, jacobians, logits, shattering
 from resbench.gradients.observe import wide
 from resbench.gradients.probe import GradientProbe
@@ -28,7 +27,8 @@ from resbench.gradients.statistics import Row
 from resbench.measure.workload import check_device
 from resbench.models import catalogued, is_catalogued, load
 
-MOMENTUM, WEIGHT_DECAY, AUXILIARY = 0.9, 1e-4, 0.3
+AUXILIARY = 0.3
+"""What the loss of an auxiliary head counts."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Recipe:
     device: str = "cpu"
     deep: bool = False
     """Also the Jacobians of the blocks."""
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
 
     def __post_init__(self) -> None:
         if not self.steps or min(self.steps) < 0 or len(set(self.steps)) < len(self.steps):
@@ -53,25 +55,6 @@ class Recipe:
                 f"received {self.seeds}, {self.batch} and {self.lr:g}"
             )
         check_device(self.device)
-
-
-@dataclass(frozen=True)
-class Flow:
-    """The rows of one network over all seeds and steps."""
-
-    model: str
-    input: tuple[int, ...]
-    rows: tuple[Row, ...]
-    broken: str = ""
-    """Where the first number was not finite; the rows end with that step."""
-    interrupted: bool = False
-    skipped: tuple[str, ...] = ()
-    """Passes of their own that this network could not make, and why."""
-
-    @property
-    def steps(self) -> tuple[int, ...]:
-        """That were observed."""
-        return tuple(sorted({row.step for row in self.rows}))
 
 
 def flow(
@@ -93,10 +76,12 @@ def flow(
             name, bare = catalogued(f"{name},norm=none", input).name, False
 
     title = f"{name} without BN" if bare else name
-    shape: tuple[int, ...] = ()
     rows: list[Row] = []
-    skipped: list[str] = []
-    pristine: nn.Module | None = None
+    skipped: dict[str, None] = {}
+    shape: tuple[int, ...] = ()
+    broken, interrupted = "", False
+    first: nn.Module | None = None
+    start: dict[str, Any] = {}
     try:
         for seed in range(recipe.seeds):
             with _seeded("cpu", seed):
@@ -104,59 +89,34 @@ def flow(
             shape = tuple(size for size in loaded.input if isinstance(size, int))
             if len(shape) != 3:
                 raise MeasureError(f"{name}: expected a network of one image CxHxW; it was exported with other inputs")
-            pristine = pristine or loaded.module
-            # a factory may give the same module again, trained by then
-            again = recipe.seeds > 1 and loaded.module is pristine
-            model = copy.deepcopy(pristine) if again else loaded.module
-            if bare:
-                model = without_norm(model)
-            for found, broken in _train(title, model, seed, shape, images, recipe, progress, skipped):
+            model = without_norm(loaded.module) if bare else loaded.module
+            with cannot_run(title):
+                if first is None and recipe.seeds > 1:
+                    first, start = model, {key: value.clone() for key, value in model.state_dict().items()}
+                elif model is first:  # a factory that gives the same module again, trained by now
+                    model.load_state_dict(start)
+                run = _Run(title, model, seed, shape, images, recipe)
+            for found in run.observed(progress):
                 rows += found
-                if broken:
-                    return Flow(title, shape, tuple(rows), broken, skipped=tuple(skipped))
+                skipped |= run.skipped
+            broken = run.broken
+            if broken:
+                break
     except KeyboardInterrupt:
-        return Flow(title, shape, tuple(rows), interrupted=True, skipped=tuple(skipped))
-    return Flow(title, shape, tuple(rows), skipped=tuple(skipped))
-
-
-def _train(
-    name: str,
-    model: nn.Module,
-    seed: int,
-    shape: tuple[int, ...],
-    images: Images,
-    recipe: Recipe,
-    progress: Callable[[str], object],
-    skipped: list[str],
-) -> Iterator[tuple[list[Row], str]]:
-    """The rows of each observed step, and what is wrong with them."""
-    with _one_line(name):
-        run = _Run(name, model, seed, shape, images, recipe, skipped)
-    for step in range(max(recipe.steps) + 1):
-        progress(f"{name}: seed {seed + 1} of {recipe.seeds}, step {step} of {max(recipe.steps)}")
-        with _one_line(name):
-            rows, loss = run.step(step)
-        if rows:
-            yield rows, _not_finite(rows)
-        elif not isfinite(loss):
-            yield [], f"{name}, seed {seed}: the loss is {loss:g} at step {step}"
+        interrupted = True
+    return Flow(title, shape, tuple(rows), broken, interrupted, tuple(skipped))
 
 
 class _Run:
     """The training of one seed."""
 
     def __init__(
-        self,
-        name: str,
-        model: nn.Module,
-        seed: int,
-        shape: tuple[int, ...],
-        images: Images,
-        recipe: Recipe,
-        skipped: list[str],
+        self, name: str, model: nn.Module, seed: int, shape: tuple[int, ...], images: Images, recipe: Recipe
     ) -> None:
         self.name, self.seed, self.shape, self.images, self.recipe = name, seed, shape, images, recipe
-        self.skipped = skipped
+        self.skipped: dict[str, None] = {}
+        self.losses: list[Tensor] = []
+        self.broken = ""
         self.classes = int(images.labels.max()) + 1
         self.model = model.to(recipe.device).train()
         self.dtype = next((p.dtype for p in model.parameters()), torch.float32)
@@ -173,8 +133,22 @@ class _Run:
         x, labels = self.images.batch(self.recipe.batch, step, self.seed, self.shape)
         return x.to(self.recipe.device, self.dtype), labels.to(self.recipe.device)
 
-    def step(self, step: int) -> tuple[list[Row], float]:
-        """Train by one batch; the rows, if it is observed, and the loss."""
+    def observed(self, progress: Callable[[str], object]) -> Iterator[list[Row]]:
+        """Train; give the rows of each observed step, until a number is not finite: ``broken`` says which."""
+        last = max(self.recipe.steps)
+        for step in range(last + 1):
+            progress(f"{self.name}: seed {self.seed + 1} of {self.recipe.seeds}, step {step} of {last}")
+            with cannot_run(self.name):
+                rows = self.step(step)
+            if step in self.recipe.steps:
+                lost = self.lost()
+                self.broken = lost or _not_finite(rows)
+                yield [] if lost else rows
+                if self.broken:
+                    return
+
+    def step(self, step: int) -> list[Row]:
+        """Train by one batch; the rows, if it is observed. Nothing else waits for the device."""
         x, labels = self.batch(step)
         observed = step in self.recipe.steps
         checkpoint = self.checkpoint(x, step) if observed else []
@@ -184,23 +158,30 @@ class _Run:
             loss = _loss(self.name, self.probe(x) if observed else self.model(x), labels, self.classes)
             loss.backward()  # type: ignore[no-untyped-call]
         self.descend()
-        value = float(loss.detach())
+        self.losses.append(loss.detach())
         if not observed:
-            return [], value
+            return []
         self.probe.read(self.recipe.lr)
         flow = self.probe.derived(self.probe.readings[-1])
         if sum(row.statistic == "gradient" for row in flow) < 2:
             raise MeasureError(
                 f"{self.name} has fewer than two boundaries between layers: no gradient flow to speak of"
             )
-        return [*flow, *checkpoint, self.row(step, "loss", value)], value
+        return [*flow, *checkpoint, self.row(step, "loss", float(loss.detach()))]
+
+    def lost(self) -> str:
+        """The first step before this one whose loss was not finite."""
+        for step, loss in enumerate(torch.stack(self.losses[:-1]).tolist() if len(self.losses) > 1 else []):
+            if not isfinite(loss):
+                return f"{self.name}, seed {self.seed}: loss is {loss:g} at step {step}"
+        return ""
 
     @torch.no_grad()
     def descend(self) -> None:
         """``torch.optim.SGD(lr, momentum, weight_decay=...)`` by its formula: importing the class takes a second."""
         for p, v in zip(self.trained, self.velocity, strict=True):
             if p.grad is not None:
-                v.mul_(MOMENTUM).add_(p.grad.add(p, alpha=WEIGHT_DECAY))
+                v.mul_(self.recipe.momentum).add_(p.grad.add(p, alpha=self.recipe.weight_decay))
                 p.add_(v, alpha=-self.recipe.lr)
 
     def row(self, step: int, statistic: str, value: float) -> Row:
@@ -228,9 +209,7 @@ class _Run:
         return rows
 
     def skip(self, what: str, error: Exception) -> None:
-        said = f"{self.name}: {what} left out ({type(error).__name__}: {first_line(error)})"
-        if said not in self.skipped:
-            self.skipped.append(said)
+        self.skipped[f"{self.name}: {what} left out ({type(error).__name__}: {first_line(error)})"] = None
 
 
 @contextmanager
@@ -261,18 +240,6 @@ def _not_finite(rows: Sequence[Row]) -> str:
             where = f"{row.name}: {row.statistic}" if row.name else row.statistic
             return f"{row.model}, seed {row.seed}: {where} is {row.value:g} at step {row.step}"
     return ""
-
-
-@contextmanager
-def _one_line(name: str) -> Iterator[None]:
-    """What a model cannot do, as a MeasureError; what it prints goes to stderr."""
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    except ResbenchError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise MeasureError(f"{name}: {type(error).__name__}: {first_line(error)}") from error
 
 
 def without_norm(model: nn.Module) -> nn.Module:

@@ -6,19 +6,18 @@
     no-gradient                                R cannot be computed: nothing reaches the last boundary
     shattered, intact                          by c1, the correlation of the gradients of neighbouring images
 
-The early update ratio is the median over the first third of the layers. Medians over the seeds are judged.
+What is judged are the numbers of the table: means over the seeds (``flow.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from math import isfinite
-from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from resbench.errors import OptionError
-from resbench.gradients.statistics import Row
+from resbench.gradients.flow import Flow
 
 
 @dataclass(frozen=True)
@@ -74,16 +73,10 @@ class Thresholds:
         )
 
 
+NO_GRADIENT = "no-gradient"
 VERDICTS = (
-    "no-gradient",
-    "vanishing",
-    "exploding",
-    "healthy",
-    "marginal",
-    "over-stepping",
-    "frozen",
-    "shattered",
-    "intact",
+    *("vanishing", "exploding", "healthy", "marginal", NO_GRADIENT),
+    *("over-stepping", "frozen", "shattered", "intact"),
 )
 EARLY_STEPS = 10
 
@@ -99,69 +92,42 @@ class Verdict(NamedTuple):
         return f"{self.word} at step {self.step} ({self.reason})"
 
 
-def verdicts(rows: Sequence[Row], limits: Thresholds) -> list[Verdict]:
+def verdicts(flow: Flow, limits: Thresholds) -> list[Verdict]:
     """Those of one network, step by step."""
-    found: list[Verdict] = []
-    for step in sorted({row.step for row in rows}):
-        here = [row for row in rows if row.step == step]
-        found += _flow(here, step, limits)
-        found += _movement(here, step, limits)
-        found += _correlation(here, step, limits)
-    return found
+    return [verdict for step in flow.steps for verdict in _judged(flow.record(step), limits)]
 
 
-def _flow(rows: Sequence[Row], step: int, limits: Thresholds) -> list[Verdict]:
-    r = _median(rows, "first_to_last")
-    if r is None:
-        seen = any(row.statistic == "gradient" for row in rows)
-        return [Verdict("no-gradient", step, "that of the last boundary is 0")] if seen else []
+def _judged(record: dict[str, Any], limits: Thresholds) -> Iterator[Verdict]:
+    step, r, c1 = record["step"], record["first_to_last"], record["c1"]
     low, high = limits.healthy
-    if r < limits.vanishing:
-        word = "vanishing"
+    if r is None:
+        yield Verdict(NO_GRADIENT, step, "that of the last boundary is 0")
+    elif r < limits.vanishing:
+        yield Verdict("vanishing", step, f"R = {r:.3g}")
     elif r > limits.exploding:
-        word = "exploding"
+        yield Verdict("exploding", step, f"R = {r:.3g}")
     else:
-        word = "healthy" if low <= r <= high else "marginal"
-    return [Verdict(word, step, f"R = {r:.3g}")]
+        yield Verdict("healthy" if low <= r <= high else "marginal", step, f"R = {r:.3g}")
+    early, last = record["early_update"], record["last_update"]
+    if early is not None and early > limits.over_stepping and step < EARLY_STEPS:
+        yield Verdict("over-stepping", step, f"early update ratio {early:.3g}")
+    if early is not None and early < limits.frozen and last > limits.alive:
+        yield Verdict("frozen", step, f"early update ratio {early:.2g}, last {last:.2g}")
+    if c1 is not None and c1 < limits.shattered:
+        yield Verdict("shattered", step, f"c1 = {c1:.2f}")
+    if c1 is not None and c1 > limits.intact:
+        yield Verdict("intact", step, f"c1 = {c1:.2f}")
 
 
-def _movement(rows: Sequence[Row], step: int, limits: Thresholds) -> list[Verdict]:
-    layers = _by_layer(rows, "update")
-    if not layers:
-        return []
-    early, last = median(layers[: max(len(layers) // 3, 1)]), layers[-1]
-    if step < EARLY_STEPS and early > limits.over_stepping:
-        return [Verdict("over-stepping", step, f"early update ratio {early:.3g}")]
-    if early < limits.frozen and last > limits.alive:
-        return [Verdict("frozen", step, f"early update ratio {early:.2g}, last {last:.2g}")]
-    return []
-
-
-def _correlation(rows: Sequence[Row], step: int, limits: Thresholds) -> list[Verdict]:
-    c1 = _median(rows, "c1")
-    if c1 is None or limits.shattered <= c1 <= limits.intact:
-        return []
-    return [Verdict("shattered" if c1 < limits.shattered else "intact", step, f"c1 = {c1:.2f}")]
-
-
-def _median(rows: Sequence[Row], statistic: str) -> float | None:
-    values = [row.value for row in rows if row.statistic == statistic]
-    return median(values) if values else None
-
-
-def _by_layer(rows: Sequence[Row], statistic: str) -> list[float]:
-    """Median over the seeds of every layer that a gradient reaches, in running order."""
-    values: dict[str, list[float]] = {}
-    for row in rows:
-        if row.statistic == statistic and row.value:
-            values.setdefault(row.name, []).append(row.value)
-    return [median(seeds) for seeds in values.values()]
-
-
-def against(found: Iterable[Verdict], words: Iterable[str]) -> list[Verdict]:
-    """Those that a gate was told to fail on; with any, also where nothing could be judged. Raises OptionError."""
-    wanted = [word.strip() for word in words]
-    for word in wanted:
+def chosen_verdicts(text: str) -> list[str]:
+    """``exploding,frozen`` as words. Raises OptionError for one that is none."""
+    words = [word.strip() for word in text.split(",")] if text else []
+    for word in words:
         if word not in VERDICTS:
             raise OptionError(f"--fail-on takes {', '.join(VERDICTS)}; received {word!r}")
-    return [verdict for verdict in found if verdict.word in wanted or (wanted and verdict.word == "no-gradient")]
+    return words
+
+
+def against(found: Iterable[Verdict], words: Collection[str]) -> list[Verdict]:
+    """Those that a gate was told to fail on; a gate also fails where nothing could be judged."""
+    return [verdict for verdict in found if words and verdict.word in (*words, NO_GRADIENT)]

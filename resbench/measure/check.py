@@ -7,11 +7,9 @@ counts batch normalisation, layer normalisation and average pooling; those stand
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,7 +18,7 @@ from torch import Tensor, nn
 
 from resbench.arch.cost import Cost
 from resbench.arch.published import PUBLISHED, Figure, agrees
-from resbench.errors import TraceError, first_line
+from resbench.errors import TraceError, first_line, foreign
 
 KINDS = {
     "conv": "convolution",
@@ -176,13 +174,12 @@ def _fvcore(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Mapping[str, in
         fast = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
         try:
-            analysis: Any = FlopCountAnalysis(module.eval(), inputs)
-            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-            with torch.no_grad(), redirect_stdout(sys.stderr):
-                counts = analysis.by_operator()
-                missed = sorted(analysis.unsupported_ops().items())
-        except (Exception, SystemExit) as error:
-            raise TraceError(f"fvcore could not run the model: {type(error).__name__}: {first_line(error)}") from error
+            with foreign(TraceError, lambda e: f"fvcore could not run the model: {type(e).__name__}: {first_line(e)}"):
+                analysis: Any = FlopCountAnalysis(module.eval(), inputs)
+                analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+                with torch.no_grad():
+                    counts = analysis.by_operator()
+                    missed = sorted(analysis.unsupported_ops().items())
         finally:
             torch.backends.mha.set_fastpath_enabled(fast)
     kinds: Counter[str] = Counter()

@@ -166,7 +166,9 @@ class _Instrument:
         if isinstance(self.now, _Events):
             self.now.used = 0
         with stopwatch.uncollected():
-            spans = [self._forward()] if len(self.phases) == 1 else [*self._forward_and_backward(), self._step()]
+            spans = self._passes()
+            if len(self.phases) > 1:
+                spans.append(self._step())
         if self.work.setup.kind == "cuda":
             torch.cuda.synchronize()
         seconds = [_seconds(begin, end) for begin, _, end in spans]
@@ -174,22 +176,8 @@ class _Instrument:
         step_s = seconds[2] if len(seconds) > 2 else 0.0
         return _Run(owned[0], owned[1] if len(owned) > 1 else {}, step_s, sum(seconds))
 
-    def _forward(self) -> _Span:
-        now, log = self.now, list[Owned]()
-        add = log.append
-
-        def mark(number: int) -> None:
-            add((now(), number))
-
-        with self.modules.watched(mark):
-            begin = now()
-            mark(0)
-            self.phases[0]()
-            end = now()
-        owners = _innermost(number for _, number in log)
-        return begin, [(when, owner) for (when, _), owner in zip(log, owners, strict=True)], end
-
-    def _forward_and_backward(self) -> tuple[_Span, _Span]:
+    def _passes(self) -> list[_Span]:
+        """Forward, and backward where there is one."""
         now, log, points = self.now, list[tuple[Any, int, int]](), list[Owned]()
         add, reach, owners = log.append, points.append, list[int]()
         packed = set[int]()
@@ -215,17 +203,18 @@ class _Instrument:
             end = now()
         owners += _innermost(number for _, number, _ in log)
         forward = begin, [(when, owner) for (when, _, _), owner in zip(log, owners, strict=True)], end
+        if self.work.loss is None:
+            return [forward]
         starts = [(at, owner) for (_, _, at), owner in zip(log, owners, strict=True)]
 
         def reached(number: int) -> None:
             reach((now(), number))
 
-        assert self.work.loss is not None
         self.modules.watch_backward(self.work.loss, starts, reached, known=packed)
         begin = now()
         reached(0)
         self.phases[1]()
-        return forward, (begin, points, now())
+        return [forward, (begin, points, now())]
 
     def _step(self) -> _Span:
         begin = self.now()

@@ -15,7 +15,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
+from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import chain
 from math import prod
 from typing import Any
@@ -30,7 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from resbench.arch.cost import Cost, Row
-from resbench.errors import TraceError, first_line
+from resbench.errors import TraceError, first_line, foreign
 from resbench.measure.operators import Operator, operator_of
 from resbench.units import shape_text
 
@@ -136,17 +136,14 @@ def _undisturbed(model: nn.Module, training: bool, device: torch.device) -> Iter
 def _follow(model: nn.Module, inputs: Inputs, name: str, source: str, device: torch.device) -> Cost:
     """One forward on the device, watched."""
     counter = _Counter(model)
-    try:
+    with foreign(TraceError, lambda error: counter.blame(name or type(model).__name__, error)):
         args, kwargs = _arguments(model, inputs, device)
         counter.stack[0].received = shape = _shape((args, kwargs))
         with ExitStack() as stack:
             stack.callback(register_module_forward_pre_hook(counter.enter).remove)
             stack.callback(register_module_forward_hook(counter.leave, always_call=True).remove)
             stack.enter_context(counter)
-            stack.enter_context(redirect_stdout(sys.stderr))
             output = functional_call(model, _stand_ins(model, device), args, kwargs)
-    except (Exception, SystemExit) as error:
-        raise TraceError(counter.blame(name or type(model).__name__, error)) from error
     rows, uncounted, kinds = counter.rows(output), sorted(counter.uncounted.items()), sorted(counter.kinds.items())
     return Cost(name, source, shape, tuple(rows), tuple(uncounted), tuple(kinds))
 

@@ -20,7 +20,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -32,7 +32,7 @@ import torch
 from torch import nn
 
 from resbench.arch.published import Figure
-from resbench.errors import SourceError, first_line
+from resbench.errors import SourceError, first_line, foreign
 
 Options = dict[str, Any]
 Inputs = tuple[int, ...] | tuple[torch.Tensor, ...]
@@ -117,16 +117,17 @@ def _call(factory: Callable[..., Any], arguments: tuple[Any, ...], options: Opti
     """Call a factory; whatever it raises becomes one line. Where the meta device is asked for and the factory
     looks at values while it builds, only its parameters go there."""
     on_meta = torch.empty(0).is_meta
-    try:
-        with redirect_stdout(sys.stderr):
-            try:
-                return factory(*arguments, **options)
-            except (RuntimeError, NotImplementedError):
-                with torch.device("cpu"), _parameters_on_meta() if on_meta else nullcontext():
-                    return factory(*arguments, **options)
-    except (Exception, SystemExit) as error:
+
+    def say(error: BaseException) -> str:
         hint = "; give its arguments as key=value after commas" if isinstance(error, TypeError) else ""
-        raise SourceError(f"{name}: the factory raised {type(error).__name__}: {first_line(error)}{hint}") from error
+        return f"{name}: the factory raised {type(error).__name__}: {first_line(error)}{hint}"
+
+    with foreign(SourceError, say):
+        try:
+            return factory(*arguments, **options)
+        except (RuntimeError, NotImplementedError):
+            with torch.device("cpu"), _parameters_on_meta() if on_meta else nullcontext():
+                return factory(*arguments, **options)
 
 
 @contextmanager
@@ -274,11 +275,8 @@ def _from_module(name: str, factory: str, options: Options) -> tuple[nn.Module, 
 
 
 def _run(load_code: Callable[[], Any], name: str) -> Any:
-    try:
-        with redirect_stdout(sys.stderr):
-            return load_code()
-    except (Exception, SystemExit) as error:
-        raise SourceError(f"{name} raised {type(error).__name__} while it was imported: {first_line(error)}") from error
+    with foreign(SourceError, lambda e: f"{name} raised {type(e).__name__} while it was imported: {first_line(e)}"):
+        return load_code()
 
 
 def _made(module: ModuleType, name: str, options: Options) -> Any:

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from resbench.errors import OptionError, OutputError
 from resbench.gradients.statistics import path_lengths
-from resbench.tables.gradients import means_of
 
 if TYPE_CHECKING:
-    from resbench.gradients.statistics import Row
-    from resbench.gradients.study import Flow
+    from resbench.gradients.flow import Flow
 
 SUFFIXES = (".svg", ".png", ".pdf", ".html")
 
@@ -32,16 +30,15 @@ def picture(flows: Sequence[Flow], width: int, colour: bool) -> str:
     plotext.clear_figure()
     plotext.plot_size(min(max(width - 1, 40), 110), 16)
     plotext.theme("clear" if not colour else "pro")
-    shown, exponents = False, set()
-    for flow, marker in zip(flows, "ox+*#@%&" * len(flows), strict=False):
-        for step in flow.steps[:1]:
-            points = [(d, log10(v)) for d, v in _points(flow, "gradient", step) if v > 0 and isfinite(v)]
-            if len(points) > 1:
-                x, y = zip(*points, strict=True)
-                plotext.plot([100 * depth for depth in x], y, label=f"{flow.model} @{step}", marker=marker)
-                exponents |= {floor(value) for value in y} | {floor(value) + 1 for value in y}
-                shown = True
-    if not shown:
+    exponents: set[int] = set()
+    for flow, marker in zip((flow for flow in flows if flow.rows), "ox+*#@%&" * len(flows), strict=False):
+        step = flow.steps[0]
+        points = [(d, log10(v)) for d, v in flow.means("gradient", step).values() if v > 0 and isfinite(v)]
+        if len(points) > 1:
+            x, y = zip(*points, strict=True)
+            plotext.plot([100 * depth for depth in x], y, label=f"{flow.model} @{step}", marker=marker)
+            exponents |= {floor(value) for value in y} | {floor(value) + 1 for value in y}
+    if not exponents:
         return ""
     ticks = sorted(exponents)[:: max(len(exponents) // 6, 1)]
     plotext.yticks(ticks, [f"1e{tick:+d}" for tick in ticks])
@@ -52,10 +49,6 @@ def picture(flows: Sequence[Flow], width: int, colour: bool) -> str:
     return text if colour else str(plotext.uncolorize(text))
 
 
-def _points(flow: Flow, statistic: str, step: int) -> list[tuple[float, float]]:
-    return list(means_of(flow.rows, statistic, step).values())
-
-
 def save_charts(flows: Sequence[Flow], path: Path) -> None:
     """Gradient by depth with the stages behind it, update ratios by layer and step, the two paths of every sum, and the
     lengths of the paths. Raises OutputError where the file cannot be written."""
@@ -63,8 +56,8 @@ def save_charts(flows: Sequence[Flow], path: Path) -> None:
 
     from resbench.tables.output import write
 
-    if not any(flow.rows for flow in flows):
-        raise OutputError(f"nothing to draw in {path}: no step was observed")
+    if not any(isfinite(row.value) for flow in flows for row in flow.rows if row.statistic == "gradient"):
+        raise OutputError(f"nothing to draw in {path}: no gradient is finite")
     kind = path.suffix.lower()[1:]
     held: Any = StringIO() if kind in ("svg", "html") else BytesIO()
     options: dict[str, Any] = {"html": {"inline": True}, "png": {"scale_factor": 2}}
@@ -92,7 +85,7 @@ def _by_depth(alt: Any, flows: Sequence[Flow]) -> Any:
         {"model": flow.model, "step": f"step {step}", "depth": depth, "value": value}
         for flow in flows
         for step in flow.steps
-        for depth, value in _points(flow, "gradient", step)
+        for depth, value in flow.means("gradient", step).values()
         if value > 0 and isfinite(value)
     ]
     line = alt.Chart(alt.Data(values=points)).mark_line()
@@ -121,7 +114,7 @@ def _updates(alt: Any, flow: Flow) -> Any:
     cells = [
         {"layer": name, "order": i, "step": step, "value": value}
         for step in flow.steps
-        for i, (name, (_, value)) in enumerate(means_of(flow.rows, "update", step).items())
+        for i, (name, (_, value)) in enumerate(flow.means("update", step).items())
         if value > 0 and isfinite(value)
     ]
     if not cells:
@@ -135,18 +128,14 @@ def _updates(alt: Any, flow: Flow) -> Any:
     ).properties(title=f"{flow.model}: update ratio lr ||dL/dW|| / ||W||", width=560, height=24 * len(flow.steps))
 
 
-def _first(flow: Flow, statistic: str) -> list[Row]:
-    return [row for row in flow.rows if row.statistic == statistic and row.step == flow.steps[0]]
-
-
 def _paths(alt: Any, flow: Flow) -> Any:
-    if not _first(flow, "share"):
-        return None
     bars = [
         {"sum": name, "order": i, "path": path, "share": value}
-        for i, (name, (_, share)) in enumerate(means_of(flow.rows, "share", flow.steps[0]).items())
+        for i, (name, (_, share)) in enumerate(flow.means("share", flow.steps[0]).items())
         for path, value in (("shortcut", 1 - share), ("branch", share))
     ]
+    if not bars:
+        return None
     chart = alt.Chart(alt.Data(values=bars)).mark_bar()
     return chart.encode(
         x=alt.X("sum:N", sort=alt.EncodingSortField("order"), title=None, axis=alt.Axis(labelFontSize=6)),
@@ -161,8 +150,8 @@ def _lengths(alt: Any, flows: Sequence[Flow]) -> Any:
     values = [
         {"model": flow.model, "branches": k, "share": share}
         for flow in flows
-        if _first(flow, "share")
-        for k, share in enumerate(path_lengths([s for _, s in means_of(flow.rows, "share", flow.steps[0]).values()]))
+        if (shares := [share for _, share in flow.means("share", flow.steps[0]).values()])
+        for k, share in enumerate(path_lengths(shares))
     ]
     if not values:
         return None

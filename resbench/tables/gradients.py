@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
-from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING, Any
 
 from resbench.tables.table import Column, Table
 
 if TYPE_CHECKING:
-    from resbench.gradients.statistics import Row, Statistic
-    from resbench.gradients.study import Flow, Recipe
+    from resbench.gradients.flow import Flow
+    from resbench.gradients.statistics import Statistic
+    from resbench.gradients.study import Recipe
     from resbench.gradients.verdicts import Verdict
     from resbench.measure.environment import Environment
 
 GRID = [i / 10 for i in range(11)]
 """Depths at which networks stand side by side."""
-
-Means = dict[str, tuple[float, float]]
-"""Depth and mean over the seeds of each place."""
 
 
 def depth_table(statistic: Statistic, flows: Sequence[Flow]) -> Table | None:
@@ -28,7 +25,7 @@ def depth_table(statistic: Statistic, flows: Sequence[Flow]) -> Table | None:
     cells: list[list[Any]] = []
     for flow in flows:
         for step in flow.steps:
-            means = means_of(flow.rows, statistic.key, step)
+            means = flow.means(statistic.key, step)
             if means:
                 columns.append(Column(f"{flow.model}_step{step}", f"{flow.model} @{step}", "number"))
                 cells.append([_nearest(means, depth) for depth in GRID])
@@ -41,16 +38,7 @@ def depth_table(statistic: Statistic, flows: Sequence[Flow]) -> Table | None:
     return Table(columns, rows, statistic.title[0].upper() + statistic.title[1:], notes)
 
 
-def means_of(rows: Sequence[Row], statistic: str, step: int) -> Means:
-    """Depth, and mean over the seeds, of every place in running order."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        if row.statistic == statistic and row.step == step:
-            found.setdefault(row.name, []).append(row)
-    return {name: (same[0].depth, fmean(row.value for row in same)) for name, same in found.items()}
-
-
-def _nearest(means: Means, depth: float) -> float:
+def _nearest(means: dict[str, tuple[float, float]], depth: float) -> float:
     return min(means.values(), key=lambda place: abs(place[0] - depth))[1]
 
 
@@ -78,7 +66,7 @@ def network_table(
     flows: Sequence[Flow], found: Sequence[Sequence[Verdict]], recipe: Recipe, data: str, limits: str, here: Environment
 ) -> Table:
     """A row for each network and step; the verdicts below."""
-    records = [record for flow in flows for record in network_records(flow)]
+    records = [flow.record(step) for flow in flows for step in flow.steps]
     always = ("model", "step", "loss", "first_to_last")
     columns = [c for c in NETWORK_COLUMNS if c.key in always or any(r[c.key] is not None for r in records)]
     warnings = [flow.broken for flow in flows if flow.broken] + [said for flow in flows for said in flow.skipped]
@@ -88,8 +76,9 @@ def network_table(
     if unsplit:
         notes.append(f"No residual sum that could be split in {', '.join(unsplit)}: its columns are blank.")
     notes += [
-        f"{recipe.seeds} seeds, batches of {recipe.batch} of {data}, SGD with lr {recipe.lr:g}, momentum 0.9 and "
-        f"weight decay 1e-4, on {recipe.device}. R = ||dL/dx_first|| / ||dL/dx_last||; growth/layer of stage 1.",
+        f"{recipe.seeds} seeds, batches of {recipe.batch} of {data}, SGD with lr {recipe.lr:g}, momentum "
+        f"{recipe.momentum:g} and weight decay {recipe.weight_decay:g}, on {recipe.device}. "
+        "R = ||dL/dx_first|| / ||dL/dx_last||; growth/layer of stage 1.",
         limits,
         here.note,
     ]
@@ -99,48 +88,6 @@ def network_table(
 
 def _sentence(flow: Flow, found: Sequence[Verdict]) -> str:
     return f"{flow.model}: {'; '.join(map(str, found)) or 'no verdict'}."
-
-
-def network_records(flow: Flow) -> list[dict[str, Any]]:
-    """The numbers of each step by the keys of their columns."""
-    return [_network(flow, step) for step in flow.steps]
-
-
-def _network(flow: Flow, step: int) -> dict[str, Any]:
-    rows = [row for row in flow.rows if row.step == step]
-
-    def values(statistic: str, name: str | None = None) -> list[float]:
-        return [row.value for row in rows if row.statistic == statistic and name in (None, row.name)]
-
-    def mean(statistic: str, name: str | None = None) -> float | None:
-        found = values(statistic, name)
-        return fmean(found) if found else None
-
-    ratios = values("first_to_last")
-    layers: dict[str, list[float]] = {}
-    for row in rows:
-        if row.statistic == "update" and row.value:
-            layers.setdefault(row.name, []).append(row.value)
-    updates = [median(seeds) for seeds in layers.values()]
-    cosines = values("cosine")
-    return {
-        "model": flow.model,
-        "step": step,
-        "loss": mean("loss"),
-        "first_to_last": mean("first_to_last"),
-        "first_to_last_spread": stdev(ratios) if len(ratios) > 1 and all(map(isfinite, ratios)) else None,
-        "growth": mean("growth", "stage 1"),
-        "early_update": median(updates[: max(len(updates) // 3, 1)]) if updates else None,
-        "last_update": updates[-1] if updates else None,
-        "c1": mean("c1"),
-        "effective_rank": mean("effective_rank"),
-        "effective_depth": mean("effective_depth"),
-        "cosine": max(map(abs, cosines)) if cosines else None,
-        "identity_share": mean("identity_share"),
-        "dead": mean("dead"),
-        "sigma_max": mean("sigma_max"),
-        "energy": mean("energy"),
-    }
 
 
 ROW_COLUMNS = (
@@ -169,7 +116,7 @@ def flow_document(
         "command": "gradflow",
         "environment": here.document(),
         "data": data,
-        "recipe": {**vars(recipe), "momentum": 0.9, "weight_decay": 1e-4},
+        "recipe": vars(recipe),
         "models": [
             {
                 "model": flow.model,
@@ -177,7 +124,7 @@ def flow_document(
                 "broken": flow.broken or None,
                 "verdicts": [verdict._asdict() for verdict in verdicts],
                 "skipped": list(flow.skipped),
-                "steps": [_finite(record) for record in network_records(flow)],
+                "steps": [_finite(flow.record(step)) for step in flow.steps],
                 "rows": [_finite(row._asdict()) for row in flow.rows],
             }
             for flow, verdicts in zip(flows, found, strict=True)

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from resbench.errors import OptionError
+from resbench.gradients.flow import Flow
 from resbench.gradients.frozen import frozen, jacobians, shattering
 from resbench.gradients.statistics import STATISTICS, Row, chosen_statistics, growth_per_layer, path_lengths
-from resbench.gradients.verdicts import Thresholds, Verdict, against, verdicts
+from resbench.gradients.verdicts import Thresholds, Verdict, against, chosen_verdicts, verdicts
 from resbench.nets.build import build
 
 
@@ -96,6 +97,7 @@ def test_a_blocks_jacobian_is_that_of_dense_linear_algebra():
 def rows(step=0, **values):
     """``early`` and ``last`` are update ratios of six layers."""
     found = []
+    values.setdefault("first_to_last", 50)  # healthy
     for name, value in values.items():
         if name in ("early", "last"):
             places = (0, 1) if name == "early" else (5,)
@@ -114,30 +116,30 @@ def rows(step=0, **values):
         ({"first_to_last": 50}, ["healthy"]),
         ({"first_to_last": 500}, ["marginal"]),
         ({"first_to_last": 5e-3}, ["marginal"]),
-        ({"early": 0.31, "last": 0.01}, ["over-stepping"]),
-        ({"early": 0.31, "last": 0.01, "step": 10}, []),
-        ({"early": 9e-5, "last": 2e-3}, ["frozen"]),
-        ({"early": 9e-5, "last": 9e-4}, []),
-        ({"c1": 0.05}, ["shattered"]),
-        ({"c1": 0.5}, ["intact"]),
-        ({"c1": 0.2}, []),
+        ({"early": 0.31, "last": 0.01}, ["healthy", "over-stepping"]),
+        ({"early": 0.31, "last": 0.01, "step": 10}, ["healthy"]),
+        ({"early": 9e-5, "last": 2e-3}, ["healthy", "frozen"]),
+        ({"early": 9e-5, "last": 9e-4}, ["healthy"]),
+        ({"c1": 0.05}, ["healthy", "shattered"]),
+        ({"c1": 0.5}, ["healthy", "intact"]),
+        ({"c1": 0.2}, ["healthy"]),
     ],
 )
 def test_verdicts_at_their_thresholds(values, words):
-    assert [verdict.word for verdict in verdicts(rows(**values), Thresholds())] == words
+    assert [verdict.word for verdict in verdicts(Flow("net", (), tuple(rows(**values))), Thresholds())] == words
 
 
 def test_thresholds_can_be_set_and_a_gate_told_what_fails():
     limits = Thresholds().changed(["exploding=10", "healthy=0.5:5", "over-stepping=0.1"])
     assert (limits.exploding, limits.healthy, limits.over_stepping) == (10, (0.5, 5), 0.1)
-    found = verdicts(rows(first_to_last=20), limits)
+    found = verdicts(Flow("net", (), tuple(rows(first_to_last=20))), limits)
     assert against(found, ["exploding"]) == [Verdict("exploding", 0, "R = 20")]
     assert against(found, ["vanishing"]) == []
     for bad in ("exploding", "exploding=x", "healthy=3", "loud=3", "c1=1:2", "exploding=nan", "healthy=9:1"):
         with pytest.raises(OptionError, match="--threshold"):
             Thresholds().changed([bad])
-    with pytest.raises(OptionError, match="--fail-on takes no-gradient, vanishing"):
-        against((), ["explodes"])
+    with pytest.raises(OptionError, match="--fail-on takes vanishing, exploding"):
+        chosen_verdicts("explodes")
 
 
 def test_statistics_are_chosen_by_name():
