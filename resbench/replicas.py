@@ -96,14 +96,29 @@ def measure(cells: Sequence[Cell], processes: int = PROCESSES, progress: Callabl
                     found.setdefault(cell, []).append(answer)
     except KeyboardInterrupt:
         interrupted = True
-    return Outcome([_latency(cell, found[cell]) for cell in cells if cell in found], [*failures.values()], interrupted)
+    return Outcome(_latencies(found), [*failures.values()], interrupted)
 
 
-def _latency(cell: Cell, answers: Sequence[dict[str, Any]]) -> Latency:
+def _latencies(found: dict[Cell, list[dict[str, Any]]]) -> list[Latency]:
+    """In the order of the cells, each with the drift of what it ran on."""
+    from resbench.measure.drift import noted
     from resbench.measure.latency import Latency, Reading
 
-    readings = tuple(Reading(**answer["reading"]) for answer in answers)
-    return Latency(answers[0]["model"], tuple(answers[0]["input"]), cell.setup, readings)
+    paces: dict[tuple[str, int | None], list[float]] = {}
+    for cell, answers in found.items():
+        paces.setdefault((cell.setup.device, cell.setup.threads), []).extend(answer["pace_s"] for answer in answers)
+    setups = {(cell.setup.device, cell.setup.threads): cell.setup for cell in found}
+    drifts = {where: noted(setups[where], seen) for where, seen in paces.items()}
+    return [
+        Latency(
+            answers[0]["model"],
+            tuple(answers[0]["input"]),
+            cell.setup,
+            tuple(Reading(**answer["reading"]) for answer in answers),
+            *drifts[cell.setup.device, cell.setup.threads],
+        )
+        for cell, answers in found.items()
+    ]
 
 
 def _ask(cell: Cell, processes: int) -> dict[str, Any]:
@@ -123,6 +138,7 @@ def _ask(cell: Cell, processes: int) -> dict[str, Any]:
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     """In the process of its own: make ready, measure."""
+    from resbench.measure.drift import pace
     from resbench.measure.latency import read
     from resbench.measure.timing import Rules
     from resbench.measure.workload import Setup
@@ -135,7 +151,12 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             reading = read(work, Rules(precision=Rules().precision * sqrt(request["processes"])))
     except ResbenchError as error:
         return {"error": str(error)}
-    return {"model": name, "input": list(work.inputs[0].shape), "reading": reading._asdict()}
+    return {
+        "model": name,
+        "input": list(work.inputs[0].shape),
+        "reading": reading._asdict(),
+        "pace_s": pace(cell.setup),
+    }
 
 
 def workload(cell: Cell) -> tuple[Workload, str]:

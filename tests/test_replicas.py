@@ -76,7 +76,8 @@ def test_training_times_its_phases_apart():
 def test_a_batch_that_does_not_fit_is_one_line_and_the_other_rows_are_written(tmp_path):
     done = run("resnet20", "--batch", "1,1048576", "--processes", "1", "-o", str(tmp_path / "t.csv"))
     assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
+    lines = [line for line in done.stderr.splitlines() if "did not settle" not in line]  # said on a busy machine
+    assert len(lines) == 1
     assert "take a smaller --batch" in done.stderr
     header, row = (tmp_path / "t.csv").read_text().splitlines()
     assert header.startswith("model,batch,median_s,")

@@ -69,3 +69,44 @@ def agrees(count: int, printed: str) -> bool:
         return f"{count:,}" == printed
     digits = len(printed[:-1].partition(".")[2])
     return f"{count / unit:.{digits}f}" == printed[:-1]
+
+
+class Printed(NamedTuple):
+    """A test error on CIFAR-10, in percent, to as many digits as were printed."""
+
+    percent: str
+    source: str
+
+
+_T6, _T1, _T2, _T3 = "He 2015, Table 6", "He 2016, Table 1", "He 2016, Table 2", "He 2016, Table 3"
+_AGAIN = "reproductions; He 2015 shows curves only"
+
+TEST_ERRORS: dict[str, Printed] = {
+    "plain20": Printed("8.8 to 9.6", _AGAIN),
+    "plain56": Printed("12.8 to 14.2", _AGAIN),
+    "plain110": Printed("over 60", "He 2015, sec. 4.2"),
+    "resnet20": Printed("8.75", _T6),
+    "resnet32": Printed("7.51", _T6),
+    "resnet44": Printed("7.17", _T6),
+    "resnet56": Printed("6.97", _T6),
+    "resnet110": Printed("6.43", f"{_T6}; 6.61 +- 0.16 over 5 runs"),
+    "resnet1202": Printed("7.93", _T6),
+    "resnet110,shortcut=scaling": Printed("12.35", _T1),
+    "resnet110,shortcut=exclusive-gate": Printed("8.70", _T1),
+    "resnet110,shortcut=exclusive-gate,gate_bias=-7": Printed("9.81", _T1),
+    "resnet110,shortcut=shortcut-gate,gate_bias=0": Printed("12.86", _T1),
+    "resnet110,shortcut=shortcut-gate": Printed("6.91", _T1),
+    "resnet110,shortcut=conv1x1": Printed("12.22", _T1),
+    "resnet110,shortcut=dropout": Printed("fails", _T1),
+    "resnet110,order=bn-after-add": Printed("8.17", _T2),
+    "resnet110,order=relu-before-add": Printed("7.84", _T2),
+    "resnet110,order=relu-only-preact": Printed("6.71", _T2),
+    "preact_resnet110": Printed("6.37", _T2),
+    "resnet164": Printed("5.93", _T2),
+    "resnet164,order=bn-after-add": Printed("6.50", _T2),
+    "resnet164,order=relu-before-add": Printed("6.14", _T2),
+    "resnet164,order=relu-only-preact": Printed("5.91", _T2),
+    "preact_resnet164": Printed("5.46", _T2),
+    "resnet1001": Printed("7.61", _T3),
+    "preact_resnet1001": Printed("4.92", _T3),
+}

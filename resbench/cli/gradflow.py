@@ -69,7 +69,8 @@ def gradflow(
     limits = Thresholds().changed(threshold or ())
     words = chosen_verdicts(fail_on)
     style = choose(format, output)
-    from resbench.report.gradients import check_suffix, picture, save_charts
+    from resbench.report.charts import check_suffix
+    from resbench.report.gradients import picture, save_charts
 
     if plot:
         check_suffix(plot)

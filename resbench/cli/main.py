@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from resbench.cli import compare, doctor, flops, gradflow, latency, models, profile, show
+from resbench.cli import compare, degradation, doctor, flops, gradflow, latency, models, placements, profile, show
 from resbench.errors import ResbenchError
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.command("compare")(compare.compare)
 app.command("latency")(latency.latency)
 app.command("profile")(profile.profile)
 app.command("gradflow")(gradflow.gradflow)
+app.command("degradation")(degradation.degradation)
+app.command("placements")(placements.placements)
 app.command("doctor")(doctor.doctor)
 
 ClickException: Any = typer.BadParameter.__mro__[2]

@@ -117,7 +117,7 @@ class _Run:
         self.skipped: dict[str, None] = {}
         self.losses: list[Tensor] = []
         self.broken = ""
-        self.classes = int(images.labels.max()) + 1
+        self.classes = images.classes
         self.model = model.to(recipe.device).train()
         self.dtype = next((p.dtype for p in model.parameters()), torch.float32)
         if any(isinstance(module, LazyModuleMixin) for module in model.modules()):
@@ -155,7 +155,7 @@ class _Run:
         self.probe.steps = step
         self.model.zero_grad()
         with _seeded(self.recipe.device, 1_000_003 * self.seed + step):
-            loss = _loss(self.name, self.probe(x) if observed else self.model(x), labels, self.classes)
+            loss = loss_of(self.name, self.probe(x) if observed else self.model(x), labels, self.classes)
             loss.backward()  # type: ignore[no-untyped-call]
         self.descend()
         self.losses.append(loss.detach())
@@ -220,7 +220,7 @@ def _seeded(device: str, seed: int) -> Iterator[None]:
         yield
 
 
-def _loss(name: str, output: Any, labels: Tensor, classes: int) -> Tensor:
+def loss_of(name: str, output: Any, labels: Tensor, classes: int) -> Tensor:
     """Cross entropy of the logits; of auxiliary heads, 0.3 times."""
     main, *others = logits(output)
     if main.dim() != 2 or main.shape[1] < classes:

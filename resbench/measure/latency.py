@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from math import hypot
 from statistics import median
 from typing import NamedTuple, get_args
 
@@ -80,6 +81,10 @@ class Latency:
     input: tuple[int, ...]
     setup: Setup
     readings: tuple[Reading, ...]
+    drift: float | None = None
+    """By how much the machine's speed wanders from call to call, as a share; see ``resbench.measure.drift``."""
+    calls: int = 0
+    """From which that is known."""
 
     @property
     def totals(self) -> list[float]:
@@ -97,8 +102,13 @@ class Latency:
 
     @property
     def half_width_s(self) -> float | None:
-        """Half of the 95 % interval of the median, over processes; None where there was only one."""
-        return half_width([reading.totals for reading in self.readings]) if len(self.readings) > 1 else None
+        """Half of the 95 % interval of the median: over processes, and over calls as far as that is known.
+
+        None where there was only one process.
+        """
+        if len(self.readings) < 2:
+            return None
+        return hypot(half_width([reading.totals for reading in self.readings]), (self.drift or 0) * self.median_s)
 
     @property
     def phases_s(self) -> dict[str, float]:

@@ -15,10 +15,9 @@ Patterson 2009, "Roofline: An Insightful Visual Performance Model"; FLOPs = 2 x 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
@@ -29,11 +28,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from resbench.errors import MeasureError, OutputError, first_line
+from resbench.errors import MeasureError, first_line
+from resbench.measure.cache import cache, keep
 from resbench.measure.environment import available_bytes, environment
 from resbench.measure.stopwatch import new_event, uncollected
 from resbench.measure.workload import AUTOCAST, Dtype, Setup
-from resbench.tables.output import write
 
 SCHEMA = 1
 """Of the cache, and of how the ceilings are measured."""
@@ -112,7 +111,7 @@ def roof(device: str = "cpu", dtype: Dtype = "fp32", *, fresh: bool = False) -> 
         "threads": torch.get_num_threads(),
         "environment": environment(device).id,
     }
-    path = _cache(f"roof-{key['environment']}-{device.replace(':', '-')}-{dtype}.json")
+    path = cache(f"roof-{key['environment']}-{device.replace(':', '-')}-{dtype}.json")
     found = None if fresh else _read(path, key)
     if found:
         return found
@@ -121,7 +120,7 @@ def roof(device: str = "cpu", dtype: Dtype = "fp32", *, fresh: bool = False) -> 
     allowed = CALM * torch.get_num_threads() * (time.perf_counter() - start)
     measured = Roof(**key, flops_per_s=flops_per_s, copies=copies)  # type: ignore[arg-type]
     if setup.kind != "cpu" or _preemptions() - preempted < allowed:
-        _keep(path, measured)
+        keep(path, json.dumps({"schema": SCHEMA, **asdict(measured)}, indent=1) + "\n")
     return measured
 
 
@@ -243,14 +242,6 @@ def _preemptions() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
-def _cache(name: str) -> Path | None:
-    """Where a file of that name is kept; None without a home."""
-    with suppress(RuntimeError):
-        base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-        return Path(base or Path.home() / ".cache", "resbench", name)
-    return None
-
-
 def _read(path: Path | None, key: dict[str, Any]) -> Roof | None:
     """What was kept; None for a file that is missing, corrupt, of another schema or of another machine."""
     try:
@@ -262,11 +253,3 @@ def _read(path: Path | None, key: dict[str, Any]) -> Roof | None:
         return None
     rates = [found.flops_per_s, *(number for copy in copies for number in copy)]
     return found if whole and copies and all(0 < rate < inf for rate in rates) else None
-
-
-def _keep(path: Path | None, measured: Roof) -> None:
-    """Where nothing can be written, the next call measures again."""
-    if path:
-        with suppress(OSError, OutputError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(path, json.dumps({"schema": SCHEMA, **asdict(measured)}, indent=1) + "\n")

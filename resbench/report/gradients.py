@@ -8,19 +8,11 @@ from math import floor, isfinite, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resbench.errors import OptionError, OutputError
+from resbench.errors import OutputError
 from resbench.gradients.statistics import path_lengths
 
 if TYPE_CHECKING:
     from resbench.gradients.flow import Flow
-
-SUFFIXES = (".svg", ".png", ".pdf", ".html")
-
-
-def check_suffix(path: Path) -> None:
-    """Raises OptionError unless the name says how to draw."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise OptionError(f"--plot takes a file that ends in {', '.join(SUFFIXES)}; received {path.name!r}")
 
 
 def picture(flows: Sequence[Flow], width: int, colour: bool) -> str:
@@ -52,17 +44,11 @@ def picture(flows: Sequence[Flow], width: int, colour: bool) -> str:
 def save_charts(flows: Sequence[Flow], path: Path) -> None:
     """Gradient by depth with the stages behind it, update ratios by layer and step, the two paths of every sum, and the
     lengths of the paths. Raises OutputError where the file cannot be written."""
-    from io import BytesIO, StringIO
-
-    from resbench.tables.output import write
+    from resbench.report.charts import save
 
     if not any(isfinite(row.value) for flow in flows for row in flow.rows if row.statistic == "gradient"):
         raise OutputError(f"nothing to draw in {path}: no gradient is finite")
-    kind = path.suffix.lower()[1:]
-    held: Any = StringIO() if kind in ("svg", "html") else BytesIO()
-    options: dict[str, Any] = {"html": {"inline": True}, "png": {"scale_factor": 2}}
-    charts(flows).save(held, format=kind, **options.get(kind, {}))
-    write(path, held.getvalue())
+    save(charts(flows), path)
 
 
 def charts(flows: Sequence[Flow]) -> Any:

@@ -59,7 +59,7 @@ def latency_table(latencies: Sequence[Latency], roofs: Mapping[str, Roof], here:
     processes = max((len(one.readings) for one in latencies), default=0)
     notes = [setup_line(latencies[0].setup)] if latencies else []
     notes.append(
-        f"Median of all runs in {processes} fresh processes; +- is half of its 95 % interval, over processes."
+        f"Median of all runs in {processes} fresh processes; +- is half of its 95 % interval, {_over(latencies)}."
         if processes > 1
         else "Median of all runs in one process, which tells nothing of other processes: no interval."
     )
@@ -69,6 +69,16 @@ def latency_table(latencies: Sequence[Latency], roofs: Mapping[str, Roof], here:
     warnings = [f"{one.model}, batch {one.setup.batch}: warm-up did not settle." for one in latencies if not one.warm]
     warnings += sorted({r.remark for one in latencies for r in one.readings if r.remark})
     return Table(columns, rows, notes=notes, warnings=warnings)
+
+
+def _over(latencies: Sequence[Latency]) -> str:
+    """What is in the interval."""
+    known = max(latencies, key=lambda one: one.calls, default=None)
+    if known is None or known.drift is None:
+        return "over processes; how far this machine's speed wanders between calls is not known yet"
+    return (
+        f"over processes and calls (between {known.calls} calls this machine's speed wandered by +- {known.drift:.1%})"
+    )
 
 
 def latency_record(one: Latency, roof: Roof | None) -> dict[str, Any]:

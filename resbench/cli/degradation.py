@@ -1,0 +1,64 @@
+"""`resbench degradation`: does it train, and does depth make it worse?"""
+
+from __future__ import annotations
+
+from resbench.cli.options import DeviceOption, FormatOption, InputOption, ModelOption, Models, OutputOption
+from resbench.cli.training import (
+    FOLDER,
+    BoardOption,
+    CompileOption,
+    DataOption,
+    EpochsOption,
+    FolderOption,
+    LrOption,
+    PlotOption,
+    PrecisionOption,
+    ProbeOption,
+    RootOption,
+    SeedsOption,
+    TrainBatchOption,
+    bar,
+    checked,
+    finish,
+    running,
+)
+
+
+def degradation(
+    models: Models = None,
+    model: ModelOption = None,
+    data: DataOption = "digits",
+    data_root: RootOption = None,
+    epochs: EpochsOption = None,
+    seeds: SeedsOption = 1,
+    batch: TrainBatchOption = 128,
+    lr: LrOption = 0.1,
+    dtype: PrecisionOption = None,
+    folder: FolderOption = FOLDER,
+    compiled: CompileOption = False,
+    probe: ProbeOption = 0,
+    tensorboard: BoardOption = None,
+    plot: PlotOption = None,
+    device: DeviceOption = "cpu",
+    input: InputOption = None,
+    format: FormatOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Train networks side by side and say whether the deeper ones train worse (He et al. 2015, sec. 4.2).
+
+    By default plain20 plain56 resnet20 resnet56 on real digits. The same command again goes on from its checkpoints,
+    or prints what is finished.
+    """
+    checked(format, output, plot)
+    from resbench.models import parse_input
+    from resbench.studies.degradation import MODELS, Plan, gaps, study
+    from resbench.training.precision import precision
+
+    options = running(device, compiled, probe, folder, tensorboard)
+    precise = dtype or precision(options.device)
+    plan = Plan(data, data_root, seeds, epochs, batch, lr, precise, parse_input(input) if input else None)
+    names = list(dict.fromkeys([*(models or ()), *(model or ())])) or list(MODELS)
+    with bar() as progress:
+        outcome = study(names, plan, options, progress)
+    said = [f"{gap}." for gap in gaps(outcome.results)]
+    finish("degradation", "Degradation", outcome, said, options, format, output, plot)

@@ -1,0 +1,95 @@
+"""Images as a value, and the batches of the gradient flow: standardised, and brought to the network's size."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from resbench.errors import OptionError
+
+CHUNK = 10_000
+"""Images that are resized at once: floats take four times the bytes."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """``images``: (N, C, H, W) of bytes; ``labels``: (N,); ``mean`` and ``std`` of each channel: (1, C, 1, 1)."""
+
+    name: str
+    images: Tensor
+    labels: Tensor
+    classes: int
+    mean: Tensor
+    std: Tensor
+
+    def batch(self, size: int, step: int, seed: int, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """The batch of one step, of an order that the seed gives; a new order when all have been seen.
+
+        ``shape``: the network's (C, H, W). Other channels than the data's are their mean, repeated; other sizes are
+        interpolated linearly.
+        Raises OptionError where the batch is larger than the data.
+        """
+        n = len(self.labels)
+        epoch, place = divmod(step, steps_per_epoch(self, size))
+        chosen = order(n, seed, epoch)[place * size : (place + 1) * size]
+        return fitted((self.images[chosen].float() - self.mean) / self.std, shape), self.labels[chosen]
+
+    def part(self, chosen: slice) -> Images:
+        """Some of them, with their own mean and deviation."""
+        return from_arrays(self.name, self.images[chosen].numpy(), self.labels[chosen].numpy(), self.classes)
+
+    def resized(self, shape: tuple[int, ...]) -> Images:
+        """All of them at a network's (C, H, W), as bytes again."""
+        if tuple(self.images.shape[1:]) == shape:
+            return self
+        parts = [fitted(part.float(), shape).round_().clamp_(0, 255).byte() for part in torch.split(self.images, CHUNK)]
+        return from_arrays(self.name, torch.cat(parts).numpy(), self.labels.numpy(), self.classes)
+
+    @cached_property
+    def digest(self) -> str:
+        """Eight hex digits of every byte and label."""
+        return f"{zlib.crc32(self.labels.numpy().tobytes(), zlib.crc32(self.images.numpy().tobytes())):08x}"
+
+
+def steps_per_epoch(images: Images, batch: int) -> int:
+    """Whole batches in all images; what is left over waits for another order. Raises OptionError."""
+    n = len(images.labels)
+    if batch > n:
+        raise OptionError(f"{images.name} has {n} images: expected a --batch of at most {n}, received {batch}")
+    return n // batch
+
+
+def order(n: int, seed: int, epoch: int) -> Tensor:
+    """The order of n images in one epoch, a function of seed and epoch alone."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
+
+
+def fitted(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Brought to (C, H, W): other channels are the mean, repeated; other sizes are interpolated linearly."""
+    channels, height, width = shape
+    if x.shape[1] != channels:
+        x = x.mean(1, keepdim=True).expand(-1, channels, -1, -1)
+    if tuple(x.shape[2:]) != (height, width):
+        x = interpolate(x, (height, width), mode="bilinear", antialias=True)
+    return x.contiguous()
+
+
+def from_arrays(name: str, images: Any, labels: Any, classes: int) -> Images:
+    """With the mean and deviation of each channel, exactly, from how often each byte occurs."""
+    values, means, deviations = np.arange(256), [], []
+    for channel in np.swapaxes(images, 0, 1):
+        counts = sum(np.bincount(part.ravel(), minlength=256) for part in np.array_split(channel, 8))
+        mean = counts @ values / channel.size
+        means.append(mean)
+        deviations.append(sqrt(counts @ (values - mean) ** 2 / channel.size))
+    mean, std = (torch.tensor(numbers, dtype=torch.float32).view(1, -1, 1, 1) for numbers in (means, deviations))
+    held = torch.from_numpy(np.ascontiguousarray(images))
+    return Images(name, held, torch.from_numpy(labels.astype(np.int64)), classes, mean, std)

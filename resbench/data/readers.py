@@ -1,0 +1,175 @@
+"""The files of the published sets, each with its size checked: what is missing or broken is named.
+
+A reader gives images (N, C, H, W) of bytes, labels (N,) and the number of classes, of the training or the test part.
+"""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import zlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from resbench.errors import SourceError, first_line
+
+Arrays = tuple[Any, Any, int]
+
+
+class Cifar(NamedTuple):
+    """One of the two sets of https://www.cs.toronto.edu/~kriz/cifar.html."""
+
+    title: str
+    folders: tuple[str, str]
+    """Binary and Python layout."""
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    records: int
+    """In each training file; every test file has 10,000."""
+    classes: int
+    label_bytes: int
+    """In front of an image; the last one is the label."""
+    label_key: bytes
+
+
+CIFAR10 = Cifar(
+    "CIFAR-10",
+    ("cifar-10-batches-bin", "cifar-10-batches-py"),
+    tuple(f"data_batch_{i}" for i in range(1, 6)),
+    ("test_batch",),
+    10_000,
+    10,
+    1,
+    b"labels",
+)
+CIFAR100 = Cifar(
+    "CIFAR-100",
+    ("cifar-100-binary", "cifar-100-python"),
+    ("train",),
+    ("test",),
+    50_000,
+    100,
+    2,
+    b"fine_labels",
+)
+PIXELS = 3 * 32 * 32
+AGAIN = "unpack it again"
+
+
+def digits() -> tuple[Any, Any]:
+    """The file that ``sklearn.datasets.load_digits`` reads; importing scikit-learn for it takes a second.
+
+    Its 17 greys, 0 to 16, as bytes: 0 to 240.
+    """
+    found = find_spec("sklearn")
+    path = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz" if found and found.origin else None
+    if path is None or not path.exists():
+        raise SourceError("no digits here: they come with scikit-learn; pip install scikit-learn")
+    records = np.loadtxt(path, np.float32, delimiter=",").astype(np.uint8)
+    return 15 * records[:, :64].reshape(-1, 1, 8, 8), records[:, 64]
+
+
+def cifar(kind: Cifar, root: Path, test: bool) -> Arrays:
+    """Either layout, in ``root`` or in the folder of its official name below it."""
+    names, records = (kind.test, 10_000) if test else (kind.train, kind.records)
+    for folder in (root, *(root / name for name in kind.folders)):
+        for suffix, read in ((".bin", _binary), ("", _pickled)):
+            if any((folder / f"{name}{suffix}").is_file() for name in (*kind.train, *kind.test)):
+                parts = [read(kind, folder / f"{name}{suffix}", records) for name in names]
+                images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+                return images.reshape(-1, 3, 32, 32), labels, kind.classes
+    raise SourceError(f"no {kind.title} in {root}: expected {' or '.join(kind.folders)} in it")
+
+
+def _binary(kind: Cifar, path: Path, records: int) -> tuple[Any, Any]:
+    data = np.frombuffer(_bytes(path), np.uint8)
+    expected = records * (kind.label_bytes + PIXELS)
+    if data.size != expected:
+        raise SourceError(f"{path}: expected {expected:,} bytes, received {data.size:,}; {AGAIN}")
+    table = data.reshape(records, -1)
+    return table[:, kind.label_bytes :], _labels(path, table[:, kind.label_bytes - 1], kind.classes)
+
+
+class _Arrays(pickle.Unpickler):
+    """Arrays and plain values alone: a pickle can otherwise run any code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        array = module.partition(".")[0] == "numpy" and name in ("_reconstruct", "ndarray", "dtype")
+        if array or (module, name) == ("_codecs", "encode"):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"holds {module}.{name}")
+
+
+def _pickled(kind: Cifar, path: Path, records: int) -> tuple[Any, Any]:
+    try:
+        with path.open("rb") as handle:
+            held = _Arrays(handle, encoding="bytes").load()
+        pixels, classes = np.asarray(held[b"data"]), np.asarray(held[kind.label_key])
+        if pixels.dtype != np.uint8 or classes.dtype.kind not in "iu" or pixels.shape != (records, PIXELS):
+            raise ValueError(f"expected {records:,} x {PIXELS} bytes and whole numbers")
+        if classes.shape != (records,):
+            raise ValueError(f"expected {records:,} labels")
+    except Exception as error:
+        reason = error.strerror if isinstance(error, OSError) else first_line(error)
+        raise SourceError(f"cannot read {path} as a {kind.title} batch ({reason}); {AGAIN}") from error
+    return pixels, _labels(path, classes, kind.classes)
+
+
+def idx(folders: Sequence[str], root: Path, test: bool) -> Arrays:
+    """The four files of http://yann.lecun.com/exdb/mnist, compressed or not."""
+    part = "t10k" if test else "train"
+    for folder in (root, *(root / name for name in folders)):
+        found = [_either(folder / f"{part}-{what}-ubyte") for what in ("images-idx3", "labels-idx1")]
+        if any(path.exists() for path in found):
+            images, labels = (_idx(path, rank) for path, rank in zip(found, (3, 1), strict=True))
+            if len(images) != len(labels) or not len(images):
+                raise SourceError(f"{found[1]}: expected {len(images)} labels, received {len(labels)}; {AGAIN}")
+            return images[:, None], _labels(found[1], labels, 10), 10
+    raise SourceError(f"no {part}-images-idx3-ubyte in {root}: expected it there or in {' or '.join(folders)}")
+
+
+def _either(path: Path) -> Path:
+    packed = path.with_name(f"{path.name}.gz")
+    return packed if packed.exists() and not path.exists() else path
+
+
+def _idx(path: Path, rank: int) -> Any:
+    """A magic number that says bytes and rank, as many sizes of four bytes, the bytes."""
+    data = _bytes(path)
+    sizes = [int.from_bytes(data[4 * i : 4 * i + 4], "big") for i in range(1, rank + 1)]
+    magic, expected = bytes((0, 0, 8, rank)), 4 + 4 * rank + int(np.prod(sizes, dtype=object))
+    if data[:4] != magic:
+        raise SourceError(f"{path}: expected it to begin with {magic.hex()}, received {data[:4].hex()}; {AGAIN}")
+    if len(data) != expected:
+        raise SourceError(f"{path}: expected {expected:,} bytes, received {len(data):,}; {AGAIN}")
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(sizes)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror or first_line(error)}; {AGAIN}") from error
+    except (EOFError, zlib.error) as error:
+        raise SourceError(f"cannot read {path}: {first_line(error)}; {AGAIN}") from error
+
+
+def _labels(path: Path, labels: Any, classes: int) -> Any:
+    if not 0 <= labels.min() <= labels.max() < classes:
+        raise SourceError(
+            f"{path}: expected labels from 0 to {classes - 1}, received {labels.min()} to {labels.max()}; {AGAIN}"
+        )
+    return labels
+
+
+READERS: dict[str, Callable[[Path, bool], Arrays]] = {
+    "cifar10": partial(cifar, CIFAR10),
+    "cifar100": partial(cifar, CIFAR100),
+    "mnist": partial(idx, ("MNIST/raw", "mnist")),
+    "fashion_mnist": partial(idx, ("FashionMNIST/raw", "fashion_mnist", "fashion-mnist")),
+}

@@ -1,0 +1,1 @@
+"""Questions with an answer and a verdict."""

@@ -1,0 +1,75 @@
+"""States on disk: whole or not at all, each under the key of everything that it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from resbench.errors import OutputError, SourceError, first_line
+from resbench.tables.output import write
+
+SCHEMA = 1
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Eight hex digits of a module's structure and first weights."""
+    held = zlib.crc32(repr(model).encode())
+    for name, value in model.state_dict().items():
+        held = zlib.crc32(
+            value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy(), zlib.crc32(name.encode(), held)
+        )
+    return f"{held:08x}"
+
+
+class Checkpoint:
+    """The state of one training in a folder. ``key``: what another training would differ in."""
+
+    def __init__(self, folder: Path, name: str, key: Mapping[str, Any]) -> None:
+        self.key = {"schema": SCHEMA, **key}
+        digits = hashlib.sha256(json.dumps(self.key, sort_keys=True).encode()).hexdigest()[:8]
+        self.path = folder / f"{re.sub(r'[^A-Za-z0-9_.,=-]+', '_', name)[:80]}-{digits}.pt"
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Replace the file in one step. Raises OutputError."""
+        held = io.BytesIO()
+        torch.save({"key": self.key, "state": dict(state)}, held)
+        write(self.path, held.getvalue())
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """The state, or None where there is none yet. Raises SourceError for a file that is damaged."""
+        if not self.path.exists():
+            return None
+        try:
+            held = torch.load(self.path, map_location=device, weights_only=True)
+            if held["key"] != self.key:
+                raise ValueError(f"it is of {held['key']}")
+            return dict(held["state"])
+        except Exception as error:
+            raise SourceError(
+                f"{self.path} is not a whole checkpoint ({first_line(error)}); delete it to train that network anew"
+            ) from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """The folder, for one training process at a time; a process that is killed lets it go. Raises OutputError."""
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise OutputError(f"another run works in {folder}: wait for it, or name another folder with --dir") from None
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror or error}; name a folder with --dir") from None

@@ -1,0 +1,75 @@
+"""Both parts of a data set on the device, as bytes: crop, flip and normalisation happen there, a batch at a time.
+
+The order of an epoch, its crops and its flips are a function of seed and epoch, so that nothing of it is ever stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from resbench.data.images import Images, order, steps_per_epoch
+
+PAD = 4
+"""On each side, before the crop (He et al. 2015, sec. 4.2)."""
+
+TEST_BATCH = 1000
+
+
+class Feed:
+    """Batches (N, C, H, W) in channels_last: less the per-pixel mean of the training images, over their deviation.
+
+    A *row* says what is in a training batch: index, vertical and horizontal offset, and flip of each image: (4, N).
+    """
+
+    def __init__(self, train: Images, test: Images, batch: int, augment: bool, device: str) -> None:
+        self.steps = steps_per_epoch(train, batch)
+        self.batch, self.augment, self.name = batch, augment, train.name
+        self.classes, self.digest = train.classes, train.digest + test.digest
+        self.images, self.labels = train.images.to(device), train.labels.to(device)
+        self.test_images, self.test_labels = test.images.to(device), test.labels.to(device)
+        total = train.images.sum(0, keepdim=True, dtype=torch.int64)
+        self.mean = (total.double() / len(train.labels)).float().to(device)
+        self.std = train.std.clamp_min(1).to(device)
+
+    def rows(self, seed: int, epoch: int) -> Tensor:
+        """What is in every batch of an epoch: (steps, 4, N), on the device."""
+        n = self.steps * self.batch
+        draw = torch.Generator().manual_seed(1_000_003 * seed + epoch + 500_000)
+        chosen = order(len(self.labels), seed, epoch)[:n]
+        offsets = torch.randint(0, 2 * PAD + 1, (2, n), generator=draw)
+        flips = torch.randint(0, 2, (1, n), generator=draw)
+        table = torch.cat([chosen[None], offsets, flips])
+        return table.view(4, self.steps, self.batch).transpose(0, 1).contiguous().to(self.images.device)
+
+    def training(self, row: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and labels of a row."""
+        chosen, top, left, flip = row
+        x = self.normal(self.images[chosen])
+        return (crop(x, top, left, flip) if self.augment else x), self.labels[chosen]
+
+    def testing(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The single original view of every test image."""
+        for images, labels in zip(
+            *(torch.split(t, TEST_BATCH) for t in (self.test_images, self.test_labels)), strict=True
+        ):
+            yield self.normal(images), labels
+
+    def normal(self, images: Tensor) -> Tensor:
+        """Bytes as standardised numbers."""
+        x: Tensor = (images.float() - self.mean) / self.std
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+def crop(x: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
+    """Each image padded with zeros by 4, cut at its own place to its own size, and mirrored where ``flip`` is 1."""
+    n, _, height, width = x.shape
+    here = x.device
+    down = top[:, None] + torch.arange(height, device=here)
+    across = torch.arange(width, device=here)
+    right = left[:, None] + torch.where(flip[:, None] > 0, across.flip(0), across)
+    padded = pad(x, (PAD,) * 4).permute(0, 2, 3, 1)
+    return padded[torch.arange(n, device=here)[:, None, None], down[:, :, None], right[:, None, :]].permute(0, 3, 1, 2)

@@ -1,0 +1,279 @@
+"""The training of one network with one seed, step by step.
+
+All that is random (weights, order, crops, dropout) is a function of seed and step, so a state is whole with the
+weights, the momentum and the sums of the current epoch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from math import isfinite
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resbench.errors import MeasureError
+from resbench.gradients.frozen import logits
+from resbench.gradients.probe import GradientProbe
+from resbench.gradients.statistics import Row
+from resbench.gradients.study import loss_of
+from resbench.training.feed import Feed
+from resbench.training.parallel import ALONE, Ranks
+from resbench.training.recipe import Recipe
+from resbench.training.results import Epoch
+
+State = dict[str, Any]
+
+
+class Run:
+    """A network on its device, somewhere between its first weights and its last."""
+
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        seed: int,
+        recipe: Recipe,
+        feed: Feed,
+        device: str = "cpu",
+        *,
+        compiled: bool = False,
+        every: int = 0,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.name, self.seed, self.recipe, self.feed, self.device = name, seed, recipe, feed, torch.device(device)
+        self.ranks = ranks
+        self.model = model.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.params = [p for p in model.parameters() if p.requires_grad]
+        if not self.params:
+            raise MeasureError(f"{name} has no parameter to train")
+        cuda = self.device.type == "cuda"
+        self.optimizer = torch.optim.SGD(
+            self.params,
+            torch.tensor(recipe.lr, device=self.device) if cuda else recipe.lr,  # a graph reads it at every step
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+        for p in self.params:
+            self.optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+        forward: Callable[[Tensor], Any] = torch.compile(self.model) if compiled else self.model
+        self.forward = self.ranks.wrapped(forward, self.device)
+        self.probe = GradientProbe(self.model, every, name, seed) if every else None
+        self.rows: list[Row] = []
+        """What the probe saw."""
+        self.step = 0
+        self.history: list[Epoch] = []
+        self.broken = ""
+        """Which number was not finite, and where; training ends there."""
+        self.wrong = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.test_wrong = torch.zeros_like(self.wrong)
+        self.loss = torch.zeros((), device=self.device)
+        self.losses = torch.zeros(feed.steps, device=self.device)
+        self.seconds = 0.0
+        self.stream = torch.cuda.Stream(self.device) if cuda else None  # type: ignore[no-untyped-call]
+        self._replay: Callable[[Tensor], None] | None = None
+        self._start = self.state()
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.broken) or self.step >= self.recipe.iterations
+
+    def state(self) -> State:
+        """All that the rest of the training depends on, as copies."""
+        return {
+            "step": self.step,
+            "model": {key: value.clone() for key, value in self.model.state_dict().items()},
+            "momentum": [self.optimizer.state[p]["momentum_buffer"].clone() for p in self.params],
+            "wrong": self.wrong.clone(),
+            "losses": self.losses.clone(),
+            "history": [tuple(epoch) for epoch in self.history],
+            "rows": [tuple(row) for row in self.rows],
+            "seconds": self.seconds,
+            "broken": self.broken,
+        }
+
+    @torch.no_grad()
+    def restore(self, state: State) -> None:
+        """Go back, or on, to that state: every tensor keeps its place."""
+        self.step, self.seconds, self.broken = state["step"], state["seconds"], state["broken"]
+        self.model.load_state_dict(state["model"])
+        for p, held in zip(self.params, state["momentum"], strict=True):
+            self.optimizer.state[p]["momentum_buffer"].copy_(held)
+        self.wrong.copy_(state["wrong"])
+        self.losses.copy_(state["losses"])
+        self.history = [Epoch(*epoch) for epoch in state["history"]]
+        self.rows = [Row(*row) for row in state["rows"]]
+        self._start = state
+
+    def epoch(self) -> Iterator[None]:
+        """Train to the end of this epoch, standing still after each step; on a GPU nothing waits for it."""
+        begun = time.perf_counter()
+        number, first = divmod(self.step, self.feed.steps)
+        last = min(self.feed.steps, self.recipe.iterations - number * self.feed.steps)
+        with self._stream():
+            rows = self.feed.rows(self.seed, number)
+            if first == 0:
+                self.wrong.zero_()
+                self.losses.zero_()
+                self._start = self.state()
+            for place in range(first, last):
+                self._train(rows[place])
+                self.losses[place] = self.loss
+                self.step += 1
+                if self.stream is None:
+                    now = time.perf_counter()
+                    self.seconds, begun = self.seconds + now - begun, now
+                    if not isfinite(float(self.loss)):
+                        return
+                    if place + 1 < last:
+                        yield
+                    begun = time.perf_counter()
+            self._test()
+        self.seconds += time.perf_counter() - begun
+
+    def close(self) -> None:
+        """Read what an epoch gave; here a GPU is waited for."""
+        begun = time.perf_counter()
+        number = (self.step - 1) // self.feed.steps
+        done = self.step - number * self.feed.steps
+        losses, wrong = self.ranks.mean(self.losses[:done]).tolist(), int(self.ranks.total(self.wrong))
+        bad = next((place for place, loss in enumerate(losses) if not isfinite(loss)), None)
+        if bad is not None:
+            step = number * self.feed.steps + bad
+            self.broken = (
+                f"{self.name}, seed {self.seed}: the loss is {losses[bad]:g} at step {step}{self._where(step)}"
+            )
+            return
+        self.seconds += time.perf_counter() - begun
+        self.history.append(
+            Epoch(
+                number + 1,
+                self.step,
+                self.recipe.rate(self.step - 1),
+                sum(losses) / done,
+                wrong / (done * self.feed.batch),
+                int(self.test_wrong) / len(self.feed.test_labels),
+                self.seconds,
+            )
+        )
+
+    # -- one step ------------------------------------------------------------------------------------
+
+    def _train(self, row: Tensor) -> None:
+        rate = self.recipe.rate(self.step)
+        group = self.optimizer.param_groups[0]
+        if self.stream is None:
+            group["lr"] = rate
+        elif not self.step or rate != self.recipe.rate(self.step - 1) or self._replay is None:
+            group["lr"].fill_(rate)
+        torch.manual_seed(1_000_003 * self.seed + self.step * self.ranks.world + self.ranks.rank)
+        observed = self.probe is not None and self.step % self.probe.every == 0
+        if self.stream is None or self.ranks.world > 1 or observed:
+            self._learn(row, self.probe if observed else None)
+            return
+        if self._replay is None:
+            self._replay = self._captured(row)
+        self._replay(row)
+
+    def _learn(self, row: Tensor, probe: GradientProbe | None = None) -> None:
+        """Forward, loss, backward, update."""
+        x, labels = self.feed.training(row[:, self.ranks.rank :: self.ranks.world])
+        self.optimizer.zero_grad()
+        if probe:
+            probe.steps = self.step
+        with self._precision():
+            output = (probe or self.forward)(x)
+            loss = loss_of(self.name, output, labels, self.feed.classes)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        with torch.no_grad():
+            self.wrong += (logits(output)[0].argmax(1) != labels).sum()
+            self.loss.copy_(loss)
+        if probe:
+            probe.read(self.recipe.rate(self.step))
+            self.rows += probe.derived(probe.readings.pop())
+
+    def _captured(self, row: Tensor) -> Callable[[Tensor], None]:
+        """The whole step as one CUDA graph; the runs that it needs before are undone."""
+        static, before = row.clone(), self.state()
+        stream = torch.cuda.current_stream()
+        for _ in range(3):
+            self._learn(static)
+        stream.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        self.optimizer.zero_grad()
+        with torch.cuda.graph(graph, stream=stream):
+            self._learn(static)
+        start = self._start
+        self.restore(before)
+        self._start = start
+
+        def replay(row: Tensor) -> None:
+            static.copy_(row)
+            graph.replay()
+
+        return replay
+
+    @torch.no_grad()
+    def _test(self) -> None:
+        self.test_wrong.zero_()
+        self.model.eval()
+        for x, labels in self.feed.testing():
+            with self._precision():
+                self.test_wrong += (logits(self.model(x))[0].argmax(1) != labels).sum()
+        self.model.train()
+
+    def _precision(self) -> AbstractContextManager[None]:
+        if self.recipe.dtype == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+
+    def _stream(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
+
+    # -- what was not finite -------------------------------------------------------------------------
+
+    def _where(self, step: int) -> str:
+        """The first layer whose weights or output are not finite at that step: the epoch is run again until there."""
+        self.restore(self._start)
+        self._replay = None
+        rows = self.feed.rows(self.seed, step // self.feed.steps)
+        with self._stream():
+            while self.step < step:
+                self.optimizer.param_groups[0]["lr"] = self.recipe.rate(self.step)
+                torch.manual_seed(1_000_003 * self.seed + self.step)
+                self._learn(rows[self.step % self.feed.steps])
+                self.step += 1
+            found = first_not_finite(self.model, self.feed.training(rows[step % self.feed.steps])[0], self._precision())
+        return f", first in {found}" if found else ""
+
+
+@torch.no_grad()
+def first_not_finite(model: nn.Module, x: Tensor, precision: AbstractContextManager[None] | None = None) -> str:
+    """The first in running order with a number that is not finite: ``the weights of conv1``, ``the output of fc``."""
+    found: list[str] = []
+
+    def look(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if found:
+                return
+            if not all(bool(p.isfinite().all()) for p in module.parameters(recurse=False)):
+                found.append(f"the weights of {name}")
+            elif isinstance(output, Tensor) and not bool(output.isfinite().all()):
+                found.append(f"the output of {name}")
+
+        return hook
+
+    leaves = [(name, module) for name, module in model.named_modules() if not next(module.children(), None)]
+    handles = [module.register_forward_hook(look(name)) for name, module in leaves]
+    try:
+        with precision or nullcontext():
+            model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else ""

@@ -1,0 +1,228 @@
+"""Trainings side by side: the networks of one seed in turn, epoch by epoch; kept in a folder, and gone on with.
+
+    cells -> runs -> results
+
+Ctrl-C ends after the step at hand, with everything kept; ``kill -9`` loses what was done since the last save.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resbench.errors import OutputError, ResbenchError, cannot_run
+from resbench.models import cost, load
+from resbench.training.checkpoint import Checkpoint, fingerprint, locked
+from resbench.training.feed import Feed
+from resbench.training.parallel import ALONE, Ranks
+from resbench.training.results import Cell, Result
+from resbench.training.run import Run
+
+SAVE_S = 10.0
+"""Between two saves: what a killed process has to do again."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How trainings are run; nothing here changes what they give, but for the device and compilation."""
+
+    device: str = "cpu"
+    compiled: bool = False
+    every: int = 0
+    """Gradient statistics of every so manyth step; 0 for none."""
+    folder: Path | None = None
+    tensorboard: Path | None = None
+    ranks: Ranks = ALONE
+
+
+Progress = Callable[[str, float], object]
+"""Told what is at hand, and the share of all the work that is done."""
+
+
+@dataclass
+class _Work:
+    """The share of the whole that is done, counted in MACs."""
+
+    total: float
+    done: float = 0.0
+
+
+def train(
+    cells: Sequence[Cell], feed: Feed, options: Options | None = None, progress: Progress = lambda line, share: None
+) -> list[Result]:
+    """Train every cell to the end of its recipe, or until Ctrl-C: then some results are not finished.
+
+    Raises MeasureError for what cannot be trained here, OutputError and SourceError for the folder.
+    """
+    options = options or Options()
+    weights = {cell: _macs(cell) for cell in cells}
+    work = _Work(sum(cell.recipe.iterations * weights[cell] for cell in cells))
+    results: list[Result] = []
+    first = options.ranks.rank == 0
+    folder = locked(options.folder) if options.folder and first else nullcontext()
+    with folder, _seeded(options.device), _interruptible(options.ranks.world == 1) as stop:
+        for _, group in groupby(cells, key=lambda cell: cell.seed):
+            runs = [_Kept(cell, feed, options, weights[cell], work) for cell in group]
+            while any(not one.run.finished for one in runs) and not stop():
+                active = [one for one in runs if not one.run.finished]
+                for one in active:
+                    one.epoch(stop, progress)
+                for one in active:
+                    one.close(stop())
+            results += [one.result() for one in runs]
+            if stop():
+                break
+    return results
+
+
+class _Kept:
+    """A run and its checkpoint."""
+
+    def __init__(self, cell: Cell, feed: Feed, options: Options, macs: float, work: _Work) -> None:
+        self.cell, self.macs, self.work, self.options = cell, macs, work, options
+        loaded = load(cell.model, cell.input, seed=cell.seed)
+        key = {
+            "model": [cell.model, fingerprint(loaded.module)],
+            "input": list(cell.input),
+            "seed": cell.seed,
+            "recipe": asdict(cell.recipe),
+            "data": [feed.name, feed.digest],
+            "machine": [torch.device(options.device).type, options.ranks.world, options.compiled],
+            "probe": options.every,
+            "torch": torch.__version__,
+        }
+        with cannot_run(cell.model):
+            self.run = Run(
+                cell.model,
+                loaded.module,
+                cell.seed,
+                cell.recipe,
+                feed,
+                options.device,
+                compiled=options.compiled,
+                every=options.every,
+                ranks=options.ranks,
+            )
+        self.kept = Checkpoint(options.folder, f"{cell.model}-seed{cell.seed}", key) if options.folder else None
+        state = self.kept.load(self.run.device) if self.kept else None
+        options.ranks.wait()
+        if state:
+            self.run.restore(state)
+        self.earlier = self.run.finished
+        self.work.done += self.macs * self.run.step
+        self.saved, self.ended = time.monotonic(), False
+        self.writer = _writer(options, cell, self.run.step)
+
+    def epoch(self, stop: Callable[[], bool], progress: Progress) -> None:
+        """Train to the end of the epoch, or to the step at which that is no longer wanted."""
+        run, before = self.run, self.run.step
+        epochs = -(-self.cell.recipe.iterations // run.feed.steps)
+        line = f"{run.name}, seed {run.seed}: epoch {run.step // run.feed.steps + 1} of {epochs}"
+        progress(line, self.work.done / self.work.total)
+        self.ended = False
+        with cannot_run(run.name):
+            for _ in run.epoch():
+                self.work.done += self.macs * (run.step - before)
+                before = run.step
+                progress(line, self.work.done / self.work.total)
+                if stop():
+                    return
+                if self.due and self.options.ranks.world == 1:
+                    self.save()
+        self.ended = True
+        self.work.done += self.macs * (run.step - before)
+
+    def close(self, stopped: bool) -> None:
+        """Read what the epoch gave, if it came to its end."""
+        if self.ended:
+            with cannot_run(self.run.name):
+                self.run.close()
+            self.write()
+        if self.due or stopped or self.run.finished:
+            self.save()
+
+    @property
+    def due(self) -> bool:
+        return time.monotonic() - self.saved > SAVE_S
+
+    def save(self) -> None:
+        if self.kept and self.options.ranks.rank == 0:
+            self.kept.save(self.run.state())
+            self.saved = time.monotonic()
+
+    def write(self) -> None:
+        if self.writer is None or not self.run.history:
+            return
+        epoch = self.run.history[-1]
+        for key in ("lr", "loss", "train_error", "test_error"):
+            self.writer.add_scalar(key, getattr(epoch, key), epoch.iteration)
+        for row in self.run.rows:
+            if row.step >= epoch.iteration - self.run.feed.steps:
+                self.writer.add_scalar("/".join((row.statistic, row.name or row.model)), row.value, row.step)
+        self.writer.flush()
+
+    def result(self) -> Result:
+        run = self.run
+        return Result(self.cell, tuple(run.history), tuple(run.rows), run.broken, run.finished, self.earlier)
+
+
+def _macs(cell: Cell) -> float:
+    """Of one image; 1 for a network that cannot be counted."""
+    try:
+        return float(max(cost(cell.model, cell.input).macs, 1))
+    except ResbenchError:
+        return 1.0
+
+
+def _writer(options: Options, cell: Cell, step: int) -> Any:
+    if options.tensorboard is None or options.ranks.rank:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    name = f"{cell.model}-seed{cell.seed}".replace(":", "_").replace("/", "_")
+    try:
+        return SummaryWriter(str(options.tensorboard / name), purge_step=step or None)
+    except OSError as error:
+        raise OutputError(f"cannot write to {options.tensorboard}: {error.strerror or error}") from None
+
+
+@contextmanager
+def _seeded(device: str) -> Iterator[None]:
+    """The program's own random numbers and settings go on as if nothing had been trained."""
+    cuda = device.startswith("cuda")
+    flags: AbstractContextManager[Any] = nullcontext()
+    if cuda:
+        flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+    with torch.random.fork_rng(devices=[torch.device(device)] if cuda else []), flags:
+        yield
+
+
+@contextmanager
+def _interruptible(possible: bool) -> Iterator[Callable[[], bool]]:
+    """Gives a question: was Ctrl-C pressed? Pressed a second time it ends the program as always."""
+    asked: list[int] = []
+    if not possible or threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        print("\nresbench: stopping after this step; once more to stop at once", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
