@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that needs an NVIDIA GPU: the tests marked cuda, the tables, the suites, and the machine that ran them.
-#   bash suites/gpu.sh [DIRECTORY [PART...]]    DIRECTORY: results/<name of the GPU>; PART: tests tables closure agreement gradients
+#   bash suites/gpu.sh [DIRECTORY [PART...]]    DIRECTORY: results/<name of the GPU>; PART: tests tables closure agreement gradients training fig6
+# The last two want CIFAR-10: RESBENCH_CIFAR10=DIR; without it they use digits, and fig6 is left out.
 # Each part takes some minutes; all of them one after the other are the default.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,7 +23,7 @@ suite() {  # name, selection
     gzip -9 -f "$out/$1.json"
 }
 
-for part in "${@:-tests tables closure agreement gradients}"; do for part in $part; do case $part in
+for part in "${@:-tests tables closure agreement gradients training fig6}"; do for part in $part; do case $part in
     tests) "$python" -m pytest -m cuda -p no:cacheprovider 2>&1 | tee "$out/test-cuda.txt" ;;
     tables)
         {
@@ -44,5 +45,11 @@ for part in "${@:-tests tables closure agreement gradients}"; do for part in $pa
         } 2>&1 | tee "$out/gradflow.txt"
         suite gradients "(test_probe or test_command) and cuda"
         ;;
-    *) echo "expected tests, tables, closure, agreement or gradients; received $part" >&2; exit 2 ;;
+    training)
+        { resbench degradation --device cuda --seeds 5 --dir "$(mktemp -d)"; } 2>&1 | tee "$out/degradation.txt"
+        { resbench claims --device cuda --dir "$(mktemp -d)"; } 2>&1 | tee "$out/claims.txt"
+        suite training "(test_epochs or test_graph) and cuda or test_graph"
+        ;;
+    fig6) [ -z "${RESBENCH_CIFAR10:-}" ] || PYTHON=$python bash suites/fig6.sh "$RESBENCH_CIFAR10" ;;
+    *) echo "expected tests, tables, closure, agreement, gradients, training or fig6; received $part" >&2; exit 2 ;;
 esac; done; done

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from resbench.arch.algebra import Node, Seq, stack
+from resbench.arch.algebra import Aux, Node, Seq, stack
 from resbench.arch.blocks import Norm, Order, StrideOn, basic_convs, bottleneck_convs, unit
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut
@@ -159,11 +159,13 @@ def cifar_resnet(
     stride: StrideOn = "3x3",
     se: int = 0,
     gate_bias: int = GATE_BIAS,
+    aux: bool = False,
     classes: int = 10,
 ) -> Seq:
     """3x3 16, three stages of 16, 32, 64 with n units each, global average, fc (He et al. 2015, sec. 4.2).
 
-    Depth 6n + 2 of basic blocks, or 9n + 2 of bottlenecks (64, 128, 256 out; He et al. 2016, sec. 4).
+    Depth 6n + 2 of basic blocks, or 9n + 2 of bottlenecks (64, 128, 256 out; He et al. 2016, sec. 4). ``aux`` sets a
+    classifier of global average and fc behind the first and the second stage.
     """
     bottleneck = block == "bottleneck"
     n = _units_per_stage(depth, 9 if bottleneck else 6)
@@ -180,16 +182,19 @@ def cifar_resnet(
         se=se,
         gate_bias=gate_bias,
     )
-    return Seq(
-        conv1=Conv2d(3, base, 3, 1, 1, bias=norm == "none"),
+    stem: dict[str, Node] = {
+        "conv1": Conv2d(3, base, 3, 1, 1, bias=norm == "none"),
         **_stem_norm(base, norm),
-        relu=ReLU(),
-        **stages,
-        **_norm_relu(channels, order, norm),
-        **_head(channels, classes),
-    )
+        "relu": ReLU(),
+    }
+    end = {**_norm_relu(channels, order, norm), **_head(channels, classes)}
+    if not aux:
+        return Seq(**stem, **stages, **end)
+    heads = [Aux(**{f"aux{i}": Seq(**_head(channels * i // 4, classes))}) for i in (1, 2)]
+    first, second, third = ({name: stage} for name, stage in stages.items())
+    return Seq(Seq(**stem, **first), heads[0], Seq(**second), heads[1], Seq(**third, **end))
 
 
-def cifar_plain(depth: int, *, norm: Norm = "bn", width: int = 1, classes: int = 10) -> Seq:
+def cifar_plain(depth: int, *, norm: Norm = "bn", width: int = 1, aux: bool = False, classes: int = 10) -> Seq:
     """The same layers as ``cifar_resnet`` without shortcuts (He et al. 2015, sec. 4.2)."""
-    return cifar_resnet(depth, shortcut="none", norm=norm, width=width, classes=classes)
+    return cifar_resnet(depth, shortcut="none", norm=norm, width=width, aux=aux, classes=classes)

@@ -11,7 +11,19 @@ from typing import Annotated, Any
 
 import typer
 
-from resbench.cli import compare, degradation, doctor, flops, gradflow, latency, models, placements, profile, show
+from resbench.cli import (
+    claims,
+    compare,
+    degradation,
+    doctor,
+    flops,
+    gradflow,
+    latency,
+    models,
+    placements,
+    profile,
+    show,
+)
 from resbench.errors import ResbenchError
 
 app = typer.Typer(
@@ -30,6 +42,7 @@ app.command("profile")(profile.profile)
 app.command("gradflow")(gradflow.gradflow)
 app.command("degradation")(degradation.degradation)
 app.command("placements")(placements.placements)
+app.command("claims")(claims.claims)
 app.command("doctor")(doctor.doctor)
 
 ClickException: Any = typer.BadParameter.__mro__[2]

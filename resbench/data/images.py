@@ -91,5 +91,5 @@ def from_arrays(name: str, images: Any, labels: Any, classes: int) -> Images:
         means.append(mean)
         deviations.append(sqrt(counts @ (values - mean) ** 2 / channel.size))
     mean, std = (torch.tensor(numbers, dtype=torch.float32).view(1, -1, 1, 1) for numbers in (means, deviations))
-    held = torch.from_numpy(np.ascontiguousarray(images))
+    held = torch.from_numpy(np.array(images, np.uint8))
     return Images(name, held, torch.from_numpy(labels.astype(np.int64)), classes, mean, std)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from resbench.arch.catalog import find, options
@@ -65,6 +66,8 @@ def study(models: Sequence[str], plan: Plan, run: Options, progress: Progress = 
 
 
 def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> Recipe:
+    if plan.epochs is not None and not isfinite(plan.epochs):
+        raise OptionError(f"--epochs takes a number, such as 20 or 0.5; received {plan.epochs}")
     default = 20 * steps if plan.data == "digits" else ITERATIONS
     iterations = default if plan.epochs is None else round(plan.epochs * steps)
     deep = plan.data != "digits" and is_catalogued(name) and layers(catalogued(name).cost()) >= 100

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import isfinite
 from typing import Any
 
@@ -138,6 +138,8 @@ class Run:
     def close(self) -> None:
         """Read what an epoch gave; here a GPU is waited for."""
         begun = time.perf_counter()
+        if self.stream:
+            self.stream.synchronize()
         number = (self.step - 1) // self.feed.steps
         done = self.step - number * self.feed.steps
         losses, wrong = self.ranks.mean(self.losses[:done]).tolist(), int(self.ranks.total(self.wrong))
@@ -232,8 +234,15 @@ class Run:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 
-    def _stream(self) -> AbstractContextManager[None]:
-        return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
+    @contextmanager
+    def _stream(self) -> Iterator[None]:
+        """On a GPU, the run's own, behind all that was asked for before."""
+        if self.stream is None:
+            yield
+            return
+        self.stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self.stream):
+            yield
 
     # -- what was not finite -------------------------------------------------------------------------
 

@@ -7,12 +7,13 @@ Ctrl-C ends after the step at hand, with everything kept; ``kill -9`` loses what
 
 from __future__ import annotations
 
+import copy
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -82,7 +83,7 @@ def train(
             results += [one.result() for one in runs]
             if stop():
                 break
-    return results
+    return results + [Result(cell, (), finished=False) for cell in cells[len(results) :]]
 
 
 class _Kept:
@@ -90,9 +91,13 @@ class _Kept:
 
     def __init__(self, cell: Cell, feed: Feed, options: Options, macs: float, work: _Work) -> None:
         self.cell, self.macs, self.work, self.options = cell, macs, work, options
+        torch.manual_seed(cell.seed)
         loaded = load(cell.model, cell.input, seed=cell.seed)
+        model = loaded.module
+        with suppress(Exception):  # a factory may give the same module again; what cannot be copied is trained itself
+            model = copy.deepcopy(model)
         key = {
-            "model": [cell.model, fingerprint(loaded.module)],
+            "model": [cell.model, fingerprint(model)],
             "input": list(cell.input),
             "seed": cell.seed,
             "recipe": asdict(cell.recipe),
@@ -104,7 +109,7 @@ class _Kept:
         with cannot_run(cell.model):
             self.run = Run(
                 cell.model,
-                loaded.module,
+                model,
                 cell.seed,
                 cell.recipe,
                 feed,

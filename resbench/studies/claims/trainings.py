@@ -1,0 +1,151 @@
+"""Claims about networks that are trained."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from statistics import fmean
+
+import torch
+
+from resbench.arch.published import TEST_ERRORS
+from resbench.models import load
+from resbench.nets.layers import Add
+from resbench.studies.claims.lab import CONDITION, HOLDS, WRONG, Answer, Lab, percent
+from resbench.studies.degradation import MARGIN, MODELS, gaps
+from resbench.studies.placements import ORDERS
+from resbench.training.results import Outcome
+
+DEPTH = 20
+"""Of the networks whose variants are compared."""
+
+
+def degradation(lab: Lab) -> Answer:
+    """1: plain-20 and plain-56, and R at the first step."""
+    outcome = lab.train(*MODELS)
+    gap = next(gap for gap in gaps(outcome.results) if gap.family.startswith("plain"))
+    r = lab.flow("plain56").record(0)["first_to_last"]
+    right = gap.degrades and gap.test > 0 and r > 1
+    return Answer(HOLDS if right else WRONG, f"{_errors(outcome)}; R of plain-56 at the first step {r:.3g}")
+
+
+def _errors(outcome: Outcome) -> str:
+    said = [f"{end['model']} {percent(end['train_error'])} and {percent(end['test_error'])}" for end in outcome.ends]
+    return f"training and test error: {', '.join(said)}"
+
+
+def shrinking_residuals(lab: Lab) -> Answer:
+    """6: ||F(x)|| / ||h(x)|| and the responses behind BN, from the first observation to the last."""
+    outcome = lab.train(*MODELS)
+    said, strengths, responses = [], {}, {}
+    for name in ("resnet20", "resnet56"):
+        path = _trajectory(outcome, name, "strength")
+        strengths[name] = path[0] > path[-1]
+        responses[name] = _trajectory(outcome, name, "deviation")[-1]
+        said.append(f"{name} {' '.join(f'{value:.2f}' for value in path)}")
+    shrink, smaller = all(strengths.values()), responses["resnet56"] < responses["resnet20"]
+    return Answer(
+        HOLDS if shrink and smaller else CONDITION if shrink or smaller else WRONG,
+        f"mean ||F|| / ||h|| over the training: {'; '.join(said)}; mean response behind BN at the end: "
+        f"{responses['resnet20']:.2f} and {responses['resnet56']:.2f}",
+    )
+
+
+def _trajectory(outcome: Outcome, name: str, statistic: str) -> list[float]:
+    rows = [
+        row
+        for result in outcome.results
+        if result.cell.model == name
+        for row in result.rows
+        if row.statistic == statistic
+    ]
+    steps = sorted({row.step for row in rows})
+    return [fmean(row.value for row in rows if row.step == step) for step in steps]
+
+
+def addition_last(lab: Lab) -> Answer:
+    """13: the five orders trained, what is published of them, and the signal that can only grow."""
+    names = [order.format(DEPTH) for order in ORDERS]
+    outcome = lab.train(*names)
+    test = {end["model"]: end["test_error"] for end in outcome.ends}
+    published = {order: float(TEST_ERRORS[order.format(110)].percent) for order in ORDERS}
+    published[ORDERS[0]] = 6.61  # the mean of five runs, as the others are; 6.43 is the best of them
+    winners = [order for order in ORDERS[1:] if published[order] < published[ORDERS[0]]]
+    last = ORDERS.index("resnet{},order=relu-before-add")
+    grows = falling_share(names[last])
+    right = winners == ["preact_resnet{}"] and grows == 0 and min(test, key=lambda name: test[name]) != names[last]
+    said = ", ".join(f"{name} {percent(error)}" for name, error in test.items())
+    return Answer(
+        WRONG if right else CONDITION,
+        f"test error: {said}; published at 110 layers: 6.61, 8.17, 7.84, 6.71, 6.37 %; with ReLU before the addition "
+        f"{percent(grows)} of the signal falls over a unit (original {percent(falling_share(names[0]))})",
+    )
+
+
+@torch.no_grad()
+def falling_share(name: str) -> float:
+    """The share of a unit's outputs that are below its input: 0 where the branch ends in ReLU."""
+    net = load(name).module.train()
+    below: list[tuple[int, int]] = []
+
+    def look(module: Add, operands: tuple[torch.Tensor, ...]) -> None:
+        branch = operands[0]
+        below.append((int((branch < 0).sum()), branch.numel()))
+
+    handles = [module.register_forward_pre_hook(look) for module in net.modules() if isinstance(module, Add)]
+    net(torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    for handle in handles:
+        handle.remove()
+    return sum(count for count, _ in below) / sum(size for _, size in below)
+
+
+def preactivation(lab: Lab) -> Answer:
+    """14: ResNet-56 and its pre-activation form: R at the first step, and where training ends."""
+    outcome = lab.train("resnet56", "preact_resnet56")
+    losses = [end["loss"] for end in outcome.ends]
+    ratios = [lab.flow(name).record(0)["first_to_last"] for name in ("resnet56", "preact_resnet56")]
+    easier, flows = losses[1] < losses[0], ratios[1] < ratios[0]
+    return Answer(
+        HOLDS if easier and flows else CONDITION if easier or flows else WRONG,
+        f"{_errors(outcome)}; training loss {losses[0]:.3g} and {losses[1]:.3g}; R at the first step {ratios[0]:.3g} "
+        f"and {ratios[1]:.3g}",
+    )
+
+
+def projection(lab: Lab) -> Answer:
+    """16: options A, B and C trained."""
+    outcome = lab.train(*(f"resnet{DEPTH}{option}" for option in ("", ",shortcut=B", ",shortcut=C")))
+    a, b = (load(f"resnet{DEPTH}{option}").module for option in ("", ",shortcut=B"))
+    shares = [_silent_channels(net) for net in (a, b)]
+    return Answer(
+        CONDITION if shares == [0.5, 0.0] else WRONG,
+        f"{_errors(outcome)}; channels behind the second stage's shortcut that get nothing from it: A "
+        f"{percent(shares[0])}, B {percent(shares[1])}",
+    )
+
+
+@torch.no_grad()
+def _silent_channels(net: torch.nn.Module) -> float:
+    shortcut = net.get_submodule("layer2.0.downsample").eval()
+    maps = shortcut(torch.randn(4, 16, 32, 32, generator=torch.Generator().manual_seed(0)))
+    return float((maps.abs().amax((0, 2, 3)) == 0).float().mean())
+
+
+def auxiliary(lab: Lab) -> Answer:
+    """17: plain-56 with two auxiliary classifiers, without them, and ResNet-56."""
+    outcome = lab.train("plain56", "plain56,aux=yes", "resnet56")
+    _, helped, residual = (end["train_error"] for end in outcome.ends)
+    return Answer(HOLDS if helped > residual + MARGIN else WRONG, _errors(outcome))
+
+
+def deeper(lab: Lab) -> Answer:
+    """18: ResNet-20, 32, 44 and 56."""
+    names = [f"resnet{depth}" for depth in (20, 32, 44, 56)]
+    outcome = lab.train(*names)
+    errors = [end["train_error"] for end in outcome.ends]
+    published = [float(TEST_ERRORS[name].percent) for name in names]
+    falls = all(a >= b for a, b in pairwise(errors))
+    paper = published == sorted(published, reverse=True)
+    return Answer(
+        HOLDS if falls else CONDITION if paper else WRONG,
+        f"{_errors(outcome)}; published test errors of the full schedule: {', '.join(map(str, published))} %",
+    )

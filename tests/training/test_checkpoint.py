@@ -1,0 +1,95 @@
+"""Checkpoints: whole or not at all."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from resbench.errors import OutputError, SourceError
+from resbench.training.checkpoint import Checkpoint, fingerprint, locked
+
+CPU = torch.device("cpu")
+
+
+def test_what_is_saved_is_loaded_and_another_key_is_another_file(tmp_path):
+    one = Checkpoint(tmp_path, "file:nets.py:a/b", {"seed": 0})
+    assert one.load(CPU) is None
+    one.save({"step": 3, "model": {"w": torch.ones(2)}, "history": [(1, 0.5)]})
+    found = one.load(CPU)
+    assert found["step"] == 3
+    assert torch.equal(found["model"]["w"], torch.ones(2))
+    other = Checkpoint(tmp_path, "file:nets.py:a/b", {"seed": 1})
+    assert other.path != one.path
+    assert other.load(CPU) is None
+    assert [path.name for path in tmp_path.iterdir()] == [one.path.name]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
+def test_a_damaged_file_is_named(tmp_path, content):
+    one = Checkpoint(tmp_path, "x", {})
+    one.save({"step": 1})
+    one.path.write_bytes(one.path.read_bytes()[:-40] if content is None else content)
+    with pytest.raises(SourceError, match=r"x-.*\.pt is not a whole checkpoint .* delete it"):
+        one.load(CPU)
+
+
+def test_a_file_that_runs_code_is_refused(tmp_path):
+    import pickle
+
+    class Evil:
+        def __reduce__(self):
+            return os.system, ("touch " + str(tmp_path / "ran"),)
+
+    one = Checkpoint(tmp_path, "x", {})
+    one.path.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(SourceError, match="not a whole checkpoint"):
+        one.load(CPU)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a full disk is /dev/full")  # noqa: PTH110
+def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path, monkeypatch):
+    one = Checkpoint(tmp_path, "x", {})
+    one.save({"step": 1})
+    real = os.fdopen
+    monkeypatch.setattr(
+        os, "fdopen", lambda handle, mode: (os.close(handle), real(os.open("/dev/full", os.O_WRONLY), mode))[1]
+    )
+    with pytest.raises(OutputError, match="No space left"):
+        one.save({"step": 2, "big": torch.zeros(100_000)})
+    monkeypatch.undo()
+    assert one.load(CPU)["step"] == 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path):
+    code = f"""
+from pathlib import Path
+from resbench.training.checkpoint import locked
+with locked(Path({str(tmp_path)!r})):
+    pass
+"""
+    with locked(tmp_path):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "another run works in" in done.stderr
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot write to .*file"), locked(tmp_path / "file"):
+        pass
+
+
+def test_a_fingerprint_knows_structure_and_weights():
+    torch.manual_seed(0)
+    nets = [nn.Sequential(nn.Linear(2, 2)), nn.Sequential(nn.Linear(2, 2)), nn.Sequential(nn.Linear(2, 2), nn.ReLU())]
+    nets[2].load_state_dict(nets[0].state_dict())
+    assert len({fingerprint(net) for net in nets}) == 3
+    nets[1].load_state_dict(nets[0].state_dict())
+    assert fingerprint(nets[0]) == fingerprint(nets[1])
