@@ -14,7 +14,7 @@ from resbench.tables.output import choose, emit
 
 
 def claims(
-    ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Which claims; all of them.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Which claims; all of them.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Train on CIFAR-10 for 64,000 iterations.")] = False,
     data_root: RootOption = None,
     seeds: SeedsOption = 1,

@@ -17,6 +17,7 @@ from resbench.cli.training import (
     RootOption,
     SeedsOption,
     TrainBatchOption,
+    WarmupOption,
     bar,
     checked,
     finish,
@@ -33,6 +34,7 @@ def degradation(
     seeds: SeedsOption = 1,
     batch: TrainBatchOption = 128,
     lr: LrOption = 0.1,
+    warmup: WarmupOption = None,
     dtype: PrecisionOption = None,
     folder: FolderOption = FOLDER,
     compiled: CompileOption = False,
@@ -56,7 +58,7 @@ def degradation(
 
     options = running(device, compiled, probe, folder, tensorboard)
     precise = dtype or precision(options.device)
-    plan = Plan(data, data_root, seeds, epochs, batch, lr, precise, parse_input(input) if input else None)
+    plan = Plan(data, data_root, seeds, epochs, batch, lr, precise, parse_input(input) if input else None, warmup)
     names = list(dict.fromkeys([*(models or ()), *(model or ())])) or list(MODELS)
     with bar() as progress:
         outcome = study(names, plan, options, progress)

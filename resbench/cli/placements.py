@@ -21,6 +21,7 @@ from resbench.cli.training import (
     RootOption,
     SeedsOption,
     TrainBatchOption,
+    WarmupOption,
     bar,
     checked,
     finish,
@@ -37,6 +38,7 @@ def placements(
     seeds: SeedsOption = 1,
     batch: TrainBatchOption = 128,
     lr: LrOption = 0.1,
+    warmup: WarmupOption = None,
     dtype: PrecisionOption = None,
     folder: FolderOption = FOLDER,
     compiled: CompileOption = False,
@@ -58,7 +60,7 @@ def placements(
 
     options = running(device, compiled, probe, folder, tensorboard)
     precise = dtype or precision(options.device)
-    plan = Plan(data, data_root, seeds, epochs, batch, lr, precise)
+    plan = Plan(data, data_root, seeds, epochs, batch, lr, precise, warmup=warmup)
     with bar() as progress:
         outcome = compare(depth, table, plan, options, progress)
     said = [f"Published: {published_depth(depth)} layers on CIFAR-10, median of five runs."]

@@ -29,6 +29,10 @@ EpochsOption = Annotated[
 SeedsOption = Annotated[int, typer.Option("--seeds", help="Initialisations and orders.", min=1, max=1000)]
 TrainBatchOption = Annotated[int, typer.Option("--batch", help="Images a step.", min=2, max=2**20)]
 LrOption = Annotated[float, typer.Option("--lr", help="Learning rate; / 10 at one half and at three quarters.")]
+WarmupOption = Annotated[
+    int | None,
+    typer.Option("--warmup", min=0, help="First iterations at lr / 10; else 33 (digits), or 400 (100 layers)."),
+]
 PrecisionOption = Annotated[str | None, typer.Option("--dtype", help="fp32 or bf16; bf16 where the device has it.")]
 FolderOption = Annotated[
     Path, typer.Option("--dir", metavar="DIR", help="Checkpoints: the same command goes on from there.")

@@ -27,7 +27,7 @@ def claim_table(findings: Sequence[Finding], here: Environment, whole: bool) -> 
     rows = [[record(finding)[column.key] for column in columns] for finding in findings]
     notes = [] if whole else [f"{f.claim.id}. {f.claim.correct} Again: {f.claim.rerun}" for f in findings]
     warnings = [
-        f"Claim {f.claim.id}: expected {f.claim.expected!r}, found {f.answer.verdict!r}."
+        f"Claim {f.claim.id}: expected {f.expected!r}, found {f.answer.verdict!r}."
         for f in findings
         if not f.as_expected
     ]
@@ -44,7 +44,7 @@ def record(finding: Finding) -> dict[str, Any]:
         "figure": answer.figure,
         "seconds": finding.seconds,
         "correct": claim.correct,
-        "expected": claim.expected,
+        "expected": finding.expected,
         "rerun": claim.rerun,
     }
 

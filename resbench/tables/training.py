@@ -58,7 +58,7 @@ def recipe_line(outcome: Outcome) -> str:
         f"SGD, batch {recipe.batch}, lr {recipe.lr:g}, / 10 at 1/2 and 3/4 of {recipe.iterations:,} iterations, "
         f"momentum {recipe.momentum:g}, weight decay {recipe.weight_decay:g}, {recipe.dtype}"
         f"{', pad 4, crop and flip' if recipe.augment else ', no augmentation'}"
-        f"{f', deep ones at lr / 10 for {warm} iterations' if warm else ''}. Training error: of the batches of the "
+        f"{f', up to {warm} first iterations at lr / 10' if warm else ''}. Training error: of the batches of the "
         "last epoch; test error: at the last iteration."
     )
 

@@ -104,7 +104,7 @@ class _Kept:
             "data": [feed.name, feed.digest],
             "machine": [torch.device(options.device).type, options.ranks.world, options.compiled],
             "probe": options.every,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
         }
         with cannot_run(cell.model):
             self.run = Run(

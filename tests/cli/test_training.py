@@ -163,7 +163,7 @@ def test_a_claim_that_comes_out_otherwise_is_exit_1(cli, tmp_path, monkeypatch):
     ("arguments", "said"),
     [
         (("19",), "from 1 to 18; received 19"),
-        (("x",), "'x' is not a valid int"),
+        (("x",), "from 1 to 18; received x"),
         (("1", "--full"), "--full needs --data-root"),
     ],
 )

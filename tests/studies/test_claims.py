@@ -32,10 +32,10 @@ def test_the_claims_are_numbered_and_each_has_a_verdict():
     assert {claim.expected for claim in CLAIMS} == {HOLDS, CONDITION, WRONG}
     assert CLAIMS[0].rerun == "resbench claims 1 --full --data-root DIR"
     assert CLAIMS[9].rerun == "resbench claims 10"
-    assert chosen([3, 1, 3]) == [CLAIMS[2], CLAIMS[0]]
+    assert chosen(["3", "1", "3"]) == [CLAIMS[2], CLAIMS[0]]
     assert len(chosen([])) == 18
     with pytest.raises(OptionError, match="from 1 to 18; received 19"):
-        chosen([19])
+        chosen(["19"])
 
 
 def test_the_figures_say_the_integers(lab):

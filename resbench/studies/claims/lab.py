@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -49,18 +49,14 @@ class Lab:
         self._before, self._from, self._share = line, begin, share
         self.progress(line, begin)
 
-    def train(self, *names: str) -> Outcome:
-        """These networks to the end; what was trained before is taken from the folder."""
-        outcome = study(names, self.plan, self.options, self._inner)
+    def train(self, *names: str, **changed: Any) -> Outcome:
+        """These networks to the end; what was trained before is taken from the folder. ``changed``: of the plan."""
+        outcome = study(names, replace(self.plan, **changed), self.options, self._inner)
         if any(not result.finished for result in outcome.results):
             raise KeyboardInterrupt
         for broken in (result.broken for result in outcome.results if result.broken):
             raise MeasureError(broken)
         return outcome
-
-    def ends(self, *names: str) -> list[dict[str, Any]]:
-        """Where these networks ended, in this order."""
-        return self.train(*names).ends
 
     def flow(self, name: str, norm: str = "bn") -> Flow:
         """The gradient at the first step, of two seeds, on the images that are trained on."""
