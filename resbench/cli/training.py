@@ -112,7 +112,7 @@ def finish(
     from resbench.measure.environment import environment
     from resbench.report.charts import save
     from resbench.report.training import chart, picture
-    from resbench.tables.training import end_table, epoch_table, history_table, training_document
+    from resbench.tables.training import end_table, epoch_tables, history_table, training_document
 
     if not any(result.history or result.broken for result in outcome.results):
         interrupted = any(not result.finished for result in outcome.results)
@@ -127,7 +127,7 @@ def finish(
     here = environment(options.device)
     style = choose(format, output)
     ends = end_table(outcome, title, said, here, ranked)
-    tables: list[Any] = [history_table(outcome.results)] if style in ("csv", "tsv") else [epoch_table(outcome), ends]
+    tables: list[Any] = [history_table(outcome.results)] if style in ("csv", "tsv") else [*epoch_tables(outcome), ends]
     emit_all(tables, training_document(command, outcome, said, here), format, output)
     if style == "table" and output is None:
         print(picture(outcome, shutil.get_terminal_size().columns, sys.stdout.isatty()), end="")

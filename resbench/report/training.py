@@ -44,7 +44,7 @@ def chart(outcome: Outcome) -> Any:
     data = alt.Data(values=points)  # type: ignore[no-untyped-call]
     base = alt.Chart(data).encode(
         x=alt.X("iteration:Q", title="iterations", axis=alt.Axis(format="~s")),
-        color=alt.Color("model:N", title=None, sort=None),
+        color=alt.Color("model:N", title=None, sort=None, legend=alt.Legend(symbolOpacity=1)),
     )
     y = alt.Y("error:Q", title="error", axis=alt.Axis(format="%"))
     dash = alt.StrokeDash("part:N", title=None, scale=alt.Scale(domain=["training", "test"], range=[[4, 3], [1, 0]]))

@@ -49,7 +49,9 @@ def emit_all(
         for warning in table.warnings:
             print(f"resbench: {warning}", file=sys.stderr)
     if chosen == "table" and path is None and sys.stdout.isatty():
-        for table in tables:
+        for i, table in enumerate(tables):
+            if i and tables[i - 1].remarks:
+                print()
             to_terminal(table, shutil.get_terminal_size().columns)
         return
     text = json.dumps(document, indent=1) if chosen == "json" else "\n\n".join(render(t, chosen) for t in tables)

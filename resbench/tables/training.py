@@ -17,16 +17,16 @@ LINES = 10
 
 END_COLUMNS = (
     Column("model", "model"),
-    Column("seeds", "seeds", "exact"),
-    Column("epochs", "epochs", "exact"),
-    Column("iterations", "iterations", "exact"),
-    Column("loss", "loss", "number"),
     Column("train_error", "train error", "share"),
     Column("train_spread", "95% +-", "share"),
     Column("test_error", "test error", "share"),
     Column("test_spread", "95% +-", "share"),
     Column("published", "published (%)"),
     Column("published_source", "of CIFAR-10 in"),
+    Column("seeds", "seeds", "exact"),
+    Column("epochs", "epochs", "exact"),
+    Column("iterations", "iterations", "exact"),
+    Column("loss", "loss", "number"),
     Column("seconds", "time", "seconds"),
 )
 
@@ -63,19 +63,17 @@ def recipe_line(outcome: Outcome) -> str:
     )
 
 
-def epoch_table(outcome: Outcome) -> Table:
-    """Training and test error by epoch, networks side by side: means over the seeds."""
+def epoch_tables(outcome: Outcome) -> list[Table]:
+    """Training error by epoch and test error by epoch, networks side by side: means over the seeds."""
     last = max((len(result.history) for result in outcome.results), default=0)
     shown = sorted({max(round(last * i / LINES), 1) for i in range(1, LINES + 1)}) if last else []
-    columns = [Column("epoch", "epoch", "exact")]
-    rows: list[list[Any]] = [[epoch] for epoch in shown]
-    for part in ("train", "test"):
-        for name in outcome.models:
-            columns.append(Column(f"{name}_{part}", f"{name} {part}", "share"))
-            errors = {point["epoch"]: point["error"] for point in outcome.curve(name, f"{part}_error")}
-            for row in rows:
-                row.append(errors.get(row[0]))
-    return Table(columns, rows, "Error by epoch, mean over the seeds")
+    columns = [Column("epoch", "epoch", "exact"), *(Column(name, name, "share") for name in outcome.models)]
+    tables = []
+    for title, key in (("Training", "train_error"), ("Test", "test_error")):
+        curves = [{point["epoch"]: point["error"] for point in outcome.curve(name, key)} for name in outcome.models]
+        rows = [[epoch, *(curve.get(epoch) for curve in curves)] for epoch in shown]
+        tables.append(Table(columns, rows, f"{title} error by epoch, mean over the seeds"))
+    return tables
 
 
 HISTORY_COLUMNS = (
