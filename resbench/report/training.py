@@ -51,5 +51,5 @@ def chart(outcome: Outcome) -> Any:
     bold = alt.StrokeWidth("part:N", title=None, scale=alt.Scale(domain=["training", "test"], range=[1.2, 2.4]))
     line = base.mark_line().encode(y=y, strokeDash=dash, strokeWidth=bold)
     band = base.mark_area(opacity=0.12).encode(y=alt.Y("low:Q", title="error"), y2="high:Q", detail="part:N")
-    title = "Training error dashed, test error bold"
+    title = f"{outcome.data}: training error dashed, test error bold; bands: all seeds"
     return (band + line).properties(title=title, width=560, height=340).configure_view(strokeOpacity=0.3)
