@@ -44,7 +44,7 @@ def claims(
     plan = Plan(data, data_root, seeds, dtype=dtype or precision(options.device))
     found: list[Finding] = []
     interrupted = False
-    with bar() as progress:
+    with bar(options) as progress:
         try:
             found.extend(findings(asked, Lab(plan, options, progress)))
         except KeyboardInterrupt:  # what came before it is in the list

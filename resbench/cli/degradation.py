@@ -60,7 +60,7 @@ def degradation(
     precise = dtype or precision(options.device)
     plan = Plan(data, data_root, seeds, epochs, batch, lr, precise, parse_input(input) if input else None, warmup)
     names = list(dict.fromkeys([*(models or ()), *(model or ())])) or list(MODELS)
-    with bar() as progress:
+    with bar(options) as progress:
         outcome = study(names, plan, options, progress)
     said = [f"{gap}." for gap in gaps(outcome.results)]
     finish("degradation", "Degradation", outcome, said, options, format, output, plot)

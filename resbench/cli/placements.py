@@ -61,7 +61,7 @@ def placements(
     options = running(device, compiled, probe, folder, tensorboard)
     precise = dtype or precision(options.device)
     plan = Plan(data, data_root, seeds, epochs, batch, lr, precise, warmup=warmup)
-    with bar() as progress:
+    with bar(options) as progress:
         outcome = compare(depth, table, plan, options, progress)
     said = [f"Published: {published_depth(depth)} layers on CIFAR-10, median of five runs."]
     finish("placements", f"Placements at {depth} layers", outcome, said, options, format, output, plot, ranked=True)

@@ -46,9 +46,9 @@ FOLDER = Path("runs")
 
 
 @contextmanager
-def bar() -> Iterator[Progress]:
+def bar(options: Options) -> Iterator[Progress]:
     """A bar on stderr with the time that is left; nothing where nobody looks."""
-    if not sys.stderr.isatty():
+    if options.ranks.rank or not sys.stderr.isatty():
         yield lambda line, share: None
         return
     from rich.console import Console

@@ -142,7 +142,10 @@ def _idx(path: Path, rank: int) -> Any:
     """A magic number that says bytes and rank, as many sizes of four bytes, the bytes."""
     data = _bytes(path)
     sizes = [int.from_bytes(data[4 * i : 4 * i + 4], "big") for i in range(1, rank + 1)]
-    magic, expected = bytes((0, 0, 8, rank)), 4 + 4 * rank + int(np.prod(sizes, dtype=object))
+    magic, expected = (
+        bytes((0, 0, 8, rank)),
+        4 + 4 * rank + int(np.prod([max(size, 1) for size in sizes], dtype=object)),
+    )
     if data[:4] != magic:
         raise SourceError(f"{path}: expected it to begin with {magic.hex()}, received {data[:4].hex()}; {AGAIN}")
     if len(data) != expected:

@@ -24,7 +24,7 @@ def picture(outcome: Outcome, width: int, colour: bool) -> str:
     for (name, points), marker in zip(curves.items(), "ox+*#@%&" * len(curves), strict=False):
         epochs, errors = zip(*((p["epoch"], 100 * p["error"]) for p in points), strict=True)
         plotext.plot(epochs, errors, label=name, marker=marker)
-    plotext.ylim(0, 100 * max(point["error"] for points in curves.values() for point in points))
+    plotext.ylim(0, max(0.1, *(100 * point["error"] for points in curves.values() for point in points)))
     plotext.title("training error (%) by epoch")
     text = str(plotext.build())
     return text if colour else str(plotext.uncolorize(text))

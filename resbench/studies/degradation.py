@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 from resbench.arch.catalog import find, options
@@ -32,6 +31,8 @@ WARMUP = 400
 """Of networks of a hundred layers and more in the paper's recipe."""
 WARMUP_EPOCHS = 3
 """On digits, of 20, for every network: 220 iterations are too few to lose the first ones at too high a rate."""
+
+MOST_EPOCHS = 1_000_000
 
 MARGIN = 0.01
 """By how much the error has to be higher: a percentage point."""
@@ -69,8 +70,8 @@ def study(models: Sequence[str], plan: Plan, run: Options, progress: Progress = 
 
 
 def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> Recipe:
-    if plan.epochs is not None and not isfinite(plan.epochs):
-        raise OptionError(f"--epochs takes a number, such as 20 or 0.5; received {plan.epochs}")
+    if plan.epochs is not None and not plan.epochs <= MOST_EPOCHS:
+        raise OptionError(f"--epochs takes a number up to {MOST_EPOCHS:,}, such as 20 or 0.5; received {plan.epochs}")
     default = 20 * steps if plan.data == "digits" else ITERATIONS
     iterations = default if plan.epochs is None else round(plan.epochs * steps)
     if plan.warmup is not None:
@@ -172,16 +173,17 @@ def family(name: str) -> tuple[str, int]:
 
 def _gap(stem: str, names: dict[int, str], results: Sequence[Result]) -> Gap | None:
     shallow, deep = names[min(names)], names[max(names)]
-    found = {(result.cell.model, result.cell.seed): result for result in results}
-    broken = next((result.broken for result in results if result.broken and result.cell.model == deep), "")
+    found = {(result.cell.model, result.cell.seed): result for result in results if result.finished}
     pairs = [
-        (found[deep, seed].last, found[shallow, seed].last)
-        for name, seed in found
-        if name == deep and (shallow, seed) in found
+        (found[deep, seed], found[shallow, seed]) for name, seed in found if name == deep and (shallow, seed) in found
     ]
-    whole = [(a, b) for a, b in pairs if a and b]
+    broken = next((a.broken for a, b in pairs if a.broken and not b.broken), "")
+    if broken:
+        return Gap(stem, shallow, deep, 0, None, 0, None, broken)
+    ends = [(a.last, b.last) for a, b in pairs if not a.broken and not b.broken]
+    whole = [(a, b) for a, b in ends if a and b]
     if not whole:
-        return Gap(stem, shallow, deep, 0, None, 0, None, broken) if broken else None
+        return None
     train = mean_and_half([a.train_error - b.train_error for a, b in whole])
     test = mean_and_half([a.test_error - b.test_error for a, b in whole])
-    return Gap(stem, shallow, deep, *train, *test, broken)
+    return Gap(stem, shallow, deep, *train, *test)

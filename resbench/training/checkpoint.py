@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import json
@@ -19,6 +20,8 @@ from resbench.errors import OutputError, SourceError, first_line
 from resbench.tables.output import write
 
 SCHEMA = 1
+SUM = 4
+"""Bytes of the checksum at the end: torch's own format does not notice a bit that has changed."""
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -43,14 +46,19 @@ class Checkpoint:
         """Replace the file in one step. Raises OutputError."""
         held = io.BytesIO()
         torch.save({"key": self.key, "state": dict(state)}, held)
-        write(self.path, held.getvalue())
+        write(self.path, held.getvalue() + _sum(held.getvalue()))
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The state, or None where there is none yet. Raises SourceError for a file that is damaged."""
+        for left in self.path.parent.glob(f".{glob.escape(self.path.name[:40])}.*"):
+            left.unlink(missing_ok=True)  # half a file of a process that was killed
         if not self.path.exists():
             return None
         try:
-            held = torch.load(self.path, map_location=device, weights_only=True)
+            data = self.path.read_bytes()
+            if data[-SUM:] != _sum(data[:-SUM]):
+                raise ValueError("its checksum is another one")
+            held = torch.load(io.BytesIO(data[:-SUM]), map_location=device, weights_only=True)
             if held["key"] != self.key:
                 raise ValueError(f"it is of {held['key']}")
             return dict(held["state"])
@@ -58,6 +66,10 @@ class Checkpoint:
             raise SourceError(
                 f"{self.path} is not a whole checkpoint ({first_line(error)}); delete it to train that network anew"
             ) from error
+
+
+def _sum(data: bytes) -> bytes:
+    return zlib.crc32(data).to_bytes(SUM, "big")
 
 
 @contextmanager

@@ -5,11 +5,15 @@ torchrun --nproc-per-node 2 -m resbench degradation resnet110 --data cifar10 --d
 
 from __future__ import annotations
 
+import atexit
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from resbench.errors import OptionError
 
 
 class Ranks(NamedTuple):
@@ -36,6 +40,12 @@ class Ranks(NamedTuple):
         """The mean over all processes."""
         return self.total(value) / self.world if self.world > 1 else value
 
+    def average(self, gradients: Sequence[Tensor]) -> None:
+        """Over all processes, in place."""
+        for gradient in gradients if self.world > 1 else ():
+            torch.distributed.all_reduce(gradient)
+            gradient /= self.world
+
     def wait(self) -> None:
         """Until all are here."""
         if self.world > 1:
@@ -47,12 +57,19 @@ ALONE = Ranks()
 
 def join(device: str) -> tuple[Ranks, str]:
     """This process among those of torchrun, and its own device; alone where nobody else was started."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
+    given = {name: os.environ.get(name, "") for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR")}
+    if given["WORLD_SIZE"] in ("", "1"):
         return ALONE, device
+    if not all(given.values()) or not all(value.isdigit() for name, value in given.items() if name != "MASTER_ADDR"):
+        said = " ".join(f"{name}={value or 'none'}" for name, value in given.items())
+        raise OptionError(f"WORLD_SIZE asks for several processes: expected to be started by torchrun, received {said}")
+    world, local = int(given["WORLD_SIZE"]), int(given["LOCAL_RANK"])
+    if device.startswith("cuda") and local >= torch.cuda.device_count():
+        raise OptionError(f"expected at most {torch.cuda.device_count()} processes, one a GPU; received {local + 1}")
     if device.startswith("cuda"):
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        device = f"cuda:{local}"
         torch.cuda.set_device(device)
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        atexit.register(torch.distributed.destroy_process_group)
     return Ranks(torch.distributed.get_rank(), world), device

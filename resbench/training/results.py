@@ -76,7 +76,7 @@ class Outcome:
 
     @property
     def ends(self) -> list[dict[str, Any]]:
-        """Where each network ended: means over the seeds, with half of the 95 % interval where there are several."""
+        """Where each network ended: means over the seeds that have come as far, with half of the 95 % interval."""
         return [_end(name, same, self.published.get(name)) for name, same in self.models.items()]
 
     def curve(self, model: str, key: str) -> list[dict[str, float]]:
@@ -92,14 +92,15 @@ class Outcome:
 
 
 def _end(name: str, same: Sequence[Result], printed: Printed | None) -> dict[str, Any]:
-    ends = [result.last for result in same if result.last]
+    reached = max((result.last.iteration for result in same if result.last), default=0)
+    ends = [result.last for result in same if result.last and result.last.iteration == reached]
     train, test = (
         mean_and_half([getattr(end, key) for end in ends]) if ends else (None, None)
         for key in ("train_error", "test_error")
     )
     return {
         "model": name,
-        "seeds": len(same),
+        "seeds": len(ends),
         "epochs": max((end.epoch for end in ends), default=None),
         "iterations": max((end.iteration for end in ends), default=None),
         "loss": fmean(end.loss for end in ends) if ends else None,

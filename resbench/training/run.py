@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from resbench.errors import MeasureError
 from resbench.gradients.frozen import logits
@@ -26,6 +27,9 @@ from resbench.training.recipe import Recipe
 from resbench.training.results import Epoch
 
 State = dict[str, Any]
+
+STRIDE = 16
+"""Steps that a GPU is given at once."""
 
 
 class Run:
@@ -79,6 +83,16 @@ class Run:
         self._start = self.state()
 
     @property
+    def draws(self) -> bool:
+        """Are random numbers drawn in its steps?"""
+        return any(isinstance(module, _DropoutNd) for module in self.model.modules())
+
+    def wait(self) -> None:
+        """Until a GPU has done what it was given."""
+        if self.stream:
+            self.stream.synchronize()
+
+    @property
     def finished(self) -> bool:
         return bool(self.broken) or self.step >= self.recipe.iterations
 
@@ -110,7 +124,7 @@ class Run:
         self._start = state
 
     def epoch(self) -> Iterator[None]:
-        """Train to the end of this epoch, standing still after each step; on a GPU nothing waits for it."""
+        """Train to the end of this epoch, standing still after each step; on a GPU after some, and without waiting."""
         begun = time.perf_counter()
         number, first = divmod(self.step, self.feed.steps)
         last = min(self.feed.steps, self.recipe.iterations - number * self.feed.steps)
@@ -124,22 +138,21 @@ class Run:
                 self._train(rows[place])
                 self.losses[place] = self.loss
                 self.step += 1
-                if self.stream is None:
-                    now = time.perf_counter()
-                    self.seconds, begun = self.seconds + now - begun, now
-                    if not isfinite(float(self.loss)):
-                        return
-                    if place + 1 < last:
-                        yield
+                alone = self.stream is None and self.ranks.world == 1
+                if alone and not isfinite(float(self.loss)):
+                    break
+                if place + 1 < last and (self.stream is None or place % STRIDE == STRIDE - 1):
+                    self.seconds += time.perf_counter() - begun
+                    yield
                     begun = time.perf_counter()
-            self._test()
+            else:
+                self._test()
         self.seconds += time.perf_counter() - begun
 
     def close(self) -> None:
         """Read what an epoch gave; here a GPU is waited for."""
         begun = time.perf_counter()
-        if self.stream:
-            self.stream.synchronize()
+        self.wait()
         number = (self.step - 1) // self.feed.steps
         done = self.step - number * self.feed.steps
         losses, wrong = self.ranks.mean(self.losses[:done]).tolist(), int(self.ranks.total(self.wrong))
@@ -149,6 +162,9 @@ class Run:
             self.broken = (
                 f"{self.name}, seed {self.seed}: the loss is {losses[bad]:g} at step {step}{self._where(step)}"
             )
+            return
+        if self.finished and not all(bool(p.isfinite().all()) for p in self.params):
+            self.broken = f"{self.name}, seed {self.seed}: weights are not finite after the last step"
             return
         self.seconds += time.perf_counter() - begun
         self.history.append(
@@ -172,14 +188,19 @@ class Run:
             group["lr"] = rate
         elif not self.step or rate != self.recipe.rate(self.step - 1) or self._replay is None:
             group["lr"].fill_(rate)
-        torch.manual_seed(1_000_003 * self.seed + self.step * self.ranks.world + self.ranks.rank)
+        self._draw()
         observed = self.probe is not None and self.step % self.probe.every == 0
         if self.stream is None or self.ranks.world > 1 or observed:
             self._learn(row, self.probe if observed else None)
             return
         if self._replay is None:
             self._replay = self._captured(row)
+            self._draw()
         self._replay(row)
+
+    def _draw(self) -> None:
+        """The random numbers of this step, in this process."""
+        torch.manual_seed(1_000_003 * self.seed + self.step * self.ranks.world + self.ranks.rank)
 
     def _learn(self, row: Tensor, probe: GradientProbe | None = None) -> None:
         """Forward, loss, backward, update."""
@@ -191,6 +212,8 @@ class Run:
             output = (probe or self.forward)(x)
             loss = loss_of(self.name, output, labels, self.feed.classes)
         loss.backward()  # type: ignore[no-untyped-call]
+        if probe:  # it has called the network itself, and not what shares it out
+            self.ranks.average([p.grad for p in self.params if p.grad is not None])
         self.optimizer.step()
         with torch.no_grad():
             self.wrong += (logits(output)[0].argmax(1) != labels).sum()
@@ -200,19 +223,24 @@ class Run:
             self.rows += probe.derived(probe.readings.pop())
 
     def _captured(self, row: Tensor) -> Callable[[Tensor], None]:
-        """The whole step as one CUDA graph; the runs that it needs before are undone."""
-        static, before = row.clone(), self.state()
+        """The whole step as one CUDA graph, or as it is where it cannot be one; the runs that it needs are undone."""
+        static, before, start = row.clone(), self.state(), self._start
         stream = torch.cuda.current_stream()
         for _ in range(3):
             self._learn(static)
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
         self.optimizer.zero_grad()
-        with torch.cuda.graph(graph, stream=stream):
-            self._learn(static)
-        start = self._start
+        captured = True
+        try:
+            with torch.cuda.graph(graph, stream=stream):
+                self._learn(static)
+        except RuntimeError:
+            captured = False
         self.restore(before)
         self._start = start
+        if not captured:
+            return self._learn
 
         def replay(row: Tensor) -> None:
             static.copy_(row)
@@ -254,7 +282,7 @@ class Run:
         with self._stream():
             while self.step < step:
                 self.optimizer.param_groups[0]["lr"] = self.recipe.rate(self.step)
-                torch.manual_seed(1_000_003 * self.seed + self.step)
+                self._draw()
                 self._learn(rows[self.step % self.feed.steps])
                 self.step += 1
             found = first_not_finite(self.model, self.feed.training(rows[step % self.feed.steps])[0], self._precision())

@@ -13,15 +13,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from resbench.errors import OutputError, ResbenchError, cannot_run
+from resbench.measure.workload import Setup
 from resbench.models import cost, load
 from resbench.training.checkpoint import Checkpoint, fingerprint, locked
 from resbench.training.feed import Feed
@@ -71,13 +73,16 @@ def train(
     results: list[Result] = []
     first = options.ranks.rank == 0
     folder = locked(options.folder) if options.folder and first else nullcontext()
-    with folder, _seeded(options.device), _interruptible(options.ranks.world == 1) as stop:
+    with folder, _repeatable(options.device), _interruptible(options.ranks.world == 1) as stop:
         for _, group in groupby(cells, key=lambda cell: cell.seed):
             runs = [_Kept(cell, feed, options, weights[cell], work) for cell in group]
             while any(not one.run.finished for one in runs) and not stop():
                 active = [one for one in runs if not one.run.finished]
+                draws = any(one.run.draws for one in active)
                 for one in active:
                     one.epoch(stop, progress)
+                    if draws:  # captured steps share one generator: no other is filled in while it is read
+                        one.run.wait()
                 for one in active:
                     one.close(stop())
             results += [one.result() for one in runs]
@@ -96,6 +101,9 @@ class _Kept:
         model = loaded.module
         with suppress(Exception):  # a factory may give the same module again; what cannot be copied is trained itself
             model = copy.deepcopy(model)
+        with cannot_run(cell.model):
+            if any(isinstance(module, LazyModuleMixin) for module in model.modules()):
+                model(torch.zeros(2, *cell.input))
         key = {
             "model": [cell.model, fingerprint(model)],
             "input": list(cell.input),
@@ -202,14 +210,16 @@ def _writer(options: Options, cell: Cell, step: int) -> Any:
 
 
 @contextmanager
-def _seeded(device: str) -> Iterator[None]:
-    """The program's own random numbers and settings go on as if nothing had been trained."""
-    cuda = device.startswith("cuda")
-    flags: AbstractContextManager[Any] = nullcontext()
-    if cuda:
-        flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
-    with torch.random.fork_rng(devices=[torch.device(device)] if cuda else []), flags:
-        yield
+def _repeatable(device: str) -> Iterator[None]:
+    """The same numbers again, in full precision; the program's own go on as if nothing had been trained."""
+    cudnn = torch.backends.cudnn
+    deterministic, cuda = cudnn.deterministic, device.startswith("cuda")
+    with torch.random.fork_rng(devices=[torch.device(device)] if cuda else []), Setup(device).applied():
+        cudnn.benchmark, cudnn.deterministic = False, True
+        try:
+            yield
+        finally:
+            cudnn.deterministic = deterministic
 
 
 @contextmanager

@@ -122,6 +122,7 @@ BAD = {
     ("resnet20", "--data", "cifar10"): "--data cifar10 needs --data-root DIR",
     ("resnet20", "--epochs", "0"): "expected one iteration or more",
     ("resnet20", "--epochs", "nan"): "--epochs takes a number",
+    ("resnet20", "--epochs", "1e308"): "--epochs takes a number up to 1,000,000",
     ("resnet20", "--lr", "-1"): "positive --lr",
     ("resnet20", "--lr", "nan"): "positive --lr",
     ("resnet20", "--batch", "2000"): "digits has 1437 images: expected a --batch of at most 1437, received 2000",
@@ -198,7 +199,7 @@ def process(folder, *more):
 
 
 def weights(folder):
-    found = {path.name: torch.load(path, weights_only=True)["state"] for path in folder.glob("*.pt")}
+    found = {path.name: torch.load(io.BytesIO(path.read_bytes()[:-4]))["state"] for path in folder.glob("*.pt")}
     assert len(found) == 2
     return {(name, key): value for name, state in found.items() for key, value in state["model"].items()}
 
@@ -286,3 +287,14 @@ def test_two_processes_of_torchrun_train_as_one(tmp_path):
         assert float(a["train_error"]) == pytest.approx(float(b["train_error"]), abs=0.005)
     again = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert again.stdout == together.stdout
+    observed = subprocess.run([*command, "--probe", "4"], capture_output=True, text=True, check=True, env=environment)
+    for a, b in zip(two, histories(observed.stdout), strict=True):
+        assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-3)
+
+
+def test_a_world_without_torchrun_is_refused(run, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    done = run("resnet20", "--epochs", "1")
+    assert done.returncode == 2
+    assert "expected to be started by torchrun, received WORLD_SIZE=2 RANK=none" in done.stderr

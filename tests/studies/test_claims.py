@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from resbench.errors import OptionError
+from resbench.errors import MeasureError, OptionError
 from resbench.studies.claims import CLAIMS, blocks, chosen, counting, findings
 from resbench.studies.claims.lab import CONDITION, HOLDS, WRONG, Lab
 from resbench.studies.claims.trainings import falling_share
@@ -52,6 +52,15 @@ def test_a_claim_that_comes_out_otherwise_is_noticed(lab, monkeypatch):
     (finding,) = findings([CLAIMS[9]], lab)
     assert finding.answer.verdict == WRONG
     assert not finding.as_expected
+
+
+def test_an_experiment_that_cannot_be_made_does_not_end_the_others(lab):
+    def cannot(lab):
+        raise MeasureError("out of memory")
+
+    found = list(findings([CLAIMS[8]._replace(experiment=cannot), CLAIMS[9]], lab))
+    assert [finding.answer.verdict for finding in found] == ["not answered", HOLDS]
+    assert not found[0].as_expected
 
 
 def test_the_sum_of_gradients_is_exact_only_with_identities():

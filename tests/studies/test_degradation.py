@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -64,6 +65,15 @@ def test_a_network_whose_numbers_are_not_finite_degrades():
     (gap,) = gaps([result("plain20", 0, 0.01, 0.05), result("plain56", 0, 0, 0, "plain56, seed 0: the loss is nan")])
     assert gap.degrades
     assert "the loss is nan" in str(gap)
+
+
+def test_what_is_broken_or_not_at_its_end_is_not_compared():
+    broken = [result("plain20", 0, 0, 0, "nan"), result("plain56", 0, 0.5, 0.5)]
+    both = [result("plain20", 0, 0, 0, "nan"), result("plain56", 0, 0, 0, "nan")]
+    half = [result("plain20", 0, 0.1, 0.1), replace(result("plain56", 0, 0.8, 0.8), finished=False)]
+    assert gaps(broken) == gaps(both) == gaps(half) == []
+    (gap,) = gaps([*half, result("plain20", 1, 0.1, 0.1), result("plain56", 1, 0.2, 0.2)])
+    assert gap.train == pytest.approx(0.1)
 
 
 def test_families_are_names_without_their_depth():

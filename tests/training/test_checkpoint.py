@@ -27,6 +27,26 @@ def test_what_is_saved_is_loaded_and_another_key_is_another_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [one.path.name]
 
 
+def test_a_bit_that_has_changed_is_noticed(tmp_path):
+    one = Checkpoint(tmp_path, "x", {})
+    one.save({"w": torch.ones(1000)})
+    data = bytearray(one.path.read_bytes())
+    data[len(data) // 2] ^= 1
+    one.path.write_bytes(data)
+    with pytest.raises(SourceError, match="its checksum is another one"):
+        one.load(CPU)
+
+
+def test_half_a_file_of_a_killed_process_is_removed_and_nothing_else(tmp_path):
+    one = Checkpoint(tmp_path, "x", {})
+    one.save({"step": 1})
+    half = tmp_path / f".{one.path.name}.abcd1234"
+    for path in (half, tmp_path / ".gitignore", tmp_path / "other.pt"):
+        path.write_text("x")
+    assert one.load(CPU) == {"step": 1}
+    assert {path.name for path in tmp_path.iterdir()} == {one.path.name, ".gitignore", "other.pt"}
+
+
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
 def test_a_damaged_file_is_named(tmp_path, content):
     one = Checkpoint(tmp_path, "x", {})

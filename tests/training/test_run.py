@@ -158,6 +158,12 @@ def test_bf16_trains_too(feed):
     assert all(p.dtype == torch.float32 for p in one.params)
 
 
+def test_a_loss_that_is_finite_to_the_end_does_not_hide_weights_that_are_not(feed):
+    one = run(feed, "plain8,norm=none", Recipe(1, lr=1e42))
+    finish(one)
+    assert "weights are not finite after the last step" in one.broken
+
+
 def test_a_network_without_parameters_or_with_too_few_classes_is_refused(feed):
     with pytest.raises(MeasureError, match="no parameter to train"):
         Run("flat", nn.Flatten(), 0, Recipe(1), feed)

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from resbench.errors import OptionError
+from resbench.errors import MeasureError, OptionError
 from resbench.studies.claims import blocks, counting, flows, trainings
-from resbench.studies.claims.lab import CONDITION, HOLDS, WRONG, Answer, Lab
+from resbench.studies.claims.lab import CONDITION, HOLDS, UNANSWERED, WRONG, Answer, Lab
 
 
 class Claim(NamedTuple):
@@ -205,6 +205,9 @@ def findings(claims: Sequence[Claim], lab: Lab) -> Iterator[Finding]:
     for i, claim in enumerate(claims):
         begun = time.perf_counter()
         lab.at(f"claim {claim.id}", i / len(claims), 1 / len(claims))
-        answer = claim.experiment(lab)
+        try:
+            answer = claim.experiment(lab)
+        except MeasureError as error:
+            answer = Answer(UNANSWERED, str(error))
         expected = claim.at_full if claim.at_full and lab.plan.data != "digits" else claim.expected
         yield Finding(claim, answer, expected, time.perf_counter() - begun)

@@ -17,6 +17,8 @@ from resbench.training.results import Outcome
 from resbench.training.train import Options, Progress
 
 HOLDS, CONDITION, WRONG = "holds", "holds with a condition", "wrong as stated"
+UNANSWERED = "not answered"
+"""The experiment could not be made."""
 
 OBSERVED = {"digits": 44, "cifar10": 12_800}
 """Steps between two observations of the gradient: five of them in a training."""
