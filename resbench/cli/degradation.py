@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from resbench.cli.options import DeviceOption, FormatOption, InputOption, ModelOption, Models, OutputOption
+from resbench.cli.options import (
+    DataOption,
+    DeviceOption,
+    FormatOption,
+    InputOption,
+    ModelOption,
+    Models,
+    OutputOption,
+    RootOption,
+)
 from resbench.cli.training import (
     FOLDER,
     BoardOption,
     CompileOption,
-    DataOption,
     EpochsOption,
     FolderOption,
     LrOption,
     PlotOption,
     PrecisionOption,
     ProbeOption,
-    RootOption,
     SeedsOption,
     TrainBatchOption,
     WarmupOption,
@@ -48,8 +55,7 @@ def degradation(
 ) -> None:
     """Train networks side by side and say whether the deeper ones train worse (He et al. 2015, sec. 4.2).
 
-    By default plain20 plain56 resnet20 resnet56 on real digits. The same command again goes on from its checkpoints,
-    or prints what is finished.
+    By default plain20 plain56 resnet20 resnet56 on real digits. The same command again goes on where it was stopped.
     """
     checked(format, output, plot)
     from resbench.models import parse_input

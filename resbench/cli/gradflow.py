@@ -10,12 +10,14 @@ from typing import Annotated
 import typer
 
 from resbench.cli.options import (
+    DataOption,
     DeviceOption,
     FormatOption,
     InputOption,
     ModelOption,
     Models,
     OutputOption,
+    RootOption,
     chosen,
     progress,
 )
@@ -30,8 +32,8 @@ def gradflow(
     models: Models = None,
     model: ModelOption = None,
     steps: Annotated[str, typer.Option("--steps", help="At which training steps to look; 0 is the first.")] = "0,1,5",
-    data: Annotated[str, typer.Option("--data", help="digits (come with scikit-learn), or cifar10.")] = "digits",
-    data_root: Annotated[Path | None, typer.Option("--data-root", metavar="DIR", help="Where CIFAR-10 lies.")] = None,
+    data: DataOption = "digits",
+    data_root: RootOption = None,
     batch: Annotated[int, typer.Option("--batch", help="Images a step.", min=2, max=2**20)] = 64,
     seeds: Annotated[int, typer.Option("--seeds", help="Initialisations, each with its images.", min=1, max=1000)] = 3,
     lr: Annotated[float, typer.Option("--lr", help="Learning rate of SGD with momentum 0.9.")] = 0.1,

@@ -42,6 +42,13 @@ LayoutOption = Annotated[str, typer.Option("--memory-format", help="contiguous o
 ModeOption = Annotated[str, typer.Option("--mode", help="inference, or training: forward, backward and a step of SGD.")]
 
 
+DataOption = Annotated[
+    str,
+    typer.Option("--data", help="digits (come with scikit-learn), cifar10, cifar100, mnist, fashion_mnist, folder."),
+]
+RootOption = Annotated[Path | None, typer.Option("--data-root", metavar="DIR", help="Where the data lie.")]
+
+
 def progress(line: str) -> None:
     """One line on stderr that the next one replaces; nothing where nobody looks."""
     if sys.stderr.isatty():

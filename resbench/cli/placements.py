@@ -6,19 +6,17 @@ from typing import Annotated
 
 import typer
 
-from resbench.cli.options import DeviceOption, FormatOption, OutputOption
+from resbench.cli.options import DataOption, DeviceOption, FormatOption, OutputOption, RootOption
 from resbench.cli.training import (
     FOLDER,
     BoardOption,
     CompileOption,
-    DataOption,
     EpochsOption,
     FolderOption,
     LrOption,
     PlotOption,
     PrecisionOption,
     ProbeOption,
-    RootOption,
     SeedsOption,
     TrainBatchOption,
     WarmupOption,

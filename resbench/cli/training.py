@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from resbench.training.results import Outcome
     from resbench.training.train import Options, Progress
 
-DataOption = Annotated[
-    str,
-    typer.Option("--data", help="digits (come with scikit-learn), cifar10, cifar100, mnist, fashion_mnist, folder."),
-]
-RootOption = Annotated[Path | None, typer.Option("--data-root", metavar="DIR", help="Where the data lie.")]
 EpochsOption = Annotated[
     float | None, typer.Option("--epochs", help="Instead of 20 (digits) or as many as 64,000 iterations are.")
 ]

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -142,10 +143,8 @@ def _idx(path: Path, rank: int) -> Any:
     """A magic number that says bytes and rank, as many sizes of four bytes, the bytes."""
     data = _bytes(path)
     sizes = [int.from_bytes(data[4 * i : 4 * i + 4], "big") for i in range(1, rank + 1)]
-    magic, expected = (
-        bytes((0, 0, 8, rank)),
-        4 + 4 * rank + int(np.prod([max(size, 1) for size in sizes], dtype=object)),
-    )
+    magic = bytes((0, 0, 8, rank))
+    expected = 4 + 4 * rank + prod(max(size, 1) for size in sizes)
     if data[:4] != magic:
         raise SourceError(f"{path}: expected it to begin with {magic.hex()}, received {data[:4].hex()}; {AGAIN}")
     if len(data) != expected:

@@ -174,9 +174,8 @@ def family(name: str) -> tuple[str, int]:
 def _gap(stem: str, names: dict[int, str], results: Sequence[Result]) -> Gap | None:
     shallow, deep = names[min(names)], names[max(names)]
     found = {(result.cell.model, result.cell.seed): result for result in results if result.finished}
-    pairs = [
-        (found[deep, seed], found[shallow, seed]) for name, seed in found if name == deep and (shallow, seed) in found
-    ]
+    seeds = [seed for name, seed in found if name == deep and (shallow, seed) in found]
+    pairs = [(found[deep, seed], found[shallow, seed]) for seed in seeds]
     broken = next((a.broken for a, b in pairs if a.broken and not b.broken), "")
     if broken:
         return Gap(stem, shallow, deep, 0, None, 0, None, broken)
