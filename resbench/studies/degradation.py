@@ -61,7 +61,7 @@ def study(models: Sequence[str], plan: Plan, run: Options, progress: Progress = 
     feed = Feed(train_part, test_part, plan.batch, augment, run.device)
     if plan.batch % run.ranks.world:
         raise OptionError(f"expected a --batch that {run.ranks.world} processes can share, received {plan.batch}")
-    names = [with_classes(name, feed.classes) for name in models]
+    names = list(dict.fromkeys(with_classes(name, feed.classes) for name in models))
     cells = [
         Cell(name, size, seed, _recipe(plan, name, feed.steps, augment)) for seed in range(plan.seeds) for name in names
     ]

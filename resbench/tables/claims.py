@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("id", "id", "exact"),
-    Column("statement", "claim"),
     Column("verdict", "verdict"),
-    Column("figure", "figure"),
+    Column("statement", "claim", "prose"),
+    Column("figure", "figure", "prose"),
     Column("seconds", "time", "seconds"),
 )
 FURTHER = (Column("correct", "correct"), Column("expected", "expected"), Column("rerun", "rerun"))

@@ -54,7 +54,7 @@ def _format(column: Column, values: Sequence[Any]) -> tuple[str, Callable[[Any],
 
 
 def _aligned(table: Table) -> tuple[str, ...]:
-    return tuple("left" if column.kind in ("text", "shape") else "right" for column in table.columns)
+    return tuple("left" if column.kind in ("text", "prose", "shape") else "right" for column in table.columns)
 
 
 def _tabulated(table: Table, style: str) -> str:
@@ -126,6 +126,10 @@ def render(table: Table, format: Format) -> str:
             return plain(table)
 
 
+PROSE = 18
+"""Characters below which a column of prose is left out."""
+
+
 def to_terminal(table: Table, width: int) -> None:
     """Print to a terminal. Columns that do not fit are left out from the right, and named below."""
     from rich.box import SIMPLE_HEAD
@@ -134,15 +138,23 @@ def to_terminal(table: Table, width: int) -> None:
 
     console = Console(width=width, highlight=False, markup=False)
     titles, rows = printed(table)
-    widths = [max(len(cell) for cell in cells) + 3 for cells in zip(titles, *rows, strict=True)]
+    prose = [column.kind == "prose" for column in table.columns]
+    longest = [max(len(cell) for cell in cells) for cells in zip(titles, *rows, strict=True)]
+    widths = [(min(n, PROSE) if breaks else n) + 3 for n, breaks in zip(longest, prose, strict=True)]
     shown = len(widths)
     while shown > 2 and sum(widths[:shown]) > width:
         shown -= 1
     picture = RichTable(
-        box=SIMPLE_HEAD, title=table.title or None, title_justify="left", title_style="bold", pad_edge=False
+        box=SIMPLE_HEAD,
+        title=table.title or None,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        leading=int(any(prose)),
     )
-    for title, align in list(zip(titles, _aligned(table), strict=True))[:shown]:
-        picture.add_column(title, justify=align, overflow="fold")  # type: ignore[arg-type]
+    for title, align, breaks in list(zip(titles, _aligned(table), prose, strict=True))[:shown]:
+        fixed = any(prose) and not breaks
+        picture.add_column(title, justify=align, overflow="fold", no_wrap=fixed)  # type: ignore[arg-type]
     for i, row in enumerate(rows):
         last = i == len(table.rows) - 1 and bool(table.footer)
         picture.add_row(*(_plain_text(cell) for cell in row[:shown]), end_section=last)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pandas
 
-Kind = Literal["text", "shape", "exact", "count", "bytes", "seconds", "rate", "share", "ratio", "number"]
+Kind = Literal["text", "prose", "shape", "exact", "count", "bytes", "seconds", "rate", "share", "ratio", "number"]
 
 
 @dataclass(frozen=True)
 class Column:
     """``key`` is the name in CSV and JSON, ``title`` what a person reads. The kind says how a number prints:
 
+    prose   text that a terminal may break into lines
     exact   25,557,032          every digit
     count   4.089 under "(G)"   one SI scale for the column
     bytes   97.49 under "(MiB)" one binary scale for the column
