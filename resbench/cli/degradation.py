@@ -59,7 +59,7 @@ def degradation(
     """
     checked(format, output, plot)
     from resbench.models import parse_input
-    from resbench.studies.degradation import MODELS, Plan, gaps, study
+    from resbench.studies.degradation import ITERATIONS, MODELS, Plan, gaps, study
     from resbench.training.precision import precision
 
     options = running(device, compiled, probe, folder, tensorboard)
@@ -69,4 +69,6 @@ def degradation(
     with bar(options) as progress:
         outcome = study(names, plan, options, progress)
     said = [f"{gap}." for gap in gaps(outcome.results)]
+    if data != "digits" and max(result.cell.recipe.iterations for result in outcome.results) < ITERATIONS:
+        said.append(f"The paper trains for {ITERATIONS:,} iterations; in fewer, a deep network may only be behind.")
     finish("degradation", "Degradation", outcome, said, options, format, output, plot)
