@@ -2,7 +2,7 @@
 
     RESBENCH_CIFAR10=DIR pytest suites/bench_training.py --benchmark-enable --benchmark-only -s
 
-Takes 20 minutes on two cores. Without CIFAR-10 the same runs on digits at 3x32x32; where there is an NVIDIA GPU, there
+Takes 8 minutes on two cores. Without CIFAR-10 the same runs on digits at 3x32x32; where there is an NVIDIA GPU, there
 too.
 """
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resbench.training.results import Outcome
 
+MOST = 6
+"""Curves that a terminal can tell apart."""
+
 PARTS = (("training", "train_error"), ("test", "test_error"))
 
 
@@ -19,7 +22,7 @@ def picture(outcome: Outcome, width: int, colour: bool) -> str:
     plotext.theme("clear" if not colour else "pro")
     curves = {name: outcome.curve(name, "train_error") for name in outcome.models}
     curves = {name: points for name, points in curves.items() if len(points) > 1}
-    if not curves:
+    if not 0 < len(curves) <= MOST:
         return ""
     for (name, points), marker in zip(curves.items(), "ox+*#@%&" * len(curves), strict=False):
         epochs, errors = zip(*((p["epoch"], 100 * p["error"]) for p in points), strict=True)
