@@ -257,6 +257,7 @@ def test_ctrl_c_keeps_everything_and_says_how_to_go_on(tmp_path, whole):
     assert histories(out) == whole[1]
 
 
+@pytest.mark.slow
 def test_a_second_run_in_the_folder_is_refused_and_the_first_goes_on(tmp_path, whole):
     first = process(tmp_path)
     wait_for(tmp_path, 1, first)

@@ -237,7 +237,7 @@ BAD = {
     ("resnet20", "--batch", "1798"): "digits has 1797 images",
     ("resnet20", "--lr", "0"): "positive --lr",
     ("resnet20", "--lr", "nan"): "positive --lr",
-    ("resnet20", "--data", "mnist"): "--data takes digits, cifar10",
+    ("resnet20", "--data", "imagenet"): "--data takes digits, cifar10",
     ("resnet20", "--data", "cifar10"): "needs --data-root",
     ("resnet20", "--norm", "ln"): "--norm takes bn, none",
     ("resnet20", "--stat", "gradeint"): "did you mean gradient",
