@@ -8,6 +8,7 @@
     ├── SourceError               a model that could not be loaded from where it was said to be
     ├── TraceError                a model that could not be run for counting
     ├── MeasureError              a measurement that this machine cannot make: device, dtype, memory
+    ├── GateError                 two sides that cannot be compared: a revision, a suite, a run that was stopped
     └── OutputError               a result that could not be written
 
 Every message says what was expected, what came, and what to do next.
@@ -55,6 +56,10 @@ class TraceError(ResbenchError):
 
 class MeasureError(ResbenchError):
     """A measurement that this machine cannot make."""
+
+
+class GateError(ResbenchError):
+    """Two sides that cannot be compared, or one that does not run."""
 
 
 class OutputError(ResbenchError):

@@ -14,10 +14,13 @@ import typer
 from resbench.cli import (
     claims,
     compare,
+    compare_runs,
     degradation,
     doctor,
     flops,
+    gate,
     gradflow,
+    history,
     latency,
     models,
     placements,
@@ -43,6 +46,9 @@ app.command("gradflow")(gradflow.gradflow)
 app.command("degradation")(degradation.degradation)
 app.command("placements")(placements.placements)
 app.command("claims")(claims.claims)
+app.command("gate")(gate.gate)
+app.command("compare-runs")(compare_runs.compare_runs)
+app.command("history")(history.history)
 app.command("doctor")(doctor.doctor)
 
 ClickException: Any = typer.BadParameter.__mro__[2]

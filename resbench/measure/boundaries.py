@@ -81,9 +81,10 @@ def _mark(module: nn.Module, mark: Mark, number: int) -> Callable[[], None]:
 
     def marked(*args: Any, **kwargs: Any) -> Any:
         mark(number)
-        output = forward(*args, **kwargs)
-        mark(LEAVE)
-        return output
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            mark(LEAVE)  # also where a checkpoint has recomputed enough, and leaves by an exception
 
     def restore() -> None:
         del module.__dict__["forward"]

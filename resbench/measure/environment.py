@@ -71,6 +71,10 @@ class Environment:
         """The line with the id, under a table."""
         return f"Environment {self.id}: {self.line}."
 
+    def where(self, **stable: Value) -> Environment:
+        """The same machine with other values of these fields."""
+        return Environment({**self.stable, **stable}, self.volatile)
+
     def document(self) -> dict[str, object]:
         """As it stands in JSON."""
         return {"id": self.id, "stable": dict(self.stable), "volatile": dict(self.volatile)}

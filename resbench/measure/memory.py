@@ -5,21 +5,18 @@ Bytes. On a CPU the peak is that of the tensors that operators give, so scratch 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from resbench.arch.cost import Cost, Row
 from resbench.errors import MeasureError
 from resbench.measure.boundaries import Modules
+from resbench.measure.counters import saved, watch
 from resbench.measure.environment import available_bytes
-from resbench.measure.traffic import traffic
 from resbench.measure.workload import AUTOCAST, Setup, Workload
 from resbench.units import FP32_BYTES
 
@@ -90,11 +87,11 @@ def measured(work: Workload) -> Memory:
     training = work.setup.mode == "training"
     parameters = list(work.model.parameters())
     weights, buffers = _bytes(parameters), _bytes(work.model.buffers())
-    saved = sum(traffic(work, Modules(work.model))[1].values()) if training else 0
+    kept = sum(saved(work, Modules(work.model)).values()) if training else 0
     gradients = _bytes(p for p in parameters if p.requires_grad) if training else 0
     state = [value for entry in work.optimizer.state.values() for value in entry.values()] if training else []
     optimizer = _bytes(value for value in state if isinstance(value, Tensor))
-    return Memory(weights, buffers, _bytes(work.inputs), gradients, optimizer, saved, peak_bytes(work))
+    return Memory(weights, buffers, _bytes(work.inputs), gradients, optimizer, kept, peak_bytes(work))
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
@@ -112,42 +109,7 @@ def peak_bytes(work: Workload) -> int | None:
         work.run()
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated(work.setup.device)
-    held = [*work.model.parameters(), *work.model.buffers(), *work.inputs]
-    if work.setup.mode == "training":
-        held += [v for entry in work.optimizer.state.values() for v in entry.values() if isinstance(v, Tensor)]
-    ledger = _Ledger(held)
-    with ledger:
-        work.run()
-    return ledger.most
-
-
-class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the storages that exist, and keeps the most that there were at one time."""
-
-    def __init__(self, held: Iterable[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.most = 0
-        self.known: weakref.WeakSet[Any] = weakref.WeakSet()
-        for tensor in held:
-            self._add(tensor)
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(out):
-            if isinstance(leaf, Tensor):
-                self._add(leaf)
-        return out
-
-    def _add(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        if storage not in self.known:
-            self.known.add(storage)
-            self.now += storage.nbytes()
-            self.most = max(self.most, self.now)
-            weakref.finalize(storage, self._drop, storage.nbytes()).atexit = False
-
-    def _drop(self, size: int) -> None:
-        self.now -= size
+    return watch(work, Modules(work.model)).peak
 
 
 def check_fits(cost: Cost, setup: Setup) -> None:

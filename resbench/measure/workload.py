@@ -152,16 +152,17 @@ class Workload:
         tensor = tensor.detach().to(self.setup.device)
         return tensor.contiguous(memory_format=FORMATS[self.setup.memory_format]) if tensor.dim() == 4 else tensor
 
-    def _autocast(self) -> AbstractContextManager[Any]:
+    def autocast(self) -> AbstractContextManager[Any]:
+        """What the forward pass runs in."""
         dtype = AUTOCAST.get(self.setup.dtype)
         return torch.autocast(self.setup.kind, dtype) if dtype else nullcontext()
 
     def _infer(self) -> None:
-        with self._autocast():
+        with self.autocast():
             self.call(*self.inputs)
 
     def _forward(self) -> None:
-        with self._autocast():
+        with self.autocast():
             outputs = self.call(*self.inputs)
         answers = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.requires_grad]
         if not answers:
@@ -176,6 +177,19 @@ class Workload:
     def _step(self) -> None:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+
+
+class Call(Workload):
+    """A function as a workload: one phase, and no layers."""
+
+    def __init__(self, function: Callable[[], object], setup: Setup) -> None:
+        self.setup, self.model, self.inputs, self.loss = setup, nn.Module(), (), None
+        self.call = function
+        self.phases = (("forward", lambda: _dropped(function())),)
+
+
+def _dropped(result: object) -> None:
+    """A result that nobody keeps."""
 
 
 def _drawn(inputs: tuple[int, ...] | tuple[Tensor, ...], model: nn.Module, device: str) -> tuple[Tensor, ...]:

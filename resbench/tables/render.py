@@ -68,14 +68,16 @@ def plain(table: Table) -> str:
     """Text of any width, never cut: for pipes and files."""
     head = [table.title, ""] if table.title else []
     tail = ["", *table.remarks] if table.remarks else []
-    return "\n".join([*head, _tabulated(table, "simple"), *tail])
+    body = [_tabulated(table, "simple")] if table.rows else []
+    return "\n".join([*head, *body, *tail]).strip("\n")
 
 
 def markdown(table: Table) -> str:
     """A pipe table; title and notes in paragraphs of their own."""
     head = [f"**{table.title}**", ""] if table.title else []
     tail = [line for note in table.remarks for line in ("", note)]
-    return "\n".join([*head, _tabulated(table, "pipe"), *tail])
+    body = [_tabulated(table, "pipe")] if table.rows else []
+    return "\n".join([*head, *body, *tail]).strip("\n")
 
 
 def latex(table: Table) -> str:
@@ -158,7 +160,7 @@ def to_terminal(table: Table, width: int) -> None:
     for i, row in enumerate(rows):
         last = i == len(table.rows) - 1 and bool(table.footer)
         picture.add_row(*(_plain_text(cell) for cell in row[:shown]), end_section=last)
-    console.print(picture)
+    console.print(picture if table.rows else table.title, style="" if table.rows else "bold")
     for note in table.remarks:
         console.print(note, style="dim")
     if shown < len(titles):

@@ -1,0 +1,107 @@
+"""`resbench gate`: did this change make it worse?"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from resbench.cli.options import FormatOption, OutputOption, progress
+from resbench.errors import GateError, OptionError
+from resbench.tables.output import choose, emit_all, write
+
+if TYPE_CHECKING:
+    from resbench.gate.gate import Gate
+
+BaseArgument = Annotated[
+    str | None, typer.Argument(metavar="BASE", help="A git revision or a directory; the merge base with main.")
+]
+HeadArgument = Annotated[
+    str | None, typer.Argument(metavar="HEAD", help="A git revision or a directory; the working tree.")
+]
+SuiteOption = Annotated[Path, typer.Option("--suite", metavar="FILE", help="What is run, with margins and limits.")]
+CountersOption = Annotated[
+    bool, typer.Option("--counters", help="Only the working tree's counters, against the committed expectations.")
+]
+UpdateOption = Annotated[bool, typer.Option("--update", help="Write these expectations anew.")]
+BudgetOption = Annotated[str, typer.Option("--time-budget", metavar="TIME", help="Of the whole run: 90s, 7m, 1h.")]
+RawOption = Annotated[
+    Path | None, typer.Option("--raw", metavar="FILE", help="Write every sample as JSON; FILE.json.gz is compressed.")
+]
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def gate(
+    base: BaseArgument = None,
+    head: HeadArgument = None,
+    suite: SuiteOption = Path("suites/ci.toml"),
+    counters: CountersOption = False,
+    update: UpdateOption = False,
+    time_budget: BudgetOption = "7m",
+    raw: RawOption = None,
+    format: FormatOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Judge a change: first what it computes, counter by counter, then its wall time as a duel with its base.
+
+    Exit 0 nothing against it, 1 regressed, 2 invalid, inconclusive, or a side that does not run.
+    """
+    choose(format, output)
+    budget_s = seconds(time_budget)
+    if (counters or update) and (base or head):
+        raise OptionError("--counters and --update look at the working tree: expected no BASE, received one")
+    for number in (signal.SIGINT, signal.SIGTERM):  # a background job of a shell would ignore the first
+        signal.signal(number, _interrupted)
+    from resbench.gate.gate import against_expectations, between
+    from resbench.tables.gate import change_table
+
+    try:
+        if counters or update:
+            found = against_expectations(suite, update=update, progress=progress)
+        else:
+            found = between(base, head, suite, budget_s, progress)
+    except KeyboardInterrupt:
+        raise GateError("interrupted before anything was judged; nothing is left behind") from None
+    finally:
+        progress("")
+    if update:
+        table = change_table(found, whole=False)
+        print(f"{table.title}; written")
+        return
+    _show(found, format, output, raw)
+    if found.status:
+        raise typer.Exit(found.status)
+
+
+def _show(found: Gate, format: str | None, output: Path | None, raw: Path | None) -> None:
+    from resbench.tables.gate import change_table, gate_document, time_table
+
+    document = gate_document(found)
+    style = choose(format, output)
+    tables: list[Any] = [change_table(found, whole=style in ("csv", "tsv"))]
+    if found.duel:
+        tables.append(time_table(found.duel))
+    if style in ("csv", "tsv"):
+        tables = tables[-1:]
+    emit_all(tables, document, format, output)
+    if raw:
+        data = json.dumps(document).encode()
+        write(raw, gzip.compress(data, mtime=0) if raw.suffix == ".gz" else data)
+
+
+def seconds(text: str) -> float:
+    """Of ``90s``, ``7m`` or ``1h``. Raises OptionError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    if not found or not float(found[1]):
+        raise OptionError(f"--time-budget takes a time such as 90s, 7m or 1h; received {text!r}")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def _interrupted(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,54 @@
+"""`resbench history`: stored runs over time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resbench.cli.options import FormatOption, OutputOption
+from resbench.cli.training import PlotOption, checked
+from resbench.errors import GateError
+from resbench.tables.output import choose, emit_all
+
+
+def history(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RUN.json", help="What pytest --benchmark-json wrote, to append; also gzipped."),
+    ] = None,
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="The history: a file for each machine, a line for each run.")
+    ] = Path("results/history"),
+    plot: PlotOption = None,
+    format: FormatOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Append stored runs of a suite to its history, and show when times and counters changed, and by how much.
+
+    A run that is there already is not appended again. Exit 0 whatever changed.
+    """
+    checked(format, output, plot)
+    from resbench.gate.history import append, histories
+    from resbench.gate.runs import read
+    from resbench.tables.history import history_document, history_tables, night_table
+
+    if runs:
+        new = append(folder, [read(path) for path in runs])
+        there = len(runs) - len(new)
+        line = f"{len(new)} of {len(runs)} runs appended to {folder}{f', {there} there already' if there else ''}"
+        print(f"resbench: {line}", file=sys.stderr)
+    found = histories(folder)
+    if not found:
+        raise GateError(
+            f"no history in {folder}: append a run that pytest --benchmark-json wrote, or name another --dir"
+        )
+    tables = [night_table(found)] if choose(format, output) in ("csv", "tsv") else history_tables(found)
+    emit_all(tables, history_document(found), format, output)
+    if plot:
+        from resbench.report.charts import save
+        from resbench.report.history import chart
+
+        save(chart(found), plot)

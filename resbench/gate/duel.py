@@ -1,0 +1,123 @@
+"""Wall time as a duel: fresh processes of both sides, and of the base once more, take turns at every benchmark.
+
+A round is one process a side. All three are made ready for a benchmark; then each in turn takes a sample of it while
+the others sleep, five times over in alternating order, so that what is compared was measured within a fraction of a
+second. A round's figure is the median of the five log ratios. The next round begins with the reverse order: two rounds
+are a block (ABBA), and drift that is even over it cancels. The order of each block and benchmark is drawn.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil, log
+from statistics import median
+
+from resbench.errors import GateError
+from resbench.gate.plugin import SAMPLES
+from resbench.gate.process import Process, Side
+from resbench.gate.suite import Suite
+from resbench.gate.verdict import Judgement, Pairs, Rules, judge
+from resbench.measure.environment import Environment
+
+ARMS = ("base", "again", "head")
+
+Times = dict[str, dict[str, list[float]]]
+"""Of a round: seconds a call of each inner sample, by benchmark and arm."""
+
+LEAST = 6
+"""Rounds without which nothing is said, however short the time is."""
+
+
+@dataclass
+class Duel:
+    """The rounds so far, and what was said of them."""
+
+    rules: Rules
+    environment: Environment
+    rounds: list[Times] = field(default_factory=list)
+    judgement: Judgement | None = None
+    seconds: float = 0.0
+
+    def pairs(self) -> dict[str, Pairs]:
+        """Log ratios by benchmark."""
+        return paired(self.rounds)
+
+    def medians(self, name: str) -> dict[str, float]:
+        """Seconds a call by arm: the median over the rounds."""
+        return {arm: median(median(times[name][arm]) for times in self.rounds) for arm in ARMS}
+
+
+def paired(rounds: Sequence[Times]) -> dict[str, Pairs]:
+    """log(head / base) and log(again / base) of every round: the median over its samples."""
+
+    def ratios(name: str, arm: str) -> list[float]:
+        both = (zip(times[name][arm], times[name]["base"], strict=True) for times in rounds)
+        return [median(log(a / b) for a, b in samples) for samples in both]
+
+    return {name: Pairs(ratios(name, "head"), ratios(name, "again")) for name in (rounds[0] if rounds else ())}
+
+
+def fight(
+    duel: Duel,
+    sides: Mapping[str, Side],
+    suite: Suite,
+    names: Sequence[str],
+    budget_s: float,
+    progress: Callable[[str], object] = bool,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Rounds until a look ends the run or the next block would not be done within the budget.
+
+    What is done stays in ``duel`` if this is interrupted. Raises GateError where the budget is too short to say
+    anything, or a side fails.
+    """
+    start, looks = clock(), duel.rules.looks
+    for number, order in enumerate(orders(names, random.Random())):
+        progress(f"round {number + 1} of {looks[0]}, at most {looks[-1]}")
+        duel.rounds.append(one_round(sides, suite, order))
+        duel.seconds = clock() - start
+        n = number + 1
+        late = n % 2 == 0 and duel.seconds * (n + 2) / n > budget_s
+        if late and n < LEAST:
+            wanted = ceil(1.1 * duel.seconds * LEAST / n / 60)
+            raise GateError(
+                f"{n} rounds took {duel.seconds:.0f} s, and {LEAST} are needed at least: expected a --time-budget of "
+                f"{wanted + 1}m or more, or a shorter suite"
+            )
+        if n in looks or late:
+            duel.judgement = judge(duel.pairs(), duel.rules, late or n == looks[-1], duel.judgement)
+            if duel.judgement.final:
+                return
+
+
+def orders(names: Sequence[str], draw: random.Random) -> Iterator[dict[str, list[str]]]:
+    """The arms' order at each benchmark, round by round: drawn, then reversed."""
+    while True:
+        order = {name: draw.sample(ARMS, len(ARMS)) for name in names}
+        yield order
+        yield {name: arms[::-1] for name, arms in order.items()}
+
+
+def one_round(sides: Mapping[str, Side], suite: Suite, order: Mapping[str, Sequence[str]]) -> Times:
+    """Every benchmark on every side, in fresh processes. Raises GateError."""
+    running = {arm: Process(sides[arm], suite, "time", list(order)) for arm in ARMS}
+    try:
+        times: Times = {}
+        for name, arms in order.items():
+            for process in running.values():
+                process.expect("ready", name)
+            for turn in range(1 + SAMPLES):  # the first is for warming up
+                for arm in arms if turn % 2 else reversed(arms):
+                    running[arm].go()
+                    said = running[arm].expect("ready" if turn < SAMPLES else "timed", name)
+                    if turn == SAMPLES:
+                        times.setdefault(name, {})[arm] = said["seconds"]
+            for process in running.values():
+                process.go()
+        return times
+    finally:
+        for process in running.values():
+            process.stop()

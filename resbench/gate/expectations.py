@@ -1,0 +1,125 @@
+"""Counters that are committed, and how they differ from what is counted now.
+
+One line a layer, so that a review shows which layer changed, and what about it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from resbench.errors import GateError
+from resbench.measure.counted import Counted
+from resbench.tables.output import write
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of a suite, by benchmark, and the torch that ran it."""
+
+    torch: str
+    benchmarks: Mapping[str, Counted]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Benchmarks that did not run, and why."""
+
+
+class Change(NamedTuple):
+    """A counter of a layer that is not what it was; None: there was no such layer or counter."""
+
+    benchmark: str
+    layer: str
+    counter: str
+    before: int | None
+    after: int | None
+
+
+def changes(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> list[Change]:
+    """Of the benchmarks that both have, in their order."""
+    return [
+        Change(name, layer, counter, *values)
+        for name in before
+        if name in after
+        for layer in dict.fromkeys([*before[name].layers, *after[name].layers])
+        for counter, values in _differences(before[name].layers.get(layer, {}), after[name].layers.get(layer, {}))
+    ]
+
+
+def _differences(a: Mapping[str, int], b: Mapping[str, int]) -> Iterator[tuple[str, tuple[int | None, int | None]]]:
+    for counter in dict.fromkeys([*a, *b]):
+        if a.get(counter) != b.get(counter):
+            yield counter, (a.get(counter), b.get(counter))
+
+
+def unpaired(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> tuple[list[str], list[str]]:
+    """Benchmarks that only one side has: of the first, of the second."""
+    return [name for name in before if name not in after], [name for name in after if name not in before]
+
+
+def release(torch: str) -> str:
+    """``2.13`` of ``2.13.0+cpu``: between releases operators change."""
+    return ".".join(torch.split(".")[:2])
+
+
+def store(path: Path, counts: Counts) -> None:
+    """Replace the file. Raises OutputError."""
+    benchmarks = []
+    for name, counted in sorted(counts.benchmarks.items()):
+        layers = [f"   {json.dumps(layer)}: {json.dumps(values)}" for layer, values in counted.layers.items()]
+        benchmarks.append(f"  {json.dumps(name)}: {{\n" + ",\n".join(layers) + "\n  }")
+    head = f'{{\n "schema": {SCHEMA},\n "torch": {json.dumps(release(counts.torch))},\n "benchmarks": {{\n'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, head + ",\n".join(benchmarks) + "\n }\n}\n")
+
+
+def load(path: Path) -> Counts | None:
+    """None where nothing is stored. Raises GateError for what is no such file."""
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise GateError(f"cannot read {path}: {error}; `resbench gate --update` writes it anew") from None
+    try:
+        if found["schema"] != SCHEMA:
+            raise GateError(
+                f"{path} is of schema {found['schema']}; expected {SCHEMA}: take the resbench that wrote it"
+            )
+        return Counts(found["torch"], {name: Counted(layers) for name, layers in found["benchmarks"].items()})
+    except (KeyError, TypeError, AttributeError):
+        raise GateError(f"{path} holds no counters of a suite; `resbench gate --update` writes it anew") from None
+
+
+def check_release(expected: Counts, counts: Counts, path: Path) -> None:
+    """Raises GateError where another torch counted."""
+    if expected.torch != release(counts.torch):
+        raise GateError(
+            f"{path} was counted with torch {expected.torch}, here is {release(counts.torch)}: take that one, "
+            "or `resbench gate --update` and review"
+        )
+
+
+class Excess(NamedTuple):
+    """A total above the limit that the suite sets."""
+
+    benchmark: str
+    counter: str
+    limit: int
+    total: int
+
+
+def over(limits: Mapping[str, Mapping[str, int]], counts: Mapping[str, Counted]) -> list[Excess]:
+    """Every total above its limit. Raises GateError for a benchmark that does not exist."""
+    for name in limits:
+        if name not in counts:
+            raise GateError(f"limits for {name!r}, which is no benchmark of the suite; it has {', '.join(counts)}")
+    return [
+        Excess(name, counter, limit, counts[name].totals[counter])
+        for name, wanted in limits.items()
+        for counter, limit in wanted.items()
+        if counts[name].totals.get(counter, 0) > limit
+    ]

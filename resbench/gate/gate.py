@@ -1,0 +1,171 @@
+"""A gate from end to end: both sides made, counted, built, and timed; or one side held against what is committed."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resbench.errors import GateError
+from resbench.gate import expectations
+from resbench.gate.counting import counted
+from resbench.gate.expectations import Change, Counts, Excess
+from resbench.gate.process import Side, surroundings
+from resbench.gate.sides import top_of, workshop
+from resbench.gate.suite import Suite, read
+
+if TYPE_CHECKING:
+    from resbench.gate.duel import Duel
+
+Progress = Callable[[str], object]
+
+
+@dataclass
+class Gate:
+    """What a run found, as far as it got."""
+
+    base: str
+    head: str
+    changes: list[Change] = field(default_factory=list)
+    """Counters that differ, without those that the head's committed expectations explain."""
+    explained: list[Change] = field(default_factory=list)
+    excesses: list[Excess] = field(default_factory=list)
+    benchmarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    duel: Duel | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Counters first."""
+        if self.changes or self.excesses:
+            return "REGRESSED"
+        judgement = self.duel.judgement if self.duel else None
+        return judgement.verdict if judgement else "PASS"
+
+    @property
+    def status(self) -> int:
+        """0 nothing against it, 1 regressed, 2 nothing can be said."""
+        return {"PASS": 0, "IMPROVED": 0, "REGRESSED": 1}.get(self.verdict, 2)
+
+
+def against_expectations(path: Path, *, update: bool = False, progress: Progress = bool) -> Gate:
+    """Count the suite as it lies there, against its expectations; or write these anew. Raises GateError."""
+    root, where = _located(path)
+    suite = read(root, where)
+    side = Side("head", "working tree", root, ours=False)
+    (counts,) = counted([side], suite, progress)
+    stored = suite.stored(root)
+    expected = expectations.load(stored)
+    gate = Gate(_named(stored), side.what, benchmarks=list(counts.benchmarks), notes=_skips(counts))
+    if update:
+        kept = {} if expected is None else {n: c for n, c in expected.benchmarks.items() if n in counts.skipped}
+        gate.explained = expectations.changes(expected.benchmarks, counts.benchmarks) if expected else []
+        expectations.store(stored, Counts(counts.torch, {**kept, **counts.benchmarks}))
+        return gate
+    if expected is None:
+        raise GateError(f"no expectations in {_named(stored)}; `resbench gate --update` writes them, commit them then")
+    expectations.check_release(expected, counts, stored)
+    gone, new = expectations.unpaired(expected.benchmarks, counts.benchmarks)
+    _check_paired([n for n in gone if n not in counts.skipped], new, suite, _named(stored), "the suite")
+    gate.changes = expectations.changes(expected.benchmarks, counts.benchmarks)
+    gate.excesses = expectations.over(suite.limits, counts.benchmarks)
+    return gate
+
+
+def between(base: str | None, head: str | None, path: Path, budget_s: float, progress: Progress = bool) -> Gate:
+    """Build both sides, count, then time them, all within the budget. Raises GateError."""
+    start = time.monotonic()
+    _, where = _located(path)
+    with workshop(Path.cwd()) as shop:
+        one = shop.side("base", base or shop.base())
+        two = shop.side("head", head) if head else shop.working_tree()
+        suite = read(two.root, where)
+        for side in (one, two):
+            build(side, suite)
+        gate = _counted(one, two, suite, progress)
+        gate.duel = _timed(one, two, suite, gate.benchmarks, budget_s - (time.monotonic() - start), progress)
+    return gate
+
+
+def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
+    """A counter that differs is explained if the head's expectations, which its author committed, say the same."""
+    before, after = counted([base, head], suite, progress)
+    gone, new = expectations.unpaired(before.benchmarks, after.benchmarks)
+    _check_paired(gone, new, suite, str(base), str(head))
+    stored = expectations.load(suite.stored(head.root))
+    known = stored.benchmarks if stored and stored.torch == expectations.release(after.torch) else {}
+    found: dict[bool, list[Change]] = {True: [], False: []}
+    for change in expectations.changes(before.benchmarks, after.benchmarks):
+        found[known.get(change.benchmark) == after.benchmarks[change.benchmark]].append(change)
+    return Gate(
+        str(base),
+        str(head),
+        found[False],
+        found[True],
+        expectations.over(suite.limits, after.benchmarks),
+        [name for name in before.benchmarks if name in after.benchmarks],
+        _skips(after),
+    )
+
+
+def _timed(base: Side, head: Side, suite: Suite, names: list[str], budget_s: float, progress: Progress) -> Duel:
+    from resbench.gate.duel import Duel, fight
+    from resbench.gate.verdict import Rules
+    from resbench.measure.environment import environment
+
+    rules = Rules(margin=suite.margin, target=suite.target, margins=suite.margins)
+    duel = Duel(rules, environment().where(threads=suite.threads))
+    arms = {"base": base, "again": replace(base, name="again"), "head": head}
+    try:
+        fight(duel, arms, suite, names, budget_s, progress)
+    except KeyboardInterrupt:
+        raise GateError(
+            f"interrupted after {len(duel.rounds)} of at least {rules.looks[0]} rounds: nothing is judged; "
+            "the worktrees are gone, the same command begins anew"
+        ) from None
+    return duel
+
+
+def _located(path: Path) -> tuple[Path, Path]:
+    """The root of the tree that holds the suite, and the suite's path in it."""
+    whole = path.resolve()
+    top = top_of(whole.parent) if whole.parent.is_dir() else None
+    root = top.resolve() if top else Path.cwd().resolve()
+    if not whole.is_relative_to(root):
+        root = whole.parent
+    return root, whole.relative_to(root)
+
+
+def build(side: Side, suite: Suite) -> None:
+    """Run the suite's build command in a side. Raises GateError with its last line."""
+    if not suite.build:
+        return
+    folder = side.root / suite.path.parent
+    done = subprocess.run(
+        suite.build, shell=True, cwd=folder, env=surroundings(side, suite), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        raise GateError(f"{side} does not build: {lines[-1] if lines else f'status {done.returncode}'}")
+
+
+def _check_paired(gone: list[str], new: list[str], suite: Suite, before: str, after: str) -> None:
+    for names, there, missing in ((gone, before, after), (new, after, before)):
+        alone = [name for name in names if name not in suite.unpaired]
+        if alone:
+            raise GateError(
+                f"{', '.join(alone)}: in {there}, not in {missing}: nothing to compare with; if that is meant, "
+                f"name it in `unpaired` of {suite.path}, or for expectations run `resbench gate --update`"
+            )
+
+
+def _skips(counts: Counts) -> list[str]:
+    return [f"Not judged here: {name} ({why})." for name, why in counts.skipped.items()]
+
+
+def _named(path: Path) -> str:
+    here, whole = Path.cwd().resolve(), path.resolve()
+    return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)

@@ -1,0 +1,234 @@
+"""Stored runs: what `pytest --benchmark-json FILE` wrote, read, checked, and paired by benchmark. Needs no torch.
+
+A run of a suite with resbench's plugin holds two things more: the fingerprint of the machine under ``machine_info``,
+and the counters of each benchmark under ``extra_info``. Counters of two runs are always compared; their wall times
+only where the fingerprints are equal.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isfinite
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from resbench.errors import GateError, first_line
+
+T = TypeVar("T")
+
+OWN = ("node", "processor", "machine", "python_version", "release", "system", "cpu")
+"""What pytest-benchmark itself says of a machine."""
+
+
+class Benchmark(NamedTuple):
+    """One benchmark of a run: median and interquartile range of its rounds; no counters where none were stored."""
+
+    name: str
+    median_s: float
+    iqr_s: float
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A suite, run once. ``fingerprint`` and ``stable``: of the machine; ``digest``: of everything in the file."""
+
+    path: Path
+    time: datetime
+    commit: str
+    dirty: bool
+    fingerprint: str | None
+    stable: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    benchmarks: Mapping[str, Benchmark]
+    digest: str
+
+    @property
+    def revision(self) -> str:
+        """As `git describe` would say it, in seven digits."""
+        commit = self.commit[:7] if re.fullmatch("[0-9a-f]{40}", self.commit) else self.commit
+        return f"{commit}-dirty" if self.dirty else commit
+
+
+def read(path: Path) -> Run:
+    """A stored run, plain or gzipped. Raises GateError for a file that is missing or no such thing."""
+    try:
+        data = path.read_bytes()
+        return _run(json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data), path)
+    except OSError as error:
+        raise GateError(
+            f"cannot read {path}: {error.strerror or error}; name a file that pytest --benchmark-json wrote"
+        ) from None
+    except (ValueError, EOFError, zlib.error, RecursionError) as error:
+        raise GateError(
+            f"{path} is no stored run ({first_line(error)}); expected what pytest --benchmark-json FILE writes"
+        ) from None
+
+
+def _run(document: Any, path: Path) -> Run:
+    machine, commit = take(document, "machine_info", dict), take(document, "commit_info", dict)
+    benchmarks: dict[str, Benchmark] = {}
+    for record in take(document, "benchmarks", list):
+        name, stats = take(record, "fullname", str), take(record, "stats", dict)
+        if name in benchmarks:
+            raise ValueError(f"{name} is there twice")
+        counters = take(record, "extra_info", dict).get("counters", {})
+        benchmarks[name] = benchmark(name, stats.get("median"), stats.get("iqr"), counters)
+    ours = machine.get("resbench")
+    return Run(
+        path,
+        moment(take(document, "datetime", str)),
+        take(commit, "id", str),
+        bool(commit.get("dirty")),
+        None if ours is None else fingerprint(take(ours, "id", str)),
+        {} if ours is None else take(ours, "stable", dict),
+        {key: machine.get(key) for key in OWN},
+        benchmarks,
+        hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16],
+    )
+
+
+def benchmark(name: str, median_s: Any, iqr_s: Any, counters: Any) -> Benchmark:
+    """One benchmark from JSON. Raises ValueError."""
+    for what, value, least in (("median", median_s, "above 0"), ("iqr", iqr_s, "from 0 up")):
+        number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        if not number or value < 0 or (value == 0 and what == "median"):
+            raise ValueError(f"{what} of {name}: expected seconds {least}, received {_cut(value)}")
+    if not isinstance(counters, dict) or not all(type(value) is int for value in counters.values()):
+        raise ValueError(f"counters of {name}: expected names and integers, received {_cut(counters)}")
+    return Benchmark(name, float(median_s), float(iqr_s), counters)
+
+
+def take(record: Any, key: str, kind: type[T]) -> T:
+    """A field of a JSON object. Raises ValueError where it is missing or of another type."""
+    value = record.get(key) if isinstance(record, dict) else None
+    if not isinstance(value, kind):
+        raise ValueError(f"expected {key} to be a {kind.__name__}, received {_cut(value)}")
+    return value
+
+
+def moment(text: str) -> datetime:
+    """A time in UTC. Raises ValueError."""
+    time = datetime.fromisoformat(text)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def fingerprint(text: str) -> str:
+    """The id of a machine, which is also the name of a file. Raises ValueError."""
+    if not re.fullmatch("[0-9a-f]{12}", text):
+        raise ValueError(f"expected a fingerprint of 12 hex digits, received {_cut(text)}")
+    return text
+
+
+def _cut(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+class Pair(NamedTuple):
+    """One benchmark in both runs."""
+
+    a: Benchmark
+    b: Benchmark
+
+    @property
+    def name(self) -> str:
+        return self.a.name
+
+    @property
+    def ratio(self) -> float:
+        """Of the medians."""
+        return self.b.median_s / self.a.median_s
+
+    @property
+    def differing(self) -> dict[str, tuple[int | None, int | None]]:
+        """Counters that are not equal; None where only the other run has it."""
+        names = dict.fromkeys([*self.a.counters, *self.b.counters])
+        both = {name: (self.a.counters.get(name), self.b.counters.get(name)) for name in names}
+        return {name: (old, new) for name, (old, new) in both.items() if old != new}
+
+    @property
+    def changed(self) -> dict[str, tuple[int | None, int | None]]:
+        """Counters that both have, with another value."""
+        return {name: both for name, both in self.differing.items() if None not in both}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs. ``timed``: their wall times may be compared; ``problems``: what could not be compared, and why."""
+
+    a: Run
+    b: Run
+    pairs: tuple[Pair, ...]
+    timed: bool
+    problems: tuple[str, ...]
+
+    @property
+    def changed(self) -> int:
+        """Counters with another value, over all benchmarks."""
+        return sum(len(pair.changed) for pair in self.pairs)
+
+    @property
+    def status(self) -> int:
+        """1 where a counter changed, 2 where something could not be compared, else 0."""
+        return 1 if self.changed else 2 if self.problems else 0
+
+
+def compare(a: Run, b: Run) -> Comparison:
+    """Pair two runs by benchmark. Raises GateError where they have none in common."""
+    pairs = tuple(Pair(one, b.benchmarks[name]) for name, one in a.benchmarks.items() if name in b.benchmarks)
+    if not pairs:
+        raise GateError(
+            f"expected two runs of one suite, received {a.path} and {b.path}, which have no benchmark in common "
+            f"({len(a.benchmarks)} and {len(b.benchmarks)})"
+        )
+    machines = _machines(a, b)
+    return Comparison(a, b, pairs, not machines, (*machines, *_missing(a, b, pairs)))
+
+
+def _machines(a: Run, b: Run) -> list[str]:
+    """Why the wall times of two runs cannot be compared; nothing where they can."""
+    without = [str(run.path) for run in (a, b) if run.fingerprint is None]
+    if without:
+        other = [key for key in OWN if a.machine[key] != b.machine[key]]
+        own = f"differs in {', '.join(other)}" if other else "is the same, which leaves out threads, quotas and torch"
+        return [
+            f"No fingerprint of the machine in {' and '.join(without)}: wall times are not compared "
+            f"(what pytest-benchmark itself says of the machines {own})."
+        ]
+    if a.fingerprint == b.fingerprint:
+        return []
+    keys = [key for key in dict.fromkeys([*a.stable, *b.stable]) if a.stable.get(key) != b.stable.get(key)]
+    fields = "; ".join(f"{key} {a.stable.get(key)} -> {b.stable.get(key)}" for key in keys)
+    return [
+        f"Another machine or installation ({a.fingerprint} and {b.fingerprint}): wall times are not compared. "
+        f"{fields or 'No stable field tells why'}."
+    ]
+
+
+def _missing(a: Run, b: Run, pairs: Iterable[Pair]) -> list[str]:
+    """What only one of the runs has."""
+    said = []
+    for run, other in ((a, b), (b, a)):
+        alone = [name for name in run.benchmarks if name not in other.benchmarks]
+        if alone:
+            said.append(f"Only in {run.path}: {', '.join(alone)}.")
+    for i, run in enumerate((a, b)):
+        bare = [pair.name for pair in pairs if not pair[i].counters]
+        if bare:
+            said.append(f"No counters in {run.path}: {', '.join(bare)}.")
+        counters: dict[str, list[str]] = {}
+        for pair in pairs:
+            if pair.a.counters and pair.b.counters:
+                for name, both in pair.differing.items():
+                    if both[1 - i] is None:
+                        counters.setdefault(name, []).append(pair.name)
+        said += [f"Counter {name} only in {run.path}: {', '.join(names)}." for name, names in counters.items()]
+    return said

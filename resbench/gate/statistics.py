@@ -1,0 +1,146 @@
+"""Is a benchmark slower, by how much, and how little more would have been seen? All from the Walsh averages.
+
+Data are log ratios by round, ``d[i] = log(head / base)``. The test is Wilcoxon's signed-rank test, which wants no more
+than symmetry: half of the noise of a benchmark is spikes, and its mean is theirs. Its rank sum is the number of Walsh
+averages ``(d[i] + d[j]) / 2, i <= j`` above the margin, so it rejects exactly if one of them, the k-th smallest, lies
+above the margin; their median is the estimate that belongs to it (Hodges & Lehmann, "Estimates of location based on
+rank tests", 1963). Everything here is a natural logarithm.
+
+Two consecutive rounds are a block, the second in the order of the first reversed: what is resampled is blocks.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import wilcoxon
+
+Floats = NDArray[numpy.float64]
+
+BLOCK = 2
+"""Rounds: the order and the order reversed."""
+RESAMPLES = 1000
+"""Some 25 lie beyond each end of the interval."""
+SEED = 0
+"""One for all: the same data give the same verdict."""
+POWER = 0.95
+"""With which an effect counts as detectable."""
+QUANTILE = 0.99
+"""Of the resamples, for that power: few blocks vary less among themselves than a new run would. Simulated, the stated
+effect is rejected in 95 % of runs of 32 rounds and in 86 % of 16 where noise is normal, in 93 % and 77 % with Student's
+t of three degrees of freedom."""
+
+
+class Estimate(NamedTuple):
+    """The Hodges-Lehmann estimate, its 95 % interval, and the smallest effect that would have been rejected."""
+
+    effect: float
+    low: float
+    high: float
+    detectable: float
+
+
+def slower(d: ArrayLike, margin: ArrayLike) -> Floats:
+    """P(a rank sum W+ of d - margin at least as large) if the effect is the margin: one p for each row.
+
+    Exact without ties; with ties conservative. The other direction is ``slower(-d, margin)``.
+
+    >>> float(slower([0.03, 0.04, 0.02, 0.05], 0.01)) == 1 / 2**4
+    True
+    """
+    test = wilcoxon(numpy.asarray(d) - margin, alternative="greater", method="exact", axis=-1)
+    p: Floats = numpy.asarray(test.pvalue)
+    return p
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """max over j <= i of (m - j + 1) p_(j): the least family-wise level at which each is rejected.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure" (1979).
+
+    >>> holm([0.01, 0.04, 0.03, 0.005]).tolist()
+    [0.03, 0.06, 0.06, 0.02]
+    """
+    p = numpy.asarray(p_values, dtype=float)
+    order = p.argsort()
+    adjusted = numpy.empty(len(p))
+    adjusted[order] = numpy.maximum.accumulate(p[order] * numpy.arange(len(p), 0, -1)).clip(max=1)
+    return adjusted
+
+
+def walsh(d: ArrayLike) -> Floats:
+    """(d[i] + d[j]) / 2 for i <= j: n (n + 1) / 2 averages, not sorted."""
+    values = numpy.asarray(d, dtype=float)
+    i, j = numpy.triu_indices(len(values))
+    averages: Floats = (values[i] + values[j]) / 2
+    return averages
+
+
+@cache
+def rank(n: int, level: float) -> int:
+    """k: the test of n rounds rejects if the k-th smallest Walsh average is above the margin; 0 if it never can.
+
+    W+ is a sum over the ranks 1..n of the rank or nothing, each with probability a half.
+
+    >>> rank(4, 1 / 2**4), rank(4, 0.05)
+    (1, 0)
+    """
+    chance = numpy.ones(1)
+    for i in range(1, n + 1):
+        chance = (numpy.pad(chance, (0, i)) + numpy.pad(chance, (i, 0))) / 2
+    return int((chance.cumsum() <= level).sum())
+
+
+def hodges_lehmann(d: ArrayLike) -> float:
+    """Median of the Walsh averages.
+
+    >>> hodges_lehmann([1, 2, 6])
+    2.75
+    """
+    return float(numpy.median(walsh(d)))
+
+
+def lower_bound(d: ArrayLike, level: float) -> float:
+    """The effect is above it with confidence 1 - level: the k-th smallest Walsh average; -inf if n is too small."""
+    averages = numpy.sort(walsh(d))
+    k = rank(numpy.size(d), level)
+    return float(averages[k - 1]) if k else -numpy.inf
+
+
+@cache
+def weights(n: int) -> NDArray[numpy.int32]:
+    """How often each Walsh average of n rounds is in each resample of n / 2 blocks: (n (n + 1) / 2, RESAMPLES)."""
+    blocks = n // BLOCK
+    draws = numpy.random.default_rng(SEED).multinomial(blocks, [1 / blocks] * blocks, size=RESAMPLES)
+    often = draws.repeat(BLOCK, axis=1).T
+    i, j = numpy.triu_indices(n)
+    pairs = often[i] * often[j]
+    pairs[i == j] = often * (often + 1) // 2
+    return pairs.astype(numpy.int32)
+
+
+def resampled(d: ArrayLike, *ranks: int) -> list[Floats]:
+    """The k-th smallest Walsh average of each resample, for each k: a resample only counts the averages anew."""
+    averages = walsh(d)
+    order = averages.argsort()
+    counted = weights(numpy.size(d))[order].cumsum(axis=0, dtype=numpy.int32)
+    return [averages[order][(counted < k).sum(axis=0, dtype=numpy.int32)] for k in ranks]
+
+
+def estimate(d: ArrayLike, margin: float, level: float) -> Estimate:
+    """Effect, 95 % interval and detectable effect, the latter with probability POWER in a test at the level.
+
+    L(d), the lower bound, moves with d. So noise as in d, its effect taken out and a true effect put in, is rejected if
+    ``effect + L(d*) - HL(d) > margin``: the detectable effect is the margin and a QUANTILE of ``HL(d) - L(d*)`` over
+    the resamples d* of whole blocks. An even number of rounds.
+    """
+    effect = hodges_lehmann(d)
+    n = numpy.size(d)
+    count, k = n * (n + 1) // 2, rank(n, level)
+    below, above, bound = resampled(d, (count + 1) // 2, count // 2 + 1, max(k, 1))
+    low, high = numpy.quantile((below + above) / 2, [0.025, 0.975])
+    detectable = margin + numpy.quantile(effect - bound, QUANTILE) if k else numpy.inf
+    return Estimate(effect, float(low), float(high), float(detectable))

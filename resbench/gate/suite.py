@@ -1,0 +1,127 @@
+"""What a gate runs, and what it lets pass: a TOML file beside the benchmarks.
+
+files = ["bench_gate.py"]                  # relative to this file, as all paths here
+pythonpath = [".."]                        # where the code under test is imported from
+expectations = "../results/expectations"   # the committed counters
+build = "python setup.py build_ext -i"     # run once in each side
+threads = 1                                # of torch, on the CPU
+margin = 0.01                              # slower by less is not a regression
+target = 0.05                              # a benchmark passes only where as much would have been seen
+unpaired = ["test_new"]                    # on one side only, and that is meant
+
+[benchmarks."test_block[basic]"]
+margin = 0.02
+limits = { peak_bytes = 50_000_000 }       # counters: totals that must not be above
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from resbench.errors import GateError
+
+SUITE = Path("suites/ci.toml")
+
+LARGEST = 10.0
+"""A margin above is a slip: 5 for 5 %."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What is special about one."""
+
+    margin: float | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A file's content; ``path`` is where it lies in a tree."""
+
+    path: Path
+    files: list[str]
+    pythonpath: list[str] = field(default_factory=lambda: ["."])
+    expectations: str = "expectations"
+    build: str = ""
+    threads: int = 1
+    margin: float = 0.01
+    target: float = 0.05
+    unpaired: list[str] = field(default_factory=list)
+    benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
+
+    @property
+    def margins(self) -> dict[str, float]:
+        """Of the benchmarks that have one of their own."""
+        return {name: b.margin for name, b in self.benchmarks.items() if b.margin is not None}
+
+    @property
+    def limits(self) -> dict[str, Mapping[str, int]]:
+        """Of totals, by benchmark."""
+        return {name: b.limits for name, b in self.benchmarks.items()}
+
+    def stored(self, root: Path) -> Path:
+        """The committed counters of a tree."""
+        return root / self.path.parent / self.expectations / f"{self.path.stem}.json"
+
+
+def read(root: Path, path: Path) -> Suite:
+    """Of the tree at ``root``. Raises GateError for a file that is missing, no TOML, or not understood."""
+    try:
+        content = tomllib.loads((root / path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GateError(
+            f"cannot read {path}: {error.strerror}; expected the suite of a gate, such as files = [...] in {SUITE}"
+        ) from None
+    except ValueError as error:
+        raise GateError(f"{path} is not TOML: {error}") from None
+    known = {f.name: f for f in fields(Suite) if f.name != "path"}
+    _check_names(path, content, known, "")
+    special = content.pop("benchmarks", {})
+    if not isinstance(special, dict) or not all(isinstance(v, dict) for v in special.values()):
+        raise GateError(f"{path}: expected a table [benchmarks.NAME], received {special!r}")
+    for name, entry in special.items():
+        _check_names(path, entry, {"margin", "limits"}, f"benchmarks.{name}: ")
+        _check_values(path, entry)
+        limits = entry.get("limits", {})
+        if not isinstance(limits, dict) or not all(type(v) is int for v in limits.values()):
+            raise GateError(f"{path}: expected limits = {{ COUNTER = INTEGER }}, received {limits!r}")
+    _check_values(path, content)
+    if not content.get("files"):
+        raise GateError(f'{path}: expected files = ["bench_....py", ...], received none')
+    suite = Suite(path, benchmarks={name: Benchmark(**entry) for name, entry in special.items()}, **content)
+    largest = max([suite.margin, *suite.margins.values()])
+    if largest >= suite.target:
+        raise GateError(f"{path}: expected margins below the target of {suite.target:g}, received {largest:g}")
+    return suite
+
+
+def _check_names(path: Path, entries: Mapping[str, Any], known: Any, where: str) -> None:
+    for name in entries:
+        if name not in known:
+            near = get_close_matches(name, list(known), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(known)}"
+            raise GateError(f"{path}: {where}{name!r} is not known; {hint}")
+
+
+def _check_values(path: Path, entries: Mapping[str, Any]) -> None:
+    for name, value in entries.items():
+        match name:
+            case "files" | "pythonpath" | "unpaired":
+                good = isinstance(value, list) and all(isinstance(item, str) for item in value)
+                wanted = "a list of strings"
+            case "expectations" | "build":
+                good, wanted = isinstance(value, str), "a string"
+            case "threads":
+                good, wanted = type(value) is int and value >= 1, "an integer of at least 1"
+            case "margin" | "target":
+                good = type(value) in (int, float) and 0 < value < LARGEST
+                wanted = "a fraction above 0, such as 0.01 for 1 %"
+            case _:
+                continue
+        if not good:
+            raise GateError(f"{path}: {name} takes {wanted}; received {value!r}")

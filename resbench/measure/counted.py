@@ -1,0 +1,33 @@
+"""What ``resbench.measure.counters`` counts, as a value; without torch, for whoever only compares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MOST = frozenset({"peak_bytes"})
+"""Counters of which a whole is the most, not the sum, of its layers."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The counters of one run by layer, in the order of the model.
+
+    >>> Counted({"conv": {"macs": 8, "aten.convolution": 1}, "relu": {"macs": 0, "aten.relu": 1}}).totals
+    {'macs': 8, 'operators': 2}
+    """
+
+    layers: Mapping[str, Mapping[str, int]]
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Over the layers; operators by name in ``operators`` only."""
+        totals: Counter[str] = Counter()
+        for counters in self.layers.values():
+            for name, value in counters.items():
+                if name in MOST:
+                    totals[name] = max(totals[name], value)
+                else:
+                    totals["operators" if "." in name else name] += value
+        return dict(totals)

@@ -1,0 +1,329 @@
+"""What one run does, counted and not timed: the same numbers in every process and on every machine of one torch.
+
+By layer (the path of the innermost module that was open; ``""`` is the model itself), whatever is zero left out:
+
+    params, macs, macs_backward       parameters where they are held; multiply-accumulates
+    read_bytes, written_bytes         of each operator's tensors; views move nothing
+    saved_bytes                       kept for the backward pass
+    peak_bytes                        the most that was alive at one time, on the layer that was open then
+    retained_bytes                    still alive after the run, and not before it
+    copies, copied_bytes              clone, contiguous, copy_, a cast
+    relayouts, channels_last          4-d results laid out otherwise than their input; laid out in channels_last
+    upcasts                           results of a wider floating type than an input's
+    syncs                             values brought to the host: ``.item()``, ``.tolist()``, ``.numpy()``, ``bool(x)``
+    graph_breaks                      places where torch.compile leaves its graph
+    kernels                           launches on an NVIDIA GPU
+    aten.add, backward aten.mul ...   how often each operator ran: in the forward pass, the backward pass, the step
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+import weakref
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from resbench.measure.boundaries import LEAVE, Modules, sequence_number
+from resbench.measure.counted import Counted
+from resbench.measure.operators import operator_of
+from resbench.measure.workload import Workload
+
+COPIES = frozenset("clone copy_ copy _to_copy contiguous".split())
+
+SYNCS = frozenset("_local_scalar_dense equal nonzero masked_select _unique2 unique_dim unique_consecutive".split())
+"""Operators whose result a GPU's host has to wait for."""
+
+READ_BY_HOST = frozenset((Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.cpu))
+"""The same, where no operator tells."""
+
+ALLOCATIONS = frozenset(("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach"))
+
+
+def count(work: Workload, *, graph: bool = True) -> Counted:
+    """Run a workload that is ready, some times over, and count. ``graph``: look for graph breaks too (seconds)."""
+    modules = Modules(work.model)
+    found: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    work.run()  # lazy state: an optimiser's momentum, cached tables
+    with _plain_choices():
+        watched = watch(work, modules)
+        for phase, books in watched.books.items():
+            for number, book in books.items():
+                found[number].update(_named(phase, book))
+        found[watched.peak_owner]["peak_bytes"] = watched.peak
+        found[0]["retained_bytes"] = watched.retained
+        for number, kept in saved(work, modules).items():
+            found[number]["saved_bytes"] = kept
+        if work.setup.kind == "cuda":
+            found[0]["kernels"] = _kernels(work)
+    for number, module in enumerate(modules.modules):
+        found[number]["params"] = sum(p.numel() for p in module.parameters(recurse=False))
+    if graph:
+        found[0].update(_graph(work))
+    return Counted({modules.names[n]: dict(sorted((+found[n]).items())) for n in sorted(found) if +found[n]})
+
+
+def _named(phase: str, book: Counter[str]) -> dict[str, int]:
+    """Operators, and MACs, under the name of the phase that is not the forward pass."""
+    if phase == "forward":
+        return dict(book)
+    return {(f"macs_{phase}" if k == "macs" else f"{phase} {k}" if "." in k else k): v for k, v in book.items()}
+
+
+@contextmanager
+def _plain_choices() -> Iterator[None]:
+    """cuDNN takes what it always takes, not what was fastest this time."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+@dataclass
+class Watched:
+    """One run by phase and module number."""
+
+    books: dict[str, defaultdict[int, Counter[str]]]
+    callers: set[int]
+    """Modules that call others."""
+    peak: int
+    peak_owner: int
+    retained: int
+
+
+def watch(work: Workload, modules: Modules) -> Watched:
+    """Run once; book each operator on the module that is open, in the backward pass on the one that made the node."""
+    whose = _Owner(modules)
+    ledger = Ledger(_held(work))
+    books: dict[str, defaultdict[int, Counter[str]]] = {}
+    before = ledger.now
+    with whose.watched():
+        for phase, run in work.phases:
+            books[phase] = defaultdict(Counter)
+            whose.backward = phase == "backward"
+            booking = _Booking(books[phase], whose, ledger, phase)
+            with booking, _HostReads(booking):
+                run()
+    return Watched(books, whose.callers, ledger.most, ledger.owner, max(0, ledger.now - before))
+
+
+def _held(work: Workload) -> list[Tensor]:
+    """What is there before a run begins."""
+    state = work.optimizer.state.values() if hasattr(work, "optimizer") else ()
+    states = [value for entry in state for value in entry.values() if isinstance(value, Tensor)]
+    return [*work.model.parameters(), *work.model.buffers(), *work.inputs, *states]
+
+
+class _Owner:
+    """The number of the module that what runs now belongs to."""
+
+    def __init__(self, modules: Modules) -> None:
+        self.modules = modules
+        self.stack = [0]
+        self.callers = {0}
+        self.starts = [sequence_number()]
+        self.owners = [0]
+        self.backward = False
+        self.last = 0
+
+    def watched(self) -> Any:
+        return self.modules.watched(self._pass_on)
+
+    def _pass_on(self, number: int) -> None:
+        if number == LEAVE:
+            self.stack.pop()
+        else:
+            self.callers.add(self.stack[-1])
+            self.stack.append(number)
+        self.starts.append(sequence_number())
+        self.owners.append(self.stack[-1])
+
+    def __call__(self) -> int:
+        if not self.backward or len(self.stack) > 1:  # a checkpoint runs its forward again inside the backward pass
+            return self.stack[-1]
+        node = torch._C._current_autograd_node()
+        if node is not None and not hasattr(
+            node, "variable"
+        ):  # a parameter's own node comes behind the one that fed it
+            self.last = self.owners[bisect_right(self.starts, node._sequence_nr()) - 1]
+        return self.last
+
+
+class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Books each operator on its owner."""
+
+    def __init__(
+        self, books: defaultdict[int, Counter[str]], whose: Callable[[], int], ledger: Ledger, phase: str
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.books, self.whose, self.ledger, self.phase = books, whose, ledger, phase
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func.namespace == "profiler":
+            return out
+        owner = self.whose()
+        given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        results = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        book, name = self.books[owner], func.overloadpacket._qualified_op_name.replace("::", ".")
+        book[name] += 1
+        book["macs"] += self._macs(func, args, kwargs or {}, out)
+        if not _moves_nothing(func):
+            self._book_moves(book, name.rpartition(".")[2], given, results)
+        for tensor in results:
+            self.ledger.add(tensor, owner)
+        return out
+
+    def _book_moves(self, book: Counter[str], name: str, given: list[Tensor], results: list[Tensor]) -> None:
+        written = _bytes(results)
+        book["read_bytes"] += _bytes({id(tensor): tensor for tensor in given}.values())
+        book["written_bytes"] += written
+        book["syncs"] += name in SYNCS
+        if name in COPIES:
+            book["copies"] += 1
+            book["copied_bytes"] += written
+        if not results:
+            return
+        layout, before = _layout(results[0]), next((_layout(t) for t in given if t.dim() == 4), None)
+        book["channels_last"] += layout == "channels_last"
+        book["relayouts"] += layout is not None and before is not None and layout != before
+        widths = [tensor.element_size() for tensor in given if tensor.is_floating_point()]
+        book["upcasts"] += results[0].is_floating_point() and bool(widths) and results[0].element_size() > min(widths)
+
+    def _macs(self, func: Any, args: Any, kwargs: Any, out: Any) -> int:
+        if self.phase == "forward":
+            operator = operator_of(func)
+            return operator.rule(args, out)[0] if operator and operator.type else 0
+        formula = flop_registry.get(func.overloadpacket)
+        return int(formula(*args, **kwargs, out_val=out)) // 2 if formula else 0
+
+
+class _HostReads(TorchFunctionMode):
+    """Books what reaches the host without an operator."""
+
+    def __init__(self, booking: _Booking) -> None:
+        super().__init__()
+        self.booking = booking
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in READ_BY_HOST:
+            self.booking.books[self.booking.whose()]["syncs"] += 1
+        return func(*args, **(kwargs or {}))
+
+
+class Ledger:
+    """Adds up the storages that exist, and keeps the most that there were at one time, and whose turn it was."""
+
+    def __init__(self, held: Iterable[Tensor]) -> None:
+        self.now = self.most = self.owner = 0
+        self.known: weakref.WeakSet[Any] = weakref.WeakSet()
+        for tensor in held:
+            self.add(tensor, 0)
+
+    def add(self, tensor: Tensor, owner: int) -> None:
+        """A tensor that an operator of this owner gave."""
+        storage = tensor.untyped_storage()
+        if storage not in self.known:
+            self.known.add(storage)
+            self.now += storage.nbytes()
+            if self.now > self.most:
+                self.most, self.owner = self.now, owner
+            weakref.finalize(storage, self._drop, storage.nbytes()).atexit = False
+
+    def _drop(self, size: int) -> None:
+        self.now -= size
+
+
+def saved(work: Workload, modules: Modules) -> Counter[int]:
+    """Bytes that each module keeps for the backward pass, each storage once, by module number."""
+    whose, sizes = _Owner(modules), Counter[int]()
+    held = {tensor.untyped_storage().data_ptr() for tensor in (*work.model.parameters(), *work.model.buffers())}
+    held |= {tensor.untyped_storage().data_ptr() for tensor in work.inputs}
+    kept: list[Tensor] = []  # so that no storage is taken for another that came to lie in its place
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in held:
+            held.add(storage.data_ptr())
+            kept.append(tensor.detach())
+            sizes[whose()] += storage.nbytes()
+        return tensor
+
+    with ExitStack() as stack:
+        stack.enter_context(whose.watched())
+        for phase, run in work.phases:
+            if phase == "forward":
+                with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+                    run()
+            else:
+                run()
+    return sizes
+
+
+def _kernels(work: Workload) -> int:
+    """Launches in one run."""
+    from torch.profiler import ProfilerActivity, profile
+
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        work.run()
+        torch.cuda.synchronize()
+    kinds = (str(event.name) for event in profiler.events() if event.device_type.name == "CUDA")
+    return sum(not kind.startswith(("Memcpy", "Memset")) for kind in kinds)
+
+
+def _graph(work: Workload) -> dict[str, int]:
+    """Graph breaks of the forward pass; ``graph_failures`` where torch.compile cannot follow it at all."""
+    if work.call is not work.model:  # compiled already, or a function
+        return {}
+    import torch._dynamo as dynamo
+
+    logger = logging.getLogger("torch._dynamo")
+    level = logger.level
+    try:
+        dynamo.reset()
+        logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with work.autocast():
+                found = dynamo.explain(work.model)(*work.inputs)
+        return {"graph_breaks": found.graph_break_count}
+    except Exception:
+        return {"graph_failures": 1}
+    finally:
+        logger.setLevel(level)
+        dynamo.reset()
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _layout(tensor: Tensor) -> str | None:
+    """Of four dimensions; None where it is both, or nothing is said."""
+    if tensor.dim() != 4:
+        return None
+    plain, last = tensor.is_contiguous(), tensor.is_contiguous(memory_format=torch.channels_last)
+    if plain and last:
+        return None
+    return "contiguous" if plain else "channels_last" if last else "other"
+
+
+def _moves_nothing(func: Any) -> bool:
+    """A view, or memory taken and not yet written."""
+    returns = func._schema.returns
+    view = bool(returns) and returns[0].alias_info is not None and not returns[0].alias_info.is_write
+    return view or func.overloadpacket._qualified_op_name.rpartition("::")[2] in ALLOCATIONS

@@ -1,0 +1,36 @@
+"""What the gate of this project runs: blocks, networks, a training step, and the counting itself.
+
+    pytest suites/bench_gate.py --benchmark-enable     benchmarks, with their counters in extra_info
+    resbench gate --counters                           the counters against results/expectations/ci.json
+    resbench gate main                                 counters and wall time against another revision
+
+Each runs for some milliseconds on one core, so that a gate of 32 rounds takes minutes.
+"""
+
+import pytest
+
+from resbench.arch.catalog import architecture
+
+
+@pytest.mark.benchmark(group="blocks")
+@pytest.mark.parametrize("name", ["basic_block", "bottleneck_block", "preact_basic_block", "inception_a"])
+def test_block(resbench, name):
+    resbench(name)
+
+
+@pytest.mark.benchmark(group="networks")
+def test_network(resbench):
+    resbench("resnet20", batch=4, memory_format="channels_last")
+
+
+@pytest.mark.benchmark(group="training step")
+@pytest.mark.parametrize("name", ["resnet20", "preact_resnet20"])
+def test_step(resbench, name):
+    resbench(name, batch=4, mode="training")
+
+
+@pytest.mark.benchmark(group="counting")
+def test_counting(resbench):
+    net = architecture("resnet50")
+    cost = net.cost()
+    resbench(net.cost, counters={"layers": len(cost.layers), "cost_params": cost.params, "cost_macs": cost.macs})

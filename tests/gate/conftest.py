@@ -1,0 +1,87 @@
+"""A small project with a suite, in a git repository of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BLOCK = """
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(8, 8, 3, padding=1, bias=False)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        return self.relu(self.conv(x)) + x
+"""
+
+BENCH = """
+from block import Block
+
+def test_block(resbench):
+    resbench(Block(), (2, 8, 16, 16))
+
+def test_something_else():
+    raise AssertionError("the gate runs what uses the fixture, and nothing else")
+"""
+
+SUITE = """
+files = ["bench_block.py"]
+pythonpath = [".."]
+"""
+
+
+class Project:
+    """Files, git, and the command."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def write(self, **files):
+        for name, text in files.items():
+            path = self.root / {"block": "block.py", "bench": "suites/bench_block.py", "suite": "suites/ci.toml"}[name]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def git(self, *words):
+        done = subprocess.run(["git", *words], cwd=self.root, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    def commit(self, message="a commit"):
+        self.git("add", "--all")
+        self.git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def start(self, *words, **options):
+        env = {**os.environ, "TMPDIR": str(self.root.parent / "tmp")}
+        Path(env["TMPDIR"]).mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "resbench", "gate", *words]
+        return subprocess.Popen(
+            command, cwd=self.root, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        )
+
+    def gate(self, *words):
+        running = self.start(*words)
+        running.stdout_text, running.stderr_text = running.communicate()
+        return running
+
+    def left(self):
+        """What a run left behind: temporary files, worktrees, changes of the checkout. Caches of torch are torch's."""
+        files = [path.name for path in (self.root.parent / "tmp").iterdir() if not path.name.startswith("torch")]
+        trees = self.git("worktree", "list", "--porcelain").count("worktree ") - 1
+        return files, trees, self.git("status", "--porcelain", "--ignored")
+
+
+@pytest.fixture
+def project(tmp_path):
+    made = Project(tmp_path / "project")
+    made.root.mkdir()
+    made.git("init", "-q", "-b", "main")
+    made.write(block=BLOCK, bench=BENCH, suite=SUITE)
+    made.commit()
+    return made

@@ -1,0 +1,179 @@
+"""The gate as a command, on a small project: what it finds, what it refuses, and what it leaves behind."""
+
+import json
+import re
+import signal
+import time
+
+import pytest
+from gate.conftest import BENCH, BLOCK, SUITE
+
+CLEAN = ([], 0, "")
+
+
+@pytest.fixture
+def expected(project):
+    assert project.gate("--update").returncode == 0
+    project.commit("expectations")
+    return project
+
+
+def test_equal_counters_pass_and_the_checkout_stays_as_it_was(expected):
+    done = expected.gate("--counters")
+    assert done.returncode == 0, done.stderr_text
+    assert "equal in 1 benchmark" in done.stdout_text
+    assert expected.left() == CLEAN
+
+
+def test_a_change_fails_and_names_layer_and_counter(expected):
+    expected.write(block=BLOCK.replace("bias=False", "bias=True"))
+    done = expected.gate("--counters", "--format", "csv")
+    assert done.returncode == 1
+    assert "test_block,conv,params,576,584," in done.stdout_text
+
+
+def test_an_improvement_fails_too(expected):
+    expected.write(block=BLOCK.replace("self.relu(self.conv(x)) + x", "self.conv(x) + x"))
+    done = expected.gate("--counters", "--format", "csv")
+    assert done.returncode == 1
+    assert "test_block,relu,aten.relu_,1,," in done.stdout_text
+
+
+def test_update_writes_a_line_for_each_layer(expected):
+    expected.write(block=BLOCK.replace("bias=False", "bias=True"))
+    assert expected.gate("--update").returncode == 0
+    assert expected.gate("--counters").returncode == 0
+    changed = re.findall(r"^\+ .*", expected.git("diff", "suites"), re.MULTILINE)
+    assert [line.split('"')[1] for line in changed] == ["", "conv"]  # the peak holds the bias too
+
+
+def test_a_total_above_its_limit_fails(expected):
+    expected.write(suite=SUITE + "[benchmarks.test_block]\nlimits = { macs = 1000 }\n")
+    done = expected.gate("--counters")
+    assert done.returncode == 1
+    assert "macs is 294,912, above the suite's limit of 1,000" in done.stdout_text
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"block": "import nothing_of_that_name"}, "No module named 'nothing_of_that_name'"),
+        ({"bench": "def test_nothing(): pass"}, "none uses the fixture"),
+        ({"bench": "import pytest\n@pytest.mark.skip(reason='why not')\n" + BENCH.partition("\n\n")[2]}, "why not"),
+        ({"bench": BENCH.replace("(2, 8, 16, 16)", "(2, 3, 16, 16)")}, "to have 8 channels, but got 3"),
+        ({"suite": "files = ['bench_other.py']"}, "has no suites/bench_other.py"),
+        ({"suite": "fils = ['bench_block.py']"}, "did you mean files?"),
+        ({"suite": SUITE + "margin = 5000"}, "margin takes a fraction"),
+        ({"suite": "files = ["}, "is not TOML"),
+        ({"suite": SUITE + "[benchmarks.test_blok]\nlimits = { macs = 1 }"}, "no benchmark of the suite"),
+        ({"bench": BENCH.replace("test_block", "test_other")}, "test_block: in"),
+    ],
+)
+def test_what_does_not_run_is_named_in_one_line(expected, files, said):
+    expected.write(**files)
+    done = expected.gate("--counters")
+    assert done.returncode == 2
+    assert said in done.stderr_text
+    assert done.stderr_text.count("\n") == 1
+
+
+def test_without_expectations_it_says_how_to_make_them(project):
+    done = project.gate("--counters")
+    assert done.returncode == 2
+    assert "resbench gate --update" in done.stderr_text
+
+
+def test_expectations_of_another_torch_are_refused(expected):
+    path = expected.root / "suites/expectations/ci.json"
+    path.write_text(path.read_text().replace('"torch": "', '"torch": "0.'))
+    done = expected.gate("--counters")
+    assert done.returncode == 2
+    assert "counted with torch 0." in done.stderr_text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nowhere",), "expected a git revision or a directory, received 'nowhere'"),
+        (("main", "HEAD"), "1 changed file, which would not be judged"),
+        (("--time-budget", "soon"), "takes a time such as"),
+        (("main", "--counters"), "expected no BASE"),
+        (("--suite", "nothing.toml"), "cannot read nothing.toml"),
+    ],
+)
+def test_a_wrong_call_is_named_and_leaves_nothing(project, words, said):
+    (project.root / "block.py").write_text(BLOCK + "\n")
+    done = project.gate(*words)
+    assert done.returncode == 2
+    assert said in done.stderr_text
+    files, trees, _ = project.left()
+    assert (files, trees) == ([], 0)
+
+
+def test_without_git_it_wants_two_directories(tmp_path, project):
+    (project.root / ".git").rename(tmp_path / "git")
+    done = project.gate()
+    assert done.returncode == 2
+    assert "no git repository" in done.stderr_text
+
+
+def test_a_base_that_does_not_import_is_named_as_the_base(project):
+    project.write(block="1 / 0")
+    broken = project.commit()
+    project.write(block=BLOCK)
+    project.commit()
+    done = project.gate(broken)
+    assert done.returncode == 2
+    assert f"base ({broken[:7]}): bench_block.py fails: ZeroDivisionError" in done.stderr_text
+    assert project.left() == CLEAN
+
+
+def test_a_side_that_does_not_build_is_named(project):
+    project.write(suite=SUITE + "build = 'echo no compiler here; exit 3'")
+    done = project.gate("main")
+    assert done.returncode == 2
+    assert "does not build: no compiler here" in done.stderr_text
+
+
+def test_a_benchmark_on_one_side_only_is_named(project):
+    project.write(bench=BENCH + "\ndef test_new(resbench):\n    resbench(Block(), (1, 8, 8, 8))\n")
+    done = project.gate()
+    assert done.returncode == 2
+    assert re.search(r"test_new: in head \(working tree: \w+ with 1 changed file\), not in base", done.stderr_text)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_run_leaves_nothing_behind(project, number):
+    running = project.start("main", start_new_session=True)
+    tmp = project.root.parent / "tmp"
+    while running.poll() is None and not any((folder / "head").exists() for folder in tmp.iterdir()):
+        time.sleep(0.01)
+    running.send_signal(number)
+    _, said = running.communicate()
+    if number != signal.SIGKILL:
+        assert running.returncode == 2
+        assert "interrupted" in said
+    deadline = time.monotonic() + 20
+    while project.left() != CLEAN and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert project.left() == CLEAN
+
+
+@pytest.mark.slow
+def test_the_same_code_does_not_regress_and_the_raw_file_holds_every_sample(project):
+    done = project.gate("main", "--time-budget", "100s", "--raw", "raw.json")
+    assert done.returncode in (0, 2), done.stderr_text
+    raw = json.loads((project.root / "raw.json").read_text())
+    times = raw["rounds"][0]["times"]["test_block"]
+    assert {arm: len(samples) for arm, samples in times.items()} == {"base": 5, "again": 5, "head": 5}
+    assert raw["verdict"] in ("PASS", "INCONCLUSIVE")
+
+
+@pytest.mark.slow
+def test_twice_the_work_is_a_regression_in_counters_and_in_time(project):
+    project.write(block=BLOCK.replace("self.conv(x))", "self.conv(self.conv(self.conv(x))))"))
+    done = project.gate("--time-budget", "10m", "--format", "json")
+    assert done.returncode == 1, done.stderr_text
+    found = json.loads(done.stdout_text)
+    assert found["judged"][0]["verdict"] == "REGRESSED"
+    assert {"layer": "conv", "counter": "aten.convolution"}.items() <= found["changes"][0].items()
