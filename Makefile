@@ -18,11 +18,12 @@ demo: .venv/demo  ## what ResNet-50 costs, and what a 1x1 convolution saves
 	$(BIN)/resbench flops --model resnet50
 	$(BIN)/resbench compare conv5x5_direct conv5x5_reduced
 
-test: .venv/dev  ## style, types, import order, doctests, tests
+test: .venv/dev  ## style, types, import order, counters, doctests, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/resbench gate --counters
 	$(BIN)/pytest
 
 test-all: .venv/dev  ## the slow tests too

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that needs an NVIDIA GPU: the tests marked cuda, the tables, the suites, and the machine that ran them.
-#   bash suites/gpu.sh [DIRECTORY [PART...]]    DIRECTORY: results/<name of the GPU>; PART: tests tables closure agreement gradients training fig6
+#   bash suites/gpu.sh [DIRECTORY [PART...]]    DIRECTORY: results/<name of the GPU>; PART: tests tables closure agreement gradients gate training fig6
 # The last two want CIFAR-10: RESBENCH_CIFAR10=DIR; without it they use digits, and fig6 is left out.
 # Each part takes some minutes; all of them one after the other are the default.
 set -euo pipefail
@@ -23,7 +23,7 @@ suite() {  # name, selection
     gzip -9 -f "$out/$1.json"
 }
 
-for part in "${@:-tests tables closure agreement gradients training fig6}"; do for part in $part; do case $part in
+for part in "${@:-tests tables closure agreement gradients gate training fig6}"; do for part in $part; do case $part in
     tests) "$python" -m pytest -m cuda -p no:cacheprovider 2>&1 | tee "$out/test-cuda.txt" ;;
     tables)
         {
@@ -45,11 +45,21 @@ for part in "${@:-tests tables closure agreement gradients training fig6}"; do f
         } 2>&1 | tee "$out/gradflow.txt"
         suite gradients "(test_probe or test_command) and cuda"
         ;;
+    gate)  # expectations, the same counters again, and the same code on both sides
+        {
+            resbench gate --suite suites/cuda.toml --update
+            for again in 1 2 3 4 5; do resbench gate --suite suites/cuda.toml --counters; done
+            mkdir -p /tmp/resbench-same/base /tmp/resbench-same/head
+            for side in base head; do cp -r resbench suites pyproject.toml "/tmp/resbench-same/$side"; done
+            resbench gate /tmp/resbench-same/base /tmp/resbench-same/head --suite suites/cuda.toml --time-budget 4m \
+                --raw "$PWD/$out/gate.json.gz"
+        } 2>&1 | tee "$out/gate.txt" || true
+        ;;
     training)
         { resbench degradation --device cuda --seeds 5 --dir "$(mktemp -d)"; } 2>&1 | tee "$out/degradation.txt"
         { resbench claims --device cuda --dir "$(mktemp -d)"; } 2>&1 | tee "$out/claims.txt"
         suite training "(test_epochs and cuda) or test_graph"
         ;;
     fig6) [ -z "${RESBENCH_CIFAR10:-}" ] || PYTHON=$python bash suites/fig6.sh "$RESBENCH_CIFAR10" ;;
-    *) echo "expected tests, tables, closure, agreement, gradients, training or fig6; received $part" >&2; exit 2 ;;
+    *) echo "expected tests, tables, closure, agreement, gradients, gate, training or fig6; received $part" >&2; exit 2 ;;
 esac; done; done

@@ -117,7 +117,7 @@ def _timed(base: Side, head: Side, suite: Suite, names: list[str], budget_s: flo
     from resbench.measure.environment import environment
 
     rules = Rules(margin=suite.margin, target=suite.target, margins=suite.margins)
-    duel = Duel(rules, environment().where(threads=suite.threads))
+    duel = Duel(rules, environment("cuda").where(threads=suite.threads))
     arms = {"base": base, "again": replace(base, name="again"), "head": head}
     try:
         fight(duel, arms, suite, names, budget_s, progress)

@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -92,40 +93,48 @@ def bench(
         if LINE is None:
             benchmark = request.getfixturevalue("benchmark")
             benchmark.extra_info["counters"] = _count(work, counters).totals
-            benchmark(work.run)
+            benchmark(_often(work, 1))
         elif LINE.wanted == "count":
             LINE.say("counted", name, layers=_count(work, counters).layers, torch=_torch())
         else:
             benchmark = request.getfixturevalue("benchmark")
-            run, turn = work.run, partial(LINE.turn, name)
+            turn = partial(LINE.turn, name)
             turn()
-            calls = _calls(run)
-
-            def sample() -> None:
-                for _ in range(calls):
-                    run()
-
-            benchmark.pedantic(sample, setup=turn, rounds=SAMPLES)
+            calls = _calls(work)
+            benchmark.pedantic(_often(work, calls), setup=turn, rounds=SAMPLES)
             LINE.say("timed", name, seconds=[total / calls for total in benchmark.stats.stats.data])
             LINE.wait()  # nothing is made ready or thrown away while another side is timed
 
 
-def _calls(run: Callable[[], object]) -> int:
-    """How often in a sample; warm after it."""
-    run()
+def _often(work: Workload, calls: int) -> Callable[[], None]:
+    """So many runs, and the device done with them."""
+
+    def sample() -> None:
+        for _ in range(calls):
+            work.run()
+        work.finish()
+
+    return sample
+
+
+def _calls(work: Workload) -> int:
+    """How many make a sample; warm after it."""
+    _often(work, 1)()
     start = time.perf_counter()
-    run()
-    run()
+    _often(work, 2)()
     calls = ceil(2 * SAMPLE_S / (time.perf_counter() - start))
-    for _ in range(calls):
-        run()
+    _often(work, calls)()
     return calls
 
 
 def _count(work: Workload, more: Mapping[str, int] | None) -> Counted:
+    """Of the model as it is written, also where it is timed compiled."""
     from resbench.measure.counted import Counted
     from resbench.measure.counters import count
+    from resbench.measure.workload import Workload
 
+    if work.setup.compile:
+        work = Workload(work.model, work.inputs, replace(work.setup, compile=False))
     layers = count(work).layers
     return Counted({**layers, "": {**layers.get("", {}), **(more or {})}})
 

@@ -38,6 +38,7 @@ from torch.utils.flop_counter import flop_registry
 from resbench.measure.boundaries import LEAVE, Modules, sequence_number
 from resbench.measure.counted import Counted
 from resbench.measure.operators import operator_of
+from resbench.measure.stopwatch import uncollected
 from resbench.measure.workload import Workload
 
 COPIES = frozenset("clone copy_ copy _to_copy contiguous".split())
@@ -45,14 +46,24 @@ COPIES = frozenset("clone copy_ copy _to_copy contiguous".split())
 SYNCS = frozenset("_local_scalar_dense equal nonzero masked_select _unique2 unique_dim unique_consecutive".split())
 """Operators whose result a GPU's host has to wait for."""
 
-READ_BY_HOST = frozenset((Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.cpu))
+READ_BY_HOST = frozenset(
+    (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.cpu, Tensor.__repr__, Tensor.__format__)
+)
 """The same, where no operator tells."""
+
+GRAPHS = 12
+"""After which no more graph breaks are looked for: each costs the compiler up to a second."""
 
 ALLOCATIONS = frozenset(("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach"))
 
 
 def count(work: Workload, *, graph: bool = True) -> Counted:
     """Run a workload that is ready, some times over, and count. ``graph``: look for graph breaks too (seconds)."""
+    with uncollected():  # when Python collects its garbage would show in the peak
+        return _count(work, graph)
+
+
+def _count(work: Workload, graph: bool) -> Counted:
     modules = Modules(work.model)
     found: defaultdict[int, Counter[str]] = defaultdict(Counter)
     work.run()  # lazy state: an optimiser's momentum, cached tables
@@ -204,10 +215,10 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         book["upcasts"] += results[0].is_floating_point() and bool(widths) and results[0].element_size() > min(widths)
 
     def _macs(self, func: Any, args: Any, kwargs: Any, out: Any) -> int:
-        if self.phase == "forward":
-            operator = operator_of(func)
-            return operator.rule(args, out)[0] if operator and operator.type else 0
-        formula = flop_registry.get(func.overloadpacket)
+        operator = operator_of(func)
+        if operator:
+            return operator.rule(args, out)[0] if operator.type else 0
+        formula = flop_registry.get(func.overloadpacket) if self.phase == "backward" else None
         return int(formula(*args, **kwargs, out_val=out)) // 2 if formula else 0
 
 
@@ -290,22 +301,33 @@ def _graph(work: Workload) -> dict[str, int]:
     if work.call is not work.model:  # compiled already, or a function
         return {}
     import torch._dynamo as dynamo
+    from torch._dynamo.utils import counters
+
+    graphs = 0
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        nonlocal graphs
+        graphs += 1
+        if graphs > GRAPHS:
+            raise TimeoutError
+        return graph.forward
 
     logger = logging.getLogger("torch._dynamo")
     level = logger.level
     try:
         dynamo.reset()
+        counters.clear()
         logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), work.autocast():
             warnings.simplefilter("ignore")
-            with work.autocast():
-                found = dynamo.explain(work.model)(*work.inputs)
-        return {"graph_breaks": found.graph_break_count}
+            torch.compile(work.model, backend=backend)(*work.inputs)
     except Exception:
-        return {"graph_failures": 1}
+        if graphs <= GRAPHS:
+            return {"graph_failures": 1}
     finally:
         logger.setLevel(level)
         dynamo.reset()
+    return {"graph_breaks": min(GRAPHS, sum(counters["graph_break"].values()))}
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

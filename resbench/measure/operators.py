@@ -61,6 +61,14 @@ def _convolution(args: tuple[Any, ...], out: Any) -> Work:
     return positions * prod(weight.shape[1:]), out.numel() if bias is not None else 0
 
 
+def _convolution_backward(args: tuple[Any, ...], out: Any) -> Work:
+    """The forward pass's MACs once for each gradient asked for, of the input and of the weight; torch's own formula
+    forgets groups. args: gradient, x, w, ..., transposed (7), ..., output_mask."""
+    gradient, x, weight = args[:3]
+    positions = x.numel() if args[7] else gradient.numel()
+    return sum(args[-1][:2]) * positions * prod(weight.shape[1:]), 0
+
+
 def _linear(args: tuple[Any, ...], out: Any) -> Work:
     bias = len(args) > 2 and args[2] is not None
     return args[0].numel() * args[1].shape[0], out.numel() if bias else 0
@@ -159,6 +167,7 @@ _CONV = _M(_convolution, "conv", "Conv", "convolution")
 TABLE: dict[str, Operator] = {
     "convolution": _CONV,
     "_convolution": _CONV,
+    "convolution_backward": _M(_convolution_backward, "conv_backward", "Conv", "convolution"),
     "mkldnn_convolution": _CONV._replace(
         rule=lambda a, o: (o.numel() * prod(a[1].shape[1:]), o.numel() if a[2] is not None else 0)
     ),

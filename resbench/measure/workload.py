@@ -148,6 +148,13 @@ class Workload:
         for _, phase in self.phases:
             phase()
 
+    def finish(self) -> None:
+        """Wait until the device has done what it was given."""
+        if self.setup.kind == "cuda":
+            torch.cuda.synchronize(self.setup.device)
+        elif self.setup.kind == "mps":
+            torch.mps.synchronize()
+
     def _placed(self, tensor: Tensor) -> Tensor:
         tensor = tensor.detach().to(self.setup.device)
         return tensor.contiguous(memory_format=FORMATS[self.setup.memory_format]) if tensor.dim() == 4 else tensor

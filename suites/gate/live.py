@@ -36,16 +36,21 @@ while True:
     time.sleep(random.expovariate(1 / 4))
 """
 
-SAMPLE = """                for _ in range(calls):
-                    run()
-"""
+SAMPLE = "benchmark.pedantic(_often(work, calls), "
 
-SLOWER = """                begin = time.perf_counter()
-                for _ in range(calls):
-                    run()
-                end = time.perf_counter()
-                while name == {name!r} and time.perf_counter() < end + {share} * (end - begin):
-                    pass
+SLOWER = "benchmark.pedantic(_slower(_often(work, calls), {share} if name == {name!r} else 0.0), "
+
+SPIN = """
+
+def _slower(sample, share):
+    def slow():
+        begin = time.perf_counter()
+        sample()
+        end = time.perf_counter()
+        while time.perf_counter() < end + share * (end - begin):
+            pass
+
+    return slow
 """
 
 
@@ -71,7 +76,7 @@ def sides(folder: Path, name: str, share: float) -> None:
         plugin = folder / "head/resbench/gate/plugin.py"
         text = plugin.read_text()
         assert text.count(SAMPLE) == 1
-        plugin.write_text(text.replace(SAMPLE, SLOWER.format(name=name, share=share)))
+        plugin.write_text(text.replace(SAMPLE, SLOWER.format(name=name, share=share)) + SPIN)
 
 
 def run(path: Path, name: str, share: float, quiet: bool) -> None:

@@ -93,6 +93,29 @@ def test_a_graph_break_is_seen():
     assert counted(broken, graph=True).totals["graph_breaks"] > 0
 
 
+def test_a_print_behind_the_last_operator_is_a_graph_break_and_a_read_by_the_host(capsys):
+    class Printing(nn.ReLU):
+        def forward(self, x):
+            y = super().forward(x)
+            print(y)
+            return y
+
+    totals = counted(Printing(), graph=True).totals
+    assert totals["graph_breaks"] > 0
+    assert totals["syncs"] > 0
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_each_of_both_gradients_of_a_convolution_takes_its_macs(groups):
+    totals = counted(
+        nn.Sequential(nn.Identity(), nn.Conv2d(4, 8, 1), nn.Conv2d(8, 8, 3, groups=groups)),
+        (2, 4, 8, 8),
+        mode="training",
+    ).totals
+    first = 2 * 64 * 4 * 8
+    assert totals["macs_backward"] == 2 * totals["macs"] - first
+
+
 def test_work_of_the_backward_pass_belongs_to_the_layer_that_made_it():
     layers = counted(Net(), mode="training").layers
     assert layers["conv"]["backward aten.convolution_backward"] == 1

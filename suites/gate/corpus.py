@@ -1,0 +1,354 @@
+"""Planted defects: how many the gate's counters see, how many other tools see, and how often each cries wolf.
+
+    python suites/gate/corpus.py --raw FILE               every defect through `resbench gate --counters`
+    python suites/gate/corpus.py --raw FILE --noop 300    and 300 reruns in which nothing got worse
+    python suites/gate/corpus.py --raw FILE --tools       and all of it through tools that read a clock
+    python suites/gate/corpus.py --raw FILE --table       only the tables of what FILE holds
+
+Each verdict is a command in a fresh process on a fresh copy of victim/ with one edit of defects.toml. What is done is
+appended to FILE, one JSON object a line (gzipped if so named); the same command goes on where it was stopped, at the
+latest after --seconds.
+
+The tools: pytest-benchmark's --benchmark-compare-fail=median:10% against a run of the clean victim; on the samples of
+these same runs, the rule of `asv compare` (asv's own functions; `pip install --target DIR asv`, then --asv DIR), and
+a one-sided Mann-Whitney U test at 1 % for each benchmark.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+from scipy.stats import binomtest, mannwhitneyu
+
+from resbench.measure.environment import environment
+from resbench.tables import Column, Table, render
+
+HERE = Path(__file__).parent
+GATE = [str(Path(sys.executable).with_name("resbench")), "gate", "--suite", "ci.toml"]
+CLEAN = {"kind": "noops", "what": "nothing", "seen": ""}
+TIMEOUT_S = 600
+
+FACTOR = 1.1
+"""Of `asv compare` and `asv continuous`, where none is given."""
+LEVEL = 0.01
+
+TOOLS = {
+    "counters": "resbench gate --counters",
+    "pytest-benchmark": "pytest-benchmark, median + 10 %",
+    "asv": "asv compare, factor 1.1",
+    "mann-whitney": "Mann-Whitney U, 1 % a benchmark",
+}
+
+# The clock's tools get the victim's benchmarks without the counting, which would be on their time.
+CONFTEST = """
+import pytest
+from resbench.measure.workload import Setup, Workload
+
+@pytest.fixture
+def resbench(benchmark):
+    def run(model, input, **setup):
+        batch = input[0] if isinstance(input[0], int) else len(input[0])
+        work = Workload(model, input, Setup(batch=batch, threads=1, **setup))
+        with work.ready():
+            benchmark(work.run)
+
+    return run
+"""
+
+
+def edits():
+    """Every edit by name; each text to be replaced has to be there once."""
+    found = {"clean": CLEAN}
+    for kind, entries in tomllib.loads((HERE / "defects.toml").read_text()).items():
+        for name, entry in entries.items():
+            file = entry.get("file", "model.py")
+            times = (HERE / "victim" / file).read_text().count(entry["old"])
+            if times != 1 or name in found:
+                raise SystemExit(f"{name}: expected a new name, and its text once in {file}; it is there {times} times")
+            found[name] = {"kind": kind, "file": file, "seen": "", **entry}
+    return found
+
+
+def copied(folder, edit=CLEAN):
+    """The victim, with an edit, in a folder."""
+    shutil.copytree(HERE / "victim", folder, ignore=shutil.ignore_patterns("__pycache__", "expectations"))
+    if "old" in edit:
+        file = folder / edit["file"]
+        file.write_text(file.read_text().replace(edit["old"], edit["new"]))
+    return folder
+
+
+def run(command, folder, **more):
+    """Exit status, seconds of wall time, stdout, stderr."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **more}, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    return done.returncode, time.perf_counter() - start, done.stdout, done.stderr
+
+
+class Raw:
+    """What is done, in a file that only grows."""
+
+    def __init__(self, path):
+        self.path, self.entries = path, []
+        self.open = gzip.open if path.suffix == ".gz" else open
+        try:
+            with self.open(path, "rt") as file:
+                self.entries.extend(json.loads(line) for line in file)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except (ValueError, EOFError):  # killed while it wrote
+            with self.open(path, "wt") as file:
+                file.writelines(json.dumps(entry) + "\n" for entry in self.entries)
+
+    def add(self, **entry):
+        self.entries.append(entry)
+        with self.open(self.path, "at") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def of(self, part):
+        return [entry for entry in self.entries if entry["part"] == part]
+
+    def once(self, part, make):
+        """What every verdict of a file shares: made the first time."""
+        if not self.of(part):
+            self.add(part=part, **make())
+        return self.of(part)[0]
+
+
+def corpus():
+    """Which corpus a file is of."""
+    files = [HERE / "defects.toml", *sorted((HERE / "victim").glob("*.[pt]*"))]
+    here = environment()
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    return {"digest": digest, "note": here.note, "environment": here.document()}
+
+
+def expectations():
+    """The clean victim's counters, as `resbench gate --update` writes them."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = copied(Path(temporary) / "victim")
+        status, _, out, err = run([*GATE, "--update"], folder)
+        if status:
+            raise SystemExit(f"the clean victim has no counters: {out}{err}")
+        (file,) = (folder / "expectations").iterdir()
+        return {"name": file.name, "text": file.read_text()}
+
+
+def counted(edit, shared, folder):
+    """What the counters say of an edit, and what they name."""
+    copied(folder, edit)
+    (folder / "expectations").mkdir()
+    (folder / "expectations" / shared["name"]).write_text(shared["text"])
+    status, seconds, out, err = run([*GATE, "--counters", "--format", "json"], folder)
+    changes = [list(change.values()) for change in json.loads(out)["changes"]] if status in (0, 1) else []
+    return {"status": status, "seconds": seconds, "changes": changes, "said": err[-500:]}
+
+
+def timed(edit, shared, folder):
+    """A run of pytest-benchmark, held against a stored one unless there is none yet; and its samples in ns."""
+    copied(folder, edit)
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "base.json").write_text(json.dumps(shared and shared["run"]))
+    held = ["--benchmark-compare=base.json", "--benchmark-compare-fail=median:10%"] if shared else []
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "bench_model.py", "--benchmark-enable"]
+    status, seconds, out, err = run([*command, "--benchmark-json=run.json", *held], folder, OMP_NUM_THREADS="1")
+    regressed = "Performance has regressed" in out + err
+    if not (folder / "run.json").exists():
+        return {"status": 2, "seconds": seconds, "samples": {}, "said": (out + err)[-500:]}
+    written = json.loads((folder / "run.json").read_text())
+    samples = {b["name"]: [round(1e9 * s) for s in b["stats"]["data"]] for b in written["benchmarks"]}
+    entry = {"status": int(regressed) if regressed or not status else 2, "seconds": seconds, "samples": samples}
+    return entry if shared else {"run": written, **entry}
+
+
+def baseline():
+    """The stored run of the clean victim."""
+    with tempfile.TemporaryDirectory() as temporary:
+        return timed(CLEAN, None, Path(temporary) / "victim")
+
+
+def noops(known, number):
+    """The clean victim and the edits that change nothing, in turn."""
+    names = [name for name, edit in known.items() if edit["kind"] == "noops"]
+    return [(names[i % len(names)], i) for i in range(number)]
+
+
+def judged(raw, part, verdict, shared, items, known, until):
+    """Do what is not done yet. False where the time was up."""
+    done = {(entry["name"], entry["index"]) for entry in raw.of(part)}
+    for i, (name, index) in enumerate(items, 1):
+        if (name, index) in done:
+            continue
+        if time.monotonic() > until:
+            print(f"{part}: time is up before {i} of {len(items)}; the same command goes on", file=sys.stderr)
+            return False
+        with tempfile.TemporaryDirectory() as temporary:
+            entry = verdict(known[name], shared, Path(temporary) / "victim")
+        raw.add(part=part, name=name, index=index, **entry)
+        word = ("quiet", "ALARM", "BROKEN")[min(entry["status"], 2)]
+        print(f"{part} {i} of {len(items)}: {name}: {word}, {entry['seconds']:.1f} s", file=sys.stderr)
+    return True
+
+
+def asv_rule(folder):
+    """Is new worse than old, by asv's functions; None where it is not installed."""
+    sys.path.extend([folder] if folder else [])
+    try:
+        from asv.commands.compare import _is_result_better
+        from asv_runner.statistics import compute_stats
+    except ImportError:
+        return None
+
+    def worse(old, new):
+        (a, a_stats), (b, b_stats) = compute_stats(old, 1), compute_stats(new, 1)
+        return _is_result_better(a, b, (a_stats, old), (b_stats, new), FACTOR)
+
+    return worse
+
+
+def mann_whitney(old, new):
+    """Is new slower than old?"""
+    return mannwhitneyu(new, old, alternative="greater").pvalue < LEVEL
+
+
+def verdicts(raw, asv):
+    """Tool -> [(name, alarm, seconds)], the seconds None where a verdict takes another's samples."""
+    found = {"counters": [(e["name"], e["status"] == 1, e["seconds"]) for e in raw.of("counters")]}
+    clocks = raw.of("clocks")
+    found["pytest-benchmark"] = [(e["name"], e["status"] == 1, e["seconds"]) for e in clocks]
+    for tool, worse in (("asv", asv_rule(asv)), ("mann-whitney", mann_whitney)):
+        if worse and clocks:
+            base = raw.of("baseline")[0]["samples"]
+            found[tool] = [
+                (e["name"], any(worse(base[b], new) for b, new in e["samples"].items() if b in base), e["seconds"])
+                for e in clocks
+            ]
+    return {tool: entries for tool, entries in found.items() if entries}
+
+
+SUMMARY = (
+    Column("tool", "tool"),
+    Column("caught", "caught", "exact"),
+    Column("planted", "planted", "exact"),
+    Column("rate", "caught", "share"),
+    Column("rate_low", "from", "share"),
+    Column("rate_high", "to", "share"),
+    Column("false", "false alarms", "exact"),
+    Column("quiet", "no-op runs", "exact"),
+    Column("false_rate", "false", "share"),
+    Column("false_low", "from", "share"),
+    Column("false_high", "to", "share"),
+    Column("median_s", "a verdict, median", "seconds"),
+    Column("max_s", "longest", "seconds"),
+)
+
+
+def summary(found, known, raw):
+    """A row for each tool; below, what each missed."""
+    rows, missed = [], []
+    for tool, entries in found.items():
+        row = [TOOLS[tool]]
+        for kind in ("defects", "noops"):
+            alarms = [alarm for name, alarm, _ in entries if known[name]["kind"] == kind]
+            row += [sum(alarms), len(alarms), *share(sum(alarms), len(alarms))]
+        seconds = [s for *_, s in entries]
+        rows.append([*row, statistics.median(seconds), max(seconds)])
+        names = [name for name, alarm, _ in entries if known[name]["kind"] == "defects" and not alarm]
+        missed.append(f"Not caught by {TOOLS[tool]}: {', '.join(sorted(names)) or 'none'}.")
+    broken = [e["name"] for e in raw.entries if e.get("status") == 2]
+    notes = [
+        "From, to: Clopper-Pearson, 95 %. A verdict is a whole command in a fresh process; asv's rule and the U test "
+        "judge the samples of pytest-benchmark's runs, in which nothing is counted.",
+        *([f"Did not run, and so not caught: {', '.join(broken)}."] if broken else []),
+        *missed,
+        raw.of("corpus")[0]["note"],
+    ]
+    return Table(SUMMARY, rows, "Planted defects and edits that change nothing", notes)
+
+
+def share(count, of):
+    """A proportion with its exact bounds."""
+    if not of:
+        return None, None, None
+    bounds = binomtest(count, of).proportion_ci(0.95, "exact")
+    return count / of, bounds.low, bounds.high
+
+
+def named(changes, seen):
+    """Is the counter that ought to see it among those that changed?"""
+    return any(counter == seen or (seen == "operators" and "." in counter) for _, _, counter, *_ in changes)
+
+
+def by_defect(found, known, raw):
+    """A row for each defect: who saw it, and by which counters."""
+    counters = {e["name"]: e["changes"] for e in raw.of("counters")}
+    alarms = {tool: {name: alarm for name, alarm, _ in entries} for tool, entries in found.items()}
+    columns = [Column("defect", "defect"), Column("what", "what it is"), Column("seen", "ought to be seen by")]
+    columns += [Column("named", "is named"), *(Column(tool, tool) for tool in found)]
+    columns += [Column("benchmarks", "benchmarks", "exact"), Column("layers", "layers", "exact")]
+    columns += [Column("changed", "counters that changed, and in how many layers")]
+    rows = []
+    for name, edit in known.items():
+        if edit["kind"] != "defects" or not any(name in of for of in alarms.values()):
+            continue
+        changes = counters.get(name, [])
+        often = Counter("operators" if "." in counter else counter for _, _, counter, *_ in changes)
+        rows.append(
+            [
+                name,
+                edit["what"],
+                edit["seen"],
+                "yes" if named(changes, edit["seen"]) else "" if edit["seen"] == "clock" else "NO",
+                *({True: "alarm", False: "-", None: ""}[alarms[tool].get(name)] for tool in found),
+                len({change[0] for change in changes}),
+                len({tuple(change[:2]) for change in changes}),
+                ", ".join(f"{counter} {times}" for counter, times in often.most_common()),
+            ]
+        )
+    return Table(columns, rows, "By defect")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--raw", type=Path, required=True, metavar="FILE", help="every verdict, a JSON object a line")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these edits alone")
+    parser.add_argument("--noop", type=int, default=0, metavar="N", help="reruns of the counters without a defect")
+    parser.add_argument("--tools", action="store_true", help="the tools that time, too")
+    parser.add_argument("--tool-noop", type=int, default=42, metavar="N", help="their runs without one (%(default)s)")
+    parser.add_argument("--asv", metavar="DIR", help="where asv is installed, if not here")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin nothing after")
+    parser.add_argument("--table", action="store_true", help="run nothing")
+    options = parser.parse_args()
+    until = time.monotonic() + options.seconds
+    known, raw = edits(), Raw(options.raw)
+    if not options.table:
+        if raw.once("corpus", corpus)["digest"] != corpus()["digest"]:
+            raise SystemExit(f"{options.raw} is of another victim or other defects: name another file")
+        planted = [(name, 0) for name, edit in known.items() if edit["kind"] == "defects"]
+        counters = [item for item in [*planted, *noops(known, options.noop)] if item[0] in (options.only or known)]
+        finished = judged(raw, "counters", counted, raw.once("expectations", expectations), counters, known, until)
+        if finished and options.tools:
+            clocks = [*planted, *noops(known, options.tool_noop)]
+            random.Random(0).shuffle(clocks)  # a machine that slows down slows both kinds
+            clocks = [item for item in clocks if item[0] in (options.only or known)]
+            judged(raw, "clocks", timed, raw.once("baseline", baseline), clocks, known, until)
+    found = verdicts(raw, options.asv)
+    print(render(summary(found, known, raw), "table"), render(by_defect(found, known, raw), "table"), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()
