@@ -18,6 +18,7 @@ By layer (the path of the innermost module that was open; ``""`` is the model it
 
 from __future__ import annotations
 
+import gc
 import logging
 import warnings
 import weakref
@@ -66,8 +67,8 @@ def count(work: Workload, *, graph: bool = True) -> Counted:
 def _count(work: Workload, graph: bool) -> Counted:
     modules = Modules(work.model)
     found: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    work.run()  # lazy state: an optimiser's momentum, cached tables
     with _plain_choices():
+        watch(work, modules)  # lazy state: an optimiser's momentum, cached tables, and what imports leave in cycles
         watched = watch(work, modules)
         for phase, books in watched.books.items():
             for number, book in books.items():
@@ -128,6 +129,7 @@ def watch(work: Workload, modules: Modules) -> Watched:
             booking = _Booking(books[phase], whose, ledger, phase)
             with booking, _HostReads(booking):
                 run()
+    gc.collect()
     return Watched(books, whose.callers, ledger.most, ledger.owner, max(0, ledger.now - before))
 
 
