@@ -26,6 +26,11 @@ PLUGIN = ("-p", "no:resbench", "-p", "resbench.gate.plugin")
 """By its module, for the code under test may bring one of its own under that name."""
 
 
+KEEPING = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
+"""glibc keeps memory that is freed. By itself it gives some back and takes it again in every run or in none, as the
+heap happens to lie: a process is then up to twice as slow as the next, whatever the code does."""
+
+
 @dataclass(frozen=True)
 class Side:
     """A tree in which the suite runs: ``base``, ``again`` or ``head``, and what a person calls it."""
@@ -129,6 +134,7 @@ def surroundings(side: Side, suite: Suite) -> dict[str, str]:
         **{name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")},
         "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYTHONDONTWRITEBYTECODE": "" if side.ours else "1",
+        **KEEPING,
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
     }

@@ -92,7 +92,13 @@ def run(path: Path, name: str, share: float, quiet: bool) -> None:
         if not raw.exists():
             raise SystemExit(f"{path.name}: {done.stderr.strip()}")
         document = json.loads(raw.read_text())
-    document |= {"planted": {"benchmark": name, "share": share}, "hog": not quiet, "wall_s": wall_s}
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    document |= {
+        "commit": commit.strip(),
+        "planted": {"benchmark": name, "share": share},
+        "hog": not quiet,
+        "wall_s": wall_s,
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(json.dumps(document).encode(), mtime=0))
 
