@@ -2,12 +2,13 @@
 
 A round is one process a side. All three are made ready for a benchmark; then each in turn takes a sample of it while
 the others sleep, five times over in alternating order, so that what is compared was measured within a fraction of a
-second. A round's figure is the median of the five log ratios. The next round begins with the reverse order: two rounds
+second; all of them on the same cores, drawn for each round. A round's figure is the median of the five log ratios. The next round begins with the reverse order: two rounds
 are a block (ABBA), and drift that is even over it cancels. The order of each block and benchmark is drawn.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -103,7 +104,8 @@ def orders(names: Sequence[str], draw: random.Random) -> Iterator[dict[str, list
 
 def one_round(sides: Mapping[str, Side], suite: Suite, order: Mapping[str, Sequence[str]]) -> Times:
     """Every benchmark on every side, in fresh processes. Raises GateError."""
-    running = {arm: Process(sides[arm], suite, "time", list(order)) for arm in ARMS}
+    cores = some_cores(suite.threads)
+    running = {arm: Process(sides[arm], suite, "time", list(order), cores) for arm in ARMS}
     try:
         times: Times = {}
         for name, arms in order.items():
@@ -121,3 +123,11 @@ def one_round(sides: Mapping[str, Side], suite: Suite, order: Mapping[str, Seque
     finally:
         for process in running.values():
             process.stop()
+
+
+def some_cores(count: int) -> list[int] | None:
+    """As many cores, drawn; None where that is all of them, or the system has no say in it."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    usable = sorted(os.sched_getaffinity(0))
+    return random.sample(usable, count) if count < len(usable) else None

@@ -15,7 +15,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from math import ceil
@@ -38,8 +39,8 @@ SAMPLES, SAMPLE_S = 5, 0.05
 class Line:
     """This side's end of the line to the gate. What else the process prints goes to stderr."""
 
-    def __init__(self, wanted: str, names: list[str] | None = None) -> None:
-        self.wanted, self.names = wanted, names
+    def __init__(self, wanted: str, names: list[str] | None = None, cores: list[int] | None = None) -> None:
+        self.wanted, self.names, self.cores = wanted, names, cores
         self.out = os.fdopen(os.dup(1), "w", buffering=1)
         self.back = os.fdopen(os.dup(0))
         os.dup2(2, 1)
@@ -57,6 +58,19 @@ class Line:
         """Until the gate says to go on."""
         if not self.back.readline():
             pytest.exit("the gate is gone", 3)
+
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """On the cores that the gate chose: the same for all sides, so that what else runs there slows all of them."""
+        if not self.cores:
+            yield
+            return
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, self.cores)
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, before)
 
 
 # before pytest captures what goes to descriptor 1
@@ -100,8 +114,9 @@ def bench(
             benchmark = request.getfixturevalue("benchmark")
             turn = partial(LINE.turn, name)
             turn()
-            calls = _calls(work)
-            benchmark.pedantic(_often(work, calls), setup=turn, rounds=SAMPLES)
+            with LINE.pinned():
+                calls = _calls(work)
+                benchmark.pedantic(_often(work, calls), setup=turn, rounds=SAMPLES)
             LINE.say("timed", name, seconds=[total / calls for total in benchmark.stats.stats.data])
             LINE.wait()  # nothing is made ready or thrown away while another side is timed
 

@@ -49,7 +49,12 @@ class Process:
     """pytest on one side. Raises GateError, naming the side, for what it cannot do."""
 
     def __init__(
-        self, side: Side, suite: Suite, wanted: Literal["count", "time"], names: Sequence[str] | None = None
+        self,
+        side: Side,
+        suite: Suite,
+        wanted: Literal["count", "time"],
+        names: Sequence[str] | None = None,
+        cores: Sequence[int] | None = None,
     ) -> None:
         self.side = side
         folder = side.root / suite.path.parent
@@ -61,7 +66,7 @@ class Process:
         self.running = subprocess.Popen(
             command,
             cwd=folder,
-            env=surroundings(side, suite) | {VARIABLE: json.dumps({"wanted": wanted, "names": names})},
+            env=surroundings(side, suite) | {VARIABLE: json.dumps({"wanted": wanted, "names": names, "cores": cores})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

@@ -28,7 +28,8 @@ from tabulate import tabulate
 ROOT = Path(__file__).parents[2]
 
 HOG = """
-import random, time
+import random, sys, threading, time
+threading.Thread(target=lambda: sys.stdin.read() or __import__("os")._exit(0), daemon=True).start()  # with its parent
 while True:
     end = time.perf_counter() + random.expovariate(1 / 4)
     while time.perf_counter() < end:
@@ -57,7 +58,7 @@ def _slower(sample, share):
 @contextmanager
 def hog(quiet: bool) -> Iterator[None]:
     """Something else that wants a core, now and then."""
-    running = None if quiet else subprocess.Popen([sys.executable, "-c", HOG])
+    running = None if quiet else subprocess.Popen([sys.executable, "-c", HOG], stdin=subprocess.PIPE)
     try:
         yield
     finally:
