@@ -2,8 +2,9 @@
 
 A round is one process a side. All three are made ready for a benchmark; then each in turn takes a sample of it while
 the others sleep, five times over in alternating order, so that what is compared was measured within a fraction of a
-second; all of them on the same cores, drawn for each round. A round's figure is the median of the five log ratios. The next round begins with the reverse order: two rounds
-are a block (ABBA), and drift that is even over it cancels. The order of each block and benchmark is drawn.
+second; all on the same cores, drawn for each round. A round's figure is the median of the five log ratios. The next
+round begins with the reverse order: two rounds are a block (ABBA), and drift that is even over it cancels. The order
+of each block and benchmark is drawn.
 """
 
 from __future__ import annotations
