@@ -59,11 +59,13 @@ def gate(
     for number in (signal.SIGINT, signal.SIGTERM):  # a background job of a shell would ignore the first
         signal.signal(number, _interrupted)
     from resbench.gate.gate import against_expectations, between
-    from resbench.tables.gate import change_table
+    from resbench.gate.gate import update as write_expectations
 
     try:
-        if counters or update:
-            found = against_expectations(suite, update=update, progress=progress)
+        if update:
+            written = write_expectations(suite, progress)
+        elif counters:
+            found = against_expectations(suite, progress)
         else:
             found = between(base, head, suite, budget_s, progress)
     except KeyboardInterrupt:
@@ -71,8 +73,7 @@ def gate(
     finally:
         progress("")
     if update:
-        table = change_table(found, whole=False)
-        print(f"{table.title}; written")
+        print(written)
         return
     _show(found, format, output, raw)
     if found.status:

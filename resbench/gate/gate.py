@@ -51,28 +51,47 @@ class Gate:
         return {"PASS": 0, "IMPROVED": 0, "REGRESSED": 1}.get(self.verdict, 2)
 
 
-def against_expectations(path: Path, *, update: bool = False, progress: Progress = bool) -> Gate:
-    """Count the suite as it lies there, against its expectations; or write these anew. Raises GateError."""
-    root, where = _located(path)
-    suite = read(root, where)
-    side = Side("head", "working tree", root, ours=False)
-    (counts,) = counted([side], suite, progress)
-    stored = suite.stored(root)
+def against_expectations(path: Path, progress: Progress = bool) -> Gate:
+    """Count the suite as it lies there, against its expectations. Raises GateError."""
+    suite, stored, counts = _here(path, progress)
     expected = expectations.load(stored)
-    gate = Gate(_named(stored), side.what, benchmarks=list(counts.benchmarks), notes=_skips(counts))
-    if update:
-        kept = {} if expected is None else {n: c for n, c in expected.benchmarks.items() if n in counts.skipped}
-        gate.explained = expectations.changes(expected.benchmarks, counts.benchmarks) if expected else []
-        expectations.store(stored, Counts(counts.torch, {**kept, **counts.benchmarks}))
-        return gate
     if expected is None:
         raise GateError(f"no expectations in {_named(stored)}; `resbench gate --update` writes them, commit them then")
     expectations.check_release(expected, counts, stored)
     gone, new = expectations.unpaired(expected.benchmarks, counts.benchmarks)
     _check_paired([n for n in gone if n not in counts.skipped], new, suite, _named(stored), "the suite")
-    gate.changes = expectations.changes(expected.benchmarks, counts.benchmarks)
-    gate.excesses = expectations.over(suite.limits, counts.benchmarks)
-    return gate
+    return Gate(
+        _named(stored),
+        "working tree",
+        expectations.changes(expected.benchmarks, counts.benchmarks),
+        [],
+        expectations.over(suite.limits, counts.benchmarks),
+        list(counts.benchmarks),
+        _skips(counts),
+    )
+
+
+def update(path: Path, progress: Progress = bool) -> str:
+    """Write the expectations anew, those of skipped benchmarks kept; what a review will show. Raises GateError."""
+    _, stored, counts = _here(path, progress)
+    expected = expectations.load(stored)
+    before = expected.benchmarks if expected else {}
+    gone, new = expectations.unpaired(before, counts.benchmarks)
+    gone = [name for name in gone if name not in counts.skipped]
+    kept = {name: counted for name, counted in before.items() if name in counts.skipped}
+    expectations.store(stored, Counts(counts.torch, {**kept, **counts.benchmarks}))
+    changed = len(expectations.changes(before, counts.benchmarks))
+    said = [f"{len(counts.benchmarks)} benchmarks", f"{changed} counters changed"]
+    said += [f"{word} {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names]
+    return f"{_named(stored)}: {'; '.join(said)}. Review and commit it."
+
+
+def _here(path: Path, progress: Progress) -> tuple[Suite, Path, Counts]:
+    """The suite as it lies there, where its expectations are, and what it counts."""
+    root, where = _located(path)
+    suite = read(root, where)
+    (counts,) = counted([Side("head", "working tree", root, ours=False)], suite, progress)
+    return suite, suite.stored(root), counts
 
 
 def between(base: str | None, head: str | None, path: Path, budget_s: float, progress: Progress = bool) -> Gate:
