@@ -26,12 +26,8 @@ RESAMPLES = 1000
 """Some 25 lie beyond each end of the interval."""
 SEED = 0
 """One for all: the same data give the same verdict."""
-POWER = 0.95
-"""With which an effect counts as detectable."""
-QUANTILE = 0.99
-"""Of the resamples, for that power: few blocks vary less among themselves than a new run would. Simulated, the stated
-effect is rejected in 95 % of runs of 32 rounds and in 86 % of 16 where noise is normal, in 93 % and 77 % with Student's
-t of three degrees of freedom."""
+TAIL = 0.025
+"""Beyond each end of an interval of 95 %."""
 
 
 class Estimate(NamedTuple):
@@ -131,16 +127,17 @@ def resampled(d: ArrayLike, *ranks: int) -> list[Floats]:
 
 
 def estimate(d: ArrayLike, margin: float, level: float) -> Estimate:
-    """Effect, 95 % interval and detectable effect, the latter with probability POWER in a test at the level.
+    """Effect, 95 % interval over resampled blocks, and the effect that a test at the level would reject.
 
-    L(d), the lower bound, moves with d. So noise as in d, its effect taken out and a true effect put in, is rejected if
-    ``effect + L(d*) - HL(d) > margin``: the detectable effect is the margin and a QUANTILE of ``HL(d) - L(d*)`` over
-    the resamples d* of whole blocks. An even number of rounds.
+    The test rejects if its lower bound L(d) is above the margin, and L moves with d. L lies below the effect by what it
+    did here, and the effect itself may lie as high as the upper bound U of its interval: ``margin + U(d) - L(d)`` is
+    detectable. Simulated, an effect of that size is rejected in 94 % of runs of 32 rounds and in 88 % of 16 where noise
+    is normal, in 88 % and 77 % with Student's t of three degrees of freedom. Resamples would say less: a single outlier
+    is in many of them three times, and then hides any effect. An even number of rounds.
     """
-    effect = hodges_lehmann(d)
     n = numpy.size(d)
-    count, k = n * (n + 1) // 2, rank(n, level)
-    below, above, bound = resampled(d, (count + 1) // 2, count // 2 + 1, max(k, 1))
-    low, high = numpy.quantile((below + above) / 2, [0.025, 0.975])
-    detectable = margin + numpy.quantile(effect - bound, QUANTILE) if k else numpy.inf
-    return Estimate(effect, float(low), float(high), float(detectable))
+    count = n * (n + 1) // 2
+    below, above = resampled(d, (count + 1) // 2, count // 2 + 1)
+    low, high = numpy.quantile((below + above) / 2, [TAIL, 1 - TAIL])
+    upper = -lower_bound(-numpy.asarray(d), TAIL)
+    return Estimate(hodges_lehmann(d), float(low), float(high), margin + upper - lower_bound(d, level))
