@@ -84,11 +84,11 @@ def test_a_change_is_seen_by_its_counter(change, counter, more):
 def test_a_lost_channels_last_is_seen():
     kept, lost = (counted(Net(), memory_format=layout).totals for layout in ("channels_last", "contiguous"))
     assert kept["channels_last"] == 3
-    assert "channels_last" not in lost
+    assert lost["channels_last"] == 0
 
 
 def test_a_graph_break_is_seen():
-    assert "graph_breaks" not in counted(Net(), graph=True).totals
+    assert counted(Net(), graph=True).totals["graph_breaks"] == 0
     broken = Net(lambda net, x: x if x.sum() > 0 else -x)
     assert counted(broken, graph=True).totals["graph_breaks"] > 0
 
