@@ -66,7 +66,8 @@ class Workshop:
 
     def working_tree(self) -> Side:
         """What git would take with ``add --all``, copied as it is now."""
-        assert self.top is not None
+        if self.top is None:
+            raise GateError(f"{self.here} is no git repository: expected two directories, received one")
         root = self.folder / "head"
         for name in self._git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
             source = self.top / name

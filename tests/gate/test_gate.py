@@ -112,9 +112,10 @@ def test_a_wrong_call_is_named_and_leaves_nothing(project, words, said):
 
 def test_without_git_it_wants_two_directories(tmp_path, project):
     (project.root / ".git").rename(tmp_path / "git")
-    done = project.gate()
-    assert done.returncode == 2
-    assert "no git repository" in done.stderr_text
+    for words in ((), ("suites",), ("main", "HEAD")):
+        done = project.gate(*words)
+        assert done.returncode == 2
+        assert "no git repository" in done.stderr_text
 
 
 def test_a_base_that_does_not_import_is_named_as_the_base(project):
