@@ -16,7 +16,7 @@ MOST = 40
 """Rows of changes that a person reads; CSV and JSON have all."""
 
 CHANGES = (
-    Column("benchmark", "benchmark"),
+    Column("benchmark", "benchmark", "prose"),
     Column("layer", "layer"),
     Column("counter", "counter"),
     Column("before", "before", "exact"),
@@ -25,12 +25,12 @@ CHANGES = (
 )
 
 TIMES = (
-    Column("benchmark", "benchmark"),
+    Column("benchmark", "benchmark", "prose"),
     Column("verdict", "verdict"),
-    Column("effect", "head / base - 1", "share"),
+    Column("effect", "slower by", "share"),
+    Column("detectable", "would see", "share"),
     Column("low", "from", "share"),
     Column("high", "to", "share"),
-    Column("detectable", "would see", "share"),
     Column("base_s", "base", "seconds"),
     Column("head_s", "head", "seconds"),
     Column("margin", "margin", "share"),
@@ -77,9 +77,9 @@ def time_table(duel: Duel) -> Table:
                 name,
                 one.verdict,
                 one.effect,
+                one.detectable,
                 one.low,
                 one.high,
-                one.detectable,
                 base_s,
                 head_s,
                 rules.margin_of(name),
@@ -93,11 +93,11 @@ def time_table(duel: Duel) -> Table:
         for name in judgement.invalid
     ]
     notes = [
-        f"{n} rounds in {duel.seconds:.0f} s, each in fresh processes, in turn (ABBA); effects are Hodges-Lehmann "
-        "estimates with 95 % intervals over blocks.",
+        f"Slower by: head / base - 1, the Hodges-Lehmann estimate over {n} rounds of fresh processes in turn (ABBA, "
+        f"{duel.seconds:.0f} s), with its 95 % interval over blocks.",
         f"One-sided Wilcoxon signed-rank tests beyond the margin, Holm over {len(rows)} benchmarks, looks at "
-        f"{' and '.join(map(str, rules.looks))} rounds, {100 * rules.level:g} % in all. Would see: the least effect "
-        f"rejected with 95 % probability; PASS wants it within {100 * rules.target:g} %.",
+        f"{' and '.join(map(str, rules.looks))} rounds, {100 * rules.level:g} % in all. Would see: what would "
+        f"most likely have been rejected; PASS wants it within {100 * rules.target:g} %.",
         duel.environment.note,
     ]
     return Table(TIMES, rows, f"Wall time: {judgement.verdict}", notes, warnings=warnings)
