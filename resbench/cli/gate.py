@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resbench.cli.options import FormatOption, OutputOption, progress
-from resbench.errors import GateError, OptionError
+from resbench.errors import GateError, OptionError, OutputError, first_line, foreign
 from resbench.tables.output import choose, emit_all, write
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ def gate(
     Exit 0 nothing against it, 1 regressed, 2 invalid, inconclusive, or a side that does not run.
     """
     choose(format, output)
+    for path in (output, raw):
+        if path and not path.parent.is_dir():
+            raise OutputError(f"cannot write {path}: there is no folder {path.parent}; name one that can be written")
     budget_s = seconds(time_budget)
     if (counters or update) and (base or head):
         raise OptionError("--counters and --update look at the working tree: expected no BASE, received one")
@@ -62,12 +65,13 @@ def gate(
     from resbench.gate.gate import update as write_expectations
 
     try:
-        if update:
-            written = write_expectations(suite, progress)
-        elif counters:
-            found = against_expectations(suite, progress)
-        else:
-            found = between(base, head, suite, budget_s, progress)
+        with foreign(GateError, _internal):
+            if update:
+                written = write_expectations(suite, progress)
+            elif counters:
+                found = against_expectations(suite, progress)
+            else:
+                found = between(base, head, suite, budget_s, progress)
     except KeyboardInterrupt:
         raise GateError("interrupted before anything was judged; nothing is left behind") from None
     finally:
@@ -80,6 +84,11 @@ def gate(
         raise typer.Exit(found.status)
 
 
+def _internal(error: BaseException) -> str:
+    """Exit status 1 would say that it regressed."""
+    return f"the gate itself failed: {type(error).__name__}: {first_line(error)}; --debug shows where; please report it"
+
+
 def _show(found: Gate, format: str | None, output: Path | None, raw: Path | None) -> None:
     from resbench.tables.gate import change_table, gate_document, time_table
 
@@ -88,12 +97,12 @@ def _show(found: Gate, format: str | None, output: Path | None, raw: Path | None
     tables: list[Any] = [change_table(found, whole=style in ("csv", "tsv"))]
     if found.duel:
         tables.append(time_table(found.duel))
-    if style in ("csv", "tsv"):
-        tables = tables[-1:]
-    emit_all(tables, document, format, output)
+    if style in ("csv", "tsv"):  # one table: what is against it
+        tables = tables[:1] if found.changes or found.excesses else tables[-1:]
     if raw:
-        data = json.dumps(document).encode()
+        data = json.dumps(document, allow_nan=False).encode()
         write(raw, gzip.compress(data, mtime=0) if raw.suffix == ".gz" else data)
+    emit_all(tables, document, format, output)
 
 
 def seconds(text: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from resbench.errors import GateError
 from resbench.gate.expectations import Counts
@@ -14,34 +15,34 @@ from resbench.measure.counted import Counted
 
 def counted(sides: Sequence[Side], suite: Suite, progress: Callable[[str], object] = bool) -> list[Counts]:
     """Of every benchmark of each side, the sides at the same time. Raises GateError, naming the side that fails."""
-    running = [Process(side, suite, "count") for side in sides]
-    try:
+    with ExitStack() as stack:
+        running = [stack.enter_context(Process(side, suite, "count")) for side in sides]
         return [_listened(process, suite, progress) for process in running]
-    finally:
-        for process in running:
-            process.stop()
 
 
 def _listened(process: Process, suite: Suite, progress: Callable[[str], object]) -> Counts:
+    side, torch = process.side, ""
+    collected: list[str] = []
     found: dict[str, Counted] = {}
     skipped: dict[str, str] = {}
-    torch = ""
     for said in process.everything():
         match said["said"]:
             case "collected":
-                _check(process.side, said["names"])
+                collected = said["names"]
             case "counted":
                 found[said["name"]], torch = Counted(said["layers"]), said["torch"]
-                progress(f"counting: {process.side.name}, {said['name']}")
-            case "skipped":
+                progress(f"counting: {side.name}, {said['name']}")
+            case "skipped" if said["name"] not in found:
                 skipped[said["name"]] = said["why"]
-    if not found:
-        why = f"all are skipped ({next(iter(skipped.values()))})" if skipped else "none uses the fixture `resbench`"
-        raise GateError(f"{process.side}: expected a benchmark in {', '.join(suite.files)}; {why}")
-    return Counts(torch, found, skipped)
-
-
-def _check(side: Side, names: Sequence[str]) -> None:
-    twice = [name for name, often in Counter(names).items() if often > 1]
+    twice = [name for name, often in Counter(collected).items() if often > 1]
     if twice:
         raise GateError(f"{side}: two benchmarks are called {twice[0]}; give each a name of its own")
+    silent = [name for name in collected if name not in found and name not in skipped]
+    if silent:
+        raise GateError(
+            f"{side}: {silent[0]} takes the fixture `resbench` and does not call it; call it, or skip the test"
+        )
+    if not found:
+        why = f"all are skipped ({next(iter(skipped.values()))})" if skipped else "none uses the fixture `resbench`"
+        raise GateError(f"{side}: expected a benchmark in {', '.join(suite.files)}; {why}")
+    return Counts(torch, found, skipped)

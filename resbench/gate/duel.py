@@ -13,6 +13,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import ceil, log
 from statistics import median
@@ -20,6 +21,7 @@ from statistics import median
 from resbench.errors import GateError
 from resbench.gate.plugin import SAMPLES
 from resbench.gate.process import Process, Side
+from resbench.gate.statistics import BLOCK, rank
 from resbench.gate.suite import Suite
 from resbench.gate.verdict import Judgement, Pairs, Rules, judge
 from resbench.measure.environment import Environment
@@ -28,9 +30,6 @@ ARMS = ("base", "again", "head")
 
 Times = dict[str, dict[str, list[float]]]
 """Of a round: seconds a call of each inner sample, by benchmark and arm."""
-
-LEAST = 6
-"""Rounds without which nothing is said, however short the time is."""
 
 
 @dataclass
@@ -76,23 +75,29 @@ def fight(
     What is done stays in ``duel`` if this is interrupted. Raises GateError where the budget is too short to say
     anything, or a side fails.
     """
-    start, looks = clock(), duel.rules.looks
+    start, looks, least = clock(), duel.rules.looks, least_rounds(duel.rules, len(names))
     for number, order in enumerate(orders(names, random.Random())):
         progress(f"round {number + 1} of {looks[0]}, at most {looks[-1]}")
         duel.rounds.append(one_round(sides, suite, order))
         duel.seconds = clock() - start
         n = number + 1
         late = n % 2 == 0 and duel.seconds * (n + 2) / n > budget_s
-        if late and n < LEAST:
-            wanted = ceil(1.1 * duel.seconds * LEAST / n / 60)
+        if late and n < least:
+            wanted = ceil(1.1 * duel.seconds * least / n / 60)
             raise GateError(
-                f"{n} rounds took {duel.seconds:.0f} s, and {LEAST} are needed at least: expected a --time-budget of "
-                f"{wanted + 1}m or more, or a shorter suite"
+                f"{n} rounds took {duel.seconds:.0f} s, and fewer than {least} say nothing: "
+                f"expected a --time-budget of {wanted + 1}m or more, or a shorter suite"
             )
         if n in looks or late:
             duel.judgement = judge(duel.pairs(), duel.rules, late or n == looks[-1], duel.judgement)
             if duel.judgement.final:
                 return
+
+
+def least_rounds(rules: Rules, benchmarks: int) -> int:
+    """Of fewer not even the largest effect could be rejected."""
+    level = rules.level / len(rules.looks) / benchmarks
+    return next(n for n in range(BLOCK, rules.looks[0] + 1, BLOCK) if rank(n, level))
 
 
 def orders(names: Sequence[str], draw: random.Random) -> Iterator[dict[str, list[str]]]:
@@ -106,8 +111,8 @@ def orders(names: Sequence[str], draw: random.Random) -> Iterator[dict[str, list
 def one_round(sides: Mapping[str, Side], suite: Suite, order: Mapping[str, Sequence[str]]) -> Times:
     """Every benchmark on every side, in fresh processes. Raises GateError."""
     cores = some_cores(suite.threads)
-    running = {arm: Process(sides[arm], suite, "time", list(order), cores) for arm in ARMS}
-    try:
+    with ExitStack() as stack:
+        running = {arm: stack.enter_context(Process(sides[arm], suite, "time", list(order), cores)) for arm in ARMS}
         times: Times = {}
         for name, arms in order.items():
             for process in running.values():
@@ -121,9 +126,6 @@ def one_round(sides: Mapping[str, Side], suite: Suite, order: Mapping[str, Seque
             for process in running.values():
                 process.go()
         return times
-    finally:
-        for process in running.values():
-            process.stop()
 
 
 def some_cores(count: int) -> list[int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from resbench.errors import GateError
 from resbench.gate import expectations
 from resbench.gate.counting import counted
 from resbench.gate.expectations import Change, Counts, Excess
-from resbench.gate.process import Side, surroundings
+from resbench.gate.process import Side, check_files, kill, surroundings
 from resbench.gate.sides import top_of, workshop
 from resbench.gate.suite import Suite, read
 
@@ -59,26 +60,28 @@ def against_expectations(path: Path, progress: Progress = bool) -> Gate:
         raise GateError(f"no expectations in {_named(stored)}; `resbench gate --update` writes them, commit them then")
     expectations.check_release(expected, counts, stored)
     gone, new = expectations.unpaired(expected.benchmarks, counts.benchmarks)
-    _check_paired([n for n in gone if n not in counts.skipped], new, suite, _named(stored), "the suite")
+    _check_paired([n for n in gone if not counts.spared(n)], new, suite, _named(stored), "the suite")
     return Gate(
-        _named(stored),
-        "working tree",
-        expectations.changes(expected.benchmarks, counts.benchmarks),
-        [],
-        expectations.over(suite.limits, counts.benchmarks),
-        list(counts.benchmarks),
-        _skips(counts),
+        base=_named(stored),
+        head="working tree",
+        changes=expectations.changes(expected.benchmarks, counts.benchmarks),
+        excesses=expectations.over(suite.limits, counts),
+        benchmarks=list(counts.benchmarks),
+        notes=_skips(counts),
     )
 
 
 def update(path: Path, progress: Progress = bool) -> str:
     """Write the expectations anew, those of skipped benchmarks kept; what a review will show. Raises GateError."""
     _, stored, counts = _here(path, progress)
-    expected = expectations.load(stored)
+    try:
+        expected = expectations.load(stored)
+    except GateError:  # half merged, or of another schema: written anew
+        expected = None
     before = expected.benchmarks if expected else {}
     gone, new = expectations.unpaired(before, counts.benchmarks)
-    gone = [name for name in gone if name not in counts.skipped]
-    kept = {name: counted for name, counted in before.items() if name in counts.skipped}
+    kept = {name: before[name] for name in gone if counts.spared(name)}
+    gone = [name for name in gone if name not in kept]
     expectations.store(stored, Counts(counts.torch, {**kept, **counts.benchmarks}))
     changed = len(expectations.changes(before, counts.benchmarks))
     said = [f"{len(counts.benchmarks)} benchmarks", f"{changed} counters changed"]
@@ -90,22 +93,34 @@ def _here(path: Path, progress: Progress) -> tuple[Suite, Path, Counts]:
     """The suite as it lies there, where its expectations are, and what it counts."""
     root, where = _located(path)
     suite = read(root, where)
-    (counts,) = counted([Side("head", "working tree", root, ours=False)], suite, progress)
+    side = Side("head", "working tree", root, ours=False)
+    check_files(side, suite)
+    (counts,) = counted([side], suite, progress)
     return suite, suite.stored(root), counts
 
 
 def between(base: str | None, head: str | None, path: Path, budget_s: float, progress: Progress = bool) -> Gate:
     """Build both sides, count, then time them, all within the budget. Raises GateError."""
     start = time.monotonic()
-    _, where = _located(path)
+    root, where = _located(path)
     with workshop(Path.cwd()) as shop:
+        if shop.top and root != shop.top:
+            raise GateError(f"expected a suite of {shop.top}, received {path}, which is in {root}; run it from there")
         one = shop.side("base", base or shop.base())
         two = shop.side("head", head) if head else shop.working_tree()
+        trees = {tree for tree in (one.root, two.root, shop.top) if tree}
+        one, two = (replace(side, elsewhere=tuple(trees - {side.root})) for side in (one, two))
         suite = read(two.root, where)
         for side in (one, two):
+            check_files(side, suite)
             build(side, suite)
         gate = _counted(one, two, suite, progress)
-        gate.duel = _timed(one, two, suite, gate.benchmarks, budget_s - (time.monotonic() - start), progress)
+        try:
+            gate.duel = _timed(one, two, suite, gate.benchmarks, budget_s - (time.monotonic() - start), progress)
+        except GateError as error:
+            if not gate.status:
+                raise
+            gate.notes.append(f"Wall time was not judged: {error}.")
     return gate
 
 
@@ -119,14 +134,17 @@ def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
     found: dict[bool, list[Change]] = {True: [], False: []}
     for change in expectations.changes(before.benchmarks, after.benchmarks):
         found[known.get(change.benchmark) == after.benchmarks[change.benchmark]].append(change)
+    common = [name for name in before.benchmarks if name in after.benchmarks]
+    if not common:
+        raise GateError(f"{base} and {head} have no benchmark in common: nothing to compare")
     return Gate(
-        str(base),
-        str(head),
-        found[False],
-        found[True],
-        expectations.over(suite.limits, after.benchmarks),
-        [name for name in before.benchmarks if name in after.benchmarks],
-        _skips(after),
+        base=str(base),
+        head=str(head),
+        changes=found[False],
+        explained=found[True],
+        excesses=expectations.over(suite.limits, after),
+        benchmarks=common,
+        notes=_skips(after),
     )
 
 
@@ -135,6 +153,8 @@ def _timed(base: Side, head: Side, suite: Suite, names: list[str], budget_s: flo
     from resbench.gate.verdict import Rules
     from resbench.measure.environment import environment
 
+    if budget_s <= 0:
+        raise GateError("building and counting took all of the --time-budget: expected a longer one")
     rules = Rules(margin=suite.margin, target=suite.target, margins=suite.margins)
     duel = Duel(rules, environment("cuda").where(threads=suite.threads))
     arms = {"base": base, "again": replace(base, name="again"), "head": head}
@@ -162,13 +182,26 @@ def build(side: Side, suite: Suite) -> None:
     """Run the suite's build command in a side. Raises GateError with its last line."""
     if not suite.build:
         return
-    folder = side.root / suite.path.parent
-    done = subprocess.run(
-        suite.build, shell=True, cwd=folder, env=surroundings(side, suite), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise GateError(f"{side} does not build: {lines[-1] if lines else f'status {done.returncode}'}")
+    with tempfile.TemporaryFile("w+") as said:
+        running = subprocess.Popen(
+            suite.build,
+            shell=True,
+            cwd=side.root / suite.path.parent,
+            env=surroundings(side, suite),
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            status = running.wait()
+        finally:
+            kill(running)
+        said.seek(0)
+        lines = [line.strip() for line in said if line.strip()]
+    if status:
+        raise GateError(f"{side} does not build: {lines[-1] if lines else f'status {status}'}")
 
 
 def _check_paired(gone: list[str], new: list[str], suite: Suite, before: str, after: str) -> None:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -32,15 +34,23 @@ if TYPE_CHECKING:
 
 VARIABLE = "RESBENCH_GATE"
 
+CALLED = pytest.StashKey[bool]()
+
 SAMPLES, SAMPLE_S = 5, 0.05
 """That a process takes of a benchmark for the gate, and how long each lasts at least."""
 
 
 class Line:
-    """This side's end of the line to the gate. What else the process prints goes to stderr."""
+    """This side's end of the line to the gate. What else the process prints goes to stderr.
 
-    def __init__(self, wanted: str, names: list[str] | None = None, cores: list[int] | None = None) -> None:
-        self.wanted, self.names, self.cores = wanted, names, cores
+    ``names``: the benchmarks that are wanted, in this order. ``cores``: where they are timed. ``root``: this side's
+    tree; ``elsewhere``: trees with the same code, from which nothing may be imported.
+    """
+
+    def __init__(
+        self, wanted: str, names: list[str] | None, cores: list[int] | None, root: str, elsewhere: list[str]
+    ) -> None:
+        self.wanted, self.names, self.cores, self.root, self.elsewhere = wanted, names, cores, root, elsewhere
         self.out = os.fdopen(os.dup(1), "w", buffering=1)
         self.back = os.fdopen(os.dup(0))
         os.dup2(2, 1)
@@ -58,6 +68,15 @@ class Line:
         """Until the gate says to go on."""
         if not self.back.readline():
             pytest.exit("the gate is gone", 3)
+
+    def strayed(self) -> str | None:
+        """A module that came from another tree with the same code."""
+        for module in list(sys.modules.values()):
+            file = os.path.realpath(getattr(module, "__file__", None) or os.sep)
+            below = [tree for tree in (self.root, *self.elsewhere) if file.startswith(tree + os.sep)]
+            if below and max(below, key=len) != self.root and not file.startswith(sys.prefix + os.sep):
+                return f"{module.__name__} is imported from {file}"
+        return None
 
     @contextmanager
     def pinned(self) -> Iterator[None]:
@@ -90,7 +109,7 @@ def resbench(request: pytest.FixtureRequest) -> Callable[..., None]:
 def bench(
     request: pytest.FixtureRequest,
     target: str | nn.Module | Callable[[], object],
-    input: tuple[int, ...] | Tensor | tuple[Tensor, ...] | None = None,
+    input: str | tuple[int, ...] | Tensor | tuple[Tensor, ...] | None = None,
     *,
     counters: Mapping[str, int] | None = None,
     **setup: Any,
@@ -102,7 +121,12 @@ def bench(
     memory_format, device, compile; batch for a name). ``counters``: further integers that should not change. Raises
     OptionError or MeasureError.
     """
-    work, name = _workload(target, input, setup), request.node.name
+    from resbench.errors import OptionError
+
+    if request.node.stash.get(CALLED, False):
+        raise OptionError("expected one call of the fixture `resbench` in a test, received another; make it two tests")
+    request.node.stash[CALLED] = True
+    work, name = _workload(target, input, setup), _name(request.node.nodeid)
     with work.ready():
         if LINE is None:
             benchmark = request.getfixturevalue("benchmark")
@@ -200,32 +224,62 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The gate runs what uses the fixture, and nothing else."""
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The gate runs what uses the fixture, and nothing else, in the order that it says."""
+    if LINE is None:
+        return
+    ours = [item for item in items if "resbench" in getattr(item, "fixturenames", ())]
+    LINE.say("collected", "", names=[_name(item.nodeid) for item in ours])
+    by_name = {_name(item.nodeid): item for item in ours}
+    items[:] = ours if LINE.names is None else [by_name[name] for name in LINE.names if name in by_name]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The same random weights and choices on each side and in each run."""
     if LINE is not None:
-        ours = [item for item in items if "resbench" in getattr(item, "fixturenames", ())]
-        LINE.say("collected", "", names=[item.name for item in ours])
-        items[:] = [item for item in ours if LINE.names is None or item.name in LINE.names]
+        import torch
+
+        random.seed(0)
+        torch.manual_seed(0)
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed(0)
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
-    """A file that cannot be imported."""
-    if LINE is not None and report.failed:
-        LINE.say("failed", report.nodeid, why=_why(report))
+    """A file that cannot be imported, or skips itself."""
+    if LINE is not None and (report.failed or report.skipped):
+        LINE.say("failed" if report.failed else "skipped", report.nodeid, why=_why(report))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """A benchmark that failed, or was skipped."""
-    if LINE is not None and (report.failed or report.skipped):
-        name = report.nodeid.rpartition("::")[2] if "::" in report.nodeid else report.nodeid
-        LINE.say("failed" if report.failed else "skipped", name, why=_why(report))
+    if LINE is not None and (report.failed or report.skipped) and not hasattr(report, "wasxfail"):
+        LINE.say("failed" if report.failed else "skipped", _name(report.nodeid), why=_why(report))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """The last word; what is not said behind it was a crash."""
+    if LINE is not None:
+        strayed = LINE.strayed()
+        if strayed:
+            LINE.say("failed", "", why=f"{strayed}: expected its own tree's; name the folder in the suite's pythonpath")
+        LINE.say("finished", "")
+
+
+def _name(nodeid: str) -> str:
+    """Behind the file: ``test_block[basic]``, ``TestBlock::test_it``."""
+    return nodeid.partition("::")[2]
 
 
 def _why(report: Any) -> str:
-    """The last line that says something."""
+    """The line that says something."""
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2])
     crash = getattr(report.longrepr, "reprcrash", None)
-    lines = [line for line in (crash.message if crash else str(report.longrepr)).splitlines() if line.strip()]
-    text = lines[0] if crash and lines else lines[-1] if lines else "without a word"
-    return text.removeprefix("E").strip()
+    if crash:
+        return next((line.strip() for line in crash.message.splitlines() if line.strip()), "without a word")
+    lines = [line for line in str(report.longrepr).splitlines() if line.strip()]
+    return re.sub(r"^E\s+", "", lines[-1]).strip() if lines else "without a word"

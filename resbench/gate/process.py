@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+import queue
+import re
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal
 
 from resbench.errors import GateError
@@ -25,10 +31,24 @@ OPTIONS = ("-q", "-o", "addopts=", "--benchmark-enable", "--benchmark-disable-gc
 PLUGIN = ("-p", "no:resbench", "-p", "resbench.gate.plugin")
 """By its module, for the code under test may bring one of its own under that name."""
 
-
 KEEPING = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
 """glibc keeps memory that is freed. By itself it gives some back and takes it again in every run or in none, as the
 heap happens to lie: a process is then up to twice as slow as the next, whatever the code does."""
+
+UNWANTED = (
+    *("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"),
+    *("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE"),
+)
+"""Variables of the user that would change what is run."""
+
+OF_A_HOOK = frozenset(
+    f"GIT_{name}"
+    for name in "DIR WORK_TREE INDEX_FILE PREFIX OBJECT_DIRECTORY COMMON_DIR ALTERNATE_OBJECT_DIRECTORIES".split()
+)
+"""What git sets for its hooks, and what would send our commands to the user's index."""
+
+PATIENCE_S = 600.0
+"""Without a word from a process: it hangs."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +60,22 @@ class Side:
     root: Path
     ours: bool = True
     """A tree that nobody else uses, where bytecode may be written."""
+    elsewhere: tuple[Path, ...] = ()
+    """Other trees with the same code, from which nothing may be imported."""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.what})"
 
 
+def check_files(side: Side, suite: Suite) -> None:
+    """Raises GateError where the suite's files are not in the side."""
+    for file in suite.files:
+        if not (side.root / suite.path.parent / file).is_file():
+            raise GateError(f"{side} has no {suite.path.parent / file}: nothing to compare with")
+
+
 class Process:
-    """pytest on one side. Raises GateError, naming the side, for what it cannot do."""
+    """pytest on one side, stopped at the end of the ``with``. Raises GateError, naming the side."""
 
     def __init__(
         self,
@@ -57,35 +86,57 @@ class Process:
         cores: Sequence[int] | None = None,
     ) -> None:
         self.side = side
-        folder = side.root / suite.path.parent
-        missing = [file for file in suite.files if not (folder / file).is_file()]
-        if missing:
-            raise GateError(f"{side} has no {suite.path.parent / missing[0]}: nothing to compare with")
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed by stop()
-        command = [sys.executable, "-m", "pytest", *OPTIONS, *PLUGIN, *suite.files]
+        elsewhere = [str(path) for path in side.elsewhere]
+        request = {"wanted": wanted, "names": names, "cores": cores, "root": str(side.root), "elsewhere": elsewhere}
         self.running = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=surroundings(side, suite) | {VARIABLE: json.dumps({"wanted": wanted, "names": names, "cores": cores})},
+            [sys.executable, "-m", "pytest", *OPTIONS, *PLUGIN, *suite.files],
+            cwd=side.root / suite.path.parent,
+            env=surroundings(side, suite) | {VARIABLE: json.dumps(request)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
+            start_new_session=True,  # so that what it starts is stopped with it
         )
+        self.lines: queue.Queue[str] = queue.Queue()
+        self.finished = False
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop(at_once=error is not None)
+
+    def _read(self) -> None:
+        assert self.running.stdout
+        with suppress(ValueError, OSError):  # closed by stop()
+            for line in self.running.stdout:
+                self.lines.put(line)
 
     def hear(self) -> dict[str, Any]:
         """The next thing that it says; ``{"said": "done"}`` at its end."""
-        assert self.running.stdout
-        line = self.running.stdout.readline()
-        if line:
-            said: dict[str, Any] = json.loads(line)
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            over = self.running.poll() is not None
+            try:
+                said = _understood(self.lines.get(timeout=1.0))
+            except queue.Empty:
+                if over:
+                    break
+                if time.monotonic() > deadline:
+                    raise GateError(f"{self.side}: nothing was heard for {PATIENCE_S:.0f} s; does it hang?") from None
+                continue
+            if said is None:
+                continue
             if said["said"] == "failed":
                 raise GateError(f"{self.side}: {said['name'] or 'the suite'} fails: {said['why']}")
+            if said["said"] == "finished":
+                self.finished = True
+                return {"said": "done", "name": ""}
             return said
-        status = self.running.wait()
-        if status not in (0, 5):  # 5: nothing was collected
-            raise GateError(f"{self.side}: {self._last_words(status)}")
-        return {"said": "done", "name": ""}
+        raise GateError(f"{self.side}: {self._last_words(self.running.returncode)}")
 
     def expect(self, what: str, name: str) -> dict[str, Any]:
         """That it says just this of a benchmark. Raises GateError for anything else."""
@@ -93,9 +144,7 @@ class Process:
             pass
         if (said["said"], said["name"]) != (what, name):
             heard = f"{said['name']} {said['said']}".strip()
-            raise GateError(
-                f"{self.side}: expected {name} {what}, received {heard}; run the suite by itself to see why"
-            )
+            raise GateError(f"{self.side}: expected {name} {what}, received {heard}; run the suite alone to see why")
         return said
 
     def everything(self) -> Iterator[dict[str, Any]]:
@@ -112,11 +161,12 @@ class Process:
         except BrokenPipeError:
             raise GateError(f"{self.side}: {self._last_words(self.running.wait())}") from None
 
-    def stop(self) -> None:
-        """At once, if it still runs."""
-        if self.running.poll() is None:
-            self.running.kill()
-        self.running.wait()
+    def stop(self, at_once: bool = True) -> None:
+        """With all that it started; after some seconds to tear down, if there is no hurry."""
+        if not at_once:
+            with suppress(subprocess.TimeoutExpired):
+                self.running.wait(5)
+        kill(self.running)
         for pipe in (self.running.stdin, self.running.stdout, self.errors):
             with suppress(BrokenPipeError):
                 pipe.close()  # type: ignore[union-attr]
@@ -126,8 +176,33 @@ class Process:
             return f"the suite was killed (signal {-status}), most likely for want of memory"
         self.errors.seek(0)
         lines = [line.strip() for line in self.errors if line.strip()]
-        words = next((line for line in reversed(lines) if "Error" in line), lines[-1] if lines else "without a word")
-        return f"the suite ended with status {status}: {words}"
+        errors = [line for line in lines if re.search(r"\bE[Rr][Rr][Oo][Rr]\b|Error\b|^error", line)]
+        words = errors[-1] if errors else lines[-1] if lines else "without a word"
+        return f"the suite ended early, with status {status}: {words}"
+
+
+def _understood(line: str) -> dict[str, Any] | None:
+    """What the plugin says; None for what something else printed before it could."""
+    with suppress(ValueError):
+        said = json.loads(line)
+        if isinstance(said, dict) and "said" in said:
+            return said
+    return None
+
+
+def kill(running: subprocess.Popen[str]) -> None:
+    """A process of its own session, and whatever it started in it."""
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(running.pid, signal.SIGKILL)
+        else:
+            running.kill()
+    running.wait()
+
+
+def outside() -> dict[str, str]:
+    """The environment, as it is outside of any hook of git."""
+    return {name: value for name, value in os.environ.items() if name not in OF_A_HOOK}
 
 
 def surroundings(side: Side, suite: Suite) -> dict[str, str]:
@@ -136,7 +211,7 @@ def surroundings(side: Side, suite: Suite) -> dict[str, str]:
     paths = [str((folder / path).resolve()) for path in suite.pythonpath]
     threads = str(suite.threads)
     return {
-        **{name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")},
+        **{name: value for name, value in outside().items() if name not in UNWANTED},
         "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYTHONDONTWRITEBYTECODE": "" if side.ours else "1",
         **KEEPING,

@@ -14,19 +14,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from resbench.errors import GateError
-from resbench.gate.process import Side
+from resbench.gate.process import Side, outside
 
 MAIN = ("origin/HEAD", "origin/main", "main", "origin/master", "master")
 """Where the default base is looked for."""
 
 CLEANER = """
-import shutil, subprocess, sys
+import shutil, subprocess, sys, time
 folder, top = sys.argv[1:]
-sys.stdin.read()  # until the gate closes it, or is no more
+if sys.stdin.read() != "done":  # until the gate says so, or is no more
+    time.sleep(1)  # a command of git that it left running
+command = ["git", "-C", top, "worktree", "list", "--porcelain"]
+listed = subprocess.run(command, capture_output=True, text=True) if top else None
+for line in listed.stdout.splitlines() if listed else ():
+    if line.startswith("worktree " + folder):
+        subprocess.run(["git", "-C", top, "worktree", "remove", "-f", "-f", line[9:]], capture_output=True)
 shutil.rmtree(folder, ignore_errors=True)
-if top:
-    subprocess.run(["git", "-C", top, "worktree", "prune"], capture_output=True)
 """
+"""Takes away the worktrees in the folder, and no others: the user's own may just not be mounted."""
 
 
 class Workshop:
@@ -44,9 +49,10 @@ class Workshop:
             raise GateError(f"{self.here} is no git repository: expected two directories, received {what!r}")
         if not commit:
             raise GateError(f"expected a git revision or a directory, received {what!r}; `git branch -a` lists some")
-        if name == "head" and commit == self._git("rev-parse", "HEAD") and self.changes():
+        changes = self.changes("--untracked-files=no")
+        if name == "head" and commit == self._git("rev-parse", "HEAD") and changes:
             raise GateError(
-                f"{what} is checked out with {self.changes()}, which would not be judged: commit them, "
+                f"{what} is checked out with {changes}, which would not be judged: commit them, "
                 "or leave HEAD out to judge the working tree"
             )
         return Side(name, self._git("rev-parse", "--short", commit), self._worktree(name, commit))
@@ -71,15 +77,15 @@ class Workshop:
         root = self.folder / "head"
         for name in self._git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
             source = self.top / name
-            if name and source.is_file():
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source, root / name)
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            if name and (source.is_file() or source.is_symlink()):  # else deleted, or a submodule
+                shutil.copy2(source, root / name, follow_symlinks=False)
         commit, changes = self._git("rev-parse", "--short", "HEAD"), self.changes()
         return Side("head", f"working tree: {commit} with {changes}" if changes else f"working tree: {commit}", root)
 
-    def changes(self) -> str:
+    def changes(self, *options: str) -> str:
         """``2 changed files``; empty for none."""
-        count = len([line for line in self._git("status", "--porcelain").splitlines() if line])
+        count = len([line for line in self._git("status", "--porcelain", *options).splitlines() if line])
         return f"{count} changed file{'s' * (count > 1)}" if count else ""
 
     def _worktree(self, name: str, commit: str) -> Path:
@@ -97,18 +103,23 @@ class Workshop:
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = ["git", "--no-optional-locks", "-C", str(self.top), *words]
-        return subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="surrogateescape", check=False, env=outside()
+        )
 
 
 def top_of(here: Path) -> Path | None:
-    """The root of the git repository around a folder; None without git or repository."""
+    """The root of the git repository around a folder; None without git or repository. Raises GateError."""
+    command = ["git", "-C", str(here), "rev-parse", "--show-toplevel"]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=outside())
+    except OSError:
         return None
-    return Path(done.stdout.strip())
+    if "safe.directory" in done.stderr:
+        raise GateError(
+            f"git refuses {here}: {done.stderr.strip().splitlines()[0]}; see `git help config`, safe.directory"
+        )
+    return Path(done.stdout.strip()).resolve() if done.returncode == 0 else None
 
 
 @contextmanager
@@ -119,11 +130,11 @@ def workshop(here: Path) -> Iterator[Workshop]:
     cleaner = subprocess.Popen(
         [sys.executable, "-c", CLEANER, str(folder), str(top or "")],
         stdin=subprocess.PIPE,
+        env=outside(),
         start_new_session=True,  # not interrupted with the gate
+        text=True,
     )
-    assert cleaner.stdin
     try:
         yield Workshop(folder, top, here)
     finally:
-        cleaner.stdin.close()
-        cleaner.wait()
+        cleaner.communicate("done")

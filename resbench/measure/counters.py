@@ -79,8 +79,11 @@ def _count(work: Workload, graph: bool) -> Counted:
             found[number]["saved_bytes"] = kept
         if work.setup.kind == "cuda":
             found[0]["kernels"] = _kernels(work)
+    held: set[Tensor] = set()
     for number, module in enumerate(modules.modules):
-        found[number]["params"] = sum(p.numel() for p in module.parameters(recurse=False))
+        new = set(module.parameters(recurse=False)) - held  # tied ones belong to the first
+        found[number]["params"] = sum(parameter.numel() for parameter in new)
+        held |= new
     if graph:
         found[0].update(_graph(work))
     return Counted({modules.names[n]: dict(sorted((+found[n]).items())) for n in sorted(found) if +found[n]})

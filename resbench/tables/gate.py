@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from resbench.tables.table import Column, Table
@@ -77,7 +78,7 @@ def time_table(duel: Duel) -> Table:
                 name,
                 one.verdict,
                 one.effect,
-                one.detectable,
+                _finite(vars(one))["detectable"],
                 one.low,
                 one.high,
                 base_s,
@@ -96,7 +97,7 @@ def time_table(duel: Duel) -> Table:
         f"Slower by: head / base - 1, the Hodges-Lehmann estimate over {n} rounds of fresh processes in turn (ABBA, "
         f"{duel.seconds:.0f} s), with its 95 % interval over blocks.",
         f"One-sided Wilcoxon signed-rank tests beyond the margin, Holm over {len(rows)} benchmarks, looks at "
-        f"{' and '.join(map(str, rules.looks))} rounds, {100 * rules.level:g} % in all. Would see: what would "
+        f"{' and '.join(map(str, rules.looks))} rounds at most, {100 * rules.level:g} % in all. Would see: what would "
         f"most likely have been rejected; PASS wants it within {100 * rules.target:g} %.",
         duel.environment.note,
     ]
@@ -120,11 +121,16 @@ def gate_document(gate: Gate) -> dict[str, Any]:
     return document | (_duel(gate.duel) if gate.duel else {})
 
 
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """Nothing is detectable in too few rounds: null."""
+    return {key: None if value == inf else value for key, value in values.items()}
+
+
 def _duel(duel: Duel) -> dict[str, Any]:
     rules, judgement = duel.rules, duel.judgement
     judged: Sequence[dict[str, Any]] = []
     if judgement:
-        judged = [{"benchmark": name, **vars(one)} for name, one in judgement.benchmarks.items()]
+        judged = [{"benchmark": name, **_finite(vars(one))} for name, one in judgement.benchmarks.items()]
     return {
         "environment": duel.environment.document(),
         "rules": {**vars(rules), "looks": list(rules.looks), "margins": dict(rules.margins)},

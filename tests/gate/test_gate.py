@@ -65,8 +65,16 @@ def test_a_total_above_its_limit_fails(expected):
         ({"suite": "fils = ['bench_block.py']"}, "did you mean files?"),
         ({"suite": SUITE + "margin = 5000"}, "margin takes a fraction"),
         ({"suite": "files = ["}, "is not TOML"),
-        ({"suite": SUITE + "[benchmarks.test_blok]\nlimits = { macs = 1 }"}, "no benchmark of the suite"),
+        ({"suite": SUITE + "[benchmarks.test_blok]\nlimits = { macs = 1 }"}, "did you mean test_block?"),
+        ({"suite": SUITE + "[benchmarks.test_block]\nlimits = { peak_byts = 1 }"}, "did you mean peak_bytes?"),
         ({"bench": BENCH.replace("test_block", "test_other")}, "test_block: in"),
+        ({"bench": BENCH + "\ndef test_never(resbench):\n    pass\n"}, "test_never takes the fixture"),
+        (
+            {"bench": BENCH.replace("(2, 8, 16, 16))", "(2, 8, 16, 16))\n    resbench(Block(), (2, 8, 8, 8))")},
+            "two tests",
+        ),
+        ({"bench": "import os\n" + BENCH.replace("resbench(Block", "os._exit(0)\n    resbench(Block")}, "ended early"),
+        ({"block": "raise EOFError('Every word')"}, "EOFError: Every word"),
     ],
 )
 def test_what_does_not_run_is_named_in_one_line(expected, files, said):
@@ -75,6 +83,33 @@ def test_what_does_not_run_is_named_in_one_line(expected, files, said):
     assert done.returncode == 2
     assert said in done.stderr_text
     assert done.stderr_text.count("\n") == 1
+
+
+def test_counters_do_not_depend_on_random_weights(project):
+    values = BLOCK.replace("return self.relu(self.conv(x)) + x", "y = self.conv(x)\n        return y[y > 0] * 2")
+    project.write(block=values)
+    assert project.gate("--update").returncode == 0
+    assert project.gate("--counters").returncode == 0
+
+
+def test_a_skipped_benchmark_keeps_its_expectations_and_its_limits(expected):
+    skipping = BENCH.replace("def test_block", "import pytest\n@pytest.mark.skip(reason='not here')\ndef test_block")
+    other = "\ndef test_other(resbench):\n    resbench(Block(), (1, 8, 8, 8))\n"
+    expected.write(bench=skipping + other, suite=SUITE + "[benchmarks.test_block]\nlimits = { macs = 1 }\n")
+    assert "new test_other" in expected.gate("--update").stdout_text
+    done = expected.gate("--counters")
+    assert done.returncode == 0, done.stderr_text
+    assert "Not judged here: test_block" in done.stdout_text
+    expected.write(bench=BENCH + other, suite=SUITE)
+    assert expected.gate("--counters").returncode == 0
+
+
+def test_a_half_merged_file_of_expectations_is_written_anew(expected):
+    path = expected.root / "suites/expectations/ci.json"
+    path.write_text("<<<<<<< HEAD\n" + path.read_text())
+    assert expected.gate("--counters").returncode == 2
+    assert expected.gate("--update").returncode == 0
+    assert expected.gate("--counters").returncode == 0
 
 
 def test_without_expectations_it_says_how_to_make_them(project):
@@ -127,6 +162,38 @@ def test_a_base_that_does_not_import_is_named_as_the_base(project):
     assert done.returncode == 2
     assert f"base ({broken[:7]}): bench_block.py fails: ZeroDivisionError" in done.stderr_text
     assert project.left() == CLEAN
+
+
+def test_code_from_another_tree_is_refused(project, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(project.root))
+    project.write(suite='files = ["bench_block.py"]', block=BLOCK + "\n")
+    done = project.gate()
+    assert done.returncode == 2
+    assert f"block is imported from {project.root}/block.py: expected its own tree's" in done.stderr_text
+
+
+def test_what_prints_on_import_does_no_harm(expected, monkeypatch, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text("print('hello')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    assert expected.gate("--counters").returncode == 0
+
+
+def test_a_counter_that_changed_is_told_though_the_time_is_up(project):
+    project.write(block=BLOCK.replace("bias=False", "bias=True"))
+    done = project.gate("--time-budget", "0.1s", "--format", "csv")
+    assert done.returncode == 1
+    assert "test_block,conv,params,576,584," in done.stdout_text
+
+
+def test_a_change_is_explained_by_the_heads_expectations(project):
+    project.gate("--update")
+    project.commit()
+    project.write(block=BLOCK.replace("bias=False", "bias=True"))
+    project.gate("--update")
+    done = project.gate("--time-budget", "0.1s")
+    assert done.returncode == 2  # nothing against it, and no time to say more
+    assert "took all of the --time-budget" in done.stderr_text
 
 
 def test_a_side_that_does_not_build_is_named(project):
