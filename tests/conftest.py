@@ -6,6 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from projects import project
+
+__all__ = ["import_torchvision", "project"]
 
 
 def import_torchvision():

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from gate.conftest import BENCH, BLOCK, SUITE
+from projects import BENCH, BLOCK, SUITE
 
 CLEAN = ([], 0, "")
 
