@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from projects import project
+from projects import counts, expected, project
 
-__all__ = ["import_torchvision", "project"]
+__all__ = ["counts", "expected", "import_torchvision", "project"]
 
 
 def import_torchvision():

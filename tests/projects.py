@@ -77,11 +77,35 @@ class Project:
         return files, trees, self.git("status", "--porcelain", "--ignored")
 
 
+def made(root):
+    """Its first commit."""
+    project = Project(root)
+    root.mkdir()
+    project.git("init", "-q", "-b", "main")
+    project.write(block=BLOCK, bench=BENCH, suite=SUITE)
+    project.commit()
+    return project
+
+
 @pytest.fixture
 def project(tmp_path):
-    made = Project(tmp_path / "project")
-    made.root.mkdir()
-    made.git("init", "-q", "-b", "main")
-    made.write(block=BLOCK, bench=BENCH, suite=SUITE)
-    made.commit()
-    return made
+    """Committed, without expectations."""
+    return made(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def counts(tmp_path_factory):
+    """The expectations of the small project, counted once."""
+    project = made(tmp_path_factory.mktemp("counts") / "project")
+    assert project.gate("--update").returncode == 0
+    return (project.root / "suites/expectations/ci.json").read_text()
+
+
+@pytest.fixture
+def expected(project, counts):
+    """Committed, with its expectations."""
+    path = project.root / "suites/expectations/ci.json"
+    path.parent.mkdir()
+    path.write_text(counts)
+    project.commit("expectations")
+    return project

@@ -11,13 +11,6 @@ from projects import BENCH, BLOCK, SUITE
 CLEAN = ([], 0, "")
 
 
-@pytest.fixture
-def expected(project):
-    assert project.gate("--update").returncode == 0
-    project.commit("expectations")
-    return project
-
-
 def test_equal_counters_pass_and_the_checkout_stays_as_it_was(expected):
     done = expected.gate("--counters")
     assert done.returncode == 0, done.stderr_text
@@ -32,6 +25,7 @@ def test_a_change_fails_and_names_layer_and_counter(expected):
     assert "test_block,conv,params,576,584," in done.stdout_text
 
 
+@pytest.mark.slow
 def test_an_improvement_fails_too(expected):
     expected.write(block=BLOCK.replace("self.relu(self.conv(x)) + x", "self.conv(x) + x"))
     done = expected.gate("--counters", "--format", "csv")
@@ -47,6 +41,7 @@ def test_update_writes_a_line_for_each_layer(expected):
     assert [line.split('"')[1] for line in changed] == ["", "conv"]  # the peak holds the bias too
 
 
+@pytest.mark.slow
 def test_a_total_above_its_limit_fails(expected):
     expected.write(suite=SUITE + "[benchmarks.test_block]\nlimits = { macs = 1000 }\n")
     done = expected.gate("--counters")
@@ -58,23 +53,39 @@ def test_a_total_above_its_limit_fails(expected):
     ("files", "said"),
     [
         ({"block": "import nothing_of_that_name"}, "No module named 'nothing_of_that_name'"),
-        ({"bench": "def test_nothing(): pass"}, "none uses the fixture"),
+        pytest.param({"bench": "def test_nothing(): pass"}, "none uses the fixture", marks=pytest.mark.slow),
         ({"bench": "import pytest\n@pytest.mark.skip(reason='why not')\n" + BENCH.partition("\n\n")[2]}, "why not"),
-        ({"bench": BENCH.replace("(2, 8, 16, 16)", "(2, 3, 16, 16)")}, "to have 8 channels, but got 3"),
+        pytest.param(
+            {"bench": BENCH.replace("(2, 8, 16, 16)", "(2, 3, 16, 16)")},
+            "to have 8 channels, but got 3",
+            marks=pytest.mark.slow,
+        ),
         ({"suite": "files = ['bench_other.py']"}, "has no suites/bench_other.py"),
         ({"suite": "fils = ['bench_block.py']"}, "did you mean files?"),
         ({"suite": SUITE + "margin = 5000"}, "margin takes a fraction"),
         ({"suite": "files = ["}, "is not TOML"),
-        ({"suite": SUITE + "[benchmarks.test_blok]\nlimits = { macs = 1 }"}, "did you mean test_block?"),
+        pytest.param(
+            {"suite": SUITE + "[benchmarks.test_blok]\nlimits = { macs = 1 }"},
+            "did you mean test_block?",
+            marks=pytest.mark.slow,
+        ),
         ({"suite": SUITE + "[benchmarks.test_block]\nlimits = { peak_byts = 1 }"}, "did you mean peak_bytes?"),
-        ({"bench": BENCH.replace("test_block", "test_other")}, "test_block: in"),
-        ({"bench": BENCH + "\ndef test_never(resbench):\n    pass\n"}, "test_never takes the fixture"),
+        pytest.param({"bench": BENCH.replace("test_block", "test_other")}, "test_block: in", marks=pytest.mark.slow),
+        pytest.param(
+            {"bench": BENCH + "\ndef test_never(resbench):\n    pass\n"},
+            "test_never takes the fixture",
+            marks=pytest.mark.slow,
+        ),
         (
             {"bench": BENCH.replace("(2, 8, 16, 16))", "(2, 8, 16, 16))\n    resbench(Block(), (2, 8, 8, 8))")},
             "two tests",
         ),
-        ({"bench": "import os\n" + BENCH.replace("resbench(Block", "os._exit(0)\n    resbench(Block")}, "ended early"),
-        ({"block": "raise EOFError('Every word')"}, "EOFError: Every word"),
+        pytest.param(
+            {"bench": "import os\n" + BENCH.replace("resbench(Block", "os._exit(0)\n    resbench(Block")},
+            "ended early",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"block": "raise EOFError('Every word')"}, "EOFError: Every word", marks=pytest.mark.slow),
     ],
 )
 def test_what_does_not_run_is_named_in_one_line(expected, files, said):
@@ -85,6 +96,7 @@ def test_what_does_not_run_is_named_in_one_line(expected, files, said):
     assert done.stderr_text.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_counters_do_not_depend_on_random_weights(project):
     values = BLOCK.replace("return self.relu(self.conv(x)) + x", "y = self.conv(x)\n        return y[y > 0] * 2")
     project.write(block=values)
@@ -92,6 +104,7 @@ def test_counters_do_not_depend_on_random_weights(project):
     assert project.gate("--counters").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_skipped_benchmark_keeps_its_expectations_and_its_limits(expected):
     skipping = BENCH.replace("def test_block", "import pytest\n@pytest.mark.skip(reason='not here')\ndef test_block")
     other = "\ndef test_other(resbench):\n    resbench(Block(), (1, 8, 8, 8))\n"
@@ -104,6 +117,7 @@ def test_a_skipped_benchmark_keeps_its_expectations_and_its_limits(expected):
     assert expected.gate("--counters").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_half_merged_file_of_expectations_is_written_anew(expected):
     path = expected.root / "suites/expectations/ci.json"
     path.write_text("<<<<<<< HEAD\n" + path.read_text())
@@ -118,6 +132,7 @@ def test_without_expectations_it_says_how_to_make_them(project):
     assert "resbench gate --update" in done.stderr_text
 
 
+@pytest.mark.slow
 def test_expectations_of_another_torch_are_refused(expected):
     path = expected.root / "suites/expectations/ci.json"
     path.write_text(path.read_text().replace('"torch": "', '"torch": "0.'))
@@ -172,6 +187,7 @@ def test_code_from_another_tree_is_refused(project, monkeypatch):
     assert f"block is imported from {project.root}/block.py: expected its own tree's" in done.stderr_text
 
 
+@pytest.mark.slow
 def test_what_prints_on_import_does_no_harm(expected, monkeypatch, tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text("print('hello')")
@@ -186,6 +202,7 @@ def test_a_counter_that_changed_is_told_though_the_time_is_up(project):
     assert "test_block,conv,params,576,584," in done.stdout_text
 
 
+@pytest.mark.slow
 def test_a_change_is_explained_by_the_heads_expectations(project):
     project.gate("--update")
     project.commit()
