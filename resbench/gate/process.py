@@ -107,7 +107,10 @@ class Process:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.stop(at_once=error is not None)
+        with suppress(GateError):
+            while error is None and not self.finished:  # fixtures are torn down before; the interpreter's end is not
+                self.hear()
+        self.stop()
 
     def _read(self) -> None:
         assert self.running.stdout
@@ -161,11 +164,8 @@ class Process:
         except BrokenPipeError:
             raise GateError(f"{self.side}: {self._last_words(self.running.wait())}") from None
 
-    def stop(self, at_once: bool = True) -> None:
-        """With all that it started; after some seconds to tear down, if there is no hurry."""
-        if not at_once:
-            with suppress(subprocess.TimeoutExpired):
-                self.running.wait(5)
+    def stop(self) -> None:
+        """At once, with all that it started."""
         kill(self.running)
         for pipe in (self.running.stdin, self.running.stdout, self.errors):
             with suppress(BrokenPipeError):
