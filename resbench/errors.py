@@ -9,6 +9,7 @@
     ├── TraceError                a model that could not be run for counting
     ├── MeasureError              a measurement that this machine cannot make: device, dtype, memory
     ├── GateError                 two sides that cannot be compared: a revision, a suite, a run that was stopped
+    ├── StoredError               a result of an earlier command that cannot be read
     └── OutputError               a result that could not be written
 
 Every message says what was expected, what came, and what to do next.
@@ -60,6 +61,10 @@ class MeasureError(ResbenchError):
 
 class GateError(ResbenchError):
     """Two sides that cannot be compared, or one that does not run."""
+
+
+class StoredError(ResbenchError):
+    """A result of an earlier command that cannot be read."""
 
 
 class OutputError(ResbenchError):

@@ -110,3 +110,19 @@ TEST_ERRORS: dict[str, Printed] = {
     "resnet1001": Printed("7.61", _T3),
     "preact_resnet1001": Printed("4.92", _T3),
 }
+
+
+_R1, _R2, _R3 = "He 2015, Table 2", "He 2015, Table 3, B", "He 2015, Table 3"
+
+TOP1_ERRORS: dict[str, Printed] = {
+    "plain18": Printed("27.94", _R1),
+    "resnet18,shortcut=A": Printed("27.88", _R1),
+    "plain34": Printed("28.54", _R1),
+    "resnet34,shortcut=A": Printed("25.03", _R3),
+    "resnet34": Printed("24.52", _R2),
+    "resnet34,shortcut=C": Printed("24.19", _R3),
+    "resnet50,stride=1x1": Printed("22.85", _R3),
+    "resnet101,stride=1x1": Printed("21.75", _R3),
+    "resnet152,stride=1x1": Printed("21.43", _R3),
+}
+"""On ImageNet's validation images, 10 crops. The catalog's own ResNet-50 strides in its 3x3 and is another network."""

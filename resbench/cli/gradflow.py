@@ -79,8 +79,10 @@ def gradflow(
     from resbench.data import load_images
     from resbench.gradients.study import Recipe, flow
     from resbench.measure.environment import environment
+    from resbench.measure.workload import check_device
     from resbench.tables.gradients import depth_table, flow_document, network_table, row_table
 
+    check_device(device)
     recipe = Recipe(_steps(steps), seeds, batch, lr, device, deep)
     images = load_images(data, data_root)
     flows: list[Flow] = []
@@ -109,7 +111,7 @@ def gradflow(
             hint = "; block statistics need --deep" if not deep else ""
             print(f"resbench: nothing to show for {', '.join(empty)} in these networks{hint}", file=sys.stderr)
         tables = [*filter(None, by_depth), network_table(flows, found, recipe, data, limits.line, here)]
-    emit_all(tables, flow_document(flows, found, recipe, data, here), format, output)
+    emit_all(tables, flow_document(flows, found, recipe, data, limits.line, here), format, output)
     if style == "table" and output is None:
         print(picture(flows, shutil.get_terminal_size().columns, sys.stdout.isatty()), end="")
     if plot:

@@ -24,7 +24,7 @@ from resbench.gradients.frozen import frozen, jacobians, logits, shattering
 from resbench.gradients.observe import wide
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import Row
-from resbench.measure.workload import check_device
+from resbench.measure.workload import check_device, check_device_name
 from resbench.models import catalogued, is_catalogued, load
 
 AUXILIARY = 0.3
@@ -54,7 +54,7 @@ class Recipe:
                 "expected --seeds of at least 1, --batch of at least 2 and a positive --lr; "
                 f"received {self.seeds}, {self.batch} and {self.lr:g}"
             )
-        check_device(self.device)
+        check_device_name(self.device)
 
 
 def flow(
@@ -70,6 +70,7 @@ def flow(
 
     Ctrl-C ends it with the rows so far. Raises MeasureError for what is no classifier of images or has no layers.
     """
+    check_device(recipe.device)
     bare = norm == "none"
     if bare and is_catalogued(name):
         with suppress(OptionError):  # where the family has no such option, its BN is taken out below

@@ -37,7 +37,7 @@ FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything about a measurement but the model. Raises OptionError or MeasureError for what cannot be."""
+    """Everything about a measurement but the model. Raises OptionError or MeasureError for what can be nowhere."""
 
     device: str = "cpu"
     batch: int = 1
@@ -57,7 +57,7 @@ class Setup:
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 1):
                 raise OptionError(f"expected {name} of at least 1, received {value!r}")
-        check_device(self.device)
+        check_device_name(self.device)
         if self.dtype == "tf32" and self.kind != "cuda":
             raise MeasureError("tf32 is a format of NVIDIA GPUs: expected --device cuda with it; try fp32 or bf16")
 
@@ -68,7 +68,8 @@ class Setup:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The global switches that it stands for; put back afterwards."""
+        """The global switches that it stands for; put back afterwards. Raises MeasureError where it cannot be here."""
+        check_device(self.device)
         switches = [*_precisions(self.dtype), (torch.backends.cudnn, "benchmark", True)]
         before = [(place, name, getattr(place, name)) for place, name, _ in switches]
         threads = torch.get_num_threads()
@@ -97,11 +98,17 @@ def _precisions(dtype: Dtype) -> list[tuple[Any, str, Any]]:
     ]
 
 
-def check_device(device: str) -> None:
-    """Raises MeasureError unless torch can run there."""
+def check_device_name(device: str) -> None:
+    """Raises OptionError unless there are such devices, here or elsewhere."""
     kind, _, index = device.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
         raise OptionError(f"--device takes cpu, cuda, cuda:INDEX or mps; received {device!r}")
+
+
+def check_device(device: str) -> None:
+    """Raises MeasureError unless torch can run there."""
+    check_device_name(device)
+    kind, _, index = device.partition(":")
     if kind == "cuda" and not torch.cuda.is_available():
         why = "torch is a CPU build" if torch.version.cuda is None else "torch sees no NVIDIA GPU"
         raise MeasureError(f"no CUDA here ({why}); `resbench doctor` says more; use --device cpu")
@@ -120,6 +127,7 @@ class Workload:
     """
 
     def __init__(self, model: nn.Module, inputs: tuple[int, ...] | tuple[Tensor, ...], setup: Setup) -> None:
+        check_device(setup.device)
         self.setup = setup
         self.model = model.to(setup.device, memory_format=FORMATS[setup.memory_format])  # type: ignore[call-overload]
         self.inputs: tuple[Tensor, ...] = tree_map_only(Tensor, self._placed, _drawn(inputs, model, setup.device))

@@ -185,6 +185,15 @@ def _torchvision(name: str, options: Options) -> tuple[nn.Module, Inputs, str]:
     return module, (3, side, side) if isinstance(side, int) else (3, *side), "torchvision"
 
 
+def torchvision_accuracies(name: str) -> dict[str, float]:
+    """Top 1 on ImageNet in percent of every set of weights that torchvision has of a model. Raises SourceError."""
+    models = _package("torchvision").models
+    if name not in models.list_models():
+        return {}
+    every = {weights.name: weights.meta.get("_metrics", {}) for weights in models.get_model_weights(name)}
+    return {name: of["ImageNet-1K"]["acc@1"] for name, of in every.items() if "ImageNet-1K" in of}
+
+
 def _torchvisions_figures(name: str, size: Inputs) -> tuple[Figure, ...]:
     """num_params and GFLOPS (multiply-accumulates) of the weights that were measured at this size."""
     models = _package("torchvision").models

@@ -25,6 +25,8 @@ MODELS = ("plain20", "plain56", "resnet20", "resnet56")
 DIGITS = (3, 16, 16)
 """To which the digits are brought: a quarter of the work of CIFAR-10, and three stages of 16, 8 and 4."""
 
+DIGITS_CLASSES = 10
+
 ITERATIONS = 64_000
 """He et al. 2015, sec. 4.2."""
 WARMUP = 400

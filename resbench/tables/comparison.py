@@ -1,107 +1,266 @@
-"""Networks side by side: each figure beside its ratio to the first network's."""
+"""Networks side by side: any metrics, each beside its ratio to the baseline's and its spread."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import ge, gt, le, lt
+from string import ascii_lowercase
+from typing import Any
 
-from resbench.arch.cost import Cost
-from resbench.tables.costs import uncounted
+from resbench.errors import OptionError
+from resbench.tables.metrics import COUNTED, METRICS, Figure
 from resbench.tables.table import Column, Table
 from resbench.units import CONVENTION
 
-if TYPE_CHECKING:
-    from resbench.measure.environment import Environment
-    from resbench.measure.latency import Latency
-    from resbench.measure.roofline import Roof
+Place = tuple[str, str]
+"""A metric, and where it was measured: one column."""
 
-METRICS = {
-    "params": Column("params", "params", "exact"),
-    "macs": Column("macs", "MACs", "exact"),
-    "elementwise": Column("elementwise", "elementwise", "count"),
-    "activations": Column("activations", "activations", "count"),
-    "latency": Column("latency_s", "latency", "seconds"),
+UNITS = {
+    **{"": 1.0, "%": 1e-2, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
+    **{"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9},
+    **{"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
 }
-"""What networks are compared by; all but the latency unless asked."""
 
-COUNTED = tuple(METRICS)[:-1]
+TESTS: Mapping[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
+
+
+@dataclass(frozen=True)
+class View:
+    """What is shown, and in which order. ``only``: ``macs<5G``; ``pareto``: the metrics of the front."""
+
+    metrics: Sequence[str] = COUNTED
+    baseline: str = ""
+    sort: str = ""
+    only: Sequence[str] = ()
+    pareto: Sequence[str] = ()
+    by_family: bool = False
+
+    def __post_init__(self) -> None:
+        for word in self.pareto:
+            if not METRICS[word].better:
+                raise OptionError(f"--pareto: neither more nor less {word} is better; expected other metrics")
+        if self.pareto and len(self.pareto) < 2:
+            raise OptionError("--pareto takes two metrics or more, such as error,latency; received one")
+        for text in self.only:
+            condition(text)
+
+    @property
+    def wanted(self) -> list[str]:
+        """Metrics that have to be known: those shown, and those that order and filter."""
+        named = [self.sort.removeprefix("-"), *(condition(text)[0] for text in self.only)]
+        return list(dict.fromkeys([*self.metrics, *self.pareto, *filter(None, named)]))
+
+    @property
+    def used(self) -> list[str]:
+        """Those, and the roof that the sentence on a latency mentions."""
+        return [*self.wanted, *(["roof"] if "latency" in self.wanted and "roof" not in self.wanted else [])]
+
+
+def condition(text: str) -> tuple[str, Callable[[float], bool]]:
+    """``latency<20ms`` as the metric and its test. Raises OptionError.
+
+    >>> metric, passes = condition("macs<=4.1G")
+    >>> metric, passes(4_089_184_256), passes(4_200_000_000)
+    ('macs', True, False)
+    """
+    found = re.fullmatch(r"\s*(\w+)\s*(<=|>=|<|>)\s*([0-9.]+(?:e[+-]?\d+)?)\s*([A-Za-z%]*)\s*", text)
+    if not found or found[1] not in METRICS or found[4] not in UNITS or found[3].count(".") > 1 or found[3] == ".":
+        raise OptionError(f"--only takes a metric, <, <=, > or >=, and a number, as in macs<5G; received {text!r}")
+    limit, test = float(found[3]) * UNITS[found[4]], TESTS[found[2]]
+    return found[1], lambda value: test(value, limit)
 
 
 def comparison(
-    costs: Sequence[Cost],
-    metrics: Sequence[str] = COUNTED,
-    latencies: Sequence[Latency] = (),
-    roof: Roof | None = None,
-    here: Environment | None = None,
+    models: Sequence[str],
+    figures: Iterable[Figure],
+    view: View,
+    *,
+    inputs: Mapping[str, Sequence[int]] | None = None,
+    families: Mapping[str, str] | None = None,
+    warnings: Sequence[str] = (),
 ) -> Table:
-    """One row a model, in the order of the metrics. With latencies: what bounds each by the machine's ceilings."""
-    columns = [Column("model", "model")]
-    for metric in metrics:
-        column = METRICS[metric]
-        columns += [column, Column(f"{column.key}_ratio", "rel.", "ratio")]
-    if roof:
-        columns += [Column("half_width", "95% +-", "share"), Column("intensity", "FLOP/B", "rate")]
-        columns += [Column("of_roof", "of roof", "share"), Column("bound", "bound by")]
-    columns.append(Column("input", "input", "shape"))
-    values = [
-        [_value(metric, c, latencies[i] if latencies else None) for metric in metrics] for i, c in enumerate(costs)
+    """One row a model. A metric from several places has a column for each; of the same place the latest counts.
+
+    Raises OptionError for a baseline that is not among the models.
+    """
+    used = [figure for figure in figures if figure.metric in view.used and figure.model in models]
+    known: dict[tuple[str, Place], Figure] = {(f.model, (f.metric, f.where)): f for f in used}
+    places = sorted(dict.fromkeys((f.metric, f.where) for f in used), key=lambda place: view.used.index(place[0]))
+    chosen = _chosen(models, known, places, view, families or {})
+    base = view.baseline or models[0]
+    if base not in models:
+        raise OptionError(f"--baseline takes one of {', '.join(models)}; received {base!r}")
+    shown = [place for place in places if place[0] in (*view.metrics, *view.pareto)]
+    letters = _letters(shown)
+    columns: list[Column] = [Column("model", "model")]
+    rows: list[list[Any]] = [[name] for name in chosen]
+    if view.by_family:
+        columns.append(Column("family", "family"))
+        rows = [[*row, (families or {}).get(row[0], "")] for row in rows]
+    for place in shown:
+        _add(columns, rows, [known.get((name, place)) for name in chosen], known.get((base, place)), letters[place])
+    if view.pareto:
+        columns.append(Column("pareto", f"front of {', '.join(view.pareto)}"))
+        front = _front(chosen, known, places, view.pareto)
+        rows = [[*row, "*" if name in front else ""] for name, row in zip(chosen, rows, strict=True)]
+    if inputs:
+        columns.append(Column("input", "input", "shape"))
+        rows = [[*row, inputs.get(row[0])] for row in rows]
+    missing = [f"{_title(metric)}: not known of {', '.join(names)}." for metric, names in _missing(chosen, known, view)]
+    notes = [*_sentences(chosen, base, known, places), *_places(places, letters)]
+    notes += CONVENTION if any(metric in COUNTED for metric in view.wanted) else []
+    return Table(columns, rows, notes=notes, warnings=[*warnings, *missing])
+
+
+def _title(metric: str) -> str:
+    title = METRICS[metric].title
+    return title[0].upper() + title[1:]
+
+
+def _chosen(
+    models: Sequence[str],
+    known: Mapping[tuple[str, Place], Figure],
+    places: Sequence[Place],
+    view: View,
+    families: Mapping[str, str],
+) -> list[str]:
+    """The models that pass, in order; what is not known of a model comes last, and passes no filter."""
+    first = dict(reversed(places))
+
+    def value(name: str, metric: str) -> float | None:
+        figure = known.get((name, (metric, first.get(metric, ""))))
+        return figure.value if figure else None
+
+    names = list(dict.fromkeys(models))
+    for text in view.only:
+        metric, passes = condition(text)
+        names = [name for name in names if (v := value(name, metric)) is not None and passes(v)]
+    if view.sort:
+        metric, sign = view.sort.removeprefix("-"), -1 if view.sort.startswith("-") else 1
+        values = {name: value(name, metric) for name in names}
+        names.sort(key=lambda name: (values[name] is None, sign * (values[name] or 0)))
+    if view.by_family:
+        order = list(dict.fromkeys(families.get(name, "") for name in names))
+        names.sort(key=lambda name: order.index(families.get(name, "")))
+    return names
+
+
+def _letters(shown: Sequence[Place]) -> dict[Place, str]:
+    """A letter for each place of the metrics that have several."""
+    times = Counter(metric for metric, _ in shown)
+    where = dict.fromkeys(where for metric, where in shown if times[metric] > 1)
+    named = dict(zip(where, _endless(), strict=False))
+    return {place: named[place[1]] if times[place[0]] > 1 else "" for place in shown}
+
+
+def _endless() -> Iterable[str]:
+    """a to z, then aa, ab, ..."""
+    yield from ascii_lowercase
+    yield from (a + b for a in ascii_lowercase for b in ascii_lowercase)
+
+
+def _add(
+    columns: list[Column], rows: list[list[Any]], cells: Sequence[Figure | None], base: Figure | None, letter: str
+) -> None:
+    """The columns of one place: value, ratio to the baseline, and spread and remark where there are any."""
+    present = [cell for cell in cells if cell]
+    if not present:
+        return
+    metric, end, mark = METRICS[present[0].metric], f"_{letter}" if letter else "", f" {letter}" if letter else ""
+    columns += [
+        Column(metric.key + end, metric.title + mark, metric.kind),
+        Column(f"{metric.key}_ratio{end}", "rel.", "ratio"),
     ]
-    rows = []
-    for i, c in enumerate(costs):
-        cells: list[Any] = [c.model]
-        for value, base in zip(values[i], values[0], strict=True):
-            cells += [value, value / base if base else None]
-        rows.append([*cells, *(_roofline(latencies[i], roof) if roof else ()), c.input])
-    notes = [_sentence(i, costs, latencies, roof) for i in range(1, len(costs)) if costs[i].macs and costs[0].macs]
-    if roof and here:
-        notes += [
-            "Of roof: the least time that the ceilings allow for these FLOPs and bytes, as a share of the time taken.",
-            roof.line,
-            here.note,
-        ]
-    return Table(columns, rows, notes=(*notes, *CONVENTION), warnings=uncounted(costs))
+    for row, cell in zip(rows, cells, strict=True):
+        row += [cell.value if cell else None, cell.value / base.value if cell and base and base.value else None]
+    if any(cell.spread is not None for cell in present):
+        columns.append(Column(f"{metric.key}_spread{end}", "95% +-", metric.kind))
+        for row, cell in zip(rows, cells, strict=True):
+            row.append(cell.spread if cell else None)
+    if any(cell.remark for cell in present):
+        columns.append(Column(f"{metric.key}_remark{end}", "bound by" if metric.key == "roof_s" else "source"))
+        for row, cell in zip(rows, cells, strict=True):
+            row.append(cell.remark if cell else None)
 
 
-def _value(metric: str, c: Cost, latency: Latency | None) -> Any:
-    return latency.median_s if metric == "latency" and latency else getattr(c, metric)
+def _front(
+    names: Sequence[str], known: Mapping[tuple[str, Place], Figure], places: Sequence[Place], metrics: Sequence[str]
+) -> set[str]:
+    """The models that no other is at least as good as in all of the metrics, and better in one."""
+    first = dict(reversed(places))
+    points = {}
+    for name in names:
+        cells = [known.get((name, (metric, first.get(metric, "")))) for metric in metrics]
+        if all(cells):
+            points[name] = [-METRICS[cell.metric].better * cell.value for cell in cells if cell]
+    return {
+        name
+        for name, point in points.items()
+        if not any(other != point and all(map(le, other, point)) for other in points.values())
+    }
 
 
-def _roofline(one: Latency, roof: Roof) -> tuple[Any, ...]:
-    flops, moved, half = 2 * one.readings[0].macs, one.readings[0].bytes, one.half_width_s
-    least_s, bound = _allowed(one, roof)
-    return None if half is None else half / one.median_s, flops / moved, least_s / one.median_s, bound
+def _missing(
+    names: Sequence[str], known: Mapping[tuple[str, Place], Figure], view: View
+) -> Iterable[tuple[str, list[str]]]:
+    for metric in view.wanted:
+        has = {name for name, (found, _) in known if found == metric}
+        without = [name for name in names if name not in has]
+        if without:
+            yield metric, without
 
 
-def _allowed(one: Latency, roof: Roof) -> tuple[float, str]:
-    """The least seconds that the ceilings allow, and the ceiling that it is."""
-    work = 2 * one.readings[0].macs, one.readings[0].bytes
-    return roof.attainable_s(*work), roof.bound(*work)
+def _places(places: Sequence[Place], letters: Mapping[Place, str]) -> list[str]:
+    """Where the figures are from: those of one place in one line."""
+    lines: dict[str, list[str]] = {}
+    for metric, where in places:
+        if where:
+            lines.setdefault(where, []).append(f"{METRICS[metric].title} {letters.get((metric, where), '')}".strip())
+    said = [f"{', '.join(titles)}: {where}" for where, titles in lines.items()]
+    return [line[0].upper() + line[1:] for line in said]
 
 
-def _sentence(i: int, costs: Sequence[Cost], latencies: Sequence[Latency], roof: Roof | None) -> str:
-    """``conv5x5_reduced: 9.68x fewer MACs than conv5x5_direct, 3.1x less time; the roof allows ...``"""
-    c, base = costs[i], costs[0]
-    if c.macs == base.macs:
-        said = f"{c.model}: as many MACs as {base.model}"
-    else:
-        said = f"{c.model}: {_factor(c.macs / base.macs, 'more', 'fewer')} MACs than {base.model}"
-    if latencies and roof:
-        (mine, bound), (theirs, other) = _allowed(latencies[i], roof), _allowed(latencies[0], roof)
-        said += f", {_factor(latencies[i].median_s / latencies[0].median_s, 'more', 'less')} time"
-        said += f"; the roof allows {_factor(mine / theirs, 'more', 'less')} ({bound} bound, {other} bound)"
-    return f"{said}."
+def _sentences(
+    names: Sequence[str], base: str, known: Mapping[tuple[str, Place], Figure], places: Sequence[Place]
+) -> list[str]:
+    """``conv5x5_reduced: 9.68x fewer MACs than conv5x5_direct, 3.1x less time; the roof allows 9.68x less ...``"""
+    first = dict(reversed(places))
+
+    def pair(name: str, metric: str) -> tuple[Figure, Figure] | None:
+        place = (metric, first.get(metric, ""))
+        mine, theirs = known.get((name, place)), known.get((base, place))
+        return (mine, theirs) if mine and theirs and theirs.value else None
+
+    lines = []
+    for name in names:
+        macs, time, roof = pair(name, "macs"), pair(name, "latency"), pair(name, "roof")
+        if name == base or not macs or not macs[0].value:
+            continue
+        ratio = macs[0].value / macs[1].value
+        many = "as many MACs as" if ratio == 1 else f"{_factor(ratio, 'more', 'fewer')} MACs than"
+        said = f"{name}: {many} {base}"
+        if time:
+            said += f", {_factor(time[0].value / time[1].value, 'more', 'less')} time"
+        if roof:
+            allowed = _factor(roof[0].value / roof[1].value, "more", "less")
+            said += f"; the roof allows {allowed} ({roof[0].remark}, {roof[1].remark})"
+        lines.append(f"{said}.")
+    return lines
 
 
 def _factor(ratio: float, more: str, fewer: str) -> str:
     return f"{ratio:.2f}x {more}" if ratio > 1 else f"{1 / ratio:.2f}x {fewer}"
 
 
-def comparison_document(costs: Sequence[Cost], table: Table) -> dict[str, Any]:
-    """The rows with their ratios; `resbench flops --format json` has the layers."""
+def comparison_document(table: Table, base: str) -> dict[str, Any]:
+    """The rows, with where the columns are from."""
     return {
         "schema": 1,
         "command": "compare",
-        "convention": " ".join(CONVENTION),
-        "baseline": costs[0].model,
+        "baseline": base,
         "models": table.records(),
+        "notes": list(table.remarks),
     }

@@ -108,7 +108,7 @@ def row_table(flows: Sequence[Flow]) -> Table:
 
 
 def flow_document(
-    flows: Sequence[Flow], found: Sequence[Sequence[Verdict]], recipe: Recipe, data: str, here: Environment
+    flows: Sequence[Flow], found: Sequence[Sequence[Verdict]], recipe: Recipe, data: str, limits: str, here: Environment
 ) -> dict[str, Any]:
     """Every number and verdict; what is not finite is null."""
     return {
@@ -117,6 +117,7 @@ def flow_document(
         "environment": here.document(),
         "data": data,
         "recipe": vars(recipe),
+        "limits": limits,
         "models": [
             {
                 "model": flow.model,

@@ -115,17 +115,23 @@ def latency_document(latencies: Sequence[Latency], roofs: Mapping[str, Roof], he
         processes = [{**r._asdict(), "runs_s": r.runs} for r in one.readings]
         for process in processes:
             del process["runs"]
-        models.append({**record, "input": list(one.input), "setup": asdict(one.setup), "processes": processes})
+        known = {"drift": one.drift, "calls": one.calls, "setup": asdict(one.setup)}
+        models.append({**record, "input": list(one.input), **known, "processes": processes})
     roof = {dtype: asdict(roof) for dtype, roof in roofs.items()}
     return {"schema": 1, "command": "latency", "environment": here.document(), "roofs": roof, "models": models}
 
 
 def setup_line(setup: Setup) -> str:
+    """The setup under a table."""
+    return f"Setup: {setup_words(setup)}."
+
+
+def setup_words(setup: Setup) -> str:
     """``cpu, fp32, contiguous, inference, warm caches``."""
     words = [setup.device, setup.dtype, setup.memory_format, setup.mode, f"{setup.cache} caches"]
     words += ["compiled"] if setup.compile else []
     words += [f"{setup.threads} threads"] if setup.threads else []
-    return f"Setup: {', '.join(words)}."
+    return ", ".join(words)
 
 
 LAYER_COLUMNS = (

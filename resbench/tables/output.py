@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -54,11 +55,19 @@ def emit_all(
                 print()
             to_terminal(table, shutil.get_terminal_size().columns)
         return
-    text = json.dumps(document, indent=1) if chosen == "json" else "\n\n".join(render(t, chosen) for t in tables)
+    written = {**document, "made_with": command_line()}
+    text = json.dumps(written, indent=1) if chosen == "json" else "\n\n".join(render(t, chosen) for t in tables)
     if path is None:
         print(text)
     else:
         write(path, text + "\n")
+
+
+def command_line() -> str | None:
+    """The command that this process is, for a shell; None where resbench is used from Python."""
+    own = Path(sys.argv[0])
+    named = own.stem == "resbench" or (own.name == "__main__.py" and own.parent.name == "resbench")
+    return shlex.join(["resbench", *sys.argv[1:]]) if named else None
 
 
 def write(path: Path, content: str | bytes) -> None:

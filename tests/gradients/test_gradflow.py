@@ -361,4 +361,4 @@ def test_recipes_that_cannot_be_are_refused():
             Recipe(**bad)
     if not torch.cuda.is_available():
         with pytest.raises(MeasureError, match="no CUDA here"):
-            Recipe(device="cuda")
+            flow("resnet20", load_images("digits"), Recipe(device="cuda"))

@@ -183,8 +183,8 @@ def test_a_setup_that_cannot_be_is_refused(setup, says):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_device_that_is_not_there_is_one_line():
-    with pytest.raises(MeasureError, match="no CUDA here"):
-        Setup(device="cuda")
+    with pytest.raises(MeasureError, match="no CUDA here"), Setup(device="cuda").applied():
+        pass
 
 
 def test_what_cannot_be_trained_is_refused():

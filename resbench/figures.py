@@ -1,0 +1,124 @@
+"""What results say of a network in one number each: by metric, with the spread, and where it was measured.
+
+    Costs, Latencies, Flows, Trainings  ->  Figure(model, metric, value, spread, where)
+
+Figures of the same metric from the same place can be held against each other: ``where`` says setup, data and machine,
+and is empty for what needs no machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
+
+from resbench.errors import ResbenchError
+from resbench.stored import Costs, Flows, Latencies, Memories, Result, Trainings
+from resbench.tables.metrics import COUNTED, Figure
+from resbench.units import shape_text
+
+
+def figures(results: Iterable[Result]) -> Iterator[Figure]:
+    """All that results say by metric, in their order."""
+    for result in results:
+        match result:
+            case Costs(costs):
+                for c in costs:
+                    yield from (Figure(c.model, metric, getattr(c, metric)) for metric in COUNTED)
+            case Latencies():
+                yield from _timed(result)
+            case Memories():
+                yield from _held(result)
+            case Flows():
+                yield from _flowed(result)
+            case Trainings():
+                yield from _trained(result)
+
+
+def _timed(result: Latencies) -> Iterator[Figure]:
+    from resbench.tables.latency import setup_words
+
+    for one in result.latencies:
+        where = f"{setup_words(one.setup)}, batch {one.setup.batch}. {result.here.note}"
+        half, roof = one.half_width_s, result.roofs.get(one.setup.dtype)
+        images = None if half is None else one.throughput * half / one.median_s
+        yield Figure(one.model, "latency", one.median_s, half, where)
+        yield Figure(one.model, "throughput", one.throughput, images, where)
+        if one.peak_bytes is not None:
+            yield Figure(one.model, "memory", one.peak_bytes, None, where)
+        if roof:
+            work = 2 * one.readings[0].macs, one.readings[0].bytes
+            bound = f"{roof.bound(*work)} bound"
+            yield Figure(one.model, "roof", roof.attainable_s(*work), None, f"{where} {roof.line}", bound)
+
+
+def _held(result: Memories) -> Iterator[Figure]:
+    from resbench.tables.latency import setup_words
+
+    where = f"{setup_words(result.setup)}, batch {result.setup.batch}. {result.here.note}"
+    for model, _, measured in result.reports:
+        if measured.peak is not None:
+            yield Figure(model, "memory", measured.peak, None, where)
+
+
+def _flowed(result: Flows) -> Iterator[Figure]:
+    from resbench.training.results import mean_and_half
+
+    recipe = result.recipe
+    for flow in result.flows:
+        step = next(iter(flow.steps), None)
+        ratios = [r.value for r in flow.rows if r.statistic == "first_to_last" and r.step == step]
+        if ratios and all(map(isfinite, ratios)):
+            images = f"{_seeds(recipe.seeds)}, batches of {recipe.batch} of {result.data}"
+            where = f"||dL/dx_first|| / ||dL/dx_last|| at step {step}, {images}. {result.here.note}"
+            yield Figure(flow.model, "gradient", *mean_and_half(ratios), where)
+
+
+def _trained(result: Trainings) -> Iterator[Figure]:
+    outcome = result.outcome
+    for end in outcome.ends:
+        cell = outcome.models[end["model"]][0].cell
+        size, batch = shape_text((1, *cell.input)), cell.recipe.batch
+        data = f"{outcome.data} at {size}, {end['iterations']:,} iterations of {batch}, {_seeds(end['seeds'])}"
+        for metric, part in (("train_error", "train"), ("error", "test")):
+            if end[f"{part}_error"] is not None:
+                value, spread = end[f"{part}_error"], end[f"{part}_spread"]
+                yield Figure(end["model"], metric, value, spread, f"{data}. {result.here.note}")
+
+
+def published(models: Sequence[str]) -> Iterator[Figure]:
+    """Test errors in print: of the papers, and of torchvision's own tables where it is installed.
+
+    Words instead of a number ("fails", "over 60") give none; of a range its middle, with half of it as the spread.
+    """
+    from resbench.arch.published import TEST_ERRORS, TOP1_ERRORS
+
+    for name in models:
+        for table, data in ((TEST_ERRORS, "CIFAR-10"), (TOP1_ERRORS, "ImageNet, top 1, 10 crops")):
+            if name in table:
+                low, _, high = table[name].percent.partition(" to ")
+                try:
+                    ends = [float(low) / 100, float(high or low) / 100]
+                except ValueError:
+                    continue
+                half = (ends[1] - ends[0]) / 2 if high else None
+                yield Figure(name, "published", sum(ends) / 2, half, f"test error on {data}.", table[name].source)
+        yield from _of_torchvision(name)
+
+
+def _of_torchvision(name: str) -> Iterator[Figure]:
+    from resbench.nets.sources import torchvision_accuracies
+
+    own = name.removeprefix("torchvision:")
+    if own == name:
+        return
+    try:
+        accuracies = torchvision_accuracies(own.partition(",")[0])
+    except ResbenchError:  # it is not installed
+        return
+    for weights, percent in accuracies.items():
+        where = "test error on ImageNet, top 1, 1 crop."
+        yield Figure(name, "published", 1 - percent / 100, None, where, f"torchvision, {weights}")
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' if count > 1 else ''}"

@@ -1,0 +1,334 @@
+"""What commands wrote as JSON, read back into the values that it was made of: tables and charts need nothing else.
+
+    resbench latency resnet50 -o results/latency.json     ->  read(Path("results/latency.json"))  ->  Latencies(...)
+
+A document carries the ``schema`` of its command; one that is not known here is refused. Plain or gzipped.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from resbench.arch.cost import Cost, Row
+from resbench.errors import ResbenchError, StoredError, first_line
+
+if TYPE_CHECKING:
+    from resbench.gradients.flow import Flow
+    from resbench.gradients.study import Recipe
+    from resbench.gradients.verdicts import Verdict
+    from resbench.measure.environment import Environment
+    from resbench.measure.latency import Latency
+    from resbench.measure.layers import LayerTimes
+    from resbench.measure.memory import Memory
+    from resbench.measure.roofline import Roof
+    from resbench.measure.workload import Setup
+    from resbench.studies.claims import Finding
+    from resbench.training.results import Outcome
+
+SCHEMA = 1
+
+
+class Costs(NamedTuple):
+    """Of `flops`."""
+
+    costs: Sequence[Cost]
+
+
+class Latencies(NamedTuple):
+    """Of `latency`; ``roofs`` by dtype."""
+
+    latencies: Sequence[Latency]
+    roofs: Mapping[str, Roof]
+    here: Environment
+
+
+class Layers(NamedTuple):
+    """Of `latency --layers`."""
+
+    model: str
+    times: LayerTimes
+    roof: Roof
+    setup: Setup
+    here: Environment
+
+
+class Memories(NamedTuple):
+    """Of `latency --memory`: model, predicted, measured."""
+
+    reports: Sequence[tuple[str, Memory, Memory]]
+    setup: Setup
+    here: Environment
+
+
+class Flows(NamedTuple):
+    """Of `gradflow`, with the verdicts on each."""
+
+    flows: Sequence[Flow]
+    verdicts: Sequence[Sequence[Verdict]]
+    recipe: Recipe
+    data: str
+    limits: str
+    """Between the verdicts."""
+    here: Environment
+
+
+class Trainings(NamedTuple):
+    """Of `degradation` and `placements`, with what was said of them."""
+
+    command: str
+    outcome: Outcome
+    said: Sequence[str]
+    here: Environment
+
+
+class Claims(NamedTuple):
+    """Of `claims`."""
+
+    findings: Sequence[Finding]
+    here: Environment
+
+
+Result = Costs | Latencies | Layers | Memories | Flows | Trainings | Claims
+
+
+class Stored(NamedTuple):
+    """A result and where it was found. ``made_with``: the command line; ``document``: all of it as it was written."""
+
+    path: Path
+    result: Result
+    made_with: str
+    document: Mapping[str, Any]
+
+
+def find(places: Iterable[Path]) -> list[Stored]:
+    """The results in files, and in folders with all that is below them, the oldest first.
+
+    In a folder, JSON that no command of resbench wrote is passed over. Raises StoredError for a file that cannot be
+    read, for one whose schema is not known, and where nothing is found.
+    """
+    places = list(places)
+    found = [stored for place in places for stored in (_below(place) if place.is_dir() else [read(place)])]
+    found.sort(key=_time)
+    if not found:
+        where = ", ".join(map(str, places))
+        raise StoredError(
+            f"nothing stored in {where}: expected what `resbench latency ... -o FILE.json` and others wrote"
+        )
+    return found
+
+
+def _time(stored: Stored) -> str:
+    """Of the measurement; empty for what was only counted."""
+    return str(stored.document.get("environment", {}).get("volatile", {}).get("time_utc") or "")
+
+
+def _below(folder: Path) -> Iterator[Stored]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name.endswith((".json", ".json.gz")):
+            document = _document(path)
+            if isinstance(document, dict) and document.get("command") in READERS:
+                yield _stored(path, document)
+
+
+def read(path: Path) -> Stored:
+    """One result. Raises StoredError."""
+    document = _document(path)
+    command = document.get("command") if isinstance(document, dict) else None
+    if command not in READERS:
+        what = f"the JSON of resbench {command}" if command else "no JSON of resbench"
+        raise StoredError(f"{path} is {what}; expected that of {', '.join(READERS)}")
+    return _stored(path, document)
+
+
+def _document(path: Path) -> Any:
+    try:
+        data = path.read_bytes()
+        return json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+    except OSError as error:
+        raise StoredError(
+            f"cannot read {path}: {error.strerror or error}; name a file or a folder of results"
+        ) from None
+    except (ValueError, EOFError, zlib.error, RecursionError) as error:
+        raise StoredError(f"{path} is no JSON, or was cut off ({first_line(error)}); make it anew") from None
+
+
+def _stored(path: Path, document: dict[str, Any]) -> Stored:
+    schema, command = document.get("schema"), document["command"]
+    if schema != SCHEMA:
+        raise StoredError(f"{path}: expected schema {SCHEMA} of {command}, received {schema!r}; make it anew")
+    try:
+        result = READERS[command](document)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ResbenchError) as error:
+        said = f"no {error}" if isinstance(error, KeyError) else first_line(error)
+        raise StoredError(f"{path} is not what resbench {command} writes ({said}); make it anew") from None
+    return Stored(path, result, str(document.get("made_with") or ""), document)
+
+
+def _costs(document: dict[str, Any]) -> Costs:
+    def row(layer: dict[str, Any]) -> Row:
+        return Row(layer["name"], layer["type"], tuple(layer["output"]), *(int(layer[key]) for key in COUNTED))
+
+    return Costs(
+        [
+            Cost(
+                model["model"],
+                model["source"],
+                tuple(model["input"]),
+                tuple(row(layer) for layer in model["layers"]),
+                tuple(model["uncounted"].items()),
+            )
+            for model in document["models"]
+        ]
+    )
+
+
+COUNTED = ("params", "macs", "elementwise", "activations")
+
+
+def _here(document: dict[str, Any]) -> Environment:
+    from resbench.measure.environment import Environment
+
+    return Environment(document["environment"]["stable"], document["environment"]["volatile"])
+
+
+def _roof(record: dict[str, Any]) -> Roof:
+    from resbench.measure.roofline import Roof
+
+    return Roof(**{**record, "copies": tuple((size, rate) for size, rate in record["copies"])})
+
+
+def _latencies(document: dict[str, Any]) -> Latencies:
+    from resbench.measure.latency import Latency, Reading
+    from resbench.measure.workload import Setup
+
+    def reading(process: dict[str, Any]) -> Reading:
+        runs = tuple(map(tuple, process["runs_s"]))
+        lists = {key: tuple(process[key]) for key in ("phases", "queued", "graph")}
+        return Reading(**{key: v for key, v in process.items() if key != "runs_s"} | lists, runs=runs)
+
+    latencies = [
+        Latency(
+            model["model"],
+            tuple(model["input"]),
+            Setup(**model["setup"]),
+            tuple(map(reading, model["processes"])),
+            model["drift"],
+            model["calls"],
+        )
+        for model in document["models"]
+    ]
+    return Latencies(latencies, {name: _roof(roof) for name, roof in document["roofs"].items()}, _here(document))
+
+
+def _layers(document: dict[str, Any]) -> Layers:
+    from resbench.measure.layers import LayerTime, LayerTimes
+    from resbench.measure.traffic import Work
+    from resbench.measure.workload import Setup
+
+    rows = tuple(
+        LayerTime(
+            row["name"],
+            row["type"],
+            row["forward_s"],
+            row["backward_s"],
+            Work(row["macs"], row["bytes"]),
+            Work(0, 0),
+            row["saved_bytes"],
+        )
+        for row in document["layers"]
+        if row["forward_s"] is not None
+    )
+    seconds = document["step_s"], document["total_s"], document["plain_s"]
+    times = LayerTimes(rows, *seconds, tuple(document["overheads"]))
+    return Layers(document["model"], times, _roof(document["roof"]), Setup(**document["setup"]), _here(document))
+
+
+def _memories(document: dict[str, Any]) -> Memories:
+    from resbench.measure.memory import Memory
+    from resbench.measure.workload import Setup
+
+    reports = [
+        (model["model"], Memory(**model["predicted"]), Memory(**model["measured"])) for model in document["models"]
+    ]
+    return Memories(reports, Setup(**document["setup"]), _here(document))
+
+
+def _flows(document: dict[str, Any]) -> Flows:
+    from resbench.gradients.flow import Flow
+    from resbench.gradients.statistics import Row
+    from resbench.gradients.study import Recipe
+    from resbench.gradients.verdicts import Verdict
+
+    flows = [
+        Flow(
+            model["model"],
+            tuple(model["input"]),
+            tuple(Row(**{**row, "value": _number(row["value"])}) for row in model["rows"]),
+            model["broken"] or "",
+            skipped=tuple(model["skipped"]),
+        )
+        for model in document["models"]
+    ]
+    verdicts = [[Verdict(**verdict) for verdict in model["verdicts"]] for model in document["models"]]
+    recipe = Recipe(**{**document["recipe"], "steps": tuple(document["recipe"]["steps"])})
+    return Flows(flows, verdicts, recipe, document["data"], document["limits"], _here(document))
+
+
+def _number(value: float | None) -> float:
+    """What was not finite is null in JSON."""
+    return float("nan") if value is None else value
+
+
+def _trainings(document: dict[str, Any]) -> Trainings:
+    from resbench.gradients.statistics import Row
+    from resbench.training.recipe import Recipe
+    from resbench.training.results import Cell, Epoch, Outcome, Result
+
+    results = tuple(
+        Result(
+            Cell(run["model"], tuple(run["input"]), run["seed"], Recipe(**run["recipe"])),
+            tuple(Epoch(**epoch) for epoch in run["history"]),
+            tuple(Row(**row) for row in run["rows"]),
+            run["broken"] or "",
+            run["finished"],
+        )
+        for run in document["runs"]
+    )
+    data = document["data"]
+    outcome = Outcome(results, data["name"], data["train"], data["test"])
+    return Trainings(document["command"], outcome, document["verdicts"], _here(document))
+
+
+def _claims(document: dict[str, Any]) -> Claims:
+    from resbench.studies.claims import CLAIMS, Finding
+    from resbench.studies.claims.lab import Answer
+
+    known = {claim.id: claim for claim in CLAIMS}
+    findings = [
+        Finding(
+            known[record["id"]]._replace(statement=record["statement"], correct=record["correct"]),
+            Answer(record["verdict"], record["figure"]),
+            record["expected"],
+            record["seconds"],
+        )
+        for record in document["claims"]
+    ]
+    return Claims(findings, _here(document))
+
+
+READERS: Mapping[str, Callable[[dict[str, Any]], Result]] = {
+    "flops": _costs,
+    "latency": _latencies,
+    "latency --layers": _layers,
+    "latency --memory": _memories,
+    "gradflow": _flows,
+    "degradation": _trainings,
+    "placements": _trainings,
+    "claims": _claims,
+}
+"""By what a document says it is of."""
