@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from resbench.cli.options import DeviceOption, FormatOption, OutputOption, RootOption
-from resbench.cli.training import FOLDER, FolderOption, PrecisionOption, SeedsOption, bar, checked, running
+from resbench.cli.options import DeviceOption, FormatOption, OutputOption, RootOption, checked
+from resbench.cli.training import FOLDER, FolderOption, PrecisionOption, SeedsOption, bar, running
 from resbench.errors import OptionError
 from resbench.tables.output import choose, emit
 

@@ -17,10 +17,12 @@ from resbench.cli.options import (
     ModelOption,
     Models,
     OutputOption,
+    PlotOption,
+    checked,
     chosen,
     progress,
 )
-from resbench.errors import MeasureError, OptionError
+from resbench.errors import MeasureError, OptionError, OutputError
 from resbench.stored import Costs, Flows, Latencies, Result, Trainings
 from resbench.tables import emit
 from resbench.tables.metrics import COUNTED, METRICS, Figure, known_metrics
@@ -54,6 +56,7 @@ def compare(
     input: InputOption = None,
     batch: BatchOption = 1,
     device: DeviceOption = "cpu",
+    plot: PlotOption = None,
     format: FormatOption = None,
     output: OutputOption = None,
 ) -> None:
@@ -67,6 +70,7 @@ def compare(
     from resbench.tables.comparison import View, comparison, comparison_document
     from resbench.tables.costs import uncounted
 
+    checked(format, output, plot)
     if group_by not in ("", "family"):
         raise OptionError(f"--group-by takes family; received {group_by!r}")
     if sort:
@@ -82,15 +86,25 @@ def compare(
     if not stored:
         known = list(_measured(names, view, input, batch, device))
     known += [*figures([Costs(counts)]), *(published(names) if "published" in view.wanted else ())]
+    families = {name: _family(name) for name in names}
     table = comparison(
         names,
         known,
         view,
         inputs={cost.model: cost.input for cost in (*counts, *_stored_costs(results))},
-        families={name: _family(name) for name in names},
+        families=families,
         warnings=uncounted(counts),
     )
     emit(table, comparison_document(table, baseline or names[0]), format, output)
+    if plot:
+        from resbench.report.charts import save
+        from resbench.report.costs import bubbles
+
+        axes = (front or [metric for metric in view.metrics if metric != "params"])[:2]
+        picture = bubbles(table, families, axes) if len(axes) == 2 else None
+        if picture is None:
+            raise OutputError("nothing to draw: expected two networks that have two metrics besides params")
+        save([picture], plot)
 
 
 def _stored_costs(results: Sequence[Result]) -> Iterator[Cost]:

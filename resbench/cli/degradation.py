@@ -10,7 +10,9 @@ from resbench.cli.options import (
     ModelOption,
     Models,
     OutputOption,
+    PlotOption,
     RootOption,
+    checked,
 )
 from resbench.cli.training import (
     FOLDER,
@@ -19,14 +21,12 @@ from resbench.cli.training import (
     EpochsOption,
     FolderOption,
     LrOption,
-    PlotOption,
     PrecisionOption,
     ProbeOption,
     SeedsOption,
     TrainBatchOption,
     WarmupOption,
     bar,
-    checked,
     finish,
     running,
 )

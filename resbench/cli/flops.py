@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from resbench.arch.cost import Level
-from resbench.cli.options import BatchOption, FormatOption, InputOption, ModelOption, Models, OutputOption, chosen
+from resbench.cli.options import (
+    BatchOption,
+    FormatOption,
+    InputOption,
+    ModelOption,
+    Models,
+    OutputOption,
+    PlotOption,
+    checked,
+    chosen,
+)
+from resbench.errors import OptionError
 from resbench.tables import emit
 from resbench.tables.checks import check_document, check_table
 from resbench.tables.costs import cost_document, cost_table
@@ -20,17 +31,21 @@ def flops(
     input: InputOption = None,
     batch: BatchOption = 1,
     format: FormatOption = None,
+    plot: PlotOption = None,
     output: OutputOption = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Hold fold, tracer, fvcore and published figures together.")
     ] = False,
 ) -> None:
-    """Count parameters, MACs and FLOPs, per model, stage, block or layer.
+    """Count parameters, MACs and FLOPs, per model, stage, block or layer. --plot draws them layer by layer.
 
     Names with a colon load other people's models; package.module:factory and file: run their code.
     """
     from resbench.models import cost
 
+    checked(format, output, plot)
+    if verify and plot:
+        raise OptionError("--verify draws nothing: expected it without --plot")
     if verify:
         from resbench.models import verified
 
@@ -39,3 +54,8 @@ def flops(
         raise typer.Exit(0 if all(check.agrees for check in checks) else 1)
     costs = [cost(name, input=input, batch=batch) for name in chosen(models, model)]
     emit(cost_table(costs, per), cost_document(costs), format, output)
+    if plot:
+        from resbench.report.charts import save
+        from resbench.report.costs import by_layer
+
+        save([by_layer(one) for one in costs], plot)

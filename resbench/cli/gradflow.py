@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +16,7 @@ from resbench.cli.options import (
     ModelOption,
     Models,
     OutputOption,
+    PlotOption,
     RootOption,
     chosen,
     progress,
@@ -48,9 +48,7 @@ def gradflow(
     fail_on: Annotated[
         str, typer.Option("--fail-on", help="Exit 1 on these verdicts: exploding,vanishing,frozen,...")
     ] = "",
-    plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Charts: FILE.svg, .png, .pdf or .html.")
-    ] = None,
+    plot: PlotOption = None,
     device: DeviceOption = "cpu",
     input: InputOption = None,
     format: FormatOption = None,
@@ -71,8 +69,8 @@ def gradflow(
     limits = Thresholds().changed(threshold or ())
     words = chosen_verdicts(fail_on)
     style = choose(format, output)
-    from resbench.report.charts import check_suffix
-    from resbench.report.gradients import picture, save_charts
+    from resbench.report.charts import check_suffix, save
+    from resbench.report.gradients import picture, pictures
 
     if plot:
         check_suffix(plot)
@@ -115,7 +113,7 @@ def gradflow(
     if style == "table" and output is None:
         print(picture(flows, shutil.get_terminal_size().columns, sys.stdout.isatty()), end="")
     if plot:
-        save_charts(flows, plot)
+        save(pictures(flows), plot)
     broken = [one.broken for one in flows if one.broken]
     failed = [f"{one.model}: {v}" for one, said in zip(flows, found, strict=True) for v in against(said, words)]
     for line in (*broken, *failed, *failures):

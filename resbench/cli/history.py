@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from resbench.cli.options import FormatOption, OutputOption
-from resbench.cli.training import PlotOption, checked
+from resbench.cli.options import FormatOption, OutputOption, PlotOption, checked
 from resbench.errors import GateError
 from resbench.tables.output import choose, emit_all
 
@@ -49,6 +48,6 @@ def history(
     emit_all(tables, history_document(found), format, output)
     if plot:
         from resbench.report.charts import save
-        from resbench.report.history import chart
+        from resbench.report.history import levels
 
-        save(chart(found), plot)
+        save([levels(found)], plot)

@@ -18,10 +18,12 @@ from resbench.cli.options import (
     Models,
     ModeOption,
     OutputOption,
+    PlotOption,
+    checked,
     chosen,
     progress,
 )
-from resbench.errors import OptionError
+from resbench.errors import OptionError, OutputError
 from resbench.tables import emit
 
 if TYPE_CHECKING:
@@ -44,16 +46,20 @@ def latency(
     processes: Annotated[int, typer.Option("--processes", help="Fresh processes for each row.", min=1, max=1000)] = 5,
     layers: Annotated[bool, typer.Option("--layers", help="One row for each layer, in this process.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="What is held in memory, predicted and measured.")] = False,
+    plot: PlotOption = None,
     input: InputOption = None,
     format: FormatOption = None,
     output: OutputOption = None,
 ) -> None:
     """Time networks on this machine, each in several fresh processes, with an interval for the median.
 
-    --layers times every layer instead, and holds it against what the machine can do.
+    --layers times every layer instead, holds it against what the machine can do, and with --plot draws that.
     """
     from resbench.measure.workload import Setup
 
+    checked(format, output, plot)
+    if plot and not layers:
+        raise OptionError("--plot draws layers under their roof: expected --layers with it")
     names = chosen(models, model)
     setups = [
         Setup(device, size, dtype, memory_format, mode, cache, compile, threads)  # type: ignore[arg-type]
@@ -62,7 +68,7 @@ def latency(
     if layers and memory:
         raise OptionError("expected --layers or --memory, received both: they are two tables")
     if layers:
-        _layers(names, setups, input, format, output)
+        _layers(names, setups, input, format, output, plot)
     elif memory:
         _memory(names, setups, input, format, output)
     else:
@@ -105,7 +111,14 @@ def _networks(
         raise typer.Exit(2)
 
 
-def _layers(names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None) -> None:
+def _layers(
+    names: list[str],
+    setups: list[Setup],
+    input: str | None,
+    format: str | None,
+    output: Path | None,
+    plot: Path | None,
+) -> None:
     from resbench.measure.environment import environment
     from resbench.measure.layers import COMPILED, layer_times
     from resbench.measure.roofline import roof
@@ -129,6 +142,15 @@ def _layers(names: list[str], setups: list[Setup], input: str | None, format: st
     progress("")
     parts = name, times, ceiling, work.setup, here
     emit(layer_table(*parts), layer_document(*parts), format, output)
+    if plot:
+        from resbench.report.charts import save
+        from resbench.report.roofline import roofline
+        from resbench.stored import Layers
+
+        picture = roofline(Layers(name, times, ceiling, work.setup, here))
+        if picture is None:
+            raise OutputError("nothing to draw: no layer has both FLOPs and bytes")
+        save([picture], plot)
 
 
 def _memory(names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None) -> None:

@@ -47,6 +47,10 @@ DataOption = Annotated[
     typer.Option("--data", help="digits (come with scikit-learn), cifar10, cifar100, mnist, fashion_mnist, folder."),
 ]
 RootOption = Annotated[Path | None, typer.Option("--data-root", metavar="DIR", help="Where the data lie.")]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE", help="Charts: FILE.svg, .png, .pdf or .html; their data beside it as CSV."),
+]
 
 
 def progress(line: str) -> None:
@@ -62,3 +66,14 @@ def chosen(arguments: Iterable[str] | None, options: Iterable[str] | None, least
         wanted = "a model, such as resnet50" if least == 1 else f"{least} models or more, such as plain56 resnet56"
         raise OptionError(f"expected {wanted}; received {len(names) or 'none'}; `resbench models` lists what there is")
     return names
+
+
+def checked(format: str | None, output: Path | None, plot: Path | None) -> None:
+    """What can be refused before anything is measured."""
+    from resbench.tables.output import choose
+
+    choose(format, output)
+    if plot:
+        from resbench.report.charts import check_suffix
+
+        check_suffix(plot)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from resbench.cli.options import DataOption, DeviceOption, FormatOption, OutputOption, RootOption
+from resbench.cli.options import DataOption, DeviceOption, FormatOption, OutputOption, PlotOption, RootOption, checked
 from resbench.cli.training import (
     FOLDER,
     BoardOption,
@@ -14,14 +14,12 @@ from resbench.cli.training import (
     EpochsOption,
     FolderOption,
     LrOption,
-    PlotOption,
     PrecisionOption,
     ProbeOption,
     SeedsOption,
     TrainBatchOption,
     WarmupOption,
     bar,
-    checked,
     finish,
     running,
 )

@@ -35,7 +35,6 @@ FolderOption = Annotated[
 CompileOption = Annotated[bool, typer.Option("--compile", help="torch.compile the networks.")]
 ProbeOption = Annotated[int, typer.Option("--probe", metavar="K", help="Gradient statistics every K steps.", min=0)]
 BoardOption = Annotated[Path | None, typer.Option("--tensorboard", metavar="DIR", help="Scalars for TensorBoard.")]
-PlotOption = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="FILE.svg, .png, .pdf or .html.")]
 
 FOLDER = Path("runs")
 
@@ -70,15 +69,6 @@ def bar(options: Options) -> Iterator[Progress]:
         yield lambda line, share: shown.update(task, description=line, completed=share)
 
 
-def checked(format: str | None, output: Path | None, plot: Path | None) -> None:
-    """What can be refused before anything is trained."""
-    from resbench.report.charts import check_suffix
-
-    choose(format, output)
-    if plot:
-        check_suffix(plot)
-
-
 def running(device: str, compiled: bool, every: int, folder: Path, tensorboard: Path | None) -> Options:
     """How it is run: alone, or as one of torchrun's processes."""
     from resbench.measure.workload import check_device
@@ -106,7 +96,7 @@ def finish(
         return
     from resbench.measure.environment import environment
     from resbench.report.charts import save
-    from resbench.report.training import chart, picture
+    from resbench.report.training import curves, picture
     from resbench.tables.training import end_table, epoch_tables, history_table, training_document
 
     if not any(result.history or result.broken for result in outcome.results):
@@ -127,7 +117,7 @@ def finish(
     if style == "table" and output is None:
         print(picture(outcome, shutil.get_terminal_size().columns, sys.stdout.isatty()), end="")
     if plot:
-        save(chart(outcome), plot)
+        save([curves(outcome)], plot)
     for broken in (result.broken for result in outcome.results if result.broken):
         print(f"resbench: {broken}", file=sys.stderr)
     if any(not result.finished for result in outcome.results):

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import floor, isfinite, log10
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resbench.errors import OutputError
 from resbench.gradients.statistics import path_lengths
+from resbench.report.charts import WIDTH, Picture, data
 
 if TYPE_CHECKING:
     from resbench.gradients.flow import Flow
+
+LAYERS: Any = {"labelFontSize": 8, "labelOverlap": "greedy", "labelAngle": -60}
+"""The axis of many names."""
 
 
 def picture(flows: Sequence[Flow], width: int, colour: bool) -> str:
@@ -41,32 +44,20 @@ def picture(flows: Sequence[Flow], width: int, colour: bool) -> str:
     return text if colour else str(plotext.uncolorize(text))
 
 
-def save_charts(flows: Sequence[Flow], path: Path) -> None:
+def pictures(flows: Sequence[Flow]) -> list[Picture]:
     """Gradient by depth with the stages behind it, update ratios by layer and step, the two paths of every sum, and the
-    lengths of the paths. Raises OutputError where the file cannot be written."""
-    from resbench.report.charts import save
-
+    lengths of the paths. Raises OutputError where no gradient is finite."""
+    flows = [flow for flow in flows if flow.rows]
     if not any(isfinite(row.value) for flow in flows for row in flow.rows if row.statistic == "gradient"):
-        raise OutputError(f"nothing to draw in {path}: no gradient is finite")
-    save(charts(flows), path)
+        raise OutputError("nothing to draw: no gradient is finite")
+    drawn = [by_depth(flows), *map(_updates, flows), *map(_paths, flows), _lengths(flows)]
+    return [picture for picture in drawn if picture]
 
 
-def charts(flows: Sequence[Flow]) -> Any:
-    """All charts as one altair chart."""
+def by_depth(flows: Sequence[Flow]) -> Picture:
+    """The activation gradient of every network and step, on a logarithmic scale."""
     import altair as alt
 
-    flows = [flow for flow in flows if flow.rows]
-    alt.data_transformers.disable_max_rows()
-    parts = [_by_depth(alt, flows)]
-    parts += [heat for flow in flows if (heat := _updates(alt, flow)) is not None]
-    parts += [bars for flow in flows if (bars := _paths(alt, flow)) is not None]
-    lengths = _lengths(alt, flows)
-    if lengths is not None:
-        parts.append(lengths)
-    return alt.vconcat(*parts).resolve_scale(color="independent").configure_view(strokeOpacity=0.3)
-
-
-def _by_depth(alt: Any, flows: Sequence[Flow]) -> Any:
     points = [
         {"model": flow.model, "step": f"step {step}", "depth": depth, "value": value}
         for flow in flows
@@ -74,19 +65,21 @@ def _by_depth(alt: Any, flows: Sequence[Flow]) -> Any:
         for depth, value in flow.means("gradient", step).values()
         if value > 0 and isfinite(value)
     ]
-    line = alt.Chart(alt.Data(values=points)).mark_line()
+    line = alt.Chart(data(points)).mark_line()
     line = line.encode(
         x=alt.X("depth:Q", title="depth", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
         y=alt.Y("value:Q", title="||dL/dx||", scale=alt.Scale(type="log"), axis=alt.Axis(format=".0e")),
         color=alt.Color("model:N", title=None),
-        strokeDash=alt.StrokeDash("step:N", title=None),
+        strokeDash=alt.StrokeDash("step:N", title=None, sort=None),
+        tooltip=["model:N", "step:N", alt.Tooltip("depth:Q", format=".1%"), alt.Tooltip("value:Q", format=".3e")],
     )
-    bands = alt.Chart(alt.Data(values=_stages(flows[0]))).mark_rect(opacity=0.08)
+    bands = alt.Chart(data(_stages(flows[0]))).mark_rect(opacity=0.08)
     bands = bands.encode(
         x="from:Q", x2="to:Q", color=alt.Color("stage:N", legend=None, scale=alt.Scale(scheme="greys"))
     )
     layers = alt.layer(bands, line).resolve_scale(color="independent")
-    return layers.properties(title=f"Activation gradient; stages of {flows[0].model}", width=560, height=260)
+    title = f"Activation gradient by depth; stages of {flows[0].model}"
+    return Picture("gradient by depth", layers.properties(title=title, width=WIDTH, height=280), points)
 
 
 def _stages(flow: Flow) -> list[dict[str, Any]]:
@@ -96,43 +89,52 @@ def _stages(flow: Flow) -> list[dict[str, Any]]:
     return [{"stage": name, "from": edges[i], "to": edges[i + 1]} for i, (_, name) in enumerate(middles)]
 
 
-def _updates(alt: Any, flow: Flow) -> Any:
+def _updates(flow: Flow) -> Picture | None:
+    import altair as alt
+
     cells = [
-        {"layer": name, "order": i, "step": step, "value": value}
+        {"model": flow.model, "layer": name, "order": i, "step": step, "update": value}
         for step in flow.steps
         for i, (name, (_, value)) in enumerate(flow.means("update", step).items())
         if value > 0 and isfinite(value)
     ]
     if not cells:
         return None
-    chart = alt.Chart(alt.Data(values=cells)).mark_rect()
+    chart = alt.Chart(data(cells)).mark_rect()
     scale = alt.Scale(type="log", scheme="viridis")
-    return chart.encode(
-        x=alt.X("layer:N", sort=alt.EncodingSortField("order"), title=None, axis=alt.Axis(labelFontSize=6)),
+    chart = chart.encode(
+        x=alt.X("layer:N", sort=alt.EncodingSortField("order"), title=None, axis=LAYERS),
         y=alt.Y("step:O", title="step"),
-        color=alt.Color("value:Q", title="update", scale=scale, legend=alt.Legend(format=".0e")),
-    ).properties(title=f"{flow.model}: update ratio lr ||dL/dW|| / ||W||", width=560, height=24 * len(flow.steps))
+        color=alt.Color("update:Q", title="update", scale=scale, legend=alt.Legend(format=".0e", tickCount=4)),
+        tooltip=["layer:N", "step:O", alt.Tooltip("update:Q", format=".3e")],
+    ).properties(title=f"{flow.model}: update ratio lr ||dL/dW|| / ||W||", width=WIDTH, height=24 * len(flow.steps))
+    return Picture(f"update ratios of {flow.model}", chart, cells)
 
 
-def _paths(alt: Any, flow: Flow) -> Any:
+def _paths(flow: Flow) -> Picture | None:
+    import altair as alt
+
     bars = [
-        {"sum": name, "order": i, "path": path, "share": value}
+        {"model": flow.model, "sum": name, "order": i, "path": path, "share": value}
         for i, (name, (_, share)) in enumerate(flow.means("share", flow.steps[0]).items())
         for path, value in (("shortcut", 1 - share), ("branch", share))
     ]
     if not bars:
         return None
-    chart = alt.Chart(alt.Data(values=bars)).mark_bar()
-    return chart.encode(
-        x=alt.X("sum:N", sort=alt.EncodingSortField("order"), title=None, axis=alt.Axis(labelFontSize=6)),
+    chart = alt.Chart(data(bars)).mark_bar()
+    title = f"{flow.model}: the gradient along shortcut and branch, step {flow.steps[0]}"
+    chart = chart.encode(
+        x=alt.X("sum:N", sort=alt.EncodingSortField("order"), title=None, axis=LAYERS),
         y=alt.Y("share:Q", title="of the energy", axis=alt.Axis(format="%")),
         color=alt.Color("path:N", title=None),
-    ).properties(
-        title=f"{flow.model}: the gradient along shortcut and branch, step {flow.steps[0]}", width=560, height=120
-    )
+        tooltip=["sum:N", "path:N", alt.Tooltip("share:Q", format=".1%")],
+    ).properties(title=title, width=WIDTH, height=120)
+    return Picture(f"paths of {flow.model}", chart, bars)
 
 
-def _lengths(alt: Any, flows: Sequence[Flow]) -> Any:
+def _lengths(flows: Sequence[Flow]) -> Picture | None:
+    import altair as alt
+
     values = [
         {"model": flow.model, "branches": k, "share": share}
         for flow in flows
@@ -141,9 +143,11 @@ def _lengths(alt: Any, flows: Sequence[Flow]) -> Any:
     ]
     if not values:
         return None
-    chart = alt.Chart(alt.Data(values=values)).mark_bar(opacity=0.6)
-    return chart.encode(
+    chart = alt.Chart(data(values)).mark_bar(opacity=0.6)
+    chart = chart.encode(
         x=alt.X("branches:O", title="branches on the path"),
         y=alt.Y("share:Q", title="of the energy", stack=None, axis=alt.Axis(format="%")),
         color=alt.Color("model:N", title=None),
-    ).properties(title="Lengths of the paths that the gradient takes", width=560, height=120)
+        tooltip=["model:N", "branches:O", alt.Tooltip("share:Q", format=".1%")],
+    ).properties(title="Lengths of the paths that the gradient takes", width=WIDTH, height=120)
+    return Picture("lengths of paths", chart, values)

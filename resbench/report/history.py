@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from resbench.report.charts import Picture, data
 from resbench.tables.history import nights
 
 if TYPE_CHECKING:
@@ -15,13 +16,11 @@ LEAST = 0.05
 """Of the first median, up and down: what a panel shows at least, so that noise looks like noise."""
 
 
-def chart(histories: Sequence[History]) -> Any:
+def levels(histories: Sequence[History]) -> Picture:
     """Medians relative to the first of their machine: points are runs, lines levels, dashed rules change points."""
     import altair as alt
 
-    alt.data_transformers.disable_max_rows()
     rows = [row for history in histories for series in history.series for row in _points(nights(series))]
-    data = alt.Data(values=rows)  # type: ignore[no-untyped-call]
     base = alt.Chart().encode(
         x=alt.X("time:T", title=None, axis=alt.Axis(labelOverlap=True, tickCount=5, format="%d %b")),
         color=alt.Color(
@@ -30,7 +29,7 @@ def chart(histories: Sequence[History]) -> Any:
     )
     y = alt.Y("relative:Q", title="relative to the first", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
     points = base.mark_point(filled=True, size=14, opacity=0.55).encode(y=y)
-    levels = base.mark_line(strokeWidth=2).encode(y="level:Q", detail="segment:N")
+    steps = base.mark_line(strokeWidth=2).encode(y="level:Q", detail="segment:N")
     changed = base.transform_filter("isValid(datum.change)")
     rules = changed.mark_rule(strokeDash=[4, 3])
     texts = changed.mark_text(align="left", baseline="top", dx=3, fontSize=10).encode(
@@ -38,13 +37,13 @@ def chart(histories: Sequence[History]) -> Any:
     )
     bounds = [alt.Chart().mark_rule(opacity=0).encode(y=alt.datum(1 + side)) for side in (-LEAST, LEAST)]
     name = alt.Header(title=None, labelExpr="slice(datum.label, lastindexof(datum.label, '/') + 1)", labelLimit=270)
-    panels = alt.layer(points, levels, rules, texts, *bounds, data=data).properties(width=270, height=130)
-    return (
+    panels = alt.layer(points, steps, rules, texts, *bounds, data=data(rows)).properties(width=270, height=130)
+    chart = (
         panels.facet(alt.Facet("benchmark:N", header=name), columns=COLUMNS)
         .resolve_scale(y="independent")
         .properties(title="Median time of stored runs; dashed: change of level")
-        .configure_view(strokeOpacity=0.3)
     )
+    return Picture("history", chart, rows)
 
 
 def _points(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
