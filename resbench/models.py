@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from resbench.arch.algebra import Node
-from resbench.arch.catalog import Architecture, Size, architecture, parse_size
+from resbench.arch.catalog import Architecture, Size, architecture, find, parse_size
 from resbench.arch.cost import Cost
 from resbench.arch.cost import cost as fold
 from resbench.errors import OptionError, SourceError, TraceError, message
@@ -25,6 +25,11 @@ Input = str | Iterable[int] | None
 def is_catalogued(name: str) -> bool:
     """A name of the catalog, and not ``source:name``."""
     return ":" not in name.partition(",")[0]
+
+
+def family(name: str) -> str:
+    """The catalog's, or the source of a model from elsewhere."""
+    return find(name.partition(",")[0]).family if is_catalogued(name) else name.partition(":")[0]
 
 
 def catalogued(name: str, input: Input = None) -> Architecture:

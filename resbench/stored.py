@@ -332,3 +332,28 @@ READERS: Mapping[str, Callable[[dict[str, Any]], Result]] = {
     "claims": _claims,
 }
 """By what a document says it is of."""
+
+
+def document(result: Result) -> dict[str, Any]:
+    """What the command writes of such a result: ``read`` of it gives the result again."""
+    from resbench.tables.claims import claim_document
+    from resbench.tables.costs import cost_document
+    from resbench.tables.gradients import flow_document
+    from resbench.tables.latency import latency_document, layer_document, memory_document
+    from resbench.tables.training import training_document
+
+    match result:
+        case Costs(costs):
+            return cost_document(costs)
+        case Latencies():
+            return latency_document(*result)
+        case Layers():
+            return layer_document(*result)
+        case Memories():
+            return memory_document(*result)
+        case Flows():
+            return flow_document(*result)
+        case Trainings():
+            return training_document(*result)
+        case Claims():
+            return claim_document(*result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,8 +21,8 @@ from resbench.cli.options import (
     chosen,
     progress,
 )
-from resbench.errors import MeasureError, OptionError, OutputError
-from resbench.stored import Costs, Flows, Latencies, Result, Trainings
+from resbench.errors import OptionError, OutputError
+from resbench.stored import Costs, Result
 from resbench.tables import emit
 from resbench.tables.metrics import COUNTED, METRICS, Figure, known_metrics
 
@@ -66,6 +65,7 @@ def compare(
     taken from what other commands have stored, machines side by side.
     """
     from resbench.figures import figures, published
+    from resbench.models import family
     from resbench.stored import find
     from resbench.tables.comparison import View, comparison, comparison_document
     from resbench.tables.costs import uncounted
@@ -86,7 +86,7 @@ def compare(
     if not stored:
         known = list(_measured(names, view, input, batch, device))
     known += [*figures([Costs(counts)]), *(published(names) if "published" in view.wanted else ())]
-    families = {name: _family(name) for name in names}
+    families = {name: family(name) for name in names}
     table = comparison(
         names,
         known,
@@ -98,7 +98,7 @@ def compare(
     emit(table, comparison_document(table, baseline or names[0]), format, output)
     if plot:
         from resbench.report.charts import save
-        from resbench.report.costs import bubbles
+        from resbench.report.networks import bubbles
 
         axes = (front or [metric for metric in view.metrics if metric != "params"])[:2]
         picture = bubbles(table, families, axes) if len(axes) == 2 else None
@@ -131,78 +131,15 @@ def _counted(names: Sequence[str], known: Sequence[Figure], input: str | None, b
 
 def _measured(names: Sequence[str], view: View, input: str | None, batch: int, device: str) -> Iterator[Figure]:
     """What the commands behind the metrics find, here and now."""
+    from resbench.cli import live
     from resbench.figures import figures
 
     commands = {METRICS[metric].command for metric in view.wanted}
     if "latency" in commands:
-        yield from figures([_latencies(names, input, batch, device)])
+        yield from figures([live.latencies(names, input, batch, device)])
     if "gradflow" in commands:
-        yield from figures([_flows(names, input, device)])
+        yield from figures([live.flows(names, input, device, steps=(0,))])
     if "degradation" in commands:
-        yield from _trained(names, device)
+        found, asked = live.trainings(names, device)
+        yield from (figure._replace(model=asked[figure.model]) for figure in figures([found]))
     progress("")
-
-
-def _latencies(names: Sequence[str], input: str | None, batch: int, device: str) -> Latencies:
-    from resbench.measure.environment import environment
-    from resbench.measure.roofline import roof
-    from resbench.measure.workload import Setup
-    from resbench.replicas import Cell, measure
-
-    setup = Setup(device, batch)
-    progress("the machine's ceilings (kept for the next time)")
-    with setup.applied():
-        ceiling, here = roof(device), environment(device)
-    outcome = measure([Cell(name, input, setup) for name in names], progress=progress)
-    if outcome.interrupted:
-        raise typer.Exit(130)
-    if outcome.failures:
-        print(*(f"resbench: {failure}" for failure in outcome.failures[1:]), sep="\n", file=sys.stderr, end="")
-        raise MeasureError(outcome.failures[0])
-    return Latencies(outcome.latencies, {setup.dtype: ceiling}, here)
-
-
-def _flows(names: Sequence[str], input: str | None, device: str) -> Flows:
-    from resbench.data import load_images
-    from resbench.gradients.study import Recipe, flow
-    from resbench.gradients.verdicts import Thresholds, verdicts
-    from resbench.measure.environment import environment
-    from resbench.measure.workload import check_device
-
-    check_device(device)
-    limits, recipe, images = Thresholds(), Recipe(steps=(0,), device=device), load_images("digits")
-    flows = []
-    for name in names:
-        flows.append(flow(name, images, recipe, input=input, progress=progress))
-        if flows[-1].interrupted:
-            raise typer.Exit(130)
-    said = [verdicts(one, limits) for one in flows]
-    return Flows(flows, said, recipe, "digits", limits.line, environment(device))
-
-
-def _trained(names: Sequence[str], device: str) -> Iterator[Figure]:
-    """Trained with the classes of the data, and known by the names that were asked for."""
-    from resbench.cli.training import FOLDER, bar, running
-    from resbench.figures import figures
-    from resbench.measure.environment import environment
-    from resbench.studies.degradation import DIGITS_CLASSES, Plan, study, with_classes
-    from resbench.training.precision import precision
-
-    options = running(device, False, 0, FOLDER, None)
-    progress("")
-    with bar(options) as moved:
-        outcome = study(names, Plan(dtype=precision(options.device)), options, moved)
-    if not all(result.finished for result in outcome.results):
-        print("resbench: interrupted; the same command goes on from here", file=sys.stderr)
-        raise typer.Exit(130)
-    asked = {with_classes(name, DIGITS_CLASSES): name for name in names}
-    for figure in figures([Trainings("degradation", outcome, (), environment(options.device))]):
-        yield figure._replace(model=asked[figure.model])
-
-
-def _family(name: str) -> str:
-    """The catalog's, or the source of a model from elsewhere."""
-    from resbench.arch.catalog import find
-    from resbench.models import is_catalogued
-
-    return find(name.partition(",")[0]).family if is_catalogued(name) else name.partition(":")[0]

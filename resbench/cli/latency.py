@@ -119,35 +119,23 @@ def _layers(
     output: Path | None,
     plot: Path | None,
 ) -> None:
-    from resbench.measure.environment import environment
-    from resbench.measure.layers import COMPILED, layer_times
-    from resbench.measure.roofline import roof
-    from resbench.measure.stopwatch import eager
-    from resbench.measure.timing import Rules, warm_up
-    from resbench.replicas import Cell, one_line, workload
+    from resbench.cli.live import layers_of
+    from resbench.measure.layers import COMPILED
+    from resbench.replicas import Cell
     from resbench.tables.latency import layer_document, layer_table
 
     if len(names) != 1 or len(setups) != 1:
         raise OptionError(f"--layers takes one model and one batch, received {len(names)} and {len(setups)}")
     if setups[0].compile:
         raise OptionError(COMPILED)
-    cell = Cell(names[0], input, setups[0])
-    work, name = workload(cell)
-    with one_line(cell), work.ready():
-        progress(f"the machine's ceilings in {work.setup.dtype} (kept for the next time)")
-        ceiling, here = roof(work.setup.device, work.setup.dtype), environment(work.setup.device)
-        progress(f"{name}: warming up, then plain and instrumented runs in turn")
-        warm_up(eager(work), Rules())
-        times = layer_times(work)
-    progress("")
-    parts = name, times, ceiling, work.setup, here
+    found = layers_of(Cell(names[0], input, setups[0]))
+    parts = found.model, found.times, found.roof, found.setup, found.here
     emit(layer_table(*parts), layer_document(*parts), format, output)
     if plot:
         from resbench.report.charts import save
         from resbench.report.roofline import roofline
-        from resbench.stored import Layers
 
-        picture = roofline(Layers(name, times, ceiling, work.setup, here))
+        picture = roofline(found)
         if picture is None:
             raise OutputError("nothing to draw: no layer has both FLOPs and bytes")
         save([picture], plot)

@@ -25,6 +25,7 @@ from resbench.cli import (
     models,
     placements,
     profile,
+    report,
     show,
 )
 from resbench.errors import ResbenchError
@@ -49,6 +50,7 @@ app.command("claims")(claims.claims)
 app.command("gate")(gate.gate)
 app.command("compare-runs")(compare_runs.compare_runs)
 app.command("history")(history.history)
+app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 
 ClickException: Any = typer.BadParameter.__mro__[2]

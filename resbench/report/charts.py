@@ -7,7 +7,7 @@ carries a meaning; an axis is logarithmic where its values span decades.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO, StringIO
 from math import isfinite, log10
 from pathlib import Path
@@ -122,32 +122,49 @@ LETTER, LINE = 6.6, 13.0
 """Pixels of a character and a line at size 11: the widest of common fonts."""
 
 
-def labels(points: Sequence[tuple[float, float, float, str]], width: float, height: float) -> list[tuple[float, float]]:
-    """Where the labels of bubbles go, from the middle of each: (dx, dy) of the label's middle, in pixels.
+class Label(NamedTuple):
+    """The middle of a text, and where the line to its bubble ends; pixels."""
 
-    ``points``: x, y and radius in pixels, and the text. Each takes the first place around its bubble that meets no
-    bubble and no earlier label and lies in the picture, farther out from ring to ring; the least bad if none is free.
+    x: float
+    y: float
+    end_x: float
+    end_y: float
+
+
+def labels(points: Sequence[tuple[float, float, float, str]], width: float, height: float) -> list[Label]:
+    """Where the names of bubbles go. ``points``: x, y and radius in pixels, and the text.
+
+    Each takes the first place around its bubble, from ring to ring, that lies in the picture and meets no bubble, no
+    earlier label and with its line none either; else the least bad one.
     """
     bubbles = [Box(x - r, y - r, 2 * r, 2 * r) for x, y, r, _ in points]
     taken: list[Box] = []
-    moves = []
+    placed = []
     for i, (x, y, r, text) in enumerate(points):
-        wide = LETTER * len(text)
         others = [*taken, *(box for j, box in enumerate(bubbles) if j != i)]
-        best, least = (0.0, 0.0), float("inf")
-        for out in (3, 12, 24, 38, 54, 72):
-            side, above = r + out + wide / 2, r + out + LINE / 2
-            for dx, dy in (
-                (side, 0.0), (-side, 0.0), (0.0, -above), (0.0, above),
-                (side * 0.8, -above), (side * 0.8, above), (-side * 0.8, -above), (-side * 0.8, above),
-            ):  # fmt: skip
-                box = Box(x + dx - wide / 2, y + dy - LINE / 2, wide, LINE)
-                inside = box.x >= 0 and box.x + wide <= width and box.y >= 0 and box.y + LINE <= height
-                bad = sum(box.meets(other) for other in others) + (0 if inside else 2)
-                if bad < least:
-                    best, least = (dx, dy), bad
-            if least == 0:
-                break
-        moves.append(best)
-        taken.append(Box(x + best[0] - wide / 2, y + best[1] - LINE / 2, wide, LINE))
-    return moves
+        tried = [(_badness(box, (x, y), others, width, height), n, box) for n, box in enumerate(_around(x, y, r, text))]
+        _, _, box = min(tried)
+        taken.append(box)
+        ends = min(max(x, box.x), box.x + box.width), min(max(y, box.y), box.y + box.height)
+        placed.append(Label(box.x + box.width / 2, box.y + box.height / 2, *ends))
+    return placed
+
+
+def _around(x: float, y: float, r: float, text: str) -> Iterator[Box]:
+    """Places beside, above and below a bubble, and at its corners, nearer ones first."""
+    wide = LETTER * len(text)
+    for out in (3, 12, 24, 38, 54, 72):
+        side, above = r + out + wide / 2, r + out + LINE / 2
+        for right, down in ((1, 0), (-1, 0), (0, -1), (0, 1), (0.8, -1), (0.8, 1), (-0.8, -1), (-0.8, 1)):
+            yield Box(x + right * side - wide / 2, y + down * above - LINE / 2, wide, LINE)
+
+
+def _badness(box: Box, middle: tuple[float, float], others: Sequence[Box], width: float, height: float) -> float:
+    """What a label at that place would cover, and its line cross."""
+    inside = box.x >= 0 and box.x + box.width <= width and box.y >= 0 and box.y + box.height <= height
+    ends = box.x + box.width / 2, box.y + box.height / 2
+    steps = [
+        (middle[0] + k / 8 * (ends[0] - middle[0]), middle[1] + k / 8 * (ends[1] - middle[1])) for k in range(1, 8)
+    ]
+    crossed = sum(any(Box(px, py, 1, 1).meets(other) for px, py in steps) for other in others)
+    return 2 * sum(box.meets(other) for other in others) + crossed + (0 if inside else 4)

@@ -39,7 +39,7 @@ def roofline(result: Layers) -> Picture | None:
     y = alt.Y("flops_per_s:Q", title="FLOP/s", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s", tickCount=6))
     limits = (
         alt.Chart(data(lines))
-        .mark_line(color="#555", strokeWidth=1.6)
+        .mark_line(color="#888", strokeWidth=1.6)
         .encode(
             x=x,
             y=y,

@@ -51,7 +51,9 @@ def curves(outcome: Outcome) -> Picture:
     )
     y = alt.Y("error:Q", title="error", axis=alt.Axis(format="%"))
     dash = alt.StrokeDash("part:N", title=None, scale=alt.Scale(domain=["training", "test"], range=[[4, 3], [1, 0]]))
-    bold = alt.StrokeWidth("part:N", title=None, scale=alt.Scale(domain=["training", "test"], range=[1.2, 2.4]))
+    bold = alt.StrokeWidth(
+        "part:O", title=None, sort=["training", "test"], scale=alt.Scale(domain=["training", "test"], range=[1.2, 2.4])
+    )
     tips = ["model:N", "part:N", "epoch:Q", "iteration:Q", alt.Tooltip("error:Q", format=".2%")]
     line = base.mark_line().encode(y=y, strokeDash=dash, strokeWidth=bold, tooltip=tips)
     band = base.mark_area(opacity=0.12).encode(y=alt.Y("low:Q", title="error"), y2="high:Q", detail="part:N")

@@ -177,9 +177,11 @@ def _add(
     for row, cell in zip(rows, cells, strict=True):
         row += [cell.value if cell else None, cell.value / base.value if cell and base and base.value else None]
     if any(cell.spread is not None for cell in present):
-        columns.append(Column(f"{metric.key}_spread{end}", "95% +-", metric.kind))
+        relative = metric.kind in ("seconds", "rate")  # as the tables of these metrics have it
+        columns.append(Column(f"{metric.key}_spread{end}", "95% +-", "share" if relative else metric.kind))
         for row, cell in zip(rows, cells, strict=True):
-            row.append(cell.spread if cell else None)
+            spread = cell.spread if cell else None
+            row.append(spread / cell.value if relative and cell and spread is not None else spread)
     if any(cell.remark for cell in present):
         columns.append(Column(f"{metric.key}_remark{end}", "bound by" if metric.key == "roof_s" else "source"))
         for row, cell in zip(rows, cells, strict=True):

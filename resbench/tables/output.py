@@ -70,6 +70,14 @@ def command_line() -> str | None:
     return shlex.join(["resbench", *sys.argv[1:]]) if named else None
 
 
+def check_writable(path: Path) -> None:
+    """Raises OutputError where a file cannot be written, before hours are spent on its content."""
+    folder = path.parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        why = "it is a folder" if path.is_dir() else f"{folder} is no folder that can be written"
+        raise OutputError(f"cannot write {path}: {why}; name a file in a folder that can be written")
+
+
 def write(path: Path, content: str | bytes) -> None:
     """Replace the file in one step: a reader, or a crash, sees the old content or the new, never a half."""
     data = content.encode() if isinstance(content, str) else content

@@ -1,0 +1,118 @@
+"""What `compare` and `report` measure themselves, as the commands of their own do by default. Exit 130 on Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from resbench.cli.options import progress
+from resbench.cli.training import FOLDER, bar, running
+from resbench.errors import MeasureError
+from resbench.stored import Claims, Flows, Latencies, Layers, Trainings
+
+if TYPE_CHECKING:
+    from resbench.replicas import Cell
+
+
+def latencies(names: Sequence[str], input: str | None, batch: int, device: str) -> Latencies:
+    """`resbench latency`."""
+    from resbench.measure.environment import environment
+    from resbench.measure.roofline import roof
+    from resbench.measure.workload import Setup
+    from resbench.replicas import Cell, measure
+
+    setup = Setup(device, batch)
+    progress("the machine's ceilings (kept for the next time)")
+    with setup.applied():
+        ceiling, here = roof(device), environment(device)
+    outcome = measure([Cell(name, input, setup) for name in names], progress=progress)
+    if outcome.interrupted:
+        raise typer.Exit(130)
+    if outcome.failures:
+        print(*(f"resbench: {failure}" for failure in outcome.failures[1:]), sep="\n", file=sys.stderr, end="")
+        raise MeasureError(outcome.failures[0])
+    return Latencies(outcome.latencies, {setup.dtype: ceiling}, here)
+
+
+def layers(name: str, input: str | None, batch: int, device: str) -> Layers:
+    """`resbench latency --layers`."""
+    from resbench.measure.workload import Setup
+    from resbench.replicas import Cell
+
+    return layers_of(Cell(name, input, Setup(device, batch)))
+
+
+def layers_of(cell: Cell) -> Layers:
+    """The layers of one cell, in this process."""
+    from resbench.measure.environment import environment
+    from resbench.measure.layers import layer_times
+    from resbench.measure.roofline import roof
+    from resbench.measure.stopwatch import eager
+    from resbench.measure.timing import Rules, warm_up
+    from resbench.replicas import one_line, workload
+
+    work, name = workload(cell)
+    with one_line(cell), work.ready():
+        progress(f"the machine's ceilings in {work.setup.dtype} (kept for the next time)")
+        ceiling, here = roof(work.setup.device, work.setup.dtype), environment(work.setup.device)
+        progress(f"{name}: warming up, then plain and instrumented runs in turn")
+        warm_up(eager(work), Rules())
+        times = layer_times(work)
+    progress("")
+    return Layers(name, times, ceiling, work.setup, here)
+
+
+def flows(names: Sequence[str], input: str | None, device: str, steps: tuple[int, ...] = (0, 1, 5)) -> Flows:
+    """`resbench gradflow`, on digits."""
+    from resbench.data import load_images
+    from resbench.gradients.study import Recipe, flow
+    from resbench.gradients.verdicts import Thresholds, verdicts
+    from resbench.measure.environment import environment
+    from resbench.measure.workload import check_device
+
+    check_device(device)
+    limits, recipe, images = Thresholds(), Recipe(steps=steps, device=device), load_images("digits")
+    found = []
+    for name in names:
+        found.append(flow(name, images, recipe, input=input, progress=progress))
+        if found[-1].interrupted:
+            raise typer.Exit(130)
+    said = [verdicts(one, limits) for one in found]
+    return Flows(found, said, recipe, "digits", limits.line, environment(device))
+
+
+def trainings(names: Sequence[str], device: str) -> tuple[Trainings, dict[str, str]]:
+    """`resbench degradation`, on digits; and by the names under which they were trained, those that were asked for."""
+    from resbench.measure.environment import environment
+    from resbench.studies.degradation import DIGITS_CLASSES, Plan, gaps, study, with_classes
+    from resbench.training.precision import precision
+
+    options = running(device, False, 0, FOLDER, None)
+    progress("")
+    with bar(options) as moved:
+        outcome = study(names, Plan(dtype=precision(options.device)), options, moved)
+    if not all(result.finished for result in outcome.results):
+        print("resbench: interrupted; the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(130)
+    said = [f"{gap}." for gap in gaps(outcome.results)]
+    asked = {with_classes(name, DIGITS_CLASSES): name for name in names}
+    return Trainings("degradation", outcome, said, environment(options.device)), asked
+
+
+def claims(device: str) -> Claims:
+    """`resbench claims`, on digits."""
+    from resbench.measure.environment import environment
+    from resbench.studies.claims import chosen, findings
+    from resbench.studies.claims.lab import OBSERVED, Lab
+    from resbench.studies.degradation import Plan
+    from resbench.training.precision import precision
+
+    options = running(device, False, OBSERVED["digits"], FOLDER, None)
+    plan = Plan(dtype=precision(options.device))
+    progress("")
+    with bar(options) as moved:
+        found = list(findings(chosen(()), Lab(plan, options, moved)))
+    return Claims(found, environment(options.device))
