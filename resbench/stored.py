@@ -285,6 +285,7 @@ def _number(value: float | None) -> float:
 
 
 def _trainings(document: dict[str, Any]) -> Trainings:
+    from resbench.arch.published import Printed
     from resbench.gradients.statistics import Row
     from resbench.training.recipe import Recipe
     from resbench.training.results import Cell, Epoch, Outcome, Result
@@ -300,7 +301,12 @@ def _trainings(document: dict[str, Any]) -> Trainings:
         for run in document["runs"]
     )
     data = document["data"]
-    outcome = Outcome(results, data["name"], data["train"], data["test"])
+    printed = {
+        model["model"]: Printed(model["published"], model["published_source"])
+        for model in document["models"]
+        if model["published"] is not None
+    }
+    outcome = Outcome(results, data["name"], data["train"], data["test"], printed)
     return Trainings(document["command"], outcome, document["verdicts"], _here(document))
 
 

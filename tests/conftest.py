@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from documents import documents
 from projects import counts, expected, project
 
-__all__ = ["counts", "expected", "import_torchvision", "project"]
+__all__ = ["counts", "documents", "expected", "import_torchvision", "project"]
 
 
 def import_torchvision():

@@ -1,0 +1,133 @@
+"""`resbench compare`: any metrics, stored or measured, filtered, ordered, and side by side with their place."""
+
+import csv
+import io
+import json
+import shutil
+
+import pytest
+
+
+def rows(cli, *arguments):
+    done = cli("compare", *arguments, "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    return {row["model"]: row for row in csv.DictReader(io.StringIO(done.stdout))}
+
+
+def test_stored_figures_stand_beside_counts_that_need_no_storing(cli, documents):
+    found = rows(cli, "resnet20", "plain20", "--from", str(documents), "--metrics", "params,latency,gradient,error")
+    latency = {m["model"]: m for m in json.loads((documents / "latency.json").read_text())["models"]}
+    assert float(found["plain20"]["latency_s"]) == latency["plain20"]["median_s"]
+    ratio = latency["plain20"]["median_s"] / latency["resnet20"]["median_s"]
+    assert float(found["plain20"]["latency_s_ratio"]) == pytest.approx(ratio)
+    assert float(found["plain20"]["latency_s_spread"]) == pytest.approx(latency["plain20"]["half_width"])
+    assert found["plain20"]["params"] == "269722"
+    assert found["plain20"]["test_error"] and found["plain20"]["first_to_last"]
+    assert found["resnet20"]["input"] == "1x3x32x32"
+
+
+def test_all_that_is_stored_is_compared_where_no_model_is_named(cli, documents):
+    found = rows(cli, "--from", str(documents), "--metrics", "macs,latency")
+    assert {"plain20", "resnet20", "googlenet"} <= set(found)
+    assert found["googlenet"]["latency_s"] == ""
+
+
+def test_machines_stand_side_by_side(cli, documents, tmp_path):
+    shutil.copy(documents / "latency.json", tmp_path / "a.json")
+    other = json.loads((documents / "latency.json").read_text())
+    other["environment"]["stable"]["cpu"] = "Another CPU"
+    for model in other["models"]:
+        for process in model["processes"]:
+            process["runs_s"] = [[2 * x for x in run] for run in process["runs_s"]]
+    (tmp_path / "b.json").write_text(json.dumps(other))
+    done = cli("compare", "resnet20", "--from", str(tmp_path), "--metrics", "macs,latency", "-f", "json")
+    (row,) = json.loads(done.stdout)["models"]
+    assert row["latency_s_b"] == pytest.approx(2 * row["latency_s_a"])
+    text = cli("compare", "resnet20", "--from", str(tmp_path), "--metrics", "macs,latency").stdout
+    assert "Latency a: cpu, fp32" in text
+    assert "Latency b: cpu, fp32" in text
+    assert "Another CPU" in text
+
+
+def test_of_the_same_place_the_latest_counts(cli, documents, tmp_path):
+    for name, factor, time in (("a", 3, "2026-01-02"), ("b", 1, "2026-01-01")):
+        data = json.loads((documents / "latency.json").read_text())
+        data["environment"]["volatile"]["time_utc"] = time
+        for process in data["models"][0]["processes"]:
+            process["runs_s"] = [[factor * x for x in run] for run in process["runs_s"]]
+        (tmp_path / f"{name}.json").write_text(json.dumps(data))
+    first = json.loads((documents / "latency.json").read_text())["models"][0]["median_s"]
+    found = rows(cli, "plain20", "--from", str(tmp_path), "--metrics", "latency")
+    assert float(found["plain20"]["latency_s"]) == pytest.approx(3 * first)
+
+
+def test_filter_order_and_group(cli):
+    names = ["vgg16", "resnet50", "resnet18", "plain34", "resnet152", "googlenet"]
+    assert list(rows(cli, *names, "--sort", "-macs", "--only", "params<30M", "--only", "macs>=1.6G")) == [
+        "resnet50",
+        "plain34",
+        "resnet18",
+    ]
+    grouped = rows(cli, *names, "--sort", "macs", "--group-by", "family")
+    assert [row["family"] for row in grouped.values()] == ["inception", "resnet", "resnet", "resnet", "plain", "vgg"]
+    assert list(grouped)[1:4] == ["resnet18", "resnet50", "resnet152"]
+
+
+def test_the_front_holds_what_nothing_beats(cli):
+    found = rows(cli, "resnet18", "plain34", "resnet50", "googlenet", "--pareto", "params,macs")
+    # GoogLeNet has the fewest of both
+    assert {name for name, row in found.items() if row["pareto"]} == {"googlenet"}
+    found = rows(cli, "resnet18", "vgg16", "resnet50", "--pareto", "macs,elementwise")
+    assert {name for name, row in found.items() if row["pareto"]} == {"resnet18"}
+    found = rows(cli, "plain18", "resnet18", "--pareto", "params,activations", "--baseline", "resnet18")
+    assert {name for name, row in found.items() if row["pareto"]} == {"plain18"}
+    assert float(found["resnet18"]["params_ratio"]) == 1
+
+
+def test_printed_errors_carry_their_source(cli):
+    found = rows(cli, "plain34", "resnet34", "resnet56", "--metrics", "published")
+    assert found["resnet34"]["published_error_a"] == "0.2452"
+    assert found["resnet34"]["published_error_remark_a"] == "He 2015, Table 3, B"
+    assert found["resnet56"]["published_error_b"] == "0.0697"
+
+
+def test_torchvisions_own_accuracy(cli, torchvision):
+    found = rows(cli, "resnet50", "torchvision:resnet50", "--metrics", "macs,published")
+    weights = torchvision.models.ResNet50_Weights.IMAGENET1K_V2
+    percent = weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+    assert float(found["torchvision:resnet50"]["published_error"]) == pytest.approx(1 - percent / 100)
+
+
+@pytest.mark.slow
+def test_live_figures_of_every_command(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = rows(cli, "plain8", "resnet8", "--metrics", "macs,latency,memory,gradient,error")
+    for row in found.values():
+        assert all(float(row[key]) > 0 for key in ("macs", "latency_s", "peak_bytes", "first_to_last", "test_error"))
+
+
+BAD = {
+    ("resnet20",): "expected 2 models or more",
+    ("resnet20", "plain20", "--metrics", "speed"): "expected metrics of params,macs",
+    ("resnet20", "plain20", "--sort", "name"): "expected metrics of params,macs",
+    ("resnet20", "plain20", "--only", "macs"): "--only takes a metric",
+    ("resnet20", "plain20", "--only", "macs<5X"): "--only takes a metric",
+    ("resnet20", "plain20", "--only", "macs<1.2.3"): "--only takes a metric",
+    ("resnet20", "plain20", "--pareto", "macs"): "--pareto takes two metrics",
+    ("resnet20", "plain20", "--pareto", "macs,gradient"): "neither more nor less gradient is better",
+    ("resnet20", "plain20", "--group-by", "size"): "--group-by takes family",
+    ("resnet20", "plain20", "--baseline", "vgg16"): "--baseline takes one of resnet20, plain20",
+    ("resnet20", "plain20", "--format", "xls"): "--format takes table, markdown",
+    ("resnet20", "plain20", "--plot", "x.gif"): "--plot takes a file that ends in",
+    ("--from", "nowhere"): "cannot read nowhere",
+}
+
+
+@pytest.mark.parametrize("arguments", BAD)
+def test_what_cannot_be_compared_is_one_line(cli, arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = cli("compare", *arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert BAD[arguments] in done.stderr
+    assert not list(tmp_path.iterdir())
