@@ -40,7 +40,7 @@ def claims(
 
     asked = chosen(ids or ())
     data = "cifar10" if full else "digits"
-    options = running(device, False, OBSERVED[data], folder, None)
+    options = running(device, False, OBSERVED[data], folder)
     plan = Plan(data, data_root, seeds, dtype=dtype or precision(options.device))
     found: list[Finding] = []
     interrupted = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from resbench.cli.options import (
+    BoardOption,
     DataOption,
     DeviceOption,
     FormatOption,
@@ -12,11 +13,11 @@ from resbench.cli.options import (
     OutputOption,
     PlotOption,
     RootOption,
+    board,
     checked,
 )
 from resbench.cli.training import (
     FOLDER,
-    BoardOption,
     CompileOption,
     EpochsOption,
     FolderOption,
@@ -58,11 +59,12 @@ def degradation(
     By default plain20 plain56 resnet20 resnet56 on real digits. The same command again goes on where it was stopped.
     """
     checked(format, output, plot)
+    events = board(tensorboard, "degradation", data=data, device=device)
     from resbench.models import parse_input
     from resbench.studies.degradation import ITERATIONS, MODELS, Plan, gaps, study
     from resbench.training.precision import precision
 
-    options = running(device, compiled, probe, folder, tensorboard)
+    options = running(device, compiled, probe, folder, events)
     precise = dtype or precision(options.device)
     plan = Plan(data, data_root, seeds, epochs, batch, lr, precise, parse_input(input) if input else None, warmup)
     names = list(dict.fromkeys([*(models or ()), *(model or ())])) or list(MODELS)
@@ -71,4 +73,4 @@ def degradation(
     said = [f"{gap}." for gap in gaps(outcome.results)]
     if data != "digits" and max(result.cell.recipe.iterations for result in outcome.results) < ITERATIONS:
         said.append(f"The paper trains for {ITERATIONS:,} iterations; in fewer, a deep network may only be behind.")
-    finish("degradation", "Degradation", outcome, said, options, format, output, plot)
+    finish("degradation", "Degradation", outcome, said, options, format, output, plot, events)

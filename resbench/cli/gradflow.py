@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from resbench.cli.options import (
+    BoardOption,
     DataOption,
     DeviceOption,
     FormatOption,
@@ -18,8 +19,10 @@ from resbench.cli.options import (
     OutputOption,
     PlotOption,
     RootOption,
+    board,
     chosen,
     progress,
+    say_where,
 )
 from resbench.errors import MeasureError, OptionError, ResbenchError
 from resbench.tables.output import choose, emit_all
@@ -49,6 +52,7 @@ def gradflow(
         str, typer.Option("--fail-on", help="Exit 1 on these verdicts: exploding,vanishing,frozen,...")
     ] = "",
     plot: PlotOption = None,
+    tensorboard: BoardOption = None,
     device: DeviceOption = "cpu",
     input: InputOption = None,
     format: FormatOption = None,
@@ -82,6 +86,7 @@ def gradflow(
 
     check_device(device)
     recipe = Recipe(_steps(steps), seeds, batch, lr, device, deep)
+    events = board(tensorboard, "gradflow", data=data, norm=norm, **{**vars(recipe), "steps": steps})
     images = load_images(data, data_root)
     flows: list[Flow] = []
     failures: list[str] = []
@@ -112,6 +117,9 @@ def gradflow(
     emit_all(tables, flow_document(flows, found, recipe, data, limits.line, here), format, output)
     if style == "table" and output is None:
         print(picture(flows, shutil.get_terminal_size().columns, sys.stdout.isatty()), end="")
+    if events:
+        events.flows(flows)
+        say_where(events)
     if plot:
         save(pictures(flows), plot)
     broken = [one.broken for one in flows if one.broken]

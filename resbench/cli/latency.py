@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resbench.cli.options import (
+    BoardOption,
     DeviceOption,
     DtypeOption,
     FormatOption,
@@ -19,15 +20,18 @@ from resbench.cli.options import (
     ModeOption,
     OutputOption,
     PlotOption,
+    board,
     checked,
     chosen,
     progress,
+    say_where,
 )
 from resbench.errors import OptionError, OutputError
 from resbench.tables import emit
 
 if TYPE_CHECKING:
     from resbench.measure.workload import Setup
+    from resbench.report.tensorboard import Board
 
 ThreadsOption = Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)]
 
@@ -47,6 +51,7 @@ def latency(
     layers: Annotated[bool, typer.Option("--layers", help="One row for each layer, in this process.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="What is held in memory, predicted and measured.")] = False,
     plot: PlotOption = None,
+    tensorboard: BoardOption = None,
     input: InputOption = None,
     format: FormatOption = None,
     output: OutputOption = None,
@@ -67,12 +72,14 @@ def latency(
     ]
     if layers and memory:
         raise OptionError("expected --layers or --memory, received both: they are two tables")
+    if tensorboard and (layers or memory):
+        raise OptionError("--tensorboard takes the times of whole networks; for layers there is `resbench profile`")
     if layers:
         _layers(names, setups, input, format, output, plot)
     elif memory:
         _memory(names, setups, input, format, output)
     else:
-        _networks(names, setups, input, processes, format, output)
+        _networks(names, setups, input, processes, board(tensorboard, "latency"), format, output)
 
 
 def _batches(text: str) -> list[int]:
@@ -83,7 +90,13 @@ def _batches(text: str) -> list[int]:
 
 
 def _networks(
-    names: list[str], setups: list[Setup], input: str | None, processes: int, format: str | None, output: Path | None
+    names: list[str],
+    setups: list[Setup],
+    input: str | None,
+    processes: int,
+    events: Board | None,
+    format: str | None,
+    output: Path | None,
 ) -> None:
     from resbench.measure.environment import environment
     from resbench.measure.roofline import Roof, roof
@@ -103,6 +116,9 @@ def _networks(
     if outcome.latencies:
         table = latency_table(outcome.latencies, roofs, here)
         emit(table, latency_document(outcome.latencies, roofs, here), format, output)
+        if events:
+            events.latencies(outcome.latencies, roofs, here, input)
+            say_where(events)
     for failure in outcome.failures:
         print(f"resbench: {failure}", file=sys.stderr)
     if outcome.interrupted:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from resbench.errors import OptionError
+from resbench.errors import OptionError, OutputError
+
+if TYPE_CHECKING:
+    from resbench.report.tensorboard import Board
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -46,6 +49,10 @@ DataOption = Annotated[
     str,
     typer.Option("--data", help="digits (come with scikit-learn), cifar10, cifar100, mnist, fashion_mnist, folder."),
 ]
+BoardOption = Annotated[
+    Path | None,
+    typer.Option("--tensorboard", metavar="DIR", help="Scalars, histograms, hyperparameters and graphs."),
+]
 RootOption = Annotated[Path | None, typer.Option("--data-root", metavar="DIR", help="Where the data lie.")]
 PlotOption = Annotated[
     Path | None,
@@ -57,6 +64,25 @@ def progress(line: str) -> None:
     """One line on stderr that the next one replaces; nothing where nobody looks."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def board(folder: Path | None, command: str, **hparams: Any) -> Board | None:
+    """Where event files go, if they are asked for. Raises OutputError, before anything is measured."""
+    if folder is None:
+        return None
+    from resbench.report.tensorboard import Board
+
+    return Board(folder, command, hparams)
+
+
+def say_where(events: Board) -> None:
+    """Say on stderr where the event files are, and what is not in them. Raises OutputError where the disk failed."""
+    for remark in events.remarks:
+        print(f"resbench: {remark}", file=sys.stderr)
+    if events.failure:
+        raise OutputError(events.failure)
+    if events.folder:
+        print(f"event files: {events.folder}  (tensorboard --logdir {events.root})", file=sys.stderr)
 
 
 def chosen(arguments: Iterable[str] | None, options: Iterable[str] | None, least: int = 1) -> list[str]:

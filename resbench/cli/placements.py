@@ -6,10 +6,19 @@ from typing import Annotated
 
 import typer
 
-from resbench.cli.options import DataOption, DeviceOption, FormatOption, OutputOption, PlotOption, RootOption, checked
+from resbench.cli.options import (
+    BoardOption,
+    DataOption,
+    DeviceOption,
+    FormatOption,
+    OutputOption,
+    PlotOption,
+    RootOption,
+    board,
+    checked,
+)
 from resbench.cli.training import (
     FOLDER,
-    BoardOption,
     CompileOption,
     EpochsOption,
     FolderOption,
@@ -50,14 +59,17 @@ def placements(
     Beside them stands what the paper printed for 110 layers on CIFAR-10 (164 for --depth 164).
     """
     checked(format, output, plot)
+    events = board(tensorboard, "placements", data=data, device=device)
     from resbench.studies.degradation import Plan
     from resbench.studies.placements import compare, published_depth
     from resbench.training.precision import precision
 
-    options = running(device, compiled, probe, folder, tensorboard)
+    options = running(device, compiled, probe, folder, events)
     precise = dtype or precision(options.device)
     plan = Plan(data, data_root, seeds, epochs, batch, lr, precise, warmup=warmup)
     with bar(options) as progress:
         outcome = compare(depth, table, plan, options, progress)
     said = [f"Published: {published_depth(depth)} layers on CIFAR-10, median of five runs."]
-    finish("placements", f"Placements at {depth} layers", outcome, said, options, format, output, plot, ranked=True)
+    finish(
+        "placements", f"Placements at {depth} layers", outcome, said, options, format, output, plot, events, ranked=True
+    )

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resbench.cli.options import say_where
 from resbench.errors import MeasureError
 from resbench.tables.output import choose, emit_all
 
 if TYPE_CHECKING:
+    from resbench.report.tensorboard import Board
     from resbench.training.results import Outcome
     from resbench.training.train import Options, Progress
 
@@ -34,7 +36,6 @@ FolderOption = Annotated[
 ]
 CompileOption = Annotated[bool, typer.Option("--compile", help="torch.compile the networks.")]
 ProbeOption = Annotated[int, typer.Option("--probe", metavar="K", help="Gradient statistics every K steps.", min=0)]
-BoardOption = Annotated[Path | None, typer.Option("--tensorboard", metavar="DIR", help="Scalars for TensorBoard.")]
 
 FOLDER = Path("runs")
 
@@ -69,7 +70,7 @@ def bar(options: Options) -> Iterator[Progress]:
         yield lambda line, share: shown.update(task, description=line, completed=share)
 
 
-def running(device: str, compiled: bool, every: int, folder: Path, tensorboard: Path | None) -> Options:
+def running(device: str, compiled: bool, every: int, folder: Path, events: Board | None = None) -> Options:
     """How it is run: alone, or as one of torchrun's processes."""
     from resbench.measure.workload import check_device
     from resbench.training.parallel import join
@@ -77,7 +78,7 @@ def running(device: str, compiled: bool, every: int, folder: Path, tensorboard: 
 
     check_device(device)
     ranks, device = join(device)
-    return Options(device, compiled, every, folder, tensorboard, ranks)
+    return Options(device, compiled, every, folder, events.training if events else None, ranks)
 
 
 def finish(
@@ -89,6 +90,7 @@ def finish(
     format: str | None,
     output: Path | None,
     plot: Path | None,
+    events: Board | None = None,
     ranked: bool = False,
 ) -> None:
     """Print and draw what there is; exit 130 where it was interrupted, 1 where a number was not finite."""
@@ -116,6 +118,9 @@ def finish(
     emit_all(tables, training_document(command, outcome, said, here), format, output)
     if style == "table" and output is None:
         print(picture(outcome, shutil.get_terminal_size().columns, sys.stdout.isatty()), end="")
+    if events:
+        events.trainings(outcome)
+        say_where(events)
     if plot:
         save([curves(outcome)], plot)
     for broken in (result.broken for result in outcome.results if result.broken):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -26,9 +26,13 @@ from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import Row
 from resbench.measure.workload import check_device, check_device_name
 from resbench.models import catalogued, is_catalogued, load
+from resbench.nets.sources import Loaded
 
 AUXILIARY = 0.3
 """What the loss of an auxiliary head counts."""
+
+BARE = " without BN"
+"""Behind the name of a network whose BN was taken out."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def flow(
         with suppress(OptionError):  # where the family has no such option, its BN is taken out below
             name, bare = catalogued(f"{name},norm=none", input).name, False
 
-    title = f"{name} without BN" if bare else name
+    title = name + BARE if bare else name
     rows: list[Row] = []
     skipped: dict[str, None] = {}
     shape: tuple[int, ...] = ()
@@ -106,6 +110,12 @@ def flow(
     except KeyboardInterrupt:
         interrupted = True
     return Flow(title, shape, tuple(rows), broken, interrupted, tuple(skipped))
+
+
+def network(title: str, input: str | tuple[int, ...] | None = None) -> Loaded:
+    """The network of a flow by its title, with its first weights."""
+    loaded = load(title.removesuffix(BARE), input)
+    return replace(loaded, module=without_norm(loaded.module)) if title.endswith(BARE) else loaded
 
 
 class _Run:

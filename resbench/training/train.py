@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from resbench.errors import OutputError, ResbenchError, cannot_run
+from resbench.errors import ResbenchError, cannot_run
 from resbench.measure.workload import Setup
 from resbench.models import cost, load
 from resbench.training.checkpoint import Checkpoint, fingerprint, locked
@@ -44,7 +44,8 @@ class Options:
     every: int = 0
     """Gradient statistics of every so manyth step; 0 for none."""
     folder: Path | None = None
-    tensorboard: Path | None = None
+    watch: Callable[[Result], object] | None = None
+    """Told what a training has given so far, at the end of each of its epochs."""
     ranks: Ranks = ALONE
 
 
@@ -134,7 +135,6 @@ class _Kept:
         self.earlier = self.run.finished
         self.work.done += self.macs * self.run.step
         self.saved, self.ended = time.monotonic(), False
-        self.writer = _writer(options, cell, self.run.step)
 
     def epoch(self, stop: Callable[[], bool], progress: Progress) -> None:
         """Train to the end of the epoch, or to the step at which that is no longer wanted."""
@@ -160,7 +160,8 @@ class _Kept:
         if self.ended:
             with cannot_run(self.run.name):
                 self.run.close()
-            self.write()
+            if self.options.watch and self.options.ranks.rank == 0:
+                self.options.watch(self.result())
         if self.due or stopped or self.run.finished:
             self.save()
 
@@ -173,17 +174,6 @@ class _Kept:
             self.kept.save(self.run.state())
             self.saved = time.monotonic()
 
-    def write(self) -> None:
-        if self.writer is None or not self.run.history:
-            return
-        epoch = self.run.history[-1]
-        for key in ("lr", "loss", "train_error", "test_error"):
-            self.writer.add_scalar(key, getattr(epoch, key), epoch.iteration)
-        for row in self.run.rows:
-            if row.step >= epoch.iteration - self.run.feed.steps:
-                self.writer.add_scalar("/".join((row.statistic, row.name or row.model)), row.value, row.step)
-        self.writer.flush()
-
     def result(self) -> Result:
         run = self.run
         return Result(self.cell, tuple(run.history), tuple(run.rows), run.broken, run.finished, self.earlier)
@@ -195,18 +185,6 @@ def _macs(cell: Cell) -> float:
         return float(max(cost(cell.model, cell.input).macs, 1))
     except ResbenchError:
         return 1.0
-
-
-def _writer(options: Options, cell: Cell, step: int) -> Any:
-    if options.tensorboard is None or options.ranks.rank:
-        return None
-    from torch.utils.tensorboard import SummaryWriter
-
-    name = f"{cell.model}-seed{cell.seed}".replace(":", "_").replace("/", "_")
-    try:
-        return SummaryWriter(str(options.tensorboard / name), purge_step=step or None)
-    except OSError as error:
-        raise OutputError(f"cannot write to {options.tensorboard}: {error.strerror or error}") from None
 
 
 @contextmanager
