@@ -1,0 +1,164 @@
+"""Every format of every command says the same: the numbers of the JSON are those of the CSV, in full, and those of the
+tables for people, to the digits that are printed.
+
+What is measured is measured once: its JSON is read back, and written in the other formats by the command's own tables.
+"""
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from resbench.gradients.statistics import chosen_statistics
+from resbench.stored import Claims, Costs, Flows, Latencies, Layers, Memories, Trainings, find
+from resbench.tables.claims import claim_table
+from resbench.tables.costs import cost_table
+from resbench.tables.gradients import depth_table, network_table, row_table
+from resbench.tables.latency import latency_table, layer_table, memory_table
+from resbench.tables.render import render
+from resbench.tables.training import end_table, epoch_tables, history_table
+
+EXACT = {
+    "flops": ("flops", "resnet20", "googlenet"),
+    "flops --per layer": ("flops", "resnet20", "plain20", "--per", "layer"),
+    "flops --per stage": ("flops", "resnet50", "--per", "stage"),
+    "flops --verify": ("flops", "resnet20", "--verify"),
+    "show": ("show", "resnet34"),
+    "models": ("models", "resnet"),
+    "models of one": ("models", "resnet56"),
+    "compare": ("compare", "plain34", "resnet34", "vgg16"),
+    "doctor": ("doctor",),
+}
+
+UNITS = {
+    **{"": 1.0, "%": 1e-2, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9},
+    **{"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
+}
+
+
+def separated(text, delimiter=","):
+    return list(csv.reader(io.StringIO(text), delimiter=delimiter))
+
+
+def pipe_table(text):
+    """Heads and rows of the first markdown table, without its footer rows."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return cells[0], cells[2:]
+
+
+def same(full, shown, head):
+    """Is a printed cell the full one, to its digits and in the unit of its head?"""
+    if full == shown or "" in (full, shown):
+        return full == shown
+    number = re.fullmatch(r"(-?[\d,]+(?:\.(\d+))?(?:e([+-]\d+))?)x?", shown)
+    try:
+        value = float(full)
+    except ValueError:
+        return full.removeprefix("1x") == shown
+    if not number:
+        return False
+    unit = re.search(r" \(([^()]*)\)$", head)
+    scale = UNITS.get(unit[1], 1.0) if unit else 1.0
+    step = 10.0 ** (-len(number[2] or "") + int(number[3] or 0))
+    return abs(float(number[1].replace(",", "")) * scale - value) <= 0.5001 * step * scale + 1e-12 * abs(value)
+
+
+def check_people(full, markdown):
+    """Each cell of the CSV beside the same of the markdown; rows of totals follow there."""
+    heads, rows = pipe_table(markdown)
+    assert len(rows) - (len(full) - 1) in (0, 1, 2)
+    for line, shown in zip(full[1:], rows, strict=False):
+        assert len(line) == len(shown) == len(heads)
+        for cell, text, head in zip(line, shown, heads, strict=True):
+            assert same(cell, text.replace("\\|", "|"), head), (head, cell, text)
+
+
+def numbers(document):
+    """Every number in a document, as the CSV writes it."""
+    if isinstance(document, dict):
+        return set().union(*map(numbers, document.values())) if document else set()
+    if isinstance(document, list):
+        return set().union(*map(numbers, document)) if document else set()
+    return {str(document)}
+
+
+def check_json(full, document):
+    """Each number of the CSV stands in the JSON, to its last digit."""
+    known = numbers(document)
+    counted = [i for i, key in enumerate(full[0]) if key != "share"]  # a share is the table's own
+    cells = {line[i] for line in full[1:] for i in counted if re.fullmatch(r"-?\d+(\.\d+)?(e[+-]?\d+)?", line[i])}
+    assert cells <= known, sorted(cells - known)[:5]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_formats_of_what_is_counted_agree(cli, name):
+    said = {
+        format: cli(*EXACT[name], "--format", format) for format in ("csv", "tsv", "markdown", "json", "latex", "html")
+    }
+    assert {format for format, done in said.items() if done.returncode or done.stderr} == set()
+    full = separated(said["csv"].stdout)
+    assert separated(said["tsv"].stdout, "\t") == full
+    if name != "flops --per stage":  # the JSON has the layers
+        check_json(full, json.loads(said["json"].stdout))
+    check_people(full, said["markdown"].stdout)
+    assert said["html"].stdout.count("<tr") >= len(full)
+    assert said["latex"].stdout.count("\\\\") >= len(full)
+
+
+def measured(documents):
+    """A name, the document and the tables of every stored result: what CSV holds first."""
+    for stored in find([documents]):
+        match stored.result:
+            case Costs(costs):
+                tables = [cost_table(costs)]
+            case Latencies():
+                tables = [latency_table(*stored.result)]
+            case Layers():
+                tables = [layer_table(*stored.result)]
+            case Memories():
+                tables = [memory_table(*stored.result)]
+            case Flows(flows, verdicts, recipe, data, limits, here):
+                shown = [depth_table(statistic, flows) for statistic in chosen_statistics("gradient,update")]
+                tables = [
+                    row_table(flows),
+                    network_table(flows, verdicts, recipe, data, limits, here),
+                    *filter(None, shown),
+                ]
+            case Trainings(command, outcome, said, here):
+                tables = [
+                    history_table(outcome.results),
+                    end_table(outcome, command, said, here),
+                    *epoch_tables(outcome),
+                ]
+            case Claims(findings, here):
+                tables = [claim_table(findings, here, whole=True)]
+        yield stored.path.name, stored.document, tables
+
+
+def test_formats_of_what_is_measured_agree(documents):
+    for name, document, tables in measured(documents):
+        for i, table in enumerate(tables):
+            full = separated(render(table, "csv"))
+            check_people(full, render(table, "markdown"))
+            assert separated(render(table, "tsv"), "\t") == full
+            if i == 0 and name != "memory.json":  # its ratios are the table's own
+                check_json(full, document)
+
+
+@pytest.mark.skipif(not (shutil.which("pdflatex") or shutil.which("tectonic")), reason="no pdflatex and no tectonic")
+def test_every_table_compiles_as_latex(documents, tmp_path):
+    tables = [
+        render(table, "latex") for _, _, tables in measured(documents) for table in tables if len(table.rows) < 60
+    ]
+    body = "\n\\clearpage\n".join(tables)
+    (tmp_path / "all.tex").write_text(
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\n\\end{document}\n"
+    )
+    tool = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error"] if shutil.which("pdflatex") else ["tectonic"]
+    done = subprocess.run([*tool, "all.tex"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-1500:]
