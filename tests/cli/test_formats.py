@@ -97,10 +97,8 @@ def check_json(full, document):
 
 @pytest.mark.parametrize("name", EXACT)
 def test_formats_of_what_is_counted_agree(cli, name):
-    said = {
-        format: cli(*EXACT[name], "--format", format) for format in ("csv", "tsv", "markdown", "json", "latex", "html")
-    }
-    assert {format for format, done in said.items() if done.returncode or done.stderr} == set()
+    said = {kind: cli(*EXACT[name], "--format", kind) for kind in ("csv", "tsv", "markdown", "json", "latex", "html")}
+    assert {kind for kind, done in said.items() if done.returncode or done.stderr} == set()
     full = separated(said["csv"].stdout)
     assert separated(said["tsv"].stdout, "\t") == full
     if name != "flops --per stage":  # the JSON has the layers
