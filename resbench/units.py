@@ -42,3 +42,16 @@ def scale(values: Iterable[float | None], kind: str) -> tuple[float, str]:
     largest = max((abs(v) for v in values if v is not None), default=0)
     steps = {"bytes": _BINARY, "seconds": _TIME}.get(kind, _SI)
     return next((step for step in steps if largest >= step[0]), steps[-1])
+
+
+def count_text(count: int) -> str:
+    """Three digits and a prefix, for a picture: ``25.6M``.
+
+    >>> count_text(25_557_032), count_text(9408), count_text(640), count_text(999_960), count_text(0)
+    ('25.6M', '9.41k', '640', '1M', '0')
+    """
+    for size, prefix in reversed(_SI):
+        digits = f"{count / size:.3g}" if size > 1 else str(count)
+        if float(digits) < 1000:
+            return f"{digits}{prefix}"
+    return f"{count / 1e15:.0f}P"

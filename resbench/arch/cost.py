@@ -152,14 +152,14 @@ def cost(arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "", s
         )
     rows: list[Row] = []
     try:
-        _fold(arch, "", (batch, *sizes), rows.append)
+        fold(arch, "", (batch, *sizes), rows.append)
     except ShapeError as error:
         path = ".".join(step for step in (model, error.path) if step)
         raise ShapeError(error.reason, path) from None
     return Cost(model, source, (batch, *sizes), tuple(rows))
 
 
-def _fold(node: Node, path: str, shape: Shape, emit: Callable[[Row], None]) -> Shape:
+def fold(node: Node, path: str, shape: Shape, emit: Callable[[Row], None]) -> Shape:
     """Emit the rows of a node in running order; give the shape that it makes of ``shape``.
 
     ``path`` is the name of a layer, and the level in which a combinator stands.
@@ -177,7 +177,7 @@ def _fold(node: Node, path: str, shape: Shape, emit: Callable[[Row], None]) -> S
     assert isinstance(node, Combinator)
     prefix = path + "." if path else ""
     if isinstance(node, Operator):
-        shapes = [_fold(part, prefix + name if name else path, shape, emit) for name, part in node.parts]
+        shapes = [fold(part, prefix + name if name else path, shape, emit) for name, part in node.parts]
         try:
             output = node.combine(shapes)
         except ShapeError as error:
@@ -187,10 +187,10 @@ def _fold(node: Node, path: str, shape: Shape, emit: Callable[[Row], None]) -> S
         return output
     if isinstance(node, Aux):
         for name, part in node.parts:
-            _fold(part, prefix + name if name else path, shape, lambda row: emit(_idle(row)))
+            fold(part, prefix + name if name else path, shape, lambda row: emit(_idle(row)))
         return shape
     for name, part in node.parts:
-        shape = _fold(part, prefix + name if name else path, shape, emit)
+        shape = fold(part, prefix + name if name else path, shape, emit)
     return shape
 
 

@@ -1,0 +1,265 @@
+"""Boxes that know their size, and the SVG that they become. No ids, no style sheet: a page may hold several.
+
+>>> box = Box(40, 20, 20, (Rect(0, 0, 40, 20, "conv"), Text(20, 14, "3x3", "label", "middle")))
+>>> svg([beside([box, box], gap=10)], "two", "Two convolutions.").count("<rect")
+3
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+from xml.sax.saxutils import escape
+
+INK, QUIET, PAPER = "#1a1a1a", "#555", "#fff"
+
+# Tints of Okabe and Ito's palette (safe for the colour-blind) that stay apart in grey; the text says it all again.
+STYLES: dict[str, str] = {
+    "conv": 'fill="#cfe3f5" stroke="#2b6ca3"',
+    "fc": 'fill="#ead6e8" stroke="#8a4c8c"',
+    "pool": 'fill="#cdebdd" stroke="#1f7a5a"',
+    "norm": 'fill="#ececec" stroke="#7a7a7a"',
+    "act": 'fill="#fde3ae" stroke="#b07400"',
+    "other": f'fill="{PAPER}" stroke="#7a7a7a"',
+    "join": f'fill="{PAPER}" stroke="{INK}" stroke-width="1.2"',
+    "band": 'fill="#f4f6f8" stroke="#c3cad3"',
+    "block": f'fill="{PAPER}" stroke="#8a94a3"',
+    "copy": f'fill="{PAPER}" stroke="#b4bcc8"',
+    "aux": f'fill="{PAPER}" stroke="#8a94a3" stroke-dasharray="2 2"',
+    "track": 'fill="#dde2e8"',
+    "share": 'fill="#44546a"',
+    "line": f'fill="none" stroke="{INK}"',
+    "dashed": f'fill="none" stroke="{INK}" stroke-dasharray="4 2.5"',
+    "dotted": f'fill="none" stroke="{INK}" stroke-dasharray="1.5 2.5"',
+}
+
+
+class Font(NamedTuple):
+    """How a kind of text is set."""
+
+    size: float
+    attributes: str = ""
+
+
+FONTS = {
+    "title": Font(17, ' font-weight="bold"'),
+    "heading": Font(12, ' font-weight="bold"'),
+    "name": Font(10, ' font-weight="bold"'),
+    "label": Font(10.5),
+    "strip": Font(8.5),
+    "small": Font(9, f' fill="{QUIET}"'),
+    "word": Font(9, f' fill="{QUIET}" font-style="italic"'),
+    "sign": Font(13),
+}
+
+BOLD = 1.12
+"""Bold letters are wider."""
+
+
+class Rect(NamedTuple):
+    x: float
+    y: float
+    width: float
+    height: float
+    style: str
+    hint: str = ""
+    """What a pointer resting on it shows."""
+    radius: float = 2
+
+
+class Text(NamedTuple):
+    """``y`` is the base line."""
+
+    x: float
+    y: float
+    text: str
+    font: str
+    anchor: Literal["start", "middle", "end"] = "start"
+
+
+class Path(NamedTuple):
+    """Lines through corners that are rounded off; several of them are one path with gaps."""
+
+    lines: tuple[tuple[tuple[float, float], ...], ...]
+    style: str = "line"
+    arrow: bool = False
+    shortcut: str = ""
+    """What this path is, where it is a shortcut: identity, projection, ..."""
+
+
+class Circle(NamedTuple):
+    x: float
+    y: float
+    radius: float
+    style: str
+
+
+Mark = Rect | Text | Path | Circle
+
+
+@dataclass(frozen=True)
+class Box:
+    """A picture of that size. What flows enters above and leaves below, ``axis`` from the left."""
+
+    width: float
+    height: float
+    axis: float
+    marks: tuple[Mark, ...] = ()
+    children: tuple[tuple[float, float, Box], ...] = ()
+    """(x, y, box), drawn above the marks."""
+    kind: str = ""
+    name: str = ""
+    repeat: int = 1
+
+    @property
+    def right(self) -> float:
+        """From the axis to the right edge."""
+        return self.width - self.axis
+
+
+def text_width(text: str, font: str) -> float:
+    """An upper bound for what common sans-serif fonts take, from the widths of Verdana and DejaVu Sans."""
+    size, attributes = FONTS[font]
+    em = sum(_em(letter) for letter in text)
+    return em * size * (BOLD if "bold" in attributes else 1)
+
+
+def _em(letter: str) -> float:
+    if letter in "ijl.,:;|!'()[]fI/- ":
+        return 0.41
+    if letter in "mwMW%@":
+        return 1.0
+    if letter.isascii():
+        return 0.72 if letter.isupper() or letter in "+=<>_" else 0.64
+    return 0.84 if letter in "×·−–…⊕" else 1.25
+
+
+def shorten(text: str, font: str, width: float) -> str:
+    """The text, or as much of its beginning and end as fits, around an ellipsis."""
+    if text_width(text, font) <= width:
+        return text
+    keep = len(text)
+    while keep > 2:
+        keep -= 1
+        cut = f"{text[: keep - keep // 3]}…{text[len(text) - keep // 3 :]}"
+        if text_width(cut, font) <= width:
+            return cut
+    return "…"
+
+
+def beside(boxes: Sequence[Box], gap: float) -> Box:
+    """From left to right, tops in line; the axis is that of the first."""
+    placed: list[tuple[float, float, Box]] = []
+    x = 0.0
+    for box in boxes:
+        placed.append((x, 0, box))
+        x += box.width + gap
+    return Box(x - gap, max(box.height for box in boxes), boxes[0].axis, children=tuple(placed))
+
+
+def arrow(*points: tuple[float, float], style: str = "line", shortcut: str = "") -> Path:
+    """A line with its head at the last point."""
+    return Path((points,), style, True, shortcut)
+
+
+def line(*points: tuple[float, float], style: str = "line", shortcut: str = "") -> Path:
+    return Path((points,), style, False, shortcut)
+
+
+# -- SVG --------------------------------------------------------------------------------------------------
+
+MARGIN = 14
+ROUND = 5
+"""Radius of a line's corners."""
+
+
+def svg(boxes: Sequence[Box], title: str, description: str) -> str:
+    """The boxes below each other on a light panel, as one SVG that needs nothing else."""
+    width = max(box.width for box in boxes) + 2 * MARGIN
+    y: float = MARGIN
+    body: list[str] = []
+    for box in boxes:
+        body += _render(box, MARGIN, y)
+        y += box.height + MARGIN
+    w, h = _n(-(-width // 1)), _n(-(-y // 1))
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{w}" height="{h}" viewBox="0 0 {w} {h}" '
+            f'font-family="sans-serif" font-size="{_n(FONTS["label"].size)}">',
+            f"<title>{clean(title)}</title>",
+            f"<desc>{clean(description)}</desc>",
+            f'<rect width="{w}" height="{h}" rx="6" fill="{PAPER}"/>',
+            f'<g fill="{INK}" stroke-linejoin="round">',
+            *body,
+            "</g>",
+            "</svg>\n",
+        ]
+    )
+
+
+def clean(text: str) -> str:
+    """Escaped, and without the characters that XML cannot hold."""
+    return escape(re.sub("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
+
+
+def _render(box: Box, x: float, y: float) -> Iterator[str]:
+    for mark in box.marks:
+        yield _mark(mark, x, y)
+    for dx, dy, child in box.children:
+        yield from _render(child, x + dx, y + dy)
+
+
+def _mark(mark: Mark, x: float, y: float) -> str:
+    if isinstance(mark, Rect):
+        hint = f"><title>{clean(mark.hint)}</title></rect>" if mark.hint else "/>"
+        size = f'width="{_n(mark.width)}" height="{_n(mark.height)}" rx="{_n(mark.radius)}"'
+        return f'<rect x="{_n(x + mark.x)}" y="{_n(y + mark.y)}" {size} {STYLES[mark.style]}{hint}'
+    if isinstance(mark, Circle):
+        return f'<circle cx="{_n(x + mark.x)}" cy="{_n(y + mark.y)}" r="{_n(mark.radius)}" {STYLES[mark.style]}/>'
+    if isinstance(mark, Text):
+        size, attributes = FONTS[mark.font]
+        anchor = "" if mark.anchor == "start" else f' text-anchor="{mark.anchor}"'
+        place = f'x="{_n(x + mark.x)}" y="{_n(y + mark.y)}" font-size="{_n(size)}"'
+        return f"<text {place}{anchor}{attributes}>{clean(mark.text)}</text>"
+    lines = [[(x + a, y + b) for a, b in line] for line in mark.lines]
+    shortcut = f' data-shortcut="{clean(mark.shortcut)}"' if mark.shortcut else ""
+    drawn = f'<path d="{" ".join(_d(line) for line in lines)}" {STYLES[mark.style]}{shortcut}/>'
+    return drawn + _head(lines[-1][-2:]) if mark.arrow else drawn
+
+
+def _d(points: Sequence[tuple[float, float]]) -> str:
+    """The path through the points; every corner begins and ends ROUND before and after it."""
+    x, y = points[0]
+    steps = [f"M{_n(x)} {_n(y)}"]
+    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+        (ax, ay), (bx, by) = _towards(corner, before), _towards(corner, after)
+        steps.append(f"L{_n(ax)} {_n(ay)}Q{_n(corner[0])} {_n(corner[1])} {_n(bx)} {_n(by)}")
+    x, y = points[-1]
+    return f"{''.join(steps)}L{_n(x)} {_n(y)}"
+
+
+def _towards(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
+    """ROUND from start on the way to end, or half of a shorter way."""
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    length = abs(dx) + abs(dy)  # lines are upright or level
+    part = min(ROUND / length, 0.5) if length else 0
+    return start[0] + part * dx, start[1] + part * dy
+
+
+def _head(points: Iterable[tuple[float, float]]) -> str:
+    """The triangle at the end of an arrow. No <marker>: it would need an id."""
+    (ax, ay), (bx, by) = points
+    length = abs(bx - ax) + abs(by - ay) or 1
+    ux, uy = (bx - ax) / length, (by - ay) / length
+    corners = [
+        (bx, by),
+        (bx - 5 * ux - 2.6 * uy, by - 5 * uy + 2.6 * ux),
+        (bx - 5 * ux + 2.6 * uy, by - 5 * uy - 2.6 * ux),
+    ]
+    return f'<path d="M{"L".join(f"{_n(x)} {_n(y)}" for x, y in corners)}Z"/>'
+
+
+def _n(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0")
