@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
 
 from resbench.arch.algebra import Combinator, Layer, Node, Operator, Shape
 from resbench.arch.catalog import Architecture
 from resbench.arch.draw_block import Leaf, Opening, aside, bar_width, bars, flow, grouped, opening
 from resbench.arch.draw_page import PAD, Band, Item, Panel, cost_text, layout
-from resbench.arch.picture import Box, Rect, Text, line, svg, text_width
+from resbench.arch.picture import Box, Mark, Rect, Text, line, svg, text_width
 from resbench.arch.structure import Block, blocks
 from resbench.units import count_text, shape_text
 
@@ -78,7 +77,7 @@ def _stages(found: Sequence[Block]) -> Iterator[tuple[str, list[Block]]]:
             keys.append(keys[-1])  # a head stands in the stage that it taps
         elif _stage(block):
             keys.append((_stage(block), _maps(block)))
-        elif real and real[0] < i < real[-1] or i in real:
+        elif (real and real[0] < i < real[-1]) or i in real:
             keys.append(("", _maps(block)))
         else:
             keys.append(("" if not real else "stem" if i < real[0] else "head", ()))
@@ -184,7 +183,7 @@ def _frame(inner: Box, block: Block) -> Box:
     width, bottom = axis + right, HEAD + inner.height + PAD
     behind = 2 * COPY if times else 0
     copies = [Rect(d, d, width, bottom, "copy", radius=4) for d in (2 * COPY, COPY) if times]
-    marks = (
+    marks: tuple[Mark, ...] = (
         *copies,
         Rect(0, 0, width, bottom, "aux" if block.aux else "block", radius=4),
         Text(PAD, 14, name, "name"),

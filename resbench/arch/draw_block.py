@@ -251,8 +251,8 @@ def _named(node: Operator, position: int, box: Box) -> Box:
     """The box of an operand under its name, where its layers do not say it."""
     if isinstance(node, Highway) and position == 0:
         return captioned(box, "gate g")
-    projection = isinstance(node, Add | Highway) and position and carries(node.parts[position][1]) == "projection"
-    return captioned(box, "projection") if projection else box
+    shortcut = position > 0 if isinstance(node, Add) else position == 2 and isinstance(node, Highway)
+    return captioned(box, "projection") if shortcut and carries(node.parts[position][1]) == "projection" else box
 
 
 def _style(node: Node) -> str:
@@ -282,7 +282,7 @@ def _joined(node: Operator, boxes: Sequence[Box]) -> Box:
         lane = x + LANE + box.axis
         what = carries(part) if isinstance(node, Add) else ""
         top = SPLIT + (deep - box.height) / 2
-        ways = (
+        ways: tuple[tuple[tuple[float, float], ...], ...] = (
             ((axis, SPLIT / 2), (lane, SPLIT / 2), (lane, top)),
             ((lane, top + box.height), (lane, centre), (axis + RADIUS, centre)),
         )
@@ -316,7 +316,7 @@ def _barred(node: Operator, boxes: Sequence[Box], label: str, main: int | None =
     placed: list[tuple[float, float, Box]] = []
     marks: list[Path | Text | Rect] = []
     x = 0.0
-    for box, (_, part) in zip(boxes, node.parts, strict=True):
+    for box in boxes:
         label_room = 0.0
         if not box.children:
             marks.append(Text(x + 8 + box.axis + 4, SPLIT + deep / 2 + 3, "identity", "word"))

@@ -116,7 +116,7 @@ def _framed(band: Band, inner: Box, extent: Extent, whole: int) -> Box:
         return inner
     width, bottom = extent.left + extent.right, BAND_HEAD + inner.height + PAD
     share = band.macs / whole if whole else 0.0
-    marks = (
+    marks: tuple[Mark, ...] = (
         Rect(0, 0, width, bottom, "band", radius=6),
         Text(PAD, 16, band.name, "heading"),
         Text(PAD, 29, _totals(band, whole), "small"),
@@ -275,9 +275,7 @@ def legend(boxes: Sequence[Box]) -> list[Box]:
 
 def _styles(box: Box) -> Iterator[str]:
     for mark in box.marks:
-        if isinstance(mark, Rect):
-            yield mark.style
-        elif isinstance(mark, Path) and mark.shortcut:
+        if isinstance(mark, Rect) or (isinstance(mark, Path) and mark.shortcut):
             yield mark.style
     for _, _, child in box.children:
         yield from _styles(child)

@@ -219,10 +219,10 @@ def _mark(mark: Mark, x: float, y: float) -> str:
     if isinstance(mark, Circle):
         return f'<circle cx="{_n(x + mark.x)}" cy="{_n(y + mark.y)}" r="{_n(mark.radius)}" {STYLES[mark.style]}/>'
     if isinstance(mark, Text):
-        size, attributes = FONTS[mark.font]
+        font = FONTS[mark.font]
         anchor = "" if mark.anchor == "start" else f' text-anchor="{mark.anchor}"'
-        place = f'x="{_n(x + mark.x)}" y="{_n(y + mark.y)}" font-size="{_n(size)}"'
-        return f"<text {place}{anchor}{attributes}>{clean(mark.text)}</text>"
+        place = f'x="{_n(x + mark.x)}" y="{_n(y + mark.y)}" font-size="{_n(font.size)}"'
+        return f"<text {place}{anchor}{font.attributes}>{clean(mark.text)}</text>"
     lines = [[(x + a, y + b) for a, b in line] for line in mark.lines]
     shortcut = f' data-shortcut="{clean(mark.shortcut)}"' if mark.shortcut else ""
     drawn = f'<path d="{" ".join(_d(line) for line in lines)}" {STYLES[mark.style]}{shortcut}/>'

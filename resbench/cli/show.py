@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from resbench.cli.options import FormatOption, InputOption, OutputOption, comple
 from resbench.errors import OptionError
 from resbench.tables import Column, Table, emit
 from resbench.tables.costs import cost_document, cost_table
-from resbench.tables.output import write
+from resbench.tables.output import check_writable, write
 from resbench.units import shape_text
 
 COLUMNS = (
@@ -31,6 +32,7 @@ def show(
         ),
     ],
     expression: Annotated[bool, typer.Option("--expression", help="Print the whole expression instead.")] = False,
+    svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Draw it instead: FILE.svg.")] = None,
     input: InputOption = None,
     format: FormatOption = None,
     output: OutputOption = None,
@@ -39,6 +41,14 @@ def show(
     from resbench.arch.describe import describe
     from resbench.models import catalogued, cost, is_catalogued
 
+    if svg:
+        if expression or format or output:
+            raise OptionError("--svg writes a picture of its own: expected it without --expression, --format and -o")
+        if svg.suffix.lower() != ".svg":
+            raise OptionError(f"--svg takes a file that ends in .svg; received {svg.name!r}")
+        check_writable(svg)
+        write(svg, _picture(model, input))
+        return
     if not is_catalogued(model):
         report = cost(model, input)
         emit(cost_table([report], "block"), cost_document([report]), format, output)
@@ -67,3 +77,15 @@ def show(
         "blocks": [line._asdict() for line in lines],
     }
     emit(table, document, format, output)
+
+
+def _picture(model: str, input: str | None) -> str:
+    from resbench.models import catalogued, cost, is_catalogued
+
+    if is_catalogued(model):
+        from resbench.arch.draw import draw
+
+        return draw(catalogued(model, input))
+    from resbench.arch.draw_tree import draw_tree
+
+    return draw_tree(cost(model, input))
