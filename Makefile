@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-cuda bench fig6 readme format clean
+.PHONY: demo test test-all test-cuda bench fig6 results readme format clean
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -40,6 +40,9 @@ bench: .venv/dev  ## the pytest-benchmark suites; what they print goes to result
 
 fig6: .venv/dev  ## figure 6 of He et al. 2015 on CIFAR-10 in CIFAR10=DIR, in pieces of 8 minutes: call it again until it is done
 	bash suites/fig6.sh $(CIFAR10)
+
+results: .venv/dev  ## the gallery: every command, what it prints and draws
+	$(BIN)/python docs/gallery.py
 
 readme: .venv/dev  ## write the tables of README.md anew
 	$(BIN)/python docs/generate.py

@@ -27,7 +27,7 @@ from resbench.cli.options import (
 from resbench.errors import MeasureError, OptionError, ResbenchError
 from resbench.tables.output import choose, emit_all
 
-SHOWN = ("gradient", "update")
+DEFAULT = "gradient,update"
 """Statistics that stand by depth where nothing is asked for."""
 
 
@@ -44,7 +44,7 @@ def gradflow(
     deep: Annotated[bool, typer.Option("--deep", help="Also the Jacobian of every block.")] = False,
     stat: Annotated[
         str, typer.Option("--stat", help="What to show by depth, such as gradient,update,cosine,dead; or all.")
-    ] = ",".join(SHOWN),
+    ] = DEFAULT,
     threshold: Annotated[
         list[str] | None, typer.Option("--threshold", help="Of a verdict: exploding=100, healthy=0.1:10. Repeatable.")
     ] = None,
@@ -121,7 +121,7 @@ def gradflow(
         events.flows(flows)
         say_where(events)
     if plot:
-        save(pictures(flows), plot)
+        save(pictures(flows) if stat == DEFAULT else pictures(flows, [one.key for one in shown]), plot)
     broken = [one.broken for one in flows if one.broken]
     failed = [f"{one.model}: {v}" for one, said in zip(flows, found, strict=True) for v in against(said, words)]
     for line in (*broken, *failed, *failures):

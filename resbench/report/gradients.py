@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from math import floor, isfinite, log10
 from typing import TYPE_CHECKING, Any
@@ -44,14 +44,19 @@ def picture(flows: Sequence[Flow], width: int, colour: bool) -> str:
     return text if colour else str(plotext.uncolorize(text))
 
 
-def pictures(flows: Sequence[Flow]) -> list[Picture]:
-    """Gradient by depth with the stages behind it, update ratios by layer and step, the two paths of every sum, and the
-    lengths of the paths. Raises OutputError where no gradient is finite."""
+def pictures(flows: Sequence[Flow], shown: Collection[str] = ("gradient", "update", "share")) -> list[Picture]:
+    """By the statistics that are shown: the gradient by depth with the stages behind it, update ratios by layer and
+    step, the two paths of every sum and the lengths of the paths. Raises OutputError where there is none."""
     flows = [flow for flow in flows if flow.rows]
     if not any(isfinite(row.value) for flow in flows for row in flow.rows if row.statistic == "gradient"):
         raise OutputError("nothing to draw: no gradient is finite")
-    drawn = [by_depth(flows), *map(_updates, flows), *map(_paths, flows), _lengths(flows)]
-    return [picture for picture in drawn if picture]
+    drawn = [by_depth(flows)] if "gradient" in shown else []
+    drawn += [picture for flow in flows if "update" in shown and (picture := _updates(flow))]
+    drawn += [picture for flow in flows if "share" in shown and (picture := _paths(flow))]
+    drawn += [picture for picture in [_lengths(flows)] if "share" in shown and picture]
+    if not drawn:
+        raise OutputError("nothing to draw: expected gradient, update or share among the statistics of --stat")
+    return drawn
 
 
 def by_depth(flows: Sequence[Flow]) -> Picture:
