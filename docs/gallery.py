@@ -6,6 +6,7 @@
 The pictures of the report are taken with Chromium where there is one.
 """
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -15,6 +16,9 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "results/gallery"
+
+
+MOST_ROWS = 60
 
 
 class Entry(NamedTuple):
@@ -51,6 +55,11 @@ ENTRIES = (
         "resbench compare plain34 resnet18 resnet34 resnet50 resnet101 vgg16 googlenet inception_v3 resnext50_32x4d "
         "wide_resnet50_2 --metrics params,macs,activations --sort macs --group-by family --plot networks.svg",
         ("networks.svg",),
+    ),
+    Entry(
+        "lesson",
+        "What a 1x1 convolution saves: MACs, time, and the time that the machine's roof allows.",
+        "resbench compare conv5x5_direct conv5x5_reduced --metrics macs,latency,roof",
     ),
     Entry("latency", "How long two networks take here.", "resbench latency plain56 resnet56 -o latency.json"),
     Entry(
@@ -98,14 +107,38 @@ SHOTS = {
 def run(entry: Entry) -> None:
     """The command in the folder, as a user would type it."""
     words = [sys.executable, "-m", *entry.command.split()]
+    for word in words:
+        if word.endswith(".json"):
+            (FOLDER / f"{word}.gz").unlink(missing_ok=True)
     env = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, capture_output=True, text=True, cwd=FOLDER, env=env, check=False)
     if done.returncode not in (0, 1):
         sys.exit(f"{entry.command}: {done.stderr}")
-    if done.stdout:
-        (FOLDER / f"{entry.name}.txt").write_text(f"$ {entry.command}\n{done.stdout}")
+    text = done.stdout or tables(entry)
+    if text:
+        (FOLDER / f"{entry.name}.txt").write_text(f"$ {entry.command}\n{text}")
     if entry.name == "report":
         photograph()
+
+
+def tables(entry: Entry) -> str:
+    """What the command would have printed of what it stored: its tables, without those of many rows."""
+    from resbench.report.sections import sections
+    from resbench.stored import find
+    from resbench.tables.render import plain
+
+    stored = next((word for word in entry.command.split() if word.endswith(".json")), None)
+    if stored is None:
+        return ""
+    found = [table for section in sections(find([FOLDER / stored]))[1:] for table in section.tables]
+    return "\n\n".join(plain(table) for table in found if len(table.rows) <= MOST_ROWS) + "\n"
+
+
+def compressed() -> None:
+    """Stored results take a tenth of the room; `--from` reads them all the same."""
+    for path in FOLDER.glob("*.json"):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+        path.unlink()
 
 
 def photograph() -> None:
@@ -132,8 +165,8 @@ def page() -> str:
     lines = [
         "# Gallery",
         "",
-        "Each table and picture with the command that made it; `make results` makes all of them again. What is measured",
-        "is of the machine that its table names.",
+        "Each table and picture with the command that made it; `make results` makes all of them again. What is",
+        "measured is of the machine that its table names.",
     ]
     for entry in ENTRIES:
         lines += ["", f"## {entry.says.rstrip('.')}", "", "```text", f"$ {entry.command}"]
@@ -156,6 +189,7 @@ def main() -> None:
             print(f"$ {entry.command}", flush=True)
             run(entry)
     shutil.rmtree(FOLDER / "runs", ignore_errors=True)
+    compressed()
     (ROOT / "docs/gallery.md").write_text(page())
 
 

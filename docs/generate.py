@@ -8,6 +8,7 @@ A page shows a command as a ``console`` block whose first line is ``$ resbench .
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ def pages() -> list[Path]:
 def output(command: str) -> str:
     """What the command prints into a pipe, 100 columns wide where it asks."""
     env = {**os.environ, "COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
-    words = [sys.executable, "-m", *command.split()]
+    words = [sys.executable, "-m", *shlex.split(command)]
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT, env=env)
     return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
 

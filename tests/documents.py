@@ -1,20 +1,23 @@
-"""JSON of every command that stores results, made once by the commands themselves."""
+"""JSON of every command that stores results, made once: by the commands in this process, and the latency by a few runs,
+for the command takes its time."""
 
-import os
-import subprocess
+import json
 import sys
+from pathlib import Path
 
 import pytest
 
+from resbench.cli.main import main
+
 COMMANDS = {
     "flops.json": "flops plain20 resnet20 googlenet",
-    "latency.json": "latency plain20 resnet20 --processes 2",
-    "layers.json": "latency resnet20 --layers --mode training",
+    "latency.json": "latency resnet20 --processes 2",
+    "layers.json": "latency resnet20 --layers --plot roof.svg",
     "memory.json": "latency resnet20 --memory --mode training",
     "gradflow.json": "gradflow plain20 resnet20 --steps 0,1 --seeds 2 --batch 16",
     "degradation.json": "degradation plain20 resnet20 --epochs 1 --seeds 2 --input 3x8x8 --probe 5 --dir runs",
-    "placements.json": "placements --depth 8 --table shortcuts --epochs 0.2 --dir runs",
-    "claims.json": "claims 7 8 9",
+    "placements.json": "placements --depth 8 --table shortcuts --epochs 0.2 --dir placed",
+    "claims.json": "claims 8 9",
 }
 
 
@@ -22,9 +25,33 @@ COMMANDS = {
 def documents(tmp_path_factory):
     """A folder with a file of each command."""
     folder = tmp_path_factory.mktemp("documents")
-    env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
-    for name, command in COMMANDS.items():
-        words = [sys.executable, "-m", "resbench", *command.split(), "-o", name]
-        done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.chdir(folder)
+        made_with = f"resbench {COMMANDS['latency.json']} -o latency.json"
+        Path("latency.json").write_text(json.dumps({**latency(), "made_with": made_with}, indent=1))
+        for name in COMMANDS:
+            if name != "latency.json":
+                patch.setattr(sys, "argv", ["resbench", *COMMANDS[name].split(), "-o", name])
+                with pytest.raises(SystemExit) as ended:
+                    main()
+                assert not ended.value.code, COMMANDS[name]
     return folder
+
+
+def latency():
+    """The document of two readings."""
+    from resbench.measure.environment import environment
+    from resbench.measure.latency import Latency, read
+    from resbench.measure.roofline import roof
+    from resbench.measure.timing import Rules
+    from resbench.measure.workload import Setup
+    from resbench.replicas import Cell, workload
+    from resbench.tables.latency import latency_document
+
+    setup, quick = Setup(), Rules(warmup_s=0.1, warmup_cap_s=0.2, least_s=0.1, cap_s=0.2)
+    work, name = workload(Cell("resnet20", None, setup))
+    with setup.applied():
+        ceiling = roof("cpu")
+    one = Latency(name, tuple(work.inputs[0].shape), setup, (read(work, quick), read(work, quick)), 0.02, 3)
+    return latency_document([one], {"fp32": ceiling}, environment())

@@ -73,7 +73,7 @@ def test_results_of_a_gpu_are_read_where_there_is_none(documents, tmp_path):
 
 def test_figures_are_the_numbers_of_the_documents(documents):
     known = {(f.model, f.metric): f for f in figures(stored.result for stored in find([documents]))}
-    latency = json.loads((documents / "latency.json").read_text())["models"][1]
+    latency = json.loads((documents / "latency.json").read_text())["models"][0]
     flow = json.loads((documents / "gradflow.json").read_text())["models"][1]["steps"][0]
     ends = {one["model"]: one for one in json.loads((documents / "degradation.json").read_text())["models"]}
     assert known["resnet20", "params"].value == 269_722

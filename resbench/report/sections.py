@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -86,11 +87,11 @@ def _summary(results: Sequence[Result]) -> Section:
     inputs = {one.model: one.input for result in results if isinstance(result, Costs) for one in result.costs}
     table = comparison(models, known, view, inputs=inputs)
     families = {name: family(name) for name in models}
-    axes = ("macs", next((m for m in ("latency", "error", "activations") if m in has), "activations"))
-    drawn = bubbles(table, families, axes)
+    drawn = (bubbles(table, families, ("macs", metric)) for metric in ("latency", "error", "activations"))
+    picture = next(filter(None, drawn), None)
     said = [line for result in results for line in _verdicts(result)]
     lead = f"Each figure beside its ratio to {models[0]}."
-    return Section("summary", "Summary", lead, said, [table], [drawn] if drawn else [])
+    return Section("summary", "Summary", lead, said, [table], [picture] if picture else [])
 
 
 def _verdicts(result: Result) -> Iterable[str]:
@@ -104,7 +105,9 @@ def _verdicts(result: Result) -> Iterable[str]:
         case Trainings():
             yield from (f"Training on {result.outcome.data}: {line}" for line in result.said)
         case Claims():
-            yield from (f"Claim {f.claim.id}: {f.answer.verdict}: {f.claim.statement}" for f in result.findings)
+            counts = Counter(finding.answer.verdict for finding in result.findings)
+            news = [f"{one.claim.id} otherwise than expected" for one in result.findings if not one.as_expected]
+            yield f"Claims: {', '.join([f'{count} {verdict}' for verdict, count in counts.items()] + news)}"
 
 
 def _costs(results: Sequence[Costs]) -> Section:

@@ -90,7 +90,7 @@ def numbers(document):
 def check_json(full, document):
     """Each number of the CSV stands in the JSON, to its last digit."""
     known = numbers(document)
-    counted = [i for i, key in enumerate(full[0]) if key != "share"]  # a share is the table's own
+    counted = [i for i, key in enumerate(full[0]) if key not in ("share", "ratio")]  # the table's own
     cells = {line[i] for line in full[1:] for i in counted if re.fullmatch(r"-?\d+(\.\d+)?(e[+-]?\d+)?", line[i])}
     assert cells <= known, sorted(cells - known)[:5]
 
@@ -160,3 +160,40 @@ def test_every_table_compiles_as_latex(documents, tmp_path):
     tool = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error"] if shutil.which("pdflatex") else ["tectonic"]
     done = subprocess.run([*tool, "all.tex"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-1500:]
+
+
+@pytest.fixture
+def nights(tmp_path):
+    """Twelve stored runs of a benchmark that becomes slower and counts more, as pytest-benchmark writes them."""
+    paths = []
+    for day in range(12):
+        seconds, macs = (1.0 + 0.001 * day, 8) if day < 6 else (1.3 + 0.001 * day, 9)
+        machine = {"resbench": {"id": "a" * 12, "stable": {"cpu": "one"}, "volatile": {}}}
+        stats = {"median": seconds, "iqr": 0.01 * seconds}
+        benchmark = {
+            "fullname": "suites/bench_it.py::test_it",
+            "extra_info": {"counters": {"macs": macs}},
+            "stats": stats,
+        }
+        commit = {"id": f"{day:040x}", "dirty": False}
+        run = {
+            "machine_info": machine,
+            "commit_info": commit,
+            "datetime": f"2026-01-{day + 1:02}T03:00:00",
+            "version": "5",
+        }
+        paths.append(tmp_path / f"{day:02}.json")
+        paths[-1].write_text(json.dumps({**run, "benchmarks": [benchmark]}))
+    return [str(path) for path in paths]
+
+
+def test_formats_of_stored_runs_agree(cli, nights, tmp_path):
+    for command in (["history", *nights, "--dir", str(tmp_path / "history")], ["compare-runs", nights[0], nights[-1]]):
+        said = {kind: cli(*command, "--format", kind) for kind in ("csv", "tsv", "json", "markdown", "latex", "html")}
+        assert {done.returncode for done in said.values()} == {0 if command[0] == "history" else 1}
+        full = separated(said["csv"].stdout)
+        assert len(full) > 1
+        assert separated(said["tsv"].stdout, "\t") == full
+        check_json(full, json.loads(said["json"].stdout))
+        assert all("test_it" in said[kind].stdout for kind in ("markdown", "html"))
+        assert r"test\_it" in said["latex"].stdout
