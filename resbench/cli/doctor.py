@@ -7,6 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from resbench.cli.options import FormatOption, OutputOption
+from resbench.measure.cores import usable_cores
 from resbench.tables import Column, Table, emit
 
 COLUMNS = (Column("item", "item"), Column("found", "found"), Column("meaning", "meaning"))
@@ -34,7 +35,7 @@ def doctor(format: FormatOption = None, output: OutputOption = None) -> None:
     """Report the machine, the installed packages, and what is missing for what."""
     rows = [
         ("python", platform.python_version(), platform.platform()),
-        ("cpu", f"{os.cpu_count()} logical, {_usable()} usable", platform.machine()),
+        ("cpu", f"{os.cpu_count()} logical, {usable_cores()} usable", platform.machine()),
         *(_package(name, purpose) for name, purpose in PACKAGES.items()),
         *_devices(),
     ]
@@ -47,11 +48,6 @@ def _package(name: str, purpose: str) -> tuple[str, str, str]:
         return name, version(name), purpose
     except PackageNotFoundError:
         return name, "missing", f"skipped: {purpose}; pip install {name}"
-
-
-def _usable() -> int | None:
-    """Cores that this process may run on; all where the system does not say."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _devices() -> list[tuple[str, str, str]]:

@@ -1,31 +1,40 @@
-"""The counter gate: what each benchmark does, on one side or on both, in a process of its own."""
+"""The counter gate: what each benchmark does, on one side or on both, in processes of their own."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import chain
 
 from resbench.errors import GateError
 from resbench.gate.expectations import Counts
 from resbench.gate.process import Process, Side
 from resbench.gate.suite import Suite
+from resbench.measure.cores import usable_cores
 from resbench.measure.counted import Counted
+
+MOST = 4
+"""Processes of a side. Each imports torch for itself, which takes as long as a few benchmarks."""
 
 
 def counted(sides: Sequence[Side], suite: Suite, progress: Callable[[str], object] = bool) -> list[Counts]:
-    """Of every benchmark of each side, the sides at the same time. Raises GateError, naming the side that fails."""
+    """Of every benchmark of each side, all at the same time. Raises GateError, naming the side that fails."""
+    shares = min(MOST, max(1, (usable_cores() or 1) // len(sides)))
     with ExitStack() as stack:
-        running = [stack.enter_context(Process(side, suite, "count")) for side in sides]
-        return [_listened(process, suite, progress) for process in running]
+        running = [
+            [stack.enter_context(Process(side, suite, "count", share=(number, shares))) for number in range(shares)]
+            for side in sides
+        ]
+        return [_listened(side, processes, suite, progress) for side, processes in zip(sides, running, strict=True)]
 
 
-def _listened(process: Process, suite: Suite, progress: Callable[[str], object]) -> Counts:
-    side, torch = process.side, ""
+def _listened(side: Side, processes: Sequence[Process], suite: Suite, progress: Callable[[str], object]) -> Counts:
+    torch = ""
     collected: list[str] = []
     found: dict[str, Counted] = {}
     skipped: dict[str, str] = {}
-    for said in process.everything():
+    for said in chain.from_iterable(process.everything() for process in processes):
         match said["said"]:
             case "collected":
                 collected = said["names"]
@@ -34,6 +43,7 @@ def _listened(process: Process, suite: Suite, progress: Callable[[str], object])
                 progress(f"counting: {side.name}, {said['name']}")
             case "skipped" if said["name"] not in found:
                 skipped[said["name"]] = said["why"]
+    found = {name: found[name] for name in collected if name in found}
     twice = [name for name, often in Counter(collected).items() if often > 1]
     if twice:
         raise GateError(f"{side}: two benchmarks are called {twice[0]}; give each a name of its own")

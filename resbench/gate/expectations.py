@@ -136,7 +136,7 @@ def over(limits: Mapping[str, Mapping[str, int]], counts: Counts) -> list[Excess
     return found
 
 
-RARE = ("kernels", "graph_failures")
+RARE = ("kernels", "graph_failures", "onednn_off", "cudnn_off", "deterministic", "anomaly_detection")
 """Totals that only some runs have."""
 
 

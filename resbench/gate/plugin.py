@@ -43,14 +43,22 @@ SAMPLES, SAMPLE_S = 5, 0.05
 class Line:
     """This side's end of the line to the gate. What else the process prints goes to stderr.
 
-    ``names``: the benchmarks that are wanted, in this order. ``cores``: where they are timed. ``root``: this side's
-    tree; ``elsewhere``: trees with the same code, from which nothing may be imported.
+    ``names``: the benchmarks that are wanted, in this order; without, all of ``share``: (1, 3) is every third from the
+    second on. ``cores``: where they are timed. ``root``: this side's tree; ``elsewhere``: trees with the same code,
+    from which nothing may be imported.
     """
 
     def __init__(
-        self, wanted: str, names: list[str] | None, cores: list[int] | None, root: str, elsewhere: list[str]
+        self,
+        wanted: str,
+        names: list[str] | None,
+        cores: list[int] | None,
+        share: tuple[int, int],
+        root: str,
+        elsewhere: list[str],
     ) -> None:
-        self.wanted, self.names, self.cores, self.root, self.elsewhere = wanted, names, cores, root, elsewhere
+        self.wanted, self.names, self.cores, self.share = wanted, names, cores, share
+        self.root, self.elsewhere = root, elsewhere
         self.out = os.fdopen(os.dup(1), "w", buffering=1)
         self.back = os.fdopen(os.dup(0))
         os.dup2(2, 1)
@@ -232,7 +240,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours = [item for item in items if "resbench" in getattr(item, "fixturenames", ())]
     LINE.say("collected", "", names=[_name(item.nodeid) for item in ours])
     by_name = {_name(item.nodeid): item for item in ours}
-    items[:] = ours if LINE.names is None else [by_name[name] for name in LINE.names if name in by_name]
+    first, step = LINE.share
+    items[:] = ours[first::step] if LINE.names is None else [by_name[name] for name in LINE.names if name in by_name]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -84,11 +84,13 @@ class Process:
         wanted: Literal["count", "time"],
         names: Sequence[str] | None = None,
         cores: Sequence[int] | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.side = side
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed by stop()
         elsewhere = [str(path) for path in side.elsewhere]
-        request = {"wanted": wanted, "names": names, "cores": cores, "root": str(side.root), "elsewhere": elsewhere}
+        trees = {"root": str(side.root), "elsewhere": elsewhere}
+        request = {"wanted": wanted, "names": names, "cores": cores, "share": share, **trees}
         self.running = subprocess.Popen(
             [sys.executable, "-m", "pytest", *OPTIONS, *PLUGIN, *suite.files],
             cwd=side.root / suite.path.parent,

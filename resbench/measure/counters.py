@@ -13,6 +13,8 @@ By layer (the path of the innermost module that was open; ``""`` is the model it
     syncs                             values brought to the host: ``.item()``, ``.tolist()``, ``.numpy()``, ``bool(x)``
     graph_breaks                      places where torch.compile leaves its graph
     kernels                           launches on an NVIDIA GPU
+    onednn_off, cudnn_off,            1 where the process was left so: all operators are the same, and slower
+    deterministic, anomaly_detection
     aten.add, backward aten.mul ...   how often each operator ran: in the forward pass, the backward pass, the step
 """
 
@@ -55,6 +57,14 @@ READ_BY_HOST = frozenset(
 GRAPHS = 12
 """After which no more graph breaks are looked for: each costs the compiler up to a second."""
 
+SWITCHES: dict[str, Callable[[], bool]] = {
+    "onednn_off": lambda: not torch.backends.mkldnn.enabled,
+    "cudnn_off": lambda: not torch.backends.cudnn.enabled,
+    "deterministic": torch.are_deterministic_algorithms_enabled,
+    "anomaly_detection": torch.is_anomaly_enabled,
+}
+"""Of the whole process, and what nobody leaves on who wants it fast."""
+
 ALLOCATIONS = frozenset(("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach"))
 
 
@@ -75,6 +85,7 @@ def _count(work: Workload, graph: bool) -> Counted:
                 found[number].update(_named(phase, book))
         found[watched.peak_owner]["peak_bytes"] = watched.peak
         found[0]["retained_bytes"] = watched.retained
+        found[0].update(name for name, on in SWITCHES.items() if on())
         for number, kept in saved(work, modules).items():
             found[number]["saved_bytes"] = kept
         if work.setup.kind == "cuda":

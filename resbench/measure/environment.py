@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from resbench.measure.cores import usable_cores
 from resbench.measure.nvml import gpu
 
 Value = str | int | float | None
@@ -90,7 +91,7 @@ def environment(device: str = "cpu") -> Environment:
         "cpu": _cpu(),
         "isa": torch.backends.cpu.get_cpu_capability(),
         "logical_cores": os.cpu_count(),
-        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "usable_cores": usable_cores(),
         "cpu_quota": cpu_quota(),
         "threads": torch.get_num_threads(),
         "onednn": torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]

@@ -146,3 +146,11 @@ def test_a_function_is_counted_without_layers():
     work = Call(lambda: x @ x, Setup())
     with work.ready():
         assert count(work).layers[""]["macs"] == 64
+
+
+def test_a_switch_that_was_left_on_is_counted(monkeypatch):
+    off = {"onednn_off", "anomaly_detection"}
+    assert off.isdisjoint(counted(Net()).totals)
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    with torch.autograd.set_detect_anomaly(True):
+        assert {name: counted(Net()).totals[name] for name in off} == dict.fromkeys(off, 1)
