@@ -25,6 +25,8 @@ from pathlib import Path
 from simulate import rate
 from tabulate import tabulate
 
+from resbench.tables.output import write
+
 ROOT = Path(__file__).parents[2]
 
 HOG = """
@@ -101,7 +103,7 @@ def run(path: Path, name: str, share: float, quiet: bool) -> None:
         "wall_s": wall_s,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(json.dumps(document).encode(), mtime=0))
+    write(path, gzip.compress(json.dumps(document).encode(), mtime=0))
 
 
 def benchmarks() -> list[str]:
