@@ -23,7 +23,9 @@ def figures(results: Iterable[Result]) -> Iterator[Figure]:
         match result:
             case Costs(costs):
                 for c in costs:
-                    yield from (Figure(c.model, metric, getattr(c, metric)) for metric in COUNTED)
+                    many = f"of a batch of {c.input[0]}." if c.input[0] > 1 else ""
+                    places = {metric: "" if metric == "params" else many for metric in COUNTED}
+                    yield from (Figure(c.model, key, getattr(c, key), None, at) for key, at in places.items())
             case Latencies():
                 yield from _timed(result)
             case Memories():
@@ -68,21 +70,24 @@ def _flowed(result: Flows) -> Iterator[Figure]:
         step = next(iter(flow.steps), None)
         ratios = [r.value for r in flow.rows if r.statistic == "first_to_last" and r.step == step]
         if ratios and all(map(isfinite, ratios)):
-            images = f"{_seeds(recipe.seeds)}, batches of {recipe.batch} of {result.data}"
-            where = f"||dL/dx_first|| / ||dL/dx_last|| at step {step}, {images}. {result.here.note}"
+            images = f"{_seeds(len(ratios))}, batches of {recipe.batch} of {result.data}"
+            when = f"step {step}, lr {recipe.lr:g}" if step else f"step {step}"
+            where = f"||dL/dx_first|| / ||dL/dx_last|| at {when}, {images}. {result.here.note}"
             yield Figure(flow.model, "gradient", *mean_and_half(ratios), where)
 
 
 def _trained(result: Trainings) -> Iterator[Figure]:
     outcome = result.outcome
     for end in outcome.ends:
+        if not end["seeds"]:  # none came to the end of an epoch
+            continue
         cell = outcome.models[end["model"]][0].cell
-        size, batch = shape_text((1, *cell.input)), cell.recipe.batch
-        data = f"{outcome.data} at {size}, {end['iterations']:,} iterations of {batch}, {_seeds(end['seeds'])}"
+        recipe, size = cell.recipe, shape_text((1, *cell.input))
+        steps = f"{end['iterations']:,} iterations of {recipe.batch} at lr {recipe.lr:g}"
+        ways = f"{recipe.dtype}, {'augmented' if recipe.augment else 'not augmented'}, {_seeds(end['seeds'])}"
+        where = f"{outcome.data} at {size}, {steps}, {ways}. {result.here.note}"
         for metric, part in (("train_error", "train"), ("error", "test")):
-            if end[f"{part}_error"] is not None:
-                value, spread = end[f"{part}_error"], end[f"{part}_spread"]
-                yield Figure(end["model"], metric, value, spread, f"{data}. {result.here.note}")
+            yield Figure(end["model"], metric, end[f"{part}_error"], end[f"{part}_spread"], where)
 
 
 def published(models: Sequence[str]) -> Iterator[Figure]:
@@ -116,7 +121,7 @@ def _of_torchvision(name: str) -> Iterator[Figure]:
     except ResbenchError:  # it is not installed
         return
     for weights, percent in accuracies.items():
-        where = "test error on ImageNet, top 1, 1 crop."
+        where = f"test error on ImageNet, top 1, 1 crop, {weights.rpartition('.')[2]}."
         yield Figure(name, "published", 1 - percent / 100, None, where, f"torchvision, {weights}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture, Size, architecture, find, parse_size
 from resbench.arch.cost import Cost
 from resbench.arch.cost import cost as fold
-from resbench.errors import OptionError, SourceError, TraceError, message
+from resbench.errors import OptionError, SourceError, TraceError, UnknownModelError, message
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,8 +29,24 @@ def is_catalogued(name: str) -> bool:
 
 
 def family(name: str) -> str:
-    """The catalog's, or the source of a model from elsewhere."""
-    return find(name.partition(",")[0]).family if is_catalogued(name) else name.partition(":")[0]
+    """The catalog's, or the source of a model from elsewhere; empty for a name that no catalog has."""
+    if not is_catalogued(name):
+        return name.partition(":")[0]
+    with suppress(UnknownModelError):
+        return find(name.partition(",")[0]).family
+    return ""
+
+
+def full_name(name: str, input: Input = None) -> str:
+    """The name under which a model's results are kept: options in order, and the input where it is another.
+
+    >>> full_name("resnet56,shortcut=A", "3x32x32"), full_name("resnet56", "3x64x64")
+    ('resnet56', 'resnet56,input=3x64x64')
+    """
+    if is_catalogued(name):
+        return catalogued(name, input).name
+    plain, size = _input(name, input)
+    return f"{plain},input={'x'.join(map(str, size))}" if size else plain
 
 
 def catalogued(name: str, input: Input = None) -> Architecture:
@@ -86,11 +103,9 @@ def load(name: str, input: Input = None, *, device: str = "cpu", seed: int = 0) 
     from resbench.nets.sources import load as from_source
 
     if not is_catalogued(name):
-        options = name.split(",")
-        given = [option.removeprefix("input=") for option in options if option.startswith("input=")]
-        found = from_source(",".join(option for option in options if not option.startswith("input=")), device=device)
-        size = input if input is not None else given[0] if given else None
-        return found if size is None else found.resized(name, parse_input(size))
+        plain, size = _input(name, input)
+        found = from_source(plain, device=device)
+        return found.resized(full_name(name, input), size) if size else found
     from resbench.nets.build import build
     from resbench.nets.weights import load_weights
 
@@ -98,6 +113,13 @@ def load(name: str, input: Input = None, *, device: str = "cpu", seed: int = 0) 
     arch = catalogued(plain, input)
     net = build(arch, device=device, seed=seed)
     return Loaded(arch.name, load_weights(net, weights) if weights else net, arch.input, "catalog")
+
+
+def _input(name: str, input: Input) -> tuple[str, Size | None]:
+    """``torchvision:resnet50,input=3x96x96`` as its two parts; ``input`` comes before what the name says."""
+    options = name.split(",")
+    given = [input] if input is not None else [o.removeprefix("input=") for o in options if o.startswith("input=")]
+    return ",".join(o for o in options if not o.startswith("input=")), parse_input(given[0]) if given else None
 
 
 def _weights(name: str) -> tuple[str, str | None]:

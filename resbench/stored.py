@@ -96,6 +96,22 @@ class Claims(NamedTuple):
 Result = Costs | Latencies | Layers | Memories | Flows | Trainings | Claims
 
 
+def models(result: Result) -> list[str]:
+    """Of which it says something, each once."""
+    match result:
+        case Costs(several) | Latencies(several) | Flows(several):
+            names = [one.model for one in several]
+        case Layers(name):
+            names = [name]
+        case Memories(reports):
+            names = [name for name, *_ in reports]
+        case Trainings():
+            names = list(result.outcome.models)
+        case Claims():
+            names = []
+    return list(dict.fromkeys(names))
+
+
 class Stored(NamedTuple):
     """A result and where it was found. ``made_with``: the command line; ``document``: all of it as it was written."""
 
@@ -124,25 +140,32 @@ def find(places: Iterable[Path]) -> list[Stored]:
 
 def _time(stored: Stored) -> str:
     """Of the measurement; empty for what was only counted."""
-    return str(stored.document.get("environment", {}).get("volatile", {}).get("time_utc") or "")
+    here = stored.document.get("environment")
+    return str(here["volatile"].get("time_utc") or "") if here else ""
 
 
 def _below(folder: Path) -> Iterator[Stored]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name.endswith((".json", ".json.gz")):
             document = _document(path)
-            if isinstance(document, dict) and document.get("command") in READERS:
+            if _command(document) in READERS:
                 yield _stored(path, document)
 
 
 def read(path: Path) -> Stored:
     """One result. Raises StoredError."""
     document = _document(path)
-    command = document.get("command") if isinstance(document, dict) else None
+    command = _command(document)
     if command not in READERS:
         what = f"the JSON of resbench {command}" if command else "no JSON of resbench"
         raise StoredError(f"{path} is {what}; expected that of {', '.join(READERS)}")
     return _stored(path, document)
+
+
+def _command(document: Any) -> str:
+    """What wrote it; empty for JSON of another origin."""
+    command = document.get("command") if isinstance(document, dict) else None
+    return command if isinstance(command, str) else ""
 
 
 def _document(path: Path) -> Any:
@@ -158,12 +181,15 @@ def _document(path: Path) -> Any:
 
 
 def _stored(path: Path, document: dict[str, Any]) -> Stored:
+    from resbench.figures import figures
+
     schema, command = document.get("schema"), document["command"]
     if schema != SCHEMA:
         raise StoredError(f"{path}: expected schema {SCHEMA} of {command}, received {schema!r}; make it anew")
     try:
         result = READERS[command](document)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ResbenchError) as error:
+        all(figures([result]))  # what it says can be worked out
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, ResbenchError) as error:
         said = f"no {error}" if isinstance(error, KeyError) else first_line(error)
         raise StoredError(f"{path} is not what resbench {command} writes ({said}); make it anew") from None
     return Stored(path, result, str(document.get("made_with") or ""), document)
@@ -193,7 +219,7 @@ COUNTED = ("params", "macs", "elementwise", "activations")
 def _here(document: dict[str, Any]) -> Environment:
     from resbench.measure.environment import Environment
 
-    return Environment(document["environment"]["stable"], document["environment"]["volatile"])
+    return Environment(dict(document["environment"]["stable"]), dict(document["environment"]["volatile"]))
 
 
 def _roof(record: dict[str, Any]) -> Roof:
@@ -270,7 +296,8 @@ def _flows(document: dict[str, Any]) -> Flows:
             tuple(model["input"]),
             tuple(Row(**{**row, "value": _number(row["value"])}) for row in model["rows"]),
             model["broken"] or "",
-            skipped=tuple(model["skipped"]),
+            model.get("interrupted", False),
+            tuple(model["skipped"]),
         )
         for model in document["models"]
     ]

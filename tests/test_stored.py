@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,8 @@ def test_a_folder_gives_the_oldest_first_and_passes_over_other_json(documents, t
     (tmp_path / "a-later.json.gz").write_bytes(gzip.compress(json.dumps(data).encode()))
     (tmp_path / "other.json").write_text('{"command": "something else"}')
     (tmp_path / "list.json").write_text("[1, 2]")
+    (tmp_path / "task.json").write_text('{"command": ["npm", "start"]}')
+    (tmp_path / "image.json").write_text('{"command": {}, "schema": 1}')
     assert [stored.path.name for stored in find([tmp_path])] == ["gradflow.json", "a-later.json.gz"]
 
 
@@ -48,6 +52,12 @@ def test_a_folder_gives_the_oldest_first_and_passes_over_other_json(documents, t
         (lambda text: text.replace('"command"', '"no"'), "is no JSON of resbench"),
         (lambda text: text.replace('"runs_s"', '"runs"'), "is not what resbench latency writes"),
         (lambda text: text.replace('"dtype": "fp32"', '"dtype": "fp7"'), "is not what resbench latency writes"),
+        (
+            lambda text: re.sub(r'"processes": \[.*\]', '"processes": []', text, flags=re.DOTALL),
+            "latency writes|no JSON",
+        ),
+        (lambda text: re.sub(r'"volatile": {[^}]*}', '"volatile": null', text), "is not what resbench latency writes"),
+        (lambda text: '{"command": ["latency"]}', "is no JSON of resbench"),
         (lambda text: "[]", "is no JSON of resbench"),
     ],
 )
@@ -84,6 +94,27 @@ def test_figures_are_the_numbers_of_the_documents(documents):
     assert known["resnet20", "error"].value == ends["resnet20"]["test_error"]
     assert known["resnet20", "train_error"].spread == ends["resnet20"]["train_spread"]
     assert "digits at 3x8x8" in known["plain20", "error"].where
+
+
+def trained(documents, change):
+    """The figures of a changed degradation."""
+    result = read(documents / "degradation.json").result
+    runs = tuple(change(one) for one in result.outcome.results)
+    return list(figures([result._replace(outcome=replace(result.outcome, results=runs))]))
+
+
+def test_a_network_without_one_epoch_has_no_figures(documents):
+    found = trained(documents, lambda one: replace(one, history=()) if one.cell.model == "plain20" else one)
+    assert {figure.model for figure in found} == {"resnet20"}
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.01}, {"dtype": "fp32"}, {"augment": True}, {"batch": 64}])
+def test_trainings_of_another_recipe_are_from_elsewhere(documents, change):
+    def another(one):
+        return replace(one, cell=one.cell._replace(recipe=replace(one.cell.recipe, **change)))
+
+    here, there = ({figure.where for figure in trained(documents, make)} for make in (lambda one: one, another))
+    assert here.isdisjoint(there)
 
 
 def test_paths_are_files_or_folders():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,10 +23,11 @@ from resbench.cli.options import (
     chosen,
     progress,
 )
-from resbench.errors import OptionError, OutputError
-from resbench.stored import Costs, Result
+from resbench.errors import MeasureError, OptionError, OutputError, StoredError, UnknownModelError
+from resbench.stored import Costs, Result, Trainings
+from resbench.stored import models as of
 from resbench.tables import emit
-from resbench.tables.metrics import COUNTED, METRICS, Figure, known_metrics
+from resbench.tables.metrics import COUNTED, METRICS, known_metrics
 
 if TYPE_CHECKING:
     from resbench.arch.cost import Cost
@@ -65,37 +68,46 @@ def compare(
     taken from what other commands have stored, machines side by side.
     """
     from resbench.figures import figures, published
-    from resbench.models import family
+    from resbench.models import family, full_name
     from resbench.stored import find
     from resbench.tables.comparison import View, comparison, comparison_document
     from resbench.tables.costs import uncounted
 
     checked(format, output, plot)
+    if stored and device != "cpu":
+        raise OptionError("--device is for what is measured here: expected it without --from")
     if group_by not in ("", "family"):
         raise OptionError(f"--group-by takes family; received {group_by!r}")
     if sort:
         known_metrics(sort.removeprefix("-"))
     front = known_metrics(pareto) if pareto else ()
     view = View(known_metrics(metrics), baseline, sort, only or (), front, bool(group_by))
-    results = [one.result for one in find(stored)] if stored else []
-    known = list(figures(results))
-    names = chosen(models, model, least=0 if stored else 2) or list(dict.fromkeys(figure.model for figure in known))
-    costs = _counted(names, known, input, batch)
-    names = list(dict.fromkeys(costs))
-    counts = [cost for cost in costs.values() if cost]
+    results: Sequence[Result] = [one.result for one in find(stored)] if stored else []
+    known = dict.fromkeys(figure.model for figure in figures(results))
+    asked = chosen(models, model, least=0 if stored else 2) or list(known)
+    if not asked:
+        raise StoredError("nothing there can be compared: expected JSON of flops, latency, gradflow or degradation")
+    names = list(dict.fromkeys(name if name in known else full_name(name, input) for name in asked))
+    if baseline and baseline not in known:
+        baseline = full_name(baseline, input)
+    view = replace(view, baseline=baseline or names[0])
+    if view.baseline not in names:
+        raise OptionError(f"--baseline takes one of {', '.join(names)}; received {baseline!r}")
+    counts = list(_counted(names, results, batch))
+    failures: Sequence[str] = ()
     if not stored:
-        known = list(_measured(names, view, input, batch, device))
-    known += [*figures([Costs(counts)]), *(published(names) if "published" in view.wanted else ())]
+        results, failures = _measured(names, view, batch, device)
+    shown = [*figures([*results, Costs(counts)]), *(published(names) if "published" in view.wanted else ())]
     families = {name: family(name) for name in names}
     table = comparison(
         names,
-        known,
+        shown,
         view,
         inputs={cost.model: cost.input for cost in (*counts, *_stored_costs(results))},
         families=families,
-        warnings=uncounted(counts),
+        warnings=[*uncounted(counts), *_broken(results, names), *failures],
     )
-    emit(table, comparison_document(table, baseline or names[0]), format, output)
+    emit(table, comparison_document(table, view.baseline), format, output)
     if plot:
         from resbench.report.charts import save
         from resbench.report.networks import bubbles
@@ -105,6 +117,8 @@ def compare(
         if picture is None:
             raise OutputError("nothing to draw: expected two networks that have two metrics besides params")
         save([picture], plot)
+    if failures:
+        raise MeasureError(f"{len(failures)} of {len(names)} networks could not be measured; the table says why")
 
 
 def _stored_costs(results: Sequence[Result]) -> Iterator[Cost]:
@@ -113,33 +127,39 @@ def _stored_costs(results: Sequence[Result]) -> Iterator[Cost]:
             yield from result.costs
 
 
-def _counted(names: Sequence[str], known: Sequence[Figure], input: str | None, batch: int) -> dict[str, Cost | None]:
-    """The cost of every network by its full name; none of one whose counts are stored already."""
+def _broken(results: Sequence[Result], names: Sequence[str]) -> Iterator[str]:
+    """Trainings that ended because a number was not finite: an error of the other seeds alone says little."""
+    for result in results:
+        if isinstance(result, Trainings):
+            yield from (one.broken for one in result.outcome.results if one.broken and one.cell.model in names)
+
+
+def _counted(names: Sequence[str], results: Sequence[Result], batch: int) -> Iterator[Cost]:
+    """The cost of every network that has none yet, where it can be known without running what is stored."""
     from resbench.models import cost, is_catalogued
 
-    stored = {figure.model for figure in known if figure.metric in COUNTED}
-    elsewhere = {figure.model for figure in known}
-    costs: dict[str, Cost | None] = {}
+    counted = {one.model for one in _stored_costs(results)}
+    elsewhere = {name for result in results for name in of(result)}
     for name in names:
-        if name in stored or (name in elsewhere and not is_catalogued(name)):
-            costs[name] = None
-        else:
-            counted = cost(name, input=input, batch=batch)
-            costs[name if name in elsewhere else counted.model] = counted
-    return costs
+        if name in counted or (name in elsewhere and not is_catalogued(name)):
+            continue
+        with suppress(UnknownModelError) if name in elsewhere else nullcontext():  # of another version's catalog
+            yield replace(cost(name, batch=batch), model=name)
 
 
-def _measured(names: Sequence[str], view: View, input: str | None, batch: int, device: str) -> Iterator[Figure]:
-    """What the commands behind the metrics find, here and now."""
+def _measured(names: Sequence[str], view: View, batch: int, device: str) -> tuple[Sequence[Result], Sequence[str]]:
+    """What the commands behind the metrics find, here and now; and what they could not do."""
     from resbench.cli import live
-    from resbench.figures import figures
 
     commands = {METRICS[metric].command for metric in view.wanted}
+    found: list[Result | None] = []
+    failures: Sequence[str] = ()
     if "latency" in commands:
-        yield from figures([live.latencies(names, input, batch, device)])
+        times, failures = live.latencies(names, None, batch, device)
+        found.append(times)
     if "gradflow" in commands:
-        yield from figures([live.flows(names, input, device, steps=(0,))])
+        found.append(live.flows(names, None, device, steps=(0,)))
     if "degradation" in commands:
-        found, asked = live.trainings(names, device)
-        yield from (figure._replace(model=asked[figure.model]) for figure in figures([found]))
+        found.append(live.trainings(names, device))
     progress("")
+    return [result for result in found if result], failures

@@ -171,10 +171,10 @@ def _memory(names: list[str], setups: list[Setup], input: str | None, format: st
         progress(f"{name}: one run")
         expected = predicted(cost(name, input, batch=setup.batch), setup)
         cell = Cell(name, input, setup)
-        work, _ = workload(cell)
+        work, title = workload(cell)
         with one_line(cell), work.ready():
             work.run()  # the optimiser's state is made in the first step
-            reports.append((name, expected, measured(work)))
+            reports.append((title, expected, measured(work)))
     progress("")
     here = environment(setup.device)
     emit(memory_table(reports, setup, here), memory_document(reports, setup, here), format, output)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
 
 from resbench.cli.options import progress
 from resbench.cli.training import FOLDER, bar, running
-from resbench.errors import MeasureError
 from resbench.stored import Claims, Flows, Latencies, Layers, Trainings
 
 if TYPE_CHECKING:
     from resbench.replicas import Cell
 
 
-def latencies(names: Sequence[str], input: str | None, batch: int, device: str) -> Latencies:
-    """`resbench latency`."""
+def latencies(
+    names: Sequence[str], input: str | None, batch: int, device: str
+) -> tuple[Latencies | None, Sequence[str]]:
+    """`resbench latency`: what could be measured, and why the rest could not."""
     from resbench.measure.environment import environment
     from resbench.measure.roofline import roof
     from resbench.measure.workload import Setup
@@ -31,10 +33,8 @@ def latencies(names: Sequence[str], input: str | None, batch: int, device: str) 
     outcome = measure([Cell(name, input, setup) for name in names], progress=progress)
     if outcome.interrupted:
         raise typer.Exit(130)
-    if outcome.failures:
-        print(*(f"resbench: {failure}" for failure in outcome.failures[1:]), sep="\n", file=sys.stderr, end="")
-        raise MeasureError(outcome.failures[0])
-    return Latencies(outcome.latencies, {setup.dtype: ceiling}, here)
+    found = Latencies(outcome.latencies, {setup.dtype: ceiling}, here) if outcome.latencies else None
+    return found, outcome.failures
 
 
 def layers(name: str, input: str | None, batch: int, device: str) -> Layers:
@@ -84,8 +84,8 @@ def flows(names: Sequence[str], input: str | None, device: str, steps: tuple[int
     return Flows(found, said, recipe, "digits", limits.line, environment(device))
 
 
-def trainings(names: Sequence[str], device: str) -> tuple[Trainings, dict[str, str]]:
-    """`resbench degradation`, on digits; and by the names under which they were trained, those that were asked for."""
+def trainings(names: Sequence[str], device: str) -> Trainings:
+    """`resbench degradation`, on digits, under the names that were asked for."""
     from resbench.measure.environment import environment
     from resbench.studies.degradation import DIGITS_CLASSES, Plan, gaps, study, with_classes
     from resbench.training.precision import precision
@@ -97,9 +97,10 @@ def trainings(names: Sequence[str], device: str) -> tuple[Trainings, dict[str, s
     if not all(result.finished for result in outcome.results):
         print("resbench: interrupted; the same command goes on from here", file=sys.stderr)
         raise typer.Exit(130)
-    said = [f"{gap}." for gap in gaps(outcome.results)]
     asked = {with_classes(name, DIGITS_CLASSES): name for name in names}
-    return Trainings("degradation", outcome, said, environment(options.device)), asked
+    results = [replace(one, cell=one.cell._replace(model=asked[one.cell.model])) for one in outcome.results]
+    said = [f"{gap}." for gap in gaps(results)]
+    return Trainings("degradation", replace(outcome, results=tuple(results)), said, environment(options.device))
 
 
 def claims(device: str) -> Claims:

@@ -96,9 +96,11 @@ def chosen(arguments: Iterable[str] | None, options: Iterable[str] | None, least
 
 def checked(format: str | None, output: Path | None, plot: Path | None) -> None:
     """What can be refused before anything is measured."""
-    from resbench.tables.output import choose
+    from resbench.tables.output import check_writable, choose
 
     choose(format, output)
+    for path in filter(None, (output, plot)):
+        check_writable(path)
     if plot:
         from resbench.report.charts import check_suffix
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resbench.cli.options import BatchOption, DeviceOption, InputOption, ModelOption, Models, chosen, progress
-from resbench.errors import OptionError, StoredError
+from resbench.errors import MeasureError, OptionError, StoredError, UnknownModelError
 from resbench.tables.output import check_writable, command_line, write
 
 if TYPE_CHECKING:
@@ -28,8 +31,12 @@ def report(
     ] = None,
     parts: Annotated[
         str,
-        typer.Option("--parts", help=f"What to measure: some of {','.join(PARTS)}; the last two take minutes."),
-    ] = ",".join(PARTS[:4]),
+        typer.Option(
+            "--parts",
+            help=f"What to measure: some of {','.join(PARTS)}; the last two take minutes.",
+            show_default=",".join(PARTS[:4]),
+        ),
+    ] = "",
     title: Annotated[str, typer.Option("--title", help="Instead of the names.")] = "",
     input: InputOption = None,
     batch: BatchOption = 1,
@@ -39,56 +46,76 @@ def report(
 
     Measured here and now, or with --from made of what other commands have stored.
     """
+    from resbench.models import full_name
     from resbench.report.page import page
     from resbench.report.sections import sections
 
     check_writable(output)
-    asked = parts.split(",")
+    asked = parts.split(",") if parts else PARTS[:4]
     if unknown := [part for part in asked if part not in PARTS]:
         raise OptionError(f"--parts takes {','.join(PARTS)}, with commas between; received {unknown[0]!r}")
-    names = list(dict.fromkeys(chosen(models, model, least=0 if stored else 1)))
-    found = _stored(stored, names) if stored else list(_measured(names, asked, input, batch, device))
+    if stored and (parts or batch != 1 or device != "cpu"):
+        raise OptionError("--parts, --batch and --device say what to measure here: expected them without --from")
+    given = chosen(models, model, least=0 if stored else 1)
+    failures: list[str] = []
+    if stored:
+        names, found = _stored(stored, given, input)
+    else:
+        names = list(dict.fromkeys(full_name(name, input) for name in given))
+        found = list(_measured(names, asked, batch, device, failures))
     progress("drawing")
-    shown = title or " and ".join(names) or "resbench report"
-    text = page(shown, sections(found, names if stored else ()), found, command_line())
+    shown = title or " and ".join(names if given else ()) or "resbench report"
+    text = page(shown, sections(found, names), found, command_line())
     progress("")
     write(output, text)
+    if failures:
+        raise MeasureError(f"{output} lacks the latency of {len(failures)} networks: {'; '.join(failures)}")
 
 
-def _stored(places: Sequence[Path], names: Sequence[str]) -> list[Stored]:
-    """What is stored; of networks of the catalog also their cost, which needs no measuring."""
-    from resbench.figures import figures
-    from resbench.models import cost, is_catalogued
-    from resbench.stored import Costs, find
+def _stored(places: Sequence[Path], given: Sequence[str], input: str | None) -> tuple[list[str], list[Stored]]:
+    """The names, all of them where none is given, and what is stored; costs too, where they need no measuring."""
+    from resbench.models import cost, full_name, is_catalogued
+    from resbench.stored import Costs, find, models
 
     found = find(places)
-    known = list(dict.fromkeys(figure.model for figure in figures(one.result for one in found)))
+    known = list(dict.fromkeys(name for one in found for name in models(one.result)))
+    names = list(dict.fromkeys(name if name in known else full_name(name, input) for name in given)) or known
     for name in names:
         if name not in known and not is_catalogued(name):
             raise StoredError(f"nothing is stored of {name!r}; expected some of {', '.join(known) or 'none'}")
+    if left := [name for name in known if name not in names]:
+        print(f"resbench: stored as well, and not named: {', '.join(left)}", file=sys.stderr)
     counted = {one.model for stored in found if isinstance(stored.result, Costs) for one in stored.result.costs}
-    missing = [name for name in names or known if name not in counted and is_catalogued(name)]
-    return [*([_kept(Costs([cost(name) for name in missing]))] if missing else []), *found]
+    missing = []
+    for name in names:
+        if name not in counted and is_catalogued(name):
+            with suppress(UnknownModelError) if name in known else nullcontext():  # of another version's catalog
+                missing.append(replace(cost(name), model=name))
+    return names, [*([_kept(Costs(missing))] if missing else []), *found]
 
 
 def _measured(
-    names: Sequence[str], parts: Sequence[str], input: str | None, batch: int, device: str
+    names: Sequence[str], parts: Sequence[str], batch: int, device: str, failures: list[str]
 ) -> Iterator[Stored]:
+    """Part by part; what could not be timed goes to the failures."""
     from resbench.cli import live
     from resbench.models import cost
     from resbench.stored import Costs
 
     if "cost" in parts:
-        yield _kept(Costs([cost(name, input, batch=batch) for name in names]))
+        yield _kept(Costs([cost(name, batch=batch) for name in names]))
     if "latency" in parts:
-        yield _kept(live.latencies(names, input, batch, device))
+        times, why = live.latencies(names, None, batch, device)
+        failures += why
+        if times:
+            yield _kept(times)
     if "layers" in parts:
         for name in names:
-            yield _kept(live.layers(name, input, batch, device), f"layers-{name}")
+            yield _kept(live.layers(name, None, batch, device), f"layers-{name}")
     if "gradient" in parts:
-        yield _kept(live.flows(names, input, device))
+        yield _kept(live.flows(names, None, device))
     if "training" in parts:
-        yield _kept(live.trainings(names, device)[0])
+        yield _kept(live.trainings(names, device))
     if "claims" in parts:
         yield _kept(live.claims(device))
 

@@ -25,7 +25,7 @@ from resbench.gradients.observe import wide
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import Row
 from resbench.measure.workload import check_device, check_device_name
-from resbench.models import catalogued, is_catalogued, load
+from resbench.models import catalogued, full_name, is_catalogued, load
 from resbench.nets.sources import Loaded
 
 AUXILIARY = 0.3
@@ -80,7 +80,8 @@ def flow(
         with suppress(OptionError):  # where the family has no such option, its BN is taken out below
             name, bare = catalogued(f"{name},norm=none", input).name, False
 
-    title = name + BARE if bare else name
+    weights = [option for option in name.split(",") if option.startswith("weights=")]
+    title = ",".join([full_name(name, input), *weights]) + (BARE if bare else "")
     rows: list[Row] = []
     skipped: dict[str, None] = {}
     shape: tuple[int, ...] = ()

@@ -56,14 +56,14 @@ class Environment:
             has.get("gpu"),
             f"driver {has['gpu_driver']}" if has.get("gpu_driver") else None,
             f"{power:.0f} W" if isinstance(power, int | float) else None,
-            has["cpu"] or "unknown CPU",
+            has.get("cpu") or "unknown CPU",
             f"{has['usable_cores'] or has['logical_cores']} of {has['logical_cores']} cores"
-            if has["logical_cores"]
+            if has.get("logical_cores")
             else "",
-            f"a quota of {has['cpu_quota']:g} cores" if has["cpu_quota"] else None,
-            f"{has['threads']} thread" + ("s" if has["threads"] != 1 else ""),
+            f"a quota of {has['cpu_quota']:g} cores" if has.get("cpu_quota") else None,
+            f"{has['threads']} thread" + ("s" if has.get("threads") != 1 else ""),
             f"torch {has['torch']}",
-            has["system"],
+            has.get("system"),
         ]
         return ", ".join(str(part) for part in parts if part)
 

@@ -123,6 +123,7 @@ def _paths(flow: Flow) -> Picture | None:
         {"model": flow.model, "sum": name, "order": i, "path": path, "share": value}
         for i, (name, (_, share)) in enumerate(flow.means("share", flow.steps[0]).items())
         for path, value in (("shortcut", 1 - share), ("branch", share))
+        if isfinite(share)
     ]
     if not bars:
         return None
@@ -144,6 +145,7 @@ def _lengths(flows: Sequence[Flow]) -> Picture | None:
         {"model": flow.model, "branches": k, "share": share}
         for flow in flows
         if (shares := [share for _, share in flow.means("share", flow.steps[0]).values()])
+        and all(map(isfinite, shares))
         for k, share in enumerate(path_lengths(shares))
     ]
     if not values:

@@ -21,7 +21,7 @@ def bubbles(table: Table, families: Mapping[str, str], axes: Sequence[str]) -> P
     """Networks of a comparison by two metrics, spreads as bars. None where fewer than two networks have both."""
     columns = {column.key: column for column in table.columns}
     x, y = (_column(columns, metric) for metric in axes)
-    records = [record for record in table.records() if x and y and record[x.key] and record[y.key]]
+    records = [record for record in table.records() if x and y and None not in (record[x.key], record[y.key])]
     if len(records) < 2 or x is None or y is None:
         return None
     across, up = _Axis(x, [r[x.key] for r in records], WIDTH), _Axis(y, [r[y.key] for r in records], HEIGHT)
@@ -107,7 +107,7 @@ class _Axis:
         kind = log_or_linear(values)
         self.log = kind.get("type") == "log"
         least, most = self.value(min(values)), self.value(max(values))
-        self.domain = (least / 1.7, most * 1.7) if self.log else (0.0, most * 1.15)
+        self.domain = (least / 1.7, most * 1.7) if self.log else (0.0, most * 1.15 or 1.0)
         self.scale = alt.Scale(type="log" if self.log else "linear", domain=list(self.domain), nice=False)
         self.axis = alt.Axis(format="%" if column.kind == "share" else ",.3~f", tickCount=6)
 

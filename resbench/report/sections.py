@@ -41,7 +41,7 @@ class Section:
 def sections(stored: Sequence[Stored], models: Sequence[str] = ()) -> list[Section]:
     """All that is known of these models, or of all of them: a summary first, then a section for each kind of result."""
     results = [result for one in stored if (result := _only(one.result, models))]
-    found = [_summary(results)]
+    found = [_summary(results, models)]
     for kind, make in SECTIONS:
         same = [result for result in results if isinstance(result, kind)]
         found += [section for section in [make(same)] if same and section]
@@ -72,16 +72,18 @@ def _only(result: Result, models: Sequence[str]) -> Result | None:
             return result._replace(outcome=replace(result.outcome, results=runs)) if runs else None
 
 
-def _summary(results: Sequence[Result]) -> Section:
-    """One table of every metric that is known, and every verdict."""
+def _summary(results: Sequence[Result], order: Sequence[str]) -> Section:
+    """One table of every metric that is known, and every verdict; without a metric, the verdicts."""
     from resbench.models import family
     from resbench.report.networks import bubbles
     from resbench.tables.comparison import View, comparison
 
     known = list(figures(results))
-    models = list(dict.fromkeys(figure.model for figure in known))
+    said = [line for result in results for line in _verdicts(result)]
+    has_any = dict.fromkeys(figure.model for figure in known)
+    models = [*(name for name in order if name in has_any), *(name for name in has_any if name not in order)]
     if not models:
-        return Section("summary", "Summary", "")
+        return Section("summary", "Summary", "", said)
     has = [metric for metric in METRICS if any(figure.metric == metric for figure in known)]
     view = View([metric for metric in has if metric not in ("elementwise", "roof")])
     inputs = {one.model: one.input for result in results if isinstance(result, Costs) for one in result.costs}
@@ -89,7 +91,6 @@ def _summary(results: Sequence[Result]) -> Section:
     families = {name: family(name) for name in models}
     drawn = (bubbles(table, families, ("macs", metric)) for metric in ("latency", "error", "activations"))
     picture = next(filter(None, drawn), None)
-    said = [line for result in results for line in _verdicts(result)]
     lead = f"Each figure beside its ratio to {models[0]}."
     return Section("summary", "Summary", lead, said, [table], [picture] if picture else [])
 
@@ -114,7 +115,7 @@ def _costs(results: Sequence[Costs]) -> Section:
     from resbench.report.costs import by_layer
     from resbench.tables.costs import cost_table
 
-    costs = list({one.model: one for result in results for one in result.costs}.values())
+    costs = list({(one.model, one.input): one for result in results for one in result.costs}.values())
     tables = [cost_table(costs), *(cost_table(one, per) for one in costs for per in ("stage", "layer"))]
     lead = "Parameters, multiply-accumulates and what else a run at inference takes, counted from the structure."
     return Section("cost", "Cost", lead, (), tables, [by_layer(one) for one in costs])

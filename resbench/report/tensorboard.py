@@ -195,7 +195,7 @@ class Board:
         if self.folder is None:
             self.folder = _fresh(self.root / self.command, self.time)
         if model not in self._models:
-            self._models[model] = _fresh(self.folder, re.sub(r"[^\w.=-]+", "_", model)[-120:])
+            self._models[model] = _fresh(self.folder, re.sub(r"[^\w.=,-]+", "_", model)[-120:])
         return SummaryWriter(str(self._models[model].joinpath(*below)))
 
     def _end(self, result: Result) -> None:

@@ -18,7 +18,7 @@ COLUMNS = (
     Column("figure", "figure", "prose"),
     Column("seconds", "time", "seconds"),
 )
-FURTHER = (Column("correct", "correct"), Column("expected", "expected"), Column("rerun", "rerun"))
+FURTHER = (Column("correct", "correct", "prose"), Column("expected", "expected"), Column("rerun", "rerun"))
 
 
 def claim_table(findings: Sequence[Finding], here: Environment, whole: bool) -> Table:

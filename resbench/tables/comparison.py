@@ -12,17 +12,22 @@ from typing import Any
 
 from resbench.errors import OptionError
 from resbench.tables.metrics import COUNTED, METRICS, Figure
-from resbench.tables.table import Column, Table
+from resbench.tables.table import Column, Kind, Table
 from resbench.units import CONVENTION
 
 Place = tuple[str, str]
 """A metric, and where it was measured: one column."""
 
-UNITS = {
-    **{"": 1.0, "%": 1e-2, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
-    **{"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9},
-    **{"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
+PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+
+UNITS: Mapping[Kind, Mapping[str, float]] = {
+    **dict.fromkeys(("exact", "count", "rate"), PREFIXES),
+    "number": {"": 1.0},
+    "share": {"": 1.0, "%": 1e-2},
+    "seconds": {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9},
+    "bytes": {"": 1.0, "B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
 }
+"""That a limit may have, by the kind of its metric."""
 
 TESTS: Mapping[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
@@ -66,10 +71,16 @@ def condition(text: str) -> tuple[str, Callable[[float], bool]]:
     >>> metric, passes(4_089_184_256), passes(4_200_000_000)
     ('macs', True, False)
     """
-    found = re.fullmatch(r"\s*(\w+)\s*(<=|>=|<|>)\s*([0-9.]+(?:e[+-]?\d+)?)\s*([A-Za-z%]*)\s*", text)
-    if not found or found[1] not in METRICS or found[4] not in UNITS or found[3].count(".") > 1 or found[3] == ".":
+    found = re.fullmatch(r"\s*(\w+)\s*(<=|>=|<|>)\s*(\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*([A-Za-z%]*)\s*", text)
+    if not found or found[1] not in METRICS:
         raise OptionError(f"--only takes a metric, <, <=, > or >=, and a number, as in macs<5G; received {text!r}")
-    limit, test = float(found[3]) * UNITS[found[4]], TESTS[found[2]]
+    units = UNITS[METRICS[found[1]].kind]
+    if found[4] not in units:
+        words = ", ".join(unit or "no unit" for unit in units)
+        raise OptionError(f"--only: {found[1]} has the units {words}; received {text!r}")
+    limit, test = float(found[3]) * units[found[4]], TESTS[found[2]]
+    if METRICS[found[1]].kind == "share" and limit > 1:
+        raise OptionError(f"--only: {found[1]} is at most 100 %, as in {found[1]}<8%; received {text!r}")
     return found[1], lambda value: test(value, limit)
 
 
@@ -87,14 +98,14 @@ def comparison(
     Raises OptionError for a baseline that is not among the models.
     """
     used = [figure for figure in figures if figure.metric in view.used and figure.model in models]
-    known: dict[tuple[str, Place], Figure] = {(f.model, (f.metric, f.where)): f for f in used}
+    known = {(f.model, (f.metric, f.where)): f for f in used}
     places = sorted(dict.fromkeys((f.metric, f.where) for f in used), key=lambda place: view.used.index(place[0]))
     chosen = _chosen(models, known, places, view, families or {})
     base = view.baseline or models[0]
     if base not in models:
         raise OptionError(f"--baseline takes one of {', '.join(models)}; received {base!r}")
+    letters = _letters(places)
     shown = [place for place in places if place[0] in (*view.metrics, *view.pareto)]
-    letters = _letters(shown)
     columns: list[Column] = [Column("model", "model")]
     rows: list[list[Any]] = [[name] for name in chosen]
     if view.by_family:
@@ -110,9 +121,11 @@ def comparison(
         columns.append(Column("input", "input", "shape"))
         rows = [[*row, inputs.get(row[0])] for row in rows]
     missing = [f"{_title(metric)}: not known of {', '.join(names)}." for metric, names in _missing(chosen, known, view)]
-    notes = [*_sentences(chosen, base, known, places), *_places(places, letters)]
+    sentences = _sentences(chosen, base, known, places)
+    notes = [*sentences, *_places([place for place in places if place[0] != "roof" or sentences], letters)]
     notes += CONVENTION if any(metric in COUNTED for metric in view.wanted) else []
-    return Table(columns, rows, notes=notes, warnings=[*warnings, *missing])
+    elsewhere = _elsewhere(models, known, letters, view)
+    return Table(columns, rows, notes=notes, warnings=[*warnings, *elsewhere, *missing])
 
 
 def _title(metric: str) -> str:
@@ -148,6 +161,21 @@ def _chosen(
     return names
 
 
+def _elsewhere(
+    models: Sequence[str], known: Mapping[tuple[str, Place], Figure], letters: Mapping[Place, str], view: View
+) -> Iterable[str]:
+    """Filters, order and front take the first place of a metric: which networks have a figure, and not there."""
+    ordering = [*(condition(text)[0] for text in view.only), view.sort.removeprefix("-"), *view.pareto]
+    for metric in dict.fromkeys(filter(None, ordering)):
+        of = [place for place in letters if place[0] == metric]
+        names = [n for n in models if (n, of[0]) not in known and any((n, at) in known for at in of)] if of else []
+        if names:
+            yield (
+                f"{_title(metric)} {letters[of[0]]} is what --only, --sort and --pareto go by: "
+                f"they know nothing of {', '.join(names)}, measured elsewhere."
+            )
+
+
 def _letters(shown: Sequence[Place]) -> dict[Place, str]:
     """A letter for each place of the metrics that have several."""
     times = Counter(metric for metric, _ in shown)
@@ -178,7 +206,8 @@ def _add(
         row += [cell.value if cell else None, cell.value / base.value if cell and base and base.value else None]
     if any(cell.spread is not None for cell in present):
         relative = metric.kind in ("seconds", "rate")  # as the tables of these metrics have it
-        columns.append(Column(f"{metric.key}_spread{end}", "95% +-", "share" if relative else metric.kind))
+        title = "+-" if metric.key == "published_error" else "95% +-"  # of the papers' own ranges
+        columns.append(Column(f"{metric.key}_spread{end}", title, "share" if relative else metric.kind))
         for row, cell in zip(rows, cells, strict=True):
             spread = cell.spread if cell else None
             row.append(spread / cell.value if relative and cell and spread is not None else spread)

@@ -124,6 +124,7 @@ def flow_document(
                 "input": list(flow.input),
                 "broken": flow.broken or None,
                 "verdicts": [verdict._asdict() for verdict in verdicts],
+                "interrupted": flow.interrupted,
                 "skipped": list(flow.skipped),
                 "steps": [_finite(flow.record(step)) for step in flow.steps],
                 "rows": [_finite(row._asdict()) for row in flow.rows],

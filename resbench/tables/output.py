@@ -73,6 +73,8 @@ def command_line() -> str | None:
 def check_writable(path: Path) -> None:
     """Raises OutputError where a file cannot be written, before hours are spent on its content."""
     folder = path.parent
+    if path.exists() and not path.is_dir() and not path.is_file():
+        return  # a device or a pipe
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         why = "it is a folder" if path.is_dir() else f"{folder} is no folder that can be written"
         raise OutputError(f"cannot write {path}: {why}; name a file in a folder that can be written")

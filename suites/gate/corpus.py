@@ -265,14 +265,14 @@ def summary(found, known, raw):
         for kind in ("defects", "noops"):
             alarms = [alarm for name, alarm, _ in entries if known[name]["kind"] == kind]
             row += [sum(alarms), len(alarms), *share(sum(alarms), len(alarms))]
-        seconds = [s for *_, s in entries]
+        seconds = [s for name, _, s in entries if known[name]["kind"] == "defects"]
         rows.append([*row, statistics.median(seconds), max(seconds)])
         names = [name for name, alarm, _ in entries if known[name]["kind"] == "defects" and not alarm]
         missed.append(f"Not caught by {TOOLS[tool]}: {', '.join(sorted(names)) or 'none'}.")
     broken = [e["name"] for e in raw.entries if e.get("status") == 2]
     notes = [
-        "From, to: Clopper-Pearson, 95 %. A verdict is a whole command in a fresh process; asv's rule and the U test "
-        "judge the samples of pytest-benchmark's runs, in which nothing is counted.",
+        "From, to: Clopper-Pearson, 95 %. A verdict, here on a defect, is a whole command in a fresh process; "
+        "asv's rule and the U test judge the samples of pytest-benchmark's runs, in which nothing is counted.",
         *([f"Did not run, and so not caught: {', '.join(broken)}."] if broken else []),
         *missed,
         raw.of("corpus")[0]["note"],

@@ -154,7 +154,7 @@ def test_a_histogram_holds_every_place_and_seed(flowed):
         held = last.histogram_value
         assert held.num == sum(held.bucket) == len(values) >= 8
         assert (held.min, held.max) == (log10(min(values)), log10(max(values)))
-    tags = events(flowed.top / "resnet8").Tags()["histograms"]
+    tags = events(flowed.top / "resnet8,input=3x8x8").Tags()["histograms"]
     assert {"Places/cosine", "Places/log10 update"} <= set(tags)
 
 
@@ -195,7 +195,10 @@ def test_a_model_that_prints_and_cannot_be_traced_costs_one_line(tmp_path):
     assert done.returncode == 0, done.stderr
     (model,) = json.loads(done.stdout)["models"]
     said = [line for line in done.stderr.splitlines() if line != "forward"]
-    assert said[0] == f"resbench: {name} without BN: no graph for TensorBoard (ValueError: not while I am watched)"
+    assert (
+        said[0]
+        == f"resbench: {name},input=3x8x8 without BN: no graph for TensorBoard (ValueError: not while I am watched)"
+    )
     assert len(said) == 2
     top = only(only(tmp_path / "board" / "gradflow"))
     assert points(top, "Network/loss") == {0: near(model["steps"][0]["loss"])}

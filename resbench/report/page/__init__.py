@@ -9,9 +9,10 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from math import isfinite
 from typing import Any, NamedTuple
@@ -59,7 +60,7 @@ def page(title: str, sections: Sequence[Section], stored: Sequence[Stored], made
     own = files("resbench.report.page")
     return template.render(
         title=title,
-        version=version("resbench"),
+        version=_version(),
         made=datetime.now(UTC).strftime("%Y-%m-%d"),
         sections=shown,
         sources=[_source(one, i, stored) for i, one in enumerate(stored)],
@@ -70,6 +71,12 @@ def page(title: str, sections: Sequence[Section], stored: Sequence[Stored], made
         vega=vl_convert.javascript_bundle(),  # type: ignore[call-arg]
         charts=embedded(specs),
     )
+
+
+def _version() -> str:
+    with suppress(PackageNotFoundError):  # run from a checkout
+        return version("resbench")
+    return ""
 
 
 def embedded(value: Any) -> str:

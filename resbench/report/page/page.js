@@ -43,7 +43,6 @@
   const say = () => {
     button.textContent = dark() ? "Light" : "Dark";
     button.setAttribute("aria-label", `${dark() ? "Light" : "Dark"} colours`);
-    button.setAttribute("aria-pressed", String(root.dataset.theme === "dark"));
   };
   const repaint = () => { say(); [...drawn.keys()].forEach(draw); };
   button.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; repaint(); });
