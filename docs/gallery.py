@@ -31,8 +31,11 @@ class Entry(NamedTuple):
 
 
 ENTRIES = (
+    Entry("doctor", "What is here, and what is missing for what.", "resbench doctor"),
+    Entry("models", "The networks that need no code.", "resbench models"),
     Entry("stages", "What ResNet-50 costs, stage by stage.", "resbench flops resnet50 --per stage"),
     Entry("cost", "The same layer by layer.", "resbench flops resnet50 -o cost.json --plot cost.svg", ("cost.svg",)),
+    Entry("blocks", "Its blocks.", "resbench show resnet50"),
     Entry("resnet50", "Its structure.", "resbench show resnet50 --svg resnet50.svg", ("resnet50.svg",)),
     Entry("resnet34", "A basic block each.", "resbench show resnet34 --svg resnet34.svg", ("resnet34.svg",)),
     Entry("plain34", "The same without shortcuts.", "resbench show plain34 --svg plain34.svg", ("plain34.svg",)),
@@ -69,6 +72,8 @@ ENTRIES = (
         ("roofline.svg",),
     ),
     Entry("layers56", "And ResNet-56's.", "resbench latency resnet56 --layers -o layers-resnet56.json"),
+    Entry("memory", "What a step of training takes.", "resbench latency resnet56 --memory --mode training --batch 128"),
+    Entry("profile", "Where the time of a step goes.", "resbench profile resnet56 --mode training --batch 32"),
     Entry(
         "gradient",
         "Does the gradient get through?",
@@ -80,6 +85,12 @@ ENTRIES = (
         "Does it train?",
         "resbench degradation --seeds 3 --dir runs -o degradation.json --plot error.svg",
         ("error.svg",),
+    ),
+    Entry(
+        "placements",
+        "Where the shortcut, BN and ReLU stand.",
+        "resbench placements --depth 20 --epochs 5 --dir runs -o placements.json --plot placements.svg",
+        ("placements.svg",),
     ),
     Entry("claims", "What is said of residual learning, tried.", "resbench claims --dir runs -o claims.json"),
     Entry(

@@ -71,9 +71,9 @@ def layout(panels: Sequence[Panel]) -> list[Box]:
     stacks = [[_stacked(band) for band in panel.bands] for panel in panels]
     alike = len({len(panel.bands) for panel in panels}) == 1
     cuts = (
-        [_cuts(panels[:1], stacks[:1])] * len(panels)
+        [_cuts(panels[0], stacks[0])] * len(panels)
         if alike
-        else [_cuts([p], [s]) for p, s in zip(panels, stacks, strict=True)]
+        else [_cuts(panel, stack) for panel, stack in zip(panels, stacks, strict=True)]
     )
     extents = [_extents(panel, stack, cut) for panel, stack, cut in zip(panels, stacks, cuts, strict=True)]
     if alike:
@@ -142,9 +142,8 @@ def _need(band: Band, whole: int) -> float:
 # -- columns ------------------------------------------------------------------------------------------------
 
 
-def _cuts(panels: Sequence[Panel], stacks: Sequence[Sequence[Box]]) -> list[range]:
+def _cuts(panel: Panel, stack: Sequence[Box]) -> list[range]:
     """Which bands stand in which column: as even as it goes, and as many as come nearest to ASPECT."""
-    (panel,), (stack,) = panels, stacks
     heights = [box.height + BAND_HEAD + PAD + LABELLED for box in stack]
     best: tuple[float, list[range]] = (float("inf"), [range(0)])
     for count in range(1, len(stack) + 1):

@@ -1,7 +1,7 @@
 """Boxes that know their size, and the SVG that they become. No ids, no style sheet: a page may hold several.
 
 >>> box = Box(40, 20, 20, (Rect(0, 0, 40, 20, "conv"), Text(20, 14, "3x3", "label", "middle")))
->>> svg([beside([box, box], gap=10)], "two", "Two convolutions.").count("<rect")
+>>> svg([box, box], "two", "Two convolutions.").count("<rect")
 3
 """
 
@@ -32,7 +32,6 @@ STYLES: dict[str, str] = {
     "share": 'fill="#44546a"',
     "line": f'fill="none" stroke="{INK}"',
     "dashed": f'fill="none" stroke="{INK}" stroke-dasharray="4 2.5"',
-    "dotted": f'fill="none" stroke="{INK}" stroke-dasharray="1.5 2.5"',
 }
 
 
@@ -51,7 +50,6 @@ FONTS = {
     "strip": Font(8.5),
     "small": Font(9, f' fill="{QUIET}"'),
     "word": Font(9, f' fill="{QUIET}" font-style="italic"'),
-    "sign": Font(13),
 }
 
 BOLD = 1.12
@@ -147,16 +145,6 @@ def shorten(text: str, font: str, width: float) -> str:
         if text_width(cut, font) <= width:
             return cut
     return "…"
-
-
-def beside(boxes: Sequence[Box], gap: float) -> Box:
-    """From left to right, tops in line; the axis is that of the first."""
-    placed: list[tuple[float, float, Box]] = []
-    x = 0.0
-    for box in boxes:
-        placed.append((x, 0, box))
-        x += box.width + gap
-    return Box(x - gap, max(box.height for box in boxes), boxes[0].axis, children=tuple(placed))
 
 
 def arrow(*points: tuple[float, float], style: str = "line", shortcut: str = "") -> Path:

@@ -50,6 +50,8 @@ def show(
         write(svg, _picture(model, input))
         return
     if not is_catalogued(model):
+        if expression:
+            raise OptionError(f"--expression is of a model of the catalog; received {model!r}, which has none")
         report = cost(model, input)
         emit(cost_table([report], "block"), cost_document([report]), format, output)
         return
