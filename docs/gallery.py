@@ -73,7 +73,11 @@ ENTRIES = (
     ),
     Entry("layers56", "And ResNet-56's.", "resbench latency resnet56 --layers -o layers-resnet56.json"),
     Entry("memory", "What a step of training takes.", "resbench latency resnet56 --memory --mode training --batch 128"),
-    Entry("profile", "Where the time of a step goes.", "resbench profile resnet56 --mode training --batch 32"),
+    Entry(
+        "profile",
+        "Where the time of a step goes.",
+        "resbench profile resnet56 --mode training --batch 32 --trace trace --view overview",
+    ),
     Entry(
         "gradient",
         "Does the gradient get through?",

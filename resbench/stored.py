@@ -181,14 +181,11 @@ def _document(path: Path) -> Any:
 
 
 def _stored(path: Path, document: dict[str, Any]) -> Stored:
-    from resbench.figures import figures
-
     schema, command = document.get("schema"), document["command"]
     if schema != SCHEMA:
         raise StoredError(f"{path}: expected schema {SCHEMA} of {command}, received {schema!r}; make it anew")
     try:
         result = READERS[command](document)
-        all(figures([result]))  # what it says can be worked out
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, ResbenchError) as error:
         said = f"no {error}" if isinstance(error, KeyError) else first_line(error)
         raise StoredError(f"{path} is not what resbench {command} writes ({said}); make it anew") from None
@@ -248,6 +245,8 @@ def _latencies(document: dict[str, Any]) -> Latencies:
         )
         for model in document["models"]
     ]
+    if not all(one.readings and all(reading.runs for reading in one.readings) for one in latencies):
+        raise ValueError("a network without a run")
     return Latencies(latencies, {name: _roof(roof) for name, roof in document["roofs"].items()}, _here(document))
 
 
