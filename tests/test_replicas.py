@@ -52,7 +52,7 @@ def test_a_process_that_dies_takes_no_other_row_with_it(mine):
     cells = [Cell(name, "3x8x8", Setup(batch=2)) for name in (f"{mine}:Dies", f"{mine}:Loud")]
     outcome = measure(cells, processes=2)
     (row,) = outcome.latencies
-    assert row.model == f"{mine}:Loud"
+    assert row.model == f"{mine}:Loud,input=3x8x8"
     assert len(row.readings) == 2
     assert row.half_width_s > 0
     assert row.readings[0].macs == 2 * 12 * 64
