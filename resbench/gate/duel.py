@@ -1,10 +1,11 @@
 """Wall time as a duel: fresh processes of both sides, and of the base once more, take turns at every benchmark.
 
 A round is one process a side. All three are made ready for a benchmark; then each in turn takes a sample of it while
-the others sleep, five times over in alternating order, so that what is compared was measured within a fraction of a
-second; all on the same cores, drawn for each round. A round's figure is the median of the five log ratios. The next
-round begins with the reverse order: two rounds are a block (ABBA), and drift that is even over it cancels. The order
-of each block and benchmark is drawn.
+the others sleep, 25 times over in alternating order, so that what is compared was measured within some hundredths of a
+second; all on the same cores, drawn for each round. A round's figure is the median of the log ratios of samples taken
+together, against one process of the base and against the other, and the mean of the two. The next round begins with
+the reverse order: two rounds are a block (ABBA), and drift that is even over it cancels. The order of each block and
+benchmark is drawn.
 """
 
 from __future__ import annotations
@@ -52,13 +53,17 @@ class Duel:
 
 
 def paired(rounds: Sequence[Times]) -> dict[str, Pairs]:
-    """log(head / base) and log(again / base) of every round: the median over its samples."""
+    """Of every round, the head against the mean of both base processes, and these against each other."""
 
-    def ratios(name: str, arm: str) -> list[float]:
-        both = (zip(times[name][arm], times[name]["base"], strict=True) for times in rounds)
-        return [median(log(a / b) for a, b in samples) for samples in both]
+    def ratio(times: Mapping[str, list[float]], arm: str, other: str) -> float:
+        return median(log(a / b) for a, b in zip(times[arm], times[other], strict=True))
 
-    return {name: Pairs(ratios(name, "head"), ratios(name, "again")) for name in (rounds[0] if rounds else ())}
+    def pairs(name: str) -> Pairs:
+        found = [times[name] for times in rounds]
+        head = [(ratio(times, "head", "base") + ratio(times, "head", "again")) / 2 for times in found]
+        return Pairs(head, [ratio(times, "again", "base") for times in found])
+
+    return {name: pairs(name) for name in (rounds[0] if rounds else ())}
 
 
 def fight(

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import cycle
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,14 @@ VARIABLE = "RESBENCH_GATE"
 
 CALLED = pytest.StashKey[bool]()
 
-SAMPLES, SAMPLE_S = 5, 0.05
-"""That a process takes of a benchmark for the gate, and how long each lasts at least."""
+SAMPLES, SAMPLE_S = 25, 0.01
+"""That a process takes of a benchmark for the gate, and how long each lasts at least. A shared core changes its speed
+by a third from one moment to the next: of 25 short turns the median ratio differs half as much from round to round as
+of 5 long ones that take the same time (`results/gate/turns.txt`)."""
+
+PIECE_S = 0.0005
+"""A sample is timed in pieces of one run, or of as many as last so long; its figure is the fastest of them. What else
+runs on a core comes in slices of some milliseconds, which some of the pieces escape."""
 
 
 class Line:
@@ -147,9 +154,12 @@ def bench(
             turn = partial(LINE.turn, name)
             turn()
             with LINE.pinned():
-                calls = _calls(work)
-                benchmark.pedantic(_often(work, calls), setup=turn, rounds=SAMPLES)
-            LINE.say("timed", name, seconds=[total / calls for total in benchmark.stats.stats.data])
+                runs, pieces = _pieces(work)
+                begins: Iterator[Callable[[], None]] = cycle([turn, *[_nothing] * (pieces - 1)])
+                benchmark.pedantic(_often(work, runs), setup=lambda: next(begins)(), rounds=SAMPLES * pieces)
+            times = benchmark.stats.stats.data
+            fastest = [min(times[start : start + pieces]) for start in range(0, len(times), pieces)]
+            LINE.say("timed", name, seconds=[seconds / runs for seconds in fastest])
             LINE.wait()  # nothing is made ready or thrown away while another side is timed
 
 
@@ -164,14 +174,20 @@ def _often(work: Workload, calls: int) -> Callable[[], None]:
     return sample
 
 
-def _calls(work: Workload) -> int:
-    """How many make a sample; warm after it."""
+def _nothing() -> None:
+    """Between the pieces of a sample."""
+
+
+def _pieces(work: Workload) -> tuple[int, int]:
+    """How many runs make a piece, and how many pieces a sample; warm after it."""
     _often(work, 1)()
     start = time.perf_counter()
     _often(work, 2)()
-    calls = ceil(2 * SAMPLE_S / (time.perf_counter() - start))
-    _often(work, calls)()
-    return calls
+    run_s = (time.perf_counter() - start) / 2
+    runs = ceil(PIECE_S / run_s)
+    pieces = ceil(SAMPLE_S / run_s / runs)
+    _often(work, runs * pieces)()
+    return runs, pieces
 
 
 def _count(work: Workload, more: Mapping[str, int] | None) -> Counted:

@@ -39,7 +39,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Pairs:
-    """One benchmark: log(head / base) and log(base again / base), round by round."""
+    """One benchmark: log(head / base), of both its processes, and log(base again / base), round by round."""
 
     head: Sequence[float]
     again: Sequence[float]

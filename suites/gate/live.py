@@ -3,8 +3,8 @@
     python suites/gate/live.py --runs 20 --to results/gate/live                  same code: a finding is a false alarm
     python suites/gate/live.py --runs 20 --to results/gate/live --plant 0.05     +5 % in one benchmark, in turn
 
-Both sides are copies of the commit that is checked out. Planted is wall time: after each sample the head's process
-spins for a share of what the sample took. Beside it a hog runs on one core for a random time and rests for another
+Both sides are copies of the commit that is checked out. Planted is wall time: after each piece of a sample the head's
+process spins for a share of what it took. Beside it a hog runs on one core for a random time and rests for another
 (exponential, 4 s each on average), unless --quiet. Every run is the command itself, in its own process; its raw file is
 kept, and a run whose file is there is not run again. At the end all of them as a table.
 """
@@ -39,16 +39,16 @@ while True:
     time.sleep(random.expovariate(1 / 4))
 """
 
-SAMPLE = "benchmark.pedantic(_often(work, calls), "
+PIECE = "benchmark.pedantic(_often(work, runs), "
 
-SLOWER = "benchmark.pedantic(_slower(_often(work, calls), {share} if name == {name!r} else 0.0), "
+SLOWER = "benchmark.pedantic(_slower(_often(work, runs), {share} if name == {name!r} else 0.0), "
 
 SPIN = """
 
-def _slower(sample, share):
+def _slower(piece, share):
     def slow():
         begin = time.perf_counter()
-        sample()
+        piece()
         end = time.perf_counter()
         while time.perf_counter() < end + share * (end - begin):
             pass
@@ -78,8 +78,8 @@ def sides(folder: Path, name: str, share: float) -> None:
     if share:
         plugin = folder / "head/resbench/gate/plugin.py"
         text = plugin.read_text()
-        assert text.count(SAMPLE) == 1
-        plugin.write_text(text.replace(SAMPLE, SLOWER.format(name=name, share=share)) + SPIN)
+        assert text.count(PIECE) == 1
+        plugin.write_text(text.replace(PIECE, SLOWER.format(name=name, share=share)) + SPIN)
 
 
 def run(path: Path, name: str, share: float, quiet: bool) -> None:

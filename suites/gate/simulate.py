@@ -3,8 +3,8 @@
     python suites/gate/simulate.py                        all machines, all effects: some ten minutes on one core
     python suites/gate/simulate.py --machine hog --runs 100 --json FILE
 
-Eight benchmarks, 32 rounds, three arms (base, base again, head) that take turns at five samples, in the order of a
-duel: 3840 measurements in a row. The logarithm of each is the sum of
+Eight benchmarks, 32 rounds, three arms (base, base again, head) that take turns at 25 samples, in the order of a
+duel: 19,200 measurements of some 10 ms in a row. The logarithm of each is the sum of
 
     drift       AR(1) from measurement to measurement, stationary: correlation rho, deviation sigma
     process     constant in one process at one benchmark, half of its variance common to all benchmarks
@@ -33,7 +33,7 @@ from tabulate import tabulate
 from resbench.gate.statistics import BLOCK, Floats
 from resbench.gate.verdict import Judgement, Pairs, Rules, replay
 
-BENCHMARKS, ROUNDS, ARMS, SAMPLES = 8, 32, 3, 5
+BENCHMARKS, ROUNDS, ARMS, SAMPLES = 8, 32, 3, 25
 BASE, AGAIN, HEAD = range(ARMS)
 RULES = Rules()
 NOMINAL = 0.01
@@ -87,13 +87,13 @@ def orders(draw: numpy.random.Generator, runs: int) -> numpy.ndarray:
 MACHINES = {
     "quiet": Machine(),
     "processes": Machine(process=0.03),
-    "drift-slow": Machine(rho=0.999, drift=0.10),
-    "drift": Machine(rho=0.98, drift=0.05),
-    "drift-fast": Machine(rho=0.9, drift=0.05),
+    "drift-slow": Machine(rho=0.9998, drift=0.10),
+    "drift": Machine(rho=0.996, drift=0.05),
+    "drift-fast": Machine(rho=0.98, drift=0.05),
     "spikes": Machine(spikes=0.05, size=0.5),
     "spikes-many": Machine(spikes=0.2, size=0.5),
-    "hog": Machine(hog=300),
-    "hog-fast": Machine(hog=20),
+    "hog": Machine(hog=1500),
+    "hog-fast": Machine(hog=100),
 }
 EFFECTS = {
     "none": numpy.zeros(BENCHMARKS),
@@ -106,9 +106,16 @@ EFFECTS = {
 
 
 def gate(logs: Floats) -> Judgement:
-    """One run, from (benchmarks, rounds, samples, arms): a round's figure is the median of its log ratios."""
-    ratios = numpy.median(logs - logs[..., [BASE]], axis=2)
-    return replay({str(i): Pairs(d[:, HEAD].tolist(), d[:, AGAIN].tolist()) for i, d in enumerate(ratios)}, RULES)
+    """One run, from (benchmarks, rounds, samples, arms), with a round's figures as in ``resbench.gate.duel``."""
+
+    def ratio(arm: int, other: int) -> Floats:
+        return numpy.asarray(numpy.median(logs[..., arm] - logs[..., other], axis=2))
+
+    heads, agains = (ratio(HEAD, BASE) + ratio(HEAD, AGAIN)) / 2, ratio(AGAIN, BASE)
+    pairs = {
+        str(i): Pairs(head.tolist(), again.tolist()) for i, (head, again) in enumerate(zip(heads, agains, strict=True))
+    }
+    return replay(pairs, RULES)
 
 
 def mann_whitney(times: Floats) -> numpy.ndarray:

@@ -183,7 +183,7 @@ main()
 
 
 def process(folder, *more):
-    command = [sys.executable, "-c", CODE, "degradation", "resnet20", "resnet20,shortcut=dropout", "--epochs", "4"]
+    command = [sys.executable, "-c", CODE, "degradation", "resnet8", "resnet8,shortcut=dropout", "--epochs", "4"]
     options = [*SMALL, "--dir", str(folder), "-f", "csv", *more]
     return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

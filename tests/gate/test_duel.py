@@ -79,8 +79,8 @@ def test_two_rounds_are_each_others_mirror():
         assert all(sorted(first[name]) == sorted(ARMS) for name in names)
 
 
-def test_a_round_is_the_median_of_the_ratios_of_its_samples():
-    times = {"a": {"base": [1, 1, 2, 2, 1], "again": [1, 1, 2, 2, 1], "head": [1.1, 1.1, 2.2, 9, 0.5]}}
+def test_a_round_is_the_median_of_the_ratios_of_its_samples_to_the_mean_of_both_base_processes():
+    times = {"a": {"base": [1, 1, 2, 2, 1], "again": [1.2, 1.2, 2.4, 2.4, 9], "head": [1.1, 1.1, 2.2, 9, 0.5]}}
     pair = paired([times])["a"]
-    assert pair.head == pytest.approx([log(1.1)])
-    assert pair.again == [0]
+    assert pair.head == pytest.approx([(log(1.1) + log(1.1 / 1.2)) / 2])
+    assert pair.again == pytest.approx([log(1.2)])

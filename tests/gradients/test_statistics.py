@@ -76,11 +76,11 @@ def test_effective_rank_and_c1_are_those_of_the_matrix_of_gradients():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.func's own imports
 def test_a_blocks_jacobian_is_that_of_dense_linear_algebra():
-    model = build("resnet20", seed=1).double().train()
+    model = build("resnet14", seed=1).double().train()
     x = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     still = frozen(model, x)
     found = jacobians(still, x)
-    assert list(found) == [f"layer{i}.{j}" for i in (1, 2, 3) for j in (0, 1, 2)]
+    assert list(found) == [f"layer{i}.{j}" for i in (1, 2, 3) for j in (0, 1)]
     block, held = still.get_submodule("layer3.1"), {}
     block.register_forward_pre_hook(lambda m, args: held.update(x=args[0].detach().clone()))
     still(x)

@@ -1,6 +1,7 @@
 """A training: its steps are those of the formula, and it goes on bit for bit from wherever it was stopped."""
 
 import math
+from functools import cache
 
 import pytest
 import torch
@@ -97,10 +98,16 @@ def test_the_last_epoch_may_be_a_part(feed):
     assert [epoch.iteration for epoch in one.history] == [11, 13]
 
 
-@pytest.mark.parametrize("name", ["resnet20", "resnet20,shortcut=dropout"])
+@pytest.fixture(scope="module")
+def uninterrupted(feed):
+    """A network's whole run, made once."""
+    return cache(lambda name: finish(run(feed, name)))
+
+
+@pytest.mark.parametrize("name", ["resnet8", "resnet8,shortcut=dropout"])
 @pytest.mark.parametrize("stop", [1, 10, 11, 12, 21])
-def test_a_run_goes_on_bit_for_bit_from_any_step(feed, name, stop):
-    whole = finish(run(feed, name))
+def test_a_run_goes_on_bit_for_bit_from_any_step(feed, uninterrupted, name, stop):
+    whole = uninterrupted(name)
     first = run(feed, name)
     while first.step < stop:
         for _ in first.epoch():
@@ -153,7 +160,7 @@ def test_the_first_layer_that_is_not_finite_is_found():
 
 
 def test_bf16_trains_too(feed):
-    one = finish(run(feed, recipe=Recipe(44, dtype="bf16", lr=0.02)))
+    one = finish(run(feed, "resnet8", Recipe(33, dtype="bf16", lr=0.02)))
     assert one.history[-1].train_error < one.history[0].train_error
     assert all(p.dtype == torch.float32 for p in one.params)
 
