@@ -96,6 +96,17 @@ ENTRIES = (
         "resbench placements --depth 20 --epochs 5 --dir runs -o placements.json --plot placements.svg",
         ("placements.svg",),
     ),
+    Entry(
+        "gate",
+        "Does this tree compute what is committed that it computes?",
+        "resbench gate --counters --suite ../../suites/ci.toml",
+    ),
+    Entry(
+        "history",
+        "What became slower or larger, and since when.",
+        "resbench history --dir ../history --plot history.svg",
+        ("history.svg",),
+    ),
     Entry("claims", "What is said of residual learning, tried.", "resbench claims --dir runs -o claims.json"),
     Entry(
         "compared",

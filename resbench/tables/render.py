@@ -61,6 +61,8 @@ def _tabulated(table: Table, style: str) -> str:
     from tabulate import tabulate
 
     titles, rows = printed(table)
+    if style == "pipe":  # tabulate leaves a bar in a cell as it is
+        titles, *rows = ([cell.replace("|", r"\|") for cell in row] for row in (titles, *rows))
     return tabulate(rows, titles, tablefmt=style, disable_numparse=True, colalign=_aligned(table) if rows else None)
 
 

@@ -69,12 +69,17 @@ def hog(quiet: bool) -> Iterator[None]:
             running.wait()
 
 
+def copied(folder: Path) -> None:
+    """The commit that is checked out, in a folder."""
+    folder.mkdir()
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
+
+
 def sides(folder: Path, name: str, share: float) -> None:
     """Two copies of the commit, the second slower in one benchmark."""
     for side in ("base", "head"):
-        (folder / side).mkdir()
-        archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
-        subprocess.run(["tar", "-x", "-C", str(folder / side)], input=archive, check=True)
+        copied(folder / side)
     if share:
         plugin = folder / "head/resbench/gate/plugin.py"
         text = plugin.read_text()

@@ -7,16 +7,23 @@ What is measured is measured once: its JSON is read back, and written in the oth
 import csv
 import io
 import json
+import random
 import re
 import shutil
 import subprocess
 
 import pytest
 
+from resbench.gate.duel import ARMS, Duel, paired
+from resbench.gate.expectations import Change
+from resbench.gate.gate import Gate
+from resbench.gate.verdict import Rules, replay
 from resbench.gradients.statistics import chosen_statistics
+from resbench.measure.environment import environment
 from resbench.stored import Claims, Costs, Flows, Latencies, Layers, Memories, Trainings, find
 from resbench.tables.claims import claim_table
 from resbench.tables.costs import cost_table
+from resbench.tables.gate import change_table, gate_document, time_table
 from resbench.tables.gradients import depth_table, network_table, row_table
 from resbench.tables.latency import latency_table, layer_table, memory_table
 from resbench.tables.render import render
@@ -160,6 +167,24 @@ def test_every_table_compiles_as_latex(documents, tmp_path):
     tool = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error"] if shutil.which("pdflatex") else ["tectonic"]
     done = subprocess.run([*tool, "all.tex"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-1500:]
+
+
+def test_formats_of_the_gate_agree():
+    draw = random.Random(0)
+    rounds = [
+        {name: {arm: [draw.gauss(0.01, 1e-4) for _ in range(5)] for arm in ARMS} for name in ("test_a[1|2]", "test_b")}
+        for _ in range(16)
+    ]
+    duel = Duel(Rules(), environment(), rounds, replay(paired(rounds), Rules()), 123.4)
+    changes = [Change("test_a[1|2]", "", "macs", 1_000_000, None), Change("test_b", "conv1", "aten.add", 1, 2)]
+    gate = Gate("1234567", "working tree", changes, changes[1:], benchmarks=["test_a[1|2]", "test_b"], duel=duel)
+    document = json.loads(json.dumps(gate_document(gate)))
+    for table in (change_table(gate), time_table(duel)):
+        full = separated(render(table, "csv"))
+        assert len(full) == len(table.rows) + 1
+        check_people(full, render(table, "markdown"))
+        assert separated(render(table, "tsv"), "\t") == full
+    check_json(separated(render(change_table(gate), "csv")), document)
 
 
 @pytest.fixture
