@@ -159,7 +159,7 @@ def bench(
                 benchmark.pedantic(_often(work, runs), setup=lambda: next(begins)(), rounds=SAMPLES * pieces)
             times = benchmark.stats.stats.data
             fastest = [min(times[start : start + pieces]) for start in range(0, len(times), pieces)]
-            LINE.say("timed", name, seconds=[seconds / runs for seconds in fastest])
+            LINE.say("timed", name, seconds=[float(f"{seconds / runs:.6g}") for seconds in fastest])
             LINE.wait()  # nothing is made ready or thrown away while another side is timed
 
 
