@@ -39,8 +39,8 @@ CALLED = pytest.StashKey[bool]()
 
 SAMPLES, SAMPLE_S = 25, 0.01
 """That a process takes of a benchmark for the gate, and how long each lasts at least. A shared core changes its speed
-by a third from one moment to the next: of 25 short turns the median ratio differs half as much from round to round as
-of 5 long ones that take the same time (`results/gate/turns.txt`)."""
+by a third from one moment to the next: from round to round the median ratio of 25 short turns differs by 1 to 3 %, that
+of 5 long ones, which take the same time, by 2 to 9 % (`results/gate/turns.txt`)."""
 
 PIECE_S = 0.0005
 """A sample is timed in pieces of one run, or of as many as last so long; its figure is the fastest of them. What else

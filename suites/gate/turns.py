@@ -25,6 +25,7 @@ import numpy
 from live import benchmarks, copied, hog
 from tabulate import tabulate
 
+from resbench.gate import duel
 from resbench.gate.duel import ARMS, Times, one_round, orders
 from resbench.gate.process import Side
 from resbench.gate.suite import read
@@ -79,6 +80,7 @@ def main() -> None:
                 root = Path(temporary) / what
                 side = Side("base", what, root)
                 suite = read(root, Path("suites/ci.toml"))
+                duel.SAMPLES = CUTS[what][0]  # this side of the line counts the turns too
                 done.append(one_round({arm: replace(side, name=arm) for arm in ARMS}, suite, order))
                 print(f"round {number + 1} of {options.rounds}, {what}", file=sys.stderr)
     rows = [[name, *(f"{deviation(done, name):.2f}" for done in rounds.values())] for name in names]
