@@ -1,6 +1,8 @@
 # Each target works alone in a fresh clone: Python 3.11+, pip and make are all it needs.
 PYTHON ?= python3
 BIN := .venv/bin
+# Two tests at a time, each on one thread: they are many and small.
+PARALLEL := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 .PHONY: demo test test-all test-cuda bench fig6 results readme format clean
 
@@ -24,10 +26,10 @@ test: .venv/dev  ## style, types, import order, counters, doctests, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/resbench gate --counters
-	$(BIN)/pytest
+	$(PARALLEL)
 
 test-all: .venv/dev  ## the slow tests too
-	$(BIN)/pytest -m 'not cuda'
+	$(PARALLEL) -m 'not cuda'
 
 test-cuda: .venv/dev  ## what needs an NVIDIA GPU
 	$(BIN)/pytest -m cuda

@@ -36,7 +36,7 @@ KEEPING = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": str(2
 heap happens to lie: a process is then up to twice as slow as the next, whatever the code does."""
 
 UNWANTED = (
-    *("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD"),
+    *("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_XDIST_WORKER"),
     *("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE"),
 )
 """Variables of the user that would change what is run."""

@@ -26,7 +26,7 @@ def stored(tmp_path_factory):
     (folder / "bench_it.py").write_text(BENCH)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "bench_it.py", "--benchmark-json", "a"]
     options = ["--benchmark-max-time", "0.05", "--benchmark-min-rounds", "3"]
-    env = {**os.environ, "PYTEST_ADDOPTS": ""}
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # xdist's too
     done = subprocess.run([*command, *options], cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     return json.loads((folder / "a").read_text())
