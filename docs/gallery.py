@@ -93,7 +93,7 @@ ENTRIES = (
     Entry(
         "placements",
         "Where the shortcut, BN and ReLU stand.",
-        "resbench placements --depth 20 --epochs 5 --dir runs -o placements.json --plot placements.svg",
+        "resbench placements --depth 20 --epochs 5 --dir runs --plot placements.svg",
         ("placements.svg",),
     ),
     Entry(
@@ -214,7 +214,8 @@ def main() -> None:
         if entry.name in names:
             print(f"$ {entry.command}", flush=True)
             run(entry)
-    shutil.rmtree(FOLDER / "runs", ignore_errors=True)
+    for passing in ("runs", "trace"):
+        shutil.rmtree(FOLDER / passing, ignore_errors=True)
     compressed()
     (ROOT / "docs/gallery.md").write_text(page())
 

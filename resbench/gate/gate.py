@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
@@ -219,5 +220,5 @@ def _skips(counts: Counts) -> list[str]:
 
 
 def _named(path: Path) -> str:
-    here, whole = Path.cwd().resolve(), path.resolve()
-    return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)
+    whole = path.resolve()
+    return min(os.path.relpath(whole), str(whole), key=len)
