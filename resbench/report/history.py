@@ -21,8 +21,11 @@ def levels(histories: Sequence[History]) -> Picture:
     import altair as alt
 
     rows = [row for history in histories for series in history.series for row in _points(nights(series))]
+    days = sorted({row["time"][:10] for row in rows})
+    one = len(days) == 1  # then the hours tell the runs apart
+    axis = alt.Axis(labelOverlap=True, tickCount=5 if one else min(5, len(days)), format="%H:%M" if one else "%d %b")
     base = alt.Chart().encode(
-        x=alt.X("time:T", title=None, axis=alt.Axis(labelOverlap=True, tickCount=5, format="%d %b")),
+        x=alt.X("time:T", title=days[0] if one else None, axis=axis),
         color=alt.Color(
             "machine:N", title="machine", legend=alt.Legend(orient="bottom") if len(histories) > 1 else None
         ),

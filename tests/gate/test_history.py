@@ -120,3 +120,11 @@ def test_the_chart_is_drawn(history, tmp_path, suffix):
     steps = [night(i, 1.1 if i >= 12 else 1 + i % 3 / 100) for i in range(24)]
     assert history(*steps, options=("--plot", str(path))).returncode == 0
     assert "test_it" in path.read_text()
+
+
+def test_runs_of_one_day_are_told_apart_by_the_hour(history, tmp_path):
+    runs = [night(0, 1.0) | {"datetime": f"2026-01-01T{hour:02}:00:00"} for hour in range(3, 8)]
+    assert history(*runs, options=("--plot", str(tmp_path / "chart.svg"))).returncode == 0
+    text = (tmp_path / "chart.svg").read_text()
+    assert "05:00" in text
+    assert "2026-01-01" in text
