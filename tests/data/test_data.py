@@ -192,8 +192,12 @@ def test_idx_files_are_read_compressed_or_not(mnist, tmp_path):
         ("train-images-idx3-ubyte", idx(numpy.zeros((59, 28, 28), numpy.uint8)), "expected 59 labels, received 60"),
         ("train-images-idx3-ubyte", b"", "expected it to begin with 00000803"),
         ("train-images-idx3-ubyte", None, "cannot read"),
-        ("train-labels-idx1-ubyte.gz", gzip.compress(idx(numpy.arange(60, dtype=numpy.uint8))), "labels from 0 to 9"),
-        ("train-labels-idx1-ubyte.gz", gzip.compress(bytes(68))[:-9], "cannot read"),
+        (
+            "train-labels-idx1-ubyte.gz",
+            gzip.compress(idx(numpy.arange(60, dtype=numpy.uint8)), mtime=0),
+            "labels from 0 to 9",
+        ),
+        ("train-labels-idx1-ubyte.gz", gzip.compress(bytes(68), mtime=0)[:-9], "cannot read"),
         ("train-labels-idx1-ubyte.gz", b"no gzip", "cannot read"),
     ],
 )
