@@ -29,7 +29,7 @@ test: .venv/dev  ## style, types, import order, counters, doctests, tests
 	$(PARALLEL)
 
 test-all: .venv/dev  ## the slow tests too
-	$(PARALLEL) -m 'not cuda'
+	$(BIN)/pytest -m 'not cuda'
 
 test-cuda: .venv/dev  ## what needs an NVIDIA GPU
 	$(BIN)/pytest -m cuda
