@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import chain
+from itertools import count
+from typing import Any
 
 from resbench.errors import GateError
 from resbench.gate.expectations import Counts
@@ -20,27 +22,41 @@ MOST = 4
 
 def counted(sides: Sequence[Side], suite: Suite, progress: Callable[[str], object] = bool) -> list[Counts]:
     """Of every benchmark of each side, all at the same time. Raises GateError, naming the side that fails."""
-    shares = min(MOST, max(1, (usable_cores() or 1) // len(sides)))
-    with ExitStack() as stack:
-        running = [
-            [stack.enter_context(Process(side, suite, "count", share=(number, shares))) for number in range(shares)]
-            for side in sides
-        ]
-        return [_listened(side, processes, suite, progress) for side, processes in zip(sides, running, strict=True)]
+    each = min(MOST, max(1, (usable_cores() or 1) // len(sides)))
+    with ThreadPoolExecutor(MOST * len(sides)) as pool, ExitStack() as stack:  # stopped first, so that no thread waits
+        heard = []
+        for side in sides:
+            numbers = count()
+            processes = [stack.enter_context(Process(side, suite, "count")) for _ in range(each)]
+            heard.append([pool.submit(_heard, process, numbers, progress) for process in processes])
+        everything = [[said for future in futures for said in future.result()] for futures in heard]
+    return [_combined(side, said, suite) for side, said in zip(sides, everything, strict=True)]
 
 
-def _listened(side: Side, processes: Sequence[Process], suite: Suite, progress: Callable[[str], object]) -> Counts:
+def _heard(process: Process, numbers: Iterator[int], progress: Callable[[str], object]) -> list[dict[str, Any]]:
+    """All that it says; where it asks for a benchmark, it gets the next that no process of this side has."""
+    heard = []
+    for said in process.everything():
+        if said["said"] == "free":
+            process.go(str(next(numbers)))
+            continue
+        if said["said"] == "counted":
+            progress(f"counting: {process.side.name}, {said['name']}")
+        heard.append(said)
+    return heard
+
+
+def _combined(side: Side, heard: Iterable[dict[str, Any]], suite: Suite) -> Counts:
     torch = ""
     collected: list[str] = []
     found: dict[str, Counted] = {}
     skipped: dict[str, str] = {}
-    for said in chain.from_iterable(process.everything() for process in processes):
+    for said in heard:
         match said["said"]:
             case "collected":
                 collected = said["names"]
             case "counted":
                 found[said["name"]], torch = Counted(said["layers"]), said["torch"]
-                progress(f"counting: {side.name}, {said['name']}")
             case "skipped" if said["name"] not in found:
                 skipped[said["name"]] = said["why"]
     found = {name: found[name] for name in collected if name in found}

@@ -50,9 +50,9 @@ runs on a core comes in slices of some milliseconds, which some of the pieces es
 class Line:
     """This side's end of the line to the gate. What else the process prints goes to stderr.
 
-    ``names``: the benchmarks that are wanted, in this order; without, all of ``share``: (1, 3) is every third from the
-    second on. ``cores``: where they are timed. ``root``: this side's tree; ``elsewhere``: trees with the same code,
-    from which nothing may be imported.
+    ``names``: the benchmarks that are wanted, in this order; without, those whose numbers the gate gives out, one at a
+    time. ``cores``: where they are timed. ``root``: this side's tree; ``elsewhere``: trees with the same code, from
+    which nothing may be imported.
     """
 
     def __init__(
@@ -60,11 +60,10 @@ class Line:
         wanted: str,
         names: list[str] | None,
         cores: list[int] | None,
-        share: tuple[int, int],
         root: str,
         elsewhere: list[str],
     ) -> None:
-        self.wanted, self.names, self.cores, self.share = wanted, names, cores, share
+        self.wanted, self.names, self.cores = wanted, names, cores
         self.root, self.elsewhere = root, elsewhere
         self.out = os.fdopen(os.dup(1), "w", buffering=1)
         self.back = os.fdopen(os.dup(0))
@@ -79,10 +78,18 @@ class Line:
         self.say("ready", name)
         self.wait()
 
-    def wait(self) -> None:
-        """Until the gate says to go on."""
-        if not self.back.readline():
+    def wait(self) -> str:
+        """Until the gate answers."""
+        answer = self.back.readline()
+        if not answer:
             pytest.exit("the gate is gone", 3)
+        return answer.strip()
+
+    def numbers(self) -> Iterator[int]:
+        """Of the benchmarks that the gate wants from this process, each when the one before is done."""
+        while True:
+            self.say("free", "")
+            yield int(self.wait())
 
     def strayed(self) -> str | None:
         """A module that came from another tree with the same code."""
@@ -264,8 +271,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours = [item for item in items if "resbench" in getattr(item, "fixturenames", ())]
     LINE.say("collected", "", names=[_name(item.nodeid) for item in ours])
     by_name = {_name(item.nodeid): item for item in ours}
-    first, step = LINE.share
-    items[:] = ours[first::step] if LINE.names is None else [by_name[name] for name in LINE.names if name in by_name]
+    names = sorted(by_name) if LINE.names is None else LINE.names
+    items[:] = [by_name[name] for name in names if name in by_name]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Of several processes that count one suite, each asks for the next benchmark when it has none left."""
+    if LINE is None or LINE.names is not None or session.testsfailed:
+        return None
+    for number in LINE.numbers():
+        if number >= len(session.items):
+            return True
+        item = session.items[number]
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -84,13 +84,12 @@ class Process:
         wanted: Literal["count", "time"],
         names: Sequence[str] | None = None,
         cores: Sequence[int] | None = None,
-        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.side = side
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed by stop()
         elsewhere = [str(path) for path in side.elsewhere]
         trees = {"root": str(side.root), "elsewhere": elsewhere}
-        request = {"wanted": wanted, "names": names, "cores": cores, "share": share, **trees}
+        request = {"wanted": wanted, "names": names, "cores": cores, **trees}
         self.running = subprocess.Popen(
             [sys.executable, "-m", "pytest", *OPTIONS, *PLUGIN, *suite.files],
             cwd=side.root / suite.path.parent,
@@ -157,11 +156,11 @@ class Process:
         while (said := self.hear())["said"] != "done":
             yield said
 
-    def go(self) -> None:
-        """Its turn."""
+    def go(self, answer: str = "go") -> None:
+        """Its turn, or what it asked for."""
         assert self.running.stdin
         try:
-            self.running.stdin.write("go\n")
+            self.running.stdin.write(f"{answer}\n")
             self.running.stdin.flush()
         except BrokenPipeError:
             raise GateError(f"{self.side}: {self._last_words(self.running.wait())}") from None

@@ -21,8 +21,6 @@ By layer (the path of the innermost module that was open; ``""`` is the model it
 from __future__ import annotations
 
 import gc
-import logging
-import warnings
 import weakref
 from bisect import bisect_right
 from collections import Counter, defaultdict
@@ -40,6 +38,7 @@ from torch.utils.flop_counter import flop_registry
 
 from resbench.measure.boundaries import LEAVE, Modules, sequence_number
 from resbench.measure.counted import Counted
+from resbench.measure.graphs import graph_breaks
 from resbench.measure.operators import operator_of
 from resbench.measure.stopwatch import uncollected
 from resbench.measure.workload import Workload
@@ -54,9 +53,6 @@ READ_BY_HOST = frozenset(
 )
 """The same, where no operator tells."""
 
-GRAPHS = 12
-"""After which no more graph breaks are looked for: each costs the compiler up to a second."""
-
 SWITCHES: dict[str, Callable[[], bool]] = {
     "onednn_off": lambda: not torch.backends.mkldnn.enabled,
     "cudnn_off": lambda: not torch.backends.cudnn.enabled,
@@ -70,7 +66,7 @@ ALLOCATIONS = frozenset(("empty", "empty_like", "empty_strided", "new_empty", "n
 
 def count(work: Workload, *, graph: bool = True) -> Counted:
     """Run a workload that is ready, some times over, and count. ``graph``: look for graph breaks too (seconds)."""
-    with uncollected():  # when Python collects its garbage would show in the peak
+    with uncollected(), _set_aside():  # when Python collects its garbage would show in the peak
         return _count(work, graph)
 
 
@@ -96,7 +92,7 @@ def _count(work: Workload, graph: bool) -> Counted:
         found[number]["params"] = sum(parameter.numel() for parameter in new)
         held |= new
     if graph:
-        found[0].update(_graph(work))
+        found[0].update(graph_breaks(work))
     return Counted({modules.names[n]: dict(sorted((+found[n]).items())) for n in sorted(found) if +found[n]})
 
 
@@ -105,6 +101,16 @@ def _named(phase: str, book: Counter[str]) -> dict[str, int]:
     if phase == "forward":
         return dict(book)
     return {(f"macs_{phase}" if k == "macs" else f"{phase} {k}" if "." in k else k): v for k, v in book.items()}
+
+
+@contextmanager
+def _set_aside() -> Iterator[None]:
+    """What is there already is no garbage of a run: a collection that looks through it takes half a second."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
@@ -310,40 +316,6 @@ def _kernels(work: Workload) -> int:
         torch.cuda.synchronize()
     kinds = (str(event.name) for event in profiler.events() if event.device_type.name == "CUDA")
     return sum(not kind.startswith(("Memcpy", "Memset")) for kind in kinds)
-
-
-def _graph(work: Workload) -> dict[str, int]:
-    """Graph breaks of the forward pass; ``graph_failures`` where torch.compile cannot follow it at all."""
-    if work.call is not work.model:  # compiled already, or a function
-        return {}
-    import torch._dynamo as dynamo
-    from torch._dynamo.utils import counters
-
-    graphs = 0
-
-    def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
-        nonlocal graphs
-        graphs += 1
-        if graphs > GRAPHS:
-            raise TimeoutError
-        return graph.forward
-
-    logger = logging.getLogger("torch._dynamo")
-    level = logger.level
-    try:
-        dynamo.reset()
-        counters.clear()
-        logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings(), work.autocast():
-            warnings.simplefilter("ignore")
-            torch.compile(work.model, backend=backend)(*work.inputs)
-    except Exception:
-        if graphs <= GRAPHS:
-            return {"graph_failures": 1}
-    finally:
-        logger.setLevel(level)
-        dynamo.reset()
-    return {"graph_breaks": min(GRAPHS, sum(counters["graph_break"].values()))}
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -93,6 +93,17 @@ def test_a_graph_break_is_seen():
     assert counted(broken, graph=True).totals["graph_breaks"] > 0
 
 
+def test_a_function_that_the_compiler_leaves_whole_is_a_graph_break(capsys):
+    class Loop(Net):
+        def forward(self, x):
+            for _ in range(2):
+                x = super().forward(x)
+                print("done")
+            return x
+
+    assert counted(Loop(), graph=True).totals["graph_breaks"] > 0
+
+
 def test_a_print_behind_the_last_operator_is_a_graph_break_and_a_read_by_the_host(capsys):
     class Printing(nn.ReLU):
         def forward(self, x):
