@@ -103,7 +103,7 @@ ENTRIES = (
     ),
     Entry(
         "history",
-        "What became slower or larger, and since when.",
+        "Where times and counters changed: here a commit made the suite smaller.",
         "resbench history --dir ../history --plot history.svg",
         ("history.svg",),
     ),
@@ -192,7 +192,8 @@ def page() -> str:
         "# Gallery",
         "",
         "Each table and picture with the command that made it; `make results` makes all of them again. What is",
-        "measured is of the machine that its table names.",
+        "measured is of the machine that its table names. Below a command that stores its result (`-o`) are the tables",
+        f"of what it stored, without those of more than {MOST_ROWS} rows.",
     ]
     for entry in ENTRIES:
         lines += ["", f"## {entry.says.rstrip('.')}", "", "```text", f"$ {entry.command}"]

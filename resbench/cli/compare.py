@@ -41,7 +41,7 @@ def compare(
         str,
         typer.Option(
             "--metrics",
-            help=f"Some of {','.join(METRICS)}. Gradient and errors: on digits, as gradflow and degradation.",
+            help=f"Some of {', '.join(METRICS)}. Gradient and errors: on digits, as gradflow and degradation.",
         ),
     ] = ",".join(COUNTED),
     stored: Annotated[

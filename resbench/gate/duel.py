@@ -122,11 +122,19 @@ def one_round(sides: Mapping[str, Side], suite: Suite, order: Mapping[str, Seque
         for name, arms in order.items():
             for process in running.values():
                 process.expect("ready", name)
-            for turn in range(1 + SAMPLES):  # the first is for warming up
-                for arm in arms if turn % 2 else reversed(arms):
+            pieces = []
+            for arm in reversed(arms):  # for warming up
+                running[arm].go()
+                pieces.append(running[arm].expect("planned", name)["pieces"])
+            for process in running.values():  # the fastest of more pieces is faster: all take as many
+                process.go(" ".join(str(max(counts)) for counts in zip(*pieces, strict=True)))
+                process.expect("ready", name)
+            for turn in range(SAMPLES):
+                last = turn == SAMPLES - 1
+                for arm in reversed(arms) if turn % 2 else arms:
                     running[arm].go()
-                    said = running[arm].expect("ready" if turn < SAMPLES else "timed", name)
-                    if turn == SAMPLES:
+                    said = running[arm].expect("timed" if last else "ready", name)
+                    if last:
                         times.setdefault(name, {})[arm] = said["seconds"]
             for process in running.values():
                 process.go()

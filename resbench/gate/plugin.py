@@ -161,7 +161,8 @@ def bench(
             turn = partial(LINE.turn, name)
             turn()
             with LINE.pinned():
-                runs, pieces = _pieces(work)
+                LINE.say("planned", name, pieces=_pieces(work))
+                runs, pieces = map(int, LINE.wait().split())
                 begins: Iterator[Callable[[], None]] = cycle([turn, *[_nothing] * (pieces - 1)])
                 benchmark.pedantic(_often(work, runs), setup=lambda: next(begins)(), rounds=SAMPLES * pieces)
             LINE.say("timed", name, seconds=fastest(benchmark.stats.stats.data, runs, pieces))
@@ -194,7 +195,7 @@ def fastest(times: Sequence[float], runs: int, pieces: int) -> list[float]:
 
 
 def _pieces(work: Workload) -> tuple[int, int]:
-    """How many runs make a piece, and how many pieces a sample; warm after it."""
+    """How many runs would make a piece, and how many pieces a sample; warm after it."""
     _often(work, 1)()
     start = time.perf_counter()
     _often(work, 2)()
