@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from resbench.errors import GateError
@@ -17,18 +17,21 @@ from resbench.measure.cores import usable_cores
 from resbench.measure.counted import Counted
 
 MOST = 4
-"""Processes of a side. Each imports torch for itself, which takes as long as a few benchmarks."""
+"""Processes at a time. Each imports torch for itself, which takes as long as a few benchmarks."""
 
 
 def counted(sides: Sequence[Side], suite: Suite, progress: Callable[[str], object] = bool) -> list[Counts]:
     """Of every benchmark of each side, all at the same time. Raises GateError, naming the side that fails."""
-    each = min(MOST, max(1, (usable_cores() or 1) // len(sides)))
-    with ThreadPoolExecutor(MOST * len(sides)) as pool, ExitStack() as stack:  # stopped first, so that no thread waits
+    each = max(1, min(MOST, usable_cores() or 1) // len(sides))
+    with ThreadPoolExecutor(each * len(sides)) as pool, ExitStack() as stack:  # stopped first, so that no thread waits
         heard = []
         for side in sides:
             numbers = count()
             processes = [stack.enter_context(Process(side, suite, "count")) for _ in range(each)]
             heard.append([pool.submit(_heard, process, numbers, progress) for process in processes])
+        done, _ = wait(chain.from_iterable(heard), return_when=FIRST_EXCEPTION)
+        for future in done:
+            future.result()  # raises at once, while others still count
         everything = [[said for future in futures for said in future.result()] for futures in heard]
     return [_combined(side, said, suite) for side, said in zip(sides, everything, strict=True)]
 
@@ -49,16 +52,20 @@ def _heard(process: Process, numbers: Iterator[int], progress: Callable[[str], o
 def _combined(side: Side, heard: Iterable[dict[str, Any]], suite: Suite) -> Counts:
     torch = ""
     collected: list[str] = []
+    files: dict[str, str] = {}
     found: dict[str, Counted] = {}
     skipped: dict[str, str] = {}
+    alone = True
     for said in heard:
         match said["said"]:
             case "collected":
-                collected = said["names"]
+                collected, files = said["names"], dict(zip(said["names"], said["files"], strict=True))
             case "counted":
                 found[said["name"]], torch = Counted(said["layers"]), said["torch"]
             case "skipped" if said["name"] not in found:
                 skipped[said["name"]] = said["why"]
+            case "imported":
+                alone = False
     found = {name: found[name] for name in collected if name in found}
     twice = [name for name, often in Counter(collected).items() if often > 1]
     if twice:
@@ -71,4 +78,4 @@ def _combined(side: Side, heard: Iterable[dict[str, Any]], suite: Suite) -> Coun
     if not found:
         why = f"all are skipped ({next(iter(skipped.values()))})" if skipped else "none uses the fixture `resbench`"
         raise GateError(f"{side}: expected a benchmark in {', '.join(suite.files)}; {why}")
-    return Counts(torch, found, skipped)
+    return Counts(torch, found, skipped, files, alone)

@@ -28,10 +28,16 @@ class Counts:
     benchmarks: Mapping[str, Counted]
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Benchmarks that did not run, and why; a file that skips itself under its own name."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Where each is."""
+    alone: bool = False
+    """Nothing of the tree was imported but the suite: the code under test may be an installed copy."""
 
-    def spared(self, name: str) -> bool:
-        """Not run here, by name or with its file."""
-        return name in self.skipped or any(skipped.endswith(".py") for skipped in self.skipped)
+
+def spared(expected: Counts, counts: Counts) -> list[str]:
+    """Benchmarks that are expected and were skipped, by name or with their file."""
+    skipped = counts.skipped
+    return [name for name in expected.benchmarks if name in skipped or expected.files.get(name) in skipped]
 
 
 class Change(NamedTuple):
@@ -73,14 +79,18 @@ def release(torch: str) -> str:
 
 def store(path: Path, counts: Counts) -> None:
     """Replace the file. Raises OutputError."""
-    benchmarks = []
-    for name, counted in sorted(counts.benchmarks.items()):
-        layers = [f"   {json.dumps(layer)}: {json.dumps(values)}" for layer, values in counted.layers.items()]
-        benchmarks.append(f"  {json.dumps(name)}: {{\n" + ",\n".join(layers) + "\n  }")
-    head = f'{{\n "schema": {SCHEMA},\n "torch": {json.dumps(release(counts.torch))},\n "benchmarks": {{\n'
+    names, files = sorted(counts.benchmarks), sorted(set(counts.files.values()))
+    within = {file: [name for name in names if counts.files.get(name) == file] for file in files}
+    where = ",\n".join(f"  {json.dumps(file)}: {json.dumps(within[file])}" for file in files if within[file])
+    benchmarks = ",\n".join(f"  {json.dumps(name)}: {{\n{_lines(counts.benchmarks[name])}\n  }}" for name in names)
     with suppress(OSError):  # then writing says what is wrong
         path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, head + ",\n".join(benchmarks) + "\n }\n}\n")
+    head = f'"schema": {SCHEMA},\n "torch": {json.dumps(release(counts.torch))}'
+    write(path, f'{{\n {head},\n "files": {{\n{where}\n }},\n "benchmarks": {{\n{benchmarks}\n }}\n}}\n')
+
+
+def _lines(counted: Counted) -> str:
+    return ",\n".join(f"   {json.dumps(layer)}: {json.dumps(values)}" for layer, values in counted.layers.items())
 
 
 def load(path: Path) -> Counts | None:
@@ -96,17 +106,19 @@ def load(path: Path) -> Counts | None:
             raise GateError(
                 f"{path} is of schema {found['schema']}; expected {SCHEMA}: take the resbench that wrote it"
             )
-        return Counts(found["torch"], {name: Counted(layers) for name, layers in found["benchmarks"].items()})
+        files = {name: file for file, names in found.get("files", {}).items() for name in names}
+        benchmarks = {name: Counted(layers) for name, layers in found["benchmarks"].items()}
+        return Counts(found["torch"], benchmarks, files=files)
     except (KeyError, TypeError, AttributeError):
         raise GateError(f"{path} holds no counters of a suite; `resbench gate --update` writes it anew") from None
 
 
-def check_release(expected: Counts, counts: Counts, path: Path) -> None:
+def check_release(expected: Counts, counts: Counts, path: Path, where: str = "and review") -> None:
     """Raises GateError where another torch counted."""
     if expected.torch != release(counts.torch):
         raise GateError(
             f"{path} was counted with torch {expected.torch}, here is {release(counts.torch)}: take that one, "
-            "or `resbench gate --update` and review"
+            f"or `resbench gate --update` {where}"
         )
 
 
@@ -123,7 +135,7 @@ def over(limits: Mapping[str, Mapping[str, int]], counts: Counts) -> list[Excess
     """Every total above its limit. Raises GateError for a benchmark or a counter that does not exist."""
     found = []
     for name, wanted in limits.items():
-        if name not in counts.benchmarks and not counts.spared(name):
+        if name not in counts.benchmarks and not counts.skipped:
             raise GateError(
                 f"[benchmarks] names {name!r}, which the suite does not have; {_near(name, counts.benchmarks)}"
             )

@@ -61,14 +61,15 @@ def against_expectations(path: Path, progress: Progress = bool) -> Gate:
         raise GateError(f"no expectations in {_named(stored)}; `resbench gate --update` writes them, commit them then")
     expectations.check_release(expected, counts, stored)
     gone, new = expectations.unpaired(expected.benchmarks, counts.benchmarks)
-    _check_paired([n for n in gone if not counts.spared(n)], new, suite, _named(stored), "the suite")
+    spared = expectations.spared(expected, counts)
+    _check_paired([n for n in gone if n not in spared], new, suite, _named(stored), "the suite")
     return Gate(
         base=_named(stored),
         head="working tree",
         changes=expectations.changes(expected.benchmarks, counts.benchmarks),
         excesses=expectations.over(suite.limits, counts),
         benchmarks=list(counts.benchmarks),
-        notes=_skips(counts),
+        notes=_notes(suite, expected, counts),
     )
 
 
@@ -79,11 +80,14 @@ def update(path: Path, progress: Progress = bool) -> str:
         expected = expectations.load(stored)
     except GateError:  # half merged, or of another schema: written anew
         expected = None
-    before = expected.benchmarks if expected else {}
-    gone, new = expectations.unpaired(before, counts.benchmarks)
-    kept = {name: before[name] for name in gone if counts.spared(name)}
-    gone = [name for name in gone if name not in kept]
-    expectations.store(stored, Counts(counts.torch, {**kept, **counts.benchmarks}))
+    expected = expected or Counts(counts.torch, {})
+    before = expected.benchmarks
+    kept = {name: before[name] for name in expectations.spared(expected, counts) if name not in counts.benchmarks}
+    if kept:
+        expectations.check_release(expected, counts, stored, f"where {', '.join(kept)} is not skipped")
+    gone, new = expectations.unpaired(before, {**counts.benchmarks, **kept})
+    files = {**{name: expected.files[name] for name in kept if name in expected.files}, **counts.files}
+    expectations.store(stored, Counts(counts.torch, {**kept, **counts.benchmarks}, files=files))
     changed = len(expectations.changes(before, counts.benchmarks))
     said = [f"{len(counts.benchmarks)} benchmarks", f"{changed} counters changed"]
     said += [f"{word} {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names]
@@ -114,7 +118,7 @@ def between(base: str | None, head: str | None, path: Path, budget_s: float, pro
         suite = read(two.root, where)
         for side in (one, two):
             check_files(side, suite)
-            build(side, suite)
+            build(side, suite, budget_s - (time.monotonic() - start))
         gate = _counted(one, two, suite, progress)
         try:
             gate.duel = _timed(one, two, suite, gate.benchmarks, budget_s - (time.monotonic() - start), progress)
@@ -145,7 +149,7 @@ def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
         explained=found[True],
         excesses=expectations.over(suite.limits, after),
         benchmarks=common,
-        notes=_skips(after),
+        notes=_notes(suite, before, after),
     )
 
 
@@ -179,8 +183,8 @@ def _located(path: Path) -> tuple[Path, Path]:
     return root, whole.relative_to(root)
 
 
-def build(side: Side, suite: Suite) -> None:
-    """Run the suite's build command in a side. Raises GateError with its last line."""
+def build(side: Side, suite: Suite, budget_s: float) -> None:
+    """Run the suite's build command in a side. Raises GateError with its last line, or where the time is up."""
     if not suite.build:
         return
     with tempfile.TemporaryFile("w+") as said:
@@ -196,7 +200,9 @@ def build(side: Side, suite: Suite) -> None:
             start_new_session=True,
         )
         try:
-            status = running.wait()
+            status = running.wait(budget_s)
+        except subprocess.TimeoutExpired:
+            raise GateError(f"{side} was not built when the --time-budget was up: expected a longer one") from None
         finally:
             kill(running)
         said.seek(0)
@@ -215,8 +221,14 @@ def _check_paired(gone: list[str], new: list[str], suite: Suite, before: str, af
             )
 
 
-def _skips(counts: Counts) -> list[str]:
-    return [f"Not judged here: {name} ({why})." for name, why in counts.skipped.items()]
+def _notes(suite: Suite, before: Counts, after: Counts) -> list[str]:
+    """What a reader should know who sees that all is well."""
+    both = [name for name in suite.unpaired if name in before.benchmarks and name in after.benchmarks]
+    notes = [f"Not judged here: {name} ({why})." for name, why in after.skipped.items()]
+    notes += [f"On both sides: {name}; take it out of `unpaired`, which would let it vanish unseen." for name in both]
+    if after.alone:
+        notes.append("Nothing of this tree was imported but the suite: was an installed copy judged? See `pythonpath`.")
+    return notes
 
 
 def _named(path: Path) -> str:

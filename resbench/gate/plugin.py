@@ -21,8 +21,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import cycle
+from itertools import cycle, takewhile
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -91,14 +92,13 @@ class Line:
             self.say("free", "")
             yield int(self.wait())
 
-    def strayed(self) -> str | None:
-        """A module that came from another tree with the same code."""
+    def imported(self) -> Iterator[tuple[str, str, str]]:
+        """Modules below any of the trees, but not installed ones: the tree, the name, the file."""
         for module in list(sys.modules.values()):
             file = os.path.realpath(getattr(module, "__file__", None) or os.sep)
             below = [tree for tree in (self.root, *self.elsewhere) if file.startswith(tree + os.sep)]
-            if below and max(below, key=len) != self.root and not file.startswith(sys.prefix + os.sep):
-                return f"{module.__name__} is imported from {file}"
-        return None
+            if below and Path(file).is_file() and not file.startswith(sys.prefix + os.sep):  # torch.ops has a name
+                yield max(below, key=len), module.__name__, file
 
     @contextmanager
     def pinned(self) -> Iterator[None]:
@@ -208,14 +208,18 @@ def _pieces(work: Workload) -> tuple[int, int]:
 
 def _count(work: Workload, more: Mapping[str, int] | None) -> Counted:
     """Of the model as it is written, also where it is timed compiled."""
-    from resbench.measure.counted import Counted
+    from resbench.errors import OptionError
+    from resbench.measure.counted import TOTALS, Counted
     from resbench.measure.counters import count
     from resbench.measure.workload import Workload
 
     if work.setup.compile:
         work = Workload(work.model, work.inputs, replace(work.setup, compile=False))
-    layers = count(work).layers
-    return Counted({**layers, "": {**layers.get("", {}), **(more or {})}})
+    layers, more = count(work).layers, more or {}
+    for name, value in more.items():
+        if not isinstance(value, int) or name in (*TOTALS, *layers.get("", {})) or "." in name:
+            raise OptionError(f"counters takes integers under new names without a dot; received {name}={value!r}")
+    return Counted({**layers, "": {**layers.get("", {}), **more}})
 
 
 def _torch() -> str:
@@ -270,7 +274,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if LINE is None:
         return
     ours = [item for item in items if "resbench" in getattr(item, "fixturenames", ())]
-    LINE.say("collected", "", names=[_name(item.nodeid) for item in ours])
+    LINE.say("collected", "", names=[_name(i.nodeid) for i in ours], files=[i.nodeid.partition("::")[0] for i in ours])
     by_name = {_name(item.nodeid): item for item in ours}
     names = sorted(by_name) if LINE.names is None else LINE.names
     items[:] = [by_name[name] for name in names if name in by_name]
@@ -278,19 +282,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """Of several processes that count one suite, each asks for the next benchmark when it has none left."""
+    """Of several processes that count one suite, each asks for the next benchmark when it has none left.
+
+    Which ones share a process is chance: fixtures are made anew for each, and none leaves anything to the next.
+    """
     if LINE is None or LINE.names is not None or session.testsfailed:
         return None
-    for number in LINE.numbers():
-        if number >= len(session.items):
-            return True
+    from resbench.measure.switches import kept
+
+    for number in takewhile(lambda number: number < len(session.items), LINE.numbers()):
         item = session.items[number]
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
-    return None
+        with kept():
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+    return True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """What a file draws when it is imported."""
+    _seed()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What a benchmark draws."""
+    _seed()
+
+
+def _seed() -> None:
     """The same random weights and choices on each side and in each run."""
     if LINE is not None:
         import torch
@@ -314,13 +333,19 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish() -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """The last word; what is not said behind it was a crash."""
-    if LINE is not None:
-        strayed = LINE.strayed()
-        if strayed:
-            LINE.say("failed", "", why=f"{strayed}: expected its own tree's; name the folder in the suite's pythonpath")
-        LINE.say("finished", "")
+    if LINE is None:
+        return
+    tests, own = {os.path.realpath(item.path) for item in session.items}, False
+    for tree, name, file in LINE.imported():
+        if tree != LINE.root:
+            why = f"{name} is imported from {file}: expected its own tree's; name the folder in the suite's pythonpath"
+            LINE.say("failed", "", why=why)
+        own = own or (tree == LINE.root and file not in tests and not file.endswith(os.sep + "conftest.py"))
+    if own:
+        LINE.say("imported", "")
+    LINE.say("finished", "")
 
 
 def _name(nodeid: str) -> str:

@@ -26,7 +26,10 @@ from resbench.errors import GateError
 from resbench.gate.plugin import VARIABLE
 from resbench.gate.suite import Suite
 
-OPTIONS = ("-q", "-o", "addopts=", "--benchmark-enable", "--benchmark-disable-gc", "-p", "no:cacheprovider")
+OPTIONS = (
+    *("-q", "-o", "addopts=", "--benchmark-enable", "--benchmark-disable-gc"),
+    *("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:timeout"),  # a benchmark waits for its turn
+)
 
 PLUGIN = ("-p", "no:resbench", "-p", "resbench.gate.plugin")
 """By its module, for the code under test may bring one of its own under that name."""
@@ -34,6 +37,10 @@ PLUGIN = ("-p", "no:resbench", "-p", "resbench.gate.plugin")
 KEEPING = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
 """glibc keeps memory that is freed. By itself it gives some back and takes it again in every run or in none, as the
 heap happens to lie: a process is then up to twice as slow as the next, whatever the code does."""
+
+ORDERED = {"count": {"PYTHONHASHSEED": "0"}, "time": dict[str, str]()}
+"""Layers that are made from a set come in one order where they are counted, and in any where they are timed: then what
+the order costs is no part of a difference."""
 
 UNWANTED = (
     *("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_XDIST_WORKER"),
@@ -93,7 +100,7 @@ class Process:
         self.running = subprocess.Popen(
             [sys.executable, "-m", "pytest", *OPTIONS, *PLUGIN, *suite.files],
             cwd=side.root / suite.path.parent,
-            env=surroundings(side, suite) | {VARIABLE: json.dumps(request)},
+            env=surroundings(side, suite) | {VARIABLE: json.dumps(request)} | ORDERED[wanted],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -108,10 +115,12 @@ class Process:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        with suppress(GateError):
-            while error is None and not self.finished:  # fixtures are torn down before; the interpreter's end is not
-                self.hear()
-        self.stop()
+        try:
+            with suppress(GateError):
+                while error is None and not self.finished:  # fixtures are torn down before; the interpreter is not
+                    self.hear()
+        finally:
+            self.stop()
 
     def _read(self) -> None:
         assert self.running.stdout
@@ -144,7 +153,7 @@ class Process:
 
     def expect(self, what: str, name: str) -> dict[str, Any]:
         """That it says just this of a benchmark. Raises GateError for anything else."""
-        while (said := self.hear())["said"] in ("collected", "skipped"):
+        while (said := self.hear())["said"] in ("collected", "skipped", "imported"):
             pass
         if (said["said"], said["name"]) != (what, name):
             heard = f"{said['name']} {said['said']}".strip()
@@ -162,7 +171,7 @@ class Process:
         try:
             self.running.stdin.write(f"{answer}\n")
             self.running.stdin.flush()
-        except BrokenPipeError:
+        except OSError:
             raise GateError(f"{self.side}: {self._last_words(self.running.wait())}") from None
 
     def stop(self) -> None:
@@ -173,10 +182,13 @@ class Process:
                 pipe.close()  # type: ignore[union-attr]
 
     def _last_words(self, status: int) -> str:
-        if status < 0:
-            return f"the suite was killed (signal {-status}), most likely for want of memory"
+        if status == -signal.SIGKILL:
+            return "the suite was killed, most likely for want of memory: expected more of it, or smaller benchmarks"
         self.errors.seek(0)
         lines = [line.strip() for line in self.errors if line.strip()]
+        if status < 0:
+            crash = signal.Signals(-status).name
+            return f"the suite crashed ({crash}): {lines[-1] if lines else 'without a word'}; run it alone with pytest"
         errors = [line for line in lines if re.search(r"\bE[Rr][Rr][Oo][Rr]\b|Error\b|^error", line)]
         words = errors[-1] if errors else lines[-1] if lines else "without a word"
         return f"the suite ended early, with status {status}: {words}"

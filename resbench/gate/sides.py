@@ -66,6 +66,8 @@ class Workshop:
             )
         for branch in MAIN:
             found = self._git("merge-base", "HEAD", branch)
+            if found and found == self._git("rev-parse", "HEAD") and not self.changes():
+                raise GateError(f"nothing changed since {branch}, the default base; name BASE, such as HEAD~1")
             if found:
                 return found
         raise GateError(f"no merge base with {', '.join(MAIN)}; name BASE, or fetch the history (fetch-depth: 0)")

@@ -41,6 +41,7 @@ from resbench.measure.counted import Counted
 from resbench.measure.graphs import graph_breaks
 from resbench.measure.operators import operator_of
 from resbench.measure.stopwatch import uncollected
+from resbench.measure.switches import SWITCHES
 from resbench.measure.workload import Workload
 
 COPIES = frozenset("clone copy_ copy _to_copy contiguous".split())
@@ -52,14 +53,6 @@ READ_BY_HOST = frozenset(
     (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.cpu, Tensor.__repr__, Tensor.__format__)
 )
 """The same, where no operator tells."""
-
-SWITCHES: dict[str, Callable[[], bool]] = {
-    "onednn_off": lambda: not torch.backends.mkldnn.enabled,
-    "cudnn_off": lambda: not torch.backends.cudnn.enabled,
-    "deterministic": torch.are_deterministic_algorithms_enabled,
-    "anomaly_detection": torch.is_anomaly_enabled,
-}
-"""Of the whole process, and what nobody leaves on who wants it fast."""
 
 ALLOCATIONS = frozenset(("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach"))
 

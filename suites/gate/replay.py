@@ -42,6 +42,8 @@ def read(path: Path) -> Run:
     document = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
     if document.get("schema") != 1 or document.get("command") != "gate":
         raise SystemExit(f"expected a run of resbench gate, schema 1; {path} is not")
+    if Rules(**document["rules"] | {"looks": tuple(document["rules"]["looks"])}) != RULES:
+        raise SystemExit(f"expected a run under {RULES}; {path} is under others")
     return [record["times"] for record in document["rounds"]]
 
 

@@ -8,6 +8,10 @@ import time
 import pytest
 from projects import BENCH, BLOCK, SUITE
 
+from resbench.gate.expectations import Counts, load, spared, store
+from resbench.gate.plugin import SAMPLES
+from resbench.measure.counted import Counted
+
 CLEAN = ([], 0, "")
 
 
@@ -126,6 +130,21 @@ def test_a_half_merged_file_of_expectations_is_written_anew(expected):
     assert expected.gate("--counters").returncode == 0
 
 
+def test_a_file_that_skips_itself_spares_its_own_benchmarks_alone():
+    one = {"aten.add": 1}
+    expected = Counts(
+        "2.0", dict.fromkeys(("test_a", "test_b"), Counted({"": one})), files={"test_a": "a.py", "test_b": "b.py"}
+    )
+    assert spared(expected, Counts("2.0", {}, skipped={"a.py": "no GPU"})) == ["test_a"]
+
+
+def test_expectations_come_back_as_they_were(tmp_path):
+    one = Counted({"": {"aten.add": 1}})
+    stored = Counts("2.0", {"test_a": one, "test_b": one}, files={"test_a": "a.py", "test_b": "b.py"})
+    store(tmp_path / "ci.json", stored)
+    assert load(tmp_path / "ci.json") == stored
+
+
 def test_without_expectations_it_says_how_to_make_them(project):
     done = project.gate("--counters")
     assert done.returncode == 2
@@ -160,6 +179,12 @@ def test_a_wrong_call_is_named_and_leaves_nothing(project, words, said):
     assert (files, trees) == ([], 0)
 
 
+def test_the_default_base_has_to_differ_from_the_working_tree(project):
+    done = project.gate()
+    assert done.returncode == 2
+    assert "nothing changed since main, the default base; name BASE, such as HEAD~1" in done.stderr_text
+
+
 def test_without_git_it_wants_two_directories(tmp_path, project):
     (project.root / ".git").rename(tmp_path / "git")
     for words in ((), ("suites",), ("main", "HEAD")):
@@ -185,6 +210,12 @@ def test_code_from_another_tree_is_refused(project, monkeypatch):
     done = project.gate()
     assert done.returncode == 2
     assert f"block is imported from {project.root}/block.py: expected its own tree's" in done.stderr_text
+
+
+def test_a_note_tells_where_only_the_suite_itself_was_imported(expected):
+    assert "Nothing of this tree" not in expected.gate("--counters").stdout_text
+    expected.write(bench=BLOCK + BENCH.replace("from block import Block", ""))
+    assert "Nothing of this tree was imported but the suite" in expected.gate("--counters").stdout_text
 
 
 @pytest.mark.slow
@@ -250,7 +281,7 @@ def test_the_same_code_does_not_regress_and_the_raw_file_holds_every_sample(proj
     assert done.returncode in (0, 2), done.stderr_text
     raw = json.loads((project.root / "raw.json").read_text())
     times = raw["rounds"][0]["times"]["test_block"]
-    assert {arm: len(samples) for arm, samples in times.items()} == {"base": 5, "again": 5, "head": 5}
+    assert {arm: len(samples) for arm, samples in times.items()} == dict.fromkeys(("base", "again", "head"), SAMPLES)
     assert raw["verdict"] in ("PASS", "INCONCLUSIVE")
 
 
