@@ -20,14 +20,19 @@ MOST = 4
 """Processes at a time. Each imports torch for itself, which takes as long as a few benchmarks."""
 
 
-def counted(sides: Sequence[Side], suite: Suite, progress: Callable[[str], object] = bool) -> list[Counts]:
-    """Of every benchmark of each side, all at the same time. Raises GateError, naming the side that fails."""
+def counted(
+    sides: Sequence[Side], suite: Suite, progress: Callable[[str], object] = bool, first: Sequence[str] = ()
+) -> list[Counts]:
+    """Of every benchmark of each side, all at the same time. Raises GateError, naming the side that fails.
+
+    ``first``: those that take long, so that no process is left with one when the others are done.
+    """
     each = max(1, min(MOST, usable_cores() or 1) // len(sides))
     with ThreadPoolExecutor(each * len(sides)) as pool, ExitStack() as stack:  # stopped first, so that no thread waits
         heard = []
         for side in sides:
             numbers = count()
-            processes = [stack.enter_context(Process(side, suite, "count")) for _ in range(each)]
+            processes = [stack.enter_context(Process(side, suite, "count", first)) for _ in range(each)]
             heard.append([pool.submit(_heard, process, numbers, progress) for process in processes])
         done, _ = wait(chain.from_iterable(heard), return_when=FIRST_EXCEPTION)
         for future in done:

@@ -33,6 +33,10 @@ class Counts:
     alone: bool = False
     """Nothing of the tree was imported but the suite: the code under test may be an installed copy."""
 
+    def by_work(self) -> list[str]:
+        """Benchmarks, those with the most operators first."""
+        return sorted(self.benchmarks, key=lambda name: -self.benchmarks[name].totals["operators"])
+
 
 def spared(expected: Counts, counts: Counts) -> list[str]:
     """Benchmarks that are expected and were skipped, by name or with their file."""

@@ -55,10 +55,11 @@ class Gate:
 
 def against_expectations(path: Path, progress: Progress = bool) -> Gate:
     """Count the suite as it lies there, against its expectations. Raises GateError."""
-    suite, stored, counts = _here(path, progress)
+    suite, side, stored = _here(path)
     expected = expectations.load(stored)
     if expected is None:
         raise GateError(f"no expectations in {_named(stored)}; `resbench gate --update` writes them, commit them then")
+    (counts,) = counted([side], suite, progress, expected.by_work())
     expectations.check_release(expected, counts, stored)
     gone, new = expectations.unpaired(expected.benchmarks, counts.benchmarks)
     spared = expectations.spared(expected, counts)
@@ -75,7 +76,8 @@ def against_expectations(path: Path, progress: Progress = bool) -> Gate:
 
 def update(path: Path, progress: Progress = bool) -> str:
     """Write the expectations anew, those of skipped benchmarks kept; what a review will show. Raises GateError."""
-    _, stored, counts = _here(path, progress)
+    suite, side, stored = _here(path)
+    (counts,) = counted([side], suite, progress)
     try:
         expected = expectations.load(stored)
     except GateError:  # half merged, or of another schema: written anew
@@ -94,14 +96,13 @@ def update(path: Path, progress: Progress = bool) -> str:
     return f"{_named(stored)}: {'; '.join(said)}. Review and commit it."
 
 
-def _here(path: Path, progress: Progress) -> tuple[Suite, Path, Counts]:
-    """The suite as it lies there, where its expectations are, and what it counts."""
+def _here(path: Path) -> tuple[Suite, Side, Path]:
+    """The suite, the tree as it lies there, and where its expectations are."""
     root, where = _located(path)
     suite = read(root, where)
     side = Side("head", "working tree", root, ours=False)
     check_files(side, suite)
-    (counts,) = counted([side], suite, progress)
-    return suite, suite.stored(root), counts
+    return suite, side, suite.stored(root)
 
 
 def between(base: str | None, head: str | None, path: Path, budget_s: float, progress: Progress = bool) -> Gate:

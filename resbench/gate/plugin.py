@@ -51,15 +51,14 @@ runs on a core comes in slices of some milliseconds, which some of the pieces es
 class Line:
     """This side's end of the line to the gate. What else the process prints goes to stderr.
 
-    ``names``: the benchmarks that are wanted, in this order; without, those whose numbers the gate gives out, one at a
-    time. ``cores``: where they are timed. ``root``: this side's tree; ``elsewhere``: trees with the same code, from
-    which nothing may be imported.
+    ``names``: benchmarks in the order that the gate wants; where it counts, all others behind them. ``cores``: where
+    they are timed. ``root``: this side's tree; ``elsewhere``: trees with the same code, from which nothing may come.
     """
 
     def __init__(
         self,
         wanted: str,
-        names: list[str] | None,
+        names: list[str],
         cores: list[int] | None,
         root: str,
         elsewhere: list[str],
@@ -276,8 +275,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours = [item for item in items if "resbench" in getattr(item, "fixturenames", ())]
     LINE.say("collected", "", names=[_name(i.nodeid) for i in ours], files=[i.nodeid.partition("::")[0] for i in ours])
     by_name = {_name(item.nodeid): item for item in ours}
-    names = sorted(by_name) if LINE.names is None else LINE.names
-    items[:] = [by_name[name] for name in names if name in by_name]
+    others = sorted(by_name.keys() - set(LINE.names)) if LINE.wanted == "count" else []
+    items[:] = [by_name[name] for name in (*LINE.names, *others) if name in by_name]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -286,7 +285,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 
     Which ones share a process is chance: fixtures are made anew for each, and none leaves anything to the next.
     """
-    if LINE is None or LINE.names is not None or session.testsfailed:
+    if LINE is None or LINE.wanted != "count" or session.testsfailed:
         return None
     from resbench.measure.switches import kept
 

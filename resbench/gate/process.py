@@ -89,7 +89,7 @@ class Process:
         side: Side,
         suite: Suite,
         wanted: Literal["count", "time"],
-        names: Sequence[str] | None = None,
+        names: Sequence[str] = (),
         cores: Sequence[int] | None = None,
     ) -> None:
         self.side = side
