@@ -126,8 +126,8 @@ def one_round(sides: Mapping[str, Side], suite: Suite, order: Mapping[str, Seque
             for arm in reversed(arms):  # for warming up
                 running[arm].go()
                 pieces.append(running[arm].expect("planned", name)["pieces"])
-            for process in running.values():  # the fastest of more pieces is faster: all take as many
-                process.go(" ".join(str(max(counts)) for counts in zip(*pieces, strict=True)))
+            for process in running.values():
+                process.go(as_many(pieces))
                 process.expect("ready", name)
             for turn in range(SAMPLES):
                 last = turn == SAMPLES - 1
@@ -139,6 +139,15 @@ def one_round(sides: Mapping[str, Side], suite: Suite, order: Mapping[str, Seque
             for process in running.values():
                 process.go()
         return times
+
+
+def as_many(pieces: Sequence[tuple[int, int]]) -> str:
+    """Runs a piece and pieces a sample for all sides, of what each would take: the fastest of more pieces is faster.
+
+    >>> as_many([(1, 5), (1, 7), (2, 6)])
+    '2 7'
+    """
+    return " ".join(str(max(counts)) for counts in zip(*pieces, strict=True))
 
 
 def some_cores(count: int) -> list[int] | None:

@@ -70,7 +70,7 @@ def against_expectations(path: Path, progress: Progress = bool) -> Gate:
         changes=expectations.changes(expected.benchmarks, counts.benchmarks),
         excesses=expectations.over(suite.limits, counts),
         benchmarks=list(counts.benchmarks),
-        notes=_notes(suite, expected, counts),
+        notes=notes(suite, expected, counts),
     )
 
 
@@ -150,7 +150,7 @@ def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
         explained=found[True],
         excesses=expectations.over(suite.limits, after),
         benchmarks=common,
-        notes=_notes(suite, before, after),
+        notes=notes(suite, before, after),
     )
 
 
@@ -222,14 +222,14 @@ def _check_paired(gone: list[str], new: list[str], suite: Suite, before: str, af
             )
 
 
-def _notes(suite: Suite, before: Counts, after: Counts) -> list[str]:
+def notes(suite: Suite, before: Counts, after: Counts) -> list[str]:
     """What a reader should know who sees that all is well."""
     both = [name for name in suite.unpaired if name in before.benchmarks and name in after.benchmarks]
-    notes = [f"Not judged here: {name} ({why})." for name, why in after.skipped.items()]
-    notes += [f"On both sides: {name}; take it out of `unpaired`, which would let it vanish unseen." for name in both]
+    said = [f"Not judged here: {name} ({why})." for name, why in after.skipped.items()]
+    said += [f"On both sides: {name}; take it out of `unpaired`, which would let it vanish unseen." for name in both]
     if after.alone:
-        notes.append("Nothing of this tree was imported but the suite: was an installed copy judged? See `pythonpath`.")
-    return notes
+        said.append("Nothing of this tree was imported but the suite: was an installed copy judged? See `pythonpath`.")
+    return said
 
 
 def _named(path: Path) -> str:

@@ -207,18 +207,24 @@ def _pieces(work: Workload) -> tuple[int, int]:
 
 def _count(work: Workload, more: Mapping[str, int] | None) -> Counted:
     """Of the model as it is written, also where it is timed compiled."""
-    from resbench.errors import OptionError
-    from resbench.measure.counted import TOTALS, Counted
     from resbench.measure.counters import count
     from resbench.measure.workload import Workload
 
     if work.setup.compile:
         work = Workload(work.model, work.inputs, replace(work.setup, compile=False))
-    layers, more = count(work).layers, more or {}
+    return own(count(work), more or {})
+
+
+def own(counted: Counted, more: Mapping[str, int]) -> Counted:
+    """With further counters on the model itself. Raises OptionError."""
+    from resbench.errors import OptionError
+    from resbench.measure.counted import TOTALS, Counted
+
+    model = counted.layers.get("", {})
     for name, value in more.items():
-        if not isinstance(value, int) or name in (*TOTALS, *layers.get("", {})) or "." in name:
+        if type(value) is not int or name in (*TOTALS, *model) or "." in name:
             raise OptionError(f"counters takes integers under new names without a dot; received {name}={value!r}")
-    return Counted({**layers, "": {**layers.get("", {}), **more}})
+    return Counted({**counted.layers, "": {**model, **more}})
 
 
 def _torch() -> str:

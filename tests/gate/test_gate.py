@@ -4,12 +4,16 @@ import json
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from projects import BENCH, BLOCK, SUITE
 
+from resbench.errors import OptionError
 from resbench.gate.expectations import Counts, load, spared, store
-from resbench.gate.plugin import SAMPLES
+from resbench.gate.gate import notes
+from resbench.gate.plugin import SAMPLES, own
+from resbench.gate.suite import Suite
 from resbench.measure.counted import Counted
 
 CLEAN = ([], 0, "")
@@ -136,6 +140,25 @@ def test_a_file_that_skips_itself_spares_its_own_benchmarks_alone():
         "2.0", dict.fromkeys(("test_a", "test_b"), Counted({"": one})), files={"test_a": "a.py", "test_b": "b.py"}
     )
     assert spared(expected, Counts("2.0", {}, skipped={"a.py": "no GPU"})) == ["test_a"]
+
+
+def test_what_is_unpaired_no_longer_is_told():
+    one = Counts("2.0", {"test_new": Counted({"": {"aten.add": 1}})})
+    suite = Suite(Path("ci.toml"), ["a.py"], unpaired=["test_new"])
+    assert "take it out of `unpaired`" in notes(suite, one, one)[0]
+    assert notes(suite, Counts("2.0", {}), one) == []
+
+
+def test_those_with_the_most_operators_come_first():
+    few, many = (Counted({"": {"aten.add": often}}) for often in (1, 9))
+    assert Counts("2.0", {"few": few, "many": many}).by_work() == ["many", "few"]
+
+
+@pytest.mark.parametrize("counters", [{"macs": 1}, {"aten.add": 1}, {"rows": 1.5}, {"rows": True}])
+def test_counters_of_ones_own_are_integers_under_new_names(counters):
+    with pytest.raises(OptionError, match="takes integers under new names"):
+        own(Counted({}), counters)
+    assert own(Counted({}), {"rows": 3}).layers == {"": {"rows": 3}}
 
 
 def test_expectations_come_back_as_they_were(tmp_path):
