@@ -20,8 +20,8 @@ from math import ceil, log
 from statistics import median
 
 from resbench.errors import GateError
-from resbench.gate.plugin import SAMPLES
 from resbench.gate.process import Process, Side
+from resbench.gate.samples import SAMPLES
 from resbench.gate.statistics import BLOCK, rank
 from resbench.gate.suite import Suite
 from resbench.gate.verdict import Judgement, Pairs, Rules, judge

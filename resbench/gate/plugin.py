@@ -17,17 +17,16 @@ import os
 import random
 import re
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import cycle, takewhile
-from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from resbench.gate.line import VARIABLE, Line
+from resbench.gate.samples import SAMPLES, cut, fastest, often
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,84 +34,7 @@ if TYPE_CHECKING:
     from resbench.measure.counted import Counted
     from resbench.measure.workload import Workload
 
-VARIABLE = "RESBENCH_GATE"
-
 CALLED = pytest.StashKey[bool]()
-
-SAMPLES, SAMPLE_S = 25, 0.01
-"""That a process takes of a benchmark for the gate, and how long each lasts at least. A shared core changes its speed
-by a third from one moment to the next: from round to round the median ratio of 25 short turns differs by 1 to 3 %, that
-of 5 long ones, which take the same time, by 2 to 9 % (`results/gate/turns.txt`)."""
-
-PIECE_S = 0.0005
-"""A sample is timed in pieces of one run, or of as many as last so long; its figure is the fastest of them. What else
-runs on a core comes in slices of some milliseconds, which some of the pieces escape."""
-
-
-class Line:
-    """This side's end of the line to the gate. What else the process prints goes to stderr.
-
-    ``names``: benchmarks in the order that the gate wants; where it counts, all others behind them. ``cores``: where
-    they are timed. ``root``: this side's tree; ``elsewhere``: trees with the same code, from which nothing may come.
-    """
-
-    def __init__(
-        self,
-        wanted: str,
-        names: list[str],
-        cores: list[int] | None,
-        root: str,
-        elsewhere: list[str],
-    ) -> None:
-        self.wanted, self.names, self.cores = wanted, names, cores
-        self.root, self.elsewhere = root, elsewhere
-        self.out = os.fdopen(os.dup(1), "w", buffering=1)
-        self.back = os.fdopen(os.dup(0))
-        os.dup2(2, 1)
-
-    def say(self, what: str, name: str, **more: Any) -> None:
-        """One line to the gate."""
-        print(json.dumps({"said": what, "name": name, **more}), file=self.out)
-
-    def turn(self, name: str) -> None:
-        """Wait for this benchmark's next turn."""
-        self.say("ready", name)
-        self.wait()
-
-    def wait(self) -> str:
-        """Until the gate answers."""
-        answer = self.back.readline()
-        if not answer:
-            pytest.exit("the gate is gone", 3)
-        return answer.strip()
-
-    def numbers(self) -> Iterator[int]:
-        """Of the benchmarks that the gate wants from this process, each when the one before is done."""
-        while True:
-            self.say("free", "")
-            yield int(self.wait())
-
-    def imported(self) -> Iterator[tuple[str, str, str]]:
-        """Modules below any of the trees, but not installed ones: the tree, the name, the file."""
-        for module in list(sys.modules.values()):
-            file = os.path.realpath(getattr(module, "__file__", None) or os.sep)
-            below = [tree for tree in (self.root, *self.elsewhere) if file.startswith(tree + os.sep)]
-            if below and Path(file).is_file() and not file.startswith(sys.prefix + os.sep):  # torch.ops has a name
-                yield max(below, key=len), module.__name__, file
-
-    @contextmanager
-    def pinned(self) -> Iterator[None]:
-        """On the cores that the gate chose: the same for all sides, so that what else runs there slows all of them."""
-        if not self.cores:
-            yield
-            return
-        before = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, self.cores)
-        try:
-            yield
-        finally:
-            os.sched_setaffinity(0, before)
-
 
 # before pytest captures what goes to descriptor 1
 LINE = Line(**json.loads(os.environ[VARIABLE])) if VARIABLE in os.environ else None
@@ -155,7 +77,7 @@ def bench(
         if LINE is None:
             benchmark = request.getfixturevalue("benchmark")
             benchmark.extra_info["counters"] = _count(work, counters).totals
-            benchmark(_often(work, 1))
+            benchmark(often(work, 1))
         elif LINE.wanted == "count":
             LINE.say("counted", name, layers=_count(work, counters).layers, torch=_torch())
         else:
@@ -163,49 +85,16 @@ def bench(
             turn = partial(LINE.turn, name)
             turn()
             with LINE.pinned():
-                LINE.say("planned", name, pieces=_pieces(work))
+                LINE.say("planned", name, pieces=cut(work))
                 runs, pieces = map(int, LINE.wait().split())
                 begins: Iterator[Callable[[], None]] = cycle([turn, *[_nothing] * (pieces - 1)])
-                benchmark.pedantic(_often(work, runs), setup=lambda: next(begins)(), rounds=SAMPLES * pieces)
+                benchmark.pedantic(often(work, runs), setup=lambda: next(begins)(), rounds=SAMPLES * pieces)
             LINE.say("timed", name, seconds=fastest(benchmark.stats.stats.data, runs, pieces))
             LINE.wait()  # nothing is made ready or thrown away while another side is timed
 
 
-def _often(work: Workload, calls: int) -> Callable[[], None]:
-    """So many runs, and the device done with them."""
-
-    def sample() -> None:
-        for _ in range(calls):
-            work.run()
-        work.finish()
-
-    return sample
-
-
 def _nothing() -> None:
     """Between the pieces of a sample."""
-
-
-def fastest(times: Sequence[float], runs: int, pieces: int) -> list[float]:
-    """Seconds a run in the fastest piece of each sample, in six digits.
-
-    >>> fastest([0.6, 0.4, 0.5, 0.8], runs=2, pieces=2)
-    [0.2, 0.25]
-    """
-    samples = (times[start : start + pieces] for start in range(0, len(times), pieces))
-    return [float(f"{min(sample) / runs:.6g}") for sample in samples]
-
-
-def _pieces(work: Workload) -> tuple[int, int]:
-    """How many runs would make a piece, and how many pieces a sample; warm after it."""
-    _often(work, 1)()
-    start = time.perf_counter()
-    _often(work, 2)()
-    run_s = (time.perf_counter() - start) / 2
-    runs = ceil(PIECE_S / run_s)
-    pieces = ceil(SAMPLE_S / run_s / runs)
-    _often(work, runs * pieces)()
-    return runs, pieces
 
 
 def _count(work: Workload, more: Mapping[str, int] | None) -> Counted:

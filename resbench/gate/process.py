@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from resbench.errors import GateError
-from resbench.gate.plugin import VARIABLE
+from resbench.gate.line import VARIABLE
 from resbench.gate.suite import Suite
 
 OPTIONS = (

@@ -39,9 +39,9 @@ while True:
     time.sleep(random.expovariate(1 / 4))
 """
 
-PIECE = "benchmark.pedantic(_often(work, runs), "
+PIECE = "benchmark.pedantic(often(work, runs), "
 
-SLOWER = "benchmark.pedantic(_slower(_often(work, runs), {share} if name == {name!r} else 0.0), "
+SLOWER = "benchmark.pedantic(_slower(often(work, runs), {share} if name == {name!r} else 0.0), "
 
 SPIN = """
 

@@ -45,14 +45,14 @@ CUTS = {
 def cut(folder: Path, samples: int, sample_s: float, piece_s: float) -> None:
     """A copy of the commit whose turns are cut so."""
     copied(folder)
-    plugin = folder / "resbench/gate/plugin.py"
-    text = plugin.read_text()
+    code = folder / "resbench/gate/samples.py"
+    text = code.read_text()
     for shipped, new in zip(
         SHIPPED, (f"SAMPLES, SAMPLE_S = {samples}, {sample_s}\n", f"PIECE_S = {piece_s}\n"), strict=True
     ):
         assert text.count(shipped) == 1, shipped
         text = text.replace(shipped, new)
-    plugin.write_text(text)
+    code.write_text(text)
 
 
 def deviation(rounds: list[Times], name: str) -> float:

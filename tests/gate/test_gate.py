@@ -12,7 +12,8 @@ from projects import BENCH, BLOCK, SUITE
 from resbench.errors import OptionError
 from resbench.gate.expectations import Counts, load, spared, store
 from resbench.gate.gate import notes
-from resbench.gate.plugin import SAMPLES, own
+from resbench.gate.plugin import own
+from resbench.gate.samples import SAMPLES
 from resbench.gate.suite import Suite
 from resbench.measure.counted import Counted
 

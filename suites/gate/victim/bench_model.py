@@ -4,7 +4,7 @@ import torch
 from model import CLASSES, BasicBlock, Bottleneck, GroupedBlock, Inception, Objective, SeparableBlock, TileNet
 from torch import nn
 
-TILES = (4, 3, 64, 64)
+TILES = (4, 3, 96, 96)
 
 
 def batch():
