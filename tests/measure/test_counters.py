@@ -93,6 +93,12 @@ def test_a_graph_break_is_seen():
     assert counted(broken, graph=True).totals["graph_breaks"] > 0
 
 
+def test_a_graph_break_behind_a_hook_is_seen():
+    broken = Net(lambda net, x: print(end="") or x * 2)
+    broken.register_forward_pre_hook(lambda net, inputs: (inputs[0] * 2,))  # a graph of its own, before the network's
+    assert counted(broken, graph=True).totals["graph_breaks"] > 0
+
+
 def test_a_function_that_the_compiler_leaves_whole_is_a_graph_break(capsys):
     class Loop(Net):
         def forward(self, x):
