@@ -4,6 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-$PWD/.venv/bin/python}
+for commit in "${@:-none}"; do
+    git rev-parse --quiet --verify "$commit^{commit}" > /dev/null ||
+        { echo "expected commits, received $commit; \`git log --oneline\` shows them" >&2; exit 2; }
+done
 folder=$(mktemp -d)
 trap 'git worktree remove --force "$folder/tree" 2> /dev/null || true; rm -rf "$folder"' EXIT
 night=0
