@@ -1,6 +1,6 @@
 """How often is the gate wrong? Whole runs of invented machines, through the very looks and verdicts of the gate.
 
-    python suites/gate/simulate.py                        all machines, all effects: some ten minutes on one core
+    python suites/gate/simulate.py                        all machines, all effects: half an hour on one core
     python suites/gate/simulate.py --machine hog --runs 100 --json FILE
 
 Eight benchmarks, 32 rounds, three arms (base, base again, head) that take turns at 25 samples, in the order of a
