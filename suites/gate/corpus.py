@@ -266,7 +266,7 @@ def summary(found, known, raw):
             alarms = [alarm for name, alarm, _ in entries if known[name]["kind"] == kind]
             row += [sum(alarms), len(alarms), *share(sum(alarms), len(alarms))]
         seconds = [s for name, _, s in entries if known[name]["kind"] == "defects"]
-        rows.append([*row, statistics.median(seconds), max(seconds)])
+        rows.append([*row, statistics.median(seconds) if seconds else None, max(seconds, default=None)])
         names = [name for name, alarm, _ in entries if known[name]["kind"] == "defects" and not alarm]
         missed.append(f"Not caught by {TOOLS[tool]}: {', '.join(sorted(names)) or 'none'}.")
     broken = [e["name"] for e in raw.entries if e.get("status") == 2]
