@@ -21,6 +21,7 @@ By layer (the path of the innermost module that was open; ``""`` is the model it
 from __future__ import annotations
 
 import gc
+import warnings
 import weakref
 from bisect import bisect_right
 from collections import Counter, defaultdict
@@ -304,11 +305,13 @@ def _kernels(work: Workload) -> int:
     from torch.profiler import ProfilerActivity, profile
 
     torch.cuda.synchronize()
-    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
-        work.run()
-        torch.cuda.synchronize()
-    kinds = (str(event.name) for event in profiler.events() if event.device_type.name == "CUDA")
-    return sum(not kind.startswith(("Memcpy", "Memset")) for kind in kinds)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that its events are cleared at the end of a cycle
+        with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+            work.run()
+            torch.cuda.synchronize()
+    done = [event for event in profiler.events() if event.device_type.name == "CUDA" and not event.is_user_annotation]
+    return sum(not str(event.name).startswith(("Memcpy", "Memset")) for event in done)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -31,7 +31,7 @@ def test_the_same_seed_gives_the_same_network_as_on_the_cpu(name):
     for a, b in zip(here.state_dict().values(), there.state_dict().values(), strict=True):
         assert torch.equal(a, b.cpu())
     x = torch.randn(2, *arch.input)
-    with torch.no_grad(), torch.backends.cudnn.flags(allow_tf32=False, deterministic=True):
+    with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False, deterministic=True):
         torch.testing.assert_close(there(x.cuda()).cpu(), here(x), rtol=1e-3, atol=1e-3)
 
 

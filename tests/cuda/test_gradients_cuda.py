@@ -23,6 +23,7 @@ def batch():
     return x.cuda(), labels.cuda()
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_observing_waits_for_nothing():
     model = build("resnet20", device="cuda").train()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
@@ -38,8 +39,8 @@ def test_observing_waits_for_nothing():
 
     step()
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         for _ in range(4):
             step()
     finally:

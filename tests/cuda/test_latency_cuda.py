@@ -15,7 +15,7 @@ from resbench.measure.layers import layer_times
 from resbench.measure.memory import measured, predicted
 from resbench.measure.roofline import roof
 from resbench.measure.timing import Rules
-from resbench.measure.workload import Setup, Workload
+from resbench.measure.workload import Setup, Workload, check_device
 from resbench.models import cost, load
 
 pytestmark = [
@@ -95,6 +95,12 @@ def test_the_ceilings_are_a_gpus(tmp_path, monkeypatch):
     assert here.id == bf16.environment
 
 
+def test_a_compiled_network_is_measured():
+    reading = read(workload("resnet20", batch=8, compile=True), SHORT)
+    assert reading.queued
+    assert reading.graph
+
+
 def test_out_of_memory_is_one_line_and_the_other_rows_stay(tmp_path):
     command = [sys.executable, "-m", "resbench", "latency", "resnet50", "--device", "cuda", "--batch", "8,1000000"]
     command += ["--processes", "1", "-f", "json"]
@@ -109,4 +115,4 @@ def test_out_of_memory_is_one_line_and_the_other_rows_stay(tmp_path):
 
 def test_a_gpu_that_is_not_there_is_one_line():
     with pytest.raises(MeasureError, match="counted from 0"):
-        Setup(f"cuda:{torch.cuda.device_count()}")
+        check_device(f"cuda:{torch.cuda.device_count()}")
