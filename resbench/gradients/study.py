@@ -24,7 +24,7 @@ from resbench.gradients.frozen import frozen, jacobians, logits, shattering
 from resbench.gradients.observe import wide
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import Row
-from resbench.measure.workload import check_device, check_device_name
+from resbench.measure.workload import check_device, check_device_name, repeatable
 from resbench.models import catalogued, full_name, is_catalogued, load
 from resbench.nets.sources import Loaded
 
@@ -89,25 +89,28 @@ def flow(
     first: nn.Module | None = None
     start: dict[str, Any] = {}
     try:
-        for seed in range(recipe.seeds):
-            with _seeded("cpu", seed):
-                loaded = load(name, input, seed=seed)
-            shape = tuple(size for size in loaded.input if isinstance(size, int))
-            if len(shape) != 3:
-                raise MeasureError(f"{name}: expected a network of one image CxHxW; it was exported with other inputs")
-            model = without_norm(loaded.module) if bare else loaded.module
-            with cannot_run(title):
-                if first is None and recipe.seeds > 1:
-                    first, start = model, {key: value.clone() for key, value in model.state_dict().items()}
-                elif model is first:  # a factory that gives the same module again, trained by now
-                    model.load_state_dict(start)
-                run = _Run(title, model, seed, shape, images, recipe)
-            for found in run.observed(progress):
-                rows += found
-                skipped |= run.skipped
-            broken = run.broken
-            if broken:
-                break
+        with repeatable(recipe.device):
+            for seed in range(recipe.seeds):
+                with _seeded("cpu", seed):
+                    loaded = load(name, input, seed=seed)
+                shape = tuple(size for size in loaded.input if isinstance(size, int))
+                if len(shape) != 3:
+                    raise MeasureError(
+                        f"{name}: expected a network of one image CxHxW; it was exported with other inputs"
+                    )
+                model = without_norm(loaded.module) if bare else loaded.module
+                with cannot_run(title):
+                    if first is None and recipe.seeds > 1:
+                        first, start = model, {key: value.clone() for key, value in model.state_dict().items()}
+                    elif model is first:  # a factory that gives the same module again, trained by now
+                        model.load_state_dict(start)
+                    run = _Run(title, model, seed, shape, images, recipe)
+                for found in run.observed(progress):
+                    rows += found
+                    skipped |= run.skipped
+                broken = run.broken
+                if broken:
+                    break
     except KeyboardInterrupt:
         interrupted = True
     return Flow(title, shape, tuple(rows), broken, interrupted, tuple(skipped))

@@ -4,6 +4,9 @@ At every boundary between modules a time is taken; each interval belongs to the 
 a module does beside calling others (sums, functional calls, Python) is a row of its own, *glue*. Means over the
 typical runs (the middle half by total time) are printed: means add up, medians do not. Plain runs in between, without
 any hook, say what the instruments cost.
+
+On an NVIDIA GPU the times are events, and each pass is queued before it begins: what a layer takes is the device's own
+time, not the host's for launching it.
 """
 
 from __future__ import annotations
@@ -101,9 +104,16 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
     if work.setup.compile:
         raise OptionError(COMPILED)
     modules = Modules(work.model)
-    plain, instrumented = stopwatch.eager(work), _Instrument(work, modules)
+    instrumented = _Instrument(work, modules)
+    took_s = 0.0
     for _ in range(3):
+        begun = time.perf_counter()
         instrumented.run()
+        took_s = time.perf_counter() - begun
+    if work.setup.kind == "cuda":
+        plain, instrumented.rest_s = stopwatch.queued(work), took_s
+    else:
+        plain = stopwatch.eager(work)
     pairs: list[tuple[float, _Run]] = []
     start = clock()
     while (len(pairs) < LEAST_PAIRS or clock() - start < LEAST_S) and clock() - start < CAP_S:
@@ -160,6 +170,8 @@ class _Instrument:
         self.work, self.modules = work, modules
         self.phases = [phase for _, phase in work.phases]
         self.now = _Events() if work.setup.kind == "cuda" else _host(work.setup.kind)
+        self.rest_s = 0.0
+        """On an NVIDIA GPU: how long the host takes for a run, once that is known."""
 
     def run(self) -> _Run:
         """One run; the clocks are read when all is done."""
@@ -197,8 +209,9 @@ class _Instrument:
             return tensor
 
         with self.modules.watched(mark), torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            self._rest()
             begin = now()
-            mark(0)
+            add((begin, 0, sequence_number()))
             self.phases[0]()
             end = now()
         owners += _innermost(number for _, number, _ in log)
@@ -211,12 +224,19 @@ class _Instrument:
             reach((now(), number))
 
         self.modules.watch_backward(self.work.loss, starts, reached, known=packed)
+        self._rest()
         begin = now()
-        reached(0)
+        reach((begin, 0))
         self.phases[1]()
         return [forward, (begin, points, now())]
 
+    def _rest(self) -> None:
+        """So that all of a pass is queued before it begins."""
+        if self.rest_s:
+            stopwatch.rest(self.rest_s)
+
     def _step(self) -> _Span:
+        self._rest()
         begin = self.now()
         self.phases[2]()
         return begin, [], self.now()

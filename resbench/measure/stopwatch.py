@@ -42,13 +42,18 @@ def queued(work: Workload) -> Stopwatch:
     work.run()
     host_s = time.perf_counter() - start
     torch.cuda.synchronize()
-    before, cycles = _before(work), int(1.5 * host_s * 2e9)  # no GPU's clock is above 2 GHz by much
+    before = _before(work)
 
     def asleep() -> None:
         before()
-        torch.cuda._sleep(cycles)  # type: ignore[no-untyped-call]
+        rest(host_s)
 
     return _events([phase for _, phase in work.phases], asleep)
+
+
+def rest(host_s: float) -> None:
+    """CUDA: the GPU sleeps for half as long again as the host takes to queue what comes next."""
+    torch.cuda._sleep(int(1.5 * host_s * 2e9))  # type: ignore[no-untyped-call]  # no clock is above 2 GHz by much
 
 
 def graph(work: Workload) -> Stopwatch:

@@ -118,6 +118,19 @@ def check_device(device: str) -> None:
         raise MeasureError(f"no Apple GPU here ({platform.system()}); use --device cpu")
 
 
+@contextmanager
+def repeatable(device: str) -> Iterator[None]:
+    """The same numbers again, in full precision; the program's own draws go on as if none had been made within."""
+    cudnn = torch.backends.cudnn
+    deterministic, cuda = cudnn.deterministic, device.startswith("cuda")
+    with torch.random.fork_rng(devices=[torch.device(device)] if cuda else []), Setup(device).applied():
+        cudnn.benchmark, cudnn.deterministic = False, True
+        try:
+            yield
+        finally:
+            cudnn.deterministic = deterministic
+
+
 class Workload:
     """A model on its device with an input: ``phases`` are what is timed apart, in the order in which they run.
 

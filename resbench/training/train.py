@@ -23,7 +23,7 @@ import torch
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from resbench.errors import ResbenchError, cannot_run
-from resbench.measure.workload import Setup
+from resbench.measure.workload import repeatable
 from resbench.models import cost, load
 from resbench.training.checkpoint import Checkpoint, fingerprint, locked
 from resbench.training.feed import Feed
@@ -74,7 +74,7 @@ def train(
     results: list[Result] = []
     first = options.ranks.rank == 0
     folder = locked(options.folder) if options.folder and first else nullcontext()
-    with folder, _repeatable(options.device), _interruptible(options.ranks.world == 1) as stop:
+    with folder, repeatable(options.device), _interruptible(options.ranks.world == 1) as stop:
         for _, group in groupby(cells, key=lambda cell: cell.seed):
             runs = [_Kept(cell, feed, options, weights[cell], work) for cell in group]
             while any(not one.run.finished for one in runs) and not stop():
@@ -185,19 +185,6 @@ def _macs(cell: Cell) -> float:
         return float(max(cost(cell.model, cell.input).macs, 1))
     except ResbenchError:
         return 1.0
-
-
-@contextmanager
-def _repeatable(device: str) -> Iterator[None]:
-    """The same numbers again, in full precision; the program's own go on as if nothing had been trained."""
-    cudnn = torch.backends.cudnn
-    deterministic, cuda = cudnn.deterministic, device.startswith("cuda")
-    with torch.random.fork_rng(devices=[torch.device(device)] if cuda else []), Setup(device).applied():
-        cudnn.benchmark, cudnn.deterministic = False, True
-        try:
-            yield
-        finally:
-            cudnn.deterministic = deterministic
 
 
 @contextmanager

@@ -64,6 +64,7 @@ def test_layers_sum_to_the_whole(name, mode):
     with work.ready():
         times = layer_times(work)
     assert abs(times.residual) < 0.001
+    assert 0.9 * times.plain_s < times.total_s < 2 * times.plain_s
     done = {row.name: row.forward.macs for row in times.rows if row.forward.macs}
     assert done == {row.name: row.macs for row in cost(name, batch=32).layers if row.macs}
 
@@ -82,7 +83,7 @@ def test_memory_is_predicted(mode):
     )
     if mode == "training":
         assert found.saved == pytest.approx(expected.saved, rel=0.05)
-    assert found.peak == pytest.approx(expected.peak, rel=0.5)  # cuDNN's workspace counts on a GPU
+    assert found.peak > 0.95 * expected.peak  # and cuDNN's workspace, which may be more than all the rest
 
 
 def test_the_ceilings_are_a_gpus(tmp_path, monkeypatch):
