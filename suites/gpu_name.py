@@ -2,5 +2,12 @@
 
 import torch
 
-if torch.cuda.is_available():
-    print(torch.cuda.get_device_name(0).lower().removeprefix("nvidia ").replace(" ", "-"))
+
+def gpu_name():
+    if not torch.cuda.is_available():
+        return ""
+    return torch.cuda.get_device_name(0).lower().removeprefix("nvidia ").replace(" ", "-")
+
+
+if __name__ == "__main__":
+    print(gpu_name())

@@ -28,7 +28,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from corpus_tables import by_defect, summary, verdicts
+from corpus_tables import by_base, by_defect, summary, verdicts
 
 from resbench.measure.environment import environment
 from resbench.tables import render
@@ -216,7 +216,8 @@ def main():
             clocks = [item for item in clocks if item[0] in (options.only or known)]
             judged(raw, "clocks", timed, raw.once("baseline", baseline), clocks, known, until)
     found = verdicts(raw, options.asv)
-    print(render(summary(found, known, raw), "table"), render(by_defect(found, known, raw), "table"), sep="\n\n")
+    tables = summary(found, known, raw), by_base(known, raw, options.asv), by_defect(found, known, raw)
+    print(*(render(table, "table") for table in tables if table.rows), sep="\n\n")
 
 
 if __name__ == "__main__":

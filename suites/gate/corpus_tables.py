@@ -9,7 +9,7 @@ from scipy.stats import binomtest, mannwhitneyu
 from resbench.tables import Column, Table
 
 FACTOR = 1.1
-"""Of `asv compare` and `asv continuous`, where none is given."""
+"""Of `asv compare` and `asv continuous`, where none is given; and 10 % on pytest-benchmark's median."""
 LEVEL = 0.01
 
 TOOLS = {
@@ -41,6 +41,16 @@ def mann_whitney(old, new):
     return mannwhitneyu(new, old, alternative="greater").pvalue < LEVEL
 
 
+def median_rule(old, new):
+    """`--benchmark-compare-fail=median:10%` on the samples of two runs."""
+    return statistics.median(new) > FACTOR * statistics.median(old)
+
+
+def slower(worse, base, entry):
+    """Does a rule call any benchmark of a run slower than in another?"""
+    return any(worse(base["samples"][name], new) for name, new in entry["samples"].items() if name in base["samples"])
+
+
 def verdicts(raw, asv):
     """Tool -> [(name, alarm, seconds)], the seconds None where a verdict takes another's samples."""
     found = {"counters": [(e["name"], e["status"] == 1, e["seconds"]) for e in raw.of("counters")]}
@@ -48,11 +58,8 @@ def verdicts(raw, asv):
     found["pytest-benchmark"] = [(e["name"], e["status"] == 1, e["seconds"]) for e in clocks]
     for tool, worse in (("asv", asv_rule(asv)), ("mann-whitney", mann_whitney)):
         if worse and clocks:
-            base = raw.of("baseline")[0]["samples"]
-            found[tool] = [
-                (e["name"], any(worse(base[b], new) for b, new in e["samples"].items() if b in base), e["seconds"])
-                for e in clocks
-            ]
+            (base,) = raw.of("baseline")
+            found[tool] = [(e["name"], slower(worse, base, e), e["seconds"]) for e in clocks]
     return {tool: entries for tool, entries in found.items() if entries}
 
 
@@ -102,6 +109,39 @@ def share(count, of):
         return None, None, None
     bounds = binomtest(count, of).proportion_ci(0.95, "exact")
     return count / of, bounds.low, bounds.high
+
+
+BASES = (
+    Column("tool", "tool"),
+    Column("bases", "bases", "exact"),
+    *(
+        Column(f"{kind}_{what}", f"{title}, {what}", "share")
+        for kind, title in (("defects", "alarms on defects"), ("noops", "on no-ops"))
+        for what in ("mean", "least", "most")
+    ),
+)
+
+
+def by_base(known, raw, asv):
+    """The rules of the clocks with every run of nothing as the stored one in turn: one base may be a lucky one."""
+    runs = [e for e in raw.of("clocks") if e["samples"]]
+    quiet = [*raw.of("baseline"), *(e for e in runs if known[e["name"]]["kind"] == "noops")]
+    rows = []
+    for tool, worse in (("pytest-benchmark", median_rule), ("asv", asv_rule(asv)), ("mann-whitney", mann_whitney)):
+        if not worse or len(quiet) < 2:
+            continue
+        row = [TOOLS[tool], len(quiet)]
+        for kind in ("defects", "noops"):
+            held = [e for e in runs if known[e["name"]]["kind"] == kind]
+            shares = [
+                statistics.mean(slower(worse, base, e) for e in held if e is not base)
+                for base in quiet
+                if held != [base]
+            ]
+            row += [statistics.mean(shares), min(shares), max(shares)] if held else [None] * 3
+        rows.append(row)
+    note = "Shares of the runs in which any benchmark is called slower; over the bases, which are not independent."
+    return Table(BASES, rows, "The same runs, with every run of nothing as the stored one in turn", [note])
 
 
 def named(changes, seen):

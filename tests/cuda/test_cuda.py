@@ -5,6 +5,7 @@ import torch
 
 from resbench.arch.catalog import architecture
 from resbench.measure.trace import trace
+from resbench.measure.workload import repeatable
 from resbench.nets.build import build
 
 pytestmark = [
@@ -53,7 +54,7 @@ def test_networks_compile_and_replay_from_a_graph(name):
     net = build(arch, device="cuda").eval().to(memory_format=torch.channels_last)
     x = torch.randn(8, *arch.input, device="cuda").to(memory_format=torch.channels_last)
     torch.compiler.reset()
-    with torch.no_grad():
+    with torch.no_grad(), repeatable("cuda"):
         y = net(x)
         torch.testing.assert_close(torch.compile(net, fullgraph=True)(x), y, rtol=1e-2, atol=1e-2)
         graph = torch.cuda.CUDAGraph()
