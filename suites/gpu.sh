@@ -18,7 +18,7 @@ out=${1:-results/$gpu}
 shift || true
 mkdir -p "$out"
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+trap 'jobs -p | xargs -r kill 2>/dev/null; rm -rf "$scratch"' EXIT
 { echo "commit ${COMMIT:-$(git rev-parse --short HEAD 2>/dev/null || echo unknown)}"; nvidia-smi --query-gpu=name,driver_version,power.limit --format=csv,noheader; } > "$out/machine.txt"
 "$python" -m resbench doctor --format markdown >> "$out/machine.txt"
 
@@ -67,7 +67,13 @@ lessons() {
 beside() {  # name, command: in the background on one thread, its output in a file
     local name=$1 start=$SECONDS
     shift
-    { export OMP_NUM_THREADS=1; "$@" > "$out/$name.txt" 2>&1 && echo "$name: done, $((SECONDS - start)) s" || echo "$name: exit $?, $((SECONDS - start)) s; see $out/$name.txt"; } &
+    {
+        set +e
+        ( set -e; export OMP_NUM_THREADS=1; "$@" ) > "$out/$name.txt" 2>&1
+        local status=$?
+        echo "$name: exit $status, $((SECONDS - start)) s; $out/$name.txt"
+        [ $status -eq 0 ] || echo "$name" >> "$scratch/failed"
+    } &
 }
 
 for part in "${@:-checks latency suites duel lessons fig6}"; do for part in $part; do case $part in
@@ -86,3 +92,7 @@ for part in "${@:-checks latency suites duel lessons fig6}"; do for part in $par
     fig6) [ -z "${RESBENCH_CIFAR10:-}" ] || PYTHON=$python bash suites/fig6.sh "$RESBENCH_CIFAR10" ;;
     *) echo "expected checks, latency, suites, duel, lessons or fig6; received $part" >&2; exit 2 ;;
 esac; done; done
+if [ -e "$scratch/failed" ]; then
+    echo "failed: $(paste -sd ' ' "$scratch/failed")" >&2
+    exit 1
+fi

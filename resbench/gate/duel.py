@@ -86,11 +86,12 @@ def fight(
         duel.rounds.append(one_round(sides, suite, order))
         duel.seconds = clock() - start
         n = number + 1
-        late = n % 2 == 0 and duel.seconds * (n + 2) / n > budget_s
+        block = n + 1 if n == 1 else n + 2  # rounds, when the one at hand or the next is done
+        late = (n == 1 or n % 2 == 0) and duel.seconds * block / n > budget_s
         if late and n < least:
             wanted = ceil(1.1 * duel.seconds * least / n / 60)
             raise GateError(
-                f"{n} rounds took {duel.seconds:.0f} s, and fewer than {least} say nothing: "
+                f"{n} round{'s' * (n > 1)} took {duel.seconds:.0f} s, and fewer than {least} say nothing: "
                 f"expected a --time-budget of {wanted + 1}m or more, or a shorter suite"
             )
         if n in looks or late:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from resbench.errors import GateError
-from resbench.measure.counted import Counted
+from resbench.measure.counted import MOST, Counted
 from resbench.tables.output import write
 
 SCHEMA = 1
@@ -55,13 +55,18 @@ class Change(NamedTuple):
 
 
 def changes(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> list[Change]:
-    """Of the benchmarks that both have, in their order."""
+    """Of the benchmarks that both have, in their order.
+
+    The same peak in another layer is none: of moments that are equally high the first is named, by chance.
+    """
     return [
         Change(name, layer, counter, *values)
         for name in before
         if name in after
+        for same in [{most for most in MOST if before[name].totals[most] == after[name].totals[most]}]
         for layer in dict.fromkeys([*before[name].layers, *after[name].layers])
         for counter, values in _differences(before[name].layers.get(layer, {}), after[name].layers.get(layer, {}))
+        if counter not in same
     ]
 
 

@@ -69,7 +69,7 @@ def against_expectations(path: Path, progress: Progress = bool) -> Gate:
         head="working tree",
         changes=expectations.changes(expected.benchmarks, counts.benchmarks),
         excesses=expectations.over(suite.limits, counts),
-        benchmarks=list(counts.benchmarks),
+        benchmarks=[name for name in counts.benchmarks if name in expected.benchmarks],
         notes=notes(suite, expected, counts),
     )
 
@@ -110,6 +110,8 @@ def between(base: str | None, head: str | None, path: Path, budget_s: float, pro
     start = time.monotonic()
     root, where = _located(path)
     with workshop(Path.cwd()) as shop:
+        if shop.top and root != shop.top and not path.exists():
+            raise GateError(f"no {path} here: call it from {shop.top}, or name the suite with --suite")
         if shop.top and root != shop.top:
             raise GateError(f"expected a suite of {shop.top}, received {path}, which is in {root}; run it from there")
         one = shop.side("base", base or shop.base())
@@ -136,10 +138,11 @@ def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
     gone, new = expectations.unpaired(before.benchmarks, after.benchmarks)
     _check_paired(gone, new, suite, str(base), str(head))
     stored = expectations.load(suite.stored(head.root))
-    known = stored.benchmarks if stored and stored.torch == expectations.release(after.torch) else {}
+    said = stored.benchmarks if stored and stored.torch == expectations.release(after.torch) else {}
+    known = said.keys() - {change.benchmark for change in expectations.changes(said, after.benchmarks)}
     found: dict[bool, list[Change]] = {True: [], False: []}
     for change in expectations.changes(before.benchmarks, after.benchmarks):
-        found[known.get(change.benchmark) == after.benchmarks[change.benchmark]].append(change)
+        found[change.benchmark in known].append(change)
     common = [name for name in before.benchmarks if name in after.benchmarks]
     if not common:
         raise GateError(f"{base} and {head} have no benchmark in common: nothing to compare")
@@ -224,8 +227,11 @@ def _check_paired(gone: list[str], new: list[str], suite: Suite, before: str, af
 
 def notes(suite: Suite, before: Counts, after: Counts) -> list[str]:
     """What a reader should know who sees that all is well."""
-    both = [name for name in suite.unpaired if name in before.benchmarks and name in after.benchmarks]
+    there = [(name in before.benchmarks) + (name in after.benchmarks) for name in suite.unpaired]
+    nowhere, once, both = ([n for n, times in zip(suite.unpaired, there, strict=True) if times == k] for k in range(3))
     said = [f"Not judged here: {name} ({why})." for name, why in after.skipped.items()]
+    said += [f"Not judged here: {name}, which has nothing to be compared with (`unpaired`)." for name in once]
+    said += [f"Nowhere: {name}; take it out of `unpaired`." for name in nowhere if name not in after.skipped]
     said += [f"On both sides: {name}; take it out of `unpaired`, which would let it vanish unseen." for name in both]
     if after.alone:
         said.append("Nothing of this tree was imported but the suite: was an installed copy judged? See `pythonpath`.")

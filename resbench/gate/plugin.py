@@ -18,7 +18,8 @@ import random
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
+from difflib import get_close_matches
 from functools import partial
 from itertools import cycle, takewhile
 from typing import TYPE_CHECKING, Any
@@ -127,10 +128,16 @@ def _torch() -> str:
 
 def _workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
     from torch import Tensor, nn
+    from torch.utils._pytree import tree_leaves
 
     from resbench.errors import OptionError
     from resbench.measure.workload import Call, Setup, Workload
 
+    options = [field.name for field in fields(Setup)]
+    for name in setup.keys() - options:
+        near = get_close_matches(name, options, n=1)
+        said = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(options)}"
+        raise OptionError(f"the fixture `resbench` takes no {name}; {said}")
     if isinstance(target, str):
         from resbench.models import load
 
@@ -138,11 +145,15 @@ def _workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
         loaded = load(target, input)
         return Workload(loaded.module, loaded.arguments(chosen.batch), chosen)
     if isinstance(target, nn.Module):
-        inputs = (input,) if isinstance(input, Tensor) else tuple(input or ())
-        if not inputs:
-            raise OptionError("a module has no input of its own: expected input=(N, C, H, W) or tensors, received none")
-        first = inputs[0]
-        batch = first if isinstance(first, int) else first.shape[0] if first.dim() else 1
+        inputs = (input,) if isinstance(input, (Tensor, Mapping)) else tuple(input or ())
+        shape = all(type(size) is int for size in inputs)
+        first = next((leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), None)
+        if not inputs or (first is None and not shape):
+            received = f"{input!r}" if inputs else "none"
+            raise OptionError(
+                f"a module has no input of its own: expected input=(N, C, H, W) or tensors, received {received}"
+            )
+        batch = inputs[0] if first is None else first.size(0) if first.dim() else 1
         return Workload(target, inputs, Setup(**{"batch": batch, **setup}))
     if callable(target) and input is None:
         return Call(target, Setup(**setup))
@@ -156,7 +167,8 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     if "torch" in sys.modules:
         from resbench.measure.environment import environment
 
-        machine_info["resbench"] = environment(_device()).document()
+        document = environment(_device()).document()
+        machine_info["resbench"] = {key: document[key] for key in ("id", "stable")}  # what changes is of no machine
 
 
 def _device() -> str:
@@ -231,7 +243,7 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """A benchmark that failed, or was skipped."""
-    if LINE is not None and (report.failed or report.skipped) and not hasattr(report, "wasxfail"):
+    if LINE is not None and (report.failed or report.skipped):
         LINE.say("failed" if report.failed else "skipped", _name(report.nodeid), why=_why(report))
 
 
@@ -258,10 +270,15 @@ def _name(nodeid: str) -> str:
 
 def _why(report: Any) -> str:
     """The line that says something."""
+    if hasattr(report, "wasxfail"):
+        return f"expected to fail: {report.wasxfail or 'no reason given'}"
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2])
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash:
         return next((line.strip() for line in crash.message.splitlines() if line.strip()), "without a word")
-    lines = [line for line in str(report.longrepr).splitlines() if line.strip()]
-    return re.sub(r"^E\s+", "", lines[-1]).strip() if lines else "without a word"
+    lines = [re.sub(r"^E\s+", "", line).strip() for line in str(report.longrepr).splitlines() if line.strip()]
+    last = lines[-1] if lines else "without a word"
+    places = [re.match(r'File "(.+)", line (\d+)', line) for line in lines]
+    where = next((place for place in reversed(places) if place), None)
+    return f"{last} ({where[1]}, line {where[2]})" if where and "Error" in last else last

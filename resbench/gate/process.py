@@ -78,7 +78,10 @@ def check_files(side: Side, suite: Suite) -> None:
     """Raises GateError where the suite's files are not in the side."""
     for file in suite.files:
         if not (side.root / suite.path.parent / file).is_file():
-            raise GateError(f"{side} has no {suite.path.parent / file}: nothing to compare with")
+            raise GateError(
+                f"{side} has no {suite.path.parent / file}: nothing to compare with; `files` of {suite.path} takes "
+                "the names of files, no patterns"
+            )
 
 
 class Process:

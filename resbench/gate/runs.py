@@ -66,7 +66,7 @@ def read(path: Path) -> Run:
         raise GateError(
             f"cannot read {path}: {error.strerror or error}; name a file that pytest --benchmark-json wrote"
         ) from None
-    except (ValueError, EOFError, zlib.error, RecursionError) as error:
+    except (ValueError, OverflowError, EOFError, zlib.error, RecursionError) as error:
         raise GateError(
             f"{path} is no stored run ({first_line(error)}); expected what pytest --benchmark-json FILE writes"
         ) from None
@@ -77,6 +77,8 @@ def _run(document: Any, path: Path) -> Run:
     benchmarks: dict[str, Benchmark] = {}
     for record in take(document, "benchmarks", list):
         name, stats = take(record, "fullname", str), take(record, "stats", dict)
+        if not name.isprintable():
+            raise ValueError(f"expected a name that can be printed, received {_cut(ascii(name))}")
         if name in benchmarks:
             raise ValueError(f"{name} is there twice")
         counters = take(record, "extra_info", dict).get("counters", {})

@@ -92,7 +92,7 @@ def jacobians(still: nn.Module, x: Tensor, seed: int = 0) -> dict[str, dict[str,
     """Of every block: the largest singular value of dy/dx by power iteration, and ||dy/dx||_F^2 / n by Hutchinson's
     estimate over random signs, both as means over the images. n is the number of inputs."""
     inputs = _inputs(still, x)
-    draw = torch.Generator().manual_seed(seed)  # the CPU's, for the same draws on every device
+    draw = torch.Generator("cpu").manual_seed(seed)  # the CPU's, for the same draws on every device
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -125,7 +125,7 @@ def _jacobian(block: nn.Module, x: Tensor, draw: torch.Generator) -> dict[str, f
     y, back = torch.func.vjp(block, x)  # type: ignore[misc]
 
     def signs(shape: torch.Size) -> Tensor:
-        return torch.randint(0, 2, shape, generator=draw).to(x) * 2 - 1
+        return torch.randint(0, 2, shape, generator=draw, device="cpu").to(x) * 2 - 1
 
     squares = [back(signs(y.shape))[0].flatten(1).square().sum(1).mean() for _ in range(PROBES)]
     v, largest = _unit(signs(x.shape)), 0.0

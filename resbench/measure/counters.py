@@ -151,7 +151,7 @@ def _held(work: Workload) -> list[Tensor]:
     """What is there before a run begins."""
     state = work.optimizer.state.values() if hasattr(work, "optimizer") else ()
     states = [value for entry in state for value in entry.values() if isinstance(value, Tensor)]
-    return [*work.model.parameters(), *work.model.buffers(), *work.inputs, *states]
+    return [*work.model.parameters(), *work.model.buffers(), *work.tensors, *states]
 
 
 class _Owner:
@@ -210,6 +210,9 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         book["macs"] += self._macs(func, args, kwargs or {}, out)
         if not _moves_nothing(func):
             self._book_moves(book, name.rpartition(".")[2], given, results)
+        if func._schema.is_mutable:
+            for tensor in given:
+                self.ledger.seen(tensor)
         for tensor in results:
             self.ledger.add(tensor, owner)
         return out
@@ -262,13 +265,19 @@ class Ledger:
 
     def add(self, tensor: Tensor, owner: int) -> None:
         """A tensor that an operator of this owner gave."""
-        storage = tensor.untyped_storage()
-        if storage not in self.known:
+        storage = _storage(tensor)
+        if storage is not None and storage not in self.known:
             self.known.add(storage)
             self.now += storage.nbytes()
             if self.now > self.most:
                 self.most, self.owner = self.now, owner
             weakref.finalize(storage, self._drop, storage.nbytes()).atexit = False
+
+    def seen(self, tensor: Tensor) -> None:
+        """One that was there before the run, and is no part of it."""
+        storage = _storage(tensor)
+        if storage is not None:
+            self.known.add(storage)
 
     def _drop(self, size: int) -> None:
         self.now -= size
@@ -277,13 +286,13 @@ class Ledger:
 def saved(work: Workload, modules: Modules) -> Counter[int]:
     """Bytes that each module keeps for the backward pass, each storage once, by module number."""
     whose, sizes = _Owner(modules), Counter[int]()
-    held = {tensor.untyped_storage().data_ptr() for tensor in (*work.model.parameters(), *work.model.buffers())}
-    held |= {tensor.untyped_storage().data_ptr() for tensor in work.inputs}
+    before = (*work.model.parameters(), *work.model.buffers(), *work.tensors)
+    held = {storage.data_ptr() for storage in map(_storage, before) if storage is not None}
     kept: list[Tensor] = []  # so that no storage is taken for another that came to lie in its place
 
     def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in held:
+        storage = _storage(tensor)
+        if storage is not None and storage.data_ptr() not in held:
             held.add(storage.data_ptr())
             kept.append(tensor.detach())
             sizes[whose()] += storage.nbytes()
@@ -310,8 +319,21 @@ def _kernels(work: Workload) -> int:
         with profile(activities=[ProfilerActivity.CUDA]) as profiler:
             work.run()
             torch.cuda.synchronize()
-    done = [event for event in profiler.events() if event.device_type.name == "CUDA" and not event.is_user_annotation]
+    done = [event for event in profiler.events() if event.device_type.name == "CUDA" and not _marked(event)]
     return sum(not str(event.name).startswith(("Memcpy", "Memset")) for event in done)
+
+
+def _marked(event: Any) -> bool:
+    """A span that somebody named, such as an optimiser's step; older torch does not say."""
+    return bool(getattr(event, "is_user_annotation", False))
+
+
+def _storage(tensor: Tensor) -> Any:
+    """None for a sparse tensor, which has none."""
+    try:
+        return tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):
+        return None
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -6,7 +6,7 @@ typical runs (the middle half by total time) are printed: means add up, medians 
 any hook, say what the instruments cost.
 
 On an NVIDIA GPU the times are events, and each pass is queued before it begins: what a layer takes is the device's own
-time, not the host's for launching it.
+time, not the host's for launching it. (What goes beyond some 1,000 kernels and events is queued while the pass runs.)
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def measured(work: Workload) -> Memory:
     gradients = _bytes(p for p in parameters if p.requires_grad) if training else 0
     state = [value for entry in work.optimizer.state.values() for value in entry.values()] if training else []
     optimizer = _bytes(value for value in state if isinstance(value, Tensor))
-    return Memory(weights, buffers, _bytes(work.inputs), gradients, optimizer, kept, peak_bytes(work))
+    return Memory(weights, buffers, _bytes(work.tensors), gradients, optimizer, kept, peak_bytes(work))
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -107,6 +107,12 @@ def _mkldnn_lstm(args: tuple[Any, ...], out: Any) -> Work:
     return steps * (w_ih.numel() + w_hh.numel()), steps * hidden * (LSTM + LSTM_BIASES * biased)
 
 
+def _mkldnn_lstm_backward(args: tuple[Any, ...], out: Any) -> Work:
+    """Of the input and of the weights: the forward's products twice. args: x, w_ih, w_hh, ..."""
+    x, w_ih, w_hh = args[:3]
+    return 2 * prod(x.shape[:-1]) * (w_ih.numel() + w_hh.numel()), 0
+
+
 def _bilinear(args: tuple[Any, ...], out: Any) -> Work:
     """y_o = sum A_oij (x_i z_j): each weight once per row; the outer product of the inputs is elementwise."""
     x, weight, z = args[:3]
@@ -191,6 +197,7 @@ TABLE: dict[str, Operator] = {
     "_scaled_dot_product_cudnn_attention": _ATTENTION,
     "_scaled_dot_product_fused_attention_overrideable": _ATTENTION,
     "mkldnn_rnn_layer": _M(_mkldnn_lstm, "lstm", "LSTM"),
+    "mkldnn_rnn_layer_backward": _M(_mkldnn_lstm_backward, "lstm_backward", "LSTM"),
     "native_batch_norm": _BN,
     "cudnn_batch_norm": _BN,
     "miopen_batch_norm": _BN,

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from resbench.errors import MeasureError, OptionError
+from resbench.errors import MeasureError, OptionError, first_line
 
 Dtype = Literal["fp32", "tf32", "bf16", "fp16"]
 MemoryFormat = Literal["contiguous", "channels_last"]
@@ -142,11 +142,12 @@ class Workload:
     def __init__(self, model: nn.Module, inputs: tuple[int, ...] | tuple[Tensor, ...], setup: Setup) -> None:
         check_device(setup.device)
         self.setup = setup
-        self.model = model.to(setup.device, memory_format=FORMATS[setup.memory_format])  # type: ignore[call-overload]
-        self.inputs: tuple[Tensor, ...] = tree_map_only(Tensor, self._placed, _drawn(inputs, model, setup.device))
+        self.model = model.to(setup.device)
+        self.inputs: tuple[Any, ...] = tree_map_only(Tensor, self._placed, _drawn(inputs, model, setup.device))
         if any(isinstance(m, LazyModuleMixin) and m.has_uninitialized_params() for m in model.modules()):
             with torch.no_grad():
                 model(*self.inputs)
+        _lay_out(model, setup.memory_format)
         model.train(setup.mode == "training")
         self.call: Callable[..., Any] = torch.compile(model) if setup.compile else model
         self.loss: Tensor | None = None
@@ -157,6 +158,11 @@ class Workload:
                 raise MeasureError(f"{type(model).__name__} has no parameter to train; use --mode inference")
             self.optimizer = torch.optim.SGD(trained, lr=0.0, momentum=0.9)
             self.phases = (("forward", self._forward), ("backward", self._backward), ("step", self._step))
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Those among its inputs."""
+        return [leaf for leaf in tree_leaves(self.inputs) if isinstance(leaf, Tensor)]
 
     @contextmanager
     def ready(self) -> Iterator[None]:
@@ -214,6 +220,16 @@ class Call(Workload):
         self.setup, self.model, self.inputs, self.loss = setup, nn.Module(), (), None
         self.call = function
         self.phases = (("forward", lambda: _dropped(function())),)
+
+
+def _lay_out(model: nn.Module, memory_format: MemoryFormat) -> None:
+    """The weights in that format. Raises OptionError where they have none."""
+    try:
+        model.to(memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
+    except RuntimeError as error:
+        raise OptionError(
+            f"{type(model).__name__} cannot be in {memory_format} ({first_line(error)}): expected contiguous"
+        ) from error
 
 
 def _dropped(result: object) -> None:

@@ -50,6 +50,8 @@ def change_table(gate: Gate, whole: bool = True) -> Table:
     hidden = len(rows) - MOST
     cut = not whole and hidden > 0
     warnings = [*limits, *([f"{hidden} more changed; --format csv has all."] if cut else [])]
+    if gate.changes and gate.head == "working tree":  # held against what is committed
+        warnings.append("If that is meant: `resbench gate --update`, and commit what it writes.")
     return Table(CHANGES, rows[:MOST] if cut else rows, _counters_say(gate), gate.notes, warnings=warnings)
 
 

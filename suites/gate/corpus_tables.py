@@ -58,7 +58,7 @@ def verdicts(raw, asv):
     found["pytest-benchmark"] = [(e["name"], e["status"] == 1, e["seconds"]) for e in clocks]
     for tool, worse in (("asv", asv_rule(asv)), ("mann-whitney", mann_whitney)):
         if worse and clocks:
-            (base,) = raw.of("baseline")
+            base = raw.of("baseline")[0]
             found[tool] = [(e["name"], slower(worse, base, e), e["seconds"]) for e in clocks]
     return {tool: entries for tool, entries in found.items() if entries}
 

@@ -61,6 +61,11 @@ def test_the_budget_ends_it_at_a_whole_block(run):
     assert duel.judgement.final
 
 
+def test_a_budget_that_no_block_fits_in_ends_with_the_first_round(run):
+    with pytest.raises(GateError, match=r"1 round took 10 s"):
+        run(budget_s=15)
+
+
 def test_a_budget_that_can_say_nothing_is_refused_with_one_that_can(run):
     with pytest.raises(GateError, match=r"fewer than 10 say nothing: expected a --time-budget of 3m"):
         run(budget_s=60)

@@ -10,7 +10,7 @@ import pytest
 from projects import BENCH, BLOCK, SUITE
 
 from resbench.errors import OptionError
-from resbench.gate.expectations import Counts, load, spared, store
+from resbench.gate.expectations import Counts, changes, load, spared, store
 from resbench.gate.gate import notes
 from resbench.gate.plugin import own
 from resbench.gate.samples import SAMPLES
@@ -70,6 +70,7 @@ def test_a_total_above_its_limit_fails(expected):
             marks=pytest.mark.slow,
         ),
         ({"suite": "files = ['bench_other.py']"}, "has no suites/bench_other.py"),
+        ({"suite": "files = ['bench_*.py']"}, "takes the names of files"),
         ({"suite": "fils = ['bench_block.py']"}, "did you mean files?"),
         ({"suite": SUITE + "margin = 5000"}, "margin takes a fraction"),
         ({"suite": "files = ["}, "is not TOML"),
@@ -95,6 +96,9 @@ def test_a_total_above_its_limit_fails(expected):
             marks=pytest.mark.slow,
         ),
         pytest.param({"block": "raise EOFError('Every word')"}, "EOFError: Every word", marks=pytest.mark.slow),
+        ({"block": BLOCK + "def ("}, "block.py, line 12)"),
+        ({"bench": BENCH.replace("(2, 8, 16, 16)", "(2, 8, 16, 16), mod='training'")}, "did you mean mode?"),
+        ({"bench": BENCH.replace("(2, 8, 16, 16)", "(2.0, 4)")}, "expected input=(N, C, H, W) or tensors"),
     ],
 )
 def test_what_does_not_run_is_named_in_one_line(expected, files, said):
@@ -146,8 +150,16 @@ def test_a_file_that_skips_itself_spares_its_own_benchmarks_alone():
 def test_what_is_unpaired_no_longer_is_told():
     one = Counts("2.0", {"test_new": Counted({"": {"aten.add": 1}})})
     suite = Suite(Path("ci.toml"), ["a.py"], unpaired=["test_new"])
+    none = Counts("2.0", {})
     assert "take it out of `unpaired`" in notes(suite, one, one)[0]
-    assert notes(suite, Counts("2.0", {}), one) == []
+    assert notes(suite, none, one) == ["Not judged here: test_new, which has nothing to be compared with (`unpaired`)."]
+    assert notes(suite, none, none) == ["Nowhere: test_new; take it out of `unpaired`."]
+
+
+def test_the_same_peak_in_another_layer_is_no_change():
+    one, other, more = (Counted({"a": {"peak_bytes": a}, "b": {"peak_bytes": b}}) for a, b in ((8, 0), (0, 8), (0, 9)))
+    assert changes({"test": one}, {"test": other}) == []
+    assert [change.counter for change in changes({"test": one}, {"test": more})] == ["peak_bytes", "peak_bytes"]
 
 
 def test_those_with_the_most_operators_come_first():

@@ -103,6 +103,22 @@ def test_what_cannot_be_compared_is_no_pass(cli, pair, change, said):
 
 
 @pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d.update(datetime="0001-01-01T00:00:00+14:00"), "is no stored run"),
+        (lambda d: benchmark(d, "test_conv")["stats"].update(median=10**400), "is no stored run"),
+        (lambda d: benchmark(d, "test_conv").update(fullname="\ud800"), "a name that can be printed"),
+        (lambda d: benchmark(d, "test_conv").update(fullname="a\x1b[31m"), "a name that can be printed"),
+    ],
+)
+def test_a_run_that_cannot_be_is_named_in_one_line(cli, pair, change, said):
+    done = cli("compare-runs", *pair(change))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [("{", "is no stored run"), ('{"benchmarks": []}', "is no stored run"), (None, "cannot read")],
 )

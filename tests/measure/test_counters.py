@@ -171,3 +171,28 @@ def test_a_switch_that_was_left_on_is_counted(monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
     with torch.autograd.set_detect_anomaly(True):
         assert {name: counted(Net()).totals[name] for name in off} == dict.fromkeys(off, 1)
+
+
+@pytest.mark.parametrize("function", [lambda x: x.add_(1), nn.functional.relu_])
+def test_what_a_function_overwrites_is_not_retained(function):
+    x = torch.zeros(1000)
+    work = Call(lambda: function(x), Setup())
+    with work.ready():
+        assert count(work).totals["retained_bytes"] == 0
+
+
+def test_a_lazy_module_is_counted_in_any_layout():
+    net = nn.Sequential(nn.LazyConv2d(8, 3), nn.LazyBatchNorm2d())
+    assert counted(net, memory_format="channels_last").totals["macs"] == 2 * 8 * 36 * 27
+
+
+def test_inputs_may_be_nested():
+    x, state = torch.zeros(5, 2, 8), torch.zeros(1, 2, 16)
+    totals = counted(nn.LSTM(8, 16), (x, (state, state)), batch=2, mode="training").totals
+    assert totals["macs"] == 5 * 2 * (8 + 16) * 4 * 16
+    assert totals["macs_backward"] == 2 * totals["macs"]
+
+
+def test_a_sparse_gradient_is_counted():
+    net = nn.Embedding(10, 4, sparse=True)
+    assert counted(net, (torch.tensor([1, 2, 3]),), batch=3, mode="training").totals["params"] == 40
