@@ -91,7 +91,8 @@ def update(path: Path, progress: Progress = bool) -> str:
     files = {**{name: expected.files[name] for name in kept if name in expected.files}, **counts.files}
     expectations.store(stored, Counts(counts.torch, {**kept, **counts.benchmarks}, files=files))
     changed = len(expectations.changes(before, counts.benchmarks))
-    said = [f"{len(counts.benchmarks)} benchmarks", f"{changed} counters changed"]
+    count = len(counts.benchmarks)
+    said = [f"{count} benchmark{'s' * (count != 1)}", f"{changed} counters changed"]
     said += [f"{word} {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names]
     return f"{_named(stored)}: {'; '.join(said)}. Review and commit it."
 

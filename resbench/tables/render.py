@@ -68,18 +68,15 @@ def _tabulated(table: Table, style: str) -> str:
 
 def plain(table: Table) -> str:
     """Text of any width, never cut: for pipes and files."""
-    head = [table.title, ""] if table.title else []
-    tail = ["", *table.remarks] if table.remarks else []
-    body = [_tabulated(table, "simple")] if table.rows else []
-    return "\n".join([*head, *body, *tail]).strip("\n")
+    body = _tabulated(table, "simple") if table.rows else ""
+    return "\n\n".join(part for part in (table.title, body, "\n".join(table.remarks)) if part)
 
 
 def markdown(table: Table) -> str:
     """A pipe table; title and notes in paragraphs of their own."""
-    head = [f"**{table.title}**", ""] if table.title else []
-    tail = [line for note in table.remarks for line in ("", note)]
-    body = [_tabulated(table, "pipe")] if table.rows else []
-    return "\n".join([*head, *body, *tail]).strip("\n")
+    title = f"**{table.title}**" if table.title else ""
+    body = _tabulated(table, "pipe") if table.rows else ""
+    return "\n\n".join(part for part in (title, body, *table.remarks) if part)
 
 
 def latex(table: Table) -> str:
