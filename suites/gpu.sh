@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that needs an NVIDIA GPU, in 10 minutes; figure 6 takes as long again.
-#   bash suites/gpu.sh [DIRECTORY [PART...]]    DIRECTORY: results/<name of the GPU>
+# Everything that needs an NVIDIA GPU, in some 20 minutes; figure 6 takes longer than all the rest.
+#   [PROCESSES=2] [BUDGET=4m] bash suites/gpu.sh [DIRECTORY [PART...]]    DIRECTORY: results/<name of the GPU>
 # The parts, one after the other:
 #   checks    what reads no clock, side by side: the tests, the counters (written, and counted again), gradients, trainings, claims
 #   latency   of networks, of the layers and the memory of one
@@ -42,7 +42,7 @@ gradients() {
 }
 
 networks() {
-    resbench latency resnet18 resnet34 resnet50 googlenet vgg16 --device cuda --dtype bf16 --memory-format channels_last --batch 32 --processes "${PROCESSES:-5}"
+    resbench latency resnet18 resnet34 resnet50 googlenet vgg16 --device cuda --dtype bf16 --memory-format channels_last --batch 32 --processes "${PROCESSES:-2}"
     resbench latency resnet50 --device cuda --dtype bf16 --memory-format channels_last --batch 32 --mode training --layers
     resbench latency resnet50 preact_resnet50 --device cuda --batch 32 --mode training --memory
 }

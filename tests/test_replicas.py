@@ -88,7 +88,14 @@ def test_a_batch_that_does_not_fit_is_one_line_and_the_other_rows_are_written(tm
 def test_ctrl_c_keeps_the_rows_that_are_done():
     command = [sys.executable, "-m", "resbench", "latency", "resnet20", "--processes", "50", "-f", "json"]
     parent, child = pty.openpty()  # progress is for terminals
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=child, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=child,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )
     os.close(child)
     seen = ""
     while "process 2 of 50" not in seen:
