@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import gc
 import warnings
-import weakref
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -40,6 +39,7 @@ from torch.utils.flop_counter import flop_registry
 from resbench.measure.boundaries import LEAVE, Modules, sequence_number
 from resbench.measure.counted import Counted
 from resbench.measure.graphs import graph_breaks
+from resbench.measure.ledger import Ledger, storage_of
 from resbench.measure.operators import operator_of
 from resbench.measure.stopwatch import uncollected
 from resbench.measure.switches import SWITCHES
@@ -254,44 +254,15 @@ class _HostReads(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class Ledger:
-    """Adds up the storages that exist, and keeps the most that there were at one time, and whose turn it was."""
-
-    def __init__(self, held: Iterable[Tensor]) -> None:
-        self.now = self.most = self.owner = 0
-        self.known: weakref.WeakSet[Any] = weakref.WeakSet()
-        for tensor in held:
-            self.add(tensor, 0)
-
-    def add(self, tensor: Tensor, owner: int) -> None:
-        """A tensor that an operator of this owner gave."""
-        storage = _storage(tensor)
-        if storage is not None and storage not in self.known:
-            self.known.add(storage)
-            self.now += storage.nbytes()
-            if self.now > self.most:
-                self.most, self.owner = self.now, owner
-            weakref.finalize(storage, self._drop, storage.nbytes()).atexit = False
-
-    def seen(self, tensor: Tensor) -> None:
-        """One that was there before the run, and is no part of it."""
-        storage = _storage(tensor)
-        if storage is not None:
-            self.known.add(storage)
-
-    def _drop(self, size: int) -> None:
-        self.now -= size
-
-
 def saved(work: Workload, modules: Modules) -> Counter[int]:
     """Bytes that each module keeps for the backward pass, each storage once, by module number."""
     whose, sizes = _Owner(modules), Counter[int]()
     before = (*work.model.parameters(), *work.model.buffers(), *work.tensors)
-    held = {storage.data_ptr() for storage in map(_storage, before) if storage is not None}
+    held = {storage.data_ptr() for storage in map(storage_of, before) if storage is not None}
     kept: list[Tensor] = []  # so that no storage is taken for another that came to lie in its place
 
     def pack(tensor: Tensor) -> Tensor:
-        storage = _storage(tensor)
+        storage = storage_of(tensor)
         if storage is not None and storage.data_ptr() not in held:
             held.add(storage.data_ptr())
             kept.append(tensor.detach())
@@ -326,14 +297,6 @@ def _kernels(work: Workload) -> int:
 def _marked(event: Any) -> bool:
     """A span that somebody named, such as an optimiser's step; older torch does not say."""
     return bool(getattr(event, "is_user_annotation", False))
-
-
-def _storage(tensor: Tensor) -> Any:
-    """None for a sparse tensor, which has none."""
-    try:
-        return tensor.untyped_storage()
-    except (NotImplementedError, RuntimeError):
-        return None
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -46,6 +46,12 @@ def median_rule(old, new):
     return statistics.median(new) > FACTOR * statistics.median(old)
 
 
+def rules(asv):
+    """Those that judge the samples of two runs, by tool."""
+    found = {"pytest-benchmark": median_rule, "asv": asv_rule(asv), "mann-whitney": mann_whitney}
+    return {tool: rule for tool, rule in found.items() if rule}
+
+
 def slower(worse, base, entry):
     """Does a rule call any benchmark of a run slower than in another?"""
     return any(worse(base["samples"][name], new) for name, new in entry["samples"].items() if name in base["samples"])
@@ -56,8 +62,8 @@ def verdicts(raw, asv):
     found = {"counters": [(e["name"], e["status"] == 1, e["seconds"]) for e in raw.of("counters")]}
     clocks = raw.of("clocks")
     found["pytest-benchmark"] = [(e["name"], e["status"] == 1, e["seconds"]) for e in clocks]
-    for tool, worse in (("asv", asv_rule(asv)), ("mann-whitney", mann_whitney)):
-        if worse and clocks:
+    for tool, worse in rules(asv).items():
+        if clocks and tool not in found:  # pytest-benchmark has judged for itself
             base = raw.of("baseline")[0]
             found[tool] = [(e["name"], slower(worse, base, e), e["seconds"]) for e in clocks]
     return {tool: entries for tool, entries in found.items() if entries}
@@ -127,9 +133,7 @@ def by_base(known, raw, asv):
     runs = [e for e in raw.of("clocks") if e["samples"]]
     quiet = [*raw.of("baseline"), *(e for e in runs if known[e["name"]]["kind"] == "noops")]
     rows = []
-    for tool, worse in (("pytest-benchmark", median_rule), ("asv", asv_rule(asv)), ("mann-whitney", mann_whitney)):
-        if not worse or len(quiet) < 2:
-            continue
+    for tool, worse in rules(asv).items() if len(quiet) > 1 else ():
         row = [TOOLS[tool], len(quiet)]
         for kind in ("defects", "noops"):
             held = [e for e in runs if known[e["name"]]["kind"] == kind]
