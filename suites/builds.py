@@ -31,9 +31,13 @@ STEPS = 16
 
 def tracing(name: str) -> Callable[[], object]:
     """One trace of a model that is loaded already."""
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    from conftest import import_torchvision
+
     from resbench.measure.trace import trace
     from resbench.models import load
 
+    import_torchvision()  # timm imports it
     loaded = load(name)
     return lambda: trace(loaded.module, loaded.arguments(1), name=name)
 
