@@ -28,7 +28,10 @@ def profile(
     model: Annotated[str, typer.Argument(help="A model, as for flops.", autocompletion=complete_model)],
     trace: Annotated[Path, typer.Option("--trace", metavar="DIR", help="Where TensorBoard's run goes.")],
     view: Annotated[
-        str, typer.Option("--view", help="overview, operators, kernels, modules, memory, advice; else all there are.")
+        str,
+        typer.Option(
+            "--view", help="overview, operators, kernels, modules, ranges, memory, advice; else all there are."
+        ),
     ] = "",
     steps: Annotated[int, typer.Option("--steps", help="Runs in the trace.", min=1, max=100)] = 3,
     device: DeviceOption = "cpu",
@@ -42,7 +45,8 @@ def profile(
 ) -> None:
     """Profile some runs: a trace for TensorBoard and Perfetto, and the tables of TensorBoard's profiler plugin."""
     from resbench.measure.environment import environment
-    from resbench.measure.profile import VIEWS, module_order, read, record
+    from resbench.measure.profile import VIEWS
+    from resbench.measure.profile import profile as profiled
     from resbench.measure.workload import Setup
     from resbench.replicas import Cell, one_line, workload
     from resbench.tables.profile import SHOWN, profile_document, profile_table
@@ -54,17 +58,13 @@ def profile(
         raise OptionError(f"{chosen} holds one table: expected --view with it, one of {', '.join(VIEWS)}")
     cell = Cell(model, input, Setup(device, batch, dtype, memory_format, mode))  # type: ignore[arg-type]
     work, name = workload(cell)
-    with one_line(cell), work.ready():
-        progress(f"{name}: {steps} runs under the profiler")
-        order = module_order(work)
-        work.run()
-        path = record(work, trace, name, steps)
-    progress(f"{name}: reading {path}")
-    found = read(path, order)
+    with one_line(cell):
+        progress(f"{name}: {steps} runs under the profiler, and reading its trace")
+        found = profiled(work, trace, name, steps)
     progress("")
     if view and view not in found.views:
-        raise OptionError(f"the trace {path} has no {view}; it has {', '.join(found.views)}")
+        raise OptionError(f"the trace {found.trace} has no {view}; it has {', '.join(found.views)}")
     shown = SHOWN if chosen in ("table", "markdown", "latex", "html") and not view else None
     tables = [profile_table(one, found, shown) for one in ([view] if view else found.views)]
     emit_all(tables, profile_document(name, found, cell.setup, environment(device)), format, output)
-    print(f"trace: {path}  (tensorboard --logdir {trace}, or https://ui.perfetto.dev)", file=sys.stderr)
+    print(f"trace: {found.trace}  (tensorboard --logdir {trace}, or https://ui.perfetto.dev)", file=sys.stderr)

@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from resbench.errors import SourceError, first_line
+from resbench.data import pixels
+from resbench.errors import SourceError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+BESIDE = ("__MACOSX", "@eaDir")
+"""Folders of resource forks and thumbnails, which macOS and NAS systems put beside the pictures; others are hidden."""
+
 PARTS = {False: ("train", "training"), True: ("test", "val", "validation")}
 
 
@@ -20,16 +24,15 @@ def read(root: Path, size: tuple[int, ...], test: bool) -> tuple[Any, Any, int]:
     strange = [folder.name for folder in found if folder.name not in classes]
     if strange:
         raise SourceError(f"{found[0].parent}: expected the classes of the training part; received {strange[0]} too")
-    files = [
-        (path, classes.index(folder.name))
-        for folder in found
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-    ]
+    files = [(path, classes.index(folder.name)) for folder in found for path in _pictures(folder)]
     if len(classes) < 2 or not files:
         received = f"{len(files)} images in {len(classes)} folders"
         raise SourceError(f"{root}: expected images in two folders or more, a folder a class; received {received}")
-    images = np.stack([_image(path, size) for path, _ in files])
+    empty = set(range(len(classes))) - {label for _, label in files}
+    if empty and not test:
+        folder = found[min(empty)]
+        raise SourceError(f"{folder}: expected images ({' '.join(SUFFIXES)}), received none; fill or remove the folder")
+    images = np.stack([pixels.read(path, size) for path, _ in files])
     return images, np.array([label for _, label in files]), len(classes)
 
 
@@ -37,19 +40,14 @@ def _classes(root: Path, test: bool) -> list[Path]:
     part = next((root / name for name in PARTS[test] if (root / name).is_dir()), None)
     if part is None:
         raise SourceError(f"no images in {root}: expected a folder {' or '.join(PARTS[test])} in it, a folder a class")
-    return sorted(path for path in part.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in part.iterdir() if path.is_dir() and not _beside(path.name))
 
 
-def _image(path: Path, size: tuple[int, ...]) -> Any:
-    try:
-        from PIL import Image, ImageOps
-    except ModuleNotFoundError:
-        raise SourceError("an image folder needs Pillow; pip install pillow") from None
-    channels, height, width = size
-    try:
-        with Image.open(path) as held:
-            image = ImageOps.fit(held.convert("L" if channels == 1 else "RGB"), (width, height))
-    except Exception as error:
-        raise SourceError(f"cannot read {path} as an image ({first_line(error)}); remove or replace it") from error
-    pixels = np.asarray(image)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+def _pictures(folder: Path) -> list[Path]:
+    """The files of a class, also in folders below it; what the system keeps beside them (``._1.png``) is none."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.is_dir())
+    return sorted(path for path in found if not any(map(_beside, path.relative_to(folder).parts)))
+
+
+def _beside(name: str) -> bool:
+    return name.startswith(".") or name in BESIDE

@@ -40,7 +40,8 @@ class Images:
         n = len(self.labels)
         epoch, place = divmod(step, steps_per_epoch(self, size))
         chosen = order(n, seed, epoch)[place * size : (place + 1) * size]
-        return fitted((self.images[chosen].float() - self.mean) / self.std, shape), self.labels[chosen]
+        spread = self.std.where(self.std > 0, torch.ones(()))  # a channel that never varies is 0, not nan
+        return fitted((self.images[chosen].float() - self.mean) / spread, shape), self.labels[chosen]
 
     def part(self, chosen: slice) -> Images:
         """Some of them, with their own mean and deviation."""

@@ -13,7 +13,6 @@ import re
 import sys
 import tempfile
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,15 +23,15 @@ import torch
 from torch.profiler import ProfilerActivity, schedule, tensorboard_trace_handler
 
 from resbench.errors import MeasureError, OutputError, first_line
-from resbench.measure.boundaries import LEAVE, Modules
+from resbench.measure import module_calls
+from resbench.measure.module_calls import Rows
+from resbench.measure.ranges import ranges
 from resbench.measure.workload import Workload
-
-Rows = list[dict[str, Any]]
 
 RUNTIMES = ("cuda_runtime", "cuda_driver")
 """What torch's profiler calls a call of the CUDA runtime."""
 
-VIEWS = ("overview", "operators", "kernels", "modules", "memory", "advice")
+VIEWS = ("overview", "operators", "kernels", "modules", "ranges", "memory", "advice")
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,22 @@ class Profile:
     views: dict[str, Rows]
 
 
+def profile(work: Workload, folder: Path, name: str, steps: int = 3) -> Profile:
+    """Run ``steps`` times under the profiler, and read what it saw; the trace lies in ``folder``/``name``.
+
+    Two runs before them are in no figure. Raises as ``record`` and ``read`` do.
+    """
+    with work.ready():
+        work.run()
+        trace = record(work, folder, name, steps)
+    return read(trace)
+
+
 def record(work: Workload, folder: Path, name: str, steps: int = 3) -> Path:
     """Run under the profiler; give the trace file. One run was warm-up, ``steps`` are in it.
 
-    Shapes, stacks and memory are recorded too. Raises OutputError where the folder cannot be written.
+    Shapes, stacks and memory are recorded too, and the model's own name of each module that is called. Raises
+    OutputError where the folder cannot be written.
     """
     target = folder / re.sub(r"[^\w.=-]+", "_", name)
     try:
@@ -54,13 +65,21 @@ def record(work: Workload, folder: Path, name: str, steps: int = 3) -> Path:
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror}; name a folder with --trace") from error
     before = set(target.iterdir())
+    named = list(work.model.named_modules())  # held, so that nothing made in a run gets the address of one of them
+    seen: module_calls.Calls = {}
+    write = tensorboard_trace_handler(str(target), worker_name="resbench")
+
+    def done(profiler: torch.profiler.profile) -> None:
+        write(profiler)
+        seen.update(module_calls.calls(profiler, [*named, *work.model.named_modules()]))
+
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (work.setup.kind == "cuda")
     with warnings.catch_warnings(), _quiet_stderr():
         warnings.simplefilter("ignore")
         with torch.profiler.profile(
             activities=activities,
             schedule=schedule(wait=0, warmup=1, active=steps),
-            on_trace_ready=tensorboard_trace_handler(str(target), worker_name="resbench"),
+            on_trace_ready=done,
             record_shapes=True,
             profile_memory=True,
             with_stack=True,
@@ -71,40 +90,21 @@ def record(work: Workload, folder: Path, name: str, steps: int = 3) -> Path:
     made = sorted(set(target.iterdir()) - before)
     if not made:
         raise MeasureError(f"torch.profiler wrote no trace into {target}; try fewer --steps")
+    module_calls.inscribe(made[-1], seen)
     return made[-1]
-
-
-def module_order(work: Workload) -> dict[str, list[str]]:
-    """The names of the modules of each class, in the order in which they first run: the profiler numbers them so.
-
-    Classes of one name cannot be told apart in a trace; their modules are left out.
-    """
-    modules, order = Modules(work.model), dict[str, list[str]]()
-    order[type(work.model).__name__] = [type(work.model).__name__]
-
-    def note(number: int) -> None:
-        if number != LEAVE:
-            names = order.setdefault(type(modules.modules[number]).__name__, [])
-            if modules.names[number] not in names:
-                names.append(modules.names[number])
-
-    with modules.watched(note):
-        work.phases[0][1]()
-    classes = Counter(kind.__name__ for kind in {type(module) for module in modules.modules})
-    return {name: names for name, names in order.items() if classes[name] == 1}
 
 
 def adapted(events: Rows) -> Rows:
     """The events of a trace as the plugin's parser knows them.
 
-    It knows calls of the CUDA runtime under an older name alone, and would take the copy of a step's mark among the
-    GPU's events for another step.
+    It knows calls of the CUDA runtime under an older name alone, would take the copy of a step's mark among the
+    GPU's events for another step, and adds up modules by the name that the trace gives them.
     """
-    known = [event for event in events if event.get("cat") != "gpu_user_annotation"]
+    known = [event for event in module_calls.renamed(events) if event.get("cat") != "gpu_user_annotation"]
     return [event | {"cat": "runtime"} if event.get("cat") in RUNTIMES else event for event in known]
 
 
-def read(trace: Path, order: dict[str, list[str]]) -> Profile:
+def read(trace: Path) -> Profile:
     """The plugin's views of a trace. Raises MeasureError where its parser cannot read it; the trace stays."""
     try:
         with warnings.catch_warnings():
@@ -114,13 +114,15 @@ def read(trace: Path, order: dict[str, list[str]]) -> Profile:
 
             logging.getLogger("pytorch_profiler").setLevel(logging.CRITICAL)
             events = json.loads(trace.read_bytes())
-            data = RunProfileData.from_json("resbench", None, events | {"traceEvents": adapted(events["traceEvents"])})
+            known = adapted(events["traceEvents"])
+            data = RunProfileData.from_json("resbench", None, events | {"traceEvents": known})
             run = RunGenerator("resbench", None, data).generate_run_profile()
             views = {
                 "overview": _overview(data),
                 "operators": [_operator(row) for row in run.operation_table_by_name["data"]],
                 "kernels": _kernels(run.kernel_table) if run.kernel_table else [],
-                "modules": list(_modules((run.get_module_view() or {}).get("data", []), order, set())),
+                "modules": module_calls.rows((run.get_module_view() or {}).get("data", []), known),
+                "ranges": ranges(events["traceEvents"]),
                 "memory": _memory(run) if run.memory_snapshot else [],
                 "advice": [{"advice": re.sub(r"<[^>]+>", "", text)} for text in data.recommendations],
             }
@@ -166,29 +168,6 @@ def _kernels(table: dict[str, Any]) -> Rows:
         }
         for row in rows
     ]
-
-
-def _modules(nodes: Rows, order: dict[str, list[str]], seen: set[str]) -> Iterator[dict[str, Any]]:
-    """The tree as rows, under the names that the model gives; the plugin knows class and number alone.
-
-    A module that is called from several places is there as often, each time with the sum of all its calls.
-    """
-    for node in nodes:
-        kind, _, number = node["name"].removeprefix("nn.Module: ").rpartition("_")
-        names = order.get(kind, [])
-        known = number.isdigit() and int(number) < len(names)
-        if node["name"] not in seen:
-            seen.add(node["name"])
-            yield {
-                "name": names[int(number)] if known else node["name"],
-                "type": kind,
-                "calls": node["occurences"],
-                "operators": node["operators"],
-                "host_self_s": node["self_host_duration"] / 1e6,
-                "host_total_s": node["host_duration"] / 1e6,
-                "device_total_s": node["device_duration"] / 1e6,
-            }
-        yield from _modules(node["children"], order, seen)
 
 
 def _memory(run: Any) -> Rows:

@@ -42,6 +42,13 @@ COLUMNS = {
         Column("host_total_s", "host total", "seconds"),
         Column("device_total_s", "device total", "seconds"),
     ),
+    "ranges": (
+        Column("name", "range"),
+        Column("calls", "calls", "exact"),
+        Column("host_self_s", "host self", "seconds"),
+        Column("host_total_s", "host total", "seconds"),
+        Column("device_total_s", "device total", "seconds"),
+    ),
     "memory": (
         Column("name", "operator"),
         Column("device", "device"),

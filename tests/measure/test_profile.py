@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from resbench.errors import MeasureError, OutputError
-from resbench.measure.profile import module_order, read, record
+from resbench.measure.profile import profile, read, record
 from resbench.measure.workload import Setup, Workload
 from resbench.models import cost, load
 
@@ -19,10 +19,8 @@ def profiled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     loaded = load("resnet20")
     work = Workload(loaded.module, (2, 3, 32, 32), Setup(batch=2, mode="training"))
-    with work.ready():
-        order = module_order(work)
-        path = record(work, folder, "resnet20,shortcut=A", steps=STEPS)
-    return folder, path, read(path, order)
+    found = profile(work, folder, "resnet20,shortcut=A", steps=STEPS)
+    return folder, found.trace, found
 
 
 def test_the_trace_is_where_tensorboard_looks_and_in_chromes_format(profiled):
@@ -71,10 +69,7 @@ def test_memory_is_what_operators_allocate(profiled):
 
 def modules_of(model, folder):
     work = Workload(model, (1, 3, 8, 8), Setup())
-    with work.ready():
-        order = module_order(work)
-        path = record(work, folder, "net", steps=STEPS)
-    return [(row["name"], row["calls"]) for row in read(path, order).views["modules"]]
+    return [(row["name"], row["calls"]) for row in profile(work, folder, "net", steps=STEPS).views["modules"]]
 
 
 def test_a_module_that_is_called_from_several_places_has_one_row_with_all_its_calls(tmp_path):
@@ -84,10 +79,10 @@ def test_a_module_that_is_called_from_several_places_has_one_row_with_all_its_ca
     assert len(rows) == len({name for name, _ in rows}) == 6
 
 
-def test_classes_of_one_name_keep_the_name_under_which_the_profiler_adds_them(tmp_path):
+def test_modules_of_two_classes_of_one_name_are_told_apart(tmp_path):
     other = type("Conv2d", (nn.Conv2d,), {})
     rows = modules_of(nn.Sequential(nn.Conv2d(3, 3, 1), other(3, 3, 1), nn.ReLU()), tmp_path)
-    assert rows == [("Sequential", STEPS), ("Conv2d_0", 2 * STEPS), ("2", STEPS)]
+    assert rows == [("Sequential", STEPS), ("0", STEPS), ("1", STEPS), ("2", STEPS)]
 
 
 def test_a_gpus_trace_is_read_as_one_step_with_its_kernels(tmp_path):
@@ -107,7 +102,7 @@ def test_a_gpus_trace_is_read_as_one_step_with_its_kernels(tmp_path):
     }
     path = tmp_path / "resbench.1.pt.trace.json"
     path.write_text(json.dumps(trace))
-    views = read(path, {}).views
+    views = read(path).views
     parts = {row["part"]: row["seconds"] for row in views["overview"]}
     assert parts["average step"] == pytest.approx(80e-6)
     assert parts["kernel"] == pytest.approx(30e-6)
@@ -164,5 +159,5 @@ def test_a_trace_that_the_plugin_cannot_read_stays_and_is_named(tmp_path):
     path = tmp_path / "resbench.1.pt.trace.json"
     path.write_text('{"traceEvents": [')
     with pytest.raises(MeasureError, match=r"cannot read .*the trace is there"):
-        read(path, {})
+        read(path)
     assert path.exists()
