@@ -30,6 +30,7 @@ from resbench.gradients.wrappers import named
 from resbench.nets.build import Level, Steps
 from resbench.nets.layers import Add, Highway
 
+
 class Boundary(NamedTuple):
     """The value between two blocks, and how many layers with weights lie before it."""
 
@@ -44,8 +45,8 @@ class Sum(NamedTuple):
     name: str
     depth: int
     passing: Passing
-    branch_norm: Tensor
-    shortcut_norm: Tensor
+    terms: Numbers
+    """The norms of F(x), the branch, and h(x), the shortcut; gates included."""
 
 
 class Weighted(NamedTuple):
@@ -97,7 +98,7 @@ class Observation:
 
     @property
     def passings(self) -> list[Passing]:
-        return [place.passing for place in (*self.boundaries, *self.sums)]
+        return [*(place.passing for place in self.boundaries), *(place.passing for place in self.sums)]
 
     def may_come(self) -> bool:
         """Has a gradient come, or can one still?"""
@@ -193,7 +194,7 @@ class _Walk:
         self.beside += 1
         outputs.append(self.follow(level, paths[-1], aliases[-1], path))
         self.beside -= 1
-        self.seen.sums.append(Sum(path + operator, depth, passing, *_terms(module, outputs)))
+        self.seen.sums.append(Sum(path + operator, depth, passing, _terms(module, outputs)))
         return module(*outputs)  # type: ignore[no-any-return]
 
     def leaf(self, module: nn.Module, name: str, x: Tensor) -> Tensor:
@@ -203,13 +204,12 @@ class _Walk:
 
 
 @torch.no_grad()
-def _terms(module: nn.Module, outputs: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """The norms of F(x) and h(x), gates included."""
+def _terms(module: nn.Module, outputs: list[Tensor]) -> Numbers:
     *branches, shortcut = outputs
     if isinstance(module, Highway):
         gate, branch = branches
-        return norm(gate * branch), norm((1 - gate) * shortcut)
-    return norm(sum(branches[1:], branches[0])), norm(shortcut)
+        return {"branch": norm(gate * branch), "shortcut": norm((1 - gate) * shortcut)}
+    return {"branch": norm(sum(branches[1:], branches[0])), "shortcut": norm(shortcut)}
 
 
 class _Candidate:

@@ -23,8 +23,14 @@ def wide(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def norm(x: Tensor) -> Tensor:
-    """The Euclidean norm over everything."""
-    return wide(x).norm()  # type: ignore[no-any-return]
+    """The Euclidean norm over everything.
+
+    A loss scaled far up has squares beyond float32. Only a processor that need not be waited for can look at that.
+    """
+    if x.is_cuda:
+        return torch.linalg.vector_norm(x, dtype=torch.float64)  # type: ignore[no-any-return]
+    size: Tensor = wide(x).norm()
+    return size if x.device.type != "cpu" or size.isfinite() else x.double().norm()
 
 
 def listen(value: Tensor, take: Callable[[Tensor], None]) -> RemovableHandle:
@@ -38,7 +44,7 @@ def listen(value: Tensor, take: Callable[[Tensor], None]) -> RemovableHandle:
         if gradient is not None:
             take(gradient)
 
-    return node.register_prehook(hook)  # type: ignore[arg-type,return-value]
+    return node.register_prehook(hook)
 
 
 def is_alive(handle: RemovableHandle) -> bool:
@@ -88,7 +94,7 @@ class Passing:
         if len(self._here) == len(self._zeros):
             self.done()
             self._here.clear()
-            if not torch._C._autograd._get_current_graph_task_keep_graph():  # type: ignore[attr-defined]
+            if not torch._C._autograd._get_current_graph_task_keep_graph():
                 self._held.clear()
 
     @torch.no_grad()
@@ -115,4 +121,7 @@ def of_a_sum(*gradients: Tensor) -> Numbers:
     """Along the branches, together, and along the shortcut, which comes last."""
     first, *more, identity = gradients
     residual = sum(more, first)
-    return {"identity": norm(identity), "residual": norm(residual), "inner": (identity * residual).sum()}
+    inner = (identity * residual).sum()
+    if inner.device.type == "cpu" and not inner.isfinite():
+        inner = (identity.double() * residual.double()).sum()
+    return {"identity": norm(identity), "residual": norm(residual), "inner": inner}

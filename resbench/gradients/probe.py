@@ -178,7 +178,8 @@ def _names(model: nn.Module, watch: Collection[str | nn.Module]) -> frozenset[st
         if isinstance(one, nn.Module):
             name = names.get(id(inside(one)))
             if name is None:
-                raise OptionError(f"expected modules of {type(model).__name__} to watch, received another {type(one).__name__}")
+                whole, part = type(model).__name__, type(one).__name__
+                raise OptionError(f"expected modules of {whole} to watch, received another {part}")
         else:
             try:
                 name = names[id(submodule(model, one))]

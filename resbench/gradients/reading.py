@@ -86,10 +86,7 @@ def _places(seen: Observation) -> Iterable[tuple[Found, int]]:
     """Every place of one pass, and how often it had come before."""
     listed = [
         *(Found("boundary", b.name, b.depth, tuple(b.passing.shape[1:]), b.passing.numbers) for b in seen.boundaries),
-        *(
-            Found("sum", s.name, s.depth, (), s.passing.numbers | {"branch": s.branch_norm, "shortcut": s.shortcut_norm})
-            for s in seen.sums
-        ),
+        *(Found("sum", s.name, s.depth, (), s.passing.numbers | s.terms) for s in seen.sums),
         *(Found("norm", r.name, r.depth, (), r.numbers) for r in seen.deviations),
         *(Found("relu", r.name, r.depth, tuple(r.numbers["dead"].shape), r.numbers) for r in seen.dead),
     ]
@@ -135,9 +132,13 @@ def unscaled(found: Found, scale: float | Tensor | None) -> Found:
     """In the unit of the loss whose gradient is applied."""
     if scale is None:
         return found
-    powers = {"gradient": 1, "identity": 1, "residual": 1, "inner": 2}
-    numbers = {key: value / scale ** powers[key] if key in powers else value for key, value in found.numbers.items()}
+    numbers = {key: value / scale if key in _SCALED else value for key, value in found.numbers.items()}
+    if "inner" in numbers:
+        numbers["inner"] = numbers["inner"] / scale
     return found._replace(numbers=numbers)
+
+
+_SCALED = ("gradient", "identity", "residual", "inner")
 
 
 def reading_of(step: int, layers: int, places: Sequence[Found], weighted: Sequence[Found], told: Told) -> Reading:

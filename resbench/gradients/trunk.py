@@ -63,7 +63,7 @@ def _weights(module: nn.Module, counted: Set[int]) -> int:
 def _trunk(module: nn.Module, path: str, counted: Set[int], half: float) -> Iterator[Part]:
     """Pieces that follow one another: containers, and what holds more than half of all layers, are looked into."""
     for name, wrapped in _children(inside(module)):
-        child = wrapped and inside(wrapped)
+        child = None if wrapped is None else inside(wrapped)
         if child is None:
             yield Part(path + name, block=True, weighted=True)
         elif _is_container(child) or (_weights(child, counted) > half and any(child.children())):
