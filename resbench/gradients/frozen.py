@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from resbench.errors import MeasureError
-from resbench.gradients.observe import blocks
+from resbench.gradients.trunk import blocks
 
 POINTS = 48
 """On the line between two images."""

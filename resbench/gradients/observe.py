@@ -5,63 +5,30 @@ each, so that one backward pass gives the gradient along either path. Any other 
 hooks that are gone afterwards; the paths of its sums cannot be told apart, and are left out.
 
 Results are those of the plain forward pass, bit for bit. Of a gradient the numbers are taken while it passes; nothing
-of it is kept.
+of it is kept, nor of the values. Which values are boundaries is known once all modules have run, but a hook must be set
+before the next operation changes its value in place: every output gets one, and what is no boundary loses it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence, Set
-from contextlib import ExitStack
+import sys
+import weakref
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._pytree import tree_leaves
+from torch.utils.hooks import RemovableHandle
 
+from resbench.gradients.passing import Numbers, Passing, is_alive, listen, norm, of_a_sum, of_a_value, wide
+from resbench.gradients.trunk import WEIGHTED, between, boundaries, trunk
+from resbench.gradients.wrappers import named
 from resbench.nets.build import Level, Steps
 from resbench.nets.layers import Add, Highway
-
-WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
-"""The layers that depth counts."""
-
-
-class Passing:
-    """The numbers of gradients that come by in the backward pass; of none that comes, those of zero."""
-
-    def __init__(self, values: tuple[Tensor, ...], numbers_of: Callable[..., dict[str, Tensor]]) -> None:
-        self.values, self.numbers_of = values, numbers_of
-        self.numbers: dict[str, Tensor] = {}
-        self._waiting: dict[int, Tensor] = {}
-        for i, value in enumerate(values):
-            if value.requires_grad:
-                value.register_hook(partial(self._take, i))  # type: ignore[no-untyped-call]
-
-    def _take(self, i: int, gradient: Tensor) -> None:
-        self._waiting[i] = gradient
-        if len(self._waiting) == len(self.values):
-            self.done()
-
-    @torch.no_grad()
-    def done(self) -> None:
-        """Take the numbers of what has come."""
-        if not self.numbers:
-            came = [self._waiting[i] if i in self._waiting else torch.zeros_like(v) for i, v in enumerate(self.values)]
-            self.numbers = self.numbers_of(*map(wide, came))
-            self._waiting.clear()
-
-
-def _of_a_value(gradient: Tensor) -> dict[str, Tensor]:
-    return {"gradient": norm(gradient)}
-
-
-def _of_a_sum(*gradients: Tensor) -> dict[str, Tensor]:
-    """Along the branches, together, and along the shortcut, which comes last."""
-    first, *more, identity = gradients
-    residual = sum(more, first)
-    return {"identity": norm(identity), "residual": norm(residual), "inner": (identity * residual).sum()}
 
 
 class Boundary(NamedTuple):
@@ -78,8 +45,8 @@ class Sum(NamedTuple):
     name: str
     depth: int
     passing: Passing
-    branch_norm: Tensor
-    shortcut_norm: Tensor
+    terms: Numbers
+    """The norms of F(x), the branch, and h(x), the shortcut; gates included."""
 
 
 class Weighted(NamedTuple):
@@ -91,17 +58,19 @@ class Weighted(NamedTuple):
 
 
 class Response(NamedTuple):
-    """One number of a layer's output: the standard deviation behind a BN, the share of dead channels of a ReLU."""
+    """What a layer put out: sum, sum of squares and count behind a BN, which channels of a ReLU are dead."""
 
     name: str
     depth: int
-    value: Tensor
+    numbers: Numbers
 
 
-@dataclass
+@dataclass(eq=False)
 class Observation:
     """What one forward pass left, in running order."""
 
+    first: Callable[[Observation], object] = bool
+    """Told once, before any weight of this pass has its gradient."""
     boundaries: list[Boundary] = field(default_factory=list)
     sums: list[Sum] = field(default_factory=list)
     layers: list[Weighted] = field(default_factory=list)
@@ -111,89 +80,70 @@ class Observation:
     """Layers with weights so far, those on shortcuts left out."""
     features_last: bool = False
     """The last of them was linear: its channels are the last dimension."""
+    task: int | None = None
+    """The backward pass that came first; None: none has."""
+    heard: list[RemovableHandle] = field(default_factory=list)
+
+    def hear(self, output: Any) -> None:
+        """Note when a gradient comes to an output."""
+        leaves = tree_leaves(output)
+        leaves += [inner for leaf in leaves if hasattr(leaf, "__dict__") for inner in tree_leaves(vars(leaf))]
+        values = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.requires_grad]
+        self.heard += [listen(value, lambda gradient: self.came()) for value in values]
+
+    def came(self) -> None:
+        if self.task is None:
+            self.task = torch._C._current_graph_task_id()
+            self.first(self)
+
+    @property
+    def passings(self) -> list[Passing]:
+        return [*(place.passing for place in self.boundaries), *(place.passing for place in self.sums)]
+
+    def may_come(self) -> bool:
+        """Has a gradient come, or can one still?"""
+        handles = (*self.heard, *(handle for passing in self.passings for handle in passing.handles))
+        return self.task is not None or any(map(is_alive, handles))
+
+    def close(self) -> None:
+        """Take what has come, and let go of the graph."""
+        for passing in self.passings:
+            passing.done()
+            passing.close()
+        for handle in self.heard:
+            handle.remove()
+        self.first = bool
 
 
-class Part(NamedTuple):
-    """One piece of the trunk."""
-
-    name: str
-    block: bool
-    weighted: bool
-
-
-def boundaries(model: nn.Module) -> frozenset[str]:
-    """Behind which pieces of the trunk the value is a boundary, if they run in the order in which they stand."""
-    parts = trunk(model)
-    return frozenset(parts[i].name for i in _between(parts))
-
-
-def trunk(model: nn.Module, counted: Collection[nn.Module] | None = None) -> list[Part]:
-    """The pieces of a model that follow one another, by those of its layers that count; else by all."""
-    layers = [m for m in model.modules() if isinstance(m, WEIGHTED)] if counted is None else counted
-    held = {id(layer) for layer in layers}
-    return list(_trunk(model, "", held, _weights(model, held) / 2))
-
-
-def _between(parts: Sequence[Part]) -> list[int]:
-    """Around every block; where there is none, before every layer with weights. The image and the logits are none."""
-    weighted = [i for i, part in enumerate(parts) if part.weighted]
-    if not weighted:
-        return []
-    if any(part.block for part in parts):
-        chosen = [i for i, part in enumerate(parts) if part.block or (i + 1 < len(parts) and parts[i + 1].block)]
-    else:
-        chosen = [i for i, (_, after) in enumerate(pairwise(parts)) if after.weighted]
-    return [i for i in chosen if weighted[0] <= i < weighted[-1]]
+def observe(
+    model: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any] | None = None,
+    watch: frozenset[str] | None = None,
+    first: Callable[[Observation], object] = bool,
+) -> tuple[Any, Observation]:
+    """The model's output, and what was seen. ``watch``: the boundaries, by name, in place of those that are found."""
+    kwargs = kwargs or {}
+    network = model
+    while "_orig_mod" in network._modules:
+        network = network._modules["_orig_mod"]  # type: ignore[assignment]
+    with as_written():
+        if isinstance(network, Level) and not kwargs and len(args) == 1 and not _is_touched(network):
+            walk = _Walk(boundaries(network) if watch is None else watch, network.training, Observation(first))
+            y = walk.follow(network, network.steps, args[0], "")
+            output: Any = (y, *walk.heads) if walk.heads else y
+            walk.seen.hear(output)
+            return output, walk.seen
+        return _hooked(model, args, kwargs, watch, Observation(first))
 
 
-def blocks(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The blocks of the trunk that are modules of their own."""
-    names = [part.name for part in trunk(model) if part.block]
-    held = dict(model.named_modules(remove_duplicate=False))
-    return [(name, held[name]) for name in names if not isinstance(held[name], (Add, Highway))]
+def as_written() -> AbstractContextManager[Any]:
+    """Compiled code, of the model, in place or of a part, runs as it was written: there the hooks would not be run."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
-def _weights(module: nn.Module, counted: Set[int]) -> int:
-    return sum(id(m) in counted for m in module.modules())
-
-
-def _trunk(module: nn.Module, path: str, counted: Set[int], half: float) -> Iterator[Part]:
-    """Pieces that follow one another: containers, and what holds more than half of all layers, are looked into."""
-    for name, child in _children(module):
-        if child is None:
-            yield Part(path + name, block=True, weighted=True)
-        elif _is_container(child) or (_weights(child, counted) > half and any(child.children())):
-            yield from _trunk(child, f"{path}{name}.", counted, half)
-        else:
-            count = _weights(child, counted)
-            yield Part(path + name, count > 0 and not isinstance(child, WEIGHTED), count > 0)
-
-
-def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module | None]]:
-    """The pieces by name; None for an operator with its paths."""
-    if not isinstance(module, Level):
-        yield from module.named_children()
-        return
-    for step in module.steps:
-        if isinstance(step, str):
-            yield step, module.get_submodule(step)
-        elif step[0] is not None:
-            yield step[0], None
-
-
-def _is_container(module: nn.Module) -> bool:
-    if isinstance(module, Level):
-        return all(isinstance(step, str) and step.isdigit() for step in module.steps)
-    return isinstance(module, (nn.Sequential, nn.ModuleList))
-
-
-def observe(model: nn.Module, x: Tensor) -> tuple[Any, Observation]:
-    """The model's output, and what was seen."""
-    if isinstance(model, Level) and not any(_touched(m) for m in model.modules() if isinstance(m, Level)):
-        walk = _Walk(boundaries(model), model.training)
-        y = walk.follow(model, model.steps, x, "")
-        return (y, *walk.heads) if walk.heads else y, walk.seen
-    return _hooked(model, x)
+def _is_touched(network: nn.Module) -> bool:
+    return any(_touched(module) for module in network.modules() if isinstance(module, Level))
 
 
 def _touched(module: nn.Module) -> bool:
@@ -205,9 +155,8 @@ def _touched(module: nn.Module) -> bool:
 class _Walk:
     """Runs a network of ours as ``Level.forward`` does."""
 
-    def __init__(self, at: frozenset[str], training: bool) -> None:
-        self.at, self.training = at, training
-        self.seen = Observation()
+    def __init__(self, at: frozenset[str], training: bool, seen: Observation) -> None:
+        self.at, self.training, self.seen = at, training, seen
         self.heads: list[Tensor] = []
         self.beside = 0
         """Shortcuts that are open: their layers add no depth."""
@@ -230,7 +179,7 @@ class _Walk:
                 name = path + step[0]
                 x = self.join(level, step, x, path)
             if name in self.at:
-                self.seen.boundaries.append(Boundary(name, self.seen.depth, Passing((x,), _of_a_value)))
+                self.seen.boundaries.append(Boundary(name, self.seen.depth, Passing((x,), of_a_value, self.seen.came)))
         return x
 
     def join(self, level: Level, step: Any, x: Tensor, path: str) -> Tensor:
@@ -240,12 +189,12 @@ class _Walk:
             return module(*[self.follow(level, one, x, path) for one in paths])  # type: ignore[misc,no-any-return]
         depth = self.seen.depth
         aliases = tuple(x.view_as(x) for _ in paths)
-        passing = Passing(aliases, _of_a_sum)
+        passing = Passing(aliases, of_a_sum, self.seen.came)
         outputs = [self.follow(level, one, alias, path) for one, alias in zip(paths[:-1], aliases, strict=False)]
         self.beside += 1
         outputs.append(self.follow(level, paths[-1], aliases[-1], path))
         self.beside -= 1
-        self.seen.sums.append(Sum(path + operator, depth, passing, *_terms(module, outputs)))
+        self.seen.sums.append(Sum(path + operator, depth, passing, _terms(module, outputs)))
         return module(*outputs)  # type: ignore[no-any-return]
 
     def leaf(self, module: nn.Module, name: str, x: Tensor) -> Tensor:
@@ -255,57 +204,103 @@ class _Walk:
 
 
 @torch.no_grad()
-def _terms(module: nn.Module, outputs: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """The norms of F(x) and h(x), gates included."""
+def _terms(module: nn.Module, outputs: list[Tensor]) -> Numbers:
     *branches, shortcut = outputs
     if isinstance(module, Highway):
         gate, branch = branches
-        return norm(gate * branch), norm((1 - gate) * shortcut)
-    return norm(sum(branches[1:], branches[0])), norm(shortcut)
+        return {"branch": norm(gate * branch), "shortcut": norm((1 - gate) * shortcut)}
+    return {"branch": norm(sum(branches[1:], branches[0])), "shortcut": norm(shortcut)}
 
 
-def _hooked(model: nn.Module, x: Tensor) -> tuple[Any, Observation]:
-    seen = Observation()
-    ran: list[tuple[str, int, Tensor]] = []
-    layers: list[nn.Module] = []
+class _Candidate:
+    """An output that may turn out to be a boundary; the value itself is not held."""
 
-    def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
+    def __init__(self, name: str, seen: Observation, value: Tensor) -> None:
+        self.name, self.depth, self.dimensions = name, seen.depth, value.dim()
+        self._came = seen.came
+        self._value, self._version = weakref.ref(value), value._version
+        self.passing: Passing | None = None
+        self.try_to_listen()
+
+    def try_to_listen(self) -> bool:
+        """False where the value has no graph yet: that of a checkpoint which runs its part again gets one later."""
+        value = self._value()
+        if value is not None and value.requires_grad and value._version == self._version:
+            self.passing = Passing((value,), of_a_value, self._came)
+        return value is None or value.requires_grad
+
+
+class _Hooks:
+    """Forward hooks of one pass: every output is a candidate."""
+
+    def __init__(self, seen: Observation, watch: frozenset[str] | None) -> None:
+        self.seen, self.watch = seen, watch
+        self.ran: list[_Candidate] = []
+        self.layers: list[nn.Module] = []
+        self._without_graph: list[_Candidate] = []
+
+    def on(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
+            self.look_again()
             if isinstance(output, Tensor):
-                _note(seen, module, name, output, counts=True)
-                ran.append((name, seen.depth, output))
+                _note(self.seen, module, name, output, counts=True)
+                self.add(name, output)
+            elif self.watch and name in self.watch:
+                for value in [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)][:1]:
+                    self.add(name, value)
             if isinstance(module, WEIGHTED):
-                layers.append(module)
+                self.layers.append(module)
 
         return hook
 
+    def add(self, name: str, value: Tensor) -> None:
+        candidate = _Candidate(name, self.seen, value)
+        self.ran.append(candidate)
+        if not value.requires_grad and not torch.is_grad_enabled():
+            self._without_graph.append(candidate)
+
+    def look_again(self) -> None:
+        if self._without_graph and torch.is_grad_enabled():
+            self._without_graph = [one for one in self._without_graph if not one.try_to_listen()]
+
+    def keep(self, chosen: Collection[_Candidate]) -> None:
+        """Make boundaries of some, and let go of the others."""
+        for one in self.ran:
+            if one in chosen and one.passing is not None:
+                self.seen.boundaries.append(Boundary(one.name, one.depth, one.passing))
+            elif one.passing is not None:
+                one.passing.close()
+
+
+def _hooked(
+    model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], watch: frozenset[str] | None, seen: Observation
+) -> tuple[Any, Observation]:
+    hooks = _Hooks(seen, watch)
     with ExitStack() as stack:
-        for name, module in model.named_modules():
-            stack.callback(module.register_forward_hook(watch(name)).remove)
-        output = model(x)
-    parts = {part.name: part for part in trunk(model, layers)}
-    pieces = [(parts[name], depth, value) for name, depth, value in ran if name in parts]
-    found = [pieces[i] for i in _between([part for part, _, _ in pieces]) if pieces[i][2].requires_grad]
-    for i, (part, depth, value) in enumerate(found):
-        if all(later.dim() <= value.dim() for _, _, later in found[i + 1 :]):  # else a head at the side
-            seen.boundaries.append(Boundary(part.name, depth, Passing((value,), _of_a_value)))
+        for name, module in named(model):
+            stack.callback(module.register_forward_hook(hooks.on(name)).remove)
+        output = model(*args, **kwargs)
+    hooks.look_again()
+    seen.hear(output)
+    hooks.keep(_found(model, hooks) if watch is None else {one for one in hooks.ran if one.name in watch})
     return output, seen
+
+
+def _found(model: nn.Module, hooks: _Hooks) -> set[_Candidate]:
+    """Those between the pieces of the trunk, in the order in which they ran."""
+    parts = {part.name: part for part in trunk(model, hooks.layers)}
+    pieces = [one for one in hooks.ran if one.name in parts]
+    found = [pieces[i] for i in between([parts[one.name] for one in pieces]) if pieces[i].passing]
+    return {
+        one
+        for i, one in enumerate(found)  # else a head at the side
+        if all(later.dimensions <= one.dimensions for later in found[i + 1 :])
+    }
 
 
 def own_weight(module: nn.Module) -> nn.Parameter | None:
     """The weights that the optimiser moves; none of a parametrised layer, where reading them is a computation."""
     return module._parameters.get("weight")
-
-
-def wide(x: Tensor) -> Tensor:
-    """In a type in which sums over many values are exact enough: float32 or float64."""
-    return x if x.dtype in (torch.float32, torch.float64) else x.float()
-
-
-@torch.no_grad()
-def norm(x: Tensor) -> Tensor:
-    """The Euclidean norm over everything."""
-    return wide(x).norm()  # type: ignore[no-any-return]
 
 
 @torch.no_grad()
@@ -318,9 +313,9 @@ def _note(seen: Observation, module: nn.Module, name: str, y: Tensor, *, counts:
             seen.layers.append(Weighted(name, seen.depth, weight))
     elif isinstance(module, _BatchNorm):
         y = wide(y)  # by sums: torch's own std takes several times as long
-        variance = norm(y).square() / y.numel() - y.mean().square()
-        seen.deviations.append(Response(name, seen.depth, variance.clamp_min(0).sqrt()))
+        numbers = {"total": y.sum(), "squares": norm(y).square(), "count": y.new_full((), y.numel())}
+        seen.deviations.append(Response(name, seen.depth, numbers))
     elif isinstance(module, nn.ReLU):
         channel = y.dim() - 1 if seen.features_last else 1
         silent = y.amax([i for i in range(y.dim()) if i != channel]) <= 0
-        seen.dead.append(Response(name, seen.depth, silent.float().mean()))
+        seen.dead.append(Response(name, seen.depth, {"dead": silent}))

@@ -6,104 +6,152 @@
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        probe.read(lr=0.1)
+        probe.read(optimizer)
     probe.write(SummaryWriter("runs"))
 
 The loop's own forward and backward pass are the observed ones: the training goes on as it would without, bit for bit.
 Nothing waits for the device until ``rows`` or ``write`` is asked for.
+
+All is in the unit of one loss, that whose gradient the optimiser applies: unscaled, and over accumulated passes their
+sum. A forward pass that no gradient comes back to, or whose gradient is set to zero again, is no part of it.
 """
 
 from __future__ import annotations
 
-from itertools import groupby
-from typing import Any, NamedTuple
+from collections.abc import Collection
+from difflib import get_close_matches
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
+from torch.optim.optimizer import Optimizer
 
 from resbench.errors import MeasureError, OptionError
-from resbench.gradients.observe import WEIGHTED, Observation, norm, observe, own_weight
-from resbench.gradients.statistics import Row, growth_per_layer
-
-
-class Reading(NamedTuple):
-    """One observed step: where each number belongs, and the numbers on the device."""
-
-    step: int
-    lr: float
-    layers: int
-    """The depth of the network."""
-    places: list[tuple[str, str, int, tuple[str, ...]]]
-    """Place, name, depth and the raw statistics there, in the order of the values."""
-    values: Tensor
-    stages: list[list[int]]
-    """The boundaries of one shape that follow each other, by position."""
+from resbench.gradients.observe import Observation, Weighted, observe, own_weight
+from resbench.gradients.passing import norm
+from resbench.gradients.reading import Found, Kept, Reading, Told, reading_of, statistics_of, together, unscaled
+from resbench.gradients.statistics import Row
+from resbench.gradients.steps import Rate, Steps, at_present, rates
+from resbench.gradients.trunk import WEIGHTED
+from resbench.gradients.wrappers import inside, named, submodule
 
 
 class GradientProbe:
-    """Observes every K-th step of a training loop. Observed steps run a compiled model as it was written."""
+    """Observes every K-th step of a training loop. Observed steps run a compiled model as it was written.
 
-    def __init__(self, model: nn.Module, every: int = 1, name: str = "", seed: int = 0) -> None:
+    ``watch``: the modules, or their names, whose outputs are the boundaries, in place of those that are found.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        every: int = 1,
+        name: str = "",
+        seed: int = 0,
+        watch: Collection[str | nn.Module] | None = None,
+    ) -> None:
         if every < 1:
             raise OptionError(f"expected every of at least 1, received {every}")
-        self.called, self.every = model, every
-        self.model: nn.Module = getattr(model, "_orig_mod", model)
-        self.name, self.seed = name or type(self.model).__name__, seed
+        self.model, self.every = model, every
+        self.name, self.seed = name or type(inside(model)).__name__, seed
         self.steps = 0
-        """Training steps so far, each ended by ``read``."""
-        self.seen: Observation | None = None
         self.readings: list[Reading] = []
-        self._before: list[Tensor] = []
-        named = self.model.named_modules(remove_duplicate=False)
-        weights = {name: own_weight(module) for name, module in named if isinstance(module, WEIGHTED)}
-        self._start = {name: norm(weight) for name, weight in weights.items() if weight is not None}
+        self._watch = None if watch is None else _names(model, watch)
+        self._forwards: list[Observation] = []
+        self._backwards: list[tuple[Observation, Tensor | None]] = []
+        """The forward passes that a gradient came back to, and where that of earlier passes had been set to zero."""
+        self._steps: Steps | None = None
+        weights = {name: own_weight(module) for name, module in named(model) if isinstance(module, WEIGHTED)}
+        self._start = {
+            id(weight): norm(weight)
+            for weight in weights.values()
+            if weight is not None and not isinstance(weight, UninitializedParameter)
+        }
         self._written = 0
 
-    def __call__(self, x: Tensor) -> Any:
-        """``model(x)``. Of several calls before one ``read`` (accumulated gradients) the first is observed."""
-        if self.steps % self.every or self.seen or not torch.is_grad_enabled():
-            return self.called(x)
-        output, self.seen = observe(self.model, x)
-        with torch.no_grad():
-            self._before = [layer.weight.detach().clone() for layer in self.seen.layers]
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """``model(*args, **kwargs)``."""
+        if self.steps % self.every or not torch.is_grad_enabled():
+            return self.model(*args, **kwargs)
+        output, seen = observe(self.model, args, kwargs, self._watch, self._backward)
+        self._forwards = [*filter(Observation.may_come, self._forwards), seen]
+        if self._steps is None:
+            self._steps = Steps()
+        self._steps.start([layer.weight for layer in seen.layers], again=not self._backwards)
         return output
 
+    def _backward(self, seen: Observation) -> None:
+        """The first gradient of a forward pass: is that of earlier passes still in the weights?"""
+        zeroed: Tensor | None = None
+        if self._backwards and self._backwards[-1][0].task != seen.task and self._steps is not None:
+            gradients = [weight.grad for weight in self._steps.weights.values() if weight.grad is not None]
+            if gradients:
+                zeroed = torch.stack([norm(gradient).float() for gradient in gradients]).amax() == 0
+            else:
+                self._backwards.clear()
+        self._backwards.append((seen, zeroed))
+
     @torch.no_grad()
-    def read(self, lr: float) -> None:
-        """After the optimiser's step, the gradients still in place: keep this step's numbers, if it was observed."""
-        seen, self.seen = self.seen, None
+    def read(
+        self,
+        optimizer: Optimizer | float | Tensor | None = None,
+        *,
+        lr: float | Tensor | None = None,
+        scale: float | Tensor | None = None,
+    ) -> None:
+        """After the optimiser's step: keep this step's numbers, if it was observed.
+
+        The rates are those of the optimiser's groups, or ``lr`` for all. Without either, they are those of the
+        optimisers whose step was seen. ``scale``: by what the loss was multiplied, where no ``GradScaler`` did it.
+        """
+        if isinstance(optimizer, (int, float, Tensor)):
+            optimizer, lr = None, optimizer
         step, self.steps = self.steps, self.steps + 1
-        if seen is None:
+        forwards, passes, steps = self._end()
+        if not forwards or steps is None:
             return
-        if seen.layers and all(layer.weight.grad is None for layer in seen.layers):
-            raise MeasureError(f"{self.name} has no gradient: call read after backward and before zero_grad")
-        places: list[tuple[str, str, int, tuple[str, ...]]] = []
-        numbers: list[Tensor] = []
+        if not passes:
+            raise MeasureError(f"{self.name} has no gradient: call read after backward of what the probe gave")
+        if steps.weights and not steps.gradients:
+            if steps.moved():
+                raise MeasureError(f"{self.name} has no gradient: call read after backward and before zero_grad")
+            return  # a step that was left out, and its gradient taken away
+        chosen = None if lr is None else Rate(at_present(lr), predicts=True)
+        given = rates(optimizer) if optimizer is not None and not steps.rates else steps.rates
+        layers = {
+            (id(one.weight), one.name, one.depth): self._layer(one, steps, chosen or given.get(id(one.weight)))
+            for seen, _ in passes
+            for one in seen.layers
+        }
+        told = Told(bool(steps.rates), optimizer is not None)
+        places = [unscaled(one, steps.scale if scale is None else scale) for one in together(passes)]
+        depth = max(seen.depth for seen, _ in passes)
+        self.readings.append(reading_of(step, max(depth, 1), places, list(layers.values()), told))
 
-        def note(place: str, name: str, depth: int, values: dict[str, Tensor]) -> None:
-            places.append((place, name, depth, tuple(values)))
-            numbers.extend(values.values())
+    def _layer(self, layer: Weighted, steps: Steps, rate: Rate | None) -> Found:
+        key = id(layer.weight)
+        size = norm(steps.before[key])
+        numbers = {"weight": size, "change": steps.changes[key], "start": self._start.setdefault(key, size)}
+        if key in steps.gradients:
+            numbers["weight_gradient"] = steps.gradients[key]
+        return Found("layer", layer.name, layer.depth, (), numbers, rate)
 
-        for boundary in seen.boundaries:
-            boundary.passing.done()
-            note("boundary", boundary.name, boundary.depth, boundary.passing.numbers)
-        for layer, before in zip(seen.layers, self._before, strict=True):
-            weight, size = layer.weight, norm(before)
-            values = {"weight": size, "change": norm(weight - before), "start": self._start[layer.name]}
-            if weight.grad is not None:
-                values["weight_gradient"] = norm(weight.grad)
-            note("layer", layer.name, layer.depth, values)
-        for one in seen.sums:
-            one.passing.done()
-            values = {"branch": one.branch_norm, "shortcut": one.shortcut_norm}
-            note("sum", one.name, one.depth, one.passing.numbers | values)
-        for place, key, responses in (("norm", "deviation", seen.deviations), ("relu", "dead", seen.dead)):
-            for response in responses:
-                note(place, response.name, response.depth, {key: response.value})
-        kind = torch.float64 if any(number.dtype == torch.float64 for number in numbers) else torch.float32
-        together = torch.stack([number if number.dtype == kind else number.to(kind) for number in numbers])
-        self.readings.append(Reading(step, lr, max(seen.depth, 1), places, together, _stages(seen)))
-        self._before = []
+    def _end(self) -> tuple[list[Observation], list[Kept], Steps | None]:
+        """The forward passes of this step, those whose gradient was applied, and what optimisers did; no hook stays."""
+        forwards, backwards, steps = self._forwards, self._backwards, self._steps
+        self._forwards, self._backwards, self._steps = [], [], None
+        for seen in forwards:
+            seen.close()
+        if steps is not None:
+            steps.close()
+        passes: list[Kept] = []
+        kept: Tensor | None = None
+        for seen, zeroed in reversed(backwards):
+            passes.append((seen, kept))
+            if zeroed is not None:
+                kept = ~zeroed if kept is None else kept & ~zeroed
+        return forwards, passes[::-1], steps
 
     @property
     def rows(self) -> list[Row]:
@@ -119,74 +167,25 @@ class GradientProbe:
 
     def derived(self, reading: Reading) -> list[Row]:
         """The statistics of one reading."""
-        values = iter(reading.values.tolist())
-        rows: list[Row] = []
-        for place, name, depth, keys in reading.places:
-            found = _DERIVED.get(place, _as_it_is)({key: next(values) for key in keys}, reading.lr)
-            rows += [
-                Row(self.name, self.seed, reading.step, place, name, depth / reading.layers, key, value)
-                for key, value in found.items()
-                if value is not None
-            ]
-        flow = [row for row in rows if row.statistic == "gradient"]
-        gradients = [row.value for row in flow]
-        for i, stage in enumerate(reading.stages, 1):
-            depths = [flow[at].depth * reading.layers for at in stage]
-            growth = growth_per_layer(depths, [gradients[at] for at in stage])
-            if growth is not None:
-                middle = (flow[stage[0]].depth + flow[stage[-1]].depth) / 2
-                rows.append(Row(self.name, self.seed, reading.step, "stage", f"stage {i}", middle, "growth", growth))
-        shares = [row.value for row in rows if row.statistic == "share"]
-        whole = {
-            "first_to_last": _over(gradients[0], gradients[-1]) if len(gradients) > 1 else None,
-            "effective_depth": sum(shares) if shares else None,
-        }
-        network = (self.name, self.seed, reading.step, "network", "", 1.0)
-        return [*rows, *(Row(*network, key, value) for key, value in whole.items() if value is not None)]
+        return statistics_of(reading, self.name, self.seed)
 
 
-def _stages(seen: Observation) -> list[list[int]]:
-    shapes = [boundary.passing.values[0].shape[1:] for boundary in seen.boundaries]
-    return [list(group) for _, group in groupby(range(len(shapes)), key=shapes.__getitem__)]
-
-
-Values = dict[str, float | None]
-
-
-def _over(a: float, b: float) -> float | None:
-    """None where there is nothing to compare with."""
-    return a / b if b else None
-
-
-def _layer(raw: dict[str, float], lr: float) -> Values:
-    size, gradient = raw["weight"], raw.get("weight_gradient")
-    return {
-        "weight_gradient": gradient,
-        "weight": size,
-        "relative_gradient": None if gradient is None else _over(gradient, size),
-        "update": None if gradient is None else _over(lr * gradient, size),
-        "moved": _over(raw["change"], size),
-        "weight_growth": _over(size, raw["start"]),
-        "effective_lr": _over(lr, size * size),
-    }
-
-
-def _sum(raw: dict[str, float], lr: float) -> Values:
-    identity, residual = raw["identity"], raw["residual"]
-    branch, shortcut = raw["branch"], raw["shortcut"]
-    return {
-        "identity": identity,
-        "residual": residual,
-        "ratio": _over(residual, identity),
-        "share": _over(residual**2, identity**2 + residual**2),
-        "cosine": _over(raw["inner"], identity * residual),
-        "strength": _over(branch, shortcut),
-        "identity_share": _over(shortcut**2, branch**2 + shortcut**2),
-    }
-
-
-def _as_it_is(raw: dict[str, float], lr: float) -> Values:
-    return dict(raw)
-
-
-_DERIVED = {"layer": _layer, "sum": _sum}
+def _names(model: nn.Module, watch: Collection[str | nn.Module]) -> frozenset[str]:
+    """Of the modules to watch. Raises OptionError for what is no part of the model."""
+    names = {id(module): name for name, module in named(model)}
+    chosen = set()
+    for one in watch:
+        if isinstance(one, nn.Module):
+            name = names.get(id(inside(one)))
+            if name is None:
+                whole, part = type(model).__name__, type(one).__name__
+                raise OptionError(f"expected modules of {whole} to watch, received another {part}")
+        else:
+            try:
+                name = names[id(submodule(model, one))]
+            except (AttributeError, KeyError):
+                near = get_close_matches(one, names.values(), 1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise OptionError(f"expected names of modules to watch, received {one!r}{hint}") from None
+        chosen.add(name)
+    return frozenset(chosen)

@@ -21,7 +21,7 @@ from resbench.data import Images
 from resbench.errors import MeasureError, OptionError, cannot_run, first_line
 from resbench.gradients.flow import Flow
 from resbench.gradients.frozen import frozen, jacobians, logits, shattering
-from resbench.gradients.observe import wide
+from resbench.gradients.passing import wide
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import Row
 from resbench.measure.workload import check_device, check_device_name, repeatable

@@ -1,0 +1,139 @@
+"""What optimisers do to the weights between an observed forward pass and its reading.
+
+Torch tells of every optimiser's step before and after it: there the gradient is the one that is applied, unscaled,
+clipped and averaged, whatever becomes of it before the reading; and a step that a scaler leaves out is not there.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.optim.optimizer import (
+    Optimizer,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+from resbench.gradients.passing import norm
+
+
+class Rate(NamedTuple):
+    """The learning rate of a weight; ``predicts``: the step is the rate times the gradient, momentum left out."""
+
+    lr: float | Tensor
+    predicts: bool
+
+
+def rates(optimizer: Optimizer) -> dict[int, Rate]:
+    """Of every weight of an optimiser, by identity, as they are now."""
+    predicts = type(optimizer) is torch.optim.SGD
+    found: dict[int, Rate] = {}
+    for group in optimizer.param_groups:
+        rate = Rate(at_present(group["lr"]), predicts) if "lr" in group else None
+        found |= {id(weight): rate for weight in group["params"] if rate}
+    return found
+
+
+def at_present(value: float | Tensor) -> float | Tensor:
+    """A tensor may be filled anew by a scheduler."""
+    return value.detach().clone() if isinstance(value, Tensor) else float(value)
+
+
+def loss_scale() -> Tensor | None:
+    """The factor of the ``GradScaler`` whose step this is; the optimiser is not told of it, but called by it."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name in ("step", "_maybe_opt_step"):
+            scaler = frame.f_locals.get("self")
+            if isinstance(scaler, GradScaler) and scaler.is_enabled():
+                scale = scaler._get_scale_async()
+                return None if scale is None else scale.clone()
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+class Steps:
+    """Of some weights, by identity: their gradients as applied, their change and their rates."""
+
+    def __init__(self) -> None:
+        self.weights: dict[int, nn.Parameter] = {}
+        self.before: dict[int, Tensor] = {}
+        self.gradients: dict[int, Tensor] = {}
+        self.changes: dict[int, Tensor] = {}
+        self.rates: dict[int, Rate] = {}
+        self.scale: Tensor | None = None
+        self._versions: dict[int, int] = {}
+        self._hooks = [
+            register_optimizer_step_pre_hook(_weakly(self._before_step)),
+            register_optimizer_step_post_hook(_weakly(self._after_step)),
+        ]
+        for hook in self._hooks:
+            weakref.finalize(self, hook.remove)
+
+    @torch.no_grad()
+    def start(self, weights: Iterable[nn.Parameter], again: bool) -> None:
+        """Keep the weights as they are; ``again``: also those that have changed since they were kept."""
+        for weight in weights:
+            key = id(weight)
+            if key not in self.before or (again and self._versions[key] != weight._version):
+                self.weights[key], self._versions[key] = weight, weight._version
+                self.before[key] = weight.detach().clone()
+
+    def moved(self) -> bool:
+        """Has any of the weights changed? Waits for the device."""
+        return any(float(change) for change in self.changes.values())
+
+    @torch.no_grad()
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        found = {key: rate for key, rate in rates(optimizer).items() if key in self.weights}
+        if not found:
+            return
+        self.scale = loss_scale()
+        still = getattr(optimizer, "grad_scale", None)  # a fused step that unscales by itself
+        for key, weight in self.weights.items():
+            if weight.grad is not None and (key in found or key not in self.rates):
+                by = still if key in found else self.scale  # of another optimiser, or of none: not unscaled yet
+                size = norm(weight.grad)
+                self.gradients[key] = size if by is None else size / by
+        self.rates |= found
+
+    @torch.no_grad()
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        for key, rate in rates(optimizer).items():
+            weight = self.weights.get(key)
+            if weight is None:
+                continue
+            if key not in self.rates and weight.grad is not None:  # the pass was made within the step: LBFGS
+                self.gradients[key] = norm(weight.grad)
+            self.rates.setdefault(key, rate)
+            self.changes[key] = norm(weight - self.before[key])
+
+    @torch.no_grad()
+    def close(self) -> None:
+        """Stop listening; what no optimiser has told of, take from the weights as they are now."""
+        for hook in self._hooks:
+            hook.remove()
+        for key, weight in self.weights.items():
+            if key not in self.gradients and weight.grad is not None:
+                size = norm(weight.grad)
+                self.gradients[key] = size if self.scale is None else size / self.scale
+            if key not in self.changes:
+                self.changes[key] = norm(weight - self.before[key])
+
+
+def _weakly(method: Callable[[Optimizer, Any, Any], None]) -> Callable[[Optimizer, Any, Any], None]:
+    """A hook of all optimisers that does not keep its probe alive."""
+    reference = weakref.WeakMethod(method)
+
+    def hook(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        alive = reference()
+        if alive is not None:
+            alive(optimizer, args, kwargs)
+
+    return hook

@@ -1,0 +1,91 @@
+"""The trunk of a network: its pieces that follow one another, which of them are blocks, and where boundaries lie."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence, Set
+from itertools import pairwise
+from typing import NamedTuple
+
+from torch import nn
+
+from resbench.gradients.wrappers import inside, submodule
+from resbench.nets.build import Level
+from resbench.nets.layers import Add, Highway
+
+WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
+"""The layers that depth counts."""
+
+
+class Part(NamedTuple):
+    """One piece of the trunk."""
+
+    name: str
+    block: bool
+    weighted: bool
+
+
+def boundaries(model: nn.Module) -> frozenset[str]:
+    """Behind which pieces of the trunk the value is a boundary, if they run in the order in which they stand."""
+    parts = trunk(model)
+    return frozenset(parts[i].name for i in between(parts))
+
+
+def trunk(model: nn.Module, counted: Collection[nn.Module] | None = None) -> list[Part]:
+    """The pieces of a model that follow one another, by those of its layers that count; else by all."""
+    layers = [m for m in model.modules() if isinstance(m, WEIGHTED)] if counted is None else counted
+    held = {id(layer) for layer in layers}
+    return list(_trunk(model, "", held, _weights(model, held) / 2))
+
+
+def between(parts: Sequence[Part]) -> list[int]:
+    """Around every block; where there is none, before every layer with weights. The image and the logits are none."""
+    weighted = [i for i, part in enumerate(parts) if part.weighted]
+    if not weighted:
+        return []
+    if any(part.block for part in parts):
+        chosen = [i for i, part in enumerate(parts) if part.block or (i + 1 < len(parts) and parts[i + 1].block)]
+    else:
+        chosen = [i for i, (_, after) in enumerate(pairwise(parts)) if after.weighted]
+    return [i for i in chosen if weighted[0] <= i < weighted[-1]]
+
+
+def blocks(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The blocks of the trunk that are modules of their own."""
+    names = [part.name for part in trunk(model) if part.block]
+    held = [(name, submodule(model, name)) for name in names]
+    return [(name, block) for name, block in held if not isinstance(block, (Add, Highway))]
+
+
+def _weights(module: nn.Module, counted: Set[int]) -> int:
+    return sum(id(m) in counted for m in module.modules())
+
+
+def _trunk(module: nn.Module, path: str, counted: Set[int], half: float) -> Iterator[Part]:
+    """Pieces that follow one another: containers, and what holds more than half of all layers, are looked into."""
+    for name, wrapped in _children(inside(module)):
+        child = None if wrapped is None else inside(wrapped)
+        if child is None:
+            yield Part(path + name, block=True, weighted=True)
+        elif _is_container(child) or (_weights(child, counted) > half and any(child.children())):
+            yield from _trunk(child, f"{path}{name}.", counted, half)
+        else:
+            count = _weights(child, counted)
+            yield Part(path + name, count > 0 and not isinstance(child, WEIGHTED), count > 0)
+
+
+def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module | None]]:
+    """The pieces by name; None for an operator with its paths."""
+    if not isinstance(module, Level):
+        yield from module.named_children()
+        return
+    for step in module.steps:
+        if isinstance(step, str):
+            yield step, module.get_submodule(step)
+        elif step[0] is not None:
+            yield step[0], None
+
+
+def _is_container(module: nn.Module) -> bool:
+    if isinstance(module, Level):
+        return all(isinstance(step, str) and step.isdigit() for step in module.steps)
+    return isinstance(module, (nn.Sequential, nn.ModuleList))
