@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -43,8 +44,10 @@ def profile(
     """Profile some runs: a trace for TensorBoard and Perfetto, and the tables of TensorBoard's profiler plugin."""
     from resbench.measure.environment import environment
     from resbench.measure.profile import VIEWS, module_order, read, record
+    from resbench.measure.ran import observed
     from resbench.measure.workload import Setup
     from resbench.replicas import Cell, one_line, workload
+    from resbench.tables.latency import ran_document, ran_lines
     from resbench.tables.profile import SHOWN, profile_document, profile_table
 
     if view and view not in VIEWS:
@@ -59,6 +62,8 @@ def profile(
         order = module_order(work)
         work.run()
         path = record(work, trace, name, steps)
+    with one_line(cell), work.ready():
+        ran = observed(work)
     progress(f"{name}: reading {path}")
     found = read(path, order)
     progress("")
@@ -66,5 +71,8 @@ def profile(
         raise OptionError(f"the trace {path} has no {view}; it has {', '.join(found.views)}")
     shown = SHOWN if chosen in ("table", "markdown", "latex", "html") and not view else None
     tables = [profile_table(one, found, shown) for one in ([view] if view else found.views)]
-    emit_all(tables, profile_document(name, found, cell.setup, environment(device)), format, output)
+    here = environment(device).where(threads=ran.threads[0])
+    tables[0] = replace(tables[0], warnings=[*tables[0].warnings, *ran_lines(name, cell.setup, ran)])
+    document = {**profile_document(name, found, cell.setup, here), **ran_document(cell.setup, ran)}
+    emit_all(tables, document, format, output)
     print(f"trace: {path}  (tensorboard --logdir {trace}, or https://ui.perfetto.dev)", file=sys.stderr)
