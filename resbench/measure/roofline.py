@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from resbench.errors import MeasureError, first_line
+from resbench.errors import MeasureError, OptionError, first_line
 from resbench.measure.cache import cache, keep
 from resbench.measure.environment import available_bytes, environment
 from resbench.measure.stopwatch import new_event, uncollected
@@ -107,10 +107,10 @@ def roof(device: str = "cpu", dtype: str = "fp32", *, fresh: bool = False) -> Ro
     """The ceilings here, from the cache or measured: seconds of full load, once per machine and number of threads.
 
     ``fresh`` measures again. Ceilings of a CPU that other programs were using are not kept. Raises MeasureError for a
-    dtype that the device cannot do, or that is none of PRODUCTS.
+    dtype that the device cannot do, OptionError for one that is none of PRODUCTS.
     """
     if dtype not in PRODUCTS:
-        raise MeasureError(f"expected a dtype of {', '.join(PRODUCTS)} for a roof, received {dtype!r}")
+        raise OptionError(f"a roof is of {', '.join(PRODUCTS)}; received {dtype!r}")
     setup = Setup(device=device, dtype=dtype if dtype != "fp64" else "fp32")  # type: ignore[arg-type]
     _check(setup)
     key = {
