@@ -9,6 +9,7 @@ and is empty for what needs no machine.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from math import isfinite
 
 from resbench.errors import ResbenchError
@@ -40,8 +41,8 @@ def _timed(result: Latencies) -> Iterator[Figure]:
     from resbench.tables.latency import setup_words
 
     for one in result.latencies:
-        where = f"{setup_words(one.setup)}, batch {one.setup.batch}. {result.here.note}"
-        half, roof = one.half_width_s, result.roofs.get(one.setup.dtype)
+        where = f"{setup_words(one.setup, one.ran)}, batch {one.setup.batch}. {one.where(result.here).note}"
+        half, roof = one.half_width_s, one.roof(result.roofs)
         images = None if half is None else one.throughput * half / one.median_s
         yield Figure(one.model, "latency", one.median_s, half, where)
         yield Figure(one.model, "throughput", one.throughput, images, where)
@@ -56,8 +57,8 @@ def _timed(result: Latencies) -> Iterator[Figure]:
 def _held(result: Memories) -> Iterator[Figure]:
     from resbench.tables.latency import setup_words
 
-    where = f"{setup_words(result.setup)}, batch {result.setup.batch}. {result.here.note}"
-    for model, _, measured in result.reports:
+    for (model, _, measured), ran in zip_longest(result.reports, result.ran):
+        where = f"{setup_words(result.setup, ran)}, batch {result.setup.batch}. {result.here.note}"
         if measured.peak is not None:
             yield Figure(model, "memory", measured.peak, None, where)
 

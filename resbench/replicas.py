@@ -8,7 +8,6 @@ are measured side by side; and what the system kills for want of memory takes no
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import subprocess
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from resbench.measure.latency import Latency
+    from resbench.measure.ran import Ran
     from resbench.measure.workload import Setup, Workload
 
 PROCESSES = 5
@@ -69,13 +69,14 @@ def latency(model: str | nn.Module, input: Input = None, *, processes: int = PRO
         if outcome.failures:
             raise MeasureError(outcome.failures[0])
         return outcome.latencies[0]
+    from resbench.measure.compiled import copied
     from resbench.measure.latency import Latency, read
     from resbench.measure.workload import Workload
 
     if input is None:
         raise OptionError("a module has no input of its own: expected input=(C, H, W), received none")
     shape = (chosen.batch, *parse_input(input))
-    work = Workload(copy.deepcopy(model), shape, chosen)
+    work = Workload(copied(model), shape, chosen)
     return Latency(type(model).__name__, shape, chosen, (read(work),))
 
 
@@ -104,21 +105,24 @@ def _latencies(found: dict[Cell, list[dict[str, Any]]]) -> list[Latency]:
     from resbench.measure.drift import noted
     from resbench.measure.latency import Latency, Reading
 
-    paces: dict[tuple[str, int | None], list[float]] = {}
+    readings = {cell: tuple(Reading.of(answer["reading"]) for answer in answers) for cell, answers in found.items()}
+    paced = {cell: _paced(cell.setup, ran.ran) for cell, (ran, *_) in readings.items()}
+    paces: dict[Setup, list[float]] = {}
     for cell, answers in found.items():
-        paces.setdefault((cell.setup.device, cell.setup.threads), []).extend(answer["pace_s"] for answer in answers)
-    setups = {(cell.setup.device, cell.setup.threads): cell.setup for cell in found}
-    drifts = {where: noted(setups[where], seen) for where, seen in paces.items()}
+        paces.setdefault(paced[cell], []).extend(answer["pace_s"] for answer in answers)
+    drifts = {setup: noted(setup, seen) for setup, seen in paces.items()}
     return [
-        Latency(
-            answers[0]["model"],
-            tuple(answers[0]["input"]),
-            cell.setup,
-            tuple(Reading(**answer["reading"]) for answer in answers),
-            *drifts[cell.setup.device, cell.setup.threads],
-        )
+        Latency(answers[0]["model"], tuple(answers[0]["input"]), cell.setup, readings[cell], *drifts[paced[cell]])
         for cell, answers in found.items()
     ]
+
+
+def _paced(setup: Setup, ran: Ran | None) -> Setup:
+    """Where the machine's pace is taken: the device, and the threads on which the network ran."""
+    from resbench.measure.workload import Setup
+
+    as_asked = ran is None or ran.threads == (ran.asked_threads,)
+    return Setup(device=setup.device, threads=setup.threads if as_asked or ran is None else ran.threads[0])
 
 
 def _ask(cell: Cell, processes: int) -> dict[str, Any]:
@@ -140,34 +144,39 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     """In the process of its own: make ready, measure."""
     from resbench.measure.drift import pace
     from resbench.measure.latency import read
+    from resbench.measure.switches import kept
     from resbench.measure.timing import Rules
     from resbench.measure.workload import Setup
 
     cell = Cell(request["model"], request["input"], Setup(**request["setup"]))
     try:
-        work, name = workload(cell)
-        with one_line(cell):
-            # the medians of n processes together are known better than one of them, by the root of n
-            reading = read(work, Rules(precision=Rules().precision * sqrt(request["processes"])))
+        with kept():  # the machine's pace does not depend on what the model switches off
+            work, name = workload(cell)
+            with one_line(cell):
+                # the medians of n processes together are known better than one of them, by the root of n
+                reading = read(work, Rules(precision=Rules().precision * sqrt(request["processes"])))
     except ResbenchError as error:
         return {"error": str(error)}
     return {
         "model": name,
         "input": list(work.inputs[0].shape),
-        "reading": reading._asdict(),
-        "pace_s": pace(cell.setup),
+        "reading": reading.document(),
+        "pace_s": pace(_paced(cell.setup, reading.ran)),
     }
 
 
 def workload(cell: Cell) -> tuple[Workload, str]:
     """The model of a cell made ready, and its name, once it is known that it fits."""
+    import torch
+
     from resbench.measure.memory import check_fits
     from resbench.measure.workload import Workload
 
+    own_threads = torch.get_num_threads()
     check_fits(cost(cell.model, cell.input, batch=cell.setup.batch), cell.setup)
     loaded = load(cell.model, cell.input)
     with one_line(cell):
-        return Workload(loaded.module, loaded.arguments(cell.setup.batch), cell.setup), loaded.name
+        return Workload(loaded.module, loaded.arguments(cell.setup.batch), cell.setup, own_threads), loaded.name
 
 
 def one_line(cell: Cell) -> AbstractContextManager[None]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from resbench.measure.latency import Latency
     from resbench.measure.layers import LayerTimes
     from resbench.measure.memory import Memory
+    from resbench.measure.ran import Ran
     from resbench.measure.roofline import Roof
     from resbench.measure.workload import Setup
     from resbench.studies.claims import Finding
@@ -40,7 +41,7 @@ class Costs(NamedTuple):
 
 
 class Latencies(NamedTuple):
-    """Of `latency`; ``roofs`` by dtype."""
+    """Of `latency`; ``roofs`` by dtype, and by threads too where there are several of one."""
 
     latencies: Sequence[Latency]
     roofs: Mapping[str, Roof]
@@ -52,9 +53,12 @@ class Layers(NamedTuple):
 
     model: str
     times: LayerTimes
-    roof: Roof
+    roof: Roof | None
+    """None where there is none of what ran."""
     setup: Setup
     here: Environment
+    ran: Ran | None = None
+    """What really ran; None where an earlier version measured."""
 
 
 class Memories(NamedTuple):
@@ -63,6 +67,8 @@ class Memories(NamedTuple):
     reports: Sequence[tuple[str, Memory, Memory]]
     setup: Setup
     here: Environment
+    ran: Sequence[Ran] = ()
+    """What really ran, of each; empty where an earlier version measured."""
 
 
 class Flows(NamedTuple):
@@ -219,6 +225,12 @@ def _here(document: dict[str, Any]) -> Environment:
     return Environment(dict(document["environment"]["stable"]), dict(document["environment"]["volatile"]))
 
 
+def _ran(record: dict[str, Any]) -> Ran | None:
+    from resbench.measure.ran import Ran
+
+    return Ran.of(record["ran"]) if record.get("ran") else None
+
+
 def _roof(record: dict[str, Any]) -> Roof:
     from resbench.measure.roofline import Roof
 
@@ -229,17 +241,12 @@ def _latencies(document: dict[str, Any]) -> Latencies:
     from resbench.measure.latency import Latency, Reading
     from resbench.measure.workload import Setup
 
-    def reading(process: dict[str, Any]) -> Reading:
-        runs = tuple(map(tuple, process["runs_s"]))
-        lists = {key: tuple(process[key]) for key in ("phases", "queued", "graph")}
-        return Reading(**{key: v for key, v in process.items() if key != "runs_s"} | lists, runs=runs)
-
     latencies = [
         Latency(
             model["model"],
             tuple(model["input"]),
             Setup(**model["setup"]),
-            tuple(map(reading, model["processes"])),
+            tuple(map(Reading.of, model["processes"])),
             model["drift"],
             model["calls"],
         )
@@ -270,7 +277,8 @@ def _layers(document: dict[str, Any]) -> Layers:
     )
     seconds = document["step_s"], document["total_s"], document["plain_s"]
     times = LayerTimes(rows, *seconds, tuple(document["overheads"]))
-    return Layers(document["model"], times, _roof(document["roof"]), Setup(**document["setup"]), _here(document))
+    roof = _roof(document["roof"]) if document["roof"] else None
+    return Layers(document["model"], times, roof, Setup(**document["setup"]), _here(document), _ran(document))
 
 
 def _memories(document: dict[str, Any]) -> Memories:
@@ -280,7 +288,8 @@ def _memories(document: dict[str, Any]) -> Memories:
     reports = [
         (model["model"], Memory(**model["predicted"]), Memory(**model["measured"])) for model in document["models"]
     ]
-    return Memories(reports, Setup(**document["setup"]), _here(document))
+    ran = [found for model in document["models"] if (found := _ran(model))]
+    return Memories(reports, Setup(**document["setup"]), _here(document), ran)
 
 
 def _flows(document: dict[str, Any]) -> Flows:

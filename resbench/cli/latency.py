@@ -98,26 +98,19 @@ def _networks(
     format: str | None,
     output: Path | None,
 ) -> None:
-    from resbench.measure.environment import environment
-    from resbench.measure.roofline import Roof, roof
+    from resbench.cli.live import measured
     from resbench.models import catalogued, is_catalogued
-    from resbench.replicas import Cell, measure
+    from resbench.replicas import Cell
     from resbench.tables.latency import latency_document, latency_table
 
     for name in filter(is_catalogued, names):
         catalogued(name, input)  # a name that nothing answers to is said before anything is measured
-    first, roofs = setups[0], dict[str, Roof]()
-    with first.applied():
-        progress(f"the machine's ceilings in {first.dtype} (kept for the next time)")
-        roofs[first.dtype] = roof(first.device, first.dtype)
-        here = environment(first.device)
-    outcome = measure([Cell(name, input, setup) for name in names for setup in setups], processes, progress)
+    found, outcome = measured([Cell(name, input, setup) for name in names for setup in setups], processes)
     progress("")
-    if outcome.latencies:
-        table = latency_table(outcome.latencies, roofs, here)
-        emit(table, latency_document(outcome.latencies, roofs, here), format, output)
+    if found:
+        emit(latency_table(*found), latency_document(*found), format, output)
         if events:
-            events.latencies(outcome.latencies, roofs, here, input)
+            events.latencies(*found, input)
             say_where(events)
     for failure in outcome.failures:
         print(f"resbench: {failure}", file=sys.stderr)
@@ -145,36 +138,37 @@ def _layers(
     if setups[0].compile:
         raise OptionError(COMPILED)
     found = layers_of(Cell(names[0], input, setups[0]))
-    parts = found.model, found.times, found.roof, found.setup, found.here
-    emit(layer_table(*parts), layer_document(*parts), format, output)
+    emit(layer_table(*found), layer_document(*found), format, output)
     if plot:
         from resbench.report.charts import save
         from resbench.report.roofline import roofline
 
         picture = roofline(found)
         if picture is None:
-            raise OutputError("nothing to draw: no layer has both FLOPs and bytes")
+            raise OutputError("nothing to draw: no layer has both FLOPs and bytes, or there is no roof of what ran")
         save([picture], plot)
 
 
 def _memory(names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None) -> None:
     from resbench.measure.environment import environment
-    from resbench.measure.memory import measured, predicted
+    from resbench.measure.memory import measured, predicted, width
+    from resbench.measure.ran import observed
     from resbench.models import cost
     from resbench.replicas import Cell, one_line, workload
     from resbench.tables.latency import memory_document, memory_table
 
     if len(setups) != 1:
         raise OptionError(f"--memory takes one batch, received {len(setups)}")
-    setup, reports = setups[0], []
+    setup, reports, ran = setups[0], [], []
     for name in names:
         progress(f"{name}: one run")
-        expected = predicted(cost(name, input, batch=setup.batch), setup)
         cell = Cell(name, input, setup)
         work, title = workload(cell)
+        expected = predicted(cost(name, input, batch=setup.batch), setup, width(work.model))
         with one_line(cell), work.ready():
             work.run()  # the optimiser's state is made in the first step
             reports.append((title, expected, measured(work)))
+            ran.append(observed(work))
     progress("")
-    here = environment(setup.device)
-    emit(memory_table(reports, setup, here), memory_document(reports, setup, here), format, output)
+    here = environment(setup.device).where(threads=ran[0].threads[0])
+    emit(memory_table(reports, setup, here, ran), memory_document(reports, setup, here, ran), format, output)

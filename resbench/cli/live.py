@@ -11,29 +11,55 @@ import typer
 
 from resbench.cli.options import progress
 from resbench.cli.training import FOLDER, bar, running
+from resbench.replicas import PROCESSES
 from resbench.stored import Claims, Flows, Latencies, Layers, Trainings
 
 if TYPE_CHECKING:
-    from resbench.replicas import Cell
+    from resbench.measure.latency import Latency
+    from resbench.measure.roofline import Roof
+    from resbench.replicas import Cell, Outcome
+
+
+def measured(cells: Sequence[Cell], processes: int = PROCESSES) -> tuple[Latencies | None, Outcome]:
+    """The latencies of cells on one device, with the ceilings of what ran; None where nothing could be measured."""
+    from resbench.measure.environment import environment
+    from resbench.measure.roofline import roof
+    from resbench.replicas import measure
+
+    first = cells[0].setup
+    with first.applied():
+        progress(f"the machine's ceilings in {first.dtype} (kept for the next time)")
+        roof(first.device, first.dtype)  # a dtype that the device cannot do is said before anything is measured
+        here = environment(first.device)
+    outcome = measure(cells, processes, progress)
+    if not outcome.latencies:
+        return None, outcome
+    return Latencies(outcome.latencies, ceilings(outcome.latencies), outcome.latencies[0].where(here)), outcome
+
+
+def ceilings(latencies: Sequence[Latency]) -> dict[str, Roof]:
+    """Of everything that ran, as far as there are any: by dtype, and by threads too where there are several of one."""
+    from resbench.measure.roofline import roof_of
+
+    found: dict[str, Roof] = {}
+    for ran in dict.fromkeys(one.ran for one in latencies if one.ran and not one.roof(found)):
+        progress(f"the machine's ceilings in {ran.dtype} (kept for the next time)")
+        ceiling = roof_of(ran)
+        if ceiling and ceiling not in found.values():
+            found[ceiling.dtype if ceiling.dtype not in found else f"{ceiling.dtype}, {ran.threads_words}"] = ceiling
+    return found
 
 
 def latencies(
     names: Sequence[str], input: str | None, batch: int, device: str
 ) -> tuple[Latencies | None, Sequence[str]]:
     """`resbench latency`: what could be measured, and why the rest could not."""
-    from resbench.measure.environment import environment
-    from resbench.measure.roofline import roof
     from resbench.measure.workload import Setup
-    from resbench.replicas import Cell, measure
+    from resbench.replicas import Cell
 
-    setup = Setup(device, batch)
-    progress("the machine's ceilings (kept for the next time)")
-    with setup.applied():
-        ceiling, here = roof(device), environment(device)
-    outcome = measure([Cell(name, input, setup) for name in names], progress=progress)
+    found, outcome = measured([Cell(name, input, Setup(device, batch)) for name in names])
     if outcome.interrupted:
         raise typer.Exit(130)
-    found = Latencies(outcome.latencies, {setup.dtype: ceiling}, here) if outcome.latencies else None
     return found, outcome.failures
 
 
@@ -49,20 +75,22 @@ def layers_of(cell: Cell) -> Layers:
     """The layers of one cell, in this process."""
     from resbench.measure.environment import environment
     from resbench.measure.layers import layer_times
-    from resbench.measure.roofline import roof
+    from resbench.measure.ran import observed
+    from resbench.measure.roofline import roof_of
     from resbench.measure.stopwatch import eager
     from resbench.measure.timing import Rules, warm_up
     from resbench.replicas import one_line, workload
 
     work, name = workload(cell)
     with one_line(cell), work.ready():
-        progress(f"the machine's ceilings in {work.setup.dtype} (kept for the next time)")
-        ceiling, here = roof(work.setup.device, work.setup.dtype), environment(work.setup.device)
         progress(f"{name}: warming up, then plain and instrumented runs in turn")
         warm_up(eager(work), Rules())
         times = layer_times(work)
+        ran, here = observed(work), environment(work.setup.device)
+        progress(f"the machine's ceilings in {ran.dtype} (kept for the next time)")
+        ceiling = roof_of(ran)
     progress("")
-    return Layers(name, times, ceiling, work.setup, here)
+    return Layers(name, times, ceiling, work.setup, here.where(threads=ran.threads[0]), ran)
 
 
 def flows(names: Sequence[str], input: str | None, device: str, steps: tuple[int, ...] = (0, 1, 5)) -> Flows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -47,8 +48,10 @@ def profile(
     from resbench.measure.environment import environment
     from resbench.measure.profile import VIEWS
     from resbench.measure.profile import profile as profiled
+    from resbench.measure.ran import observed
     from resbench.measure.workload import Setup
     from resbench.replicas import Cell, one_line, workload
+    from resbench.tables.latency import ran_document, ran_lines
     from resbench.tables.profile import SHOWN, profile_document, profile_table
 
     if view and view not in VIEWS:
@@ -61,10 +64,15 @@ def profile(
     with one_line(cell):
         progress(f"{name}: {steps} runs under the profiler, and reading its trace")
         found = profiled(work, trace, name, steps)
+        with work.ready():
+            ran = observed(work)
     progress("")
     if view and view not in found.views:
         raise OptionError(f"the trace {found.trace} has no {view}; it has {', '.join(found.views)}")
     shown = SHOWN if chosen in ("table", "markdown", "latex", "html") and not view else None
     tables = [profile_table(one, found, shown) for one in ([view] if view else found.views)]
-    emit_all(tables, profile_document(name, found, cell.setup, environment(device)), format, output)
+    here = environment(device).where(threads=ran.threads[0])
+    tables[0] = replace(tables[0], warnings=[*tables[0].warnings, *ran_lines(name, cell.setup, ran)])
+    document = {**profile_document(name, found, cell.setup, here), **ran_document(cell.setup, ran)}
+    emit_all(tables, document, format, output)
     print(f"trace: {found.trace}  (tensorboard --logdir {trace}, or https://ui.perfetto.dev)", file=sys.stderr)

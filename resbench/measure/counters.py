@@ -37,6 +37,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from resbench.measure.boundaries import LEAVE, Modules, sequence_number
+from resbench.measure.compiled import as_written
 from resbench.measure.counted import Counted
 from resbench.measure.graphs import graph_breaks
 from resbench.measure.ledger import Ledger, storage_of
@@ -136,7 +137,7 @@ def watch(work: Workload, modules: Modules) -> Watched:
     ledger = Ledger(_held(work))
     books: dict[str, defaultdict[int, Counter[str]]] = {}
     before = ledger.now
-    with whose.watched():
+    with as_written(), whose.watched():
         for phase, run in work.phases:
             books[phase] = defaultdict(Counter)
             whose.backward = phase == "backward"
@@ -227,7 +228,7 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
             book["copied_bytes"] += written
         if not results:
             return
-        layout, before = _layout(results[0]), next((_layout(t) for t in given if t.dim() == 4), None)
+        layout, before = layout_of(results[0]), next((layout_of(t) for t in given if t.dim() == 4), None)
         book["channels_last"] += layout == "channels_last"
         book["relayouts"] += layout is not None and before is not None and layout != before
         widths = [tensor.element_size() for tensor in given if tensor.is_floating_point()]
@@ -270,6 +271,7 @@ def saved(work: Workload, modules: Modules) -> Counter[int]:
         return tensor
 
     with ExitStack() as stack:
+        stack.enter_context(as_written())
         stack.enter_context(whose.watched())
         for phase, run in work.phases:
             if phase == "forward":
@@ -303,7 +305,7 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def _layout(tensor: Tensor) -> str | None:
+def layout_of(tensor: Tensor) -> str | None:
     """Of four dimensions; None where it is both, or nothing is said."""
     if tensor.dim() != 4:
         return None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import hypot
 from statistics import median
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
 
 from resbench.measure import stopwatch
 from resbench.measure.boundaries import Modules
+from resbench.measure.environment import Environment
 from resbench.measure.memory import peak_bytes
 from resbench.measure.nvml import gpu
+from resbench.measure.ran import Ran, observed
+from resbench.measure.roofline import Roof, has_roof
 from resbench.measure.statistics import half_width, tenths
 from resbench.measure.timing import Rules, Samples, Verdict, sample
 from resbench.measure.traffic import Work, traffic
@@ -40,6 +43,22 @@ class Reading(NamedTuple):
     graph: tuple[float, ...] = ()
     """On an NVIDIA GPU, replays of one captured run."""
     remark: str = ""
+    ran: Ran | None = None
+    """What really ran; None where an earlier version measured."""
+
+    def document(self) -> dict[str, Any]:
+        """As it stands in JSON; ``of`` reads it."""
+        record = {**self._asdict(), "runs_s": self.runs, "ran": self.ran.document() if self.ran else None}
+        del record["runs"]
+        return record
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Reading:
+        """From its JSON."""
+        known = {key: value for key, value in record.items() if key not in ("runs_s", "ran")}
+        lists = {key: tuple(record[key]) for key in ("phases", "queued", "graph")}
+        ran = Ran.of(record["ran"]) if record.get("ran") else None
+        return cls(**known | lists, runs=tuple(map(tuple, record["runs_s"])), ran=ran)
 
     @property
     def totals(self) -> list[float]:
@@ -49,23 +68,27 @@ class Reading(NamedTuple):
 def read(work: Workload, rules: Rules | None = None) -> Reading:
     """Measure a workload in this process."""
     with work.ready():
-        eager = Workload(work.model, work.inputs, replace(work.setup, compile=False)) if work.setup.compile else work
-        counts, _ = traffic(eager, Modules(eager.model))
-        done = list(chain(counts.forward.values(), counts.backward.values()))
-        total = Work(sum(work.macs for work in done), sum(work.bytes for work in done))
-        peak = peak_bytes(eager)
-        if work.setup.kind != "cuda":
-            return _reading(work, sample(stopwatch.eager(work), rules), total, peak)
-        watched = gpu(torch.device(work.setup.device).index or 0)
-        throttled = (lambda: bool(watched.reading().throttle)) if watched else bool
-        remark, replays = "", list[float]()
-        samples = sample(stopwatch.eager(work), rules, throttled=throttled)
-        queued = sample(stopwatch.queued(work), rules, throttled=throttled).totals
-        try:
-            replays = sample(stopwatch.graph(work), rules, throttled=throttled).totals
-        except RuntimeError as error:
-            remark = f"no CUDA graph: {str(error).splitlines()[0]}"
-        return _reading(work, samples, total, peak)._replace(queued=tuple(queued), graph=tuple(replays), remark=remark)
+        return _timed(work, rules)._replace(ran=observed(work))
+
+
+def _timed(work: Workload, rules: Rules | None) -> Reading:
+    eager = Workload(work.model, work.inputs, replace(work.setup, compile=False)) if work.setup.compile else work
+    counts, _ = traffic(eager, Modules(eager.model))
+    done = list(chain(counts.forward.values(), counts.backward.values()))
+    total = Work(sum(work.macs for work in done), sum(work.bytes for work in done))
+    peak = peak_bytes(eager)
+    if work.setup.kind != "cuda":
+        return _reading(work, sample(stopwatch.eager(work), rules), total, peak)
+    watched = gpu(torch.device(work.setup.device).index or 0)
+    throttled = (lambda: bool(watched.reading().throttle)) if watched else bool
+    remark, replays = "", list[float]()
+    samples = sample(stopwatch.eager(work), rules, throttled=throttled)
+    queued = sample(stopwatch.queued(work), rules, throttled=throttled).totals
+    try:
+        replays = sample(stopwatch.graph(work), rules, throttled=throttled).totals
+    except RuntimeError as error:
+        remark = f"no CUDA graph: {str(error).splitlines()[0]}"
+    return _reading(work, samples, total, peak)._replace(queued=tuple(queued), graph=tuple(replays), remark=remark)
 
 
 def _reading(work: Workload, samples: Samples, total: Work, peak: int | None) -> Reading:
@@ -85,6 +108,25 @@ class Latency:
     """By how much the machine's speed wanders from call to call, as a share; see ``resbench.measure.drift``."""
     calls: int = 0
     """From which that is known."""
+
+    @property
+    def ran(self) -> Ran | None:
+        """What really ran; None where an earlier version measured."""
+        return self.readings[0].ran
+
+    def roof(self, roofs: Mapping[str, Roof]) -> Roof | None:
+        """Of these, the one of what ran."""
+        ran = self.ran
+        if ran is None:
+            return roofs.get(self.setup.dtype)
+        if not has_roof(ran):
+            return None
+        same = [one for one in roofs.values() if (one.dtype, one.device) == (ran.dtype, ran.device)]
+        return next((one for one in same if self.setup.kind != "cpu" or (one.threads,) == ran.threads), None)
+
+    def where(self, here: Environment) -> Environment:
+        """Here, as it was in the processes that ran."""
+        return here.where(threads=self.ran.threads[0]) if self.ran else here
 
     @property
     def totals(self) -> list[float]:

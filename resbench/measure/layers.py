@@ -12,7 +12,7 @@ time, not the host's for launching it. (What goes beyond some 1,000 kernels and 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,14 +25,18 @@ from torch import Tensor
 from resbench.errors import OptionError
 from resbench.measure import stopwatch
 from resbench.measure.boundaries import LEAVE, Modules, sequence_number
+from resbench.measure.compiled import runs_compiled
 from resbench.measure.statistics import middle_half, tenths
-from resbench.measure.traffic import Work, traffic
+from resbench.measure.traffic import Traffic, Work, traffic
 from resbench.measure.workload import Workload
 
 COMPILED = "a compiled model has no layers left to time: expected --layers or --compile, not both"
 
 GLUE = "glue"
 """The type of what a module does beside calling others."""
+
+WHOLE = "compiled"
+"""The type of a module whose inner ones run as one piece of compiled code, where no time can be taken."""
 
 LEAST_PAIRS, LEAST_S, CAP_S = 20, 2.0, 40.0
 """Instrumented and plain runs, in turn: at least so many and for so long, at most for so long."""
@@ -127,9 +131,11 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
     runs = [run for _, run in typical]
     forward, backward = (_means([getattr(run, phase) for run in runs]) for phase in ("forward", "backward"))
     counts, saved = traffic(work, modules)
+    whole = _taken_in(modules, set(forward), counts, saved) if runs_compiled(work) else set()
     rows = []
     for number in _in_order(modules, forward):
         kind = GLUE if number in counts.callers else type(modules.modules[number]).__name__
+        kind = WHOLE if number in whole else kind
         times = forward[number], backward.get(number, 0.0) if backward else None
         kept = saved.get(number, 0) if backward else None
         name = modules.names[number] or type(work.model).__name__
@@ -138,6 +144,22 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
     step = mean(run.step_s for run in runs) if backward else None
     overheads = tuple(run.total_s / seconds - 1 for seconds, run in pairs)
     return LayerTimes(tuple(rows), step, mean(run.total_s for run in runs), plain_s, overheads)
+
+
+def _taken_in(modules: Modules, timed: set[int], counts: Traffic, saved: Counter[int]) -> set[int]:
+    """Book what was counted inside compiled code, which has no times, on the timed module around it; give those."""
+    numbers = {name: number for number, name in enumerate(modules.names)}
+    whole = set()
+    for number in sorted({*counts.forward, *counts.backward, *saved} - timed):
+        name = modules.names[number]
+        while numbers[name] not in timed:
+            name = name.rpartition(".")[0]
+        around = numbers[name]
+        for works in (counts.forward, counts.backward):
+            works[around] = works[around].plus(works.pop(number, Work()))
+        saved[around] += saved.pop(number, 0)
+        whole.add(around)
+    return whole
 
 
 def _in_order(modules: Modules, forward: dict[int, float]) -> Iterator[int]:

@@ -5,12 +5,13 @@ Bytes. On a CPU the peak is that of the tensors that operators give, so scratch 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resbench.arch.cost import Cost, Row
 from resbench.errors import MeasureError
@@ -40,17 +41,27 @@ class Memory(NamedTuple):
     peak: int | None
 
 
-def predicted(cost: Cost, setup: Setup) -> Memory:
+def width(model: nn.Module) -> int:
+    """Bytes of an element of its weights, of most of them where they differ."""
+    sizes: Counter[int] = Counter()
+    for parameter in model.parameters():
+        sizes[parameter.element_size()] += parameter.numel()
+    return sizes.most_common(1)[0][0] if sizes else FP32_BYTES
+
+
+def predicted(cost: Cost, setup: Setup, own: int = FP32_BYTES) -> Memory:
     """From the rows: what is kept is the output of each layer that a later one needs and that nothing overwrites.
 
     A convolution's output is kept by the batch normalisation behind it, and overwritten in place by a ReLU; a sum's by
-    what reads it, unless a ReLU overwrites it; batch normalisation's own is overwritten or only added.
+    what reads it, unless a ReLU overwrites it; batch normalisation's own is overwritten or only added. ``own``: bytes
+    of an element of the model's own; autocast makes narrower copies of float32, and leaves float64 alone.
     """
     training = setup.mode == "training"
-    element = AUTOCAST[setup.dtype].itemsize if setup.dtype in AUTOCAST else FP32_BYTES
-    weights, rows = FP32_BYTES * cost.params, [row for row in cost.layers if row.activations]
-    copies = element * cost.params if setup.dtype in AUTOCAST else 0
-    first = FP32_BYTES * _elements(cost.input)
+    cast = setup.dtype in AUTOCAST and own == FP32_BYTES
+    element = AUTOCAST[setup.dtype].itemsize if cast else own
+    weights, rows = own * cost.params, [row for row in cost.layers if row.activations]
+    copies = element * cost.params if cast else 0
+    first = own * _elements(cost.input)
     state = weights if training else 0
     kept = sum(_kept(row, after.type, element) for row, after in pairwise(rows))
     saved = copies + kept if training else 0

@@ -23,16 +23,22 @@ from functools import partial
 from itertools import pairwise
 from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
-from resbench.errors import MeasureError, first_line
+from resbench.errors import MeasureError, OptionError, first_line
 from resbench.measure.cache import cache, keep
 from resbench.measure.environment import available_bytes, environment
 from resbench.measure.stopwatch import new_event, uncollected
-from resbench.measure.workload import AUTOCAST, Dtype, Setup
+from resbench.measure.workload import AUTOCAST, Setup
+
+if TYPE_CHECKING:
+    from resbench.measure.ran import Ran
+
+PRODUCTS = {"fp32": torch.float32, "tf32": torch.float32, "fp64": torch.float64, **AUTOCAST}
+"""What a ceiling is measured in; in fp64 a network runs that brings it itself."""
 
 SCHEMA = 1
 """Of the cache, and of how the ceilings are measured."""
@@ -97,13 +103,15 @@ class Roof:
         return "compute" if flops / self.flops_per_s >= nbytes / self.rate(nbytes) else "memory"
 
 
-def roof(device: str = "cpu", dtype: Dtype = "fp32", *, fresh: bool = False) -> Roof:
+def roof(device: str = "cpu", dtype: str = "fp32", *, fresh: bool = False) -> Roof:
     """The ceilings here, from the cache or measured: seconds of full load, once per machine and number of threads.
 
     ``fresh`` measures again. Ceilings of a CPU that other programs were using are not kept. Raises MeasureError for a
-    dtype that the device cannot do.
+    dtype that the device cannot do, OptionError for one that is none of PRODUCTS.
     """
-    setup = Setup(device=device, dtype=dtype)
+    if dtype not in PRODUCTS:
+        raise OptionError(f"a roof is of {', '.join(PRODUCTS)}; received {dtype!r}")
+    setup = Setup(device=device, dtype=dtype if dtype != "fp64" else "fp32")  # type: ignore[arg-type]
     _check(setup)
     key = {
         "device": device,
@@ -116,12 +124,25 @@ def roof(device: str = "cpu", dtype: Dtype = "fp32", *, fresh: bool = False) -> 
     if found:
         return found
     start, preempted = time.perf_counter(), _preemptions()
-    flops_per_s, copies = _measure(setup, SIZES[setup.kind], LADDERS[setup.kind])
+    flops_per_s, copies = _measure(setup, SIZES[setup.kind], LADDERS[setup.kind], PRODUCTS[dtype])
     allowed = CALM * torch.get_num_threads() * (time.perf_counter() - start)
     measured = Roof(**key, flops_per_s=flops_per_s, copies=copies)  # type: ignore[arg-type]
     if setup.kind != "cpu" or _preemptions() - preempted < allowed:
         keep(path, json.dumps({"schema": SCHEMA, **asdict(measured)}, indent=1) + "\n")
     return measured
+
+
+def roof_of(ran: Ran) -> Roof | None:
+    """The ceilings of what ran, on its threads; None where there are none."""
+    if not has_roof(ran):
+        return None
+    with Setup(device=ran.device, threads=ran.threads[0]).applied():
+        return roof(ran.device, ran.dtype)
+
+
+def has_roof(ran: Ran) -> bool:
+    """Did products run, all in one of PRODUCTS, on one device and one number of threads?"""
+    return ran.dtype in PRODUCTS and "+" not in ran.device and len(ran.threads) == 1
 
 
 def _check(setup: Setup) -> None:
@@ -136,13 +157,13 @@ def _check(setup: Setup) -> None:
 
 
 def _measure(
-    setup: Setup, sizes: tuple[int, ...], ladder: tuple[int, ...]
+    setup: Setup, sizes: tuple[int, ...], ladder: tuple[int, ...], dtype: torch.dtype | None = None
 ) -> tuple[float, tuple[tuple[int, float], ...]]:
     """The best rate of the products, and the rate of each copy, as far as there is memory."""
     on_device = torch.cuda.device(setup.device) if setup.kind == "cuda" else nullcontext()
     try:
         with setup.applied(), on_device, torch.inference_mode(), uncollected():
-            flops_per_s = _products(setup, sizes)
+            flops_per_s = _products(setup, sizes, dtype or PRODUCTS[setup.dtype])
             copies = tuple((nbytes, _copy(setup, nbytes)) for nbytes in ladder if _fits(setup, nbytes))
             if setup.kind == "cuda":
                 torch.cuda.empty_cache()
@@ -155,7 +176,7 @@ def _measure(
     return flops_per_s, copies
 
 
-def _products(setup: Setup, sizes: tuple[int, ...]) -> float:
+def _products(setup: Setup, sizes: tuple[int, ...], dtype: torch.dtype) -> float:
     """FLOPs per second of the best product of square matrices; 0 where none has room.
 
     On a CPU also of a convolution, for that is another library: on a processor of AMD, oneDNN's convolution does
@@ -164,15 +185,15 @@ def _products(setup: Setup, sizes: tuple[int, ...]) -> float:
     """
     best, last_s = 0.0, 0.0
     for n, before in zip(sizes, (sizes[0], *sizes), strict=False):
-        if last_s * (n / before) ** 3 > 4 * EACH_S or not _fits(setup, 3 * 4 * n**2):
+        if last_s * (n / before) ** 3 > 4 * EACH_S or not _fits(setup, 3 * max(4, dtype.itemsize) * n**2):
             break
-        a, b = _drawn(setup, n, n), _drawn(setup, n, n)
+        a, b = _drawn(setup, dtype, n, n), _drawn(setup, dtype, n, n)
         last_s = _best_s(setup, partial(torch.mm, a, b, out=torch.empty_like(a)))
         best = max(best, 2 * n**3 / last_s)
     if best and setup.kind == "cpu":
         n, channels, side = torch.get_num_threads(), 64, 56
-        image = _drawn(setup, n, channels, side, side).to(memory_format=torch.channels_last)
-        weight = _drawn(setup, channels, channels, 7, 7).to(memory_format=torch.channels_last)
+        image = _drawn(setup, dtype, n, channels, side, side).to(memory_format=torch.channels_last)
+        weight = _drawn(setup, dtype, channels, channels, 7, 7).to(memory_format=torch.channels_last)
         flops = 2 * n * channels**2 * 7**2 * side**2
         best = max(best, flops / _best_s(setup, partial(torch.conv2d, image, weight, padding=3)))
     return best
@@ -184,11 +205,11 @@ def _copy(setup: Setup, nbytes: int) -> float:
     return nbytes / _best_s(setup, partial(torch.zeros_like(source).copy_, source))
 
 
-def _drawn(setup: Setup, *shape: int) -> Tensor:
+def _drawn(setup: Setup, dtype: torch.dtype, *shape: int) -> Tensor:
     """Random numbers, for a GPU's power and so its clock depend on them; torch's own generator is left alone."""
     generator = torch.Generator(setup.device).manual_seed(0)
     drawn = torch.randn(shape, generator=generator, device=setup.device)
-    return drawn.to(AUTOCAST.get(setup.dtype, torch.float32))
+    return drawn.to(dtype)
 
 
 def _fits(setup: Setup, nbytes: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -14,6 +15,44 @@ SWITCHES: dict[str, Callable[[], bool]] = {
     "anomaly_detection": torch.is_anomaly_enabled,
 }
 """What nobody leaves on who wants it fast."""
+
+
+UNASKED: dict[str, Callable[[str], bool]] = {
+    "oneDNN was off": lambda kind: kind == "cpu" and not torch.backends.mkldnn.enabled,
+    "cuDNN was off": lambda kind: kind == "cuda" and not torch.backends.cudnn.enabled,
+    "cuDNN did not look for the fastest": lambda kind: kind == "cuda" and not torch.backends.cudnn.benchmark,
+    "cuDNN was deterministic": lambda kind: kind == "cuda" and torch.backends.cudnn.deterministic,
+    "deterministic algorithms were on": lambda kind: torch.are_deterministic_algorithms_enabled(),
+    "anomaly detection was on": lambda kind: torch.is_anomaly_enabled(),
+    "flash attention was off": lambda kind: not torch.backends.cuda.flash_sdp_enabled(),  # type: ignore[no-untyped-call]
+    "torch's default dtype was not float32": lambda kind: torch.get_default_dtype() != torch.float32,
+}
+"""What no setup asks for, by the words for it: does it hold on this kind of device?"""
+
+
+def unasked(kind: str, inference: bool) -> tuple[str, ...]:
+    """What holds at this moment though no setup asks for it."""
+    recorded = inference and torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+    found = [words for words, holds in UNASKED.items() if holds(kind)]
+    return (*found, "gradients were recorded") if recorded else tuple(found)
+
+
+def float32_in(kind: str, convolution: bool) -> str:
+    """In what a product of float32 numbers runs at this moment: ``fp32``, ``tf32``, or ``fp32 as bf16``.
+
+    oneDNN takes the narrower one only on processors that have it, which nothing tells.
+    """
+    backends: Any = torch.backends
+    if kind not in ("cuda", "cpu"):
+        return "fp32"
+    if not hasattr(backends.cuda.matmul, "fp32_precision"):  # torch before 2.9
+        place = backends.cudnn if convolution else backends.cuda.matmul
+        return "tf32" if kind == "cuda" and place.allow_tf32 else "fp32"
+    if kind == "cuda":
+        place = backends.cudnn.conv if convolution else backends.cuda.matmul
+        return "tf32" if place.fp32_precision == "tf32" else "fp32"
+    precision = (backends.mkldnn.conv if convolution else backends.mkldnn.matmul).fp32_precision
+    return f"fp32 as {precision}" if precision in ("bf16", "tf32") else "fp32"
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from resbench.arch.cost import Cost, Row
 from resbench.errors import TraceError, first_line, foreign
+from resbench.measure.compiled import as_written
 from resbench.measure.operators import Operator, operator_of
 from resbench.units import shape_text
 
@@ -109,7 +110,6 @@ def _undisturbed(model: nn.Module, training: bool, device: torch.device) -> Iter
     fast = torch.backends.mha.get_fastpath_enabled()
     numpy = sys.modules.get("numpy")
     states = random.getstate(), numpy.random.get_state() if numpy else None
-    compiled = "torch._dynamo" in sys.modules  # asking the compiler to stand back would import it: slow, and 40 MB
     try:
         for module in list(model.modules()):
             module.training = training  # not eval(): a subclass may do more there, such as merge weights
@@ -120,7 +120,7 @@ def _undisturbed(model: nn.Module, training: bool, device: torch.device) -> Iter
         with (
             torch.no_grad(),
             torch.random.fork_rng([device] if device.type == "cuda" else []),
-            torch.compiler.set_stance("force_eager") if compiled else nullcontext(),
+            as_written(),
         ):
             yield
     finally:

@@ -20,6 +20,9 @@ class Work(NamedTuple):
     macs: int = 0
     bytes: int = 0
 
+    def plus(self, other: Work) -> Work:
+        return Work(self.macs + other.macs, self.bytes + other.bytes)
+
 
 @dataclass
 class Traffic:

@@ -68,7 +68,12 @@ class Setup:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The global switches that it stands for; put back afterwards. Raises MeasureError where it cannot be here."""
+        """The global switches that it stands for; put back afterwards. Raises MeasureError where it cannot be here.
+
+        They are the precision of float32 products, cuDNN's search for the fastest, and the threads where it names a
+        number. What else the program has chosen stays (oneDNN off, deterministic algorithms, ...), and the model's
+        forward may choose again: ``resbench.measure.ran`` says what held while it ran.
+        """
         check_device(self.device)
         switches = [*_precisions(self.dtype), (torch.backends.cudnn, "benchmark", True)]
         before = [(place, name, getattr(place, name)) for place, name, _ in switches]
@@ -136,12 +141,20 @@ class Workload:
 
     ``inputs``: the shape (N, C, H, W) of random numbers, or tensors. The model is moved, its mode set. Training is
     one step of SGD with momentum 0.9 on the mean of the outputs, at a learning rate of 0: all of the work, and the
-    weights stay where they were however often it runs.
+    weights stay where they were however often it runs. ``own_threads``: torch's own choice, where making the model may
+    have changed it.
     """
 
-    def __init__(self, model: nn.Module, inputs: tuple[int, ...] | tuple[Tensor, ...], setup: Setup) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: tuple[int, ...] | tuple[Tensor, ...],
+        setup: Setup,
+        own_threads: int | None = None,
+    ) -> None:
         check_device(setup.device)
         self.setup = setup
+        self.asked_threads: int = setup.threads or own_threads or torch.get_num_threads()
         self.model = model.to(setup.device)
         self.inputs: tuple[Any, ...] = tree_map_only(Tensor, self._placed, _drawn(inputs, model, setup.device))
         if any(isinstance(m, LazyModuleMixin) and m.has_uninitialized_params() for m in model.modules()):
@@ -218,6 +231,7 @@ class Call(Workload):
 
     def __init__(self, function: Callable[[], object], setup: Setup) -> None:
         self.setup, self.model, self.inputs, self.loss = setup, nn.Module(), (), None
+        self.asked_threads = setup.threads or torch.get_num_threads()
         self.call = function
         self.phases = (("forward", lambda: _dropped(function())),)
 

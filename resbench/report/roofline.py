@@ -17,16 +17,16 @@ HEIGHT = 360
 def roofline(result: Layers) -> Picture | None:
     """FLOP/s by FLOP/B of every layer with MACs, the area its time; the roof of memory, and dashed that of the caches.
 
-    None where no layer has both FLOPs and bytes.
+    None where no layer has both FLOPs and bytes, or there is no roof of what ran.
     """
     import altair as alt
 
     from resbench.tables.latency import layer_records
 
-    rows = [_row(record) for record in layer_records(result.times, result.roof) if record["flops_per_s"]]
-    if not rows:
-        return None
     roof = result.roof
+    rows = [_row(record) for record in layer_records(result.times, roof) if record["flops_per_s"]]
+    if not rows or roof is None:
+        return None
     left, right = 0.7 * min(row["intensity"] for row in rows), 1.5 * max(row["intensity"] for row in rows)
     best = max(rate for _, rate in roof.copies)
     lines = [

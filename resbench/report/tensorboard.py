@@ -155,7 +155,7 @@ class Board:
         for one in sorted(latencies, key=lambda one: one.input[0]):
             by_model.setdefault(one.model, {})[one.input[0]] = one
         for model, same in by_model.items():
-            records = {batch: latency_record(one, roofs.get(one.setup.dtype)) for batch, one in same.items()}
+            records = {batch: latency_record(one, one.roof(roofs)) for batch, one in same.items()}
             with self._writing():
                 with self._run(model) as writer:
                     for batch, record in records.items():

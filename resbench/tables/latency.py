@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from resbench.tables.table import Column, Table
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from resbench.measure.latency import Latency
     from resbench.measure.layers import LayerTime, LayerTimes
     from resbench.measure.memory import Memory
+    from resbench.measure.ran import Ran
     from resbench.measure.roofline import Roof
     from resbench.measure.workload import Setup
 
@@ -52,23 +54,60 @@ VERDICTS = {
 
 
 def latency_table(latencies: Sequence[Latency], roofs: Mapping[str, Roof], here: Environment) -> Table:
-    """A row for each model and batch; ``roofs`` by dtype. Columns that say nothing anywhere are left out."""
-    records = [latency_record(one, roofs.get(one.setup.dtype)) for one in latencies]
+    """A row for each model and batch. Columns that say nothing anywhere are left out."""
+    records = [latency_record(one, one.roof(roofs)) for one in latencies]
     columns = [column for column in COLUMNS if any(record[column.key] is not None for record in records)]
     rows = [[record[column.key] for column in columns] for record in records]
     processes = max((len(one.readings) for one in latencies), default=0)
-    notes = [setup_line(latencies[0].setup)] if latencies else []
+    notes = setup_lines((one.model, one.setup, one.ran) for one in latencies)
     notes.append(
         f"Median of all runs in {processes} fresh processes; +- is half of its 95 % interval, {_over(latencies)}."
         if processes > 1
         else "Median of all runs in one process, which tells nothing of other processes: no interval."
     )
     notes += [VERDICTS[word] for word in VERDICTS if any(one.verdict == word for one in latencies)]
-    notes += [roof.line for roof in roofs.values()]
+    notes += [UNCOMPILED] if any(_counted_as_written(one.setup, one.ran) for one in latencies) else []
+    notes += _roof_lines(roofs)
     notes.append(here.note)
     warnings = [f"{one.model}, batch {one.setup.batch}: warm-up did not settle." for one in latencies if not one.warm]
+    warnings += [line for one in latencies for line in ran_lines(_row(one), one.setup, one.ran)]
+    warnings += [line for one in latencies for line in without_roof_lines(_row(one), one.ran, one.roof(roofs))]
     warnings += sorted({r.remark for one in latencies for r in one.readings if r.remark})
     return Table(columns, rows, notes=notes, warnings=warnings)
+
+
+UNCOMPILED = "Of compiled code, bytes and memory are those of its operators run one by one."
+
+
+def _counted_as_written(setup: Setup, ran: Ran | None) -> bool:
+    """On an NVIDIA GPU the peak is the device's own, also of compiled parts."""
+    return setup.compile or (ran is not None and ran.compiled and not setup.device.startswith("cuda"))
+
+
+def _row(one: Latency) -> str:
+    return f"{one.model}, batch {one.setup.batch}"
+
+
+def ran_lines(name: str, setup: Setup, ran: Ran | None) -> list[str]:
+    """Where what ran is not what was asked for."""
+    differs = ran.differences(setup) if ran else []
+    return [f"{name}: {'; '.join(differs)}."] if differs else []
+
+
+def without_roof_lines(name: str, ran: Ran | None, roof: Roof | None) -> list[str]:
+    """Why its figures stand under no roof."""
+    if ran is None or roof or not ran.products:
+        return []
+    return [f"{name}: no share of a roof, for there is none of {ran.dtype} on {ran.device} with {ran.threads_words}."]
+
+
+def _roof_lines(roofs: Mapping[str, Roof]) -> list[str]:
+    """Each, with its threads where there are several of one dtype."""
+    dtypes = [roof.dtype for roof in roofs.values()]
+    return [
+        roof.line if dtypes.count(roof.dtype) == 1 else f"With {roof.threads} threads: {roof.line}"
+        for roof in roofs.values()
+    ]
 
 
 def _over(latencies: Sequence[Latency]) -> str:
@@ -111,27 +150,40 @@ def latency_document(latencies: Sequence[Latency], roofs: Mapping[str, Roof], he
     """The rows with the samples of every process."""
     models = []
     for one in latencies:
-        record = latency_record(one, roofs.get(one.setup.dtype))
-        processes = [{**r._asdict(), "runs_s": r.runs} for r in one.readings]
-        for process in processes:
-            del process["runs"]
-        known = {"drift": one.drift, "calls": one.calls, "setup": asdict(one.setup)}
+        record = latency_record(one, one.roof(roofs))
+        processes = [reading.document() for reading in one.readings]
+        known = {"drift": one.drift, "calls": one.calls, "setup": asdict(one.setup), **ran_document(one.setup, one.ran)}
         models.append({**record, "input": list(one.input), **known, "processes": processes})
     roof = {dtype: asdict(roof) for dtype, roof in roofs.items()}
     return {"schema": 1, "command": "latency", "environment": here.document(), "roofs": roof, "models": models}
 
 
-def setup_line(setup: Setup) -> str:
-    """The setup under a table."""
-    return f"Setup: {setup_words(setup)}."
+def ran_document(setup: Setup, ran: Ran | None) -> dict[str, Any]:
+    """What ran, and where it is not what was asked for."""
+    return {"ran": ran.document() if ran else None, "differences": ran.differences(setup) if ran else []}
 
 
-def setup_words(setup: Setup) -> str:
-    """``cpu, fp32, contiguous, inference, warm caches``."""
-    words = [setup.device, setup.dtype, setup.memory_format, setup.mode, f"{setup.cache} caches"]
-    words += ["compiled"] if setup.compile else []
-    words += [f"{setup.threads} threads"] if setup.threads else []
-    return ", ".join(words)
+def setup_lines(rows: Iterable[tuple[str, Setup, Ran | None]]) -> list[str]:
+    """The setup under a table, as it ran; one for each where the rows ran in several."""
+    models: dict[str, list[str]] = {}
+    for model, setup, ran in rows:
+        models.setdefault(setup_words(setup, ran), []).append(model)
+    if len(models) < 2:
+        return [f"Setup: {words}." for words in models]
+    return [f"Setup of {', '.join(dict.fromkeys(names))}: {words}." for words, names in models.items()]
+
+
+def setup_words(setup: Setup, ran: Ran | None = None) -> str:
+    """``cpu, fp32, contiguous, inference, warm caches``: what ran, and where that is not known what was asked for."""
+    threads = f"{setup.threads} threads" if setup.threads else ""
+    where = [setup.device, setup.dtype, setup.memory_format]
+    compiled, switches = setup.compile, tuple[str, ...]()
+    if ran:
+        where = [a or b for a, b in zip((ran.device, ran.dtype, ran.memory_format), where, strict=True)]
+        threads = ran.threads_words if threads or ran.threads != (ran.asked_threads,) else ""
+        compiled, switches = ran.compiled, ran.switches
+    words = [*where, setup.mode, f"{setup.cache} caches", "compiled" if compiled else "", threads]
+    return ", ".join([*filter(None, words), *switches])
 
 
 LAYER_COLUMNS = (
@@ -151,7 +203,9 @@ LAYER_COLUMNS = (
 )
 
 
-def layer_table(model: str, times: LayerTimes, roof: Roof, setup: Setup, here: Environment) -> Table:
+def layer_table(
+    model: str, times: LayerTimes, roof: Roof | None, setup: Setup, here: Environment, ran: Ran | None = None
+) -> Table:
     """A row for each layer; what is no layer's (glue, the optimiser's step) has rows of its own."""
     records = layer_records(times, roof)
     columns = [column for column in LAYER_COLUMNS if any(r[column.key] is not None for r in records)]
@@ -160,12 +214,12 @@ def layer_table(model: str, times: LayerTimes, roof: Roof, setup: Setup, here: E
     sums |= {"name": "total", "type": "", "saved_bytes": sum(r["saved_bytes"] or 0 for r in records)}
     low, high = times.overhead_tenths
     notes = [
-        setup_line(setup),
+        *setup_lines([(model, setup, ran)]),
         f"Means over the middle half of {len(times.overheads)} runs: they sum to {1 - times.residual:.4%} of the time "
         f"around them ({times.total_s * 1e3:,.3f} ms).",
         f"Instrumented against plain runs, in turn: {times.overhead:+.2%} (p10 {low:+.2%}, p90 {high:+.2%}).",
         "Moved: each operator reads and writes its tensors once. Of roof: the least time that the ceilings allow.",
-        roof.line,
+        *([roof.line] if roof else []),
         here.note,
     ]
     beaten = [r for r in records if (r["of_roof"] or 0) > 1]
@@ -174,12 +228,13 @@ def layer_table(model: str, times: LayerTimes, roof: Roof, setup: Setup, here: E
         "(Winograd)."
         for r in beaten
     ]
+    warnings += [*ran_lines(model, setup, ran), *without_roof_lines(model, ran, roof)]
     footer = [[sums.get(column.key) for column in columns]]
     title = f"{model}, batch {setup.batch}, {setup.mode}"
     return Table(columns, rows, title, notes, footer, warnings)
 
 
-def layer_records(times: LayerTimes, roof: Roof) -> list[dict[str, Any]]:
+def layer_records(times: LayerTimes, roof: Roof | None) -> list[dict[str, Any]]:
     """The numbers of the rows by the keys of their columns."""
     records = [_layer_record(row, times, roof) for row in times.rows]
     if times.step_s is not None:
@@ -189,7 +244,7 @@ def layer_records(times: LayerTimes, roof: Roof) -> list[dict[str, Any]]:
     return records
 
 
-def _layer_record(row: LayerTime, times: LayerTimes, roof: Roof) -> dict[str, Any]:
+def _layer_record(row: LayerTime, times: LayerTimes, roof: Roof | None) -> dict[str, Any]:
     seconds, flops = row.seconds, 2 * row.macs
     works = seconds > 0 and row.bytes > 0
     return {
@@ -203,13 +258,15 @@ def _layer_record(row: LayerTime, times: LayerTimes, roof: Roof) -> dict[str, An
         "intensity": flops / row.bytes if works and flops else None,
         "flops_per_s": flops / seconds if works and flops else None,
         "bytes_per_s": row.bytes / seconds if works else None,
-        "of_roof": roof.attainable_s(flops, row.bytes) / seconds if works else None,
-        "bound": roof.bound(flops, row.bytes) if works else None,
+        "of_roof": roof.attainable_s(flops, row.bytes) / seconds if works and roof else None,
+        "bound": roof.bound(flops, row.bytes) if works and roof else None,
         "saved_bytes": row.saved_bytes,
     }
 
 
-def layer_document(model: str, times: LayerTimes, roof: Roof, setup: Setup, here: Environment) -> dict[str, Any]:
+def layer_document(
+    model: str, times: LayerTimes, roof: Roof | None, setup: Setup, here: Environment, ran: Ran | None = None
+) -> dict[str, Any]:
     """The rows, and how far they can be trusted."""
     return {
         "schema": 1,
@@ -217,7 +274,8 @@ def layer_document(model: str, times: LayerTimes, roof: Roof, setup: Setup, here
         "environment": here.document(),
         "model": model,
         "setup": asdict(setup),
-        "roof": asdict(roof),
+        **ran_document(setup, ran),
+        "roof": asdict(roof) if roof else None,
         "total_s": times.total_s,
         "plain_s": times.plain_s,
         "step_s": times.step_s,
@@ -248,7 +306,9 @@ MEMORY_COLUMNS = (
 )
 
 
-def memory_table(reports: Sequence[tuple[str, Memory, Memory]], setup: Setup, here: Environment) -> Table:
+def memory_table(
+    reports: Sequence[tuple[str, Memory, Memory]], setup: Setup, here: Environment, ran: Sequence[Ran] = ()
+) -> Table:
     """Predicted from the cost rows beside measured, for each model."""
     rows = []
     for model, predicted, measured in reports:
@@ -256,12 +316,21 @@ def memory_table(reports: Sequence[tuple[str, Memory, Memory]], setup: Setup, he
             a, b = getattr(predicted, what), getattr(measured, what)
             if a or b:
                 rows.append((model, what, a, b, b / a if a and b is not None else None, meaning))
-    notes = (setup_line(setup), "Predicted: from the cost rows alone, without running.", here.note)
-    return Table(MEMORY_COLUMNS, rows, notes=notes)
+    each = [(model, setup, one) for (model, *_), one in zip_longest(reports, ran)]
+    notes = [*setup_lines(each), "Predicted: from the cost rows alone, without running."]
+    notes += [UNCOMPILED] if any(_counted_as_written(setup, one) for _, _, one in each) else []
+    notes.append(here.note)
+    warnings = [line for row in each for line in ran_lines(*row)]
+    return Table(MEMORY_COLUMNS, rows, notes=notes, warnings=warnings)
 
 
-def memory_document(reports: Sequence[tuple[str, Memory, Memory]], setup: Setup, here: Environment) -> dict[str, Any]:
+def memory_document(
+    reports: Sequence[tuple[str, Memory, Memory]], setup: Setup, here: Environment, ran: Sequence[Ran] = ()
+) -> dict[str, Any]:
     """Both sides of every model."""
-    models = [{"model": m, "predicted": p._asdict(), "measured": q._asdict()} for m, p, q in reports]
+    models = [
+        {"model": model, "predicted": predicted._asdict(), "measured": measured._asdict(), **ran_document(setup, one)}
+        for (model, predicted, measured), one in zip_longest(reports, ran)
+    ]
     document = {"schema": 1, "command": "latency --memory", "environment": here.document()}
     return {**document, "setup": asdict(setup), "models": models}

@@ -1,0 +1,63 @@
+"""What torch.compile has made: how it is looked into and copied without losing it, and whether it is what runs.
+
+A dispatch mode over compiled code makes torch give it up for good and without a word: from then on its functions run as
+they are written, for every instance, and compiling them again changes nothing (seen with torch 2.13). Whoever watches
+operators therefore has compiled code stand back meanwhile.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from resbench.measure.workload import Workload
+
+REGION = "Torch-Compiled Region"
+"""How torch's profiler calls a piece of compiled code that runs."""
+
+
+@contextmanager
+def as_written() -> Iterator[None]:
+    """Within, compiled code runs as it is written; behind it runs compiled as before."""
+    loaded = _compiler_is_loaded()  # asking it to stand back would load it: slow, and 40 MB
+    try:
+        with torch.compiler.set_stance("force_eager") if loaded else nullcontext():
+            yield
+    finally:
+        if not loaded and _compiler_is_loaded():  # by what ran: it has noted what it saw, and compiled nothing
+            torch._dynamo.reset()
+
+
+def _compiler_is_loaded() -> bool:
+    return "torch._dynamo" in sys.modules
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A deep copy in which the same is compiled: Python's own leaves out what ``model.compile()`` made in place."""
+    twin = copy.deepcopy(model)
+    for own, new in zip(model.modules(), twin.modules(), strict=True):
+        if own._compiled_call_impl is not None:
+            # torch keeps how it was compiled nowhere else
+            context: Any = inspect.getclosurevars(own._compiled_call_impl).nonlocals.get("self")
+            new._compiled_call_impl = context(new._call_impl) if callable(context) else None
+    return twin
+
+
+def runs_compiled(work: Workload) -> bool:
+    """Does any compiled code run in a workload that is ready? It is run once."""
+    if not _compiler_is_loaded():
+        return False
+    from resbench.measure.profile import _quiet_stderr
+
+    with _quiet_stderr(), torch.autograd.profiler.profile(use_kineto=False) as profiler:
+        work.run()
+        work.finish()
+    return any(event.name.startswith(REGION) for event in profiler.function_events or ())
