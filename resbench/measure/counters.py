@@ -34,7 +34,6 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from resbench.measure.boundaries import LEAVE, Modules, sequence_number
 from resbench.measure.counted import Counted
@@ -235,10 +234,7 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _macs(self, func: Any, args: Any, kwargs: Any, out: Any) -> int:
         operator = operator_of(func)
-        if operator:
-            return operator.rule(args, out)[0] if operator.type else 0
-        formula = flop_registry.get(func.overloadpacket) if self.phase == "backward" else None
-        return int(formula(*args, **kwargs, out_val=out)) // 2 if formula else 0
+        return operator.work(args, out, kwargs)[0] if operator and operator.type else 0
 
 
 class _HostReads(TorchFunctionMode):
