@@ -32,6 +32,7 @@ _CONV = _M(p.convolution, "conv", "Conv", CONVOLUTION)
 _FORWARD_CONV = _CONV._replace(rule=p.forward_convolution(bias=None))
 _CONV_BACKWARD = _M(p.convolution_backward, "conv_backward", "Conv", CONVOLUTION)
 _ATTENTION = _M(p.attention, "attention", "Attention", ATTENTION)
+_ATTENTION_BACKWARD = _M(p.attention_backward, "attention_backward", "Attention", ATTENTION)
 _DISTANCES = _M(p.distances, "cdist", "Cdist", PRODUCT)
 _RNN = _M(p.cudnn_rnn, "rnn", "RNN", PRODUCT)
 _BN = _M(w.batch_norm, "batch_norm", "BatchNorm2d", "batch norm")
@@ -102,6 +103,8 @@ PRODUCTS = {
     "_scaled_dot_product_efficient_attention": _ATTENTION,
     "_scaled_dot_product_cudnn_attention": _ATTENTION,
     "_scaled_dot_product_fused_attention_overrideable": _ATTENTION,
+    "_scaled_dot_product_flash_attention_for_cpu_backward": _ATTENTION_BACKWARD,
+    "_scaled_dot_product_fused_attention_overrideable_backward": _ATTENTION_BACKWARD,
     "mkldnn_rnn_layer": _M(p.mkldnn_lstm, "lstm", "LSTM", PRODUCT),
     "mkldnn_rnn_layer_backward": _M(p.mkldnn_lstm_backward, "lstm_backward", "LSTM", PRODUCT),
     "_cudnn_rnn": _RNN,
@@ -134,13 +137,17 @@ OTHERS = {
     "miopen_batch_norm": _BN,
     "_batch_norm_with_update": _BN,
     "_batch_norm_no_update": _BN,
+    "_batch_norm_with_update_functional": _BN,
     "_native_batch_norm_legit": _BN,
+    "_native_batch_norm_legit_functional": _BN,
     "_native_batch_norm_legit_no_training": _BN,
     "native_layer_norm": _M(w.layer_norm, "layer_norm", "LayerNorm", "layer norm"),
     "native_group_norm": _M(w.layer_norm, "group_norm", "GroupNorm", "group norm"),
     "_fused_rms_norm": _M(w.rms_norm, "rms_norm", "RMSNorm"),
     "max_pool2d_with_indices": _M(w.pool, "max_pool2d", "MaxPool2d"),
     "max_pool3d_with_indices": _M(w.pool, "max_pool3d", "MaxPool3d"),
+    "quantized_max_pool2d": _M(w.pool, "max_pool2d", "MaxPool2d"),
+    "quantized_max_pool3d": _M(w.pool, "max_pool3d", "MaxPool3d"),
     "avg_pool2d": _M(w.pool, "avg_pool2d", "AvgPool2d"),
     "avg_pool3d": _M(w.pool, "avg_pool3d", "AvgPool3d"),
     "fractional_max_pool2d": _M(w.pool, "max_pool2d", "FractionalMaxPool2d"),
@@ -168,6 +175,7 @@ OTHERS = {
     "affine_grid_generator": _M(per_output(4), "affine_grid", "AffineGrid"),  # a x + b y + c
     "col2im": _M(per_input, "fold", "Fold"),
     "cat": _M(free, "concat", "Concat"),
+    "_coalesce": _M(lambda a, o: (0, p.stored(a[0]) - p.stored(o)), "coalesce", "Coalesce"),  # equal places are added
     "scatter_add": _M(per_argument(2), "scatter_add", "ScatterAdd"),
     "scatter_reduce": _M(per_argument(2), "scatter_reduce", "ScatterReduce"),
     "index_add": _M(per_argument(3), "index_add", "IndexAdd"),
@@ -187,16 +195,18 @@ TABLE = {**CONVOLUTIONS, **PRODUCTS, **OTHERS}
 
 REDUCTIONS = frozenset(
     "sum mean amax amin max min prod std std_mean var var_mean linalg_vector_norm norm logsumexp argmax argmin any all"
-    " nansum count_nonzero aminmax cumsum cumprod logcumsumexp cummax cummin segment_reduce bincount histc".split()
+    " nansum count_nonzero aminmax cumsum cumprod logcumsumexp cummax cummin segment_reduce bincount histc"
+    " _is_all_true _is_any_true".split()
 )
 """One operation for each element read."""
 
 POINTWISE = frozenset(
-    "hardswish hardsigmoid hardtanh leaky_relu elu celu selu prelu _prelu_kernel rrelu_with_noise quantize_per_tensor"
+    "hardswish hardsigmoid hardtanh leaky_relu elu celu selu prelu _prelu_kernel rrelu_with_noise floor_divide"
+    " __irshift__ _conj_physical _masked_scale quantize_per_tensor"
     " quantize_per_channel dequantize fake_quantize_per_tensor_affine_cachemask"
     " fake_quantize_per_channel_affine_cachemask".split()
 )
-"""One operation an element, where torch's own tag is missing on some overload."""
+"""One operation an element, where torch's own tag is missing on every overload."""
 
 
 def operator_of(func: Any) -> Operator | None:
@@ -223,7 +233,13 @@ def _by_name(func: Any, plain: str) -> Operator | None:
         return _M(free, plain, "")
     if plain.startswith("_foreach_"):
         return _M(_each, "foreach", "Foreach")
-    return pointwise if torch.Tag.pointwise in func.tags else None
+    return pointwise if _is_pointwise(func, plain) else None
+
+
+def _is_pointwise(func: Any, plain: str) -> bool:
+    """By torch's tag, which is missing on some overloads (``mish_``) of operators that have it (``mish``)."""
+    packets = func.overloadpacket, getattr(torch.ops.aten, plain, func.overloadpacket)
+    return any(torch.Tag.pointwise in getattr(packet, name).tags for packet in packets for name in packet.overloads())
 
 
 def _each(args: tuple[Any, ...], out: Any) -> Work:

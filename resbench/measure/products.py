@@ -165,6 +165,13 @@ def attention(args: tuple[Any, ...], out: Any) -> Work:
     return weights * (width + value.shape[-1]), 4 * weights
 
 
+def attention_backward(args: tuple[Any, ...], out: Any) -> Work:
+    """Q K^T once more, for it was not kept, then two products for each of the forward's. args: gradient, q, k, v."""
+    macs, _ = attention(args[1:4], out)
+    query, key = args[1:3]
+    return 2 * macs + query.numel() * key.shape[-2], 0
+
+
 # -- recurrent layers -----------------------------------------------------------------------------------
 
 LSTM, LSTM_BIASES = 13, 8
