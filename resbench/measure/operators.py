@@ -201,7 +201,7 @@ REDUCTIONS = frozenset(
 """One operation for each element read."""
 
 POINTWISE = frozenset(
-    "hardswish hardsigmoid hardtanh leaky_relu elu celu selu prelu _prelu_kernel rrelu_with_noise floor_divide"
+    "hardswish hardsigmoid hardtanh leaky_relu elu celu selu prelu _prelu_kernel rrelu rrelu_with_noise floor_divide"
     " __irshift__ _conj_physical _masked_scale quantize_per_tensor"
     " quantize_per_channel dequantize fake_quantize_per_tensor_affine_cachemask"
     " fake_quantize_per_channel_affine_cachemask".split()

@@ -65,13 +65,11 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
         attempts.append((next((p.device for p in params), torch.device("cpu")), nullcontext()))
     for device, default_device in attempts:
         try:
-            with _undisturbed(model, training, device), default_device:
-                cost = _follow(model, inputs, name, source, device)
-            if cost is None:
+            for whole in (False, True):  # once more where torch took a complex convolution apart
                 with _undisturbed(model, training, device), default_device:
-                    cost = _follow(model, inputs, name, source, device, whole=True)
-            assert cost is not None
-            return cost
+                    cost = _follow(model, inputs, name, source, device, whole)
+                if cost is not None:
+                    return cost
         except TraceError as error:
             failure = error
     if not real and "meta" in str(failure).lower():
@@ -141,9 +139,7 @@ def _undisturbed(model: nn.Module, training: bool, device: torch.device) -> Iter
             numpy.random.set_state(states[1])
 
 
-def _follow(
-    model: nn.Module, inputs: Inputs, name: str, source: str, device: torch.device, whole: bool = False
-) -> Cost | None:
+def _follow(model: nn.Module, inputs: Inputs, name: str, source: str, device: torch.device, whole: bool) -> Cost | None:
     """One forward on the device, watched. None where torch took a complex convolution apart: that is then to be
     watched ``whole``, which costs every call of torch some time."""
     counter = _Counter(model)
@@ -157,7 +153,7 @@ def _follow(
             if whole:
                 counter.whole = stack.enter_context(WholeConvolutions(counter.book))
             output = functional_call(model, _stand_ins(model, device), args, kwargs)
-    if not whole and taken_apart(counter.known):
+    if not whole and taken_apart(str(func.overloadpacket) for func in counter.known):
         return None
     rows, uncounted, kinds = counter.rows(output), sorted(counter.uncounted.items()), sorted(counter.kinds.items())
     return Cost(name, source, shape, tuple(rows), tuple(uncounted), tuple(kinds))
