@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from resbench import arch as arch
     from resbench.errors import ResbenchError as ResbenchError
     from resbench.gradients.probe import GradientProbe as GradientProbe
+    from resbench.measure.formulas import formula as formula
     from resbench.models import cost as cost
     from resbench.replicas import latency as latency
     from resbench.tables.costs import cost_table as cost_table
@@ -34,6 +35,7 @@ _HOME = {
     "arch": "resbench.arch",
     "cost": "resbench.models",
     "cost_table": "resbench.tables.costs",
+    "formula": "resbench.measure.formulas",
     "latency": "resbench.replicas",
     "GradientProbe": "resbench.gradients.probe",
     "ResbenchError": "resbench.errors",

@@ -25,7 +25,7 @@ import warnings
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,14 +34,15 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from resbench.measure.boundaries import LEAVE, Modules, sequence_number
 from resbench.measure.compiled import as_written
+from resbench.measure.complexes import WholeConvolutions, taken_apart
 from resbench.measure.counted import Counted
 from resbench.measure.graphs import graph_breaks
 from resbench.measure.ledger import Ledger, storage_of
 from resbench.measure.operators import operator_of
+from resbench.measure.rules import Operator
 from resbench.measure.stopwatch import uncollected
 from resbench.measure.switches import SWITCHES
 from resbench.measure.workload import Workload
@@ -132,17 +133,26 @@ class Watched:
 
 
 def watch(work: Workload, modules: Modules) -> Watched:
-    """Run once; book each operator on the module that is open, in the backward pass on the one that made the node."""
+    """Run once; book each operator on the module that is open, in the backward pass on the one that made the node.
+    Run once more where torch took a complex convolution apart, to see it whole."""
+    watched = _watch(work, modules)
+    ran = {name for books in watched.books.values() for book in books.values() for name in book}
+    return _watch(work, modules, whole=True) if taken_apart(ran) else watched
+
+
+def _watch(work: Workload, modules: Modules, whole: bool = False) -> Watched:
     whose = _Owner(modules)
     ledger = Ledger(_held(work))
     books: dict[str, defaultdict[int, Counter[str]]] = {}
     before = ledger.now
+    booking = _Booking(whose, ledger)
+    if whole:
+        booking.whole = WholeConvolutions(booking.book)
     with as_written(), whose.watched():
         for phase, run in work.phases:
-            books[phase] = defaultdict(Counter)
+            booking.books = books[phase] = defaultdict(Counter)
             whose.backward = phase == "backward"
-            booking = _Booking(books[phase], whose, ledger, phase)
-            with booking, _HostReads(booking):
+            with booking, _HostReads(booking), booking.whole or nullcontext():
                 run()
     gc.collect()
     return Watched(books, whose.callers, ledger.most, ledger.owner, max(0, ledger.now - before))
@@ -193,11 +203,11 @@ class _Owner:
 class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Books each operator on its owner."""
 
-    def __init__(
-        self, books: defaultdict[int, Counter[str]], whose: Callable[[], int], ledger: Ledger, phase: str
-    ) -> None:
+    def __init__(self, whose: Callable[[], int], ledger: Ledger) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.books, self.whose, self.ledger, self.phase = books, whose, ledger, phase
+        self.whose, self.ledger = whose, ledger
+        self.books: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        self.whole: WholeConvolutions | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -208,7 +218,7 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         results = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         book, name = self.books[owner], func.overloadpacket._qualified_op_name.replace("::", ".")
         book[name] += 1
-        book["macs"] += self._macs(func, args, kwargs or {}, out)
+        book["macs"] += self._macs(func, args, kwargs, out, owner)
         if not _moves_nothing(func):
             self._book_moves(book, name.rpartition(".")[2], given, results)
         if func._schema.is_mutable:
@@ -234,12 +244,16 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         widths = [tensor.element_size() for tensor in given if tensor.is_floating_point()]
         book["upcasts"] += results[0].is_floating_point() and bool(widths) and results[0].element_size() > min(widths)
 
-    def _macs(self, func: Any, args: Any, kwargs: Any, out: Any) -> int:
+    def _macs(self, func: Any, args: Any, kwargs: Any, out: Any, owner: int) -> int:
         operator = operator_of(func)
-        if operator:
-            return operator.rule(args, out)[0] if operator.type else 0
-        formula = flop_registry.get(func.overloadpacket) if self.phase == "backward" else None
-        return int(formula(*args, **kwargs, out_val=out)) // 2 if formula else 0
+        if not operator or not operator.type or (self.whole and self.whole.inside):
+            return 0
+        macs = operator.work(args, out, kwargs)[0]
+        return self.whole.counted(macs, owner) if self.whole else macs
+
+    def book(self, operator: Operator, args: Any, out: Any) -> None:
+        """What was seen whole, beside its parts: they move what they move."""
+        self.books[self.whose()]["macs"] += operator.work(args, out)[0]
 
 
 class _HostReads(TorchFunctionMode):

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
@@ -32,7 +33,9 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from resbench.arch.cost import Cost, Row
 from resbench.errors import TraceError, first_line, foreign
 from resbench.measure.compiled import as_written
-from resbench.measure.operators import Operator, operator_of
+from resbench.measure.complexes import WholeConvolutions, taken_apart
+from resbench.measure.operators import operator_of
+from resbench.measure.rules import CONVOLUTION, LINEAR, MAC_KINDS, PRODUCT, Operator
 from resbench.units import shape_text
 
 Inputs = tuple[int, ...] | Tensor | tuple[Any, ...] | Mapping[str, Any]
@@ -63,8 +66,11 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
         attempts.append((next((p.device for p in params), torch.device("cpu")), nullcontext()))
     for device, default_device in attempts:
         try:
-            with _undisturbed(model, training, device), default_device:
-                return _follow(model, inputs, name, source, device)
+            for whole in (False, True):  # once more where torch took a complex convolution apart
+                with _undisturbed(model, training, device), default_device:
+                    cost = _follow(model, inputs, name, source, device, whole)
+                if cost is not None:
+                    return cost
         except TraceError as error:
             failure = error
     if not real and "meta" in str(failure).lower():
@@ -133,8 +139,9 @@ def _undisturbed(model: nn.Module, training: bool, device: torch.device) -> Iter
             numpy.random.set_state(states[1])
 
 
-def _follow(model: nn.Module, inputs: Inputs, name: str, source: str, device: torch.device) -> Cost:
-    """One forward on the device, watched."""
+def _follow(model: nn.Module, inputs: Inputs, name: str, source: str, device: torch.device, whole: bool) -> Cost | None:
+    """One forward on the device, watched. None where torch took a complex convolution apart: that is then to be
+    watched ``whole``, which costs every call of torch some time."""
     counter = _Counter(model)
     with foreign(TraceError, lambda error: counter.blame(name or type(model).__name__, error)):
         args, kwargs = _arguments(model, inputs, device)
@@ -143,7 +150,11 @@ def _follow(model: nn.Module, inputs: Inputs, name: str, source: str, device: to
             stack.callback(register_module_forward_pre_hook(counter.enter).remove)
             stack.callback(register_module_forward_hook(counter.leave, always_call=True).remove)
             stack.enter_context(counter)
+            if whole:
+                counter.whole = stack.enter_context(WholeConvolutions(counter.book))
             output = functional_call(model, _stand_ins(model, device), args, kwargs)
+    if not whole and taken_apart(str(func.overloadpacket) for func in counter.known):
+        return None
     rows, uncounted, kinds = counter.rows(output), sorted(counter.uncounted.items()), sorted(counter.kinds.items())
     return Cost(name, source, shape, tuple(rows), tuple(uncounted), tuple(kinds))
 
@@ -186,10 +197,12 @@ def _shape(inputs: Any) -> tuple[int, ...]:
 class _Frame:
     """A module that is running: what its own operators took so far."""
 
-    __slots__ = ("calls", "elementwise", "macs", "module", "name", "own", "received")
+    __slots__ = ("calls", "elementwise", "kind", "macs", "module", "name", "own", "received")
 
     def __init__(self, module: nn.Module, name: str, received: tuple[int, ...] = ()) -> None:
         self.module, self.name, self.received = module, name, received
+        # under which its own matrix products stand, whatever operators its memory layout makes of them
+        self.kind = LINEAR if isinstance(module, nn.Linear) else CONVOLUTION if isinstance(module, _ConvNd) else PRODUCT
         self.macs = self.elementwise = 0
         self.calls = False  # does it call other modules?
         self.own: list[tuple[Operator, tuple[int, ...], int, int]] = []
@@ -216,9 +229,12 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.uncounted: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.known: dict[Any, Operator | None] = {}
+        self.whole: WholeConvolutions | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
+        if self.whole and self.whole.inside:
+            return out
         try:
             operator = self.known[func]
         except KeyError:
@@ -226,15 +242,20 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if operator is None:
             self.uncounted[str(func.overloadpacket)] += 1
         elif operator.type:
-            macs, elementwise = operator.rule(args, out)
-            if operator.kind:
-                self.kinds[operator.kind] += macs or elementwise
-            frame = self.stack[-1]
-            frame.macs += macs
-            frame.elementwise += elementwise
-            first = out if isinstance(out, Tensor) else out[0]
-            frame.own.append((operator, tuple(first.shape), macs, elementwise))
+            self.book(operator, args, out, kwargs)
         return out
+
+    def book(self, operator: Operator, args: Any, out: Any, kwargs: Any = None) -> None:
+        """Count one call for the module that runs; a product is of the module's kind, where that has one."""
+        macs, elementwise = operator.work(args, out, kwargs)
+        frame = self.stack[-1]
+        if operator.kind:
+            kind = frame.kind if operator.kind == PRODUCT else operator.kind
+            self.kinds[kind] += macs if kind in MAC_KINDS else elementwise
+        frame.macs += macs
+        frame.elementwise += elementwise
+        first = out if isinstance(out, Tensor) else next(t for t in tree_leaves((out, args)) if isinstance(t, Tensor))
+        frame.own.append((operator, tuple(first.shape), macs, elementwise))
 
     def enter(self, module: nn.Module, args: Any) -> None:
         self.failed = None
