@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Literal, NamedTuple, get_args
@@ -150,17 +150,22 @@ def _sum(name: str, kind: str, rows: Iterable[Row]) -> Row:
         macs=sum(row.macs for row in rows),
         elementwise=sum(row.elementwise for row in rows),
         activations=sum(row.activations for row in rows),
-        trainable=_known([row.trainable for row in rows]),
-        param_bytes=_known([row.param_bytes for row in rows]),
-        buffer_bytes=_known([row.buffer_bytes for row in rows]),
-        activation_bytes=_known([row.activation_bytes for row in rows]),
-        backward_macs=_known([row.backward_macs for row in rows]),
+        trainable=_sum_known(row.trainable for row in rows),
+        param_bytes=_sum_known(row.param_bytes for row in rows),
+        buffer_bytes=_sum_known(row.buffer_bytes for row in rows),
+        activation_bytes=_sum_known(row.activation_bytes for row in rows),
+        backward_macs=_sum_known(row.backward_macs for row in rows),
     )
 
 
-def _known(values: Sequence[int | None]) -> int | None:
-    """Their sum; None where one of them is not known, or there is none."""
-    return None if None in values or not values else sum(value or 0 for value in values)
+def _sum_known(numbers: Iterable[int | None]) -> int | None:
+    """None as soon as one of them is not known."""
+    known = 0
+    for number in numbers:
+        if number is None:
+            return None
+        known += number
+    return known
 
 
 def cost(

@@ -64,7 +64,7 @@ def _left_out(costs: Sequence[Cost]) -> set[str]:
     layers = [row for c in costs for row in c.layers]
     new = {
         "trainable": any(row.trainable not in (None, row.params) for row in layers),
-        "backward_macs": any(c.backward_macs is not None for c in costs),
+        "backward_macs": any(c.mode == "training" for c in costs),
         "buffer_bytes": any(row.buffer_bytes not in (None, 0, 8 + FP32_BYTES * row.params) for row in layers),
     }
     return {key for key, says in new.items() if not says}
