@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture, Size, architecture, find, parse_size
-from resbench.arch.cost import Cost
+from resbench.arch.cost import Cost, Mode
 from resbench.arch.cost import cost as fold
 from resbench.errors import OptionError, SourceError, TraceError, UnknownModelError, message
 
@@ -69,32 +69,36 @@ def catalogued(name: str, input: Input = None) -> Architecture:
     return replace(own, name=f"{own.name},input={'x'.join(map(str, size))}", input=size)
 
 
-def cost(model: str | Architecture | Node | nn.Module, input: Input = None, *, batch: int = 1) -> Cost:
-    """Parameters, MACs, elementwise work and activations of every layer.
+def cost(
+    model: str | Architecture | Node | nn.Module, input: Input = None, *, batch: int = 1, mode: Mode = "inference"
+) -> Cost:
+    """Parameters, MACs, elementwise work and activations of every layer; in training the backward pass's MACs too.
 
     ``model`` is a name (``resnet56,shortcut=B``, ``torchvision:resnet50``), an architecture, an expression
     of the algebra, or an ``nn.Module``; the last two need their ``input`` (C, H, W). Raises ShapeError or
     TraceError where shapes do not fit.
     """
+    if mode not in get_args(Mode):
+        raise OptionError(f"a mode is {' or '.join(get_args(Mode))}; received {mode!r}")
     if type(batch) is not int or batch < 1:
         raise OptionError(f"expected a batch of at least 1, received {batch!r}")
     if isinstance(model, str):
         if is_catalogued(model):
-            return catalogued(model, input).cost(batch=batch)
-        return _followed(model, input, batch)
+            return catalogued(model, input).cost(batch=batch, mode=mode)
+        return _followed(model, input, batch, mode)
     if isinstance(model, Architecture):
         size = parse_input(input) if input else model.input
-        return fold(model.body, size, batch=batch, model=model.name, source="catalog")
+        return fold(model.body, size, batch=batch, model=model.name, source="catalog", mode=mode)
     if input is None:
         raise OptionError("an expression or a module has no input of its own: expected input=(C, H, W), received none")
     if isinstance(model, Node):
-        return fold(model, parse_input(input), batch=batch, source="expression")
+        return fold(model, parse_input(input), batch=batch, source="expression", mode=mode)
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(model, torch.nn.Module):
         raise OptionError(f"expected a model name, an architecture or an nn.Module, received {type(model).__name__}")
     from resbench.measure.trace import trace
 
-    return trace(model, (batch, *parse_input(input)), name=type(model).__name__)
+    return trace(model, (batch, *parse_input(input)), training=mode == "training", name=type(model).__name__)
 
 
 def load(name: str, input: Input = None, *, device: str = "cpu", seed: int = 0) -> Loaded:
@@ -141,20 +145,21 @@ def verified(name: str, input: Input = None, *, batch: int = 1) -> Check:
     return check(loaded.name, folded, _traced(loaded, batch), loaded.module, loaded.published, inputs)
 
 
-def _followed(name: str, input: Input, batch: int) -> Cost:
+def _followed(name: str, input: Input, batch: int, mode: Mode) -> Cost:
     """Traced without weights; with them where the factory or the forward looks at values."""
     try:
-        return _traced(load(name, input, device="meta"), batch)
+        return _traced(load(name, input, device="meta"), batch, mode)
     except (SourceError, TraceError) as error:
         if "meta" not in message(error.__cause__).lower():
             raise
-    return _traced(load(name, input), batch)
+    return _traced(load(name, input), batch, mode)
 
 
-def _traced(loaded: Loaded, batch: int) -> Cost:
+def _traced(loaded: Loaded, batch: int, mode: Mode = "inference") -> Cost:
     from resbench.measure.trace import trace
 
-    return trace(loaded.module, loaded.arguments(batch), name=loaded.name, source=loaded.source)
+    training = mode == "training"
+    return trace(loaded.module, loaded.arguments(batch), training=training, name=loaded.name, source=loaded.source)
 
 
 def parse_input(input: str | Iterable[int]) -> Size:

@@ -200,7 +200,8 @@ def _stored(path: Path, document: dict[str, Any]) -> Stored:
 
 def _costs(document: dict[str, Any]) -> Costs:
     def row(layer: dict[str, Any]) -> Row:
-        return Row(layer["name"], layer["type"], tuple(layer["output"]), *(int(layer[key]) for key in COUNTED))
+        counts: list[Any] = [*(int(layer[key]) for key in COUNTED), *(layer.get(key) for key in SINCE)]
+        return Row(layer["name"], layer["type"], tuple(layer["output"]), *counts)
 
     return Costs(
         [
@@ -210,6 +211,7 @@ def _costs(document: dict[str, Any]) -> Costs:
                 tuple(model["input"]),
                 tuple(row(layer) for layer in model["layers"]),
                 tuple(model["uncounted"].items()),
+                mode=model.get("mode", "inference"),
             )
             for model in document["models"]
         ]
@@ -217,6 +219,9 @@ def _costs(document: dict[str, Any]) -> Costs:
 
 
 COUNTED = ("params", "macs", "elementwise", "activations")
+
+SINCE = ("trainable", "param_bytes", "buffer_bytes", "activation_bytes", "backward_macs")
+"""What earlier versions did not write is not known: None."""
 
 
 def _here(document: dict[str, Any]) -> Environment:

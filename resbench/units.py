@@ -8,11 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-CONVENTION = (
-    "MACs: multiply-accumulates of convolutions, linear layers and matrix products; FLOPs = 2 x MACs.",
-    "Elementwise: BN, activations, sums, pooling, bias. BN counts gamma and beta. Inference; bytes in fp32.",
-)
-"""Stands under every table of costs."""
+
+def convention(*, training: bool = False, fp32: bool = True) -> tuple[str, ...]:
+    """The lines that stand under a table of costs.
+
+    >>> print(convention()[1])
+    Elementwise: BN, activations, sums, pooling, bias. BN counts gamma and beta. Inference; bytes in fp32.
+    """
+    mode, types = "Training" if training else "Inference", "fp32" if fp32 else "the model's own types"
+    lines = (
+        "MACs: multiply-accumulates of convolutions, linear layers and matrix products; FLOPs = 2 x MACs.",
+        f"Elementwise: BN, activations, sums, pooling, bias. BN counts gamma and beta. {mode}; bytes in {types}.",
+    )
+    return (*lines, BACKWARD) if training else lines
+
+
+BACKWARD = "Backward: MACs for the gradients of weights and inputs that training needs; all else is the forward's."
+
+CONVENTION = convention()
+"""Stands under every table of costs of networks in float32 at inference."""
 
 FP32_BYTES = 4
 

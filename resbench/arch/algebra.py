@@ -65,6 +65,11 @@ class Layer(Node):
         """Learnable scalars."""
         return 0
 
+    @property
+    def buffer_bytes(self) -> int:
+        """Bytes of what it holds and does not learn."""
+        return 0
+
     def output(self, shape: Shape) -> Shape:
         """Output shape for an input shape. Raises ShapeError, without a path: the reader knows that."""
         return shape
@@ -76,6 +81,10 @@ class Layer(Node):
     def elementwise(self, shape: Shape, output: Shape) -> int:
         """Arithmetic that is not a MAC, per forward at inference."""
         return 0
+
+    def elementwise_in_training(self, shape: Shape, output: Shape) -> int:
+        """The same, per forward in training."""
+        return self.elementwise(shape, output)
 
     @property
     def brief(self) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 from resbench.arch import blocks, inception, lessons, resnet, vgg
 from resbench.arch.algebra import Node
-from resbench.arch.cost import Cost, cost
+from resbench.arch.cost import Cost, Mode, cost
 from resbench.arch.fields import MAX_SIZE
 from resbench.errors import ArchitectureError, OptionError, UnknownModelError
 
@@ -34,9 +34,9 @@ class Architecture:
     input: Size
     source: str
 
-    def cost(self, *, batch: int = 1) -> Cost:
+    def cost(self, *, batch: int = 1, mode: Mode = "inference") -> Cost:
         """Rows for this input; see ``resbench.arch.cost``."""
-        return cost(self.body, self.input, batch=batch, model=self.name, source="catalog")
+        return cost(self.body, self.input, batch=batch, model=self.name, source="catalog", mode=mode)
 
     def __str__(self) -> str:
         return f"{self.name} = {self.body}"

@@ -21,10 +21,11 @@ from resbench.errors import ArchitectureError, OptionError, ShapeError
 from resbench.units import FP32_BYTES
 
 Level = Literal["model", "stage", "block", "layer"]
+Mode = Literal["inference", "training"]
 
 
 class Row(NamedTuple):
-    """One layer, or a group of them, as counted: for the whole batch, at inference."""
+    """One layer, or a group of them, as counted for the whole batch. What is not known is None."""
 
     name: str
     type: str
@@ -34,21 +35,21 @@ class Row(NamedTuple):
     elementwise: int
     activations: int
     """Output elements; of a group, the sum over its layers."""
+    trainable: int | None = None
+    """Parameters that training changes; the others are frozen."""
+    param_bytes: int | None = None
+    """Of the parameters in their own types."""
+    buffer_bytes: int | None = None
+    """Of what is held and not learned, such as running statistics."""
+    activation_bytes: int | None = None
+    """Of the outputs in their own types."""
+    backward_macs: int | None = None
+    """Of the gradients that training needs; None at inference."""
 
     @property
     def flops(self) -> int:
         """2 x MACs."""
         return 2 * self.macs
-
-    @property
-    def param_bytes(self) -> int:
-        """Bytes of the parameters in float32."""
-        return FP32_BYTES * self.params
-
-    @property
-    def activation_bytes(self) -> int:
-        """Bytes of the outputs in float32."""
-        return FP32_BYTES * self.activations
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Cost:
     """Operators without a formula, and how often they ran; the fold has none."""
     kinds: tuple[tuple[str, int], ...] = ()
     """Of a traced model, the MACs by kind of operator (for kinds without MACs, elementwise operations)."""
+    mode: Mode = "inference"
 
     @property
     def total(self) -> Row:
@@ -90,8 +92,21 @@ class Cost:
         return sum(row.activations for row in self.layers)
 
     @property
-    def param_bytes(self) -> int:
-        return FP32_BYTES * self.params
+    def trainable(self) -> int | None:
+        return self.total.trainable
+
+    @property
+    def param_bytes(self) -> int | None:
+        return self.total.param_bytes
+
+    @property
+    def buffer_bytes(self) -> int | None:
+        return self.total.buffer_bytes
+
+    @property
+    def backward_macs(self) -> int | None:
+        """For the gradients of weights and inputs; None at inference."""
+        return self.total.backward_macs
 
     def per(self, level: Level) -> tuple[Row, ...]:
         """The rows summed by model, stage, block or layer. A stage is the first step of a layer's name
@@ -135,14 +150,33 @@ def _sum(name: str, kind: str, rows: Iterable[Row]) -> Row:
         macs=sum(row.macs for row in rows),
         elementwise=sum(row.elementwise for row in rows),
         activations=sum(row.activations for row in rows),
+        trainable=_sum_known(row.trainable for row in rows),
+        param_bytes=_sum_known(row.param_bytes for row in rows),
+        buffer_bytes=_sum_known(row.buffer_bytes for row in rows),
+        activation_bytes=_sum_known(row.activation_bytes for row in rows),
+        backward_macs=_sum_known(row.backward_macs for row in rows),
     )
 
 
-def cost(arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "", source: str = "") -> Cost:
-    """Count every layer of ``arch`` for an input (C, H, W) and a batch size.
+def _sum_known(numbers: Iterable[int | None]) -> int | None:
+    """None as soon as one of them is not known."""
+    known = 0
+    for number in numbers:
+        if number is None:
+            return None
+        known += number
+    return known
+
+
+def cost(
+    arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "", source: str = "", mode: Mode = "inference"
+) -> Cost:
+    """Count every layer of ``arch`` for an input (C, H, W) and a batch size; in training the backward pass too.
 
     Raises ShapeError, with the path of the node, where shapes do not fit.
     """
+    if mode not in get_args(Mode):
+        raise OptionError(f"a mode is {' or '.join(get_args(Mode))}; received {mode!r}")
     if not isinstance(arch, Node):
         raise ArchitectureError(f"expected layers or combinators, received {arch!r}")
     sizes = tuple(input) if isinstance(input, Iterable) else (input,)
@@ -152,17 +186,25 @@ def cost(arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "", s
         )
     rows: list[Row] = []
     try:
-        fold(arch, "", (batch, *sizes), rows.append)
+        fold(arch, "", (batch, *sizes), rows.append, mode)
     except ShapeError as error:
         path = ".".join(step for step in (model, error.path) if step)
         raise ShapeError(error.reason, path) from None
-    return Cost(model, source, (batch, *sizes), tuple(rows))
+    return Cost(model, source, (batch, *sizes), tuple(rows), mode=mode)
 
 
-def fold(node: Node, path: str, shape: Shape, emit: Callable[[Row], None]) -> Shape:
+def fold(
+    node: Node,
+    path: str,
+    shape: Shape,
+    emit: Callable[[Row], None],
+    mode: Mode = "inference",
+    learning: bool = False,
+) -> Shape:
     """Emit the rows of a node in running order; give the shape that it makes of ``shape``.
 
-    ``path`` is the name of a layer, and the level in which a combinator stands.
+    ``path`` is the name of a layer, and the level in which a combinator stands. ``learning``: parameters stand
+    before the node, so that training needs the gradient of its input.
     """
     if isinstance(node, Layer):
         try:
@@ -171,29 +213,60 @@ def fold(node: Node, path: str, shape: Shape, emit: Callable[[Row], None]) -> Sh
             raise ShapeError(error.reason, path) from None
         if not node.silent:
             kind = type(node).__name__
-            work = node.macs(output), node.elementwise(shape, output)
-            emit(Row(path or kind.lower(), kind, output, node.params, *work, prod(output)))
+            training = mode == "training"
+            macs = node.macs(output)
+            elementwise = node.elementwise_in_training if training else node.elementwise
+            backward = _gradients(node, learning) * macs if training else None
+            row = Row(path or kind.lower(), kind, output, node.params, macs, elementwise(shape, output), prod(output))
+            emit(_fp32(row, node.buffer_bytes, backward))
         return output
     assert isinstance(node, Combinator)
     prefix = path + "." if path else ""
     if isinstance(node, Operator):
-        shapes = [fold(part, prefix + name if name else path, shape, emit) for name, part in node.parts]
+        paths = [(prefix + name if name else path, part) for name, part in node.parts]
+        shapes = [fold(part, place, shape, emit, mode, learning) for place, part in paths]
         try:
             output = node.combine(shapes)
         except ShapeError as error:
             raise ShapeError(error.reason, path) from None
-        operation = node.operation
-        emit(Row(prefix + operation, type(node).__name__, output, 0, 0, node.elementwise(output), prod(output)))
+        work = 0, node.elementwise(output)
+        row = Row(prefix + node.operation, type(node).__name__, output, 0, *work, prod(output))
+        emit(_fp32(row, 0, 0 if mode == "training" else None))
         return output
     if isinstance(node, Aux):
+        runs = emit if mode == "training" else lambda row: emit(_idle(row))
         for name, part in node.parts:
-            fold(part, prefix + name if name else path, shape, lambda row: emit(_idle(row)))
+            fold(part, prefix + name if name else path, shape, runs, mode, learning)
         return shape
     for name, part in node.parts:
-        shape = fold(part, prefix + name if name else path, shape, emit)
+        shape = fold(part, prefix + name if name else path, shape, emit, mode, learning)
+        learning = learning or learns(part)
     return shape
+
+
+def _gradients(layer: Layer, learning: bool) -> int:
+    """How many products of the forward's size the backward pass takes: for its weights, and for its input."""
+    return int(layer.params > 0) + int(learning)
+
+
+def learns(node: Node) -> bool:
+    """Do parameters stand on the way from its input to its output? An auxiliary head's stand beside it."""
+    if isinstance(node, Layer):
+        return node.params > 0
+    return isinstance(node, Combinator) and not isinstance(node, Aux) and any(learns(part) for _, part in node.parts)
+
+
+def _fp32(row: Row, buffer_bytes: int, backward_macs: int | None) -> Row:
+    """With what holds of a network of the algebra: all its parameters are trained, and its numbers are float32."""
+    return row._replace(
+        trainable=row.params,
+        param_bytes=FP32_BYTES * row.params,
+        buffer_bytes=buffer_bytes,
+        activation_bytes=FP32_BYTES * row.activations,
+        backward_macs=backward_macs,
+    )
 
 
 def _idle(row: Row) -> Row:
     """A layer that does not run at inference: its parameters remain."""
-    return row._replace(macs=0, elementwise=0, activations=0)
+    return row._replace(macs=0, elementwise=0, activations=0, activation_bytes=0)

@@ -16,7 +16,7 @@ from typing import ClassVar
 from resbench.arch.algebra import Layer, Shape
 from resbench.arch.fields import Pair, expect_maps, flag, number, pairs, refuse, whole, windows
 from resbench.errors import ShapeError
-from resbench.units import shape_text
+from resbench.units import FP32_BYTES, shape_text
 
 
 def _by(pair: Pair) -> str:
@@ -126,12 +126,20 @@ class BatchNorm2d(Layer):
     def params(self) -> int:
         return 2 * self.channels
 
+    @property
+    def buffer_bytes(self) -> int:
+        """Running mean and variance in float32, and torch's 64-bit count of the batches seen."""
+        return 2 * FP32_BYTES * self.channels + 8
+
     def output(self, shape: Shape) -> Shape:
         expect_maps(self, shape, self.channels)
         return shape
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return 2 * prod(output)
+
+    def elementwise_in_training(self, shape: Shape, output: Shape) -> int:
+        return self.elementwise(shape, output) + 1  # it counts the batches
 
     @property
     def brief(self) -> str:
@@ -273,13 +281,16 @@ class LocalResponseNorm(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Dropout(Layer):
-    """Zeroes a fraction p in training; nothing at inference."""
+    """Zeroes a fraction p in training (2 operations an element: a mask is scaled, a product); nothing at inference."""
 
     p: float = 0.5
 
     def __post_init__(self) -> None:
         if type(self.p) not in (int, float) or not 0 <= self.p < 1:
             refuse(self, "p", "a fraction from 0 to below 1", self.p)
+
+    def elementwise_in_training(self, shape: Shape, output: Shape) -> int:
+        return 2 * prod(output) if self.p else 0
 
     @property
     def brief(self) -> str:

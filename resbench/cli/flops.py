@@ -28,6 +28,9 @@ def flops(
     models: Models = None,
     model: ModelOption = None,
     per: Annotated[Level, typer.Option("--per", help="One row for each of these.")] = "model",
+    mode: Annotated[
+        str, typer.Option("--mode", help="inference, or training: the backward pass's MACs too.")
+    ] = "inference",
     input: InputOption = None,
     batch: BatchOption = 1,
     format: FormatOption = None,
@@ -46,13 +49,15 @@ def flops(
     checked(format, output, plot)
     if verify and plot:
         raise OptionError("--verify draws nothing: expected it without --plot")
+    if verify and mode != "inference":
+        raise OptionError("--verify holds counts of inference together: expected it without --mode")
     if verify:
         from resbench.models import verified
 
         checks = [verified(name, input, batch=batch) for name in chosen(models, model)]
         emit(check_table(checks), check_document(checks), format, output)
         raise typer.Exit(0 if all(check.agrees for check in checks) else 1)
-    costs = [cost(name, input=input, batch=batch) for name in chosen(models, model)]
+    costs = [cost(name, input=input, batch=batch, mode=mode) for name in chosen(models, model)]  # type: ignore[arg-type]
     emit(cost_table(costs, per), cost_document(costs), format, output)
     if plot:
         from resbench.report.charts import save

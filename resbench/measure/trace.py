@@ -17,23 +17,25 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import chain
-from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.stateless import _reparametrize_module
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from resbench.arch.cost import Cost, Row
+from resbench.arch.cost import Cost, Mode, Row
 from resbench.errors import TraceError, first_line, foreign
+from resbench.measure.backward import with_backward
+from resbench.measure.boundaries import sequence_number
 from resbench.measure.compiled import as_written
 from resbench.measure.complexes import WholeConvolutions, taken_apart
+from resbench.measure.holdings import Held, Holdings, bytes_of, total
 from resbench.measure.operators import operator_of
 from resbench.measure.rules import CONVOLUTION, LINEAR, MAC_KINDS, PRODUCT, Operator
 from resbench.units import shape_text
@@ -47,7 +49,8 @@ SILENT = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Sequential)
 
 
 def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str = "", source: str = "module") -> Cost:
-    """Count every operator of one forward; each belongs to the innermost module that runs.
+    """Count every operator of one forward; each belongs to the innermost module that runs. ``training``: in training
+    mode, and the MACs of the backward pass too, whose loss is the sum of the outputs.
 
     ``inputs``: the shape of one input (N, C, H, W), a tensor, a tuple of arguments, or keyword arguments.
     The forward runs on the meta device. Where it has to look at values (``.item()``, a branch on data) and the
@@ -68,7 +71,7 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
         try:
             for whole in (False, True):  # once more where torch took a complex convolution apart
                 with _undisturbed(model, training, device), default_device:
-                    cost = _follow(model, inputs, name, source, device, whole)
+                    cost = _follow(model, inputs, name, source, device, training, whole)
                 if cost is not None:
                     return cost
         except TraceError as error:
@@ -139,24 +142,34 @@ def _undisturbed(model: nn.Module, training: bool, device: torch.device) -> Iter
             numpy.random.set_state(states[1])
 
 
-def _follow(model: nn.Module, inputs: Inputs, name: str, source: str, device: torch.device, whole: bool) -> Cost | None:
-    """One forward on the device, watched. None where torch took a complex convolution apart: that is then to be
-    watched ``whole``, which costs every call of torch some time."""
+def _follow(
+    model: nn.Module, inputs: Inputs, name: str, source: str, device: torch.device, training: bool, whole: bool
+) -> Cost | None:
+    """One forward on the device, watched; in training with its backward pass. None where torch took a complex
+    convolution apart: that is then to be watched ``whole``, which costs every call of torch some time."""
     counter = _Counter(model)
     with foreign(TraceError, lambda error: counter.blame(name or type(model).__name__, error)):
         args, kwargs = _arguments(model, inputs, device)
         counter.stack[0].received = shape = _shape((args, kwargs))
-        with ExitStack() as stack:
-            stack.callback(register_module_forward_pre_hook(counter.enter).remove)
-            stack.callback(register_module_forward_hook(counter.leave, always_call=True).remove)
-            stack.enter_context(counter)
-            if whole:
-                counter.whole = stack.enter_context(WholeConvolutions(counter.book))
-            output = functional_call(model, _stand_ins(model, device), args, kwargs)
-    if not whole and taken_apart(str(func.overloadpacket) for func in counter.known):
-        return None
-    rows, uncounted, kinds = counter.rows(output), sorted(counter.uncounted.items()), sorted(counter.kinds.items())
-    return Cost(name, source, shape, tuple(rows), tuple(uncounted), tuple(kinds))
+        # a checkpoint runs its forward again in the backward pass, with the same tensors standing in
+        with _reparametrize_module(model, _stand_ins(model, device, training), tie_weights=True):
+            with ExitStack() as stack:
+                stack.callback(register_module_forward_pre_hook(counter.enter).remove)
+                stack.callback(register_module_forward_hook(counter.leave, always_call=True).remove)
+                stack.enter_context(torch.set_grad_enabled(training))
+                stack.enter_context(counter)
+                if whole:
+                    counter.whole = stack.enter_context(WholeConvolutions(counter.book))
+                output = model(*args, **kwargs)
+            if not whole and taken_apart(str(func.overloadpacket) for func in counter.known):
+                return None
+            rows = counter.rows(output)
+            if training:
+                rows, unknown = with_backward(output, rows, counter.ends, counter.names, counter.whole)
+                counter.uncounted.update(unknown)
+    uncounted, kinds = sorted(counter.uncounted.items()), sorted(counter.kinds.items())
+    mode: Mode = "training" if training else "inference"
+    return Cost(name, source, shape, tuple(rows), tuple(uncounted), tuple(kinds), mode)
 
 
 def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -181,12 +194,21 @@ def _on(device: torch.device, tensor: Tensor) -> Tensor:
     return torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
 
 
-def _stand_ins(model: nn.Module, device: torch.device) -> dict[str, Tensor]:
-    """On the meta device for all that is elsewhere; on a real one for the buffers, which a forward may update."""
+def _stand_ins(model: nn.Module, device: torch.device, training: bool) -> dict[str, Tensor]:
+    """On the meta device for all that is elsewhere; on a real one for the buffers, which a forward may update. In
+    training also for the parameters, which would keep the gradients."""
+    learned = {path: _leaf(p, device) for path, p in model.named_parameters() if not is_lazy(p)} if training else {}
     if device != META:
-        return {path: buffer.clone() for path, buffer in model.named_buffers()}
+        return {**learned, **{path: buffer.clone() for path, buffer in model.named_buffers()}}
     held = chain(model.named_parameters(), model.named_buffers())
-    return {path: torch.empty_like(tensor, device="meta") for path, tensor in held if tensor.device != META}
+    elsewhere = ((path, tensor) for path, tensor in held if tensor.device != META and path not in learned)
+    return {**learned, **{path: torch.empty_like(tensor, device="meta") for path, tensor in elsewhere}}
+
+
+def _leaf(parameter: nn.Parameter, device: torch.device) -> Tensor:
+    """A tensor like it that takes a gradient where it does; a real one has its values."""
+    twin = torch.empty_like(parameter, device=META) if device == META else parameter.detach()
+    return twin.requires_grad_(parameter.requires_grad)
 
 
 def _shape(inputs: Any) -> tuple[int, ...]:
@@ -205,7 +227,7 @@ class _Frame:
         self.kind = LINEAR if isinstance(module, nn.Linear) else CONVOLUTION if isinstance(module, _ConvNd) else PRODUCT
         self.macs = self.elementwise = 0
         self.calls = False  # does it call other modules?
-        self.own: list[tuple[Operator, tuple[int, ...], int, int]] = []
+        self.own: list[tuple[Operator, Row, int]] = []
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -216,15 +238,12 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.model = model
         # a parametrization works for the module that it is in
         self.names = {id(m): path for path, m in model.named_modules() if "parametrizations" not in path.split(".")}
-        # by the identity that a parameter has now: while the forward runs, another tensor may stand in its place
-        self.params = {
-            id(module): [(key, id(p)) for key, p in module._parameters.items() if p is not None]
-            for module in model.modules()
-        }
+        self.holdings = Holdings(model)
         self.stack = [_Frame(model, "")]
         self.failed: _Frame | None = None
         self.found: list[Row] = []
-        self.seen: set[int] = set()
+        self.ends: list[int] = []
+        """By row, the sequence number that the first node of the backward graph behind it gets."""
         self.used = Counter(self.names.values())
         self.uncounted: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
@@ -255,7 +274,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         frame.macs += macs
         frame.elementwise += elementwise
         first = out if isinstance(out, Tensor) else next(t for t in tree_leaves((out, args)) if isinstance(t, Tensor))
-        frame.own.append((operator, tuple(first.shape), macs, elementwise))
+        row = Row("", operator.type, tuple(first.shape), 0, macs, elementwise, first.numel())
+        frame.own.append((operator, row._replace(activation_bytes=bytes_of(first)), sequence_number()))
 
     def enter(self, module: nn.Module, args: Any) -> None:
         self.failed = None
@@ -283,40 +303,38 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._spill(frame)
             self._emit_params(frame.name, module)
             return
-        params = sum(map(self._params, module.modules()))
-        if isinstance(module, SILENT) and not params:
+        held = total(map(self.holdings.take, module.modules()))
+        if isinstance(module, SILENT) and not any(held):
             return
         tensors = [output] if isinstance(output, Tensor) else [t for t in tree_leaves(output) if isinstance(t, Tensor)]
         shape = tuple(tensors[0].shape) if tensors else ()
-        elements = sum(t.numel() for t in tensors)
+        elements, size = sum(t.numel() for t in tensors), sum(map(bytes_of, tensors))
         name = frame.name or kind.lower()
-        self.found.append(Row(name, kind, shape, params, frame.macs, frame.elementwise, elements))
+        row = Row(name, kind, shape, held.params, frame.macs, frame.elementwise, elements, activation_bytes=size)
+        self._emit(row, held, sequence_number())
 
     def _spill(self, frame: _Frame) -> None:
         """Operators of a module that calls others become rows of their own."""
-        for operator, shape, macs, elementwise in frame.own:
+        for operator, row, end in frame.own:
             name = f"{frame.name}.{operator.name}" if frame.name else operator.name
             again = self.used[name]
             self.used[name] += 1
             label = f"{name}_{again}" if again else name
-            self.found.append(Row(label, operator.type, shape, 0, macs, elementwise, prod(shape)))
+            self._emit(row._replace(name=label), Held(), end)
         frame.own.clear()
 
-    def _params(self, module: nn.Module) -> int:
-        """Elements of its own parameters that were not counted before."""
-        count = 0
-        for key, identity in self.params.get(id(module), ()):
-            parameter = module._parameters.get(key)
-            if identity not in self.seen and parameter is not None and not is_lazy(parameter):
-                self.seen.add(identity)
-                count += parameter.numel()
-        return count
-
     def _emit_params(self, name: str, module: nn.Module) -> None:
-        own = self._params(module)
-        if own:
+        own = self.holdings.take(module)
+        if any(own):
             kind = type(module).__name__
-            self.found.append(Row(name or kind.lower(), kind, (), own, 0, 0, 0))
+            row = Row(name or kind.lower(), kind, (), own.params, 0, 0, 0, activation_bytes=0)
+            self._emit(row, own, sequence_number())
+
+    def _emit(self, row: Row, held: Held, end: int) -> None:
+        trainable, param_bytes, buffer_bytes = held[1:]
+        row = row._replace(trainable=trainable, param_bytes=param_bytes, buffer_bytes=buffer_bytes)
+        self.found.append(row)
+        self.ends.append(end)
 
     def rows(self, output: Any) -> list[Row]:
         """All rows: what ran, then the parameters of what did not."""

@@ -7,53 +7,78 @@ from typing import Any
 
 from resbench.arch.cost import Cost, Level, Row
 from resbench.tables.table import Column, Table
-from resbench.units import CONVENTION, shape_text
+from resbench.units import FP32_BYTES, convention, shape_text
 
 COLUMNS = (
     Column("params", "params", "exact"),
+    Column("trainable", "trainable", "exact"),
     Column("macs", "MACs", "exact"),
+    Column("share", "MACs", "share"),
+    Column("backward_macs", "backward MACs", "exact"),
     Column("flops", "FLOPs", "count"),
+    Column("input", "input", "shape"),
     Column("elementwise", "elementwise", "count"),
     Column("activations", "activations", "count"),
     Column("param_bytes", "weights", "bytes"),
+    Column("buffer_bytes", "buffers", "bytes"),
     Column("activation_bytes", "outputs", "bytes"),
 )
 """What one row of a cost report says, whatever it stands for."""
+
+COUNTS = tuple(column.key for column in COLUMNS if column.key not in ("share", "input"))
+"""What a document holds of each row."""
 
 
 def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
     """The costs as rows: one a model, or every group of every model with its share of that model's MACs."""
     if isinstance(costs, Cost):
         costs = [costs]
+    left_out = _left_out(costs) | {"share" if per == "model" else "input"}
+    numbers = [column for column in COLUMNS if column.key not in left_out]
+    keys = [column.key for column in numbers]
     if per == "model":
-        columns = (Column("model", "model"), *COLUMNS[:3], Column("input", "input", "shape"), *COLUMNS[3:])
-        numbers = [(c, _numbers(c.total)) for c in costs]
-        lines = [(c.model, *n[:3], c.input, *n[3:]) for c, n in numbers]
-        return Table(columns, lines, notes=CONVENTION, warnings=uncounted(costs))
+        lines = [(c.model, *_values(c.total, c, keys)) for c in costs]
+        return Table((Column("model", "model"), *numbers), lines, notes=_notes(costs), warnings=uncounted(costs))
     several = len(costs) > 1
     first = (Column("model", "model"),) if several else ()
-    columns = (
-        *first,
-        Column("name", per),
-        Column("type", "type"),
-        Column("output", "output", "shape"),
-        *COLUMNS[:2],
-        Column("share", "MACs", "share"),
-        *COLUMNS[2:],
-    )
+    columns = (*first, Column("name", per), Column("type", "type"), Column("output", "output", "shape"), *numbers)
     rows: list[tuple[Any, ...]] = []
     totals: list[tuple[Any, ...]] = []
     for c in costs:
         own = (c.model,) if several else ()
-        whole = c.macs
-        for row in (*c.per(per), c.total):
-            params, macs, *rest = _numbers(row)
-            line = (row.name, row.type, row.output or None, params, macs, macs / whole if whole else None, *rest)
-            rows.append((*own, *line))
-        total = rows.pop()
-        totals.append((*own, "total", "", *total[len(own) + 2 :]))
+        rows += [(*own, row.name, row.type, row.output or None, *_values(row, c, keys)) for row in c.per(per)]
+        totals.append((*own, "total", "", c.total.output or None, *_values(c.total, c, keys)))
     title = "" if several else f"{costs[0].model}, input {shape_text(costs[0].input)}"
-    return Table(columns, rows, title, CONVENTION, totals, uncounted(costs))
+    return Table(columns, rows, title, _notes(costs), totals, uncounted(costs))
+
+
+def _values(row: Row, c: Cost, keys: Sequence[str]) -> list[Any]:
+    """Of one row, by the keys of its columns."""
+    known = {"input": c.input, "share": row.macs / c.macs if c.macs else None}
+    return [known[key] if key in known else getattr(row, key) for key in keys]
+
+
+def _left_out(costs: Sequence[Cost]) -> set[str]:
+    """Columns that say nothing new: nothing is frozen, no gradient was counted, and the buffers are those of batch
+    normalisation (in float32 as many bytes as gamma and beta, and 8)."""
+    layers = [row for c in costs for row in c.layers]
+    new = {
+        "trainable": any(row.trainable not in (None, row.params) for row in layers),
+        "backward_macs": any(c.mode == "training" for c in costs),
+        "buffer_bytes": any(row.buffer_bytes not in (None, 0, 8 + FP32_BYTES * row.params) for row in layers),
+    }
+    return {key for key, says in new.items() if not says}
+
+
+def _fp32(row: Row) -> bool:
+    """Are 4 bytes an element all that it has?"""
+    sizes = (row.param_bytes, row.params), (row.activation_bytes, row.activations)
+    return all(bytes_ in (None, FP32_BYTES * elements) for bytes_, elements in sizes)
+
+
+def _notes(costs: Sequence[Cost]) -> tuple[str, ...]:
+    training = any(c.mode == "training" for c in costs)
+    return convention(training=training, fp32=all(_fp32(row) for c in costs for row in c.layers))
 
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:
@@ -65,26 +90,23 @@ def uncounted(costs: Sequence[Cost]) -> list[str]:
     ]
 
 
-def _numbers(row: Row) -> tuple[int, ...]:
-    values = row.params, row.macs, row.flops, row.elementwise, row.activations
-    return (*values, row.param_bytes, row.activation_bytes)
+def _numbers(row: Row) -> dict[str, int | None]:
+    return {key: getattr(row, key) for key in COUNTS}
 
 
 def cost_document(costs: Sequence[Cost]) -> dict[str, Any]:
     """The JSON of `flops`: totals and every layer of every model."""
-    return {"schema": 1, "command": "flops", "convention": " ".join(CONVENTION), "models": [_record(c) for c in costs]}
+    said = " ".join(_notes(costs))
+    return {"schema": 1, "command": "flops", "convention": said, "models": [_record(c) for c in costs]}
 
 
 def _record(c: Cost) -> dict[str, Any]:
-    keys = [column.key for column in COLUMNS]
     return {
         "model": c.model,
         "source": c.source,
         "input": list(c.input),
-        **dict(zip(keys, _numbers(c.total), strict=True)),
+        "mode": c.mode,
+        **_numbers(c.total),
         "uncounted": dict(c.uncounted),
-        "layers": [
-            {"name": r.name, "type": r.type, "output": list(r.output), **dict(zip(keys, _numbers(r), strict=True))}
-            for r in c.layers
-        ],
+        "layers": [{"name": r.name, "type": r.type, "output": list(r.output), **_numbers(r)} for r in c.layers],
     }

@@ -256,7 +256,7 @@ def hold_main_properties(net, batch):
     """Counts are whole and not negative; groups sum to the layers; a batch scales the work exactly."""
     one, many = cost(net.node, net.input), cost(net.node, net.input, batch=batch)
     for row in one.layers:
-        assert all(type(value) is int and value >= 0 for value in row[3:])
+        assert all(type(value) is int and value >= 0 for value in row[3:11])
         assert row.output[0] == 1
         assert row.name
     assert len({row.name for row in one.layers}) == len(one.layers)
@@ -265,13 +265,14 @@ def hold_main_properties(net, batch):
         sums = {}
         for row in one.layers:
             key = re.match(name, row.name)[0]
-            sums[key] = [a + b for a, b in zip(sums.get(key, [0] * 4), row[3:], strict=True)]
-        assert {row.name: list(row[3:]) for row in one.per(group)} == sums
+            sums[key] = [a + b for a, b in zip(sums.get(key, [0] * 8), row[3:11], strict=True)]
+        assert {row.name: list(row[3:11]) for row in one.per(group)} == sums
         for number in (*NUMBERS, "flops", "param_bytes", "activation_bytes"):
             assert sum(getattr(row, number) for row in one.per(group)) == getattr(one.total, number), (group, number)
     for row, scaled in zip(one.layers, many.layers, strict=True):
         assert scaled.output == (batch, *row.output[1:])
-        assert scaled[3:] == (row.params, *(batch * value for value in row[4:]))
+        assert scaled[3:7] == (row.params, *(batch * value for value in row[4:7]))
+        assert (scaled[7:10], scaled.activation_bytes) == (row[7:10], batch * row.activation_bytes)
     assert cost(Seq(net=net.node, end=ReLU()), net.input).layers[-1].output == (1, *net.output)
 
 

@@ -1,0 +1,151 @@
+"""The backward pass of a trace: the MACs of the gradients, each booked on the row whose forward asked for it.
+
+A node of the backward graph carries a sequence number, and the trace wrote down how far that had come at the end of
+each row. What a checkpoint runs again on the way counts here too, as work of the rows that it runs again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from itertools import zip_longest
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from resbench.arch.cost import Row
+from resbench.measure.boundaries import sequence_number
+from resbench.measure.complexes import WholeConvolutions
+from resbench.measure.operators import operator_of
+from resbench.measure.rules import MAC_KINDS
+
+OUTER = frozenset(("MvBackward0", "AddmvBackward0", "DotBackward0", "VdotBackward0"))
+"""Nodes that multiply without adding: the gradient of a matrix is the product of a column and a row."""
+
+MOVES = frozenset(("embedding_dense_backward", "_embedding_bag_dense_backward"))
+"""Gradients that are written to where they belong; the other ones of this sort are named as their forward is."""
+
+
+def with_backward(
+    output: Any,
+    rows: Sequence[Row],
+    ends: Sequence[int],
+    names: Mapping[int, str],
+    whole: WholeConvolutions | None = None,
+) -> tuple[list[Row], Counter[str]]:
+    """The rows with the MACs of their gradients, and the operators without a rule.
+
+    The loss is the sum of all tensors in ``output``. ``ends``: by row, the sequence number of the first node behind
+    it; ``names``: of the modules, by identity; ``whole``: the complex convolutions of the forward.
+    """
+    roots = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.requires_grad]
+    booking = _Booking(rows, ends, names, whole)
+    if roots:
+        with ExitStack() as stack:
+            stack.callback(register_module_forward_pre_hook(booking.enter).remove)
+            stack.callback(register_module_forward_hook(booking.leave, always_call=True).remove)
+            stack.enter_context(booking)
+            torch.autograd.backward(roots, [torch.ones_like(root) for root in roots])
+    return [row._replace(backward_macs=macs) for row, macs in zip(rows, booking.macs, strict=True)], booking.uncounted
+
+
+class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Books every operator of the backward pass on a row."""
+
+    def __init__(
+        self, rows: Sequence[Row], ends: Sequence[int], names: Mapping[int, str], whole: WholeConvolutions | None
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.whole = whole
+        self.macs = [0] * len(rows)
+        self.uncounted: Counter[str] = Counter()
+        self.names = names
+        self.places = {row.name: place for place, row in reversed(list(enumerate(rows)))}
+        self.ends, self.owners = list(ends), list(range(len(rows)))
+        self.again: list[str] = []
+        """Modules that a checkpoint is running again, the innermost last."""
+
+    def enter(self, module: nn.Module, args: Any) -> None:
+        self.again.append(self.names.get(id(module)) or (self.again[-1] if self.again else ""))
+
+    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        self.again.pop()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        macs = gradient_macs(func, args, kwargs or {}, out, None if self.again else _node())
+        if macs is None:
+            self.uncounted[str(func.overloadpacket)] += 1
+        elif macs:
+            owner = self._owner(func)
+            self.macs[owner] += self.whole.counted(macs, owner) if self.whole else macs
+        return out
+
+    def _owner(self, func: Any) -> int:
+        """The row of what runs now."""
+        if self.again:
+            module, operator = self.again[-1], operator_of(func)
+            label = f"{module}.{operator.name}" if operator and module else ""
+            owner = self.places.get(module, self.places.get(label, len(self.macs) - 1))
+            self.ends.append(sequence_number())  # a checkpoint may build a graph of its own, and go back through that
+            self.owners.append(owner)
+            return owner
+        node = _node()
+        place = bisect_right(self.ends, node._sequence_nr()) if node is not None else len(self.ends)
+        return self.owners[min(place, len(self.owners) - 1)]
+
+
+def _node() -> Any:
+    """The node of the backward graph that runs now."""
+    return torch._C._current_autograd_node()
+
+
+def gradient_macs(func: Any, args: Any, kwargs: Any, out: Any, node: Any = None) -> int | None:
+    """Of one operator of the backward pass, in ``node``; None where it has no rule."""
+    name = func.overloadpacket._qualified_op_name.rpartition("::")[2]
+    if name == "mul" and node is not None and node.name() in OUTER:
+        return int(out.numel())
+    if name == "_trilinear":
+        return _trilinear(*args[:6])
+    if name.startswith("_scaled_dot_product") and name.endswith("_backward"):
+        return _attention(*args[1:4])
+    operator = operator_of(func)
+    if operator:
+        return operator.work(args, out, kwargs)[0] if operator.type else 0
+    if name in MOVES or _is_elementwise(name.partition("_backward")[0]):
+        return 0
+    formula = flop_registry.get(func.overloadpacket)
+    return int(formula(*args, **kwargs, out_val=out)) // 2 if formula else None
+
+
+def _is_elementwise(forward: str) -> bool:
+    """Is the gradient that of an operator without MACs? Then it takes none: what has one input element for one output
+    element, a window or a mean of them has gradients of the same sort."""
+    packet = getattr(torch.ops.aten, forward, None)
+    operator = operator_of(getattr(packet, packet.overloads()[0])) if packet else None
+    return operator is not None and operator.kind not in MAC_KINDS
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor) -> int:
+    """A fused kernel makes Q K^T again, and then the gradients of Q, K, V and of the weights: B H L S (3 E + 2 Ev)."""
+    *batch, length, width = query.shape
+    return prod(batch) * length * key.shape[-2] * (3 * width + 2 * value.shape[-1])
+
+
+def _trilinear(a: Tensor, b: Tensor, c: Tensor, *expand: Sequence[int]) -> int:
+    """The sum of a product of three tensors: one MAC for each of their common elements."""
+    shapes = []
+    for tensor, axes in zip((a, b, c), expand, strict=True):
+        shape = list(tensor.shape)
+        for axis in axes:
+            shape.insert(axis, 1)
+        shapes.append(shape)
+    return prod(map(max, zip_longest(*shapes, fillvalue=1)))
