@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,13 +22,15 @@ from resbench.cli.options import (
     board,
     checked,
     chosen,
+    end,
     progress,
     say_where,
 )
-from resbench.errors import OptionError, OutputError
+from resbench.errors import Failures, OptionError, OutputError
 from resbench.tables import emit
 
 if TYPE_CHECKING:
+    from resbench.measure.memory import Memory
     from resbench.measure.workload import Setup
     from resbench.report.tensorboard import Board
 
@@ -100,12 +101,15 @@ def _networks(
 ) -> None:
     from resbench.measure.environment import environment
     from resbench.measure.roofline import Roof, roof
-    from resbench.models import catalogued, is_catalogued
+    from resbench.models import full_name
     from resbench.replicas import Cell, measure
     from resbench.tables.latency import latency_document, latency_table
 
-    for name in filter(is_catalogued, names):
-        catalogued(name, input)  # a name that nothing answers to is said before anything is measured
+    failures = Failures(names)
+    failures.each(names, lambda name: full_name(name, input))  # a name that nothing answers to costs no process
+    names = failures.without(names)
+    if not names:
+        end(failures)
     first, roofs = setups[0], dict[str, Roof]()
     with first.applied():
         progress(f"the machine's ceilings in {first.dtype} (kept for the next time)")
@@ -120,11 +124,8 @@ def _networks(
             events.latencies(outcome.latencies, roofs, here, input)
             say_where(events)
     for failure in outcome.failures:
-        print(f"resbench: {failure}", file=sys.stderr)
-    if outcome.interrupted:
-        raise typer.Exit(130)
-    if outcome.failures:
-        raise typer.Exit(2)
+        failures.add(failure, failure)
+    end(failures, outcome.interrupted)
 
 
 def _layers(
@@ -160,21 +161,28 @@ def _layers(
 def _memory(names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None) -> None:
     from resbench.measure.environment import environment
     from resbench.measure.memory import measured, predicted
+    from resbench.measure.workload import check_device
     from resbench.models import cost
     from resbench.replicas import Cell, one_line, workload
     from resbench.tables.latency import memory_document, memory_table
 
     if len(setups) != 1:
         raise OptionError(f"--memory takes one batch, received {len(setups)}")
-    setup, reports = setups[0], []
-    for name in names:
+    setup, failures = setups[0], Failures(names)
+    check_device(setup.device)
+
+    def report(name: str) -> tuple[str, Memory, Memory]:
         progress(f"{name}: one run")
         expected = predicted(cost(name, input, batch=setup.batch), setup)
         cell = Cell(name, input, setup)
         work, title = workload(cell)
         with one_line(cell), work.ready():
             work.run()  # the optimiser's state is made in the first step
-            reports.append((title, expected, measured(work)))
+            return title, expected, measured(work)
+
+    reports = failures.each(names, report)
     progress("")
     here = environment(setup.device)
-    emit(memory_table(reports, setup, here), memory_document(reports, setup, here), format, output)
+    if reports:
+        emit(memory_table(reports, setup, here), memory_document(reports, setup, here), format, output)
+    end(failures)

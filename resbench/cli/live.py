@@ -14,13 +14,13 @@ from resbench.cli.training import FOLDER, bar, running
 from resbench.stored import Claims, Flows, Latencies, Layers, Trainings
 
 if TYPE_CHECKING:
+    from resbench.errors import Failures
+    from resbench.gradients.flow import Flow
     from resbench.replicas import Cell
 
 
-def latencies(
-    names: Sequence[str], input: str | None, batch: int, device: str
-) -> tuple[Latencies | None, Sequence[str]]:
-    """`resbench latency`: what could be measured, and why the rest could not."""
+def latencies(names: Sequence[str], input: str | None, batch: int, device: str, failures: Failures) -> Latencies | None:
+    """`resbench latency`; None where nothing could be measured."""
     from resbench.measure.environment import environment
     from resbench.measure.roofline import roof
     from resbench.measure.workload import Setup
@@ -33,8 +33,9 @@ def latencies(
     outcome = measure([Cell(name, input, setup) for name in names], progress=progress)
     if outcome.interrupted:
         raise typer.Exit(130)
-    found = Latencies(outcome.latencies, {setup.dtype: ceiling}, here) if outcome.latencies else None
-    return found, outcome.failures
+    for reason in outcome.failures:
+        failures.add(reason, reason)
+    return Latencies(outcome.latencies, {setup.dtype: ceiling}, here) if outcome.latencies else None
 
 
 def layers(name: str, input: str | None, batch: int, device: str) -> Layers:
@@ -65,8 +66,10 @@ def layers_of(cell: Cell) -> Layers:
     return Layers(name, times, ceiling, work.setup, here)
 
 
-def flows(names: Sequence[str], input: str | None, device: str, steps: tuple[int, ...] = (0, 1, 5)) -> Flows:
-    """`resbench gradflow`, on digits."""
+def flows(
+    names: Sequence[str], input: str | None, device: str, failures: Failures, steps: tuple[int, ...] = (0, 1, 5)
+) -> Flows | None:
+    """`resbench gradflow`, on digits; None where no network could be observed."""
     from resbench.data import load_images
     from resbench.gradients.study import Recipe, flow
     from resbench.gradients.verdicts import Thresholds, verdicts
@@ -75,17 +78,20 @@ def flows(names: Sequence[str], input: str | None, device: str, steps: tuple[int
 
     check_device(device)
     limits, recipe, images = Thresholds(), Recipe(steps=steps, device=device), load_images("digits")
-    found = []
-    for name in names:
-        found.append(flow(name, images, recipe, input=input, progress=progress))
-        if found[-1].interrupted:
+
+    def observed(name: str) -> Flow:
+        found = flow(name, images, recipe, input=input, progress=progress)
+        if found.interrupted:
             raise typer.Exit(130)
+        return found
+
+    found = failures.each(names, observed)
     said = [verdicts(one, limits) for one in found]
-    return Flows(found, said, recipe, "digits", limits.line, environment(device))
+    return Flows(found, said, recipe, "digits", limits.line, environment(device)) if found else None
 
 
-def trainings(names: Sequence[str], device: str) -> Trainings:
-    """`resbench degradation`, on digits, under the names that were asked for."""
+def trainings(names: Sequence[str], device: str, failures: Failures) -> Trainings | None:
+    """`resbench degradation`, on digits, under the names that were asked for; None where none could be trained."""
     from resbench.measure.environment import environment
     from resbench.studies.degradation import DIGITS_CLASSES, Plan, gaps, study, with_classes
     from resbench.training.precision import precision
@@ -93,11 +99,13 @@ def trainings(names: Sequence[str], device: str) -> Trainings:
     options = running(device, False, 0, FOLDER, None)
     progress("")
     with bar(options) as moved:
-        outcome = study(names, Plan(dtype=precision(options.device)), options, moved)
+        outcome = study(names, Plan(dtype=precision(options.device)), options, moved, failures)
+    if not outcome.results:
+        return None
     if not all(result.finished for result in outcome.results):
         print("resbench: interrupted; the same command goes on from here", file=sys.stderr)
         raise typer.Exit(130)
-    asked = {with_classes(name, DIGITS_CLASSES): name for name in names}
+    asked = {with_classes(name, DIGITS_CLASSES): name for name in failures.without(names)}
     results = [replace(one, cell=one.cell._replace(model=asked[one.cell.model])) for one in outcome.results]
     said = [f"{gap}." for gap in gaps(results)]
     return Trainings("degradation", replace(outcome, results=tuple(results)), said, environment(options.device))
