@@ -41,7 +41,7 @@ FOUR = {"hidden_sizes": [16, 32, 48, 64], "depths": [1, 1, 1, 1]}
 TRANSFORMER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 WINDOWS = {"embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4], "window_size": 4}
 FOCAL = {"embed_dim": 16, "depths": [1, 1], "focal_levels": [2, 2], "focal_windows": [3, 3]}
-CVT = {"embed_dim": [16, 32, 48], "depth": [1, 1, 2], "num_heads": [1, 2, 4]}
+CVT = {"embed_dim": [16, 32, 48], "depth": [1, 2, 3], "num_heads": [1, 2, 4]}
 SMALL = {"image_size": 64}
 
 HF: dict[str, tuple[str, dict[str, Any]]] = {
@@ -58,12 +58,12 @@ HF: dict[str, tuple[str, dict[str, Any]]] = {
     "mobilenet_v2": ("MobileNetV2ForImageClassification", {**SMALL, "depth_multiplier": 0.35}),
     "mobilevit": ("MobileViTForImageClassification", {**SMALL, "hidden_sizes": [16, 24, 32]}),
     "segformer": ("SegformerForSemanticSegmentation", {**FOUR, "decoder_hidden_size": 32}),
-    "pvt": ("PvtForImageClassification", {**FOUR, **SMALL}),
+    "pvt": ("PvtForImageClassification", {**FOUR, **SMALL, "hidden_sizes": [16, 32, 40, 64]}),
     "poolformer": ("PoolFormerForImageClassification", FOUR),
     "bit": ("BitForImageClassification", {**FOUR, "embedding_size": 16, "num_groups": 4}),
     "focalnet": ("FocalNetForImageClassification", {**FOCAL, **SMALL}),
     "cvt": ("CvtForImageClassification", CVT),
-    "efficientnet": ("EfficientNetForImageClassification", {**SMALL, "width_coefficient": 0.5}),
+    "efficientnet": ("EfficientNetForImageClassification", {**SMALL, "width_coefficient": 0.5, "hidden_dim": 640}),
     "levit": ("LevitForImageClassification", {**SMALL, "hidden_sizes": [32, 48, 64], "depths": [1, 1, 1]}),
 }
 """Configurations of few and narrow layers."""

@@ -43,7 +43,10 @@ PRODUCTS = ("aten::linear", "aten::addmm", "aten::mm", "aten::matmul", "aten::bm
 
 CONVOLUTION = re.compile(r"conv(?!ert)")
 ATTENTION = re.compile("attention")
-PRODUCT = re.compile(r"mm$|mm_|(^|_)(add)?mv$|dot|matmul|(?<!up)(^|_)(bi)?linear|inner$|addr$|cdist|matrix_power")
+PRODUCT = re.compile(
+    r"mm_?$|mm_activation|(^|_)(add)?mv_?$|(^|_|v|tensor|multi_)dot$|matmul|(?<!upsample)(^|_)(bi)?linear"
+    r"|inner$|addr_?$|cdist|matrix_power"
+)
 RECURRENT = re.compile(r"lstm|gru|rnn")
 """By parts of their names, operators that are made of products; ``_convert`` and ``upsample_linear1d`` are none."""
 
@@ -236,6 +239,21 @@ def _complex(values: Sequence[Any]) -> str:
     return "counts a complex product as a real one" if any(t.type().dtype().is_complex for t in tensors) else ""
 
 
+def _taken_apart(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
+    """torch makes three real convolutions of a complex one: of the parts, and of their sums."""
+    parts = all(_part(value, 3) for value in inputs[:2])
+    return "counts a complex convolution as three real ones" if parts else ""
+
+
+def _part(value: Any, steps: int) -> bool:
+    """Is it a part of a complex tensor, or a sum of parts?"""
+    node = value.node()
+    if node.kind() == "aten::view_as_real":
+        return True
+    inner = node.kind() in ("aten::select", "aten::add") and steps > 0
+    return inner and any(_part(before, steps - 1) for before in node.inputs())
+
+
 def _broadcast(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
     left, out = _shape(inputs[0]), _shape(outputs[0])
     return "" if left[:-2] == out[:-2] else "does not count what aten::matmul broadcasts"
@@ -269,6 +287,7 @@ def _pooling(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
 
 
 NARROW: dict[str, Callable[[Sequence[Any], Sequence[Any]], str]] = {
+    "aten::_convolution": _taken_apart,
     "aten::matmul": _broadcast,
     "aten::einsum": _contraction,
     "aten::batch_norm": _batch_norm,
