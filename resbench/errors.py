@@ -18,8 +18,11 @@ Every message says what was expected, what came, and what to do next.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from typing import TypeVar
+
+Made = TypeVar("Made")
 
 
 class ResbenchError(Exception):
@@ -69,6 +72,45 @@ class StoredError(ResbenchError):
 
 class OutputError(ResbenchError):
     """A result that could not be written."""
+
+
+class Failures:
+    """Which of several models failed, and why: what could be made of the others is kept. Of one alone, or of none,
+    the error is raised."""
+
+    def __init__(self, models: Sequence[str] = ()) -> None:
+        self.several = len(models) > 1
+        self.reasons: dict[str, str] = {}
+        """By model, in order: the line that says so."""
+        self.stopped = False
+        """By Ctrl-C: what is left is not begun."""
+
+    @contextmanager
+    def of(self, model: str) -> Iterator[None]:
+        """What goes wrong with this model ends here, as its line."""
+        try:
+            yield
+        except ResbenchError as error:
+            if not self.several or isinstance(error, OutputError):
+                raise  # a disk that is full concerns them all
+            self.add(model, str(error))
+
+    def each(self, models: Iterable[str], make: Callable[[str], Made]) -> list[Made]:
+        """What is made of every model that does not fail."""
+        made: list[Made] = []
+        for name in models:
+            if not self.stopped:
+                with self.of(name):
+                    made.append(make(name))
+        return made
+
+    def add(self, model: str, reason: str) -> None:
+        """The line names the model, by itself or by what is put before it."""
+        self.reasons.setdefault(model, reason if model in reason else f"{model}: {reason}")
+
+    def without(self, models: Iterable[str]) -> list[str]:
+        """Those that have not failed."""
+        return [model for model in models if model not in self.reasons]
 
 
 def message(error: BaseException | None) -> str:

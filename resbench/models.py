@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
@@ -12,7 +12,7 @@ from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture, Size, architecture, find, parse_size
 from resbench.arch.cost import Cost, Mode
 from resbench.arch.cost import cost as fold
-from resbench.errors import OptionError, SourceError, TraceError, UnknownModelError, message
+from resbench.errors import OptionError, ResbenchError, SourceError, TraceError, UnknownModelError, message
 
 if TYPE_CHECKING:
     from torch import nn
@@ -136,13 +136,26 @@ def _weights(name: str) -> tuple[str, str | None]:
 
 
 def verified(name: str, input: Input = None, *, batch: int = 1) -> Check:
-    """The model counted by every counter that applies, beside the figures published for it."""
+    """The model counted by every counter that applies, beside the figures published for it.
+
+    A counter that fails is blank there, with its reason. Raises what `load` raises, and TraceError where all fail.
+    """
     from resbench.measure.check import check
 
     loaded = load(name, input)
-    folded = cost(name, input, batch=batch) if is_catalogued(name) else None
-    inputs = loaded.arguments(batch)
-    return check(loaded.name, folded, _traced(loaded, batch), loaded.module, loaded.published, inputs)
+    failed: list[str] = []
+    folded = _counted(lambda: cost(name, input, batch=batch), "the fold", failed) if is_catalogued(name) else None
+    traced = _counted(lambda: _traced(loaded, batch), "the tracer", failed)
+    return check(loaded.name, folded, traced, loaded.module, loaded.published, loaded.arguments(batch), failed)
+
+
+def _counted(count: Callable[[], Cost], counter: str, failed: list[str]) -> Cost | None:
+    """What a counter finds; None where it fails, and its reason goes to the others."""
+    try:
+        return count()
+    except ResbenchError as error:
+        failed.append(f"{counter}: {error}")
+        return None
 
 
 def _followed(name: str, input: Input, batch: int, mode: Mode) -> Cost:

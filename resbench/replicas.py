@@ -92,7 +92,8 @@ def measure(cells: Sequence[Cell], processes: int = PROCESSES, progress: Callabl
                 progress(f"process {turn + 1} of {processes}: {cell}")
                 answer = _ask(cell, processes)
                 if "error" in answer:
-                    failures[cell] = answer["error"]
+                    reason = answer["error"]
+                    failures[cell] = reason if cell.model in reason else f"{cell}: {reason}"
                 else:
                     found.setdefault(cell, []).append(answer)
     except KeyboardInterrupt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,9 +21,10 @@ from resbench.cli.options import (
     PlotOption,
     checked,
     chosen,
+    end,
     progress,
 )
-from resbench.errors import MeasureError, OptionError, OutputError, StoredError, UnknownModelError
+from resbench.errors import Failures, OptionError, OutputError, StoredError, UnknownModelError
 from resbench.stored import Costs, Result, Trainings
 from resbench.stored import models as of
 from resbench.tables import emit
@@ -68,7 +69,7 @@ def compare(
     taken from what other commands have stored, machines side by side.
     """
     from resbench.figures import figures, published
-    from resbench.models import family, full_name
+    from resbench.models import family, full_name, parse_input
     from resbench.stored import find
     from resbench.tables.comparison import View, comparison, comparison_document
     from resbench.tables.costs import uncounted
@@ -87,16 +88,24 @@ def compare(
     asked = chosen(models, model, least=0 if stored else 2) or list(known)
     if not asked:
         raise StoredError("nothing there can be compared: expected JSON of flops, latency, gradflow or degradation")
-    names = list(dict.fromkeys(name if name in known else full_name(name, input) for name in asked))
+    if input:
+        parse_input(input)  # of all models: refused once
+    failures = Failures(asked)
     if baseline and baseline not in known:
         baseline = full_name(baseline, input)
-    view = replace(view, baseline=baseline or names[0])
-    if view.baseline not in names:
+    names = failures.each(asked, lambda name: name if name in known else full_name(name, input))
+    names = list(dict.fromkeys(names))
+    if baseline and baseline not in names:
         raise OptionError(f"--baseline takes one of {', '.join(names)}; received {baseline!r}")
-    counts = list(_counted(names, results, batch))
-    failures: Sequence[str] = ()
+    counts = _counted(names, results, batch, failures)
+    names = failures.without(names)
+    if not names:
+        end(failures)
+    if baseline and baseline not in names:
+        raise OptionError(f"nothing can be compared to the baseline: {failures.reasons[baseline]}")
+    view = replace(view, baseline=baseline or names[0])
     if not stored:
-        results, failures = _measured(names, view, batch, device)
+        results = _measured(names, view, batch, device, failures)
     shown = [*figures([*results, Costs(counts)]), *(published(names) if "published" in view.wanted else ())]
     families = {name: family(name) for name in names}
     table = comparison(
@@ -105,7 +114,7 @@ def compare(
         view,
         inputs={cost.model: cost.input for cost in (*counts, *_stored_costs(results))},
         families=families,
-        warnings=[*uncounted(counts), *_broken(results, names), *failures],
+        warnings=[*uncounted(counts), *_broken(results, names), *failures.reasons.values()],
     )
     emit(table, comparison_document(table, view.baseline), format, output)
     if plot:
@@ -117,8 +126,7 @@ def compare(
         if picture is None:
             raise OutputError("nothing to draw: expected two networks that have two metrics besides params")
         save([picture], plot)
-    if failures:
-        raise MeasureError(f"{len(failures)} of {len(names)} networks could not be measured; the table says why")
+    end(failures)
 
 
 def _stored_costs(results: Sequence[Result]) -> Iterator[Cost]:
@@ -134,32 +142,33 @@ def _broken(results: Sequence[Result], names: Sequence[str]) -> Iterator[str]:
             yield from (one.broken for one in result.outcome.results if one.broken and one.cell.model in names)
 
 
-def _counted(names: Sequence[str], results: Sequence[Result], batch: int) -> Iterator[Cost]:
+def _counted(names: Sequence[str], results: Sequence[Result], batch: int, failures: Failures) -> list[Cost]:
     """The cost of every network that has none yet, where it can be known without running what is stored."""
     from resbench.models import cost, is_catalogued
 
     counted = {one.model for one in _stored_costs(results)}
     elsewhere = {name for result in results for name in of(result)}
+    found = []
     for name in names:
         if name in counted or (name in elsewhere and not is_catalogued(name)):
             continue
-        with suppress(UnknownModelError) if name in elsewhere else nullcontext():  # of another version's catalog
-            yield replace(cost(name, batch=batch), model=name)
+        # a stored one may be of another version's catalog
+        with suppress(UnknownModelError) if name in elsewhere else failures.of(name):
+            found.append(replace(cost(name, batch=batch), model=name))
+    return found
 
 
-def _measured(names: Sequence[str], view: View, batch: int, device: str) -> tuple[Sequence[Result], Sequence[str]]:
-    """What the commands behind the metrics find, here and now; and what they could not do."""
+def _measured(names: Sequence[str], view: View, batch: int, device: str, failures: Failures) -> Sequence[Result]:
+    """What the commands behind the metrics find, here and now."""
     from resbench.cli import live
 
     commands = {METRICS[metric].command for metric in view.wanted}
     found: list[Result | None] = []
-    failures: Sequence[str] = ()
     if "latency" in commands:
-        times, failures = live.latencies(names, None, batch, device)
-        found.append(times)
+        found.append(live.latencies(names, None, batch, device, failures))
     if "gradflow" in commands:
-        found.append(live.flows(names, None, device, steps=(0,)))
+        found.append(live.flows(names, None, device, failures, steps=(0,)))
     if "degradation" in commands:
-        found.append(live.trainings(names, device))
+        found.append(live.trainings(names, device, failures))
     progress("")
-    return [result for result in found if result], failures
+    return [result for result in found if result]

@@ -31,6 +31,7 @@ from resbench.cli.training import (
     finish,
     running,
 )
+from resbench.errors import Failures
 
 
 def degradation(
@@ -68,9 +69,14 @@ def degradation(
     precise = dtype or precision(options.device)
     plan = Plan(data, data_root, seeds, epochs, batch, lr, precise, parse_input(input) if input else None, warmup)
     names = list(dict.fromkeys([*(models or ()), *(model or ())])) or list(MODELS)
+    failures = Failures(names)
     with bar(options) as progress:
-        outcome = study(names, plan, options, progress)
+        outcome = study(names, plan, options, progress, failures)
     said = [f"{gap}." for gap in gaps(outcome.results)]
-    if data != "digits" and max(result.cell.recipe.iterations for result in outcome.results) < ITERATIONS:
+    if (
+        data != "digits"
+        and outcome.results
+        and max(result.cell.recipe.iterations for result in outcome.results) < ITERATIONS
+    ):
         said.append(f"The paper trains for {ITERATIONS:,} iterations; in fewer, a deep network may only be behind.")
-    finish("degradation", "Degradation", outcome, said, options, format, output, plot, events)
+    finish("degradation", "Degradation", outcome, said, options, format, output, plot, events, failures=failures)

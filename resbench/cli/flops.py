@@ -17,8 +17,9 @@ from resbench.cli.options import (
     PlotOption,
     checked,
     chosen,
+    end,
 )
-from resbench.errors import OptionError
+from resbench.errors import Failures, OptionError
 from resbench.tables import emit
 from resbench.tables.checks import check_document, check_table
 from resbench.tables.costs import cost_document, cost_table
@@ -44,9 +45,13 @@ def flops(
 
     Names with a colon load other people's models; package.module:factory and file: run their code.
     """
-    from resbench.models import cost
+    from resbench.models import cost, parse_input
 
     checked(format, output, plot)
+    names = chosen(models, model)
+    failures = Failures(names)
+    if input:
+        parse_input(input)  # of all models: refused once
     if verify and plot:
         raise OptionError("--verify draws nothing: expected it without --plot")
     if verify and mode != "inference":
@@ -54,13 +59,17 @@ def flops(
     if verify:
         from resbench.models import verified
 
-        checks = [verified(name, input, batch=batch) for name in chosen(models, model)]
-        emit(check_table(checks), check_document(checks), format, output)
+        checks = failures.each(names, lambda name: verified(name, input, batch=batch))
+        if checks:
+            emit(check_table(checks), check_document(checks), format, output)
+        end(failures)
         raise typer.Exit(0 if all(check.agrees for check in checks) else 1)
-    costs = [cost(name, input=input, batch=batch, mode=mode) for name in chosen(models, model)]  # type: ignore[arg-type]
-    emit(cost_table(costs, per), cost_document(costs), format, output)
-    if plot:
+    costs = failures.each(names, lambda name: cost(name, input=input, batch=batch, mode=mode))  # type: ignore[arg-type]
+    if costs:
+        emit(cost_table(costs, per), cost_document(costs), format, output)
+    if costs and plot:
         from resbench.report.charts import save
         from resbench.report.costs import by_layer
 
         save([by_layer(one) for one in costs], plot)
+    end(failures)

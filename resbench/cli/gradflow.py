@@ -21,10 +21,11 @@ from resbench.cli.options import (
     RootOption,
     board,
     chosen,
+    end,
     progress,
     say_where,
 )
-from resbench.errors import MeasureError, OptionError, ResbenchError
+from resbench.errors import Failures, OptionError
 from resbench.tables.output import choose, emit_all
 
 DEFAULT = "gradient,update"
@@ -82,27 +83,26 @@ def gradflow(
     from resbench.gradients.study import Recipe, flow
     from resbench.measure.environment import environment
     from resbench.measure.workload import check_device
+    from resbench.models import parse_input
     from resbench.tables.gradients import depth_table, flow_document, network_table, row_table
 
     check_device(device)
     recipe = Recipe(_steps(steps), seeds, batch, lr, device, deep)
     events = board(tensorboard, "gradflow", data=data, norm=norm, **{**vars(recipe), "steps": steps})
     images = load_images(data, data_root)
-    flows: list[Flow] = []
-    failures: list[str] = []
-    for name in names:
-        try:
-            flows.append(flow(name, images, recipe, input=input, norm=norm, progress=progress))
-        except ResbenchError as error:
-            if len(names) == 1:
-                raise
-            failures.append(str(error))
-            continue
-        if flows[-1].interrupted:
-            break
+    if input:
+        parse_input(input)  # of all models: refused once
+    failures = Failures(names)
+
+    def observed(name: str) -> Flow:
+        found = flow(name, images, recipe, input=input, norm=norm, progress=progress)
+        failures.stopped = found.interrupted
+        return found
+
+    flows = failures.each(names, observed)
     progress("")
     if not flows:
-        raise MeasureError("; ".join(failures))
+        end(failures)
     found = [verdicts(one, limits) for one in flows]
     here = environment(device)
     if style in ("csv", "tsv"):
@@ -124,12 +124,9 @@ def gradflow(
         save(pictures(flows) if stat == DEFAULT else pictures(flows, [one.key for one in shown]), plot)
     broken = [one.broken for one in flows if one.broken]
     failed = [f"{one.model}: {v}" for one, said in zip(flows, found, strict=True) for v in against(said, words)]
-    for line in (*broken, *failed, *failures):
+    for line in (*broken, *failed):
         print(f"resbench: {line}", file=sys.stderr)
-    if any(one.interrupted for one in flows):
-        raise typer.Exit(130)
-    if failures:
-        raise typer.Exit(2)
+    end(failures, interrupted=failures.stopped)
     if broken or failed:
         raise typer.Exit(1)
 

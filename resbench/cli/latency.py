@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,13 +22,16 @@ from resbench.cli.options import (
     board,
     checked,
     chosen,
+    end,
     progress,
     say_where,
 )
-from resbench.errors import OptionError, OutputError
+from resbench.errors import Failures, OptionError, OutputError
 from resbench.tables import emit
 
 if TYPE_CHECKING:
+    from resbench.measure.memory import Memory
+    from resbench.measure.ran import Ran
     from resbench.measure.workload import Setup
     from resbench.report.tensorboard import Board
 
@@ -99,12 +101,15 @@ def _networks(
     output: Path | None,
 ) -> None:
     from resbench.cli.live import measured
-    from resbench.models import catalogued, is_catalogued
+    from resbench.models import full_name
     from resbench.replicas import Cell
     from resbench.tables.latency import latency_document, latency_table
 
-    for name in filter(is_catalogued, names):
-        catalogued(name, input)  # a name that nothing answers to is said before anything is measured
+    failures = Failures(names)
+    failures.each(names, lambda name: full_name(name, input))  # a name that nothing answers to costs no process
+    names = failures.without(names)
+    if not names:
+        end(failures)
     found, outcome = measured([Cell(name, input, setup) for name in names for setup in setups], processes)
     progress("")
     if found:
@@ -113,11 +118,8 @@ def _networks(
             events.latencies(*found, input)
             say_where(events)
     for failure in outcome.failures:
-        print(f"resbench: {failure}", file=sys.stderr)
-    if outcome.interrupted:
-        raise typer.Exit(130)
-    if outcome.failures:
-        raise typer.Exit(2)
+        failures.add(failure, failure)
+    end(failures, outcome.interrupted)
 
 
 def _layers(
@@ -153,22 +155,29 @@ def _memory(names: list[str], setups: list[Setup], input: str | None, format: st
     from resbench.measure.environment import environment
     from resbench.measure.memory import measured, predicted, width
     from resbench.measure.ran import observed
+    from resbench.measure.workload import check_device
     from resbench.models import cost
     from resbench.replicas import Cell, one_line, workload
     from resbench.tables.latency import memory_document, memory_table
 
     if len(setups) != 1:
         raise OptionError(f"--memory takes one batch, received {len(setups)}")
-    setup, reports, ran = setups[0], [], []
-    for name in names:
+    setup, failures = setups[0], Failures(names)
+    check_device(setup.device)
+
+    def report(name: str) -> tuple[tuple[str, Memory, Memory], Ran]:
         progress(f"{name}: one run")
         cell = Cell(name, input, setup)
         work, title = workload(cell)
         expected = predicted(cost(name, input, batch=setup.batch), setup, width(work.model))
         with one_line(cell), work.ready():
             work.run()  # the optimiser's state is made in the first step
-            reports.append((title, expected, measured(work)))
-            ran.append(observed(work))
+            return (title, expected, measured(work)), observed(work)
+
+    found = failures.each(names, report)
     progress("")
-    here = environment(setup.device).where(threads=ran[0].threads[0])
-    emit(memory_table(reports, setup, here, ran), memory_document(reports, setup, here, ran), format, output)
+    if found:
+        reports, ran = [list(column) for column in zip(*found, strict=True)]
+        here = environment(setup.device).where(threads=ran[0].threads[0])
+        emit(memory_table(reports, setup, here, ran), memory_document(reports, setup, here, ran), format, output)
+    end(failures)

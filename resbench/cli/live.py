@@ -15,6 +15,8 @@ from resbench.replicas import PROCESSES
 from resbench.stored import Claims, Flows, Latencies, Layers, Trainings
 
 if TYPE_CHECKING:
+    from resbench.errors import Failures
+    from resbench.gradients.flow import Flow
     from resbench.measure.latency import Latency
     from resbench.measure.roofline import Roof
     from resbench.replicas import Cell, Outcome
@@ -50,17 +52,17 @@ def ceilings(latencies: Sequence[Latency]) -> dict[str, Roof]:
     return found
 
 
-def latencies(
-    names: Sequence[str], input: str | None, batch: int, device: str
-) -> tuple[Latencies | None, Sequence[str]]:
-    """`resbench latency`: what could be measured, and why the rest could not."""
+def latencies(names: Sequence[str], input: str | None, batch: int, device: str, failures: Failures) -> Latencies | None:
+    """`resbench latency`; None where nothing could be measured."""
     from resbench.measure.workload import Setup
     from resbench.replicas import Cell
 
     found, outcome = measured([Cell(name, input, Setup(device, batch)) for name in names])
     if outcome.interrupted:
         raise typer.Exit(130)
-    return found, outcome.failures
+    for reason in outcome.failures:
+        failures.add(reason, reason)
+    return found
 
 
 def layers(name: str, input: str | None, batch: int, device: str) -> Layers:
@@ -93,8 +95,10 @@ def layers_of(cell: Cell) -> Layers:
     return Layers(name, times, ceiling, work.setup, here.where(threads=ran.threads[0]), ran)
 
 
-def flows(names: Sequence[str], input: str | None, device: str, steps: tuple[int, ...] = (0, 1, 5)) -> Flows:
-    """`resbench gradflow`, on digits."""
+def flows(
+    names: Sequence[str], input: str | None, device: str, failures: Failures, steps: tuple[int, ...] = (0, 1, 5)
+) -> Flows | None:
+    """`resbench gradflow`, on digits; None where no network could be observed."""
     from resbench.data import load_images
     from resbench.gradients.study import Recipe, flow
     from resbench.gradients.verdicts import Thresholds, verdicts
@@ -103,17 +107,20 @@ def flows(names: Sequence[str], input: str | None, device: str, steps: tuple[int
 
     check_device(device)
     limits, recipe, images = Thresholds(), Recipe(steps=steps, device=device), load_images("digits")
-    found = []
-    for name in names:
-        found.append(flow(name, images, recipe, input=input, progress=progress))
-        if found[-1].interrupted:
+
+    def observed(name: str) -> Flow:
+        found = flow(name, images, recipe, input=input, progress=progress)
+        if found.interrupted:
             raise typer.Exit(130)
+        return found
+
+    found = failures.each(names, observed)
     said = [verdicts(one, limits) for one in found]
-    return Flows(found, said, recipe, "digits", limits.line, environment(device))
+    return Flows(found, said, recipe, "digits", limits.line, environment(device)) if found else None
 
 
-def trainings(names: Sequence[str], device: str) -> Trainings:
-    """`resbench degradation`, on digits, under the names that were asked for."""
+def trainings(names: Sequence[str], device: str, failures: Failures) -> Trainings | None:
+    """`resbench degradation`, on digits, under the names that were asked for; None where none could be trained."""
     from resbench.measure.environment import environment
     from resbench.studies.degradation import DIGITS_CLASSES, Plan, gaps, study, with_classes
     from resbench.training.precision import precision
@@ -121,11 +128,13 @@ def trainings(names: Sequence[str], device: str) -> Trainings:
     options = running(device, False, 0, FOLDER, None)
     progress("")
     with bar(options) as moved:
-        outcome = study(names, Plan(dtype=precision(options.device)), options, moved)
+        outcome = study(names, Plan(dtype=precision(options.device)), options, moved, failures)
+    if not outcome.results:
+        return None
     if not all(result.finished for result in outcome.results):
         print("resbench: interrupted; the same command goes on from here", file=sys.stderr)
         raise typer.Exit(130)
-    asked = {with_classes(name, DIGITS_CLASSES): name for name in names}
+    asked = {with_classes(name, DIGITS_CLASSES): name for name in failures.without(names)}
     results = [replace(one, cell=one.cell._replace(model=asked[one.cell.model])) for one in outcome.results]
     said = [f"{gap}." for gap in gaps(results)]
     return Trainings("degradation", replace(outcome, results=tuple(results)), said, environment(options.device))

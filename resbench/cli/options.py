@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from resbench.errors import OptionError, OutputError
+from resbench.errors import Failures, OptionError, OutputError
 
 if TYPE_CHECKING:
     from resbench.report.tensorboard import Board
@@ -92,6 +92,16 @@ def chosen(arguments: Iterable[str] | None, options: Iterable[str] | None, least
         wanted = "a model, such as resnet50" if least == 1 else f"{least} models or more, such as plain56 resnet56"
         raise OptionError(f"expected {wanted}; received {len(names) or 'none'}; `resbench models` lists what there is")
     return names
+
+
+def end(failures: Failures, interrupted: bool = False) -> None:
+    """The last word of a command that took several models: a line for each that failed, and exit 2; or 130."""
+    for reason in failures.reasons.values():
+        print(f"resbench: {' '.join(reason.split())}", file=sys.stderr)
+    if interrupted:
+        raise typer.Exit(130)
+    if failures.reasons:
+        raise typer.Exit(2)
 
 
 def checked(format: str | None, output: Path | None, plot: Path | None) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resbench.cli.options import BatchOption, DeviceOption, InputOption, ModelOption, Models, chosen, progress
-from resbench.errors import MeasureError, OptionError, StoredError, UnknownModelError
+from resbench.cli.options import BatchOption, DeviceOption, InputOption, ModelOption, Models, chosen, end, progress
+from resbench.errors import Failures, OptionError, StoredError, UnknownModelError
 from resbench.tables.output import check_writable, command_line, write
 
 if TYPE_CHECKING:
@@ -46,9 +46,10 @@ def report(
 
     Measured here and now, or with --from made of what other commands have stored.
     """
-    from resbench.models import full_name
+    from resbench.models import full_name, parse_input
     from resbench.report.page import page
     from resbench.report.sections import sections
+    from resbench.stored import models as of
 
     check_writable(output)
     asked = parts.split(",") if parts else PARTS[:4]
@@ -57,19 +58,24 @@ def report(
     if stored and (parts or batch != 1 or device != "cpu"):
         raise OptionError("--parts, --batch and --device say what to measure here: expected them without --from")
     given = chosen(models, model, least=0 if stored else 1)
-    failures: list[str] = []
+    if input:
+        parse_input(input)  # of all models: refused once
+    failures = Failures(given)
     if stored:
         names, found = _stored(stored, given, input)
     else:
-        names = list(dict.fromkeys(full_name(name, input) for name in given))
+        names = list(dict.fromkeys(failures.each(given, lambda name: full_name(name, input))))
         found = list(_measured(names, asked, batch, device, failures))
+        names = [name for name in names if name not in failures.reasons or any(name in of(one.result) for one in found)]
+        if not names:
+            progress("")
+            end(failures)
     progress("drawing")
     shown = title or " and ".join(names if given else ()) or "resbench report"
     text = page(shown, sections(found, names), found, command_line())
     progress("")
     write(output, text)
-    if failures:
-        raise MeasureError(f"{output} lacks the latency of {len(failures)} networks: {'; '.join(failures)}")
+    end(failures)
 
 
 def _stored(places: Sequence[Path], given: Sequence[str], input: str | None) -> tuple[list[str], list[Stored]]:
@@ -95,27 +101,25 @@ def _stored(places: Sequence[Path], given: Sequence[str], input: str | None) -> 
 
 
 def _measured(
-    names: Sequence[str], parts: Sequence[str], batch: int, device: str, failures: list[str]
+    names: Sequence[str], parts: Sequence[str], batch: int, device: str, failures: Failures
 ) -> Iterator[Stored]:
-    """Part by part; what could not be timed goes to the failures."""
+    """Part by part; a network that fails in one is left out of the next."""
     from resbench.cli import live
     from resbench.models import cost
     from resbench.stored import Costs
 
-    if "cost" in parts:
-        yield _kept(Costs([cost(name, batch=batch) for name in names]))
-    if "latency" in parts:
-        times, why = live.latencies(names, None, batch, device)
-        failures += why
-        if times:
-            yield _kept(times)
+    if "cost" in parts and (costs := failures.each(names, lambda name: cost(name, batch=batch))):
+        yield _kept(Costs(costs))
+    standing = failures.without
+    if "latency" in parts and (times := live.latencies(standing(names), None, batch, device, failures)):
+        yield _kept(times)
     if "layers" in parts:
-        for name in names:
-            yield _kept(live.layers(name, None, batch, device), f"layers-{name}")
-    if "gradient" in parts:
-        yield _kept(live.flows(names, None, device))
-    if "training" in parts:
-        yield _kept(live.trainings(names, device))
+        for found in failures.each(standing(names), lambda name: live.layers(name, None, batch, device)):
+            yield _kept(found, f"layers-{found.model}")
+    if "gradient" in parts and (flows := live.flows(standing(names), None, device, failures)):
+        yield _kept(flows)
+    if "training" in parts and (trainings := live.trainings(standing(names), device, failures)):
+        yield _kept(trainings)
     if "claims" in parts:
         yield _kept(live.claims(device))
 

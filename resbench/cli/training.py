@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from resbench.cli.options import say_where
-from resbench.errors import MeasureError
+from resbench.cli.options import end, say_where
+from resbench.errors import Failures, MeasureError
 from resbench.tables.output import choose, emit_all
 
 if TYPE_CHECKING:
@@ -92,10 +92,14 @@ def finish(
     plot: Path | None,
     events: Board | None = None,
     ranked: bool = False,
+    failures: Failures | None = None,
 ) -> None:
-    """Print and draw what there is; exit 130 where it was interrupted, 1 where a number was not finite."""
+    """Print and draw what there is; exit 130 where it was interrupted, 2 where a network failed, 1 where a number was
+    not finite."""
     if options.ranks.rank:
         return
+    if failures and not outcome.results:
+        end(failures)
     from resbench.measure.environment import environment
     from resbench.report.charts import save
     from resbench.report.training import curves, picture
@@ -128,5 +132,7 @@ def finish(
     if any(not result.finished for result in outcome.results):
         print("resbench: interrupted; the same command goes on from here", file=sys.stderr)
         raise typer.Exit(130)
+    if failures:
+        end(failures)
     if any(result.broken for result in outcome.results):
         raise typer.Exit(1)

@@ -1,40 +1,24 @@
 """Three counters, one truth: the fold, the tracer and fvcore side by side, per kind of operator.
 
-fvcore (https://github.com/facebookresearch/fvcore) runs the model for real and counts from its own formulas. It also
-counts batch normalisation, layer normalisation and average pooling; those stand against our elementwise column.
+fvcore also counts batch normalisation, layer normalisation and average pooling; those stand against our elementwise
+column. A matrix product is ``linear`` inside an ``nn.Linear``, part of a ``convolution`` inside a convolution module,
+and anywhere else a ``matrix product``.
 """
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from resbench.arch.cost import Cost
 from resbench.arch.published import PUBLISHED, Figure, agrees
-from resbench.errors import TraceError, first_line, foreign
-
-KINDS = {
-    "conv": "convolution",
-    "linear": "linear",
-    "addmm": "linear",
-    "mm": "linear",
-    "matmul": "matrix product",
-    "bmm": "matrix product",
-    "baddbmm": "matrix product",
-    "einsum": "matrix product",
-    "batch_norm": "batch norm",
-    "layer_norm": "layer norm",
-    "group_norm": "group norm",
-    "adaptive_avg_pool2d": "adaptive pooling",
-}
-"""fvcore's names, and the kinds under which all three are compared."""
+from resbench.errors import TraceError
+from resbench.measure.fvcore_counts import MACS, OPERATIONS, Counts, fvcore_counts
 
 TYPES = {
     "Conv2d": "convolution",
@@ -42,17 +26,7 @@ TYPES = {
     "BatchNorm2d": "batch norm",
     "AdaptiveAvgPool2d": "adaptive pooling",
 }
-"""The same for the rows of the fold."""
-
-PASSED_OVER = {
-    "convolution": ("conv",),
-    "linear": ("linear", "lstm", "gru", "rnn"),
-    "matrix product": ("attention", "mm", "mv", "dot", "lstm", "gru", "rnn", "::bilinear"),
-    "attention": ("attention",),
-}
-"""Where operators that fvcore does not know end up, by parts of their names: fused attention is taken apart."""
-
-MACS = ("convolution", "linear", "matrix product", "attention")
+"""The kinds of the rows of the fold."""
 
 
 class Line(NamedTuple):
@@ -64,8 +38,8 @@ class Line(NamedTuple):
     trace: int | None
     fvcore: int | None
     verdict: str
-    """``equal``, ``alone`` (one counter applies), ``explained`` (a misprint, a rounding: a remark says which),
-    ``incomplete`` (operators without a formula ran) or ``differs``."""
+    """``equal``, ``alone`` (one counter applies), ``explained`` (a misprint, a rounding, what fvcore drops: a remark
+    says which), ``incomplete`` (operators without a formula ran, or the tracer failed) or ``differs``."""
     source: str = ""
 
     @property
@@ -75,7 +49,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Check:
-    """The lines of one model, and what fvcore could not count."""
+    """The lines of one model, and why a counter has no figure where it has none."""
 
     model: str
     lines: tuple[Line, ...]
@@ -89,37 +63,84 @@ class Check:
 def check(
     model: str,
     fold: Cost | None,
-    trace: Cost,
+    trace: Cost | None,
     module: nn.Module,
     published: tuple[Figure, ...] = (),
     inputs: tuple[int, ...] | tuple[Tensor, ...] = (),
+    failed: Sequence[str] = (),
 ) -> Check:
-    """Hold every counter that applies against the others. ``module`` has real weights on the CPU: fvcore runs it,
-    on ``inputs``, a shape or tensors (by default the shape that was traced)."""
-    folded = _by_type(fold) if fold else None
-    traced = {**dict(trace.kinds), "adaptive pooling": _pooled(trace)}
-    theirs, missed, slack = _fvcore(module, inputs or trace.input)
-    lines = []
-    for kind in (*MACS, "batch norm", "layer norm", "group norm", "adaptive pooling"):
-        values = (folded or {}).get(kind, 0 if folded else None), traced.get(kind, 0), theirs.get(kind, 0)
-        if any(values):
-            unit = "MACs" if kind in MACS else "operations"
-            line = _compared(kind, unit, *values[:2], None if _missing(kind, missed) else values[2])
-            lines.append(_rounded(line, slack) if kind == "matrix product" else line)
-    partly = any(_missing(kind, missed) for kind in MACS)
-    theirs_all = None if partly else sum(theirs.get(kind, 0) for kind in MACS)
-    total = _rounded(_compared("all MACs", "MACs", fold.macs if fold else None, trace.macs, theirs_all), slack)
-    lines.append(total._replace(verdict="incomplete") if trace.uncounted and not total.differs else total)
-    lines.append(_compared("parameters", "count", fold.params if fold else None, trace.params, _parameters(module)))
+    """Hold every counter that applies against the others.
+
+    ``module`` has real weights on the CPU: fvcore runs it, on ``inputs``, a shape or tensors (by default the shape
+    that was traced). A counter that fails leaves its column blank, with its reason as a remark; ``failed`` are the
+    reasons of those that failed before. Raises TraceError where none is left.
+    """
+    given = inputs or (trace.input if trace else ())
+    reasons, theirs = list(failed), None
+    try:
+        theirs = fvcore_counts(module, given)
+    except TraceError as error:
+        reasons.append(str(error))
+    if fold is None and trace is None and theirs is None:
+        raise TraceError(f"{model}: no counter could run it: {'; '.join(reasons)}")
+    found = _by_kind(fold, trace, theirs)
+    if theirs and any(line.differs for line, _ in found):
+        with suppress(TraceError):  # then the difference stands
+            found = _by_kind(fold, trace, theirs, fvcore_counts(module, given, alive=True))
+    lines = [line for line, _ in found]
+    params = fold.params if fold else None, trace.params if trace else None
+    lines.append(_compared("parameters", "count", *params, _parameters(module) if theirs else None))
     figures = (*published, *PUBLISHED.get(model, ()))
-    for figure in figures:
+    for figure in figures if fold or trace else ():
         lines += _published(figure, fold, trace)
-    remarks = [f"{figure.source}: {figure.remark}" for figure in figures if figure.remark]
-    products = [(name, calls) for name, calls in missed if any(_missing(kind, [(name, calls)]) for kind in MACS)]
-    remarks += [f"fvcore has no formula for {name} ({calls} calls)" for name, calls in products]
-    remarks += ["fvcore reads einsum off a report of four digits"] if slack else []
-    remarks += [f"the tracer has no formula for {name} ({calls} calls)" for name, calls in trace.uncounted]
-    return Check(model, tuple(lines), tuple(remarks))
+    reasons += [f"{figure.source}: {figure.remark}" for figure in figures if figure.remark]
+    reasons += dict.fromkeys(remark for _, remarks in found for remark in remarks)
+    uncounted = trace.uncounted if trace else ()
+    reasons += [f"the tracer has no formula for {name} ({calls} calls)" for name, calls in uncounted]
+    return Check(model, tuple(lines), tuple(reasons))
+
+
+Said = tuple[Line, Sequence[str]]
+"""A line, and the remarks that explain it."""
+
+
+def _by_kind(fold: Cost | None, trace: Cost | None, theirs: Counts | None, alive: Counts | None = None) -> list[Said]:
+    """A line for each kind that any counter found, and one for all MACs. ``alive``: fvcore's with what it drops."""
+    folded = _by_type(fold) if fold else Counter()
+    traced = Counter(dict(trace.kinds)) + _pooled(trace) if trace else Counter()
+    found = []
+    for kind in (*MACS, *OPERATIONS):
+        ours = folded.get(kind, 0) if fold else None, traced.get(kind, 0) if trace else None
+        if any(ours) or (theirs and theirs.kinds.get(kind)):
+            unit = "MACs" if kind in MACS else "operations"
+            found.append(_held(_compared(kind, unit, *ours, None), (kind,), theirs, alive))
+    macs = fold.macs if fold else None, trace.macs if trace else None
+    total, remarks = _held(_compared("all MACs", "MACs", *macs, None), MACS, theirs, alive)
+    if not total.differs and (trace is None or trace.uncounted):
+        total = total._replace(verdict="incomplete")
+    return [*found, (total, remarks)]
+
+
+def _held(line: Line, kinds: Sequence[str], theirs: Counts | None, alive: Counts | None) -> Said:
+    """Ours with fvcore's figure of these kinds, and a difference explained where fvcore's graph says why."""
+    if theirs is None:
+        return line, ()
+    figure = theirs.of(kinds)
+    gaps = [f"fvcore {gap.reason} ({calls} calls)" for gap, calls in theirs.gaps.items() if gap.kind in kinds]
+    whole = _compared(line.kind, line.unit, line.fold, line.trace, figure)
+    ours = line.trace if line.trace is not None else line.fold
+    if not whole.differs or figure is None or ours is None or line.differs:
+        return whole, gaps
+    slack = sum(theirs.slack.get(kind, 0) for kind in kinds)
+    if abs(ours - figure) <= slack:
+        return whole._replace(verdict="explained"), ["fvcore reads einsum off a report of four digits"]
+    used = alive.of(kinds) if alive else None
+    if used is not None and abs(ours - used) <= slack:
+        why = f"fvcore drops {used - figure:,} {line.unit} ({line.kind}): their result is not used"
+        return whole._replace(verdict="explained"), [why] if len(kinds) == 1 else []  # of all MACs: said by kind
+    if theirs.opaque:
+        return line, [f"fvcore has no formula for {name} ({calls} calls)" for name, calls in theirs.opaque.items()]
+    return whole, gaps
 
 
 def _compared(kind: str, unit: str, fold: int | None, trace: int | None, fvcore: int | None) -> Line:
@@ -128,25 +149,18 @@ def _compared(kind: str, unit: str, fold: int | None, trace: int | None, fvcore:
     return Line(kind, unit, fold, trace, fvcore, "alone" if single else "equal" if len(values) == 1 else "differs")
 
 
-def _rounded(line: Line, slack: int) -> Line:
-    """Is the difference no more than what fvcore's rounding of einsum makes?"""
-    close = line.differs and line.trace is not None and line.fvcore is not None
-    close = close and line.fold in (None, line.trace) and abs(line.trace - line.fvcore) <= slack  # type: ignore[operator]
-    return line._replace(verdict="explained") if close else line
-
-
-def _published(figure: Figure, fold: Cost | None, trace: Cost) -> Iterator[Line]:
+def _published(figure: Figure, fold: Cost | None, trace: Cost | None) -> Iterator[Line]:
     for what, title, printed in (("params", "parameters", figure.params), ("macs", "MACs", figure.macs)):
         if printed:
             same = agrees(getattr(fold or trace, what), printed)
             verdict = "equal" if same else "explained" if figure.remark else "differs"
-            counts = getattr(fold, what, None), getattr(trace, what), None
+            counts = getattr(fold, what, None), getattr(trace, what, None), None
             yield Line(
                 f"printed {title} {printed}", "MACs" if what == "macs" else "count", *counts, verdict, figure.source
             )
 
 
-def _by_type(fold: Cost) -> Mapping[str, int]:
+def _by_type(fold: Cost) -> Counter[str]:
     """MACs, or for kinds without MACs elementwise operations, of the fold."""
     counts: Counter[str] = Counter()
     for row in fold.layers:
@@ -162,37 +176,7 @@ def _parameters(module: nn.Module) -> int:
     return int(parameter_count(module)[""])
 
 
-def _fvcore(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Mapping[str, int], list[tuple[str, int]], int]:
-    """fvcore's counts by kind, the operators that it passed over, and by how much its einsum may be rounded."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from fvcore.nn import FlopCountAnalysis
-
-        logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
-        if isinstance(inputs[0], int):
-            inputs = (torch.zeros(inputs, dtype=next((p.dtype for p in module.parameters()), torch.float32)),)
-        fast = torch.backends.mha.get_fastpath_enabled()
-        torch.backends.mha.set_fastpath_enabled(False)
-        try:
-            with foreign(TraceError, lambda e: f"fvcore could not run the model: {type(e).__name__}: {first_line(e)}"):
-                analysis: Any = FlopCountAnalysis(module.eval(), inputs)
-                analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-                with torch.no_grad():
-                    counts = analysis.by_operator()
-                    missed = sorted(analysis.unsupported_ops().items())
-        finally:
-            torch.backends.mha.set_fastpath_enabled(fast)
-    kinds: Counter[str] = Counter()
-    for name, count in counts.items():
-        kinds[KINDS.get(name, name)] += int(count)
-    return kinds, missed, int(counts["einsum"] / 1000) + 1 if counts.get("einsum") else 0
-
-
-def _pooled(trace: Cost) -> int | None:
-    """A pooling module reads its whole input; called as a function it is a mean like any other, and stays blank."""
-    return sum(row.elementwise for row in trace.layers if row.type == "AdaptiveAvgPool2d") or None
-
-
-def _missing(kind: str, missed: list[tuple[str, int]]) -> bool:
-    """Did fvcore pass over operators of this kind, for want of a formula? Then it has no figure for it."""
-    return any(word in name for word in PASSED_OVER.get(kind, ()) for name, _ in missed)
+def _pooled(trace: Cost) -> Counter[str]:
+    """A pooling module reads its whole input; called as a function it is a mean like any other."""
+    rows = [row for row in trace.layers if row.type == "AdaptiveAvgPool2d" and row.output[-2:] == (1, 1)]
+    return Counter({"adaptive pooling": sum(row.elementwise for row in rows)})

@@ -13,7 +13,7 @@ from pathlib import Path
 from resbench.arch.catalog import find, options
 from resbench.arch.cost import Cost
 from resbench.data import load_split
-from resbench.errors import OptionError
+from resbench.errors import Failures, OptionError
 from resbench.models import catalogued, is_catalogued, load
 from resbench.training.feed import Feed
 from resbench.training.recipe import Recipe
@@ -55,19 +55,30 @@ class Plan:
     warmup: int | None = None
 
 
-def study(models: Sequence[str], plan: Plan, run: Options, progress: Progress = lambda line, share: None) -> Outcome:
-    """Train every network with every seed, or go on where an earlier call has left off. Raises as ``train`` does."""
-    size = plan.input or (DIGITS if plan.data == "digits" else _own_input(models[0]))
+def study(
+    models: Sequence[str],
+    plan: Plan,
+    run: Options,
+    progress: Progress = lambda line, share: None,
+    failures: Failures | None = None,
+) -> Outcome:
+    """Train every network with every seed, or go on where an earlier call has left off. Raises as ``train`` does;
+    with ``failures``, of several networks one that fails is said there and left out."""
+    if failures is None or run.ranks.world > 1:  # several processes go on together or not at all
+        failures = Failures()
+    size = plan.input or (DIGITS if plan.data == "digits" else _own_input(models, failures))
+    if size is None:
+        return Outcome((), plan.data, 0, 0)
     train_part, test_part = (part.resized(size) for part in load_split(plan.data, plan.root, size))
     augment = plan.data.startswith("cifar")
     feed = Feed(train_part, test_part, plan.batch, augment, run.device)
     if plan.batch % run.ranks.world:
         raise OptionError(f"expected a --batch that {run.ranks.world} processes can share, received {plan.batch}")
-    names = list(dict.fromkeys(with_classes(name, feed.classes) for name in models))
+    names = list(dict.fromkeys(failures.each(failures.without(models), lambda name: with_classes(name, feed.classes))))
     cells = [
         Cell(name, size, seed, _recipe(plan, name, feed.steps, augment)) for seed in range(plan.seeds) for name in names
     ]
-    results = train(cells, feed, run, progress)
+    results = train(cells, feed, run, progress, failures)
     return Outcome(tuple(results), plan.data, len(feed.labels), len(feed.test_labels))
 
 
@@ -85,10 +96,14 @@ def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> Recipe:
     return Recipe(iterations, plan.batch, plan.lr, warmup=warmup, augment=augment, dtype=plan.dtype)
 
 
-def _own_input(name: str) -> tuple[int, ...]:
-    if is_catalogued(name):
-        return catalogued(name).input
-    return tuple(int(side) for side in load(name).input)
+def _own_input(models: Sequence[str], failures: Failures) -> tuple[int, ...] | None:
+    """Of the first network that says one; None where none does."""
+    for name in models:
+        with failures.of(name):
+            if is_catalogued(name):
+                return catalogued(name).input
+            return tuple(int(side) for side in load(name).input)
+    return None
 
 
 def with_classes(name: str, classes: int) -> str:

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from resbench.errors import ResbenchError, cannot_run
+from resbench.errors import Failures, ResbenchError, cannot_run
 from resbench.measure.workload import repeatable
 from resbench.models import cost, load
 from resbench.training.checkpoint import Checkpoint, fingerprint, locked
@@ -62,13 +62,18 @@ class _Work:
 
 
 def train(
-    cells: Sequence[Cell], feed: Feed, options: Options | None = None, progress: Progress = lambda line, share: None
+    cells: Sequence[Cell],
+    feed: Feed,
+    options: Options | None = None,
+    progress: Progress = lambda line, share: None,
+    failures: Failures | None = None,
 ) -> list[Result]:
     """Train every cell to the end of its recipe, or until Ctrl-C: then some results are not finished.
 
-    Raises MeasureError for what cannot be trained here, OutputError and SourceError for the folder.
+    Raises MeasureError for what cannot be trained here, OutputError and SourceError for the folder. With ``failures``
+    of several networks one that fails is said there and left out, and the others go on.
     """
-    options = options or Options()
+    options, failures = options or Options(), failures or Failures()
     weights = {cell: _macs(cell) for cell in cells}
     work = _Work(sum(cell.recipe.iterations * weights[cell] for cell in cells))
     results: list[Result] = []
@@ -76,20 +81,34 @@ def train(
     folder = locked(options.folder) if options.folder and first else nullcontext()
     with folder, repeatable(options.device), _interruptible(options.ranks.world == 1) as stop:
         for _, group in groupby(cells, key=lambda cell: cell.seed):
-            runs = [_Kept(cell, feed, options, weights[cell], work) for cell in group]
+            runs: list[_Kept] = []
+            for cell in _standing(group, failures):
+                with failures.of(cell.model):
+                    runs.append(_Kept(cell, feed, options, weights[cell], work))
             while any(not one.run.finished for one in runs) and not stop():
                 active = [one for one in runs if not one.run.finished]
                 draws = any(one.run.draws for one in active)
                 for one in active:
-                    one.epoch(stop, progress)
-                    if draws:  # captured steps share one generator: no other is filled in while it is read
-                        one.run.wait()
+                    with failures.of(one.cell.model):
+                        one.epoch(stop, progress)
+                        if draws:  # captured steps share one generator: no other is filled in while it is read
+                            one.run.wait()
                 for one in active:
-                    one.close(stop())
+                    with failures.of(one.cell.model):
+                        one.close(stop())
+                standing = _standing((one.cell for one in runs), failures)
+                runs = [one for one in runs if one.cell in standing]
             results += [one.result() for one in runs]
             if stop():
                 break
-    return results + [Result(cell, (), finished=False) for cell in cells[len(results) :]]
+    begun = {result.cell for result in results}
+    left = [cell for cell in _standing(cells, failures) if cell not in begun]
+    return results + [Result(cell, (), finished=False) for cell in left]
+
+
+def _standing(cells: Iterable[Cell], failures: Failures) -> list[Cell]:
+    """Of networks that have not failed, with whichever seed."""
+    return [cell for cell in cells if cell.model not in failures.reasons]
 
 
 class _Kept:
