@@ -8,10 +8,8 @@ it, so that no time in the trace is ours.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,23 +42,16 @@ def calls(profiler: torch.profiler.profile, named: Iterable[tuple[str, nn.Module
     return ordered
 
 
-def inscribe(trace: Path, known: Calls) -> None:
-    """Write into a trace whose call each one is; a trace that is no JSON stays as it is."""
-    try:
-        document = json.loads(trace.read_bytes())
-    except ValueError:
-        return
+def inscribe(traced: Rows, known: Calls) -> None:
+    """Write into the events of a trace whose call each one is."""
     events: dict[str, Rows] = defaultdict(list)
-    for event in _module_events(document["traceEvents"]):
+    for event in _module_events(traced):
         events[event["name"]].append(event)
     for name, seen in events.items():
         if len(seen) == len(known.get(name, [])):  # else the trace leaves out some, and which is not known
             for event, path in zip(sorted(seen, key=lambda event: float(event["ts"])), known[name], strict=True):
                 if path is not None:
                     event["args"][PATH] = path
-    beside = trace.with_name(f"{trace.name}.tmp")
-    beside.write_text(json.dumps(document))
-    beside.replace(trace)
 
 
 def renamed(events: Rows) -> Rows:

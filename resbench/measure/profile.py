@@ -24,7 +24,7 @@ from torch.profiler import ProfilerActivity, schedule, tensorboard_trace_handler
 
 from resbench.errors import MeasureError, OutputError, first_line
 from resbench.measure import module_calls
-from resbench.measure.module_calls import Rows
+from resbench.measure.module_calls import Calls, Rows
 from resbench.measure.ranges import ranges
 from resbench.measure.workload import Workload
 
@@ -49,15 +49,15 @@ def profile(work: Workload, folder: Path, name: str, steps: int = 3) -> Profile:
     """
     with work.ready():
         work.run()
-        trace = record(work, folder, name, steps)
-    return read(trace)
+        trace, calls = record(work, folder, name, steps)
+    return read(trace, calls)
 
 
-def record(work: Workload, folder: Path, name: str, steps: int = 3) -> Path:
-    """Run under the profiler; give the trace file. One run was warm-up, ``steps`` are in it.
+def record(work: Workload, folder: Path, name: str, steps: int = 3) -> tuple[Path, Calls]:
+    """Run under the profiler; give the trace file, and which module each call in it is.
 
-    Shapes, stacks and memory are recorded too, and the model's own name of each module that is called. Raises
-    OutputError where the folder cannot be written.
+    One run was warm-up, ``steps`` are in it. Shapes, stacks and memory are recorded too. Raises OutputError where the
+    folder cannot be written.
     """
     target = folder / re.sub(r"[^\w.=-]+", "_", name)
     try:
@@ -66,12 +66,12 @@ def record(work: Workload, folder: Path, name: str, steps: int = 3) -> Path:
         raise OutputError(f"cannot write {target}: {error.strerror}; name a folder with --trace") from error
     before = set(target.iterdir())
     named = list(work.model.named_modules())  # held, so that nothing made in a run gets the address of one of them
-    seen: module_calls.Calls = {}
+    calls: Calls = {}
     write = tensorboard_trace_handler(str(target), worker_name="resbench")
 
     def done(profiler: torch.profiler.profile) -> None:
         write(profiler)
-        seen.update(module_calls.calls(profiler, [*named, *work.model.named_modules()]))
+        calls.update(module_calls.calls(profiler, [*named, *work.model.named_modules()]))
 
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (work.setup.kind == "cuda")
     with warnings.catch_warnings(), _quiet_stderr():
@@ -90,8 +90,7 @@ def record(work: Workload, folder: Path, name: str, steps: int = 3) -> Path:
     made = sorted(set(target.iterdir()) - before)
     if not made:
         raise MeasureError(f"torch.profiler wrote no trace into {target}; try fewer --steps")
-    module_calls.inscribe(made[-1], seen)
-    return made[-1]
+    return made[-1], calls
 
 
 def adapted(events: Rows) -> Rows:
@@ -104,8 +103,11 @@ def adapted(events: Rows) -> Rows:
     return [event | {"cat": "runtime"} if event.get("cat") in RUNTIMES else event for event in known]
 
 
-def read(trace: Path) -> Profile:
-    """The plugin's views of a trace. Raises MeasureError where its parser cannot read it; the trace stays."""
+def read(trace: Path, calls: Calls | None = None) -> Profile:
+    """The plugin's views of a trace. ``calls``, as ``record`` gives them, are written into it for later readers.
+
+    Raises MeasureError where the parser cannot read it; the trace stays.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -113,16 +115,17 @@ def read(trace: Path) -> Profile:
             from torch_tb_profiler.profiler.run_generator import RunGenerator
 
             logging.getLogger("pytorch_profiler").setLevel(logging.CRITICAL)
-            events = json.loads(trace.read_bytes())
-            known = adapted(events["traceEvents"])
-            data = RunProfileData.from_json("resbench", None, events | {"traceEvents": known})
+            document = json.loads(trace.read_bytes())
+            module_calls.inscribe(document["traceEvents"], calls or {})
+            known = adapted(document["traceEvents"])
+            data = RunProfileData.from_json("resbench", None, document | {"traceEvents": known})
             run = RunGenerator("resbench", None, data).generate_run_profile()
             views = {
                 "overview": _overview(data),
                 "operators": [_operator(row) for row in run.operation_table_by_name["data"]],
                 "kernels": _kernels(run.kernel_table) if run.kernel_table else [],
                 "modules": module_calls.rows((run.get_module_view() or {}).get("data", []), known),
-                "ranges": ranges(events["traceEvents"]),
+                "ranges": ranges(document["traceEvents"]),
                 "memory": _memory(run) if run.memory_snapshot else [],
                 "advice": [{"advice": re.sub(r"<[^>]+>", "", text)} for text in data.recommendations],
             }
@@ -131,7 +134,19 @@ def read(trace: Path) -> Profile:
             f"torch-tb-profiler cannot read {trace} ({type(error).__name__}: {first_line(error)}); "
             "the trace is there: open it in https://ui.perfetto.dev"
         ) from error
+    if calls:
+        _rewrite(trace, document)
     return Profile(trace, {name: rows for name, rows in views.items() if rows})
+
+
+def _rewrite(trace: Path, document: dict[str, Any]) -> None:
+    beside = trace.with_name(f"{trace.name}.tmp")
+    try:
+        beside.write_text(json.dumps(document))
+        beside.replace(trace)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {trace}: {error.strerror}; name another folder with --trace") from error
 
 
 def _overview(data: Any) -> Rows:
