@@ -73,7 +73,7 @@ def _left_out(costs: Sequence[Cost]) -> set[str]:
 def _fp32(row: Row) -> bool:
     """Are 4 bytes an element all that it has?"""
     sizes = (row.param_bytes, row.params), (row.activation_bytes, row.activations)
-    return all(bytes_ in (None, FP32_BYTES * elements) for bytes_, elements in sizes)
+    return all(bytes_ is None or bytes_ == FP32_BYTES * elements for bytes_, elements in sizes)
 
 
 def _notes(costs: Sequence[Cost]) -> tuple[str, ...]:
