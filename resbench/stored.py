@@ -204,6 +204,7 @@ def _costs(document: dict[str, Any]) -> Costs:
                 tuple(model["input"]),
                 tuple(row(layer) for layer in model["layers"]),
                 tuple(model["uncounted"].items()),
+                complex=bool(model.get("complex")),
             )
             for model in document["models"]
         ]

@@ -63,6 +63,8 @@ class Cost:
     """Operators without a formula, and how often they ran; the fold has none."""
     kinds: tuple[tuple[str, int], ...] = ()
     """Of a traced model, the MACs by kind of operator (for kinds without MACs, elementwise operations)."""
+    complex: bool = False
+    """Whether complex numbers were multiplied: four real MACs each."""
 
     @property
     def total(self) -> Row:

@@ -156,7 +156,7 @@ def _follow(model: nn.Module, inputs: Inputs, name: str, source: str, device: to
     if not whole and taken_apart(str(func.overloadpacket) for func in counter.known):
         return None
     rows, uncounted, kinds = counter.rows(output), sorted(counter.uncounted.items()), sorted(counter.kinds.items())
-    return Cost(name, source, shape, tuple(rows), tuple(uncounted), tuple(kinds))
+    return Cost(name, source, shape, tuple(rows), tuple(uncounted), tuple(kinds), counter.complex)
 
 
 def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -230,6 +230,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.kinds: Counter[str] = Counter()
         self.known: dict[Any, Operator | None] = {}
         self.whole: WholeConvolutions | None = None
+        self.complex = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -255,6 +256,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         frame.macs += macs
         frame.elementwise += elementwise
         first = out if isinstance(out, Tensor) else next(t for t in tree_leaves((out, args)) if isinstance(t, Tensor))
+        if macs and first.is_complex():
+            self.complex = True
         frame.own.append((operator, tuple(first.shape), macs, elementwise))
 
     def enter(self, module: nn.Module, args: Any) -> None:

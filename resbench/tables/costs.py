@@ -29,7 +29,7 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
         columns = (Column("model", "model"), *COLUMNS[:3], Column("input", "input", "shape"), *COLUMNS[3:])
         numbers = [(c, _numbers(c.total)) for c in costs]
         lines = [(c.model, *n[:3], c.input, *n[3:]) for c, n in numbers]
-        return Table(columns, lines, notes=CONVENTION, warnings=uncounted(costs))
+        return Table(columns, lines, notes=(*CONVENTION, *complex_note(costs)), warnings=uncounted(costs))
     several = len(costs) > 1
     first = (Column("model", "model"),) if several else ()
     columns = (
@@ -53,7 +53,12 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
         total = rows.pop()
         totals.append((*own, "total", "", *total[len(own) + 2 :]))
     title = "" if several else f"{costs[0].model}, input {shape_text(costs[0].input)}"
-    return Table(columns, rows, title, CONVENTION, totals, uncounted(costs))
+    return Table(columns, rows, title, (*CONVENTION, *complex_note(costs)), totals, uncounted(costs))
+
+
+def complex_note(costs: Sequence[Cost]) -> tuple[str, ...]:
+    """How complex numbers count, where there are any."""
+    return ("A complex multiply-accumulate is 4 real ones.",) if any(c.complex for c in costs) else ()
 
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:
@@ -72,7 +77,12 @@ def _numbers(row: Row) -> tuple[int, ...]:
 
 def cost_document(costs: Sequence[Cost]) -> dict[str, Any]:
     """The JSON of `flops`: totals and every layer of every model."""
-    return {"schema": 1, "command": "flops", "convention": " ".join(CONVENTION), "models": [_record(c) for c in costs]}
+    return {
+        "schema": 1,
+        "command": "flops",
+        "convention": " ".join((*CONVENTION, *complex_note(costs))),
+        "models": [_record(c) for c in costs],
+    }
 
 
 def _record(c: Cost) -> dict[str, Any]:
@@ -83,6 +93,7 @@ def _record(c: Cost) -> dict[str, Any]:
         "input": list(c.input),
         **dict(zip(keys, _numbers(c.total), strict=True)),
         "uncounted": dict(c.uncounted),
+        **({"complex": True} if c.complex else {}),
         "layers": [
             {"name": r.name, "type": r.type, "output": list(r.output), **dict(zip(keys, _numbers(r), strict=True))}
             for r in c.layers
