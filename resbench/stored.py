@@ -212,6 +212,7 @@ def _costs(document: dict[str, Any]) -> Costs:
                 tuple(row(layer) for layer in model["layers"]),
                 tuple(model["uncounted"].items()),
                 mode=model.get("mode", "inference"),
+                complex=bool(model.get("complex")),
             )
             for model in document["models"]
         ]

@@ -65,6 +65,8 @@ class Cost:
     kinds: tuple[tuple[str, int], ...] = ()
     """Of a traced model, the MACs by kind of operator (for kinds without MACs, elementwise operations)."""
     mode: Mode = "inference"
+    complex: bool = False
+    """Whether complex numbers were multiplied: four real MACs each."""
 
     @property
     def total(self) -> Row:

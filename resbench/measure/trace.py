@@ -167,9 +167,9 @@ def _follow(
             if training:
                 rows, unknown = with_backward(output, rows, counter.ends, counter.names, counter.whole)
                 counter.uncounted.update(unknown)
-    uncounted, kinds = sorted(counter.uncounted.items()), sorted(counter.kinds.items())
+    uncounted, kinds = tuple(sorted(counter.uncounted.items())), tuple(sorted(counter.kinds.items()))
     mode: Mode = "training" if training else "inference"
-    return Cost(name, source, shape, tuple(rows), tuple(uncounted), tuple(kinds), mode)
+    return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, counter.complex)
 
 
 def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -249,6 +249,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.kinds: Counter[str] = Counter()
         self.known: dict[Any, Operator | None] = {}
         self.whole: WholeConvolutions | None = None
+        self.complex = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -274,6 +275,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         frame.macs += macs
         frame.elementwise += elementwise
         first = out if isinstance(out, Tensor) else next(t for t in tree_leaves((out, args)) if isinstance(t, Tensor))
+        self.complex |= bool(macs) and first.is_complex()
         row = Row("", operator.type, tuple(first.shape), 0, macs, elementwise, first.numel())
         frame.own.append((operator, row._replace(activation_bytes=bytes_of(first)), sequence_number()))
 

@@ -1,5 +1,7 @@
 """Complex numbers: one multiply-accumulate of two of them is four real ones, in every operator."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -128,3 +130,17 @@ def test_a_run_counts_complex_convolutions_the_same_way_forward_and_backward(gro
     for name in ("a", "b"):
         for counter in ("macs", "macs_backward") if mode == "training" else ("macs",):
             assert complexes[name][counter] == 4 * real[name][counter] > 0
+
+
+def test_the_convention_stands_under_the_table_where_complex_numbers_were_met(tmp_path):
+    from resbench.stored import read
+    from resbench.tables.costs import cost_document, cost_table
+
+    real, complexes = both(lambda self, x: self.fc(x), (1, 6, 8), fc=nn.Linear(8, 5))
+    note = "A complex multiply-accumulate is 4 real ones."
+    assert note in cost_table([real, complexes]).notes
+    assert note in cost_table(complexes, per="layer").notes
+    assert note not in cost_table(real).notes
+    assert (real.complex, complexes.complex) == (False, True)
+    (tmp_path / "costs.json").write_text(json.dumps(cost_document([complexes])))
+    assert note in cost_table(read(tmp_path / "costs.json").result.costs).notes
