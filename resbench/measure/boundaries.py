@@ -16,7 +16,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,35 +37,14 @@ class Modules:
         named = list(model.named_modules())
         self.names = [name for name, _ in named]
         self.modules = [module for _, module in named]
-        self._marked: dict[int, _Marked] = {}
 
     @contextmanager
     def watched(self, mark: Mark) -> Iterator[None]:
         """Forward boundaries go to ``mark`` while this is open."""
         with ExitStack() as stack:
             for number, module in enumerate(self.modules[1:], 1):
-                stack.callback(self._mark(module, mark, number))
+                stack.callback(_mark(module, mark, number))
             yield
-
-    def _mark(self, module: nn.Module, mark: Mark, number: int) -> Callable[[], None]:
-        """Put the marks around the module's forward; the result puts back what was there.
-
-        A third of the cost of two hooks, and fused paths that look for hooks are taken as ever. The same function each
-        time: for another one, code that calls it is compiled anew, and after some times no more.
-        """
-        key = "forward" if module._compiled_call_impl is None else "_compiled_call_impl"
-        own, known = module.__dict__.get(key), self._marked.get(number)
-        if known is None or known.own is not own:
-            known = self._marked[number] = _marked(getattr(module, key), own, number)
-        known.mark[:] = [mark]
-
-        def restore() -> None:
-            del module.__dict__[key]
-            if own is not None:
-                module.__dict__[key] = own
-
-        module.__dict__[key] = known.forward
-        return restore
 
     def watch_backward(
         self, loss: Tensor, boundaries: list[tuple[int, int]], mark: Mark, known: Collection[int] = ()
@@ -94,31 +73,31 @@ def _passes_on(node: Any) -> bool:
     return bool(node.name() == "AddBackward0" and node._saved_alpha == 1)
 
 
-class _Marked(NamedTuple):
-    """A module's forward, or what compiling in place put before it, with the marks around it."""
+def _mark(module: nn.Module, mark: Mark, number: int) -> Callable[[], None]:
+    """Put the marks around the module's forward, or what compiled it in place; the result puts back what was there.
 
-    own: Any
-    """What stood in its place; None where that is the class's."""
-    forward: Callable[..., Any]
-    mark: list[Mark]
-    """Where the marks go now."""
-
-
-def _marked(forward: Callable[..., Any], own: Any, number: int) -> _Marked:
-    """In compiled code there is no mark: what it takes belongs to the module around it."""
-    marks = list[Mark]()
+    A third of the cost of two hooks, and fused paths that look for hooks are taken as ever. In compiled code there is
+    no mark: what it takes belongs to the module around it.
+    """
+    key = "forward" if module._compiled_call_impl is None else "_compiled_call_impl"
+    forward, own = getattr(module, key), module.__dict__.get(key)
 
     def marked(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
             return forward(*args, **kwargs)
-        mark = marks[0]
         mark(number)
         try:
             return forward(*args, **kwargs)
         finally:
             mark(LEAVE)  # also where a checkpoint has recomputed enough, and leaves by an exception
 
-    return _Marked(own, marked, marks)
+    def restore() -> None:
+        del module.__dict__[key]
+        if own is not None:
+            module.__dict__[key] = own
+
+    module.__dict__[key] = marked
+    return restore
 
 
 def _reaching(mark: Mark, owner: int) -> Callable[[Any], None]:
