@@ -7,7 +7,7 @@ from typing import Any
 
 from resbench.arch.cost import Cost, Level, Row
 from resbench.tables.table import Column, Table
-from resbench.units import shape_text
+from resbench.units import FP32_BYTES, convention, shape_text
 
 COLUMNS = (
     Column("params", "params", "exact"),
@@ -37,10 +37,8 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
     numbers = [column for column in COLUMNS if column.key not in left_out]
     keys = [column.key for column in numbers]
     if per == "model":
-        columns = (Column("model", "model"), *COLUMNS[:3], Column("input", "input", "shape"), *COLUMNS[3:])
-        numbers = [(c, _numbers(c.total)) for c in costs]
-        lines = [(c.model, *n[:3], c.input, *n[3:]) for c, n in numbers]
-        return Table(columns, lines, notes=(*CONVENTION, *complex_note(costs)), warnings=uncounted(costs))
+        lines = [(c.model, *_values(c.total, c, keys)) for c in costs]
+        return Table((Column("model", "model"), *numbers), lines, notes=_notes(costs), warnings=uncounted(costs))
     several = len(costs) > 1
     first = (Column("model", "model"),) if several else ()
     columns = (*first, Column("name", per), Column("type", "type"), Column("output", "output", "shape"), *numbers)
@@ -51,7 +49,37 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
         rows += [(*own, row.name, row.type, row.output or None, *_values(row, c, keys)) for row in c.per(per)]
         totals.append((*own, "total", "", c.total.output or None, *_values(c.total, c, keys)))
     title = "" if several else f"{costs[0].model}, input {shape_text(costs[0].input)}"
-    return Table(columns, rows, title, (*CONVENTION, *complex_note(costs)), totals, uncounted(costs))
+    return Table(columns, rows, title, _notes(costs), totals, uncounted(costs))
+
+
+def _values(row: Row, c: Cost, keys: Sequence[str]) -> list[Any]:
+    """Of one row, by the keys of its columns."""
+    known = {"input": c.input, "share": row.macs / c.macs if c.macs else None}
+    return [known[key] if key in known else getattr(row, key) for key in keys]
+
+
+def _left_out(costs: Sequence[Cost]) -> set[str]:
+    """Columns that say nothing new: nothing is frozen, no gradient was counted, and the buffers are those of batch
+    normalisation (in float32 as many bytes as gamma and beta, and 8)."""
+    layers = [row for c in costs for row in c.layers]
+    new = {
+        "trainable": any(row.trainable not in (None, row.params) for row in layers),
+        "backward_macs": any(c.mode == "training" for c in costs),
+        "buffer_bytes": any(row.buffer_bytes not in (None, 0, 8 + FP32_BYTES * row.params) for row in layers),
+    }
+    return {key for key, says in new.items() if not says}
+
+
+def _fp32(row: Row) -> bool:
+    """Are 4 bytes an element all that it has?"""
+    sizes = (row.param_bytes, row.params), (row.activation_bytes, row.activations)
+    return all(bytes_ is None or bytes_ == FP32_BYTES * elements for bytes_, elements in sizes)
+
+
+def _notes(costs: Sequence[Cost]) -> tuple[str, ...]:
+    training = any(c.mode == "training" for c in costs)
+    notes = convention(training=training, fp32=all(_fp32(row) for c in costs for row in c.layers))
+    return (*notes, *complex_note(costs))
 
 
 def complex_note(costs: Sequence[Cost]) -> tuple[str, ...]:
@@ -74,12 +102,8 @@ def _numbers(row: Row) -> dict[str, int | None]:
 
 def cost_document(costs: Sequence[Cost]) -> dict[str, Any]:
     """The JSON of `flops`: totals and every layer of every model."""
-    return {
-        "schema": 1,
-        "command": "flops",
-        "convention": " ".join((*CONVENTION, *complex_note(costs))),
-        "models": [_record(c) for c in costs],
-    }
+    said = " ".join(_notes(costs))
+    return {"schema": 1, "command": "flops", "convention": said, "models": [_record(c) for c in costs]}
 
 
 def _record(c: Cost) -> dict[str, Any]:
