@@ -15,8 +15,10 @@ from resbench.cli.options import (
     Models,
     OutputOption,
     PlotOption,
+    StrictOption,
     checked,
     chosen,
+    refuse_uncounted,
 )
 from resbench.errors import OptionError
 from resbench.tables import emit
@@ -36,6 +38,7 @@ def flops(
     verify: Annotated[
         bool, typer.Option("--verify", help="Hold fold, tracer, fvcore and published figures together.")
     ] = False,
+    strict: StrictOption = False,
 ) -> None:
     """Count parameters, MACs and FLOPs, per model, stage, block or layer. --plot draws them layer by layer.
 
@@ -59,3 +62,4 @@ def flops(
         from resbench.report.costs import by_layer
 
         save([by_layer(one) for one in costs], plot)
+    refuse_uncounted(strict, {one.model: dict(one.uncounted) for one in costs if one.uncounted})

@@ -20,10 +20,13 @@ from resbench.cli.options import (
     ModeOption,
     OutputOption,
     PlotOption,
+    StrictOption,
+    Uncounted,
     board,
     checked,
     chosen,
     progress,
+    refuse_uncounted,
     say_where,
 )
 from resbench.errors import OptionError, OutputError
@@ -52,6 +55,7 @@ def latency(
     memory: Annotated[bool, typer.Option("--memory", help="What is held in memory, predicted and measured.")] = False,
     plot: PlotOption = None,
     tensorboard: BoardOption = None,
+    strict: StrictOption = False,
     input: InputOption = None,
     format: FormatOption = None,
     output: OutputOption = None,
@@ -75,11 +79,12 @@ def latency(
     if tensorboard and (layers or memory):
         raise OptionError("--tensorboard takes the times of whole networks; for layers there is `resbench profile`")
     if layers:
-        _layers(names, setups, input, format, output, plot)
+        unknown = _layers(names, setups, input, format, output, plot)
     elif memory:
-        _memory(names, setups, input, format, output)
+        unknown = _memory(names, setups, input, format, output)
     else:
-        _networks(names, setups, input, processes, board(tensorboard, "latency"), format, output)
+        unknown = _networks(names, setups, input, processes, board(tensorboard, "latency"), format, output)
+    refuse_uncounted(strict, unknown)
 
 
 def _batches(text: str) -> list[int]:
@@ -97,7 +102,7 @@ def _networks(
     events: Board | None,
     format: str | None,
     output: Path | None,
-) -> None:
+) -> Uncounted:
     from resbench.measure.environment import environment
     from resbench.measure.roofline import Roof, roof
     from resbench.models import catalogued, is_catalogued
@@ -125,6 +130,7 @@ def _networks(
         raise typer.Exit(130)
     if outcome.failures:
         raise typer.Exit(2)
+    return {one.model: one.uncounted for one in outcome.latencies if one.uncounted}
 
 
 def _layers(
@@ -134,8 +140,9 @@ def _layers(
     format: str | None,
     output: Path | None,
     plot: Path | None,
-) -> None:
+) -> Uncounted:
     from resbench.cli.live import layers_of
+    from resbench.figures import uncounted
     from resbench.measure.layers import COMPILED
     from resbench.replicas import Cell
     from resbench.tables.latency import layer_document, layer_table
@@ -155,9 +162,12 @@ def _layers(
         if picture is None:
             raise OutputError("nothing to draw: no layer has both FLOPs and bytes")
         save([picture], plot)
+    return uncounted([found])
 
 
-def _memory(names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None) -> None:
+def _memory(
+    names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None
+) -> Uncounted:
     from resbench.measure.environment import environment
     from resbench.measure.memory import measured, predicted
     from resbench.models import cost
@@ -178,3 +188,4 @@ def _memory(names: list[str], setups: list[Setup], input: str | None, format: st
     progress("")
     here = environment(setup.device)
     emit(memory_table(reports, setup, here), memory_document(reports, setup, here), format, output)
+    return {model: predicted.uncounted for model, predicted, _ in reports if predicted.uncounted}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +44,12 @@ DtypeOption = Annotated[str, typer.Option("--dtype", help="fp32, tf32, bf16 or f
 LayoutOption = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]
 ModeOption = Annotated[str, typer.Option("--mode", help="inference, or training: forward, backward and a step of SGD.")]
 
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Exit 1 where operators ran that have no formula, and were not counted.")
+]
+
+Uncounted = Mapping[str, Mapping[str, int]]
+"""By model, operators that have no formula, with their calls."""
 
 DataOption = Annotated[
     str,
@@ -92,6 +98,16 @@ def chosen(arguments: Iterable[str] | None, options: Iterable[str] | None, least
         wanted = "a model, such as resnet50" if least == 1 else f"{least} models or more, such as plain56 resnet56"
         raise OptionError(f"expected {wanted}; received {len(names) or 'none'}; `resbench models` lists what there is")
     return names
+
+
+def refuse_uncounted(strict: bool, uncounted: Uncounted) -> None:
+    """The last word of `--strict`, when all is printed: exit 1 where something ran that nobody could count."""
+    if strict and uncounted:
+        from resbench.units import calls_text
+
+        said = "; ".join(f"{model}: {calls_text(calls)}" for model, calls in uncounted.items())
+        print(f"resbench: --strict: not counted: {said}", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 def checked(format: str | None, output: Path | None, plot: Path | None) -> None:

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resbench.cli.options import BatchOption, DeviceOption, InputOption, ModelOption, Models, chosen, progress
+from resbench.cli.options import (
+    BatchOption,
+    DeviceOption,
+    InputOption,
+    ModelOption,
+    Models,
+    StrictOption,
+    chosen,
+    progress,
+    refuse_uncounted,
+)
 from resbench.errors import MeasureError, OptionError, StoredError, UnknownModelError
 from resbench.tables.output import check_writable, command_line, write
 
@@ -41,11 +51,13 @@ def report(
     input: InputOption = None,
     batch: BatchOption = 1,
     device: DeviceOption = "cpu",
+    strict: StrictOption = False,
 ) -> None:
     """Write one page about networks: verdicts, tables, charts, diagrams, and the data; it opens without a network.
 
     Measured here and now, or with --from made of what other commands have stored.
     """
+    from resbench.figures import uncounted
     from resbench.models import full_name
     from resbench.report.page import page
     from resbench.report.sections import sections
@@ -70,6 +82,7 @@ def report(
     write(output, text)
     if failures:
         raise MeasureError(f"{output} lacks the latency of {len(failures)} networks: {'; '.join(failures)}")
+    refuse_uncounted(strict, uncounted((one.result for one in found), names))
 
 
 def _stored(places: Sequence[Path], given: Sequence[str], input: str | None) -> tuple[list[str], list[Stored]]:

@@ -34,13 +34,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from resbench.measure.boundaries import LEAVE, Modules, sequence_number
 from resbench.measure.counted import Counted
 from resbench.measure.graphs import graph_breaks
 from resbench.measure.ledger import Ledger, storage_of
-from resbench.measure.operators import operator_of
+from resbench.measure.macs import macs_of
 from resbench.measure.stopwatch import uncollected
 from resbench.measure.switches import SWITCHES
 from resbench.measure.workload import Workload
@@ -54,6 +53,9 @@ READ_BY_HOST = frozenset(
     (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.cpu, Tensor.__repr__, Tensor.__format__)
 )
 """The same, where no operator tells."""
+
+PASSES = ("forward", "backward")
+"""The phases whose MACs are a network's: an optimiser's step has none."""
 
 ALLOCATIONS = frozenset(("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach"))
 
@@ -128,6 +130,8 @@ class Watched:
     peak: int
     peak_owner: int
     retained: int
+    uncounted: defaultdict[int, Counter[str]]
+    """Operators of the forward and the backward pass that have no formula for their MACs, by module number."""
 
 
 def watch(work: Workload, modules: Modules) -> Watched:
@@ -135,6 +139,7 @@ def watch(work: Workload, modules: Modules) -> Watched:
     whose = _Owner(modules)
     ledger = Ledger(_held(work))
     books: dict[str, defaultdict[int, Counter[str]]] = {}
+    uncounted: defaultdict[int, Counter[str]] = defaultdict(Counter)
     before = ledger.now
     with whose.watched():
         for phase, run in work.phases:
@@ -143,8 +148,10 @@ def watch(work: Workload, modules: Modules) -> Watched:
             booking = _Booking(books[phase], whose, ledger, phase)
             with booking, _HostReads(booking):
                 run()
+            for number, calls in booking.unknown.items() if phase in PASSES else ():
+                uncounted[number] += calls
     gc.collect()
-    return Watched(books, whose.callers, ledger.most, ledger.owner, max(0, ledger.now - before))
+    return Watched(books, whose.callers, ledger.most, ledger.owner, max(0, ledger.now - before), uncounted)
 
 
 def _held(work: Workload) -> list[Tensor]:
@@ -197,6 +204,7 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.books, self.whose, self.ledger, self.phase = books, whose, ledger, phase
+        self.unknown: defaultdict[int, Counter[str]] = defaultdict(Counter)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -207,7 +215,10 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         results = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         book, name = self.books[owner], func.overloadpacket._qualified_op_name.replace("::", ".")
         book[name] += 1
-        book["macs"] += self._macs(func, args, kwargs or {}, out)
+        macs = macs_of(func, args, kwargs or {}, out, self.phase)
+        if macs is None:
+            self.unknown[owner][str(func.overloadpacket)] += 1
+        book["macs"] += macs or 0
         if not _moves_nothing(func):
             self._book_moves(book, name.rpartition(".")[2], given, results)
         if func._schema.is_mutable:
@@ -232,13 +243,6 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         book["relayouts"] += layout is not None and before is not None and layout != before
         widths = [tensor.element_size() for tensor in given if tensor.is_floating_point()]
         book["upcasts"] += results[0].is_floating_point() and bool(widths) and results[0].element_size() > min(widths)
-
-    def _macs(self, func: Any, args: Any, kwargs: Any, out: Any) -> int:
-        operator = operator_of(func)
-        if operator:
-            return operator.rule(args, out)[0] if operator.type else 0
-        formula = flop_registry.get(func.overloadpacket) if self.phase == "backward" else None
-        return int(formula(*args, **kwargs, out_val=out)) // 2 if formula else 0
 
 
 class _HostReads(TorchFunctionMode):

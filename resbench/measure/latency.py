@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import hypot
@@ -40,6 +40,8 @@ class Reading(NamedTuple):
     graph: tuple[float, ...] = ()
     """On an NVIDIA GPU, replays of one captured run."""
     remark: str = ""
+    uncounted: Mapping[str, int] | None = None
+    """Operators without a formula for their MACs, with their calls; None where an earlier version measured."""
 
     @property
     def totals(self) -> list[float]:
@@ -53,9 +55,10 @@ def read(work: Workload, rules: Rules | None = None) -> Reading:
         counts, _ = traffic(eager, Modules(eager.model))
         done = list(chain(counts.forward.values(), counts.backward.values()))
         total = Work(sum(work.macs for work in done), sum(work.bytes for work in done))
+        unknown = dict(counts.all_uncounted)
         peak = peak_bytes(eager)
         if work.setup.kind != "cuda":
-            return _reading(work, sample(stopwatch.eager(work), rules), total, peak)
+            return _reading(work, sample(stopwatch.eager(work), rules), total, peak)._replace(uncounted=unknown)
         watched = gpu(torch.device(work.setup.device).index or 0)
         throttled = (lambda: bool(watched.reading().throttle)) if watched else bool
         remark, replays = "", list[float]()
@@ -65,7 +68,9 @@ def read(work: Workload, rules: Rules | None = None) -> Reading:
             replays = sample(stopwatch.graph(work), rules, throttled=throttled).totals
         except RuntimeError as error:
             remark = f"no CUDA graph: {str(error).splitlines()[0]}"
-        return _reading(work, samples, total, peak)._replace(queued=tuple(queued), graph=tuple(replays), remark=remark)
+        return _reading(work, samples, total, peak)._replace(
+            queued=tuple(queued), graph=tuple(replays), remark=remark, uncounted=unknown
+        )
 
 
 def _reading(work: Workload, samples: Samples, total: Work, peak: int | None) -> Reading:
@@ -125,6 +130,11 @@ class Latency:
     def flops_per_s(self) -> float:
         """2 x MACs of a run, the backward pass included, over its median."""
         return 2 * self.readings[0].macs / self.median_s
+
+    @property
+    def uncounted(self) -> Mapping[str, int]:
+        """Operators of a run without a formula: the MACs are too low by theirs."""
+        return self.readings[0].uncounted or {}
 
     @property
     def peak_bytes(self) -> int | None:

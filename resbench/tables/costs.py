@@ -7,6 +7,7 @@ from typing import Any
 
 from resbench.arch.cost import Cost, Level, Row
 from resbench.tables.table import Column, Table
+from resbench.tables.uncounted import warning
 from resbench.units import CONVENTION, shape_text
 
 COLUMNS = (
@@ -45,7 +46,7 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
     totals: list[tuple[Any, ...]] = []
     for c in costs:
         own = (c.model,) if several else ()
-        whole = c.macs
+        whole = 0 if c.uncounted else c.macs  # of a count that is too low nothing is a share
         for row in (*c.per(per), c.total):
             params, macs, *rest = _numbers(row)
             line = (row.name, row.type, row.output or None, params, macs, macs / whole if whole else None, *rest)
@@ -58,11 +59,7 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:
     """A line for each network in which operators ran that have no formula."""
-    return [
-        f"{c.model}: not counted: {', '.join(f'{name} ({calls} calls)' for name, calls in c.uncounted)}."
-        for c in costs
-        if c.uncounted
-    ]
+    return [line for c in costs for line in warning(c.model, dict(c.uncounted), "what is counted is too low")]
 
 
 def _numbers(row: Row) -> tuple[int, ...]:
