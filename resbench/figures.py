@@ -8,12 +8,13 @@ and is empty for what needs no machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from math import isfinite
 
 from resbench.errors import ResbenchError
-from resbench.stored import Costs, Flows, Latencies, Memories, Result, Trainings
+from resbench.stored import Costs, Flows, Latencies, Layers, Memories, Result, Trainings
 from resbench.tables.metrics import COUNTED, Figure
 from resbench.units import shape_text
 
@@ -26,7 +27,9 @@ def figures(results: Iterable[Result]) -> Iterator[Figure]:
                 for c in costs:
                     many = f"of a batch of {c.input[0]}." if c.input[0] > 1 else ""
                     places = {metric: "" if metric == "params" else many for metric in COUNTED}
-                    yield from (Figure(c.model, key, getattr(c, key), None, at) for key, at in places.items())
+                    for key, at in places.items():
+                        least = bool(c.uncounted) and key != "params"
+                        yield Figure(c.model, key, getattr(c, key), None, at, least=least)
             case Latencies():
                 yield from _timed(result)
             case Memories():
@@ -48,7 +51,7 @@ def _timed(result: Latencies) -> Iterator[Figure]:
         yield Figure(one.model, "throughput", one.throughput, images, where)
         if one.peak_bytes is not None:
             yield Figure(one.model, "memory", one.peak_bytes, None, where)
-        if roof:
+        if roof and not one.uncounted:
             work = 2 * one.readings[0].macs, one.readings[0].bytes
             bound = f"{roof.bound(*work)} bound"
             yield Figure(one.model, "roof", roof.attainable_s(*work), None, f"{where} {roof.line}", bound)
@@ -89,6 +92,27 @@ def _trained(result: Trainings) -> Iterator[Figure]:
         where = f"{outcome.data} at {size}, {steps}, {ways}. {result.here.note}"
         for metric, part in (("train_error", "train"), ("error", "test")):
             yield Figure(end["model"], metric, end[f"{part}_error"], end[f"{part}_spread"], where)
+
+
+def uncounted(results: Iterable[Result], models: Collection[str] = ()) -> dict[str, dict[str, int]]:
+    """What nobody could count, of these models or of all: operators with their calls, the most that any result says."""
+    found: dict[str, Counter[str]] = {}
+    for result in results:
+        match result:
+            case Costs(costs):
+                said: list[tuple[str, Mapping[str, int]]] = [(one.model, dict(one.uncounted)) for one in costs]
+            case Latencies(latencies):
+                said = [(one.model, one.uncounted) for one in latencies]
+            case Layers():
+                said = [(result.model, result.times.uncounted)]
+            case Memories(reports):
+                said = [(model, predicted.uncounted or {}) for model, predicted, _ in reports]
+            case _:
+                said = []
+        for model, calls in said:
+            if calls and (model in models or not models):
+                found[model] = found.get(model, Counter()) | Counter(calls)
+    return {model: dict(calls) for model, calls in found.items()}
 
 
 def published(models: Sequence[str]) -> Iterator[Figure]:

@@ -277,6 +277,7 @@ def _layers(document: dict[str, Any]) -> Layers:
             Work(row["macs"], row["bytes"]),
             Work(0, 0),
             row["saved_bytes"],
+            row.get("uncounted"),
         )
         for row in document["layers"]
         if row["forward_s"] is not None

@@ -6,7 +6,7 @@ Numbers stay plain (counts, bytes, seconds) everywhere else, with the unit in th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 def convention(*, training: bool = False, fp32: bool = True) -> tuple[str, ...]:
@@ -69,3 +69,12 @@ def count_text(count: int) -> str:
         if float(digits) < 1000:
             return f"{digits}{prefix}"
     return f"{count / 1e15:.0f}P"
+
+
+def calls_text(calls: Mapping[str, int]) -> str:
+    """Operators and how often each ran.
+
+    >>> calls_text({"my.op": 3, "aten._cdist_backward": 1})
+    'my.op (3 calls), aten._cdist_backward (1 call)'
+    """
+    return ", ".join(f"{name} ({count} call{'s' * (count != 1)})" for name, count in calls.items())

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from resbench.arch.cost import Cost, Row
 from resbench.arch.draw_page import cost_text
 from resbench.arch.picture import Box, Mark, Rect, Text, shorten, svg, text_width
-from resbench.units import count_text, shape_text
+from resbench.units import calls_text, count_text, shape_text
 
 MOST = 240
 """Rows of a picture: of a larger tree its deepest levels are left out."""
@@ -69,6 +69,8 @@ def draw_tree(cost: Cost) -> str:
     left_out = f"; {len(every) - len(shown)} deeper modules are in their parents" if len(shown) < len(every) else ""
     if len(shown) > MOST:
         left_out, shown = f"; {len(every) - MOST} modules more", shown[:MOST]
+    if cost.uncounted:
+        left_out += f"; not counted: {calls_text(dict(cost.uncounted))}: MACs are too low, and no share is shown"
     facts = f"input {shape_text(cost.input)} · {count_text(cost.params)} params · {count_text(cost.macs)} MACs"
     head: tuple[Mark, ...] = (
         Text(0, 16, cost.model, "title"),
@@ -79,7 +81,7 @@ def draw_tree(cost: Cost) -> str:
             "small",
         ),
     )
-    body = _columns(shown, max(cost.macs, 1))
+    body = _columns(shown, 0 if cost.uncounted else cost.macs)
     width = max(body.width, *(text_width(mark.text, mark.font) for mark in head if isinstance(mark, Text)))
     page = Box(width, 44 + body.height, 0, head, ((0, 44, body),), "tree", cost.model)
     return svg([page], f"Module tree of {cost.model}", f"{cost.model}: {facts}, {len(every)} modules.")
@@ -110,7 +112,7 @@ def _lines(modules: Sequence[_Module], depth: int) -> Iterator[Line]:
 
 
 def _columns(shown: Sequence[Line], whole: int) -> Box:
-    """Rows in as many columns as make the page about as wide as high."""
+    """Rows in as many columns as make the page about as wide as high. ``whole``: what shares are of; 0 for none."""
     length = max(COLUMN, -(-len(shown) // 3))
     columns = [_column(shown[i : i + length], whole) for i in range(0, len(shown), length)]
     x, placed = 0.0, []
@@ -138,7 +140,7 @@ def _column(rows: Sequence[Line], whole: int) -> Box:
             Text(NAME + kind, y + 11, _shape(line), "small"),
             Text(inner - 4, y + 11, cost_text(line.params, line.macs), "small", "end"),
         ]
-        if line.macs:
+        if line.macs and whole:
             marks += [
                 Rect(inner, y + 6, 50, 3, "track", radius=0),
                 Rect(inner, y + 6, 50 * line.macs / whole, 3, "share", radius=0),

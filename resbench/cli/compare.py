@@ -19,10 +19,12 @@ from resbench.cli.options import (
     Models,
     OutputOption,
     PlotOption,
+    StrictOption,
     checked,
     chosen,
     end,
     progress,
+    refuse_uncounted,
 )
 from resbench.errors import Failures, OptionError, OutputError, StoredError, UnknownModelError
 from resbench.stored import Costs, Result, Trainings
@@ -60,6 +62,7 @@ def compare(
     batch: BatchOption = 1,
     device: DeviceOption = "cpu",
     plot: PlotOption = None,
+    strict: StrictOption = False,
     format: FormatOption = None,
     output: OutputOption = None,
 ) -> None:
@@ -68,11 +71,10 @@ def compare(
     Each figure stands beside its ratio to the baseline. What is no count is measured here and now, or with --from
     taken from what other commands have stored, machines side by side.
     """
-    from resbench.figures import figures, published
+    from resbench.figures import figures, published, uncounted
     from resbench.models import family, full_name, parse_input
     from resbench.stored import find
-    from resbench.tables.comparison import View, comparison, comparison_document
-    from resbench.tables.costs import uncounted
+    from resbench.tables.comparison import View, comparison, comparison_document, uncounted_lines
 
     checked(format, output, plot)
     if stored and device != "cpu":
@@ -107,6 +109,7 @@ def compare(
     if not stored:
         results = _measured(names, view, batch, device, failures)
     shown = [*figures([*results, Costs(counts)]), *(published(names) if "published" in view.wanted else ())]
+    unknown = uncounted([*results, Costs(counts)], names)
     families = {name: family(name) for name in names}
     table = comparison(
         names,
@@ -114,19 +117,20 @@ def compare(
         view,
         inputs={cost.model: cost.input for cost in (*counts, *_stored_costs(results))},
         families=families,
-        warnings=[*uncounted(counts), *_broken(results, names), *failures.reasons.values()],
+        warnings=[*uncounted_lines(unknown), *_broken(results, names), *failures.reasons.values()],
     )
-    emit(table, comparison_document(table, view.baseline), format, output)
+    emit(table, comparison_document(table, view.baseline, unknown), format, output)
     if plot:
         from resbench.report.charts import save
         from resbench.report.networks import bubbles
 
         axes = (front or [metric for metric in view.metrics if metric != "params"])[:2]
-        picture = bubbles(table, families, axes) if len(axes) == 2 else None
+        picture = bubbles(table, families, axes, uncounted_lines(unknown)) if len(axes) == 2 else None
         if picture is None:
             raise OutputError("nothing to draw: expected two networks that have two metrics besides params")
         save([picture], plot)
     end(failures)
+    refuse_uncounted(strict, unknown)
 
 
 def _stored_costs(results: Sequence[Result]) -> Iterator[Cost]:

@@ -15,9 +15,11 @@ from resbench.cli.options import (
     Models,
     OutputOption,
     PlotOption,
+    StrictOption,
     checked,
     chosen,
     end,
+    refuse_uncounted,
 )
 from resbench.errors import Failures, OptionError
 from resbench.tables import emit
@@ -40,6 +42,7 @@ def flops(
     verify: Annotated[
         bool, typer.Option("--verify", help="Hold fold, tracer, fvcore and published figures together.")
     ] = False,
+    strict: StrictOption = False,
 ) -> None:
     """Count parameters, MACs and FLOPs, per model, stage, block or layer. --plot draws them layer by layer.
 
@@ -73,3 +76,4 @@ def flops(
 
         save([by_layer(one) for one in costs], plot)
     end(failures)
+    refuse_uncounted(strict, {one.model: dict(one.uncounted) for one in costs if one.uncounted})

@@ -19,11 +19,14 @@ from resbench.cli.options import (
     ModeOption,
     OutputOption,
     PlotOption,
+    StrictOption,
+    Uncounted,
     board,
     checked,
     chosen,
     end,
     progress,
+    refuse_uncounted,
     say_where,
 )
 from resbench.errors import Failures, OptionError, OutputError
@@ -54,6 +57,7 @@ def latency(
     memory: Annotated[bool, typer.Option("--memory", help="What is held in memory, predicted and measured.")] = False,
     plot: PlotOption = None,
     tensorboard: BoardOption = None,
+    strict: StrictOption = False,
     input: InputOption = None,
     format: FormatOption = None,
     output: OutputOption = None,
@@ -77,11 +81,12 @@ def latency(
     if tensorboard and (layers or memory):
         raise OptionError("--tensorboard takes the times of whole networks; for layers there is `resbench profile`")
     if layers:
-        _layers(names, setups, input, format, output, plot)
+        unknown = _layers(names, setups, input, format, output, plot)
     elif memory:
-        _memory(names, setups, input, format, output)
+        unknown = _memory(names, setups, input, format, output)
     else:
-        _networks(names, setups, input, processes, board(tensorboard, "latency"), format, output)
+        unknown = _networks(names, setups, input, processes, board(tensorboard, "latency"), format, output)
+    refuse_uncounted(strict, unknown)
 
 
 def _batches(text: str) -> list[int]:
@@ -99,7 +104,7 @@ def _networks(
     events: Board | None,
     format: str | None,
     output: Path | None,
-) -> None:
+) -> Uncounted:
     from resbench.cli.live import measured
     from resbench.models import full_name
     from resbench.replicas import Cell
@@ -120,6 +125,7 @@ def _networks(
     for failure in outcome.failures:
         failures.add(failure, failure)
     end(failures, outcome.interrupted)
+    return {one.model: one.uncounted for one in outcome.latencies if one.uncounted}
 
 
 def _layers(
@@ -129,8 +135,9 @@ def _layers(
     format: str | None,
     output: Path | None,
     plot: Path | None,
-) -> None:
+) -> Uncounted:
     from resbench.cli.live import layers_of
+    from resbench.figures import uncounted
     from resbench.measure.layers import COMPILED
     from resbench.replicas import Cell
     from resbench.tables.latency import layer_document, layer_table
@@ -149,9 +156,12 @@ def _layers(
         if picture is None:
             raise OutputError("nothing to draw: no layer has both FLOPs and bytes, or there is no roof of what ran")
         save([picture], plot)
+    return uncounted([found])
 
 
-def _memory(names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None) -> None:
+def _memory(
+    names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None
+) -> Uncounted:
     from resbench.measure.environment import environment
     from resbench.measure.memory import measured, predicted, width
     from resbench.measure.ran import observed
@@ -176,8 +186,10 @@ def _memory(names: list[str], setups: list[Setup], input: str | None, format: st
 
     found = failures.each(names, report)
     progress("")
+    reports = [report for report, _ in found]
     if found:
-        reports, ran = [list(column) for column in zip(*found, strict=True)]
+        ran = [one for _, one in found]
         here = environment(setup.device).where(threads=ran[0].threads[0])
         emit(memory_table(reports, setup, here, ran), memory_document(reports, setup, here, ran), format, output)
     end(failures)
+    return {model: predicted.uncounted for model, predicted, _ in reports if predicted.uncounted}

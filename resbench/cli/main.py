@@ -5,8 +5,8 @@ Exit status: 0 done, 1 a verdict against, 2 bad usage or input, 130 interrupted.
 
 from __future__ import annotations
 
-import os
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +28,8 @@ from resbench.cli import (
     report,
     show,
 )
-from resbench.errors import ResbenchError
+from resbench.cli.outlets import open_outlets
+from resbench.errors import ResbenchError, first_line
 
 app = typer.Typer(
     name="resbench",
@@ -76,30 +77,38 @@ def root(
 
 
 def main() -> None:
-    """Run a command; turn what goes wrong into one line on stderr."""
+    """Run a command; turn what goes wrong into one line on stderr. Only what it found or refused sets the status."""
+    open_outlets()
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
-        status = app(arguments, prog_name="resbench", standalone_mode=False)
-        sys.stdout.flush()
-    except ResbenchError as error:
-        if debug:
-            raise
-        status = _refuse(str(error))
-    except BrokenPipeError:
-        # the reader of our pipe has enough (| head -1): stop without a word, also at interpreter exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        try:
+            status = app(arguments, prog_name="resbench", standalone_mode=False)
+        finally:
+            sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         status = 130
-    except ClickException as error:
+    except SystemExit as ended:  # somebody else's; 1 would be a verdict
+        status = _refuse(ended.code if isinstance(ended.code, str) else "") if ended.code else 0
+    except Exception as error:
         if debug:
-            raise
-        status = _refuse(error.format_message()) if error.format_message() else 2  # empty: the help was shown
+            traceback.print_exc()
+        status = 2 if debug else _refuse(_words(error))
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _words(error: Exception) -> str:
+    """What a user can do about it; nothing where the help was shown instead."""
+    if isinstance(error, ResbenchError):
+        return str(error)
+    if isinstance(error, ClickException):
+        return str(error.format_message())
+    kind = type(error).__name__  # status 1 would be a verdict
+    return f"resbench itself failed: {kind}: {first_line(error)}; --debug shows where; please report it"
 
 
 def _refuse(message: str) -> int:
     line = " ".join(message.split())
-    print(f"resbench: {line}", file=sys.stderr)
+    if line:
+        print(f"resbench: {line}", file=sys.stderr)
     return 2

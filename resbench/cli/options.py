@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +44,12 @@ DtypeOption = Annotated[str, typer.Option("--dtype", help="fp32, tf32, bf16 or f
 LayoutOption = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]
 ModeOption = Annotated[str, typer.Option("--mode", help="inference, or training: forward, backward and a step of SGD.")]
 
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Exit 1 where operators ran that have no formula, and were not counted.")
+]
+
+Uncounted = Mapping[str, Mapping[str, int]]
+"""By model, operators that have no formula, with their calls."""
 
 DataOption = Annotated[
     str,
@@ -102,6 +108,16 @@ def end(failures: Failures, interrupted: bool = False) -> None:
         raise typer.Exit(130)
     if failures.reasons:
         raise typer.Exit(2)
+
+
+def refuse_uncounted(strict: bool, uncounted: Uncounted) -> None:
+    """The last word of `--strict`, when all is printed: exit 1 where something ran that nobody could count."""
+    if strict and uncounted:
+        from resbench.units import calls_text
+
+        said = "; ".join(f"{model}: {calls_text(calls)}" for model, calls in uncounted.items())
+        print(f"resbench: --strict: not counted: {said}", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 def checked(format: str | None, output: Path | None, plot: Path | None) -> None:

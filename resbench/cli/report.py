@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resbench.cli.options import BatchOption, DeviceOption, InputOption, ModelOption, Models, chosen, end, progress
+from resbench.cli.options import (
+    BatchOption,
+    DeviceOption,
+    InputOption,
+    ModelOption,
+    Models,
+    StrictOption,
+    chosen,
+    end,
+    progress,
+    refuse_uncounted,
+)
 from resbench.errors import Failures, OptionError, StoredError, UnknownModelError
 from resbench.tables.output import check_writable, command_line, write
 
@@ -41,11 +52,13 @@ def report(
     input: InputOption = None,
     batch: BatchOption = 1,
     device: DeviceOption = "cpu",
+    strict: StrictOption = False,
 ) -> None:
     """Write one page about networks: verdicts, tables, charts, diagrams, and the data; it opens without a network.
 
     Measured here and now, or with --from made of what other commands have stored.
     """
+    from resbench.figures import uncounted
     from resbench.models import full_name, parse_input
     from resbench.report.page import page
     from resbench.report.sections import sections
@@ -76,6 +89,7 @@ def report(
     progress("")
     write(output, text)
     end(failures)
+    refuse_uncounted(strict, uncounted((one.result for one in found), names))
 
 
 def _stored(places: Sequence[Path], given: Sequence[str], input: str | None) -> tuple[list[str], list[Stored]]:

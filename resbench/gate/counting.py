@@ -57,6 +57,9 @@ def _heard(process: Process, numbers: Iterator[int], progress: Callable[[str], o
 def _combined(side: Side, heard: Iterable[dict[str, Any]], suite: Suite) -> Counts:
     torch = ""
     collected: list[str] = []
+    certain: list[str] = []
+    counts: list[str] = []
+    asked: dict[str, None] = {}
     files: dict[str, str] = {}
     found: dict[str, Counted] = {}
     skipped: dict[str, str] = {}
@@ -65,17 +68,21 @@ def _combined(side: Side, heard: Iterable[dict[str, Any]], suite: Suite) -> Coun
         match said["said"]:
             case "collected":
                 collected, files = said["names"], dict(zip(said["names"], said["files"], strict=True))
+                certain = said.get("certain", collected)  # a side may bring a plugin of its own, an older one
+            case "asked":
+                asked[said["name"]] = None
             case "counted":
+                counts.append(said["name"])
                 found[said["name"]], torch = Counted(said["layers"]), said["torch"]
             case "skipped" if said["name"] not in found:
                 skipped[said["name"]] = said["why"]
             case "imported":
                 alone = False
     found = {name: found[name] for name in collected if name in found}
-    twice = [name for name, often in Counter(collected).items() if often > 1]
+    twice = [name for name, often in (Counter(certain) | Counter(counts)).items() if often > 1]
     if twice:
         raise GateError(f"{side}: two benchmarks are called {twice[0]}; give each a name of its own")
-    silent = [name for name in collected if name not in found and name not in skipped]
+    silent = [name for name in (*certain, *asked) if name not in found and name not in skipped]
     if silent:
         raise GateError(
             f"{side}: {silent[0]} takes the fixture `resbench` and does not call it; call it, or skip the test"

@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 
 CALLED = pytest.StashKey[bool]()
 
+KNOWN = set[str]()
+"""Node ids of what is a benchmark for certain: it takes the fixture, the gate names it, or it has asked by now."""
+
+TOOLS = ("_pytest", "pytest_benchmark")
+"""Whose own fixtures take ``request`` and never ask for ours."""
+
 # before pytest captures what goes to descriptor 1
 LINE = Line(**json.loads(os.environ[VARIABLE])) if VARIABLE in os.environ else None
 if LINE:
@@ -46,6 +52,9 @@ if LINE:
 @pytest.fixture
 def resbench(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Count one run of a model, and time it. See ``resbench.gate.plugin.bench``."""
+    KNOWN.add(request.node.nodeid)
+    if LINE is not None and LINE.wanted == "count":
+        LINE.say("asked", _name(request.node.nodeid))
 
     def run(target: Any, input: Any = None, **setup: Any) -> None:
         bench(request, target, input, **setup)
@@ -179,14 +188,33 @@ def _device() -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The gate runs what uses the fixture, and nothing else, in the order that it says."""
+    """The gate runs what uses the fixture, or may ask for it when it runs, in the order that it says."""
     if LINE is None:
         return
-    ours = [item for item in items if "resbench" in getattr(item, "fixturenames", ())]
-    LINE.say("collected", "", names=[_name(i.nodeid) for i in ours], files=[i.nodeid.partition("::")[0] for i in ours])
-    by_name = {_name(item.nodeid): item for item in ours}
+    ours = [item for item in items if _takes(item) or _may_ask(item)]
+    KNOWN.update(item.nodeid for item in ours if _takes(item) or _name(item.nodeid) in LINE.names)
+    named = {"names": [_name(i.nodeid) for i in ours], "files": [i.nodeid.partition("::")[0] for i in ours]}
+    LINE.say("collected", "", **named, certain=[_name(item.nodeid) for item in ours if _takes(item)])
+    by_name: dict[str, list[pytest.Item]] = {}
+    for item in ours:
+        by_name.setdefault(_name(item.nodeid), []).append(item)
     others = sorted(by_name.keys() - set(LINE.names)) if LINE.wanted == "count" else []
-    items[:] = [by_name[name] for name in (*LINE.names, *others) if name in by_name]
+    items[:] = [item for name in (*LINE.names, *others) for item in by_name.get(name, ())]
+
+
+def _takes(item: pytest.Item) -> bool:
+    """Is the fixture among its arguments, or its fixtures'?"""
+    return "resbench" in getattr(item, "fixturenames", ())
+
+
+def _may_ask(item: pytest.Item) -> bool:
+    """Has it, or a fixture of its own, the ``request`` that gives fixtures by name? Then only running it tells."""
+    found = getattr(item, "_fixtureinfo", None)
+    if found is None:
+        return False
+    fixtures = [one for several in found.name2fixturedefs.values() for one in several]
+    own = [one for one in fixtures if getattr(one.func, "__module__", "").partition(".")[0] not in TOOLS]
+    return "request" in found.initialnames or any("request" in one.argnames for one in own)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -244,7 +272,9 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """A benchmark that failed, or was skipped."""
     if LINE is not None and (report.failed or report.skipped):
-        LINE.say("failed" if report.failed else "skipped", _name(report.nodeid), why=_why(report))
+        known, why = report.nodeid in KNOWN, _why(report)
+        why = why if known else f"it ended before it asked for the fixture `resbench`: {why}"
+        LINE.say("failed" if report.failed and known else "skipped", _name(report.nodeid), why=why)
 
 
 @pytest.hookimpl(trylast=True)

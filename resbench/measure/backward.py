@@ -10,8 +10,6 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from itertools import zip_longest
-from math import prod
 from typing import Any
 
 import torch
@@ -19,19 +17,12 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from resbench.arch.cost import Row
 from resbench.measure.boundaries import sequence_number
 from resbench.measure.complexes import WholeConvolutions
+from resbench.measure.macs import macs_of
 from resbench.measure.operators import operator_of
-from resbench.measure.rules import MAC_KINDS
-
-OUTER = frozenset(("MvBackward0", "AddmvBackward0", "DotBackward0", "VdotBackward0"))
-"""Nodes that multiply without adding: the gradient of a matrix is the product of a column and a row."""
-
-MOVES = frozenset(("embedding_dense_backward", "_embedding_bag_dense_backward"))
-"""Gradients that are written to where they belong; the other ones of this sort are named as their forward is."""
 
 
 def with_backward(
@@ -81,7 +72,7 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        macs = gradient_macs(func, args, kwargs or {}, out, None if self.again else _node())
+        macs = macs_of(func, args, kwargs, out, backward=True, node=None if self.again else _node())
         if macs is None:
             self.uncounted[str(func.overloadpacket)] += 1
         elif macs:
@@ -106,46 +97,3 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _node() -> Any:
     """The node of the backward graph that runs now."""
     return torch._C._current_autograd_node()
-
-
-def gradient_macs(func: Any, args: Any, kwargs: Any, out: Any, node: Any = None) -> int | None:
-    """Of one operator of the backward pass, in ``node``; None where it has no rule."""
-    name = func.overloadpacket._qualified_op_name.rpartition("::")[2]
-    if name == "mul" and node is not None and node.name() in OUTER:
-        return int(out.numel())
-    if name == "_trilinear":
-        return _trilinear(*args[:6])
-    if name.startswith("_scaled_dot_product") and name.endswith("_backward"):
-        return _attention(*args[1:4])
-    operator = operator_of(func)
-    if operator:
-        return operator.work(args, out, kwargs)[0] if operator.type else 0
-    if name in MOVES or _is_elementwise(name.partition("_backward")[0]):
-        return 0
-    formula = flop_registry.get(func.overloadpacket)
-    return int(formula(*args, **kwargs, out_val=out)) // 2 if formula else None
-
-
-def _is_elementwise(forward: str) -> bool:
-    """Is the gradient that of an operator without MACs? Then it takes none: what has one input element for one output
-    element, a window or a mean of them has gradients of the same sort."""
-    packet = getattr(torch.ops.aten, forward, None)
-    operator = operator_of(getattr(packet, packet.overloads()[0])) if packet else None
-    return operator is not None and operator.kind not in MAC_KINDS
-
-
-def _attention(query: Tensor, key: Tensor, value: Tensor) -> int:
-    """A fused kernel makes Q K^T again, and then the gradients of Q, K, V and of the weights: B H L S (3 E + 2 Ev)."""
-    *batch, length, width = query.shape
-    return prod(batch) * length * key.shape[-2] * (3 * width + 2 * value.shape[-1])
-
-
-def _trilinear(a: Tensor, b: Tensor, c: Tensor, *expand: Sequence[int]) -> int:
-    """The sum of a product of three tensors: one MAC for each of their common elements."""
-    shapes = []
-    for tensor, axes in zip((a, b, c), expand, strict=True):
-        shape = list(tensor.shape)
-        for axis in axes:
-            shape.insert(axis, 1)
-        shapes.append(shape)
-    return prod(map(max, zip_longest(*shapes, fillvalue=1)))

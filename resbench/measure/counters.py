@@ -24,7 +24,7 @@ import gc
 import warnings
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +41,7 @@ from resbench.measure.complexes import WholeConvolutions, taken_apart
 from resbench.measure.counted import Counted
 from resbench.measure.graphs import graph_breaks
 from resbench.measure.ledger import Ledger, storage_of
-from resbench.measure.operators import operator_of
+from resbench.measure.macs import macs_of
 from resbench.measure.rules import Operator
 from resbench.measure.stopwatch import uncollected
 from resbench.measure.switches import SWITCHES
@@ -56,6 +56,9 @@ READ_BY_HOST = frozenset(
     (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.cpu, Tensor.__repr__, Tensor.__format__)
 )
 """The same, where no operator tells."""
+
+PASSES = ("forward", "backward")
+"""The phases whose MACs are a network's: an optimiser's step has none."""
 
 ALLOCATIONS = frozenset(("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach"))
 
@@ -130,6 +133,8 @@ class Watched:
     peak: int
     peak_owner: int
     retained: int
+    uncounted: defaultdict[int, Counter[str]]
+    """Operators of the forward and the backward pass that have no formula for their MACs, by module number."""
 
 
 def watch(work: Workload, modules: Modules) -> Watched:
@@ -151,11 +156,12 @@ def _watch(work: Workload, modules: Modules, whole: bool = False) -> Watched:
     with as_written(), whose.watched():
         for phase, run in work.phases:
             booking.books = books[phase] = defaultdict(Counter)
+            booking.phase = phase
             whose.backward = phase == "backward"
             with booking, _HostReads(booking), booking.whole or nullcontext():
                 run()
     gc.collect()
-    return Watched(books, whose.callers, ledger.most, ledger.owner, max(0, ledger.now - before))
+    return Watched(books, whose.callers, ledger.most, ledger.owner, max(0, ledger.now - before), booking.uncounted)
 
 
 def _held(work: Workload) -> list[Tensor]:
@@ -190,23 +196,33 @@ class _Owner:
         self.owners.append(self.stack[-1])
 
     def __call__(self) -> int:
-        if not self.backward or len(self.stack) > 1:  # a checkpoint runs its forward again inside the backward pass
+        if self._forward:
             return self.stack[-1]
-        node = torch._C._current_autograd_node()
-        if node is not None and not hasattr(
-            node, "variable"
-        ):  # a parameter's own node comes behind the one that fed it
+        node = self.node()
+        # a parameter's own node comes behind the one that fed it
+        if node is not None and not hasattr(node, "variable"):
             self.last = self.owners[bisect_right(self.starts, node._sequence_nr()) - 1]
         return self.last
+
+    @property
+    def _forward(self) -> bool:
+        """A checkpoint runs its forward again inside the backward pass."""
+        return not self.backward or len(self.stack) > 1
+
+    def node(self) -> Any:
+        """The node of the backward graph that runs now, if one does."""
+        return None if self._forward else torch._C._current_autograd_node()
 
 
 class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Books each operator on its owner."""
 
-    def __init__(self, whose: Callable[[], int], ledger: Ledger) -> None:
+    def __init__(self, whose: _Owner, ledger: Ledger) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.whose, self.ledger = whose, ledger
         self.books: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        self.uncounted: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        self.phase = ""
         self.whole: WholeConvolutions | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -245,11 +261,12 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         book["upcasts"] += results[0].is_floating_point() and bool(widths) and results[0].element_size() > min(widths)
 
     def _macs(self, func: Any, args: Any, kwargs: Any, out: Any, owner: int) -> int:
-        operator = operator_of(func)
-        if not operator or not operator.type or (self.whole and self.whole.inside):
+        if self.whole and self.whole.inside:
             return 0
-        macs = operator.work(args, out, kwargs)[0]
-        return self.whole.counted(macs, owner) if self.whole else macs
+        macs = macs_of(func, args, kwargs, out, backward=self.phase == "backward", node=self.whose.node())
+        if macs is None and self.phase in PASSES:
+            self.uncounted[owner][str(func.overloadpacket)] += 1
+        return self.whole.counted(macs or 0, owner) if self.whole else macs or 0
 
     def book(self, operator: Operator, args: Any, out: Any) -> None:
         """What was seen whole, beside its parts: they move what they move."""

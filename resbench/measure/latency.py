@@ -20,7 +20,7 @@ from resbench.measure.ran import Ran, observed
 from resbench.measure.roofline import Roof, has_roof
 from resbench.measure.statistics import half_width, tenths
 from resbench.measure.timing import Rules, Samples, Verdict, sample
-from resbench.measure.traffic import Work, traffic
+from resbench.measure.traffic import Traffic, traffic
 from resbench.measure.workload import Setup, Workload
 
 
@@ -45,6 +45,8 @@ class Reading(NamedTuple):
     remark: str = ""
     ran: Ran | None = None
     """What really ran; None where an earlier version measured."""
+    uncounted: Mapping[str, int] | None = None
+    """Operators without a formula for their MACs, with their calls; None where an earlier version measured."""
 
     def document(self) -> dict[str, Any]:
         """As it stands in JSON; ``of`` reads it."""
@@ -74,11 +76,9 @@ def read(work: Workload, rules: Rules | None = None) -> Reading:
 def _timed(work: Workload, rules: Rules | None) -> Reading:
     eager = Workload(work.model, work.inputs, replace(work.setup, compile=False)) if work.setup.compile else work
     counts, _ = traffic(eager, Modules(eager.model))
-    done = list(chain(counts.forward.values(), counts.backward.values()))
-    total = Work(sum(work.macs for work in done), sum(work.bytes for work in done))
     peak = peak_bytes(eager)
     if work.setup.kind != "cuda":
-        return _reading(work, sample(stopwatch.eager(work), rules), total, peak)
+        return _reading(work, sample(stopwatch.eager(work), rules), counts, peak)
     watched = gpu(torch.device(work.setup.device).index or 0)
     throttled = (lambda: bool(watched.reading().throttle)) if watched else bool
     remark, replays = "", list[float]()
@@ -88,12 +88,16 @@ def _timed(work: Workload, rules: Rules | None) -> Reading:
         replays = sample(stopwatch.graph(work), rules, throttled=throttled).totals
     except RuntimeError as error:
         remark = f"no CUDA graph: {str(error).splitlines()[0]}"
-    return _reading(work, samples, total, peak)._replace(queued=tuple(queued), graph=tuple(replays), remark=remark)
+    return _reading(work, samples, counts, peak)._replace(queued=tuple(queued), graph=tuple(replays), remark=remark)
 
 
-def _reading(work: Workload, samples: Samples, total: Work, peak: int | None) -> Reading:
+def _reading(work: Workload, samples: Samples, counts: Traffic, peak: int | None) -> Reading:
     phases = tuple(name for name, _ in work.phases)
-    return Reading(phases, samples.runs, samples.verdict, samples.warm, samples.rejected, *total, peak)
+    done = list(chain(counts.forward.values(), counts.backward.values()))
+    total = sum(work.macs for work in done), sum(work.bytes for work in done)
+    unknown = dict(counts.all_uncounted)
+    judged = samples.verdict, samples.warm, samples.rejected
+    return Reading(phases, samples.runs, *judged, *total, peak, uncounted=unknown)
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,11 @@ class Latency:
     def flops_per_s(self) -> float:
         """2 x MACs of a run, the backward pass included, over its median."""
         return 2 * self.readings[0].macs / self.median_s
+
+    @property
+    def uncounted(self) -> Mapping[str, int]:
+        """Operators of a run without a formula: the MACs are too low by theirs."""
+        return self.readings[0].uncounted or {}
 
     @property
     def peak_bytes(self) -> int | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean, median
@@ -29,6 +29,7 @@ from resbench.measure.compiled import runs_compiled
 from resbench.measure.statistics import middle_half, tenths
 from resbench.measure.traffic import Traffic, Work, traffic
 from resbench.measure.workload import Workload
+from resbench.tables.uncounted import together
 
 COMPILED = "a compiled model has no layers left to time: expected --layers or --compile, not both"
 
@@ -59,6 +60,8 @@ class LayerTime(NamedTuple):
     backward: Work
     saved_bytes: int | None = None
     """What it keeps for the backward pass."""
+    uncounted: Mapping[str, int] | None = None
+    """Operators without a formula for their MACs, with their calls; None where an earlier version measured."""
 
     @property
     def seconds(self) -> float:
@@ -92,6 +95,11 @@ class LayerTimes:
     def residual(self) -> float:
         """What the rows miss of the total, as a share of it."""
         return 1 - (sum(row.seconds for row in self.rows) + (self.step_s or 0.0)) / self.total_s
+
+    @property
+    def uncounted(self) -> dict[str, int]:
+        """Operators without a formula for their MACs, with their calls, of all rows."""
+        return together(row.uncounted for row in self.rows)
 
     @property
     def overhead(self) -> float:
@@ -132,14 +140,17 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
     forward, backward = (_means([getattr(run, phase) for run in runs]) for phase in ("forward", "backward"))
     counts, saved = traffic(work, modules)
     whole = _taken_in(modules, set(forward), counts, saved) if runs_compiled(work) else set()
+    shown = list(_in_order(modules, forward))
+    unknown = _of_rows(counts.uncounted, shown)
     rows = []
-    for number in _in_order(modules, forward):
+    for number in shown:
         kind = GLUE if number in counts.callers else type(modules.modules[number]).__name__
         kind = WHOLE if number in whole else kind
         times = forward[number], backward.get(number, 0.0) if backward else None
         kept = saved.get(number, 0) if backward else None
         name = modules.names[number] or type(work.model).__name__
-        rows.append(LayerTime(name, kind, *times, counts.forward[number], counts.backward[number], kept))
+        works = counts.forward[number], counts.backward[number]
+        rows.append(LayerTime(name, kind, *times, *works, kept, dict(unknown[number])))
     plain_s = mean(sorted(seconds for seconds, _ in pairs)[len(pairs) // 4 : len(pairs) - len(pairs) // 4])
     step = mean(run.step_s for run in runs) if backward else None
     overheads = tuple(run.total_s / seconds - 1 for seconds, run in pairs)
@@ -166,6 +177,14 @@ def _in_order(modules: Modules, forward: dict[int, float]) -> Iterator[int]:
     """Modules that ran, as the model lists them, the model's own glue last."""
     yield from (number for number in range(1, len(modules.names)) if number in forward)
     yield 0
+
+
+def _of_rows(uncounted: Mapping[int, Counter[str]], shown: Sequence[int]) -> defaultdict[int, Counter[str]]:
+    """By row; what ran in a module that has none stands with the model itself, the module 0."""
+    found: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for number, calls in uncounted.items():
+        found[number if number in shown else 0] += calls
+    return found
 
 
 def _means(runs: Sequence[dict[int, float]]) -> dict[int, float]:

@@ -6,7 +6,7 @@ Bytes. On a CPU the peak is that of the tensors that operators give, so scratch 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -39,6 +39,8 @@ class Memory(NamedTuple):
     saved: int
     """What the forward pass keeps for the backward pass."""
     peak: int | None
+    uncounted: Mapping[str, int] | None = None
+    """Of a prediction, the operators whose work is in no row, with their calls."""
 
 
 def width(model: nn.Module) -> int:
@@ -68,7 +70,7 @@ def predicted(cost: Cost, setup: Setup, own: int = FP32_BYTES) -> Memory:
     outputs = [element * row.activations for row in rows]
     widest = max(a + b for a, b in pairwise([first, *outputs, 0]))
     peak = weights + 2 * state + first + (saved + max(outputs, default=0) if training else widest + copies)
-    return Memory(weights, None, first, state, state, saved, peak)
+    return Memory(weights, None, first, state, state, saved, peak, dict(cost.uncounted))
 
 
 def _kept(row: Row, follows: str, element: int) -> int:

@@ -5,6 +5,7 @@ The conventions are those of ``resbench.arch.layers``; ``docs/counting.md`` stat
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from math import prod
 from typing import Any
 
@@ -73,10 +74,17 @@ def listed(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def bilinear(args: tuple[Any, ...], out: Any) -> Work:
-    """y_o = sum A_oij (x_i z_j): each weight once per row; the outer product of the inputs is elementwise."""
-    x, weight, z = args[:3]
-    count = x.shape[0]
-    return count * weight.numel(), count * x.shape[-1] * z.shape[-1]
+    """The sum of a product of three tensors, as y_o = sum A_oij (x_i z_j) and its gradients: one MAC for each of their
+    common elements; the product of the first and the last is elementwise. args: x, A, z, axes that each lacks (3)."""
+    shapes = []
+    for tensor, axes in zip(args[:3], args[3:6], strict=True):
+        shape = list(tensor.shape)
+        for axis in axes:
+            shape.insert(axis, 1)
+        shapes.append(shape)
+    x, _, z = shapes
+    outer = prod(map(max, zip_longest(x, z, fillvalue=1)))
+    return prod(map(max, zip_longest(*shapes, fillvalue=1))), outer
 
 
 def distances(args: tuple[Any, ...], out: Any) -> Work:

@@ -32,13 +32,20 @@ class Traffic:
     backward: defaultdict[int, Work]
     callers: set[int]
     """Modules that call others."""
+    uncounted: defaultdict[int, Counter[str]]
+    """Operators without a formula for their MACs, with their calls."""
+
+    @property
+    def all_uncounted(self) -> Counter[str]:
+        """Of the whole model."""
+        return sum(self.uncounted.values(), Counter())
 
 
 def traffic(work: Workload, modules: Modules) -> tuple[Traffic, Counter[int]]:
     """Run and book every operator on the module that is open; and the bytes that each keeps for backward."""
     watched = watch(work, modules)
     forward, backward = (_works(watched.books.get(phase, {})) for phase in ("forward", "backward"))
-    return Traffic(forward, backward, watched.callers), saved(work, modules)
+    return Traffic(forward, backward, watched.callers, watched.uncounted), saved(work, modules)
 
 
 def _works(books: dict[int, Counter[str]]) -> defaultdict[int, Work]:

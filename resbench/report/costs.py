@@ -8,6 +8,7 @@ from typing import Any
 
 from resbench.arch.cost import Cost, Row
 from resbench.report.charts import LETTER, LINE, WIDTH, Box, Picture, data
+from resbench.tables.costs import uncounted
 
 QUANTITIES = (("MACs", "macs"), ("params", "params"), ("activations", "activations"))
 
@@ -77,7 +78,9 @@ def by_layer(c: Cost) -> Picture:
             ).properties(width=WIDTH, height=90)
         )
     chart = alt.vconcat(*panels, spacing=8).resolve_scale(color="shared")
-    return Picture(f"cost by layer of {c.model}", chart.properties(title=f"{c.model}: cost by layer"), rows)
+    said, unknown = f"{c.model}: cost by layer", uncounted([c])
+    whole = chart.properties(title=alt.TitleParams(said, subtitle=unknown) if unknown else said)
+    return Picture(f"cost by layer of {c.model}", whole, rows)
 
 
 def _named(starts: Mapping[str, int], count: int) -> dict[int, str]:

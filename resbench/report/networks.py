@@ -17,8 +17,13 @@ AREAS = 40.0, 900.0
 """Of bubbles, in square pixels."""
 
 
-def bubbles(table: Table, families: Mapping[str, str], axes: Sequence[str]) -> Picture | None:
-    """Networks of a comparison by two metrics, spreads as bars. None where fewer than two networks have both."""
+def bubbles(
+    table: Table, families: Mapping[str, str], axes: Sequence[str], below: Sequence[str] = ()
+) -> Picture | None:
+    """Networks of a comparison by two metrics, spreads as bars. None where fewer than two networks have both.
+    ``below``: lines under the title."""
+    import altair as alt
+
     columns = {column.key: column for column in table.columns}
     x, y = (_column(columns, metric) for metric in axes)
     records = [record for record in table.records() if x and y and None not in (record[x.key], record[y.key])]
@@ -39,7 +44,8 @@ def bubbles(table: Table, families: Mapping[str, str], axes: Sequence[str]) -> P
     area = "; area: parameters" if any(sizes) else ""
     title = f"{METRICS[axes[1]].title} against {METRICS[axes[0]].title}{area}"
     chart = _drawn(marks, across, up, list(zip(points, labels(points, WIDTH, HEIGHT), strict=True)))
-    return Picture("networks", chart.properties(width=WIDTH, height=HEIGHT, title=title), rows)
+    said = alt.TitleParams(title, subtitle=list(below)) if below else title
+    return Picture("networks", chart.properties(width=WIDTH, height=HEIGHT, title=said), rows)
 
 
 def _drawn(

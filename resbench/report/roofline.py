@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from resbench.report.charts import WIDTH, Picture, data
 from resbench.report.costs import group
+from resbench.units import calls_text
 
 if TYPE_CHECKING:
     from resbench.stored import Layers
@@ -21,7 +22,7 @@ def roofline(result: Layers) -> Picture | None:
     """
     import altair as alt
 
-    from resbench.tables.latency import layer_records
+    from resbench.tables.latency import layer_records, layer_warnings
 
     roof = result.roof
     rows = [_row(record) for record in layer_records(result.times, roof) if record["flops_per_s"]]
@@ -67,10 +68,12 @@ def roofline(result: Layers) -> Picture | None:
                 alt.Tooltip("of_roof:Q", format=".1%"),
                 "bound:N",
                 alt.Tooltip("share:Q", format=".1%"),
+                "not counted:N",
             ],
         )
     )
-    title = alt.TitleParams(f"{result.model}: layers under the roof", subtitle=roof.line)
+    said = [roof.line, *layer_warnings(result.model, result.times)]
+    title = alt.TitleParams(f"{result.model}: layers under the roof", subtitle=said)
     chart = alt.layer(limits, points).properties(width=WIDTH, height=HEIGHT, title=title)
     return Picture(f"roofline of {result.model}", chart, rows)
 
@@ -78,4 +81,4 @@ def roofline(result: Layers) -> Picture | None:
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("intensity", "flops_per_s", "bytes_per_s", "of_roof", "bound", "share", "macs", "bytes")
     which = {"layer": record["name"], "type": record["type"], "kind": group(record["type"])}
-    return {**which, **{key: record[key] for key in keys}}
+    return {**which, **{key: record[key] for key in keys}, "not counted": calls_text(record["uncounted"] or {})}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resbench.errors import OutputError
-from resbench.figures import figures
+from resbench.figures import figures, uncounted
 from resbench.report.charts import Picture
 from resbench.stored import (
     Claims,
@@ -76,7 +76,7 @@ def _summary(results: Sequence[Result], order: Sequence[str]) -> Section:
     """One table of every metric that is known, and every verdict; without a metric, the verdicts."""
     from resbench.models import family
     from resbench.report.networks import bubbles
-    from resbench.tables.comparison import View, comparison
+    from resbench.tables.comparison import View, comparison, uncounted_lines
 
     known = list(figures(results))
     said = [line for result in results for line in _verdicts(result)]
@@ -87,9 +87,10 @@ def _summary(results: Sequence[Result], order: Sequence[str]) -> Section:
     has = [metric for metric in METRICS if any(figure.metric == metric for figure in known)]
     view = View([metric for metric in has if metric not in ("elementwise", "roof")])
     inputs = {one.model: one.input for result in results if isinstance(result, Costs) for one in result.costs}
-    table = comparison(models, known, view, inputs=inputs)
+    unknown = uncounted_lines(uncounted(results))
+    table = comparison(models, known, view, inputs=inputs, warnings=unknown)
     families = {name: family(name) for name in models}
-    drawn = (bubbles(table, families, ("macs", metric)) for metric in ("latency", "error", "activations"))
+    drawn = (bubbles(table, families, ("macs", metric), unknown) for metric in ("latency", "error", "activations"))
     picture = next(filter(None, drawn), None)
     lead = f"Each figure beside its ratio to {models[0]}."
     return Section("summary", "Summary", lead, said, [table], [picture] if picture else [])

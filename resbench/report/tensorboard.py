@@ -33,6 +33,7 @@ from resbench.errors import MeasureError, OutputError, ResbenchError, first_line
 from resbench.gradients.flow import Flow
 from resbench.gradients.statistics import STATISTICS
 from resbench.tables.latency import latency_record
+from resbench.units import calls_text
 
 if TYPE_CHECKING:
     from resbench.measure.environment import Environment
@@ -165,6 +166,8 @@ class Board:
                     with self._run(model, f"batch{batch}") as writer:
                         own = {"model": model, "input": _shape(one.input), **asdict(one.setup), "machine": here.id}
                         own["processes"] = len(one.readings)
+                        if one.uncounted:
+                            own["not_counted"] = calls_text(one.uncounted)
                         self._session(writer, own, records[batch], LATENCY_END, batch)
                         _samples(writer, one)
 

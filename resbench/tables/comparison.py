@@ -13,6 +13,7 @@ from typing import Any
 from resbench.errors import OptionError
 from resbench.tables.metrics import COUNTED, METRICS, Figure
 from resbench.tables.table import Column, Kind, Table
+from resbench.tables.uncounted import warning
 from resbench.units import CONVENTION
 
 Place = tuple[str, str]
@@ -145,7 +146,7 @@ def _chosen(
 
     def value(name: str, metric: str) -> float | None:
         figure = known.get((name, (metric, first.get(metric, ""))))
-        return figure.value if figure else None
+        return figure.value if figure and not figure.least else None
 
     names = list(dict.fromkeys(models))
     for text in view.only:
@@ -203,7 +204,8 @@ def _add(
         Column(f"{metric.key}_ratio{end}", "rel.", "ratio"),
     ]
     for row, cell in zip(rows, cells, strict=True):
-        row += [cell.value if cell else None, cell.value / base.value if cell and base and base.value else None]
+        whole = cell and base and base.value and not (cell.least or base.least)
+        row += [cell.value if cell else None, cell.value / base.value if cell and base and whole else None]
     if any(cell.spread is not None for cell in present):
         relative = metric.kind in ("seconds", "rate")  # as the tables of these metrics have it
         title = "+-" if metric.key == "published_error" else "95% +-"  # of the papers' own ranges
@@ -225,7 +227,7 @@ def _front(
     points = {}
     for name in names:
         cells = [known.get((name, (metric, first.get(metric, "")))) for metric in metrics]
-        if all(cells):
+        if all(cell and not cell.least for cell in cells):
             points[name] = [-METRICS[cell.metric].better * cell.value for cell in cells if cell]
     return {
         name
@@ -263,7 +265,7 @@ def _sentences(
     def pair(name: str, metric: str) -> tuple[Figure, Figure] | None:
         place = (metric, first.get(metric, ""))
         mine, theirs = known.get((name, place)), known.get((base, place))
-        return (mine, theirs) if mine and theirs and theirs.value else None
+        return (mine, theirs) if mine and theirs and theirs.value and not (mine.least or theirs.least) else None
 
     lines = []
     for name in names:
@@ -286,12 +288,21 @@ def _factor(ratio: float, more: str, fewer: str) -> str:
     return f"{ratio:.2f}x {more}" if ratio > 1 else f"{1 / ratio:.2f}x {fewer}"
 
 
-def comparison_document(table: Table, base: str) -> dict[str, Any]:
-    """The rows, with where the columns are from."""
+def uncounted_lines(uncounted: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Where a network's figures are too low, for operators ran that nobody could count."""
+    too_low = "what is counted of it is too low, has no ratio, and orders nothing"
+    return [line for model, calls in uncounted.items() for line in warning(model, calls, too_low)]
+
+
+def comparison_document(
+    table: Table, base: str, uncounted: Mapping[str, Mapping[str, int]] | None = None
+) -> dict[str, Any]:
+    """The rows, with where the columns are from. ``uncounted``: by model, operators with their calls."""
     return {
         "schema": 1,
         "command": "compare",
         "baseline": base,
         "models": table.records(),
+        "uncounted": dict(uncounted or {}),
         "notes": list(table.remarks),
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from resbench.arch.cost import Cost, Level, Row
 from resbench.tables.table import Column, Table
+from resbench.tables.uncounted import warning
 from resbench.units import FP32_BYTES, convention, shape_text
 
 COLUMNS = (
@@ -54,7 +55,8 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
 
 def _values(row: Row, c: Cost, keys: Sequence[str]) -> list[Any]:
     """Of one row, by the keys of its columns."""
-    known = {"input": c.input, "share": row.macs / c.macs if c.macs else None}
+    whole = 0 if c.uncounted else c.macs  # of a count that is too low nothing is a share
+    known = {"input": c.input, "share": row.macs / whole if whole else None}
     return [known[key] if key in known else getattr(row, key) for key in keys]
 
 
@@ -89,11 +91,7 @@ def complex_note(costs: Sequence[Cost]) -> tuple[str, ...]:
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:
     """A line for each network in which operators ran that have no formula."""
-    return [
-        f"{c.model}: not counted: {', '.join(f'{name} ({calls} calls)' for name, calls in c.uncounted)}."
-        for c in costs
-        if c.uncounted
-    ]
+    return [line for c in costs for line in warning(c.model, dict(c.uncounted), "what is counted is too low")]
 
 
 def _numbers(row: Row) -> dict[str, int | None]:

@@ -8,6 +8,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from resbench.tables.table import Column, Table
+from resbench.tables.uncounted import warning
+from resbench.units import calls_text
 
 if TYPE_CHECKING:
     from resbench.measure.environment import Environment
@@ -72,6 +74,7 @@ def latency_table(latencies: Sequence[Latency], roofs: Mapping[str, Roof], here:
     warnings = [f"{one.model}, batch {one.setup.batch}: warm-up did not settle." for one in latencies if not one.warm]
     warnings += [line for one in latencies for line in ran_lines(_row(one), one.setup, one.ran)]
     warnings += [line for one in latencies for line in without_roof_lines(_row(one), one.ran, one.roof(roofs))]
+    warnings += latency_warnings(latencies)
     warnings += sorted({r.remark for one in latencies for r in one.readings if r.remark})
     return Table(columns, rows, notes=notes, warnings=warnings)
 
@@ -86,6 +89,12 @@ def _counted_as_written(setup: Setup, ran: Ran | None) -> bool:
 
 def _row(one: Latency) -> str:
     return f"{one.model}, batch {one.setup.batch}"
+
+
+def latency_warnings(latencies: Sequence[Latency]) -> list[str]:
+    """Where a rate is too low, for operators ran that nobody could count."""
+    too_low = "FLOP/s is too low, and of the roof nothing is said"
+    return [line for one in latencies for line in warning(_row(one), one.uncounted, too_low)]
 
 
 def ran_lines(name: str, setup: Setup, ran: Ran | None) -> list[str]:
@@ -134,7 +143,7 @@ def latency_record(one: Latency, roof: Roof | None) -> dict[str, Any]:
         "p90_s": p90,
         "throughput": one.throughput,
         "flops_per_s": one.flops_per_s,
-        "of_roof": one.flops_per_s / roof.flops_per_s if roof else None,
+        "of_roof": one.flops_per_s / roof.flops_per_s if roof and not one.uncounted else None,
         "peak_bytes": one.peak_bytes,
         **{column.key: phases.get(column.key.removesuffix("_s")) for column in PHASES},
         "queued_s": one.queued_s,
@@ -152,7 +161,8 @@ def latency_document(latencies: Sequence[Latency], roofs: Mapping[str, Roof], he
     for one in latencies:
         record = latency_record(one, one.roof(roofs))
         processes = [reading.document() for reading in one.readings]
-        known = {"drift": one.drift, "calls": one.calls, "setup": asdict(one.setup), **ran_document(one.setup, one.ran)}
+        known = {"uncounted": dict(one.uncounted), "drift": one.drift, "calls": one.calls, "setup": asdict(one.setup)}
+        known |= ran_document(one.setup, one.ran)
         models.append({**record, "input": list(one.input), **known, "processes": processes})
     roof = {dtype: asdict(roof) for dtype, roof in roofs.items()}
     return {"schema": 1, "command": "latency", "environment": here.document(), "roofs": roof, "models": models}
@@ -200,6 +210,7 @@ LAYER_COLUMNS = (
     Column("of_roof", "of roof", "share"),
     Column("bound", "bound by"),
     Column("saved_bytes", "kept", "bytes"),
+    Column("uncounted", "not counted"),
 )
 
 
@@ -208,8 +219,9 @@ def layer_table(
 ) -> Table:
     """A row for each layer; what is no layer's (glue, the optimiser's step) has rows of its own."""
     records = layer_records(times, roof)
-    columns = [column for column in LAYER_COLUMNS if any(r[column.key] is not None for r in records)]
-    rows = [[record[column.key] for column in columns] for record in records]
+    shown = [{**record, "uncounted": calls_text(record["uncounted"] or {}) or None} for record in records]
+    columns = [column for column in LAYER_COLUMNS if any(r[column.key] is not None for r in shown)]
+    rows = [[record[column.key] for column in columns] for record in shown]
     sums = {key: sum(r[key] or 0 for r in records) for key in ("forward_s", "backward_s", "share", "macs", "bytes")}
     sums |= {"name": "total", "type": "", "saved_bytes": sum(r["saved_bytes"] or 0 for r in records)}
     low, high = times.overhead_tenths
@@ -228,10 +240,17 @@ def layer_table(
         "(Winograd)."
         for r in beaten
     ]
-    warnings += [*ran_lines(model, setup, ran), *without_roof_lines(model, ran, roof)]
+    warnings += [*ran_lines(model, setup, ran), *without_roof_lines(model, ran, roof), *layer_warnings(model, times)]
     footer = [[sums.get(column.key) for column in columns]]
     title = f"{model}, batch {setup.batch}, {setup.mode}"
     return Table(columns, rows, title, notes, footer, warnings)
+
+
+def layer_warnings(model: str, times: LayerTimes) -> list[str]:
+    """Where figures are too low, for operators ran that nobody could count."""
+    where = ", ".join(row.name for row in times.rows if row.uncounted)
+    too_low = f"MACs, FLOP/B and FLOP/s of {where} and of the total are too low, and of their roof nothing is said"
+    return warning(model, times.uncounted, too_low)
 
 
 def layer_records(times: LayerTimes, roof: Roof | None) -> list[dict[str, Any]]:
@@ -247,6 +266,7 @@ def layer_records(times: LayerTimes, roof: Roof | None) -> list[dict[str, Any]]:
 def _layer_record(row: LayerTime, times: LayerTimes, roof: Roof | None) -> dict[str, Any]:
     seconds, flops = row.seconds, 2 * row.macs
     works = seconds > 0 and row.bytes > 0
+    judged = works and not row.uncounted
     return {
         "name": row.name,
         "type": row.type,
@@ -258,9 +278,10 @@ def _layer_record(row: LayerTime, times: LayerTimes, roof: Roof | None) -> dict[
         "intensity": flops / row.bytes if works and flops else None,
         "flops_per_s": flops / seconds if works and flops else None,
         "bytes_per_s": row.bytes / seconds if works else None,
-        "of_roof": roof.attainable_s(flops, row.bytes) / seconds if works and roof else None,
-        "bound": roof.bound(flops, row.bytes) if works and roof else None,
+        "of_roof": roof.attainable_s(flops, row.bytes) / seconds if judged and roof else None,
+        "bound": roof.bound(flops, row.bytes) if judged and roof else None,
         "saved_bytes": row.saved_bytes,
+        "uncounted": None if row.uncounted is None else dict(row.uncounted),
     }
 
 
@@ -282,6 +303,7 @@ def layer_document(
         "residual": times.residual,
         "overhead": times.overhead,
         "overheads": list(times.overheads),
+        "uncounted": times.uncounted,
         "layers": layer_records(times, roof),
     }
 
@@ -320,8 +342,14 @@ def memory_table(
     notes = [*setup_lines(each), "Predicted: from the cost rows alone, without running."]
     notes += [UNCOMPILED] if any(_counted_as_written(setup, one) for _, _, one in each) else []
     notes.append(here.note)
-    warnings = [line for row in each for line in ran_lines(*row)]
+    warnings = [*(line for row in each for line in ran_lines(*row)), *memory_warnings(reports)]
     return Table(MEMORY_COLUMNS, rows, notes=notes, warnings=warnings)
+
+
+def memory_warnings(reports: Sequence[tuple[str, Memory, Memory]]) -> list[str]:
+    """Where a prediction may be too low, for operators ran that nobody could count."""
+    too_low = "what is predicted may be too low"
+    return [line for model, predicted, _ in reports for line in warning(model, predicted.uncounted, too_low)]
 
 
 def memory_document(

@@ -48,6 +48,8 @@ class Figure(NamedTuple):
     where: str = ""
     remark: str = ""
     """Of the roof, what bounds; of a published figure, where it stands."""
+    least: bool = False
+    """The value is a lower bound: operators ran that nobody could count. It orders nothing and has no ratio."""
 
 
 def known_metrics(text: str) -> list[str]:

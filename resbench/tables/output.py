@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -88,7 +89,8 @@ def write(path: Path, content: str | bytes) -> None:
         if path.is_dir():
             raise IsADirectoryError("it is a folder")
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            path.write_bytes(data)  # a link, device or pipe is written through, never replaced
+            with suppress(BrokenPipeError):  # its reader has enough
+                path.write_bytes(data)  # a link, device or pipe is written through, never replaced
             return
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
