@@ -58,6 +58,8 @@ def _name(operator: Any) -> str:
 def given(func: Any) -> Operator | None:
     """The user's formula for an overload, if there is one."""
     _load()
+    if not FORMULAS:
+        return None
     function = FORMULAS.get(func.overloadpacket._qualified_op_name)
     return _operator(func, _checked(str(func.overloadpacket), function)) if function else None
 

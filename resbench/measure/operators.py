@@ -5,6 +5,7 @@ The conventions are those of ``resbench.arch.layers``; ``docs/counting.md`` stat
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -211,18 +212,37 @@ POINTWISE = frozenset(
 
 def operator_of(func: Any) -> Operator | None:
     """How to count an overload; None for what is not known (an operator that makes no arithmetic is free)."""
-    library, _, name = func.overloadpacket._qualified_op_name.rpartition("::")
-    plain = name if name.endswith("__") else name.removesuffix("_")
-    known = formulas.given(func) or _known(library, name, plain, func._overloadname) or formulas.of_torch(func)
-    if known:
-        return known
+    return formulas.given(func) or _in_table(func) or formulas.of_torch(func) or _by_nature(func)
+
+
+@cache
+def _in_table(func: Any) -> Operator | None:
+    library, name, plain = _named(func)
+    if library == "quantized":
+        return QUANTIZED.get(name)
+    if library != "aten":
+        return None
+    if plain == "scatter" and "reduce" in func._overloadname:
+        plain = "scatter_reduce"
+    return TABLE.get(name) or TABLE.get(plain)
+
+
+@cache
+def _by_nature(func: Any) -> Operator | None:
+    """An operator that no table holds: free, a reduction, pointwise."""
+    library, _, plain = _named(func)
     if library == "prim" or is_view(func):
         return _M(free, plain, "")
     return _by_name(func, plain) if library == "aten" else None
 
 
+def _named(func: Any) -> tuple[str, str, str]:
+    """Its library, its name, and the name without the underscore of an in-place one."""
+    library, _, name = func.overloadpacket._qualified_op_name.rpartition("::")
+    return library, name, name if name.endswith("__") else name.removesuffix("_")
+
+
 def _by_name(func: Any, plain: str) -> Operator | None:
-    """An ATen operator that no table holds, by its kind: free, a reduction, pointwise."""
     title = "ReLU" if plain == "relu" else "".join(word.capitalize() for word in plain.split("_"))
     pointwise = _M(per_output(1), plain, title)
     if plain in POINTWISE:
@@ -245,14 +265,3 @@ def _is_pointwise(func: Any, plain: str) -> bool:
 def _each(args: tuple[Any, ...], out: Any) -> Work:
     """One operation for each element of a list of tensors."""
     return 0, sum(tensor.numel() for tensor in args[0])
-
-
-def _known(library: str, name: str, plain: str, overload: str) -> Operator | None:
-    """What a table says."""
-    if library == "quantized":
-        return QUANTIZED.get(name)
-    if library != "aten":
-        return None
-    if plain == "scatter" and "reduce" in overload:
-        plain = "scatter_reduce"
-    return TABLE.get(name) or TABLE.get(plain)

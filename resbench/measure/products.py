@@ -22,6 +22,8 @@ SPARSE = frozenset((torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.
 def macs(a: Tensor, b: Tensor) -> int:
     """(..., n, k) x (..., k, m): n k m for each matrix of the batch; of a sparse one, its stored elements alone."""
     columns = b.shape[-1] if b.dim() > 1 else 1
+    if a.layout is b.layout is torch.strided:
+        return a.numel() * columns
     if b.layout in SPARSE:
         return _pairs(a, b) if a.layout in SPARSE else stored(b) * (a.shape[-2] if a.dim() > 1 else 1)
     return (stored(a) if a.layout in SPARSE else a.numel()) * columns

@@ -43,7 +43,9 @@ class Operator(NamedTuple):
         if self.own:
             return self.rule(args, out, **(kwargs or {}))
         macs, elementwise = self.rule(args, out)
-        return macs * REAL_PRODUCTS if macs and _is_complex(args) else macs, elementwise
+        if macs and (out.is_complex() if isinstance(out, Tensor) else _is_complex(args)):
+            macs *= REAL_PRODUCTS
+        return macs, elementwise
 
 
 def _is_complex(args: tuple[Any, ...]) -> bool:
