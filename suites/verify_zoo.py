@@ -15,6 +15,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,19 +24,23 @@ import torch
 
 TIMM = """
 beit_base_patch16_224 botnet26t_256 caformer_s18 cait_xxs24_224 coat_tiny coatnet_pico_rw_224 convit_tiny
-convmixer_768_32 convnext_atto convnextv2_atto crossvit_tiny_240 cspresnet50 davit_tiny deit_tiny_patch16_224
-densenet121 dla34 dpn48b eca_botnext26ts_256 edgenext_xx_small efficientformer_l1 efficientformerv2_s0
-efficientnet_b0 efficientvit_b0 fasternet_t0 fastvit_t8 focalnet_tiny_srf gcresnet33ts gernet_s ghostnet_050
-gmixer_24_224 hardcorenas_a hgnetv2_b0 hrnet_w18_small inception_next_atto inception_v3 lambda_resnet26t lcnet_035
-levit_128s maxvit_nano_rw_256 mambaout_femto mixer_s32_224 mixnet_s mnasnet_small mobilenetv2_035
-mobilenetv3_small_050 mobilenetv4_conv_small_035 mobileone_s0 mobilevit_xxs mobilevitv2_050 nasnetalarge
-nest_tiny nf_regnet_b0 nfnet_l0 pit_ti_224 poolformer_s12 pvt_v2_b0 regnetx_002 repghostnet_050 repvgg_a0 repvit_m0_9
-res2net50_14w_8s resmlp_12_224 resnest14d resnet10t resnetv2_50 rexnet_100 rdnet_tiny samvit_base_patch16_224
-selecsls42 semnasnet_050 sequencer2d_s shvit_s1 skresnet18 starnet_s1 swin_tiny_patch4_window7_224
-swinv2_cr_tiny_ns_224 tiny_vit_5m_224 tinynet_e tnt_s_legacy_patch16_224 twins_pcpvt_small vgg11
-visformer_tiny vit_tiny_patch16_224 volo_d1_224 vovnet39a xception41 xcit_nano_12_p16_224
+convmixer_768_32 convnext_atto convnextv2_atto cpubone_nano crossvit_tiny_240 csatv2 cspnext_tiny cspresnet50
+davit_tiny deepseek_vit_412m deit_tiny_patch16_224 densenet121 dla34 dpn48b eca_botnext26ts_256 edgenext_xx_small
+efficientformer_l1 efficientformerv2_s0 efficientnet_b0 efficientvim_m1 efficientvit_b0 efficientvit_m0
+eva02_tiny_patch14_224 fasternet_t0 fastvit_t8 focalnet_tiny_srf gcresnet33ts gcvit_xxtiny gemma4_vit_167m gernet_s
+ghostnet_050 gmixer_24_224 hardcorenas_a hgnetv2_b0 hiera_tiny_224 hrnet_w18_small iformer_t inception_next_atto
+inception_resnet_v2 inception_v3 inception_v4 lambda_resnet26t lcnet_035 lcnetv2_small legacy_seresnet18
+legacy_xception levit_128s lowformer_b0 mambaout_femto maxvit_nano_rw_256 mixer_s32_224 mixnet_s mnasnet_small
+mobilenetv2_035 mobilenetv3_small_050 mobilenetv4_conv_small_035 mobilenetv5_300m mobileone_s0 mobilevit_xxs
+mobilevitv2_050 mvitv2_tiny naflexvit_base_patch16_gap nasnetalarge nest_tiny nextvit_small nf_regnet_b0 nfnet_l0
+pit_ti_224 pnasnet5large poolformer_s12 pvt_v2_b0 qwen3_vit_88m rdnet_tiny regnetx_002 repghostnet_050 repvgg_a0
+repvit_m0_9 res2net50_14w_8s resmlp_12_224 resnest14d resnet10t resnetv2_50 rexnet_100 sam2_hiera_tiny
+samvit_base_patch16_224 selecsls42 semnasnet_050 sequencer2d_s shvit_s1 skresnet18 starnet_s1 swiftformer_xs
+swin_tiny_patch4_window7_224 swinv2_cr_tiny_ns_224 swinv2_tiny_window8_256 tiny_vit_5m_224 tinynet_e
+tnt_s_legacy_patch16_224 tresnet_m twins_pcpvt_small vgg11 visformer_tiny vit_relpos_small_patch16_224
+vit_tiny_patch16_224 vit_tiny_r_s16_p8_224 vitamin_small_224 volo_d1_224 vovnet39a xception41 xcit_nano_12_p16_224
 """.split()
-"""One of each family, its smallest or nearly so."""
+"""Of every file of timm.models at least one, its smallest or nearly so."""
 
 FOUR = {"hidden_sizes": [16, 32, 48, 64], "depths": [1, 1, 1, 1]}
 TRANSFORMER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
@@ -71,15 +76,7 @@ HF: dict[str, tuple[str, dict[str, Any]]] = {
 
 def names(folder: Path) -> Iterator[tuple[str, str]]:
     """What each is called, and the name under which resbench loads it."""
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:  # beside a CPU build of torch: the operators of its missing extension are declared
-        for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")
-    import timm
-
-    known = set(timm.list_models())
-    yield from ((f"timm:{name}", f"timm:{name}") for name in TIMM if name in known)
+    yield from ((f"timm:{name}", f"timm:{name}") for name in TIMM)
     for kind, (architecture, options) in HF.items():
         where = folder / kind
         where.mkdir()
@@ -88,7 +85,16 @@ def names(folder: Path) -> Iterator[tuple[str, str]]:
         yield f"hf:{architecture}", f"hf:{where}"
 
 
-def verified(title: str, name: str) -> dict[str, Any]:
+def declare_torchvision() -> None:
+    """timm imports torchvision, which beside a CPU build of torch misses the operators of its extension."""
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        for name in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")
+
+
+def said_of(title: str, name: str) -> dict[str, Any]:
     """What the check says of one, or why there is none."""
     from resbench.errors import ResbenchError
     from resbench.models import verified
@@ -103,41 +109,49 @@ def verified(title: str, name: str) -> dict[str, Any]:
     return {"model": title, "agrees": found.agrees, "lines": lines, "remarks": list(found.remarks), "seconds": took}
 
 
-def table(found: list[dict[str, Any]]) -> str:
+def table(found: list[dict[str, Any]]) -> Iterator[str]:
     """A row a model: its MACs by the tracer and by fvcore, and what was said of them."""
-    rows = ["| model | trace | fvcore | verdict | |", "|:--|--:|--:|:--|:--|"]
+    yield "| model | MACs, trace | MACs, fvcore | verdict | remarks |"
+    yield "|:--|--:|--:|:--|:--|"
     for one in found:
         total = next((line for line in one["lines"] if line["kind"] == "all MACs"), {})
-        wrong = [line for line in one["lines"] if line["verdict"] in ("differs", "incomplete")]
-        odd = [f"{line['kind']} {line['verdict']}" for line in wrong]
         macs = ["" if total.get(of) is None else f"{total[of]:,}" for of in ("trace", "fvcore")]
-        verdict = "agrees" if one["agrees"] else ", ".join(odd) or "failed"
-        said = "; ".join([*([one["error"]] if "error" in one else []), *one["remarks"]])
-        rows.append(f"| {one['model']} | {' | '.join(macs)} | {verdict} | {said} |")
-    return "\n".join(rows)
+        wrong = [line for line in one["lines"] if line["verdict"] in ("differs", "incomplete")]
+        verdict = "agrees" if one["agrees"] else ", ".join(f"{line['kind']} {line['verdict']}" for line in wrong)
+        remarks = "; ".join([*([one["error"]] if "error" in one else []), *one["remarks"]])
+        yield f"| {one['model']} | {' | '.join(macs)} | {verdict or 'failed'} | {remarks} |"
+
+
+def families() -> int:
+    """The files of timm.models that the networks are from."""
+    import timm
+
+    return len({timm.model_entrypoint(name).__module__ for name in TIMM})
 
 
 def main() -> int:
     warnings.simplefilter("ignore")
     parser = argparse.ArgumentParser()
     parser.add_argument("--raw", type=Path, required=True)
-    parser.add_argument("--only", default="", help="Names that contain this.")
     options = parser.parse_args()
     options.raw.touch()
+    declare_torchvision()
     done = {one["model"]: one for one in map(json.loads, options.raw.read_text().splitlines())}
     with tempfile.TemporaryDirectory() as folder:
-        wanted = [(title, name) for title, name in names(Path(folder)) if options.only in title]
-        for title, name in wanted:
-            if title in done:
-                continue
-            print(f"{len(done)} of {len(wanted)}: {title}", file=sys.stderr)
-            done[title] = verified(title, name)
-            with options.raw.open("a") as raw:
-                raw.write(json.dumps(done[title]) + "\n")
+        wanted = list(names(Path(folder)))
+        for number, (title, name) in enumerate(wanted, 1):
+            if title not in done:
+                print(f"{number} of {len(wanted)}: {title}", file=sys.stderr)
+                done[title] = said_of(title, name)
+                with options.raw.open("a") as raw:
+                    raw.write(json.dumps(done[title]) + "\n")
     found = [done[title] for title, _ in wanted]
     agreeing = sum(one["agrees"] for one in found)
-    print(table(found))
-    print(f"\n{agreeing} of {len(found)} agree, or their difference is named.")
+    print("python", *sys.argv)
+    print(*(f"{package} {version(package)}" for package in ("torch", "timm", "transformers", "fvcore")), sep=", ")
+    print(f"\n{len(TIMM)} timm models of {families()} families, {len(HF)} Hugging Face configurations.", end=" ")
+    print(f"{agreeing} of {len(found)} agree, or their difference is named.\n")
+    print("\n".join(table(found)))
     return 0 if agreeing == len(found) else 1
 
 

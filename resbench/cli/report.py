@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -75,14 +75,14 @@ def report(
         parse_input(input)  # of all models: refused once
     failures = Failures(given)
     if stored:
-        names, found = _stored(stored, given, input)
+        names, found = _stored(stored, given, input, failures)
     else:
         names = list(dict.fromkeys(failures.each(given, lambda name: full_name(name, input))))
         found = list(_measured(names, asked, batch, device, failures))
         names = [name for name in names if name not in failures.reasons or any(name in of(one.result) for one in found)]
-        if not names:
-            progress("")
-            end(failures)
+    if failures.reasons and not names:
+        progress("")
+        end(failures)
     progress("drawing")
     shown = title or " and ".join(names if given else ()) or "resbench report"
     text = page(shown, sections(found, names), found, command_line())
@@ -92,24 +92,31 @@ def report(
     refuse_uncounted(strict, uncounted((one.result for one in found), names))
 
 
-def _stored(places: Sequence[Path], given: Sequence[str], input: str | None) -> tuple[list[str], list[Stored]]:
+def _stored(
+    places: Sequence[Path], given: Sequence[str], input: str | None, failures: Failures
+) -> tuple[list[str], list[Stored]]:
     """The names, all of them where none is given, and what is stored; costs too, where they need no measuring."""
     from resbench.models import cost, full_name, is_catalogued
     from resbench.stored import Costs, find, models
 
     found = find(places)
     known = list(dict.fromkeys(name for one in found for name in models(one.result)))
-    names = list(dict.fromkeys(name if name in known else full_name(name, input) for name in given)) or known
-    for name in names:
-        if name not in known and not is_catalogued(name):
-            raise StoredError(f"nothing is stored of {name!r}; expected some of {', '.join(known) or 'none'}")
+
+    def named(name: str) -> str:
+        full = name if name in known else full_name(name, input)
+        if full not in known and not is_catalogued(full):
+            raise StoredError(f"nothing is stored of {full!r}; expected some of {', '.join(known) or 'none'}")
+        return full
+
+    names = list(dict.fromkeys(failures.each(given, named))) if given else known
     if left := [name for name in known if name not in names]:
         print(f"resbench: stored as well, and not named: {', '.join(left)}", file=sys.stderr)
     counted = {one.model for stored in found if isinstance(stored.result, Costs) for one in stored.result.costs}
     missing = []
     for name in names:
         if name not in counted and is_catalogued(name):
-            with suppress(UnknownModelError) if name in known else nullcontext():  # of another version's catalog
+            # a stored one may be of another version's catalog
+            with suppress(UnknownModelError) if name in known else failures.of(name):
                 missing.append(replace(cost(name), model=name))
     return names, [*([_kept(Costs(missing))] if missing else []), *found]
 

@@ -89,7 +89,7 @@ def check(
             found = _by_kind(fold, trace, theirs, fvcore_counts(module, given, alive=True))
     lines = [line for line, _ in found]
     params = fold.params if fold else None, trace.params if trace else None
-    lines.append(_compared("parameters", "count", *params, _parameters(module) if theirs else None))
+    lines.append(_compared("parameters", "count", *params, theirs.params if theirs else None))
     figures = (*published, *PUBLISHED.get(model, ()))
     for figure in figures if fold or trace else ():
         lines += _published(figure, fold, trace)
@@ -168,12 +168,6 @@ def _by_type(fold: Cost) -> Counter[str]:
         if kind:
             counts[kind] += row.macs if kind in MACS else row.elementwise
     return counts
-
-
-def _parameters(module: nn.Module) -> int:
-    from fvcore.nn import parameter_count
-
-    return int(parameter_count(module)[""])
 
 
 def _pooled(trace: Cost) -> Counter[str]:

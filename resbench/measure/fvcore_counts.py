@@ -69,6 +69,8 @@ class Counts:
     """Operators that may hold products of any kind: another's, a Python function, a recurrent layer; and calls."""
     slack: Mapping[str, int]
     """By how much rounding may have moved a kind."""
+    params: int
+    """With those of layers that the forward made."""
 
     def of(self, kinds: Sequence[str]) -> int | None:
         """The figure for these kinds together; None where it misses some of one of them."""
@@ -79,22 +81,26 @@ class Counts:
 def fvcore_counts(module: nn.Module, inputs: tuple[Any, ...], alive: bool = False) -> Counts:
     """One forward of the module in evaluation, counted by fvcore; ``alive``: together with what nobody uses.
 
-    ``inputs``: a shape, or the arguments. A layer that the forward makes is known to fvcore from the second run on.
-    Raises TraceError where fvcore cannot run the model.
+    ``inputs``: a shape, or the arguments. fvcore fails on layers that a forward makes, and knows them in the next.
+    Raises TraceError where it cannot run the model.
     """
     if isinstance(inputs[0], int):
         dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
         # the values with which the tracer runs for real: a branch on them is the same branch
         inputs = (torch.randn(inputs, generator=torch.Generator().manual_seed(0)).to(dtype),)
-    before = list(module.modules())
-    counts = _analysed(module, inputs, alive)
-    return counts if len(before) == len(list(module.modules())) else _analysed(module, inputs, alive)
+    before = len(list(module.modules()))
+    try:
+        return _analysed(module, inputs, alive)
+    except TraceError:
+        if before == len(list(module.modules())):
+            raise
+    return _analysed(module, inputs, alive)
 
 
 def _analysed(module: nn.Module, inputs: tuple[Any, ...], alive: bool) -> Counts:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from fvcore.nn import FlopCountAnalysis
+        from fvcore.nn import FlopCountAnalysis, parameter_count
 
     def say(error: BaseException) -> str:
         return f"fvcore could not run the model: {type(error).__name__}: {first_line(error)}"
@@ -110,7 +116,8 @@ def _analysed(module: nn.Module, inputs: tuple[Any, ...], alive: bool) -> Counts
         with _alive(module) if alive else nullcontext():
             kinds = analysis.by_operator()
         watch.passed_over(analysis)
-    return Counts({kind: int(count) for kind, count in kinds.items()}, watch.gaps, watch.opaque, watch.slack)
+        params = int(parameter_count(module)[""])
+    return Counts(dict(kinds), watch.gaps, watch.opaque, watch.slack, params)
 
 
 @contextmanager

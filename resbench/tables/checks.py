@@ -23,7 +23,8 @@ COLUMNS = (
 
 NOTES = (
     "Counted three times: by the formulas of the architecture, by following one forward, and by fvcore.",
-    "What fvcore counts besides MACs stands against our elementwise operations. Blank: the counter does not apply.",
+    "What fvcore counts besides MACs stands against our elementwise operations.",
+    "Blank: the counter does not apply, or a remark says why.",
 )
 
 

@@ -135,6 +135,14 @@ def test_report_keeps_the_others(cli, mine, tmp_path):
     assert "plain8" in page.read_text()
 
 
+def test_a_report_of_what_is_stored_keeps_the_others(cli, mine, tmp_path):
+    page, stored = tmp_path / "page.html", tmp_path / "costs.json"
+    cli("flops", "resnet20", "-o", str(stored))
+    done = cli("report", "resnet20", mine("broken"), "resent20", "--from", str(stored), "-o", str(page))
+    kept(done, [mine("broken"), "resent20"], lines=2)
+    assert "resnet20" in page.read_text()
+
+
 def test_a_report_of_nothing_is_not_written(cli, mine, tmp_path):
     page = tmp_path / "page.html"
     kept(cli("report", mine("broken"), "resent20", "--parts", "cost", "-o", str(page)), ["resent20", mine("broken")], 2)

@@ -304,6 +304,26 @@ def test_where_the_fold_or_the_tracer_fails_the_others_are_held_together():
     assert alone.remarks == ("the tracer: no",)
 
 
+class Late(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+
+    def forward(self, x):
+        x = self.conv(x).flatten(1)
+        if not hasattr(self, "late"):
+            self.late = nn.Linear(x.shape[1], 5)
+        return self.late(x)
+
+
+def test_a_layer_that_the_forward_makes_is_one_for_fvcore_too():
+    from resbench.measure.fvcore_counts import fvcore_counts
+
+    counts = fvcore_counts(Late(), (1, 3, 8, 8))
+    assert counts.kinds == {"convolution": 64 * 12, "linear": 256 * 5}
+    assert counts.params == 3 * 4 + 4 + 256 * 5 + 5
+
+
 def test_a_branch_on_values_is_the_same_branch_for_both():
     def forward(x, one, other):
         return one(x) if x.sum() > 0 else other(other(x))
