@@ -55,8 +55,8 @@ class Outcome:
 def latency(model: str | nn.Module, input: Input = None, *, processes: int = PROCESSES, **setup: Any) -> Latency:
     """How long a model takes here. ``setup`` as in ``Setup``: device, batch, dtype, mode, ...
 
-    A name is measured in fresh processes; a module in this one, on a copy, and so without an interval. Raises
-    MeasureError for what this machine cannot do.
+    A name is measured in fresh processes; a module in this one, on a copy, and so without an interval. What really ran
+    is in ``ran``. Raises MeasureError for what this machine cannot do.
     """
     from resbench.measure.workload import Setup
 

@@ -31,19 +31,21 @@ def measured(cells: Sequence[Cell], processes: int = PROCESSES) -> tuple[Latenci
     first = cells[0].setup
     with first.applied():
         progress(f"the machine's ceilings in {first.dtype} (kept for the next time)")
-        roof(first.device, first.dtype)  # a dtype that the device cannot do is said before anything is measured
+        asked = roof(first.device, first.dtype)  # what the device cannot do is said before anything is measured
         here = environment(first.device)
     outcome = measure(cells, processes, progress)
     if not outcome.latencies:
         return None, outcome
-    return Latencies(outcome.latencies, ceilings(outcome.latencies), outcome.latencies[0].where(here)), outcome
+    return Latencies(outcome.latencies, ceilings(outcome.latencies, asked), outcome.latencies[0].where(here)), outcome
 
 
-def ceilings(latencies: Sequence[Latency]) -> dict[str, Roof]:
+def ceilings(latencies: Sequence[Latency], asked: Roof) -> dict[str, Roof]:
     """Of everything that ran, as far as there are any: by dtype, and by threads too where there are several of one."""
     from resbench.measure.roofline import roof_of
 
-    found: dict[str, Roof] = {}
+    found = {asked.dtype: asked}
+    if not any(one.roof(found) for one in latencies):
+        found.clear()
     for ran in dict.fromkeys(one.ran for one in latencies if one.ran and not one.roof(found)):
         progress(f"the machine's ceilings in {ran.dtype} (kept for the next time)")
         ceiling = roof_of(ran)

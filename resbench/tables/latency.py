@@ -79,6 +79,10 @@ def latency_table(latencies: Sequence[Latency], roofs: Mapping[str, Roof], here:
     return Table(columns, rows, notes=notes, warnings=warnings)
 
 
+PIECES = (
+    "A row of type compiled is one piece of compiled code: inside no time can be taken; MACs and bytes as if its "
+    "operators ran one by one."
+)
 UNCOMPILED = "Of compiled code, bytes and memory are those of its operators run one by one."
 
 
@@ -231,6 +235,7 @@ def layer_table(
         f"around them ({times.total_s * 1e3:,.3f} ms).",
         f"Instrumented against plain runs, in turn: {times.overhead:+.2%} (p10 {low:+.2%}, p90 {high:+.2%}).",
         "Moved: each operator reads and writes its tensors once. Of roof: the least time that the ceilings allow.",
+        *([PIECES] if any(record["type"] == "compiled" for record in records) else []),
         *([roof.line] if roof else []),
         here.note,
     ]

@@ -221,6 +221,14 @@ def test_layers_run_compiled_both_plain_and_instrumented(nets, quick, mode):
     assert graphs(nets, work.model, grad=mode == "training") == 5
 
 
+def test_the_table_of_layers_says_what_a_compiled_row_is(nets, cli, quick):
+    done = cli("latency", "--layers", f"file:{nets.__file__}:net", "--input", "3x8x8")
+    assert "A row of type compiled is one piece of compiled code" in done.stdout
+    assert "compiled code of its own ran in it" in done.stdout
+    done = cli("latency", "--memory", f"file:{nets.__file__}:net", "--input", "3x8x8")
+    assert "Of compiled code, bytes and memory are those of its operators run one by one." in done.stdout
+
+
 def test_marks_that_are_put_again_and_again_do_not_compile_anew(nets):
     model = nets.net()
     modules, seen = Modules(model), []
