@@ -216,7 +216,7 @@ def _quiet_stderr() -> Iterator[None]:
         except BaseException:
             os.dup2(kept, 2)
             said.seek(0)
-            os.write(2, said.read())
+            os.write(2, b"".join(line for line in said if not line.startswith(b"USDT:")))  # that it starts and stops
             raise
         finally:
             os.dup2(kept, 2)

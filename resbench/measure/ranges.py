@@ -62,7 +62,8 @@ def ranges(events: Rows) -> Rows:
     """A row for each name, the longest first.
 
     ``host_total_s``: how long a range of that name was open. ``host_self_s``: what of it no operator and no inner range
-    took, which is Python's. ``device_total_s``: of the kernels and copies that its thread launched meanwhile.
+    took, which is Python's. ``device_total_s``: of the kernels and copies that its thread launched meanwhile; None
+    where nothing ran on a device.
     """
     timed = [event for event in events if event.get("ph") == "X" and "dur" in event]
     device: defaultdict[Any, float] = defaultdict(float)
@@ -81,7 +82,7 @@ def ranges(events: Rows) -> Rows:
             "calls": sums.calls,
             "host_self_s": sums.own / 1e6,
             "host_total_s": sums.total / 1e6,
-            "device_total_s": sums.device / 1e6,
+            "device_total_s": sums.device / 1e6 if device else None,
         }
         for name, sums in sorted(found.items(), key=lambda item: -item[1].total)
     ]
@@ -95,7 +96,7 @@ def _pass(event: dict[str, Any], thread: _Thread, device: dict[Any, float], foun
         thread.frames.append((event["name"], end))
     elif kind in LAUNCHES:
         for name in {work.name for work in thread.work if work.name and work.end > start}:
-            found[name].device += device[event["args"].get("correlation")]
+            found[name].device += device.get(event["args"].get("correlation"), 0.0)
     elif kind in ("cpu_op", "user_annotation"):
         own = event["name"] if kind == "user_annotation" and _is_the_programs(event["name"], thread) else None
         if thread.work:

@@ -1,6 +1,7 @@
 """The same grey however a folder's pictures are stored, or the file refused by name."""
 
 import struct
+import zlib
 
 import numpy
 import pytest
@@ -46,6 +47,21 @@ def packed(values):
     return b"".join((a << 12 | b).to_bytes(3, "big") for a, b in pairs)
 
 
+def colour_png(path, values):
+    """A PNG of 16 bits a channel by hand: Pillow reads it, as 8 bits, and writes none."""
+    height, width = GREYS.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in numpy.repeat(values[..., None], 3, 2).astype(">u2"))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    for kind, data in (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ):
+        with path.open("ab") as file:
+            file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
+    return path
+
+
 def transparent(path):
     """A palette of 256 greys of which some are transparent to some degree."""
     image = grey().convert("P", palette=Image.Palette.ADAPTIVE)
@@ -68,6 +84,7 @@ STORED = {
     "cmyk": lambda d: saved(d / "1.tif", grey().convert("RGB").convert("CMYK")),
     "ycbcr": lambda d: saved(d / "1.tif", grey().convert("RGB").convert("YCbCr")),
     "16-bit png": lambda d: saved(d / "1.png", Image.fromarray(WIDE)),
+    "16-bit colour png": lambda d: colour_png(d / "1.png", WIDE),
     "16-bit tiff": lambda d: saved(d / "1.tif", Image.fromarray(WIDE)),
     "16-bit tiff, big-endian": lambda d: tiff(d / "1.tif", WIDE.astype(">u2").tobytes(), order=">"),
     "16-bit tiff, white is zero": lambda d: tiff(d / "1.tif", (65535 - WIDE).tobytes(), photometric=0),

@@ -210,6 +210,19 @@ def test_the_trace_itself_says_which_module_each_call_is(tmp_path):
     assert read(found.trace) == found
 
 
+def test_a_model_that_fails_in_a_recorded_run_says_that_and_no_more(tmp_path, capfd):
+    class Fails(Adds):
+        def forward(self, x):
+            self.width += 1
+            if self.width == 4:
+                raise ValueError("the fourth run")
+            return super().forward(x)
+
+    with pytest.raises(ValueError, match="the fourth run"):
+        views(Fails(0), tmp_path)
+    assert capfd.readouterr().err == ""
+
+
 class Ranges(nn.Module):
     def __init__(self):
         super().__init__()
@@ -307,6 +320,7 @@ def test_nested_repeated_and_crossing_ranges_count_each_moment_once_and_kernels_
     }
     # a: 0 to 100, and 10 in another thread; less the operator's 20 and b's 10 within it
     assert us == {"a": (110, 80, 300), "b": (40, 40, 50)}
+    assert ranges([event("user_annotation", "a", 0, 9)])[0]["device_total_s"] is None
     assert {row["name"]: row["calls"] for row in rows} == {"a": 3, "b": 1}
 
 
