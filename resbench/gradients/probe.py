@@ -62,11 +62,10 @@ class GradientProbe:
         self._backwards: list[tuple[Observation, Tensor | None]] = []
         """The forward passes that a gradient came back to, and where that of earlier passes had been set to zero."""
         self._steps: Steps | None = None
-        weights = {name: own_weight(module) for name, module in named(model) if isinstance(module, WEIGHTED)}
         self._start = {
             id(weight): norm(weight)
-            for weight in weights.values()
-            if weight is not None and not isinstance(weight, UninitializedParameter)
+            for weight in _weights(model).values()
+            if not isinstance(weight, UninitializedParameter)
         }
         self._written = 0
 
@@ -74,7 +73,9 @@ class GradientProbe:
         """``model(*args, **kwargs)``."""
         if self.steps % self.every or not torch.is_grad_enabled():
             return self.model(*args, **kwargs)
+        weights = _weights(self.model)  # before the forward pass: in it, those of a sharded layer are others
         output, seen = observe(self.model, args, kwargs, self._watch, self._backward)
+        seen.layers = [layer._replace(weight=weights.get(layer.name, layer.weight)) for layer in seen.layers]
         self._forwards = [*filter(Observation.may_come, self._forwards), seen]
         if self._steps is None:
             self._steps = Steps()
@@ -168,6 +169,11 @@ class GradientProbe:
     def derived(self, reading: Reading) -> list[Row]:
         """The statistics of one reading."""
         return statistics_of(reading, self.name, self.seed)
+
+
+def _weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    found = {name: own_weight(module) for name, module in named(model) if isinstance(module, WEIGHTED)}
+    return {name: weight for name, weight in found.items() if weight is not None}
 
 
 def _names(model: nn.Module, watch: Collection[str | nn.Module]) -> frozenset[str]:

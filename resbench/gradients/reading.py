@@ -44,7 +44,8 @@ class Reading(NamedTuple):
     """The depth of the network."""
     places: list[Place]
     values: Tensor
-    """In the order of the places."""
+    order: list[int]
+    """Where each of the values belongs in the order of the places."""
     stages: list[list[int]]
     """The boundaries of one shape that follow each other, by position."""
     ends: bool
@@ -145,14 +146,16 @@ def reading_of(step: int, layers: int, places: Sequence[Found], weighted: Sequen
     """The numbers as they are kept: stacked, and left on the device."""
     flow = [one for one in places if one.place == "boundary"]
     known = [one for one in flow if one.numbers]
-    listed, values = [], []
+    listed: list[Place] = []
+    values: list[Tensor] = []
     for one in (*known, *weighted, *(one for one in places if one.place != "boundary")):
         listed.append(Place(one.place, one.name, one.depth, tuple(one.numbers), one.rate))
         values += [value.float().mean() if key == "dead" else value for key, value in one.numbers.items()]
-    kind = torch.float64 if any(value.dtype == torch.float64 for value in values) else torch.float32
-    stacked = torch.stack([value if value.dtype == kind else value.to(kind) for value in values])
+    order = sorted(range(len(values)), key=lambda i: values[i].dtype.itemsize)
+    kinds = [torch.stack([values[i] for i in same]) for _, same in groupby(order, key=lambda i: values[i].dtype)]
+    stacked = torch.cat([kind.to(kinds[-1].dtype) for kind in kinds])  # one conversion, not one for each number
     ends = bool(known) and known[0] is flow[0] and known[-1] is flow[-1]
-    return Reading(step, layers, listed, stacked, _stages(known), ends, told)
+    return Reading(step, layers, listed, stacked, order, _stages(known), ends, told)
 
 
 def _stages(boundaries: Sequence[Found]) -> list[list[int]]:
@@ -162,7 +165,7 @@ def _stages(boundaries: Sequence[Found]) -> list[list[int]]:
 
 def statistics_of(reading: Reading, model: str, seed: int) -> list[Row]:
     """Every statistic of one reading; none of a step that was left out."""
-    values = iter(reading.values.tolist())
+    values = iter([value for _, value in sorted(zip(reading.order, reading.values.tolist(), strict=True))])
     raw = [(place, {key: next(values) for key in place.keys}) for place in reading.places]
     if _is_left_out(reading, raw):
         return []

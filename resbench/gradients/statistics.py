@@ -1,6 +1,8 @@
 """What is computed of an observed training step: each statistic's name, unit, formula and source, in one place.
 
 L is the mean loss of the batch, all norms are Euclidean over a whole tensor, W a layer's weights, lr the learning rate.
+Of a training loop L is the loss whose gradient the optimiser applies: unscaled, the sum of accumulated passes;
+``update`` under Adam and others, of which SGD's formula does not hold, is the step that they took.
 
 >>> path_lengths([0.5, 0.5])
 [0.25, 0.5, 0.25]

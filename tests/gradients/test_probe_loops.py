@@ -351,3 +351,21 @@ def test_the_truth_is_that_of_a_plain_loop():
         run.read(optimizer)
     for key, value in other.steps[0].items():
         assert truth.steps[0][key] == pytest.approx(value, rel=1e-9), key
+
+
+def test_sharded_weights_have_the_numbers_of_whole_ones(alone):
+    """FSDP's second version: a layer's weights are others in its forward pass than in the optimiser."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    found = []
+    for sharded in (False, True):
+        model = net()
+        for part in (*model.blocks, model) if sharded else ():
+            fully_shard(part, mesh=init_device_mesh("cpu", (1,)))
+        run = Probed(model)
+        plain(run, model, torch.float64)
+        found.append({(row.step, row.statistic, row.name): row.value for row in run.probe.rows if row.place != "norm"})
+        assert len(run.probe.readings) == 3
+    assert {name for _, statistic, name in found[1] if statistic == "update"} == set(LAYERS)
+    assert found[1] == pytest.approx(found[0], rel=1e-6)
