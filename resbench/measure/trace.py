@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import copy
-import random
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -32,6 +31,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from resbench.arch.cost import Cost, Row
 from resbench.errors import TraceError, first_line, foreign
 from resbench.measure.operators import Operator, operator_of
+from resbench.measure.unchanged import Snapshot, unchanged
 from resbench.units import shape_text
 
 Inputs = tuple[int, ...] | Tensor | tuple[Any, ...] | Mapping[str, Any]
@@ -47,23 +47,26 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
 
     ``inputs``: the shape of one input (N, C, H, W), a tensor, a tuple of arguments, or keyword arguments.
     The forward runs on the meta device. Where it has to look at values (``.item()``, a branch on data) and the
-    model holds weights, it runs for real, once. The model, its buffers and the random state stay as they were;
-    only what a forward appends to a list of its own remains.
+    model holds weights, it runs for real, once. Everything reachable from the model and the random states stay as they
+    were, see ``unchanged``.
 
     A module that calls other modules gets rows for its own operators (``layer1.0.add``); any other module gets
     one row a call. A parameter counts where it is first used; ``Cost.uncounted`` names what has no formula.
     Raises TraceError: the module that failed, its input, and why.
     """
-    model = _traceable(_unwrapped(model))
-    params = list(model.parameters())
+    inner = _unwrapped(model)
+    _check_visible(inner)
+    params = list(inner.parameters())
     attempts: list[tuple[torch.device, Any]] = [(META, nullcontext()), (META, META)]  # then what it makes itself, too
-    real = not any(p.is_meta for p in params)
+    real = not any(p.is_meta or is_lazy(p) for p in params)
     if real:
         attempts.append((next((p.device for p in params), torch.device("cpu")), nullcontext()))
     for device, default_device in attempts:
         try:
-            with _undisturbed(model, training, device), default_device:
-                return _follow(model, inputs, name, source, device)
+            with unchanged(model, inputs, contents=False) as kept:
+                traced = _traceable(inner)
+                with _counting(traced, training), default_device:
+                    return _follow(traced, inputs, name, source, device, kept)
         except TraceError as error:
             failure = error
     if not real and "meta" in str(failure).lower():
@@ -80,12 +83,15 @@ def _unwrapped(module: nn.Module) -> nn.Module:
     return _unwrapped(inner) if isinstance(inner, nn.Module) else module
 
 
-def _traceable(model: nn.Module) -> nn.Module:
-    """The model itself; where it is lazy a twin on the meta device, so that it stays lazy."""
+def _check_visible(model: nn.Module) -> None:
     for path, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             where = path or type(model).__name__
             raise TraceError(f"{where} is TorchScript, which hooks do not see into: trace the module it was made from")
+
+
+def _traceable(model: nn.Module) -> nn.Module:
+    """The model itself; where it is lazy a twin on the meta device, so that it stays lazy."""
     if any(isinstance(module, LazyModuleMixin) and module.has_uninitialized_params() for module in model.modules()):
         return copy.deepcopy(model, {id(t): _weightless(t) for t in chain(model.parameters(), model.buffers())})
     return model
@@ -100,42 +106,22 @@ def _weightless(tensor: Tensor) -> Tensor:
 
 
 @contextmanager
-def _undisturbed(model: nn.Module, training: bool, device: torch.device) -> Iterator[None]:
-    """Run in one mode, without gradients, fused fast paths and compiled code; then put everything back."""
-    tables: list[dict[str, Any]] = []
-    for module in model.modules():
-        tables += (vars(module), module._parameters, module._buffers, module._modules)
-    before = [(table, table.copy()) for table in tables]
-    fast = torch.backends.mha.get_fastpath_enabled()
-    numpy = sys.modules.get("numpy")
-    states = random.getstate(), numpy.random.get_state() if numpy else None
+def _counting(model: nn.Module, training: bool) -> Iterator[None]:
+    """Run in one mode, without gradients, fused fast paths and compiled code; ``unchanged`` puts all that back."""
+    for module in list(model.modules()):
+        module.training = training  # not eval(): a subclass may do more there, such as merge weights
+        module._modules.update({key: _unwrapped(child) for key, child in module._modules.items() if child is not None})
+    torch.backends.mha.set_fastpath_enabled(False)
     compiled = "torch._dynamo" in sys.modules  # asking the compiler to stand back would import it: slow, and 40 MB
-    try:
-        for module in list(model.modules()):
-            module.training = training  # not eval(): a subclass may do more there, such as merge weights
-            module._modules.update(
-                {key: _unwrapped(child) for key, child in module._modules.items() if child is not None}
-            )
-        torch.backends.mha.set_fastpath_enabled(False)
-        with (
-            torch.no_grad(),
-            torch.random.fork_rng([device] if device.type == "cuda" else []),
-            torch.compiler.set_stance("force_eager") if compiled else nullcontext(),
-        ):
-            yield
-    finally:
-        for table, entries in before:
-            table.clear()
-            table.update(entries)
-        torch.backends.mha.set_fastpath_enabled(fast)
-        random.setstate(states[0])
-        if numpy:
-            numpy.random.set_state(states[1])
+    with torch.no_grad(), torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+        yield
 
 
-def _follow(model: nn.Module, inputs: Inputs, name: str, source: str, device: torch.device) -> Cost:
+def _follow(
+    model: nn.Module, inputs: Inputs, name: str, source: str, device: torch.device, kept: Snapshot
+) -> Cost:
     """One forward on the device, watched."""
-    counter = _Counter(model)
+    counter = _Counter(model, kept)
     with foreign(TraceError, lambda error: counter.blame(name or type(model).__name__, error)):
         args, kwargs = _arguments(model, inputs, device)
         counter.stack[0].received = shape = _shape((args, kwargs))
@@ -198,9 +184,9 @@ class _Frame:
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operator (dispatch) and every module call (hooks); keeps a stack of running modules."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, kept: Snapshot) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.model = model
+        self.model, self.kept = model, kept
         # a parametrization works for the module that it is in
         self.names = {id(m): path for path, m in model.named_modules() if "parametrizations" not in path.split(".")}
         # by the identity that a parameter has now: while the forward runs, another tensor may stand in its place
@@ -216,8 +202,13 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.uncounted: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.known: dict[Any, Operator | None] = {}
+        self.writes: dict[Any, bool] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in self.writes:
+            self.writes[func] = func._schema.is_mutable
+        if self.writes[func]:
+            self.kept.writing(args, kwargs)
         out = func(*args, **(kwargs or {}))
         try:
             operator = self.known[func]
