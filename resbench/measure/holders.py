@@ -213,7 +213,7 @@ HOLDERS: dict[type, Callable[[Any], Held]] = {
     list: _list,
     deque: _deque,
     set: _set,
-    tuple: _members,
+    tuple: _members,  # of a class of its own; the plain ones need no keeping
     frozenset: _members,
     types.MappingProxyType: lambda table: _members(table.values()),
     bytearray: _bytes,

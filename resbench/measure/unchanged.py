@@ -18,9 +18,10 @@ from __future__ import annotations
 import itertools
 import sys
 import types
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,14 @@ MACHINERY = frozenset(sys.stdlib_module_names | {"torch", "numpy", "resbench"})
 DATA = ("collections", "random", "types", "weakref", "functools", "argparse", "torch.nn", "torch.distributions")
 """Those modules of the machinery whose instances are data."""
 
+TABLES = frozenset((dict, OrderedDict))
+
+_Held = tuple[Tensor | None, Any, Any]
+"""Of a tensor: its gradient, and its two tables of hooks."""
+
+_Kept = tuple[Tensor, type[Tensor], Tensor, int, int, bool, _Held]
+"""A tensor, its class, another of the same memory, the address and version of that, is it trained, what it holds."""
+
 CHANGEABLE = 1 << 9
 """The flag of a class that Python code can change."""
 
@@ -65,19 +74,6 @@ def unchanged(*roots: Any, contents: bool = True) -> Iterator[Snapshot]:
             except KeyboardInterrupt:
                 snapshot.restore()
                 raise
-
-
-class _Kept(NamedTuple):
-    """A tensor as it was; ``alias`` shares its memory."""
-
-    tensor: Tensor
-    kind: type[Tensor]
-    alias: Tensor
-    address: int
-    requires_grad: bool
-    version: int
-    grad: Tensor | None
-    hooks: tuple[Any, Any]
 
 
 class Snapshot:
@@ -115,7 +111,7 @@ class Snapshot:
         for leaf in tree_leaves(arguments):
             if isinstance(leaf, Tensor) and not leaf.is_meta:
                 if not self._storages:
-                    self._storages = {_storage(kept.alias): kept.alias for kept in self.tensors}
+                    self._storages = {_storage(alias): alias for _, _, alias, *_ in self.tensors}
                 held = self._storages.get(_storage(leaf))
                 if held is not None:
                     self._copy(held)
@@ -146,6 +142,8 @@ class Snapshot:
             return self._tensor
         if kind is types.FunctionType:
             return self._function
+        if kind is tuple or kind is frozenset:
+            return iter
         parts: list[Callable[[Any], Iterable[Any]]] = []
         if issubclass(kind, dict):
             parts.append(self._dict)
@@ -170,16 +168,14 @@ class Snapshot:
 
     def _dict(self, table: dict[Any, Any]) -> Iterable[Any]:
         saved = self._entries(table)
+        _renew_counters(saved)
         return (*saved, *saved.values())
 
     def _entries(self, table: dict[Any, Any]) -> dict[Any, Any]:
         if not table:
             self.empty.append(table)
             return table
-        saved = dict(table) if type(table) is dict else dict(dict.items(table))
-        for key, value in saved.items():
-            if type(value) is itertools.count:  # nobody can turn it back: another takes its place
-                saved[key] = counted_from(value)
+        saved = table.copy() if type(table) is dict else dict(dict.items(table))
         self.tables.append((table, saved))
         return saved
 
@@ -198,7 +194,18 @@ class Snapshot:
         if isinstance(thing, nn.Module):
             self.kinds.append((thing, kind))
             self._buffers.update(map(id, thing._buffers.values()))
-        return [*found, *self._entries(fields).values()] if type(fields) is dict else found
+        if type(fields) is dict:
+            saved, empty = self._entries(fields), self.empty
+            for value in saved.values():
+                type_ = type(value)
+                if type_ in ATOMS:
+                    continue
+                if type_ in TABLES and not value:  # most of what a module has
+                    empty.append(value)
+                else:
+                    found.append(value)
+            _renew_counters(saved)
+        return found
 
     def _class(self, kind: type) -> Iterable[Any]:
         """What the class and its bases hold themselves."""
@@ -233,14 +240,19 @@ class Snapshot:
             address, version = tensor.data_ptr(), tensor._version
         except RuntimeError:  # a tensor without memory of its own, or of inference mode
             address = version = -1
-        grad = tensor.grad if tensor.is_leaf else None
-        hooks = tensor._backward_hooks, tensor._post_accumulate_grad_hooks  # type: ignore[attr-defined]
-        alias = tensor.data
-        kept = _Kept(tensor, type(tensor), alias, address, tensor.requires_grad, version, grad, hooks)
-        self.tensors.append(kept)
+        alias, fields = tensor.data, tensor.__dict__
+        held = (
+            tensor.grad if tensor.is_leaf else None,
+            tensor._backward_hooks,
+            tensor._post_accumulate_grad_hooks,  # type: ignore[attr-defined]
+        )
+        self.tensors.append((tensor, type(tensor), alias, address, version, tensor.requires_grad, held))
         if self.contents or not (isinstance(tensor, nn.Parameter) or id(tensor) in self._buffers):
             self._copy(alias)
-        return (grad, *hooks, *self._entries(vars(tensor)).values())
+        if fields:
+            return (*held, *self._entries(fields).values())
+        self.empty.append(fields)
+        return () if held[0] is held[1] is held[2] is None else held
 
     def _copy(self, alias: Tensor) -> None:
         """Keep the bytes of its storage."""
@@ -270,15 +282,21 @@ class Snapshot:
             undo()
         with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
             for kept in self.tensors:
-                _restore_tensor(kept)
+                _restore_tensor(*kept)
             for raw, before in self.bytes.values():
                 if raw.untyped_storage().nbytes() != before.nbytes:
                     raw.untyped_storage().resize_(before.nbytes)
                 if not torch.equal(raw, before):
                     raw.copy_(before)
-            for kept in self.tensors:
-                if kept.version >= 0 and kept.tensor._version != kept.version:
-                    torch._C._autograd._unsafe_set_version_counter((kept.tensor,), (kept.version,))
+            for tensor, _, _, _, version, *_ in self.tensors:
+                if version >= 0 and tensor._version != version:
+                    torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
+
+
+def _renew_counters(saved: dict[Any, Any]) -> None:
+    """A counter cannot be turned back: another one takes its place."""
+    if itertools.count in map(type, saved.values()):
+        saved.update((key, counted_from(value)) for key, value in saved.items() if type(value) is itertools.count)
 
 
 def _nothing(thing: Any) -> Iterable[Any]:
@@ -326,25 +344,27 @@ def _restore_names(space: dict[str, Any], before: dict[str, Any]) -> None:
             space[name] = value
 
 
-def _restore_tensor(kept: _Kept) -> None:
+def _restore_tensor(
+    tensor: Tensor, kind: type[Tensor], alias: Tensor, address: int, version: int, requires_grad: bool, held: _Held
+) -> None:
     """Everything but the contents."""
-    tensor = kept.tensor
-    if type(tensor) is not kept.kind:
-        tensor.__class__ = kept.kind  # type: ignore[assignment]
-    if not _lies_as(tensor, kept):
-        tensor.data = kept.alias
-    if tensor.requires_grad != kept.requires_grad:
-        tensor.requires_grad_(kept.requires_grad)
-    if tensor.is_leaf and tensor.grad is not kept.grad:
-        tensor.grad = kept.grad
-    for name, value in zip(("_backward_hooks", "_post_accumulate_grad_hooks"), kept.hooks, strict=True):
-        if getattr(tensor, name) is not value:
-            setattr(tensor, name, value)
+    if type(tensor) is not kind:
+        tensor.__class__ = kind  # type: ignore[assignment]
+    if not _lies_as(tensor, alias, address):
+        tensor.data = alias
+    if tensor.requires_grad != requires_grad:
+        tensor.requires_grad_(requires_grad)
+    grad, hooks, accumulated = held
+    if tensor.is_leaf and tensor.grad is not grad:
+        tensor.grad = grad
+    if tensor._backward_hooks is not hooks:
+        tensor._backward_hooks = hooks
+    if tensor._post_accumulate_grad_hooks is not accumulated:  # type: ignore[attr-defined]
+        tensor._post_accumulate_grad_hooks = accumulated  # type: ignore[attr-defined]
 
 
-def _lies_as(tensor: Tensor, kept: _Kept) -> bool:
+def _lies_as(tensor: Tensor, alias: Tensor, address: int) -> bool:
     """In the same memory, in the same way."""
-    alias = kept.alias
-    if tensor.dtype != alias.dtype or tensor.size() != alias.size() or tensor.layout != torch.strided:
+    if address < 0 or tensor.dtype != alias.dtype or tensor.size() != alias.size():
         return False
-    return kept.address >= 0 and tensor.data_ptr() == kept.address and tensor.stride() == alias.stride()
+    return tensor.data_ptr() == address and tensor.stride() == alias.stride()
