@@ -25,7 +25,8 @@ def figures(results: Iterable[Result]) -> Iterator[Figure]:
                 for c in costs:
                     many = f"of a batch of {c.input[0]}." if c.input[0] > 1 else ""
                     places = {metric: "" if metric == "params" else many for metric in COUNTED}
-                    yield from (Figure(c.model, key, getattr(c, key), None, at) for key, at in places.items())
+                    known = ((key, getattr(c, key), at) for key, at in places.items())
+                    yield from (Figure(c.model, key, value, None, at) for key, value, at in known if value is not None)
             case Latencies():
                 yield from _timed(result)
             case Memories():

@@ -194,7 +194,9 @@ def _stored(path: Path, document: dict[str, Any]) -> Stored:
 
 def _costs(document: dict[str, Any]) -> Costs:
     def row(layer: dict[str, Any]) -> Row:
-        return Row(layer["name"], layer["type"], tuple(layer["output"]), *(int(layer[key]) for key in COUNTED))
+        params, macs, elementwise = (int(layer[key]) for key in COUNTED[:-1])
+        activations = None if layer["activations"] is None else int(layer["activations"])
+        return Row(layer["name"], layer["type"], tuple(layer["output"]), params, macs, elementwise, activations)
 
     return Costs(
         [
@@ -204,6 +206,7 @@ def _costs(document: dict[str, Any]) -> Costs:
                 tuple(model["input"]),
                 tuple(row(layer) for layer in model["layers"]),
                 tuple(model["uncounted"].items()),
+                made=tuple(model.get("made", ())),
             )
             for model in document["models"]
         ]

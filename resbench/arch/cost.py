@@ -32,8 +32,8 @@ class Row(NamedTuple):
     params: int
     macs: int
     elementwise: int
-    activations: int
-    """Output elements; of a group, the sum over its layers."""
+    activations: int | None
+    """Output elements; of a group, the sum over its layers. None where a layer returns what nobody sees into."""
 
     @property
     def flops(self) -> int:
@@ -46,9 +46,9 @@ class Row(NamedTuple):
         return FP32_BYTES * self.params
 
     @property
-    def activation_bytes(self) -> int:
+    def activation_bytes(self) -> int | None:
         """Bytes of the outputs in float32."""
-        return FP32_BYTES * self.activations
+        return None if self.activations is None else FP32_BYTES * self.activations
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class Cost:
     """Operators without a formula, and how often they ran; the fold has none."""
     kinds: tuple[tuple[str, int], ...] = ()
     """Of a traced model, the MACs by kind of operator (for kinds without MACs, elementwise operations)."""
+    made: tuple[str, ...] = ()
+    """Layers and parameters that were made while the forward ran: they count, though the model did not hold them."""
 
     @property
     def total(self) -> Row:
@@ -86,8 +88,8 @@ class Cost:
         return sum(row.elementwise for row in self.layers)
 
     @property
-    def activations(self) -> int:
-        return sum(row.activations for row in self.layers)
+    def activations(self) -> int | None:
+        return _sum_known(row.activations for row in self.layers)
 
     @property
     def param_bytes(self) -> int:
@@ -134,8 +136,18 @@ def _sum(name: str, kind: str, rows: Iterable[Row]) -> Row:
         params=sum(row.params for row in rows),
         macs=sum(row.macs for row in rows),
         elementwise=sum(row.elementwise for row in rows),
-        activations=sum(row.activations for row in rows),
+        activations=_sum_known(row.activations for row in rows),
     )
+
+
+def _sum_known(numbers: Iterable[int | None]) -> int | None:
+    """None as soon as one of them is not known."""
+    known = 0
+    for number in numbers:
+        if number is None:
+            return None
+        known += number
+    return known
 
 
 def cost(arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "", source: str = "") -> Cost:

@@ -19,9 +19,13 @@ from random import Random
 from typing import Any
 
 import torch
+from torch import Tensor
 
 Undo = Callable[[], None]
 Held = tuple[Iterable[Any], Undo | None]
+
+OfTensor = tuple[Tensor | None, Any, Any]
+"""Its gradient, and its two tables of hooks."""
 
 ABSENT: Any = object()
 """In place of what was not there."""
@@ -109,7 +113,11 @@ def _random(generator: Random) -> Held:
 
 def _torch_generator(generator: torch.Generator) -> Held:
     before = generator.get_state()
-    return (), lambda: generator.set_state(before) and None  # type: ignore[func-returns-value]
+
+    def put_back() -> None:
+        generator.set_state(before)
+
+    return (), put_back
 
 
 def _random_state(generator: Any) -> Held:
@@ -176,10 +184,10 @@ def _cached(function: Any) -> Held:
 
 def _slot(member: Any, thing: Any) -> Held:
     """One attribute of a class with ``__slots__``."""
-    before = _slot_value(member, thing)
+    before = slot_value(member, thing)
 
     def put_back() -> None:
-        if _slot_value(member, thing) is before:
+        if slot_value(member, thing) is before:
             return
         if before is ABSENT:
             member.__delete__(thing)
@@ -189,7 +197,7 @@ def _slot(member: Any, thing: Any) -> Held:
     return (before,), put_back
 
 
-def _slot_value(member: Any, thing: Any) -> Any:
+def slot_value(member: Any, thing: Any) -> Any:
     try:
         return member.__get__(thing, type(thing))
     except AttributeError:
@@ -250,3 +258,58 @@ def counted_from(counter: itertools.count[Any]) -> itertools.count[Any]:
     start, _, step = repr(counter).removeprefix("count(").removesuffix(")").partition(", ")
     number = complex if "j" in repr(counter) else float if "." in repr(counter) else int
     return itertools.count(number(start), number(step or "1"))
+
+
+def storage(tensor: Tensor) -> int:
+    """Which storage a tensor lies in; 0 for one that has none."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (RuntimeError, NotImplementedError):
+        return 0
+
+
+def restore_class(kind: type, before: dict[str, Any]) -> None:
+    now = dict(vars(kind))
+    if same_entries(now, before):
+        return
+    for name in now.keys() - before.keys():
+        type.__delattr__(kind, name)
+    for name, value in before.items():
+        if now.get(name, ABSENT) is not value:
+            type.__setattr__(kind, name, value)
+
+
+def restore_names(space: dict[str, Any], before: dict[str, Any]) -> None:
+    for name, value in before.items():
+        if space.get(name, ABSENT) is value:
+            continue
+        if value is ABSENT:
+            del space[name]
+        else:
+            space[name] = value
+
+
+def restore_tensor(
+    tensor: Tensor, kind: type[Tensor], alias: Tensor, address: int, version: int, requires_grad: bool, held: OfTensor
+) -> None:
+    """Everything but the contents."""
+    if type(tensor) is not kind:
+        tensor.__class__ = kind
+    if not _lies_as(tensor, alias, address):
+        tensor.data = alias
+    if tensor.requires_grad != requires_grad:
+        tensor.requires_grad_(requires_grad)
+    grad, hooks, accumulated = held
+    if tensor.is_leaf and tensor.grad is not grad:
+        tensor.grad = grad
+    if tensor._backward_hooks is not hooks:
+        tensor._backward_hooks = hooks
+    if tensor._post_accumulate_grad_hooks is not accumulated:
+        tensor._post_accumulate_grad_hooks = accumulated
+
+
+def _lies_as(tensor: Tensor, alias: Tensor, address: int) -> bool:
+    """In the same memory, in the same way."""
+    if address < 0 or tensor.dtype != alias.dtype or tensor.size() != alias.size():
+        return False
+    return tensor.data_ptr() == address and tensor.stride() == alias.stride()

@@ -57,7 +57,8 @@ def _draws_kept() -> Iterator[None]:
     """The random states of Python, numpy and torch, on every GPU in use too."""
     numpy = sys.modules.get("numpy")
     python, legacy, cpu = random.getstate(), numpy.random.get_state() if numpy else None, torch.get_rng_state()
-    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpus = torch.cuda.get_rng_state_all() if in_use else []
     try:
         yield
     finally:

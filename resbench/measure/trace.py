@@ -30,7 +30,9 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from resbench.arch.cost import Cost, Row
 from resbench.errors import TraceError, first_line, foreign
+from resbench.measure.made import kept_at
 from resbench.measure.operators import Operator, operator_of
+from resbench.measure.outputs import tensors_in
 from resbench.measure.unchanged import Snapshot, unchanged
 from resbench.units import shape_text
 
@@ -65,6 +67,7 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
         try:
             with unchanged(model, inputs, contents=False) as kept:
                 traced = _traceable(inner)
+                kept.include(traced)  # a twin is new
                 with _counting(traced, training), default_device:
                     return _follow(traced, inputs, name, source, device, kept)
         except TraceError as error:
@@ -117,9 +120,7 @@ def _counting(model: nn.Module, training: bool) -> Iterator[None]:
         yield
 
 
-def _follow(
-    model: nn.Module, inputs: Inputs, name: str, source: str, device: torch.device, kept: Snapshot
-) -> Cost:
+def _follow(model: nn.Module, inputs: Inputs, name: str, source: str, device: torch.device, kept: Snapshot) -> Cost:
     """One forward on the device, watched."""
     counter = _Counter(model, kept)
     with foreign(TraceError, lambda error: counter.blame(name or type(model).__name__, error)):
@@ -131,7 +132,7 @@ def _follow(
             stack.enter_context(counter)
             output = functional_call(model, _stand_ins(model, device), args, kwargs)
     rows, uncounted, kinds = counter.rows(output), sorted(counter.uncounted.items()), sorted(counter.kinds.items())
-    return Cost(name, source, shape, tuple(rows), tuple(uncounted), tuple(kinds))
+    return Cost(name, source, shape, tuple(rows), tuple(uncounted), tuple(kinds), made=tuple(counter.made))
 
 
 def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -191,7 +192,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.names = {id(m): path for path, m in model.named_modules() if "parametrizations" not in path.split(".")}
         # by the identity that a parameter has now: while the forward runs, another tensor may stand in its place
         self.params = {
-            id(module): [(key, id(p)) for key, p in module._parameters.items() if p is not None]
+            id(module): {key: id(p) for key, p in module._parameters.items() if p is not None}
             for module in model.modules()
         }
         self.stack = [_Frame(model, "")]
@@ -201,6 +202,9 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.used = Counter(self.names.values())
         self.uncounted: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
+        self.made: dict[str, None] = {}
+        self.alive: list[Any] = []
+        """What the forward makes and drops: nothing else is to take its identity."""
         self.known: dict[Any, Operator | None] = {}
         self.writes: dict[Any, bool] = {}
 
@@ -229,7 +233,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def enter(self, module: nn.Module, args: Any) -> None:
         self.failed = None
-        name = self.names.get(id(module))
+        name = self.names.get(id(module)) or self._name_of_made(module)
         if module is self.model or name is None:
             return
         caller = self.stack[-1]
@@ -253,34 +257,58 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._spill(frame)
             self._emit_params(frame.name, module)
             return
-        params = sum(map(self._params, module.modules()))
+        params = sum(map(self._params, module.modules())) if module._modules else self._params(module)
         if isinstance(module, SILENT) and not params:
             return
-        tensors = [output] if isinstance(output, Tensor) else [t for t in tree_leaves(output) if isinstance(t, Tensor)]
+        tensors = tensors_in(output)
         shape = tuple(tensors[0].shape) if tensors else ()
-        elements = sum(t.numel() for t in tensors)
+        elements = None if tensors is None else sum(t.numel() for t in tensors)
         name = frame.name or kind.lower()
         self.found.append(Row(name, kind, shape, params, frame.macs, frame.elementwise, elements))
 
     def _spill(self, frame: _Frame) -> None:
         """Operators of a module that calls others become rows of their own."""
         for operator, shape, macs, elementwise in frame.own:
-            name = f"{frame.name}.{operator.name}" if frame.name else operator.name
-            again = self.used[name]
-            self.used[name] += 1
-            label = f"{name}_{again}" if again else name
+            label = self._unused(f"{frame.name}.{operator.name}" if frame.name else operator.name)
             self.found.append(Row(label, operator.type, shape, 0, macs, elementwise, prod(shape)))
         frame.own.clear()
 
+    def _unused(self, name: str) -> str:
+        """The name; with a number behind it where it is taken."""
+        again = self.used[name]
+        self.used[name] += 1
+        return f"{name}_{again}" if again else name
+
     def _params(self, module: nn.Module) -> int:
         """Elements of its own parameters that were not counted before."""
-        count = 0
-        for key, identity in self.params.get(id(module), ()):
-            parameter = module._parameters.get(key)
-            if identity not in self.seen and parameter is not None and not is_lazy(parameter):
+        count, known = 0, self.params.get(id(module), {})
+        for key, parameter in module._parameters.items():
+            if parameter is None or is_lazy(parameter):
+                continue
+            identity = known.get(key) or id(parameter)
+            if identity not in self.seen:
                 self.seen.add(identity)
                 count += parameter.numel()
+                if key not in known and not self.kept.holds(parameter):
+                    self.alive.append(parameter)
+                    path = self.names.get(id(module), "")
+                    self.made[path if not self.kept.holds(module) else f"{path}.{key}".lstrip(".")] = None
         return count
+
+    def _name_of_made(self, module: nn.Module) -> str | None:
+        """The path of a module with parameters that the forward made: in the model, or below its caller where nobody
+        keeps it. None of any other: that belongs to its caller."""
+        if self.kept.holds(module) or all(map(self.kept.holds, module.parameters())):
+            return None
+        caller = self.stack[-1]
+        path = kept_at(self.model, module) or kept_at(caller.module, module, caller.name)
+        if path is None:
+            plain = ".".join(step for step in (caller.name, type(module).__name__.lower()) if step)
+            path = self._unused(plain)
+        self.alive.append(module)
+        for name, inner in module.named_modules(prefix=path):
+            self.names.setdefault(id(inner), name)
+        return path
 
     def _emit_params(self, name: str, module: nn.Module) -> None:
         own = self._params(module)
@@ -292,7 +320,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """All rows: what ran, then the parameters of what did not."""
         self._close(self.stack[0], output)
         for name, module in self.model.named_modules():
-            self._emit_params(name, module)
+            if id(module) in self.params:
+                self._emit_params(name, module)
         return self.found
 
     def blame(self, model: str, error: BaseException) -> str:

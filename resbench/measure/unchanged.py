@@ -8,9 +8,9 @@
 (torch.float32, True, False, 0)
 
 The walk goes from the model through containers, instances, the closures and defaults of functions, weak references and
-the classes of what it meets; from a function in a file of the model's to the globals that it names. What it meets is put
-back in place: whoever else holds a dict, a list or a tensor sees it as it was. The machinery of Python and of torch is
-left alone.
+the classes of what it meets; from a function in a file of the model's to the globals that it names. What it meets is
+put back in place: whoever else holds a dict, a list or a tensor sees it as it was. The machinery of Python and of torch
+is left alone.
 """
 
 from __future__ import annotations
@@ -28,14 +28,30 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 from torch.utils._pytree import tree_leaves
 
-from resbench.measure.holders import ABSENT, Undo, counted_from, holders, refill, same_entries, slots, slots_of
+from resbench.measure.holders import (
+    ABSENT,
+    OfTensor,
+    Undo,
+    counted_from,
+    holders,
+    refill,
+    restore_class,
+    restore_names,
+    restore_tensor,
+    same_entries,
+    slots,
+    slots_of,
+    storage,
+)
 from resbench.measure.process import process_kept
 
 ATOMS = frozenset(
-    (type(None), bool, int, float, complex, str, bytes, slice, range, type(...), type(NotImplemented), type(ABSENT))
-    + (torch.Size, torch.dtype, torch.device, torch.layout, torch.memory_format)
-    + (types.BuiltinFunctionType, types.CodeType, types.GetSetDescriptorType, types.MemberDescriptorType)
-    + (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType, types.ModuleType)
+    (
+        *(type(None), bool, int, float, complex, str, bytes, slice, range, type(...), type(NotImplemented), object),
+        *(torch.Size, torch.dtype, torch.device, torch.layout, torch.memory_format),
+        *(types.BuiltinFunctionType, types.CodeType, types.GetSetDescriptorType, types.MemberDescriptorType),
+        *(types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType, types.ModuleType),
+    )
 )
 """Types whose values hold nothing that a forward could change."""
 
@@ -47,10 +63,7 @@ DATA = ("collections", "random", "types", "weakref", "functools", "argparse", "t
 
 TABLES = frozenset((dict, OrderedDict))
 
-_Held = tuple[Tensor | None, Any, Any]
-"""Of a tensor: its gradient, and its two tables of hooks."""
-
-_Kept = tuple[Tensor, type[Tensor], Tensor, int, int, bool, _Held]
+_Kept = tuple[Tensor, type[Tensor], Tensor, int, int, bool, OfTensor]
 """A tensor, its class, another of the same memory, the address and version of that, is it trained, what it holds."""
 
 CHANGEABLE = 1 << 9
@@ -99,8 +112,7 @@ class Snapshot:
         self._storages: dict[int, Tensor] = {}
         self._keepers: dict[type, Callable[[Any], Iterable[Any]]] = {}
         self._holders = holders()
-        with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
-            self._walk(roots)
+        self.include(*roots, *self._named(vars(hooks), [name for name in vars(hooks) if name.startswith("_global_")]))
 
     def holds(self, thing: object) -> bool:
         """Was it reachable before?"""
@@ -111,15 +123,19 @@ class Snapshot:
         for leaf in tree_leaves(arguments):
             if isinstance(leaf, Tensor) and not leaf.is_meta:
                 if not self._storages:
-                    self._storages = {_storage(alias): alias for _, _, alias, *_ in self.tensors}
-                held = self._storages.get(_storage(leaf))
+                    self._storages = {storage(alias): alias for _, _, alias, *_ in self.tensors}
+                held = self._storages.get(storage(leaf))
                 if held is not None:
                     self._copy(held)
 
     # -- the walk ------------------------------------------------------------------------------------------------
 
-    def _walk(self, roots: Iterable[Any]) -> None:
-        waiting = [*roots, *self._named(vars(hooks), [name for name in vars(hooks) if name.startswith("_global_")])]
+    def include(self, *roots: Any) -> None:
+        """Keep these too, as they are now."""
+        with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
+            self._walk(list(roots))
+
+    def _walk(self, waiting: list[Any]) -> None:
         seen, keepers = self.seen, self._keepers
         while waiting:
             thing = waiting.pop()
@@ -150,7 +166,8 @@ class Snapshot:
         known = next((self._holders[base] for base in kind.__mro__ if base in self._holders), None)
         if known:
             parts.append(lambda thing: self._hold(*known(thing)))
-        if kind.__flags__ & CHANGEABLE and (not _machinery(kind.__module__) or kind.__module__.startswith(DATA)):
+        home = str(kind.__module__)
+        if kind.__flags__ & CHANGEABLE and (not _machinery(home) or home.startswith(DATA)):
             members = slots_of(kind)
             parts.append(lambda thing: self._instance(thing, members))
         elif issubclass(kind, nn.Module):
@@ -213,7 +230,9 @@ class Snapshot:
         for base in kind.__mro__:
             if base is kind or id(base) not in self.seen:
                 self.seen.add(id(base))
-                if base.__flags__ & CHANGEABLE and (base.__module__.startswith("torch.nn") or not _machinery(base.__module__)):
+                if base.__flags__ & CHANGEABLE and (
+                    base.__module__.startswith("torch.nn") or not _machinery(base.__module__)
+                ):
                     saved = dict(vars(base))
                     self.classes.append((base, saved))
                     found += saved.values()
@@ -244,7 +263,7 @@ class Snapshot:
         held = (
             tensor.grad if tensor.is_leaf else None,
             tensor._backward_hooks,
-            tensor._post_accumulate_grad_hooks,  # type: ignore[attr-defined]
+            tensor._post_accumulate_grad_hooks,
         )
         self.tensors.append((tensor, type(tensor), alias, address, version, tensor.requires_grad, held))
         if self.contents or not (isinstance(tensor, nn.Parameter) or id(tensor) in self._buffers):
@@ -252,11 +271,11 @@ class Snapshot:
         if fields:
             return (*held, *self._entries(fields).values())
         self.empty.append(fields)
-        return () if held[0] is held[1] is held[2] is None else held
+        return held if any(one is not None for one in held) else ()
 
     def _copy(self, alias: Tensor) -> None:
         """Keep the bytes of its storage."""
-        identity = _storage(alias)
+        identity = storage(alias)
         if identity and identity not in self.bytes and not alias.is_meta:
             raw = torch.empty(0, dtype=torch.uint8, device=alias.device).set_(alias.untyped_storage())
             self.bytes[identity] = raw, raw.clone()
@@ -266,7 +285,7 @@ class Snapshot:
     def restore(self) -> None:
         """Put everything back; what has not changed is not written."""
         for kind, members in self.classes:
-            _restore_class(kind, members)
+            restore_class(kind, members)
         for thing, kind in self.kinds:
             if type(thing) is not kind:
                 object.__setattr__(thing, "__class__", kind)
@@ -277,12 +296,12 @@ class Snapshot:
             if not same_entries(table, saved):
                 refill(table, saved)
         for space, names in self.names:
-            _restore_names(space, names)
+            restore_names(space, names)
         for undo in self.undo:
             undo()
         with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
             for kept in self.tensors:
-                _restore_tensor(*kept)
+                restore_tensor(*kept)
             for raw, before in self.bytes.values():
                 if raw.untyped_storage().nbytes() != before.nbytes:
                     raw.untyped_storage().resize_(before.nbytes)
@@ -303,8 +322,9 @@ def _nothing(thing: Any) -> Iterable[Any]:
     return ()
 
 
-def _machinery(name: str | None) -> bool:
-    return (name or "").partition(".")[0] in MACHINERY
+def _machinery(name: object) -> bool:
+    """Is a module of that name a part of Python, torch or this package?"""
+    return str(name).partition(".")[0] in MACHINERY
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
@@ -313,58 +333,3 @@ def _names(code: types.CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _names(constant)
-
-
-def _storage(tensor: Tensor) -> int:
-    """Which storage a tensor lies in; 0 for one that has none."""
-    try:
-        return tensor.untyped_storage()._cdata
-    except (RuntimeError, NotImplementedError):
-        return 0
-
-
-def _restore_class(kind: type, before: dict[str, Any]) -> None:
-    now = dict(vars(kind))
-    if same_entries(now, before):
-        return
-    for name in now.keys() - before.keys():
-        type.__delattr__(kind, name)
-    for name, value in before.items():
-        if now.get(name, ABSENT) is not value:
-            type.__setattr__(kind, name, value)
-
-
-def _restore_names(space: dict[str, Any], before: dict[str, Any]) -> None:
-    for name, value in before.items():
-        if space.get(name, ABSENT) is value:
-            continue
-        if value is ABSENT:
-            del space[name]
-        else:
-            space[name] = value
-
-
-def _restore_tensor(
-    tensor: Tensor, kind: type[Tensor], alias: Tensor, address: int, version: int, requires_grad: bool, held: _Held
-) -> None:
-    """Everything but the contents."""
-    if type(tensor) is not kind:
-        tensor.__class__ = kind  # type: ignore[assignment]
-    if not _lies_as(tensor, alias, address):
-        tensor.data = alias
-    if tensor.requires_grad != requires_grad:
-        tensor.requires_grad_(requires_grad)
-    grad, hooks, accumulated = held
-    if tensor.is_leaf and tensor.grad is not grad:
-        tensor.grad = grad
-    if tensor._backward_hooks is not hooks:
-        tensor._backward_hooks = hooks
-    if tensor._post_accumulate_grad_hooks is not accumulated:  # type: ignore[attr-defined]
-        tensor._post_accumulate_grad_hooks = accumulated  # type: ignore[attr-defined]
-
-
-def _lies_as(tensor: Tensor, alias: Tensor, address: int) -> bool:
-    """In the same memory, in the same way."""
-    if address < 0 or tensor.dtype != alias.dtype or tensor.size() != alias.size():
-        return False
-    return tensor.data_ptr() == address and tensor.stride() == alias.stride()

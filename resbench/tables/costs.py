@@ -29,7 +29,7 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
         columns = (Column("model", "model"), *COLUMNS[:3], Column("input", "input", "shape"), *COLUMNS[3:])
         numbers = [(c, _numbers(c.total)) for c in costs]
         lines = [(c.model, *n[:3], c.input, *n[3:]) for c, n in numbers]
-        return Table(columns, lines, notes=CONVENTION, warnings=uncounted(costs))
+        return Table(columns, lines, notes=CONVENTION, warnings=[*uncounted(costs), *made(costs)])
     several = len(costs) > 1
     first = (Column("model", "model"),) if several else ()
     columns = (
@@ -48,12 +48,13 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
         whole = c.macs
         for row in (*c.per(per), c.total):
             params, macs, *rest = _numbers(row)
-            line = (row.name, row.type, row.output or None, params, macs, macs / whole if whole else None, *rest)
+            share = row.macs / whole if whole else None
+            line = (row.name, row.type, row.output or None, params, macs, share, *rest)
             rows.append((*own, *line))
         total = rows.pop()
         totals.append((*own, "total", "", *total[len(own) + 2 :]))
     title = "" if several else f"{costs[0].model}, input {shape_text(costs[0].input)}"
-    return Table(columns, rows, title, CONVENTION, totals, uncounted(costs))
+    return Table(columns, rows, title, CONVENTION, totals, [*uncounted(costs), *made(costs)])
 
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:
@@ -65,7 +66,12 @@ def uncounted(costs: Sequence[Cost]) -> list[str]:
     ]
 
 
-def _numbers(row: Row) -> tuple[int, ...]:
+def made(costs: Sequence[Cost]) -> list[str]:
+    """A line for each network that makes layers while it runs: a check of its parameters beforehand lacks them."""
+    return [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
+
+
+def _numbers(row: Row) -> tuple[int | None, ...]:
     values = row.params, row.macs, row.flops, row.elementwise, row.activations
     return (*values, row.param_bytes, row.activation_bytes)
 
@@ -83,6 +89,7 @@ def _record(c: Cost) -> dict[str, Any]:
         "input": list(c.input),
         **dict(zip(keys, _numbers(c.total), strict=True)),
         "uncounted": dict(c.uncounted),
+        "made": list(c.made),
         "layers": [
             {"name": r.name, "type": r.type, "output": list(r.output), **dict(zip(keys, _numbers(r), strict=True))}
             for r in c.layers
