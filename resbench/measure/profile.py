@@ -43,6 +43,15 @@ class Profile:
     views: dict[str, Rows]
 
 
+def profile(work: Workload, folder: Path, name: str, steps: int = 3) -> Profile:
+    """Run ``steps`` times under the profiler, and read what it saw; the trace lies in ``folder``/``name``."""
+    with work.ready():
+        order = module_order(work)
+        work.run()
+        trace = record(work, folder, name, steps)
+    return read(trace, order)
+
+
 def record(work: Workload, folder: Path, name: str, steps: int = 3) -> Path:
     """Run under the profiler; give the trace file. One run was warm-up, ``steps`` are in it.
 
