@@ -2,17 +2,16 @@
 
 import collections
 import functools
-import gc
 import itertools
 import random
-import types
 import weakref
 
 import numpy as np
 import pytest
 import torch
+from accounts import kept
 from conftest import import_torchvision
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules import module as hooks
 
 import resbench
@@ -23,133 +22,6 @@ from resbench.measure.unchanged import unchanged
 from resbench.nets.build import build
 
 IMAGE = (2, 3, 8, 8)
-
-# -- an account of everything reachable, by another route: a recursive description -----------------------
-
-PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size, type(...))
-
-
-def account(*roots):
-    """Everything reachable in words: numbers for identities in order of discovery, and bytes for contents."""
-    lines, numbers, alive = [], {}, []
-
-    def tell(path, thing):
-        if isinstance(thing, PLAIN):
-            lines.append((path, repr(thing)))
-            return
-        if id(thing) in numbers:
-            lines.append((path, "see", numbers[id(thing)]))
-            return
-        numbers[id(thing)] = path
-        alive.append(thing)
-        lines.append(
-            (path, type(thing).__qualname__, id(thing) if not isinstance(thing, itertools.count) else repr(thing))
-        )
-        for step, part in parts(thing, lines, path):
-            tell(f"{path}{step}", part)
-
-    for at, root in enumerate(roots):
-        tell(str(at), root)
-    return lines, alive
-
-
-def parts(thing, lines, path):
-    """What it holds, each with the step that leads there."""
-    if isinstance(thing, Tensor):
-        yield from of_tensor(thing, lines, path)
-    elif isinstance(thing, np.ndarray):
-        lines.append((path, thing.dtype, thing.shape, thing.tobytes()))
-    elif isinstance(thing, bytearray):
-        lines.append((path, bytes(thing)))
-    elif isinstance(thing, (random.Random, np.random.RandomState, np.random.Generator, torch.Generator)):
-        lines.append((path, state(thing)))
-    elif isinstance(thing, (dict, types.MappingProxyType)):
-        yield from ((f"[{key!r:.60}]", value) for key, value in thing.items())
-        yield from (("(key)", key) for key in thing)
-    elif isinstance(thing, (list, tuple, collections.deque)):
-        yield from ((f"[{at}]", value) for at, value in enumerate(thing))
-    elif isinstance(thing, (set, frozenset)):
-        yield from (("{}", value) for value in sorted(thing, key=repr))
-    elif isinstance(thing, types.FunctionType):
-        for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True):
-            if gc.get_referents(cell):
-                yield f"<{name}>", cell.cell_contents
-        yield from ((f".{name}", getattr(thing, name)) for name in ("__defaults__", "__kwdefaults__", "__dict__"))
-    elif isinstance(thing, types.MethodType):
-        yield from ((".self", thing.__self__), (".func", thing.__func__))
-    elif isinstance(thing, functools.partial):
-        yield from ((".func", thing.func), (".args", thing.args), (".keywords", thing.keywords))
-    elif isinstance(thing, weakref.ref):
-        yield "()", thing()
-    elif not isinstance(thing, (type, types.ModuleType)):
-        yield from ((f".{name}", value) for name, value in getattr(thing, "__dict__", {}).items())
-        for kind in type(thing).__mro__:
-            slots = vars(kind).get("__slots__", ())
-            names = (slots,) if isinstance(slots, str) else slots
-            yield from ((f".{name}", getattr(thing, name)) for name in names if hasattr(thing, name))
-        if isinstance(thing, nn.Module):
-            for kind in type(thing).__mro__[:-1]:
-                yield from ((f"<{kind.__name__}>.{n}", v) for n, v in list(vars(kind).items()) if n != "__weakref__")
-
-
-def of_tensor(thing, lines, path):
-    with torch._C.DisableTorchFunctionSubclass():  # a lazy parameter says nothing of itself
-        raw = thing.detach()
-        lines.append((path, raw.dtype, raw.size(), raw.stride(), raw.device, thing.requires_grad, thing._version))
-    if raw.layout == torch.strided and not raw.is_meta:
-        lines.append((path, raw.data_ptr(), bytes(raw.contiguous().view(-1).view(torch.uint8).numpy())))
-    yield ".__dict__", thing.__dict__
-    yield ".grad", thing.grad if thing.is_leaf else None
-    yield from ((name, getattr(thing, name)) for name in ("_backward_hooks", "_post_accumulate_grad_hooks"))
-
-
-def state(generator):
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    if isinstance(generator, torch.Generator):
-        return bytes(generator.get_state().numpy())
-    return repr(generator.bit_generator.state if isinstance(generator, np.random.Generator) else generator.get_state())
-
-
-def process():
-    """What all models share."""
-    tables = [table for name, table in vars(hooks).items() if name.startswith("_global_")]
-    return account(*tables)[0], (
-        random.getstate(),
-        repr(np.random.get_state()),
-        bytes(torch.get_rng_state().numpy()),
-        *(torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_device()),
-        *(torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu"), torch.is_anomaly_enabled()),
-        *(torch.are_deterministic_algorithms_enabled(), torch.backends.mkldnn.enabled),
-        torch.backends.mha.get_fastpath_enabled(),
-    )
-
-
-def compare(before, after):
-    """Line by line, so that a failure names the path."""
-    for one, other in zip(before, after, strict=False):
-        assert one == other
-    assert len(before) == len(after)
-
-
-@pytest.fixture
-def kept():
-    """A check that a model, and what is shared, is as it is now."""
-
-    def check(*roots):
-        lines, alive = account(*roots)
-        shared = process()
-
-        def as_before():
-            compare(lines, account(*roots)[0])
-            compare(shared[0], process()[0])
-            assert shared[1] == process()[1]
-            assert alive
-
-        return as_before
-
-    return check
-
 
 # -- a model that does one thing it should not, each in its own way ---------------------------------------
 
@@ -294,7 +166,7 @@ DEEDS = {
 
 @pytest.mark.parametrize("fail", [None, RuntimeError("no"), KeyboardInterrupt()], ids=["done", "failed", "interrupted"])
 @pytest.mark.parametrize("deed", DEEDS)
-def test_counting_leaves_everything_as_it_was(deed, fail, kept):
+def test_counting_leaves_everything_as_it_was(deed, fail):
     net = Nasty(DEEDS[deed], fail)
     parent = nn.Sequential(net, nn.ReLU())
     as_before = kept(parent, FILE_CACHE, FILE_COUNT, fill_file, nn.Linear.forward, vars(nn.Linear))
@@ -311,7 +183,7 @@ def test_counting_leaves_everything_as_it_was(deed, fail, kept):
 @pytest.mark.parametrize(
     "deed", [deed for deed in DEEDS if deed not in ("class of an instance", "forward of the class")]
 )
-def test_a_real_run_leaves_everything_as_it_was(deed, fail, kept):
+def test_a_real_run_leaves_everything_as_it_was(deed, fail):
     net = Nasty(DEEDS[deed], fail)
     as_before = kept(nn.Sequential(net), FILE_CACHE, fill_file, vars(nn.Linear))
     with pytest.raises(RuntimeError, match="no") if fail else unchanged(), unchanged(net):
@@ -321,7 +193,7 @@ def test_a_real_run_leaves_everything_as_it_was(deed, fail, kept):
     as_before()
 
 
-def test_a_child_that_hooks_its_parent_leaves_the_parent_as_it_was(kept):
+def test_a_child_that_hooks_its_parent_leaves_the_parent_as_it_was():
     class Child(nn.Module):
         def forward(self, x):
             self.parent().register_forward_hook(hook)
@@ -348,7 +220,7 @@ def test_a_cache_that_nobody_can_read_does_not_keep_what_counting_put_there():
     assert net(torch.zeros(IMAGE)).device.type == "cpu"
 
 
-def test_a_model_that_is_its_own_deep_copy_is_as_it_was(kept):
+def test_a_model_that_is_its_own_deep_copy_is_as_it_was():
     class Single(Nasty):
         def __deepcopy__(self, memo):
             return self
@@ -369,7 +241,7 @@ def test_what_counting_does_not_see_written_is_copied_only_before_it_is_written(
         assert len(snapshot.bytes) == 1
 
 
-def test_latency_gradflow_and_profile_give_a_module_back_as_it_was(kept, tmp_path):
+def test_latency_gradflow_and_profile_give_a_module_back_as_it_was(tmp_path):
     net, failing = build(architecture("resnet8")), []
     net.items, net.seen = [], torch.zeros(())
 
@@ -412,7 +284,7 @@ def tiny(name, **options):
 
 
 @pytest.mark.parametrize("fail", [False, True])
-def test_hooks_that_hugging_face_installs_at_the_first_forward_are_gone(fail, kept):
+def test_hooks_that_hugging_face_installs_at_the_first_forward_are_gone(fail):
     net = tiny("vit", image_size=32, patch_size=8, output_hidden_states=True, output_attentions=True)
     x = torch.randn(1, 3, 32, 32)
     net.eval()
