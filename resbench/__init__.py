@@ -14,6 +14,8 @@ True
 >>> resbench.cost_table([report], per="stage").to_pandas()["macs"].sum().item()
 4089184256
 
+A module does as well as a name, and is afterwards what it was: ``resbench.cost(module, input=(3, 32, 32))``, and so
+``latency``, ``resbench.gradflow(module, input=...)`` and ``resbench.profile(module, input=..., trace="runs")``.
 ``resbench.GradientProbe(model, every=8)`` observes the steps of a training loop.
 Blocks and networks of your own are expressions of ``resbench.arch``: Seq, Add, Concat, Conv2d, ...
 """
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
     from resbench import arch as arch
     from resbench.errors import ResbenchError as ResbenchError
     from resbench.gradients.probe import GradientProbe as GradientProbe
+    from resbench.gradients.study import gradflow as gradflow
     from resbench.measure.formulas import formula as formula
     from resbench.models import cost as cost
     from resbench.replicas import latency as latency
+    from resbench.replicas import profile as profile
     from resbench.tables.costs import cost_table as cost_table
 
 _HOME = {
@@ -37,6 +41,8 @@ _HOME = {
     "cost_table": "resbench.tables.costs",
     "formula": "resbench.measure.formulas",
     "latency": "resbench.replicas",
+    "gradflow": "resbench.gradients.study",
+    "profile": "resbench.replicas",
     "GradientProbe": "resbench.gradients.probe",
     "ResbenchError": "resbench.errors",
 }

@@ -27,9 +27,11 @@ def figures(results: Iterable[Result]) -> Iterator[Figure]:
                 for c in costs:
                     many = f"of a batch of {c.input[0]}." if c.input[0] > 1 else ""
                     places = {metric: "" if metric == "params" else many for metric in COUNTED}
-                    for key, at in places.items():
-                        least = bool(c.uncounted) and key != "params"
-                        yield Figure(c.model, key, getattr(c, key), None, at, least=least)
+                    known = ((key, getattr(c, key), at) for key, at in places.items())
+                    for key, value, at in known:
+                        if value is not None:
+                            least = bool(c.uncounted) and key != "params"
+                            yield Figure(c.model, key, value, None, at, least=least)
             case Latencies():
                 yield from _timed(result)
             case Memories():

@@ -12,10 +12,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from math import sqrt
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resbench.errors import MeasureError, OptionError, ResbenchError, cannot_run
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from resbench.measure.latency import Latency
+    from resbench.measure.profile import Profile
     from resbench.measure.ran import Ran
     from resbench.measure.workload import Setup, Workload
 
@@ -55,8 +57,8 @@ class Outcome:
 def latency(model: str | nn.Module, input: Input = None, *, processes: int = PROCESSES, **setup: Any) -> Latency:
     """How long a model takes here. ``setup`` as in ``Setup``: device, batch, dtype, mode, ...
 
-    A name is measured in fresh processes; a module in this one, on a copy, and so without an interval. What really ran
-    is in ``ran``. Raises MeasureError for what this machine cannot do.
+    A name is measured in fresh processes; a module in this one, and so without an interval: it is afterwards what it
+    was. What really ran is in ``ran``. Raises MeasureError for what this machine cannot do.
     """
     from resbench.measure.workload import Setup
 
@@ -69,15 +71,42 @@ def latency(model: str | nn.Module, input: Input = None, *, processes: int = PRO
         if outcome.failures:
             raise MeasureError(outcome.failures[0])
         return outcome.latencies[0]
-    from resbench.measure.compiled import copied
     from resbench.measure.latency import Latency, read
+
+    with _lent(model, input, chosen) as (work, name):
+        return Latency(name, tuple(work.inputs[0].shape), chosen, (read(work),))
+
+
+def profile(model: str | nn.Module, input: Input = None, *, trace: str | Path, steps: int = 3, **setup: Any) -> Profile:
+    """Some runs under torch's profiler, of a name or a module: the tables, and the trace in the folder ``trace``.
+
+    ``setup`` as for ``latency``. A module is afterwards what it was. Raises MeasureError for what cannot be done here.
+    """
+    from resbench.measure.profile import profile as profiled
+    from resbench.measure.workload import Setup
+
+    chosen = Setup(**setup)
+    if isinstance(model, str):
+        size = None if input is None else "x".join(map(str, parse_input(input)))
+        cell = Cell(model, size, chosen)
+        work, name = workload(cell)
+        with one_line(cell):
+            return profiled(work, Path(trace), name, steps)
+    with _lent(model, input, chosen) as (work, name):
+        return profiled(work, Path(trace), name, steps)
+
+
+@contextmanager
+def _lent(model: nn.Module, input: Input, setup: Setup) -> Iterator[tuple[Workload, str]]:
+    """A module made ready, and its name; whatever is done with it, it is given back as it was."""
+    from resbench.measure.unchanged import unchanged
     from resbench.measure.workload import Workload
 
+    name = type(model).__name__
     if input is None:
         raise OptionError("a module has no input of its own: expected input=(C, H, W), received none")
-    shape = (chosen.batch, *parse_input(input))
-    work = Workload(copied(model), shape, chosen)
-    return Latency(type(model).__name__, shape, chosen, (read(work),))
+    with unchanged(model), cannot_run(name, f", {setup.dtype} on {setup.device}"):
+        yield Workload(model, (setup.batch, *parse_input(input)), setup), name
 
 
 def measure(cells: Sequence[Cell], processes: int = PROCESSES, progress: Callable[[str], object] = bool) -> Outcome:

@@ -213,6 +213,7 @@ def _costs(document: dict[str, Any]) -> Costs:
                 tuple(model["uncounted"].items()),
                 mode=model.get("mode", "inference"),
                 complex=bool(model.get("complex")),
+                made=tuple(model.get("made", ())),
             )
             for model in document["models"]
         ]

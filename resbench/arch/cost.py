@@ -33,8 +33,8 @@ class Row(NamedTuple):
     params: int
     macs: int
     elementwise: int
-    activations: int
-    """Output elements; of a group, the sum over its layers."""
+    activations: int | None
+    """Output elements; of a group, the sum over its layers. None where a layer returns what nobody sees into."""
     trainable: int | None = None
     """Parameters that training changes; the others are frozen."""
     param_bytes: int | None = None
@@ -67,6 +67,8 @@ class Cost:
     mode: Mode = "inference"
     complex: bool = False
     """Whether complex numbers were multiplied: four real MACs each."""
+    made: tuple[str, ...] = ()
+    """Layers and parameters that were made while the forward ran: they count, though the model did not hold them."""
 
     @property
     def total(self) -> Row:
@@ -90,8 +92,8 @@ class Cost:
         return sum(row.elementwise for row in self.layers)
 
     @property
-    def activations(self) -> int:
-        return sum(row.activations for row in self.layers)
+    def activations(self) -> int | None:
+        return _sum_known(row.activations for row in self.layers)
 
     @property
     def trainable(self) -> int | None:
@@ -151,7 +153,7 @@ def _sum(name: str, kind: str, rows: Iterable[Row]) -> Row:
         params=sum(row.params for row in rows),
         macs=sum(row.macs for row in rows),
         elementwise=sum(row.elementwise for row in rows),
-        activations=sum(row.activations for row in rows),
+        activations=_sum_known(row.activations for row in rows),
         trainable=_sum_known(row.trainable for row in rows),
         param_bytes=_sum_known(row.param_bytes for row in rows),
         buffer_bytes=_sum_known(row.buffer_bytes for row in rows),
@@ -264,7 +266,7 @@ def _fp32(row: Row, buffer_bytes: int, backward_macs: int | None) -> Row:
         trainable=row.params,
         param_bytes=FP32_BYTES * row.params,
         buffer_bytes=buffer_bytes,
-        activation_bytes=FP32_BYTES * row.activations,
+        activation_bytes=FP32_BYTES * (row.activations or 0),
         backward_macs=backward_macs,
     )
 

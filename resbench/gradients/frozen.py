@@ -28,8 +28,14 @@ POWER_STEPS, SETTLED = 200, 1e-4
 
 @torch.no_grad()
 def frozen(model: nn.Module, x: Tensor) -> nn.Module:
-    """A copy in which every BN normalises by the statistics of this batch, whatever it is given."""
+    """A copy in which every BN normalises by the statistics of this batch, whatever it is given.
+
+    Raises MeasureError where the copy shares weights with the model, which is to go on as it is.
+    """
     still = copy.deepcopy(model)
+    own = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
+    if any(id(tensor) in own for tensor in (*still.parameters(), *still.buffers())):
+        raise MeasureError(f"a copy of {type(model).__name__} shares weights with it: expected one that shares none")
     for module in still.modules():
         if isinstance(module, _BatchNorm):
             module.momentum, module.track_running_stats = 1.0, True

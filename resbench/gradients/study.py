@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,15 +18,16 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from resbench.data import Images
+from resbench.data import Images, load_images
 from resbench.errors import MeasureError, OptionError, cannot_run, first_line
 from resbench.gradients.flow import Flow
 from resbench.gradients.frozen import frozen, jacobians, logits, shattering
 from resbench.gradients.passing import wide
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import Row
+from resbench.measure.unchanged import unchanged
 from resbench.measure.workload import check_device, check_device_name, repeatable
-from resbench.models import catalogued, full_name, is_catalogued, load
+from resbench.models import Input, catalogued, full_name, is_catalogued, load, parse_input
 from resbench.nets.sources import Loaded
 
 AUXILIARY = 0.3
@@ -61,8 +63,20 @@ class Recipe:
         check_device_name(self.device)
 
 
+def gradflow(
+    model: str | nn.Module, input: Input = None, *, data: str = "digits", root: Path | None = None, **options: Any
+) -> Flow:
+    """How the gradient reaches every layer of a model in its first steps, on images as for the command.
+
+    ``options``: ``norm``, and what makes a ``Recipe`` (steps, seeds, batch, lr, device, deep). Raises as ``flow`` does.
+    """
+    norm = options.pop("norm", "bn")
+    size = None if input is None else parse_input(input)
+    return flow(model, load_images(data, root), Recipe(**options), input=size, norm=norm)
+
+
 def flow(
-    name: str,
+    model: str | nn.Module,
     images: Images,
     recipe: Recipe,
     *,
@@ -72,43 +86,45 @@ def flow(
 ) -> Flow:
     """Observe a network of any source; ``norm="none"``: without its BN. Every seed initialises it anew.
 
-    Ctrl-C ends it with the rows so far. Raises MeasureError for what is no classifier of images or has no layers.
+    A module starts from its own weights with every seed, and is afterwards what it was. Ctrl-C ends it with the rows so
+    far. Raises MeasureError for what is no classifier of images or has no layers.
     """
     check_device(recipe.device)
-    bare = norm == "none"
-    if bare and is_catalogued(name):
+    bare, given = norm == "none", None
+    if isinstance(model, nn.Module):
+        if input is None:
+            raise OptionError("a module has no input of its own: expected input=(C, H, W), received none")
+        given = Loaded(type(model).__name__, model, parse_input(input), "module")
+    name = given.name if given else str(model)
+    if given is None and bare and is_catalogued(name):
         with suppress(OptionError):  # where the family has no such option, its BN is taken out below
             name, bare = catalogued(f"{name},norm=none", input).name, False
 
     weights = [option for option in name.split(",") if option.startswith("weights=")]
-    title = ",".join([full_name(name, input), *weights]) + (BARE if bare else "")
+    title = given.name if given else ",".join([full_name(name, input), *weights])
+    title += BARE if bare else ""
     rows: list[Row] = []
     skipped: dict[str, None] = {}
     shape: tuple[int, ...] = ()
     broken, interrupted = "", False
-    first: nn.Module | None = None
-    start: dict[str, Any] = {}
     try:
         with repeatable(recipe.device):
             for seed in range(recipe.seeds):
                 with _seeded("cpu", seed):
-                    loaded = load(name, input, seed=seed)
+                    loaded = given or load(name, input, seed=seed)
                 shape = tuple(size for size in loaded.input if isinstance(size, int))
                 if len(shape) != 3:
                     raise MeasureError(
                         f"{name}: expected a network of one image CxHxW; it was exported with other inputs"
                     )
-                model = without_norm(loaded.module) if bare else loaded.module
-                with cannot_run(title):
-                    if first is None and recipe.seeds > 1:
-                        first, start = model, {key: value.clone() for key, value in model.state_dict().items()}
-                    elif model is first:  # a factory that gives the same module again, trained by now
-                        model.load_state_dict(start)
-                    run = _Run(title, model, seed, shape, images, recipe)
-                for found in run.observed(progress):
-                    rows += found
-                    skipped |= run.skipped
-                broken = run.broken
+                with unchanged(loaded.module):  # of a factory too, which may give the same module again
+                    net = without_norm(loaded.module) if bare else loaded.module
+                    with cannot_run(title):
+                        run = _Run(title, net, seed, shape, images, recipe)
+                    for found in run.observed(progress):
+                        rows += found
+                        skipped |= run.skipped
+                    broken = run.broken
                 if broken:
                     break
     except KeyboardInterrupt:

@@ -8,37 +8,30 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from resbench.arch.cost import Row
 from resbench.measure.boundaries import sequence_number
-from resbench.measure.complexes import WholeConvolutions
 from resbench.measure.macs import macs_of
 from resbench.measure.operators import operator_of
+from resbench.measure.outputs import tensors_in
+from resbench.measure.tracer import Tracer
 
 
-def with_backward(
-    output: Any,
-    rows: Sequence[Row],
-    ends: Sequence[int],
-    names: Mapping[int, str],
-    whole: WholeConvolutions | None = None,
-) -> tuple[list[Row], Counter[str]]:
-    """The rows with the MACs of their gradients, and the operators without a rule.
+def with_backward(output: Any, rows: Sequence[Row], tracer: Tracer) -> tuple[list[Row], Counter[str]]:
+    """The rows that ``tracer`` made, with the MACs of their gradients, and the operators without a rule.
 
-    The loss is the sum of all tensors in ``output``. ``ends``: by row, the sequence number of the first node behind
-    it; ``names``: of the modules, by identity; ``whole``: the complex convolutions of the forward.
+    The loss is the sum of all tensors in ``output``.
     """
-    roots = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.requires_grad]
-    booking = _Booking(rows, ends, names, whole)
+    roots = [tensor for tensor in tensors_in(output) or () if tensor.requires_grad]
+    booking = _Booking(rows, tracer)
     if roots:
         with ExitStack() as stack:
             stack.callback(register_module_forward_pre_hook(booking.enter).remove)
@@ -51,16 +44,13 @@ def with_backward(
 class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Books every operator of the backward pass on a row."""
 
-    def __init__(
-        self, rows: Sequence[Row], ends: Sequence[int], names: Mapping[int, str], whole: WholeConvolutions | None
-    ) -> None:
+    def __init__(self, rows: Sequence[Row], tracer: Tracer) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.whole = whole
+        self.whole, self.kept, self.names = tracer.whole, tracer.kept, tracer.names
         self.macs = [0] * len(rows)
         self.uncounted: Counter[str] = Counter()
-        self.names = names
         self.places = {row.name: place for place, row in reversed(list(enumerate(rows)))}
-        self.ends, self.owners = list(ends), list(range(len(rows)))
+        self.ends, self.owners = list(tracer.ends), list(range(len(rows)))
         self.again: list[str] = []
         """Modules that a checkpoint is running again, the innermost last."""
 
@@ -71,6 +61,8 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.again.pop()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func._schema.is_mutable:
+            self.kept.writing(args, kwargs)
         out = func(*args, **(kwargs or {}))
         macs = macs_of(func, args, kwargs, out, backward=True, node=None if self.again else _node())
         if macs is None:

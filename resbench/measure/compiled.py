@@ -1,4 +1,4 @@
-"""What torch.compile has made: how it is looked into and copied without losing it, and whether it is what runs.
+"""What torch.compile has made: how it is looked into without losing it, and whether it is what runs.
 
 A dispatch mode over compiled code makes torch give it up for good and without a word: from then on its functions run as
 they are written, for every instance, and compiling them again changes nothing (seen with torch 2.13). Whoever watches
@@ -7,15 +7,12 @@ operators therefore has compiled code stand back meanwhile.
 
 from __future__ import annotations
 
-import copy
-import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 if TYPE_CHECKING:
     from resbench.measure.workload import Workload
@@ -38,17 +35,6 @@ def as_written() -> Iterator[None]:
 
 def _compiler_is_loaded() -> bool:
     return "torch._dynamo" in sys.modules
-
-
-def copied(model: nn.Module) -> nn.Module:
-    """A deep copy in which the same is compiled: Python's own leaves out what ``model.compile()`` made in place."""
-    twin = copy.deepcopy(model)
-    for own, new in zip(model.modules(), twin.modules(), strict=True):
-        if own._compiled_call_impl is not None:
-            # torch keeps how it was compiled nowhere else
-            context: Any = inspect.getclosurevars(own._compiled_call_impl).nonlocals.get("self")
-            new._compiled_call_impl = context(new._call_impl) if callable(context) else None
-    return twin
 
 
 def runs_compiled(work: Workload) -> bool:

@@ -8,7 +8,7 @@ Held(params=16, trainable=8, param_bytes=128, buffer_bytes=136)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -26,6 +26,9 @@ SPARSE: Mapping[torch.layout, tuple[str, ...]] = {
     torch.sparse_bsc: _CSC,
 }
 """What tensors of each sparse layout are stored as."""
+
+
+TABLES = ("_parameters", "_buffers")
 
 
 class Held(NamedTuple):
@@ -54,43 +57,62 @@ def bytes_of(tensor: Tensor) -> int:
 
 
 class Holdings:
-    """What was held before the forward ran, each tensor to be taken once.
+    """What was held before the forward ran and what it made, each tensor to be taken once.
 
-    While it runs another tensor may stand in the place of one; a lazy one is known only afterwards.
+    While it runs another tensor may stand in the place of one; a lazy one is known only afterwards. ``made`` is told
+    of each parameter that its module did not hold before: the module, its name there and its identity.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._entries = {id(module): list(_entries(module)) for module in model.modules()}
+    def __init__(self, model: nn.Module, made: Callable[[nn.Module, str, int], object] = lambda *_: None) -> None:
+        self._made = made
+        self._entries = {id(module): dict(_entries(module)) for module in model.modules()}
+        self._originals = {
+            **{path: id(tensor) for path, tensor in model.named_parameters(remove_duplicate=False)},
+            **{path: id(tensor) for path, tensor in model.named_buffers(remove_duplicate=False)},
+        }
+        self._identities: dict[int, int] = {}
         self._taken: set[int] = set()
+        self._alive: list[Tensor] = []
+        """What was made and may be dropped: nothing else is to take its identity."""
+
+    def stand_for(self, stand_ins: Mapping[str, Tensor]) -> None:
+        """From now on these are what they stand for, by their paths."""
+        self._identities = {id(tensor): self._originals[path] for path, tensor in stand_ins.items()}
+
+    def knows(self, module: nn.Module) -> bool:
+        """Was it there before the forward ran?"""
+        return id(module) in self._entries
 
     def take(self, module: nn.Module) -> Held:
         """Of the module's own tensors, without its children's, those that no module has taken before."""
-        found: list[Held] = []
-        for entry in self._entries.get(id(module), ()):
-            held = entry.held or _held(vars(module)[entry.table].get(entry.name), entry.table)
-            if held and entry.identity not in self._taken:
-                self._taken.add(entry.identity)
+        found, entries = list[Held](), self._entries.get(id(module), {})
+        for table in TABLES:
+            for name, tensor in vars(module)[table].items():
+                if tensor is None:
+                    continue
+                identity, held = entries.get((table, name)) or (self._identities.get(id(tensor), id(tensor)), None)
+                held = held or _held(tensor, table)
+                if held is None or identity in self._taken:
+                    continue
+                self._taken.add(identity)
                 found.append(held)
+                if (table, name) not in entries:
+                    self._alive.append(tensor)
+                    if table == "_parameters":
+                        self._made(module, name, identity)
         return total(found)
 
 
-class _Entry(NamedTuple):
-    table: str
-    name: str
-    identity: int
-    held: Held | None
-    """None of a lazy tensor."""
-
-
-def _entries(module: nn.Module) -> Iterator[_Entry]:
-    for table in ("_parameters", "_buffers"):
+def _entries(module: nn.Module) -> Iterator[tuple[tuple[str, str], tuple[int, Held | None]]]:
+    """Its tensors by table and name: their identities, and what they hold; None of a lazy one."""
+    for table in TABLES:
         for name, tensor in vars(module)[table].items():
             if tensor is not None:
-                yield _Entry(table, name, id(tensor), _held(tensor, table))
+                yield (table, name), (id(tensor), _held(tensor, table))
 
 
-def _held(tensor: Tensor | None, table: str) -> Held | None:
-    if tensor is None or is_lazy(tensor):
+def _held(tensor: Tensor, table: str) -> Held | None:
+    if is_lazy(tensor):
         return None
     if table == "_buffers":
         return Held(buffer_bytes=bytes_of(tensor))

@@ -36,7 +36,7 @@ class Memory(NamedTuple):
     input: int
     gradients: int
     optimizer: int
-    saved: int
+    saved: int | None
     """What the forward pass keeps for the backward pass."""
     peak: int | None
     uncounted: Mapping[str, int] | None = None
@@ -56,9 +56,11 @@ def predicted(cost: Cost, setup: Setup, own: int = FP32_BYTES) -> Memory:
 
     A convolution's output is kept by the batch normalisation behind it, and overwritten in place by a ReLU; a sum's by
     what reads it, unless a ReLU overwrites it; batch normalisation's own is overwritten or only added. ``own``: bytes
-    of an element of the model's own; autocast makes narrower copies of float32, and leaves float64 alone.
+    of an element of the model's own; autocast makes narrower copies of float32, and leaves float64 alone. What is kept
+    and the peak are None where the activations of a layer are not known.
     """
     training = setup.mode == "training"
+    seen = all(row.activations is not None for row in cost.layers)
     cast = setup.dtype in AUTOCAST and own == FP32_BYTES
     element = AUTOCAST[setup.dtype].itemsize if cast else own
     weights, rows = own * cost.params, [row for row in cost.layers if row.activations]
@@ -67,18 +69,20 @@ def predicted(cost: Cost, setup: Setup, own: int = FP32_BYTES) -> Memory:
     state = weights if training else 0
     kept = sum(_kept(row, after.type, element) for row, after in pairwise(rows))
     saved = copies + kept if training else 0
-    outputs = [element * row.activations for row in rows]
+    outputs = [element * (row.activations or 0) for row in rows]
     widest = max(a + b for a, b in pairwise([first, *outputs, 0]))
     peak = weights + 2 * state + first + (saved + max(outputs, default=0) if training else widest + copies)
-    return Memory(weights, None, first, state, state, saved, peak, dict(cost.uncounted))
+    kept_and_most = saved if seen else None, peak if seen else None
+    return Memory(weights, None, first, state, state, *kept_and_most, uncounted=dict(cost.uncounted))
 
 
 def _kept(row: Row, follows: str, element: int) -> int:
-    bytes_ = element * row.activations
+    elements = row.activations or 0
+    bytes_ = element * elements
     if row.type == "MaxPool2d":
-        return bytes_ + INDEX_BYTES * row.activations
+        return bytes_ + INDEX_BYTES * elements
     if row.type == "Dropout":
-        return bytes_ + FP32_BYTES * row.activations  # and its mask
+        return bytes_ + FP32_BYTES * elements  # and its mask
     if row.type in KEPT:
         return bytes_
     if row.type == "Conv2d":

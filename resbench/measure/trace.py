@@ -11,9 +11,6 @@
 from __future__ import annotations
 
 import copy
-import random
-import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import chain
@@ -21,31 +18,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.stateless import _reparametrize_module
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
-from resbench.arch.cost import Cost, Mode, Row
-from resbench.errors import TraceError, first_line, foreign
+from resbench.arch.cost import Cost, Mode
+from resbench.errors import TraceError, foreign
 from resbench.measure.backward import with_backward
-from resbench.measure.boundaries import sequence_number
 from resbench.measure.compiled import as_written
 from resbench.measure.complexes import WholeConvolutions, taken_apart
-from resbench.measure.holdings import Held, Holdings, bytes_of, total
-from resbench.measure.operators import operator_of
-from resbench.measure.rules import CONVOLUTION, LINEAR, MAC_KINDS, PRODUCT, Operator
-from resbench.units import shape_text
+from resbench.measure.tracer import Tracer, shape_of
+from resbench.measure.unchanged import Snapshot, unchanged
 
 Inputs = tuple[int, ...] | Tensor | tuple[Any, ...] | Mapping[str, Any]
 
 META = torch.device("meta")
-
-SILENT = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Sequential)
-"""Modules that only rename their input, an empty sequence among them: no row."""
 
 
 def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str = "", source: str = "module") -> Cost:
@@ -54,24 +43,28 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
 
     ``inputs``: the shape of one input (N, C, H, W), a tensor, a tuple of arguments, or keyword arguments.
     The forward runs on the meta device. Where it has to look at values (``.item()``, a branch on data) and the
-    model holds weights, it runs for real, once. The model, its buffers and the random state stay as they were;
-    only what a forward appends to a list of its own remains.
+    model holds weights, it runs for real, once. Everything reachable from the model and the random states stay as they
+    were, see ``unchanged``.
 
     A module that calls other modules gets rows for its own operators (``layer1.0.add``); any other module gets
     one row a call. A parameter counts where it is first used; ``Cost.uncounted`` names what has no formula.
     Raises TraceError: the module that failed, its input, and why.
     """
-    model = _traceable(_unwrapped(model))
-    params = list(model.parameters())
+    inner = _unwrapped(model)
+    _check_visible(inner)
+    params = list(inner.parameters())
     attempts: list[tuple[torch.device, Any]] = [(META, nullcontext()), (META, META)]  # then what it makes itself, too
-    real = not any(p.is_meta for p in params)
+    real = not any(p.is_meta or is_lazy(p) for p in params)
     if real:
         attempts.append((next((p.device for p in params), torch.device("cpu")), nullcontext()))
     for device, default_device in attempts:
         try:
             for whole in (False, True):  # once more where torch took a complex convolution apart
-                with _undisturbed(model, training, device), default_device:
-                    cost = _follow(model, inputs, name, source, device, training, whole)
+                with unchanged(model, inputs, contents=False) as kept:
+                    traced = _traceable(inner)
+                    kept.include(traced)  # a twin is new
+                    with _counting(traced, training), default_device:
+                        cost = _follow(traced, inputs, name, source, device, kept, training, whole)
                 if cost is not None:
                     return cost
         except TraceError as error:
@@ -90,12 +83,15 @@ def _unwrapped(module: nn.Module) -> nn.Module:
     return _unwrapped(inner) if isinstance(inner, nn.Module) else module
 
 
-def _traceable(model: nn.Module) -> nn.Module:
-    """The model itself; where it is lazy a twin on the meta device, so that it stays lazy."""
+def _check_visible(model: nn.Module) -> None:
     for path, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             where = path or type(model).__name__
             raise TraceError(f"{where} is TorchScript, which hooks do not see into: trace the module it was made from")
+
+
+def _traceable(model: nn.Module) -> nn.Module:
+    """The model itself; where it is lazy a twin on the meta device, so that it stays lazy."""
     if any(isinstance(module, LazyModuleMixin) and module.has_uninitialized_params() for module in model.modules()):
         return copy.deepcopy(model, {id(t): _weightless(t) for t in chain(model.parameters(), model.buffers())})
     return model
@@ -110,66 +106,52 @@ def _weightless(tensor: Tensor) -> Tensor:
 
 
 @contextmanager
-def _undisturbed(model: nn.Module, training: bool, device: torch.device) -> Iterator[None]:
-    """Run in one mode, without gradients, fused fast paths and compiled code; then put everything back."""
-    tables: list[dict[str, Any]] = []
-    for module in model.modules():
-        tables += (vars(module), module._parameters, module._buffers, module._modules)
-    before = [(table, table.copy()) for table in tables]
-    fast = torch.backends.mha.get_fastpath_enabled()
-    numpy = sys.modules.get("numpy")
-    states = random.getstate(), numpy.random.get_state() if numpy else None
-    try:
-        for module in list(model.modules()):
-            module.training = training  # not eval(): a subclass may do more there, such as merge weights
-            module._modules.update(
-                {key: _unwrapped(child) for key, child in module._modules.items() if child is not None}
-            )
-        torch.backends.mha.set_fastpath_enabled(False)
-        with (
-            torch.no_grad(),
-            torch.random.fork_rng([device] if device.type == "cuda" else []),
-            as_written(),
-        ):
-            yield
-    finally:
-        for table, entries in before:
-            table.clear()
-            table.update(entries)
-        torch.backends.mha.set_fastpath_enabled(fast)
-        random.setstate(states[0])
-        if numpy:
-            numpy.random.set_state(states[1])
+def _counting(model: nn.Module, training: bool) -> Iterator[None]:
+    """Run in one mode, without gradients, fused fast paths and compiled code; ``unchanged`` puts all that back."""
+    for module in list(model.modules()):
+        module.training = training  # not eval(): a subclass may do more there, such as merge weights
+        module._modules.update({key: _unwrapped(child) for key, child in module._modules.items() if child is not None})
+    torch.backends.mha.set_fastpath_enabled(False)
+    with torch.no_grad(), as_written():
+        yield
 
 
 def _follow(
-    model: nn.Module, inputs: Inputs, name: str, source: str, device: torch.device, training: bool, whole: bool
+    model: nn.Module,
+    inputs: Inputs,
+    name: str,
+    source: str,
+    device: torch.device,
+    kept: Snapshot,
+    training: bool,
+    whole: bool,
 ) -> Cost | None:
     """One forward on the device, watched; in training with its backward pass. None where torch took a complex
     convolution apart: that is then to be watched ``whole``, which costs every call of torch some time."""
-    counter = _Counter(model)
-    with foreign(TraceError, lambda error: counter.blame(name or type(model).__name__, error)):
+    tracer, stand_ins = Tracer(model, kept), _stand_ins(model, device, training)
+    tracer.holdings.stand_for(stand_ins)
+    with foreign(TraceError, lambda error: tracer.blame(name or type(model).__name__, error)):
         args, kwargs = _arguments(model, inputs, device)
-        counter.stack[0].received = shape = _shape((args, kwargs))
+        tracer.stack[0].received = shape = shape_of((args, kwargs))
         # a checkpoint runs its forward again in the backward pass, with the same tensors standing in
-        with _reparametrize_module(model, _stand_ins(model, device, training), tie_weights=True):
+        with _reparametrize_module(model, stand_ins, tie_weights=True):
             with ExitStack() as stack:
-                stack.callback(register_module_forward_pre_hook(counter.enter).remove)
-                stack.callback(register_module_forward_hook(counter.leave, always_call=True).remove)
+                stack.callback(register_module_forward_pre_hook(tracer.enter).remove)
+                stack.callback(register_module_forward_hook(tracer.leave, always_call=True).remove)
                 stack.enter_context(torch.set_grad_enabled(training))
-                stack.enter_context(counter)
+                stack.enter_context(tracer)
                 if whole:
-                    counter.whole = stack.enter_context(WholeConvolutions(counter.book))
+                    tracer.whole = stack.enter_context(WholeConvolutions(tracer.book))
                 output = model(*args, **kwargs)
-            if not whole and taken_apart(str(func.overloadpacket) for func in counter.known):
+            if not whole and taken_apart(str(func.overloadpacket) for func in tracer.known):
                 return None
-            rows = counter.rows(output)
+            rows = tracer.rows(output)
             if training:
-                rows, unknown = with_backward(output, rows, counter.ends, counter.names, counter.whole)
-                counter.uncounted.update(unknown)
-    uncounted, kinds = tuple(sorted(counter.uncounted.items())), tuple(sorted(counter.kinds.items()))
+                rows, unknown = with_backward(output, rows, tracer)
+                tracer.uncounted.update(unknown)
+    uncounted, kinds = tuple(sorted(tracer.uncounted.items())), tuple(sorted(tracer.kinds.items()))
     mode: Mode = "training" if training else "inference"
-    return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, counter.complex)
+    return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, tracer.complex, tuple(tracer.made))
 
 
 def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -209,145 +191,3 @@ def _leaf(parameter: nn.Parameter, device: torch.device) -> Tensor:
     """A tensor like it that takes a gradient where it does; a real one has its values."""
     twin = torch.empty_like(parameter, device=META) if device == META else parameter.detach()
     return twin.requires_grad_(parameter.requires_grad)
-
-
-def _shape(inputs: Any) -> tuple[int, ...]:
-    first = next((leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), None)
-    return tuple(first.shape) if first is not None else ()
-
-
-class _Frame:
-    """A module that is running: what its own operators took so far."""
-
-    __slots__ = ("calls", "elementwise", "kind", "macs", "module", "name", "own", "received")
-
-    def __init__(self, module: nn.Module, name: str, received: tuple[int, ...] = ()) -> None:
-        self.module, self.name, self.received = module, name, received
-        # under which its own matrix products stand, whatever operators its memory layout makes of them
-        self.kind = LINEAR if isinstance(module, nn.Linear) else CONVOLUTION if isinstance(module, _ConvNd) else PRODUCT
-        self.macs = self.elementwise = 0
-        self.calls = False  # does it call other modules?
-        self.own: list[tuple[Operator, Row, int]] = []
-
-
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operator (dispatch) and every module call (hooks); keeps a stack of running modules."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.model = model
-        # a parametrization works for the module that it is in
-        self.names = {id(m): path for path, m in model.named_modules() if "parametrizations" not in path.split(".")}
-        self.holdings = Holdings(model)
-        self.stack = [_Frame(model, "")]
-        self.failed: _Frame | None = None
-        self.found: list[Row] = []
-        self.ends: list[int] = []
-        """By row, the sequence number that the first node of the backward graph behind it gets."""
-        self.used = Counter(self.names.values())
-        self.uncounted: Counter[str] = Counter()
-        self.kinds: Counter[str] = Counter()
-        self.known: dict[Any, Operator | None] = {}
-        self.whole: WholeConvolutions | None = None
-        self.complex = False
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if self.whole and self.whole.inside:
-            return out
-        try:
-            operator = self.known[func]
-        except KeyError:
-            operator = self.known[func] = operator_of(func)
-        if operator is None:
-            self.uncounted[str(func.overloadpacket)] += 1
-        elif operator.type:
-            self.book(operator, args, out, kwargs)
-        return out
-
-    def book(self, operator: Operator, args: Any, out: Any, kwargs: Any = None) -> None:
-        """Count one call for the module that runs; a product is of the module's kind, where that has one."""
-        macs, elementwise = operator.work(args, out, kwargs)
-        frame = self.stack[-1]
-        if operator.kind:
-            kind = frame.kind if operator.kind == PRODUCT else operator.kind
-            self.kinds[kind] += macs if kind in MAC_KINDS else elementwise
-        frame.macs += macs
-        frame.elementwise += elementwise
-        first = out if isinstance(out, Tensor) else next(t for t in tree_leaves((out, args)) if isinstance(t, Tensor))
-        self.complex |= bool(macs) and first.is_complex()
-        row = Row("", operator.type, tuple(first.shape), 0, macs, elementwise, first.numel())
-        frame.own.append((operator, row._replace(activation_bytes=bytes_of(first)), sequence_number()))
-
-    def enter(self, module: nn.Module, args: Any) -> None:
-        self.failed = None
-        name = self.names.get(id(module))
-        if module is self.model or name is None:
-            return
-        caller = self.stack[-1]
-        caller.calls = True
-        self._spill(caller)
-        shape = tuple(args[0].shape) if args and isinstance(args[0], Tensor) else _shape(args)
-        self.stack.append(_Frame(module, name, shape))
-
-    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        """Called also when the module raised: then, as when it returns nothing, the output is None."""
-        if module is self.model or id(module) not in self.names:
-            return
-        frame = self.stack.pop()
-        if output is None:
-            self.failed = self.failed or frame
-        self._close(frame, output)
-
-    def _close(self, frame: _Frame, output: Any) -> None:
-        module, kind = frame.module, type(frame.module).__name__
-        if frame.calls:
-            self._spill(frame)
-            self._emit_params(frame.name, module)
-            return
-        held = total(map(self.holdings.take, module.modules()))
-        if isinstance(module, SILENT) and not any(held):
-            return
-        tensors = [output] if isinstance(output, Tensor) else [t for t in tree_leaves(output) if isinstance(t, Tensor)]
-        shape = tuple(tensors[0].shape) if tensors else ()
-        elements, size = sum(t.numel() for t in tensors), sum(map(bytes_of, tensors))
-        name = frame.name or kind.lower()
-        row = Row(name, kind, shape, held.params, frame.macs, frame.elementwise, elements, activation_bytes=size)
-        self._emit(row, held, sequence_number())
-
-    def _spill(self, frame: _Frame) -> None:
-        """Operators of a module that calls others become rows of their own."""
-        for operator, row, end in frame.own:
-            name = f"{frame.name}.{operator.name}" if frame.name else operator.name
-            again = self.used[name]
-            self.used[name] += 1
-            label = f"{name}_{again}" if again else name
-            self._emit(row._replace(name=label), Held(), end)
-        frame.own.clear()
-
-    def _emit_params(self, name: str, module: nn.Module) -> None:
-        own = self.holdings.take(module)
-        if any(own):
-            kind = type(module).__name__
-            row = Row(name or kind.lower(), kind, (), own.params, 0, 0, 0, activation_bytes=0)
-            self._emit(row, own, sequence_number())
-
-    def _emit(self, row: Row, held: Held, end: int) -> None:
-        trainable, param_bytes, buffer_bytes = held[1:]
-        row = row._replace(trainable=trainable, param_bytes=param_bytes, buffer_bytes=buffer_bytes)
-        self.found.append(row)
-        self.ends.append(end)
-
-    def rows(self, output: Any) -> list[Row]:
-        """All rows: what ran, then the parameters of what did not."""
-        self._close(self.stack[0], output)
-        for name, module in self.model.named_modules():
-            self._emit_params(name, module)
-        return self.found
-
-    def blame(self, model: str, error: BaseException) -> str:
-        """``resnet50.layer1.0.conv1 (Conv2d) failed on 3x224x224: ...``."""
-        frame = self.failed or self.stack[-1]
-        where = ".".join(step for step in (model, frame.name) if step)
-        given = f" on {shape_text(frame.received)}" if frame.received else ""
-        return f"{where} ({type(frame.module).__name__}) failed{given}: {type(error).__name__}: {first_line(error)}"

@@ -96,7 +96,7 @@ def _named(starts: Mapping[str, int], count: int) -> dict[int, str]:
     return named
 
 
-def _counts(row: Row) -> dict[str, int]:
+def _counts(row: Row) -> dict[str, int | None]:
     return {key: getattr(row, key) for _, key in QUANTITIES}
 
 

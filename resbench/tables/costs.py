@@ -39,7 +39,7 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
     keys = [column.key for column in numbers]
     if per == "model":
         lines = [(c.model, *_values(c.total, c, keys)) for c in costs]
-        return Table((Column("model", "model"), *numbers), lines, notes=_notes(costs), warnings=uncounted(costs))
+        return Table((Column("model", "model"), *numbers), lines, notes=_notes(costs), warnings=_warnings(costs))
     several = len(costs) > 1
     first = (Column("model", "model"),) if several else ()
     columns = (*first, Column("name", per), Column("type", "type"), Column("output", "output", "shape"), *numbers)
@@ -50,7 +50,7 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
         rows += [(*own, row.name, row.type, row.output or None, *_values(row, c, keys)) for row in c.per(per)]
         totals.append((*own, "total", "", c.total.output or None, *_values(c.total, c, keys)))
     title = "" if several else f"{costs[0].model}, input {shape_text(costs[0].input)}"
-    return Table(columns, rows, title, _notes(costs), totals, uncounted(costs))
+    return Table(columns, rows, title, _notes(costs), totals, _warnings(costs))
 
 
 def _values(row: Row, c: Cost, keys: Sequence[str]) -> list[Any]:
@@ -75,7 +75,7 @@ def _left_out(costs: Sequence[Cost]) -> set[str]:
 def _fp32(row: Row) -> bool:
     """Are 4 bytes an element all that it has?"""
     sizes = (row.param_bytes, row.params), (row.activation_bytes, row.activations)
-    return all(bytes_ is None or bytes_ == FP32_BYTES * elements for bytes_, elements in sizes)
+    return all(None in size or size[0] == FP32_BYTES * (size[1] or 0) for size in sizes)
 
 
 def _notes(costs: Sequence[Cost]) -> tuple[str, ...]:
@@ -89,9 +89,18 @@ def complex_note(costs: Sequence[Cost]) -> tuple[str, ...]:
     return ("A complex multiply-accumulate is 4 real ones.",) if any(c.complex for c in costs) else ()
 
 
+def _warnings(costs: Sequence[Cost]) -> list[str]:
+    return [*uncounted(costs), *made(costs)]
+
+
 def uncounted(costs: Sequence[Cost]) -> list[str]:
     """A line for each network in which operators ran that have no formula."""
     return [line for c in costs for line in warning(c.model, dict(c.uncounted), "what is counted is too low")]
+
+
+def made(costs: Sequence[Cost]) -> list[str]:
+    """A line for each network that makes layers while it runs: a check of its parameters beforehand lacks them."""
+    return [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
 
 
 def _numbers(row: Row) -> dict[str, int | None]:
@@ -112,6 +121,7 @@ def _record(c: Cost) -> dict[str, Any]:
         "mode": c.mode,
         **_numbers(c.total),
         "uncounted": dict(c.uncounted),
+        "made": list(c.made),
         **({"complex": True} if c.complex else {}),
         "layers": [{"name": r.name, "type": r.type, "output": list(r.output), **_numbers(r)} for r in c.layers],
     }
