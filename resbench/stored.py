@@ -200,7 +200,8 @@ def _stored(path: Path, document: dict[str, Any]) -> Stored:
 
 def _costs(document: dict[str, Any]) -> Costs:
     def row(layer: dict[str, Any]) -> Row:
-        counts: list[Any] = [*(int(layer[key]) for key in COUNTED), *(layer.get(key) for key in SINCE)]
+        counts: list[Any] = [*(int(layer[key]) for key in COUNTED), layer["activations"]]
+        counts += [layer.get(key) for key in SINCE]
         return Row(layer["name"], layer["type"], tuple(layer["output"]), *counts)
 
     return Costs(
@@ -220,7 +221,7 @@ def _costs(document: dict[str, Any]) -> Costs:
     )
 
 
-COUNTED = ("params", "macs", "elementwise", "activations")
+COUNTED = ("params", "macs", "elementwise")
 
 SINCE = ("trainable", "param_bytes", "buffer_bytes", "activation_bytes", "backward_macs")
 """What earlier versions did not write is not known: None."""
