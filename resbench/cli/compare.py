@@ -97,7 +97,7 @@ def compare(
         baseline = full_name(baseline, input)
     names = failures.each(asked, lambda name: name if name in known else full_name(name, input))
     names = list(dict.fromkeys(names))
-    if baseline and baseline not in names:
+    if names and baseline and baseline not in names:
         raise OptionError(f"--baseline takes one of {', '.join(names)}; received {baseline!r}")
     counts = _counted(names, results, batch, failures)
     names = failures.without(names)
@@ -127,6 +127,7 @@ def compare(
         axes = (front or [metric for metric in view.metrics if metric != "params"])[:2]
         picture = bubbles(table, families, axes, uncounted_lines(unknown)) if len(axes) == 2 else None
         if picture is None:
+            end(failures)  # which say why there is too little
             raise OutputError("nothing to draw: expected two networks that have two metrics besides params")
         save([picture], plot)
     end(failures)

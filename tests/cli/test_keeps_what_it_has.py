@@ -97,6 +97,19 @@ def test_compare_with_a_baseline_that_fails_says_why(cli, mine):
     assert "not today" in done.stderr
 
 
+def test_compare_that_has_too_little_to_draw_names_the_one_that_failed(cli, mine, tmp_path):
+    target = tmp_path / "bubbles.svg"
+    done = cli("compare", mine("broken"), "resnet20", "--plot", str(target))
+    kept(done, [mine("broken")])
+    assert "resnet20" in done.stdout
+
+
+def test_compare_where_all_fail_says_it_of_each(cli, mine):
+    done = cli("compare", mine("broken"), "resent20", "--baseline", mine("broken"))
+    kept(done, ["resent20", mine("broken")], lines=2)
+    assert done.stdout == ""
+
+
 def test_latency_keeps_the_others(cli, mine):
     done = cli("latency", "plain8,typo=1", "plain8", mine("broken"), "--processes", "1", "--format", "json")
     kept(done, ["plain8,typo=1", mine("broken")], lines=2)
