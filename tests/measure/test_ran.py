@@ -19,7 +19,8 @@ from resbench.measure.ran import Ran, observed
 from resbench.measure.roofline import Roof
 from resbench.measure.switches import kept
 from resbench.measure.workload import Setup, Workload
-from resbench.tables.latency import latency_document, latency_table, setup_words
+from resbench.tables.latency import latency_document, latency_table
+from resbench.tables.ran import setup_words
 
 IMAGES = (1, 3, 16, 16)
 OTHER = 1 if torch.get_num_threads() > 1 else 2
