@@ -43,7 +43,7 @@ def figures(results: Iterable[Result]) -> Iterator[Figure]:
 
 
 def _timed(result: Latencies) -> Iterator[Figure]:
-    from resbench.tables.latency import setup_words
+    from resbench.tables.ran import setup_words
 
     for one in result.latencies:
         where = f"{setup_words(one.setup, one.ran)}, batch {one.setup.batch}. {one.where(result.here).note}"
@@ -60,7 +60,7 @@ def _timed(result: Latencies) -> Iterator[Figure]:
 
 
 def _held(result: Memories) -> Iterator[Figure]:
-    from resbench.tables.latency import setup_words
+    from resbench.tables.ran import setup_words
 
     for (model, _, measured), ran in zip_longest(result.reports, result.ran):
         where = f"{setup_words(result.setup, ran)}, batch {result.setup.batch}. {result.here.note}"

@@ -51,8 +51,8 @@ def profile(
     from resbench.measure.ran import observed
     from resbench.measure.workload import Setup
     from resbench.replicas import Cell, one_line, workload
-    from resbench.tables.latency import ran_document, ran_lines
     from resbench.tables.profile import SHOWN, profile_document, profile_table
+    from resbench.tables.ran import ran_document, ran_lines
 
     if view and view not in VIEWS:
         raise OptionError(f"--view takes {', '.join(VIEWS)}; received {view!r}")

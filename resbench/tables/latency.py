@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from resbench.tables.ran import (
+    UNCOMPILED,
+    counted_as_written,
+    ran_document,
+    ran_lines,
+    setup_lines,
+    without_roof_lines,
+)
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning
 from resbench.units import calls_text
@@ -68,7 +76,7 @@ def latency_table(latencies: Sequence[Latency], roofs: Mapping[str, Roof], here:
         else "Median of all runs in one process, which tells nothing of other processes: no interval."
     )
     notes += [VERDICTS[word] for word in VERDICTS if any(one.verdict == word for one in latencies)]
-    notes += [UNCOMPILED] if any(_counted_as_written(one.setup, one.ran) for one in latencies) else []
+    notes += [UNCOMPILED] if any(counted_as_written(one.setup, one.ran) for one in latencies) else []
     notes += _roof_lines(roofs)
     notes.append(here.note)
     warnings = [f"{one.model}, batch {one.setup.batch}: warm-up did not settle." for one in latencies if not one.warm]
@@ -83,12 +91,6 @@ PIECES = (
     "A row of type compiled is one piece of compiled code: inside no time can be taken; MACs and bytes as if its "
     "operators ran one by one."
 )
-UNCOMPILED = "Of compiled code, bytes and memory are those of its operators run one by one."
-
-
-def _counted_as_written(setup: Setup, ran: Ran | None) -> bool:
-    """On an NVIDIA GPU the peak is the device's own, also of compiled parts."""
-    return setup.compile or (ran is not None and ran.compiled and not setup.device.startswith("cuda"))
 
 
 def _row(one: Latency) -> str:
@@ -99,19 +101,6 @@ def latency_warnings(latencies: Sequence[Latency]) -> list[str]:
     """Where a rate is too low, for operators ran that nobody could count."""
     too_low = "FLOP/s is too low, and of the roof nothing is said"
     return [line for one in latencies for line in warning(_row(one), one.uncounted, too_low)]
-
-
-def ran_lines(name: str, setup: Setup, ran: Ran | None) -> list[str]:
-    """Where what ran is not what was asked for."""
-    differs = ran.differences(setup) if ran else []
-    return [f"{name}: {'; '.join(differs)}."] if differs else []
-
-
-def without_roof_lines(name: str, ran: Ran | None, roof: Roof | None) -> list[str]:
-    """Why its figures stand under no roof."""
-    if ran is None or roof or not ran.products:
-        return []
-    return [f"{name}: no share of a roof, for there is none of {ran.dtype} on {ran.device} with {ran.threads_words}."]
 
 
 def _roof_lines(roofs: Mapping[str, Roof]) -> list[str]:
@@ -170,34 +159,6 @@ def latency_document(latencies: Sequence[Latency], roofs: Mapping[str, Roof], he
         models.append({**record, "input": list(one.input), **known, "processes": processes})
     roof = {dtype: asdict(roof) for dtype, roof in roofs.items()}
     return {"schema": 1, "command": "latency", "environment": here.document(), "roofs": roof, "models": models}
-
-
-def ran_document(setup: Setup, ran: Ran | None) -> dict[str, Any]:
-    """What ran, and where it is not what was asked for."""
-    return {"ran": ran.document() if ran else None, "differences": ran.differences(setup) if ran else []}
-
-
-def setup_lines(rows: Iterable[tuple[str, Setup, Ran | None]]) -> list[str]:
-    """The setup under a table, as it ran; one for each where the rows ran in several."""
-    models: dict[str, list[str]] = {}
-    for model, setup, ran in rows:
-        models.setdefault(setup_words(setup, ran), []).append(model)
-    if len(models) < 2:
-        return [f"Setup: {words}." for words in models]
-    return [f"Setup of {', '.join(dict.fromkeys(names))}: {words}." for words, names in models.items()]
-
-
-def setup_words(setup: Setup, ran: Ran | None = None) -> str:
-    """``cpu, fp32, contiguous, inference, warm caches``: what ran, and where that is not known what was asked for."""
-    threads = f"{setup.threads} threads" if setup.threads else ""
-    where = [setup.device, setup.dtype, setup.memory_format]
-    compiled, switches = setup.compile, tuple[str, ...]()
-    if ran:
-        where = [a or b for a, b in zip((ran.device, ran.dtype, ran.memory_format), where, strict=True)]
-        threads = ran.threads_words if threads or ran.threads != (ran.asked_threads,) else ""
-        compiled, switches = ran.compiled, ran.switches
-    words = [*where, setup.mode, f"{setup.cache} caches", "compiled" if compiled else "", threads]
-    return ", ".join([*filter(None, words), *switches])
 
 
 LAYER_COLUMNS = (
@@ -345,7 +306,7 @@ def memory_table(
                 rows.append((model, what, a, b, b / a if a and b is not None else None, meaning))
     each = [(model, setup, one) for (model, *_), one in zip_longest(reports, ran)]
     notes = [*setup_lines(each), "Predicted: from the cost rows alone, without running."]
-    notes += [UNCOMPILED] if any(_counted_as_written(setup, one) for _, _, one in each) else []
+    notes += [UNCOMPILED] if any(counted_as_written(setup, one) for _, _, one in each) else []
     notes.append(here.note)
     warnings = [*(line for row in each for line in ran_lines(*row)), *memory_warnings(reports)]
     return Table(MEMORY_COLUMNS, rows, notes=notes, warnings=warnings)

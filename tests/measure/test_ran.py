@@ -12,13 +12,15 @@ from torch import nn
 
 import resbench
 from resbench import stored
+from resbench.figures import figures
 from resbench.measure import layers, roofline, timing
 from resbench.measure.latency import Latency, Reading
 from resbench.measure.ran import Ran, observed
 from resbench.measure.roofline import Roof
 from resbench.measure.switches import kept
 from resbench.measure.workload import Setup, Workload
-from resbench.tables.latency import latency_document, latency_table, setup_words
+from resbench.tables.latency import latency_document, latency_table
+from resbench.tables.ran import setup_words
 
 IMAGES = (1, 3, 16, 16)
 OTHER = 1 if torch.get_num_threads() > 1 else 2
@@ -259,6 +261,21 @@ def test_each_row_stands_under_the_roof_of_what_ran_and_says_where_there_is_none
     assert document["models"][1]["differences"] == ["it ran with 1 thread, 2 are the choice of torch"]
 
 
+def test_compare_holds_what_ran_against_its_like_alone():
+    here = resbench.measure.environment.environment()
+    one = Ran((("fp32", 9),), "cpu", (2,), 2, "contiguous", False)
+    rows = [
+        made(one, "plain"),
+        made(replace(one, products=(("fp64", 9),)), "wide"),
+        made(replace(one, threads=(1,)), "one"),
+    ]
+    found = {figure.model: figure.where for figure in figures([stored.Latencies(rows, {}, here.where(threads=2))])}
+    assert "cpu, fp32, contiguous" in found["plain"]
+    assert "cpu, fp64, contiguous" in found["wide"]
+    assert ", 2 threads, torch" in found["plain"]
+    assert ", 1 thread, torch" in found["one"]
+
+
 def test_what_an_earlier_version_stored_is_read_and_stands_under_the_roof_of_what_was_asked():
     here = resbench.measure.environment.environment()
     roof = Roof("cpu", "fp32", 2, "", 10e9, ((2**20, 1e9),))
@@ -315,10 +332,15 @@ def test_layers_memory_and_profile_label_what_ran(cli, quick, nets, tmp_path):
     common = (f"{nets}:half", "--input", "3x16x16", "-f", "json")
     timed = json.loads(cli("latency", "--layers", *common).stdout)
     assert (timed["ran"]["dtype"], timed["roof"]["dtype"]) == ("bf16", "bf16")
-    held = json.loads(cli("latency", "--memory", "--mode", "training", *common).stdout)["models"][0]
+    both = json.loads(cli("latency", "--memory", "--mode", "training", *common).stdout)
+    (held,) = both["models"]
     assert held["ran"]["dtype"] == "bf16"
     for what in ("weights", "gradients", "optimizer", "input"):
         assert held["predicted"][what] == held["measured"][what] > 0
+    earlier = {key: value for key, value in timed.items() if key not in ("ran", "differences")}
+    assert stored._layers(earlier).ran is None
+    assert stored._layers(timed).ran == Ran.of(timed["ran"])
+    assert list(stored._memories(both).ran) == [Ran.of(held["ran"])]
     profiled = json.loads(cli("profile", *common, "--trace", str(tmp_path / "runs")).stdout)
     assert profiled["differences"] == ["its products ran in bf16, fp32 was asked for"]
 
