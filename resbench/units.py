@@ -75,6 +75,6 @@ def calls_text(calls: Mapping[str, int]) -> str:
     """Operators and how often each ran.
 
     >>> calls_text({"my.op": 3, "aten._cdist_backward": 1})
-    'my.op (3 calls), aten._cdist_backward (1 call)'
+    'my.op (3 calls), aten._cdist_backward (1 calls)'
     """
-    return ", ".join(f"{name} ({count} call{'s' * (count != 1)})" for name, count in calls.items())
+    return ", ".join(f"{name} ({count} calls)" for name, count in calls.items())
