@@ -28,6 +28,9 @@ SPARSE: Mapping[torch.layout, tuple[str, ...]] = {
 """What tensors of each sparse layout are stored as."""
 
 
+PLAIN = (Tensor, nn.Parameter)
+
+
 class Held(NamedTuple):
     """Elements of parameters, and bytes."""
 
@@ -37,6 +40,9 @@ class Held(NamedTuple):
     buffer_bytes: int = 0
 
 
+NOTHING = Held()
+
+
 def total(parts: Iterable[Held]) -> Held:
     """All of them together."""
     return Held(*map(sum, zip(Held(), *parts, strict=True)))
@@ -44,6 +50,8 @@ def total(parts: Iterable[Held]) -> Held:
 
 def bytes_of(tensor: Tensor) -> int:
     """Of its elements in their own type; of a tensor made of others (sparse, quantised), those of its parts."""
+    if type(tensor) in PLAIN and tensor.layout is torch.strided:
+        return tensor.nbytes
     if is_traceable_wrapper_subclass(tensor):
         names, _ = tensor.__tensor_flatten__()
         return sum(bytes_of(getattr(tensor, name)) for name in names)
@@ -66,12 +74,14 @@ class Holdings:
     def take(self, module: nn.Module) -> Held:
         """Of the module's own tensors, without its children's, those that no module has taken before."""
         found: list[Held] = []
-        for entry in self._entries.get(id(module), ()):
+        if not self._entries.get(id(module)):
+            return NOTHING
+        for entry in self._entries[id(module)]:
             held = entry.held or _held(vars(module)[entry.table].get(entry.name), entry.table)
             if held and entry.identity not in self._taken:
                 self._taken.add(entry.identity)
                 found.append(held)
-        return total(found)
+        return total(found) if found else NOTHING
 
 
 class _Entry(NamedTuple):

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import chain
+from math import prod
 from typing import Any
 
 import torch
@@ -28,12 +29,13 @@ from torch.nn.utils.stateless import _reparametrize_module
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from resbench.arch.algebra import Shape
 from resbench.arch.cost import Cost, Mode, Row
 from resbench.errors import TraceError, first_line, foreign
 from resbench.measure.backward import with_backward
 from resbench.measure.boundaries import sequence_number
-from resbench.measure.holdings import Held, Holdings, bytes_of, total
-from resbench.measure.operators import Operator, operator_of
+from resbench.measure.holdings import NOTHING, Held, Holdings, bytes_of, total
+from resbench.measure.operators import Operator, Work, operator_of
 from resbench.units import shape_text
 
 Inputs = tuple[int, ...] | Tensor | tuple[Any, ...] | Mapping[str, Any]
@@ -212,7 +214,7 @@ class _Frame:
         self.module, self.name, self.received = module, name, received
         self.macs = self.elementwise = 0
         self.calls = False  # does it call other modules?
-        self.own: list[tuple[Operator, Row, int]] = []
+        self.own: list[tuple[Operator, tuple[int, ...], int, int, int, int]] = []
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -250,8 +252,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             frame.macs += macs
             frame.elementwise += elementwise
             first = out if isinstance(out, Tensor) else out[0]
-            row = Row("", operator.type, tuple(first.shape), 0, macs, elementwise, first.numel())
-            frame.own.append((operator, row._replace(activation_bytes=bytes_of(first)), sequence_number()))
+            frame.own.append((operator, tuple(first.shape), macs, elementwise, first.element_size(), sequence_number()))
         return out
 
     def enter(self, module: nn.Module, args: Any) -> None:
@@ -280,37 +281,38 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._spill(frame)
             self._emit_params(frame.name, module)
             return
-        held = total(map(self.holdings.take, module.modules()))
+        held = total(map(self.holdings.take, module.modules())) if module._modules else self.holdings.take(module)
         if isinstance(module, SILENT) and not any(held):
             return
         tensors = [output] if isinstance(output, Tensor) else [t for t in tree_leaves(output) if isinstance(t, Tensor)]
         shape = tuple(tensors[0].shape) if tensors else ()
         elements, size = sum(t.numel() for t in tensors), sum(map(bytes_of, tensors))
         name = frame.name or kind.lower()
-        row = Row(name, kind, shape, held.params, frame.macs, frame.elementwise, elements, activation_bytes=size)
-        self._emit(row, held, sequence_number())
+        self._emit(name, kind, shape, held, (frame.macs, frame.elementwise), (elements, size), sequence_number())
 
     def _spill(self, frame: _Frame) -> None:
         """Operators of a module that calls others become rows of their own."""
-        for operator, row, end in frame.own:
+        for operator, shape, macs, elementwise, width, end in frame.own:
             name = f"{frame.name}.{operator.name}" if frame.name else operator.name
             again = self.used[name]
             self.used[name] += 1
             label = f"{name}_{again}" if again else name
-            self._emit(row._replace(name=label), Held(), end)
+            elements = prod(shape)
+            self._emit(label, operator.type, shape, NOTHING, (macs, elementwise), (elements, width * elements), end)
         frame.own.clear()
 
     def _emit_params(self, name: str, module: nn.Module) -> None:
         own = self.holdings.take(module)
         if any(own):
             kind = type(module).__name__
-            row = Row(name or kind.lower(), kind, (), own.params, 0, 0, 0, activation_bytes=0)
-            self._emit(row, own, sequence_number())
+            self._emit(name or kind.lower(), kind, (), own, (0, 0), (0, 0), sequence_number())
 
-    def _emit(self, row: Row, held: Held, end: int) -> None:
-        trainable, param_bytes, buffer_bytes = held[1:]
-        row = row._replace(trainable=trainable, param_bytes=param_bytes, buffer_bytes=buffer_bytes)
-        self.found.append(row)
+    def _emit(
+        self, name: str, kind: str, shape: Shape, held: Held, work: Work, outputs: tuple[int, int], end: int
+    ) -> None:
+        """A row; ``outputs``: elements and bytes, ``end``: the sequence number behind it."""
+        params, trainable, weights, buffers = held
+        self.found.append(Row(name, kind, shape, params, *work, outputs[0], trainable, weights, buffers, outputs[1]))
         self.ends.append(end)
 
     def rows(self, output: Any) -> list[Row]:
