@@ -30,6 +30,8 @@ SPARSE: Mapping[torch.layout, tuple[str, ...]] = {
 
 TABLES = ("_parameters", "_buffers")
 
+PLAIN = (Tensor, nn.Parameter)
+
 
 class Held(NamedTuple):
     """Elements of parameters, and bytes."""
@@ -40,6 +42,9 @@ class Held(NamedTuple):
     buffer_bytes: int = 0
 
 
+NOTHING = Held()
+
+
 def total(parts: Iterable[Held]) -> Held:
     """All of them together."""
     return Held(*map(sum, zip(Held(), *parts, strict=True)))
@@ -47,6 +52,8 @@ def total(parts: Iterable[Held]) -> Held:
 
 def bytes_of(tensor: Tensor) -> int:
     """Of its elements in their own type; of a tensor made of others (sparse, quantised), those of its parts."""
+    if type(tensor) in PLAIN and tensor.layout is torch.strided:
+        return tensor.nbytes
     if is_traceable_wrapper_subclass(tensor):
         names, _ = tensor.__tensor_flatten__()
         return sum(bytes_of(getattr(tensor, name)) for name in names)
@@ -100,7 +107,7 @@ class Holdings:
                     self._alive.append(tensor)
                     if table == "_parameters":
                         self._made(module, name, identity)
-        return total(found)
+        return total(found) if found else NOTHING
 
 
 def _entries(module: nn.Module) -> Iterator[tuple[tuple[str, str], tuple[int, Held | None]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import prod
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,20 +11,25 @@ from torch.nn.modules.conv import _ConvNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from resbench.arch.algebra import Shape
 from resbench.arch.cost import Row
 from resbench.errors import first_line
 from resbench.measure.boundaries import sequence_number
 from resbench.measure.complexes import WholeConvolutions
-from resbench.measure.holdings import Held, Holdings, bytes_of, total
+from resbench.measure.holdings import NOTHING, Held, Holdings, bytes_of, total
 from resbench.measure.made import kept_at
 from resbench.measure.operators import operator_of
 from resbench.measure.outputs import tensors_in
-from resbench.measure.rules import CONVOLUTION, LINEAR, MAC_KINDS, PRODUCT, Operator
+from resbench.measure.rules import CONVOLUTION, LINEAR, MAC_KINDS, PRODUCT, Operator, Work
 from resbench.measure.unchanged import Snapshot
 from resbench.units import shape_text
 
 SILENT = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Sequential)
 """Modules that only rename their input, an empty sequence among them: no row."""
+
+
+Outputs = tuple[int, int] | tuple[None, None]
+"""Elements and bytes of what a row gives; None of what nobody sees into."""
 
 
 def shape_of(inputs: Any) -> tuple[int, ...]:
@@ -43,7 +49,8 @@ class Frame:
         self.kind = LINEAR if isinstance(module, nn.Linear) else CONVOLUTION if isinstance(module, _ConvNd) else PRODUCT
         self.macs = self.elementwise = 0
         self.calls = False  # does it call other modules?
-        self.own: list[tuple[Operator, Row, int]] = []
+        self.own: list[tuple[Operator, Shape, int, int, int, int]] = []
+        """Operators with the shape of their results, MACs, elementwise work, bytes an element, sequence number."""
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -101,8 +108,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         frame.elementwise += elementwise
         first = out if isinstance(out, Tensor) else next(t for t in tree_leaves((out, args)) if isinstance(t, Tensor))
         self.complex |= bool(macs) and first.is_complex()
-        row = Row("", operator.type, tuple(first.shape), 0, macs, elementwise, first.numel())
-        frame.own.append((operator, row._replace(activation_bytes=bytes_of(first)), sequence_number()))
+        frame.own.append((operator, tuple(first.shape), macs, elementwise, first.element_size(), sequence_number()))
 
     def enter(self, module: nn.Module, args: Any) -> None:
         self.failed = None
@@ -135,18 +141,18 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return
         tensors = tensors_in(output)
         shape = tuple(tensors[0].shape) if tensors else ()
-        elements = size = None
+        outputs: Outputs = (None, None)
         if tensors is not None:
-            elements, size = sum(t.numel() for t in tensors), sum(map(bytes_of, tensors))
+            outputs = sum(t.numel() for t in tensors), sum(map(bytes_of, tensors))
         name = frame.name or kind.lower()
-        row = Row(name, kind, shape, held.params, frame.macs, frame.elementwise, elements, activation_bytes=size)
-        self._emit(row, held, sequence_number())
+        self._emit(name, kind, shape, held, (frame.macs, frame.elementwise), outputs, sequence_number())
 
     def _spill(self, frame: Frame) -> None:
         """Operators of a module that calls others become rows of their own."""
-        for operator, row, end in frame.own:
+        for operator, shape, macs, elementwise, width, end in frame.own:
             label = self._unused(f"{frame.name}.{operator.name}" if frame.name else operator.name)
-            self._emit(row._replace(name=label), Held(), end)
+            elements = prod(shape)
+            self._emit(label, operator.type, shape, NOTHING, (macs, elementwise), (elements, width * elements), end)
         frame.own.clear()
 
     def _unused(self, name: str) -> str:
@@ -180,13 +186,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         own = self.holdings.take(module)
         if any(own):
             kind = type(module).__name__
-            row = Row(name or kind.lower(), kind, (), own.params, 0, 0, 0, activation_bytes=0)
-            self._emit(row, own, sequence_number())
+            self._emit(name or kind.lower(), kind, (), own, (0, 0), (0, 0), sequence_number())
 
-    def _emit(self, row: Row, held: Held, end: int) -> None:
-        trainable, param_bytes, buffer_bytes = held[1:]
-        row = row._replace(trainable=trainable, param_bytes=param_bytes, buffer_bytes=buffer_bytes)
-        self.found.append(row)
+    def _emit(self, name: str, kind: str, shape: Shape, held: Held, work: Work, outputs: Outputs, end: int) -> None:
+        """A row; ``end``: the sequence number behind it."""
+        params, trainable, weights, buffers = held
+        self.found.append(Row(name, kind, shape, params, *work, outputs[0], trainable, weights, buffers, outputs[1]))
         self.ends.append(end)
 
     def rows(self, output: Any) -> list[Row]:
