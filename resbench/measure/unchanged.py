@@ -26,7 +26,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
-from torch.utils._pytree import tree_leaves
 
 from resbench.measure.holders import (
     ABSENT,
@@ -120,8 +119,12 @@ class Snapshot:
 
     def writing(self, *arguments: Any) -> None:
         """An operator with these arguments is about to write into one of them."""
-        for leaf in tree_leaves(arguments):
-            if isinstance(leaf, Tensor) and not leaf.is_meta:
+        for leaf in arguments:
+            if isinstance(leaf, (tuple, list)):
+                self.writing(*leaf)
+            elif isinstance(leaf, dict):
+                self.writing(*leaf.values())
+            elif isinstance(leaf, Tensor) and not leaf.is_meta:
                 if not self._storages:
                     self._storages = {storage(alias): alias for _, _, alias, *_ in self.tensors}
                 held = self._storages.get(storage(leaf))
