@@ -8,9 +8,9 @@
 (torch.float32, True, False, 0)
 
 The walk goes from the model through containers, instances, the closures and defaults of functions, weak references and
-the classes of what it meets; from a function in a file of the model's to the globals that it names. What it meets is
-put back in place: whoever else holds a dict, a list or a tensor sees it as it was. The machinery of Python and of torch
-is left alone.
+the classes of what it meets; from a function that is in no installed package to the globals that it names. What it
+meets is put back in place: whoever else holds a dict, a list or a tensor sees it as it was. The machinery of Python and
+of torch is left alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
-from torch.utils._pytree import tree_leaves
 
 from resbench.measure.holders import (
     ABSENT,
@@ -120,8 +119,12 @@ class Snapshot:
 
     def writing(self, *arguments: Any) -> None:
         """An operator with these arguments is about to write into one of them."""
-        for leaf in tree_leaves(arguments):
-            if isinstance(leaf, Tensor) and not leaf.is_meta:
+        for leaf in arguments:
+            if isinstance(leaf, (tuple, list)):
+                self.writing(*leaf)
+            elif isinstance(leaf, dict):
+                self.writing(*leaf.values())
+            elif isinstance(leaf, Tensor) and not leaf.is_meta:
                 if not self._storages:
                     self._storages = {storage(alias): alias for _, _, alias, *_ in self.tensors}
                 held = self._storages.get(storage(leaf))
@@ -153,7 +156,7 @@ class Snapshot:
         if issubclass(kind, types.ModuleType):
             return _nothing
         if issubclass(kind, type):
-            return lambda thing: () if _machinery(thing.__module__) else self._class(thing)
+            return lambda thing: self._class(thing) if _own(sys.modules.get(str(thing.__module__))) else ()
         if issubclass(kind, Tensor):
             return self._tensor
         if kind is types.FunctionType:
@@ -239,13 +242,13 @@ class Snapshot:
         return found
 
     def _function(self, function: types.FunctionType) -> Iterable[Any]:
-        """What it encloses, its defaults and attributes, and of a file of the model's the globals that it names."""
+        """What it encloses, its defaults and attributes; in no installed package also the globals that it names."""
         if _machinery(function.__module__):
             return ()
         found = [*(function.__closure__ or ()), *(function.__defaults__ or ()), function.__kwdefaults__]
         found += self._entries(vars(function)).values()
         space = function.__globals__
-        if not _machinery(space.get("__name__")):
+        if _own(sys.modules.get(str(space.get("__name__")))):
             found += self._named(space, _names(function.__code__))
         return found
 
@@ -325,6 +328,12 @@ def _nothing(thing: Any) -> Iterable[Any]:
 def _machinery(name: object) -> bool:
     """Is a module of that name a part of Python, torch or this package?"""
     return str(name).partition(".")[0] in MACHINERY
+
+
+def _own(module: types.ModuleType | None) -> bool:
+    """Is it in no installed package? From those a walk would reach a hundred thousand things."""
+    name, path = getattr(module, "__name__", ""), str(getattr(module, "__file__", ""))
+    return not (_machinery(name) or "site-packages" in path or "dist-packages" in path)
 
 
 def _names(code: types.CodeType) -> Iterator[str]:

@@ -40,7 +40,7 @@ STATES = {"output_hidden_states": True, "return_dict": True}
 HF = {
     "beit": {**TINY, "image_size": 64, "patch_size": 16},
     "convnext": {"depths": [1, 1, 1, 1], "hidden_sizes": [8, 16, 16, 32]},
-    "deit": {**TINY, "image_size": 64, "patch_size": 16},
+    "dinov2_with_registers": {**TINY, "image_size": 64, "patch_size": 16},
     "dinov2": {**TINY, "image_size": 64, "patch_size": 16},
     "mobilenet_v2": {"depth_multiplier": 0.35},
     "regnet": {"hidden_sizes": [8, 16, 16, 32], "depths": [1, 1, 1, 1], "groups_width": 8, "embedding_size": 8},
