@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from resbench.errors import TraceError, first_line, foreign
+from resbench.measure.unchanged import unchanged
 
 MACS = ("convolution", "linear", "matrix product", "attention")
 """The kinds that have MACs."""
@@ -82,19 +83,20 @@ def fvcore_counts(module: nn.Module, inputs: tuple[Any, ...], alive: bool = Fals
     """One forward of the module in evaluation, counted by fvcore; ``alive``: together with what nobody uses.
 
     ``inputs``: a shape, or the arguments. fvcore fails on layers that a forward makes, and knows them in the next.
-    Raises TraceError where it cannot run the model.
+    The module is behind it what it was. Raises TraceError where it cannot run the model.
     """
     if isinstance(inputs[0], int):
         dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
         # the values with which the tracer runs for real: a branch on them is the same branch
         inputs = (torch.randn(inputs, generator=torch.Generator().manual_seed(0)).to(dtype),)
-    before = len(list(module.modules()))
-    try:
+    with unchanged(module, inputs):
+        before = len(list(module.modules()))
+        try:
+            return _analysed(module, inputs, alive)
+        except TraceError:
+            if before == len(list(module.modules())):
+                raise
         return _analysed(module, inputs, alive)
-    except TraceError:
-        if before == len(list(module.modules())):
-            raise
-    return _analysed(module, inputs, alive)
 
 
 def _analysed(module: nn.Module, inputs: tuple[Any, ...], alive: bool) -> Counts:
