@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from resbench.arch.algebra import Shape
 from resbench.arch.cost import Row
 from resbench.errors import first_line
+from resbench.measure import meta
 from resbench.measure.boundaries import sequence_number
 from resbench.measure.complexes import WholeConvolutions
 from resbench.measure.holdings import NOTHING, Held, Holdings, bytes_of, total
@@ -84,7 +85,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.writes[func] = func._schema.is_mutable
         if self.writes[func]:
             self.kept.writing(args, kwargs)
-        out = func(*args, **(kwargs or {}))
+        out = meta.run(func, args, kwargs or {})
         if self.whole and self.whole.inside:
             return out
         try:
