@@ -261,14 +261,28 @@ def _file(rest: str, options: Options) -> tuple[nn.Module, Inputs, str]:
         raise SourceError(f"file:{rest}: expected file:path.py:factory, received no factory")
     if not path.is_file():
         raise SourceError(f"file:{rest}: expected file:path.py:factory, and no file {name!r} is there")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise SourceError(f"{path} is no Python file; expected file:path.py:factory")
-    module = importlib.util.module_from_spec(spec)
     with _importable(path.parent):
+        return _made(_executed(path), factory, options), DEFAULT_INPUT, str(path)
+
+
+FILES: dict[tuple[Path, int, int], ModuleType] = {}
+"""What was run in this process, by path, time and size. Run again, a file that registers operators of its own would
+take them from the models that it has made."""
+
+
+def _executed(path: Path) -> ModuleType:
+    """The module that a file is; it is run once, as long as it stays as it is."""
+    stat = path.stat()
+    key = path.resolve(), stat.st_mtime_ns, stat.st_size
+    if key not in FILES:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None:
+            raise SourceError(f"{path} is no Python file; expected file:path.py:factory")
+        module = importlib.util.module_from_spec(spec)
         sys.modules.setdefault(path.stem, module)
         _run(lambda: spec.loader.exec_module(module), str(path))  # type: ignore[union-attr]
-        return _made(module, factory, options), DEFAULT_INPUT, str(path)
+        FILES[key] = module
+    return FILES[key]
 
 
 def _from_module(name: str, factory: str, options: Options) -> tuple[nn.Module, Inputs, str]:
