@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import gc
 import warnings
-from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -35,13 +34,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from resbench.measure.boundaries import LEAVE, Modules, sequence_number
+from resbench.measure.boundaries import Modules
 from resbench.measure.compiled import as_written
 from resbench.measure.complexes import WholeConvolutions, taken_apart
 from resbench.measure.counted import Counted
 from resbench.measure.graphs import graph_breaks
 from resbench.measure.ledger import Ledger, storage_of
 from resbench.measure.macs import macs_of
+from resbench.measure.owner import Owner
 from resbench.measure.rules import Operator
 from resbench.measure.stopwatch import uncollected
 from resbench.measure.switches import SWITCHES
@@ -146,7 +146,7 @@ def watch(work: Workload, modules: Modules) -> Watched:
 
 
 def _watch(work: Workload, modules: Modules, whole: bool = False) -> Watched:
-    whose = _Owner(modules)
+    whose = Owner(modules)
     ledger = Ledger(_held(work))
     books: dict[str, defaultdict[int, Counter[str]]] = {}
     before = ledger.now
@@ -171,53 +171,10 @@ def _held(work: Workload) -> list[Tensor]:
     return [*work.model.parameters(), *work.model.buffers(), *work.tensors, *states]
 
 
-class _Owner:
-    """The number of the module that what runs now belongs to."""
-
-    def __init__(self, modules: Modules) -> None:
-        self.modules = modules
-        self.stack = [0]
-        self.callers = {0}
-        self.starts = [sequence_number()]
-        self.owners = [0]
-        self.backward = False
-        self.last = 0
-
-    def watched(self) -> Any:
-        return self.modules.watched(self._pass_on)
-
-    def _pass_on(self, number: int) -> None:
-        if number == LEAVE:
-            self.stack.pop()
-        else:
-            self.callers.add(self.stack[-1])
-            self.stack.append(number)
-        self.starts.append(sequence_number())
-        self.owners.append(self.stack[-1])
-
-    def __call__(self) -> int:
-        if self._forward:
-            return self.stack[-1]
-        node = self.node()
-        # a parameter's own node comes behind the one that fed it
-        if node is not None and not hasattr(node, "variable"):
-            self.last = self.owners[bisect_right(self.starts, node._sequence_nr()) - 1]
-        return self.last
-
-    @property
-    def _forward(self) -> bool:
-        """A checkpoint runs its forward again inside the backward pass."""
-        return not self.backward or len(self.stack) > 1
-
-    def node(self) -> Any:
-        """The node of the backward graph that runs now, if one does."""
-        return None if self._forward else torch._C._current_autograd_node()
-
-
 class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Books each operator on its owner."""
 
-    def __init__(self, whose: _Owner, ledger: Ledger) -> None:
+    def __init__(self, whose: Owner, ledger: Ledger) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.whose, self.ledger = whose, ledger
         self.books: defaultdict[int, Counter[str]] = defaultdict(Counter)
@@ -288,7 +245,7 @@ class _HostReads(TorchFunctionMode):
 
 def saved(work: Workload, modules: Modules) -> Counter[int]:
     """Bytes that each module keeps for the backward pass, each storage once, by module number."""
-    whose, sizes = _Owner(modules), Counter[int]()
+    whose, sizes = Owner(modules), Counter[int]()
     before = (*work.model.parameters(), *work.model.buffers(), *work.tensors)
     held = {storage.data_ptr() for storage in map(storage_of, before) if storage is not None}
     kept: list[Tensor] = []  # so that no storage is taken for another that came to lie in its place
