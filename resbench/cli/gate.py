@@ -13,7 +13,8 @@ import typer
 
 from resbench.cli.options import FormatOption, OutputOption, progress
 from resbench.errors import GateError, OptionError, OutputError, first_line, foreign
-from resbench.tables.output import choose, emit_all, write
+from resbench.files import write
+from resbench.tables.output import choose, emit_all
 
 if TYPE_CHECKING:
     from resbench.gate.gate import Gate

@@ -122,7 +122,8 @@ def refuse_uncounted(strict: bool, uncounted: Uncounted) -> None:
 
 def checked(format: str | None, output: Path | None, plot: Path | None) -> None:
     """What can be refused before anything is measured."""
-    from resbench.tables.output import check_writable, choose
+    from resbench.files import check_writable
+    from resbench.tables.output import choose
 
     choose(format, output)
     for path in filter(None, (output, plot)):

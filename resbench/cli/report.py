@@ -24,7 +24,8 @@ from resbench.cli.options import (
     refuse_uncounted,
 )
 from resbench.errors import Failures, OptionError, StoredError, UnknownModelError
-from resbench.tables.output import check_writable, command_line, write
+from resbench.files import check_writable, write
+from resbench.tables.output import command_line
 
 if TYPE_CHECKING:
     from resbench.stored import Result, Stored

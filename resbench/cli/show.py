@@ -9,9 +9,9 @@ import typer
 
 from resbench.cli.options import FormatOption, InputOption, OutputOption, complete_model
 from resbench.errors import OptionError
+from resbench.files import check_writable, write
 from resbench.tables import Column, Table, emit
 from resbench.tables.costs import cost_document, cost_table
-from resbench.tables.output import check_writable, write
 from resbench.units import shape_text
 
 COLUMNS = (

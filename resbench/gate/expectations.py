@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from resbench.errors import GateError
+from resbench.files import write
 from resbench.measure.counted import MOST, Counted
-from resbench.tables.output import write
 
 SCHEMA = 1
 

@@ -23,8 +23,8 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from resbench.errors import GateError, OutputError, first_line
+from resbench.files import write
 from resbench.gate.runs import Benchmark, Run, benchmark, fingerprint, moment, take
-from resbench.tables.output import write
 
 SCHEMA = 1
 

@@ -19,8 +19,8 @@ from statistics import median, stdev
 
 from torch import nn
 
+from resbench.files import cache, keep
 from resbench.measure import stopwatch
-from resbench.measure.cache import cache, keep
 from resbench.measure.environment import environment
 from resbench.measure.workload import Setup, Workload
 

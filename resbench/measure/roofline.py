@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from resbench.errors import MeasureError, OptionError, first_line
-from resbench.measure.cache import cache, keep
+from resbench.files import cache, keep
 from resbench.measure.environment import available_bytes, environment
 from resbench.measure.stopwatch import new_event, uncollected
 from resbench.measure.workload import AUTOCAST, Setup

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from resbench.errors import OptionError
-from resbench.tables.output import write
+from resbench.files import write
 
 SUFFIXES = (".svg", ".png", ".pdf", ".html")
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
-from resbench.errors import OptionError, OutputError
+from resbench.errors import OptionError
+from resbench.files import write
 from resbench.tables.render import Format, render, to_terminal
 from resbench.tables.table import Table
 
@@ -69,44 +67,3 @@ def command_line() -> str | None:
     own = Path(sys.argv[0])
     named = own.stem == "resbench" or (own.name == "__main__.py" and own.parent.name == "resbench")
     return shlex.join(["resbench", *sys.argv[1:]]) if named else None
-
-
-def check_writable(path: Path) -> None:
-    """Raises OutputError where a file cannot be written, before hours are spent on its content."""
-    folder = path.parent
-    if path.exists() and not path.is_dir() and not path.is_file():
-        return  # a device or a pipe
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        why = "it is a folder" if path.is_dir() else f"{folder} is no folder that can be written"
-        raise OutputError(f"cannot write {path}: {why}; name a file in a folder that can be written")
-
-
-def write(path: Path, content: str | bytes) -> None:
-    """Replace the file in one step: a reader, or a crash, sees the old content or the new, never a half."""
-    data = content.encode() if isinstance(content, str) else content
-    handle = None
-    try:
-        if path.is_dir():
-            raise IsADirectoryError("it is a folder")
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            with suppress(BrokenPipeError):  # its reader has enough
-                path.write_bytes(data)  # a link, device or pipe is written through, never replaced
-            return
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(beside).chmod(mode)
-        Path(beside).replace(path)
-    except OSError as error:
-        if handle is not None:
-            Path(beside).unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; name a file in a folder that can be written"
-        ) from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from resbench.errors import OutputError, SourceError, first_line
-from resbench.tables.output import write
+from resbench.files import write
 
 SCHEMA = 1
 SUM = 4

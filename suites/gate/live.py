@@ -25,7 +25,7 @@ from pathlib import Path
 from simulate import rate
 from tabulate import tabulate
 
-from resbench.tables.output import write
+from resbench.files import write
 
 ROOT = Path(__file__).parents[2]
 

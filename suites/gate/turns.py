@@ -25,12 +25,12 @@ import numpy
 from live import benchmarks, copied, hog
 from tabulate import tabulate
 
+from resbench.files import write
 from resbench.gate import duel
 from resbench.gate.duel import ARMS, Times, one_round, orders
 from resbench.gate.process import Side
 from resbench.gate.suite import read
 from resbench.measure.environment import environment
-from resbench.tables.output import write
 
 SHIPPED = "SAMPLES, SAMPLE_S = 25, 0.01\n", "PIECE_S = 0.0005\n"
 

@@ -1,0 +1,67 @@
+"""Files: written whole or not at all, and the folder where what was measured of a machine is kept from call to call."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from resbench.errors import OutputError
+
+
+def check_writable(path: Path) -> None:
+    """Raises OutputError where a file cannot be written, before hours are spent on its content."""
+    folder = path.parent
+    if path.exists() and not path.is_dir() and not path.is_file():
+        return  # a device or a pipe
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        why = "it is a folder" if path.is_dir() else f"{folder} is no folder that can be written"
+        raise OutputError(f"cannot write {path}: {why}; name a file in a folder that can be written")
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Replace the file in one step: a reader, or a crash, sees the old content or the new, never a half."""
+    data = content.encode() if isinstance(content, str) else content
+    handle = None
+    try:
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            with suppress(BrokenPipeError):  # its reader has enough
+                path.write_bytes(data)  # a link, device or pipe is written through, never replaced
+            return
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(beside).chmod(mode)
+        Path(beside).replace(path)
+    except OSError as error:
+        if handle is not None:
+            Path(beside).unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}; name a file in a folder that can be written"
+        ) from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def cache(name: str) -> Path | None:
+    """Where a file of that name is kept; None without a home."""
+    with suppress(RuntimeError):
+        base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+        return Path(base or Path.home() / ".cache", "resbench", name)
+    return None
+
+
+def keep(path: Path | None, text: str) -> None:
+    """Where nothing can be written, the next call measures again."""
+    if path:
+        with suppress(OSError, OutputError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path, text)
