@@ -49,7 +49,7 @@ HF = {
     "swin": {"embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2], "image_size": 64, "window_size": 4},
     "vit": {**TINY, "image_size": 64, "patch_size": 16, "output_attentions": True},
 }
-OWN = ("resnet20", "preact_resnet20", "plain20", "resnet20,shortcut=A", "densenet40", "wrn16-2")
+OWN = ("resnet20", "preact_resnet20", "plain20", "resnet20,shortcut=A", "resnet20,shortcut=C", "preact_resnet56")
 
 MODELS = [
     *((f"torchvision:{name}", size) for name, size in TORCHVISION.items()),
