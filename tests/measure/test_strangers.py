@@ -1,0 +1,118 @@
+"""Models of strangers, each with an answer that was worked out by hand."""
+
+import itertools
+import queue
+import threading
+import types
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from accounts import kept
+from torch import nn
+
+import resbench
+from resbench.errors import TraceError
+from resbench.tables.costs import cost_table
+
+ROWS = (3, 4, 8)
+"""12 rows of 8: a Linear 8 -> 5 takes 480 MACs, its gradient as many."""
+
+
+class Forward(nn.Module):
+    """One Linear, and a forward of its own."""
+
+    def __init__(self, forward):
+        super().__init__()
+        self.fc, self.body = nn.Linear(8, 5), forward
+
+    def forward(self, x):
+        return self.body(self, x)
+
+
+def in_a_pool(net, x):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(net.fc, x).result()
+
+
+def in_a_thread(net, x):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(net.fc(x)))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("forward", [in_a_pool, in_a_thread])
+def test_what_runs_in_another_thread_is_refused_by_name_and_not_counted_as_nothing(forward, mode):
+    with pytest.raises(TraceError, match=r"^fc \(Linear\) ran in a thread that the forward started.*call it in"):
+        resbench.cost(Forward(forward), input=ROWS, mode=mode)
+
+
+def test_a_backward_pass_from_what_shows_no_tensors_is_unknown_and_not_none():
+    leaf = Forward(lambda net, x: iter([net.fc(x)]))
+    cost = resbench.cost(leaf, input=ROWS, mode="training")
+    assert (cost.macs, cost.backward_macs) == (480, None)
+    table = cost_table([cost])
+    assert table.records()[0]["backward_macs"] is None
+    assert any("where its backward pass starts is unknown" in line for line in table.warnings)
+
+
+def test_a_backward_pass_that_has_nothing_to_start_from_takes_nothing():
+    cost = resbench.cost(Forward(lambda net, x: net.fc(x).argmax(-1)), input=ROWS, mode="training")
+    assert (cost.macs, cost.backward_macs) == (480, 0)
+
+
+# -- what a model may hold, and a forward may change -------------------------------------------------------
+
+NUMBERS = itertools.count(2)
+
+
+class Numbered:
+    numbers = itertools.count(7)
+
+
+def holding(deed):
+    net = Forward(lambda net, x: (deed(net), net.fc(x))[1])
+    net.space, net.local, net.queue, net.weak = types.SimpleNamespace(n=1), threading.local(), queue.Queue(), Numbered()
+    net.set, net.optimizer = weakref.WeakSet(), torch.optim.SGD(net.fc.parameters(), lr=0.1, momentum=0.9)
+    net.scaler = torch.amp.GradScaler("cpu")
+    return net
+
+
+DEEDS = {
+    "namespace": lambda net: setattr(net.space, "n", 2),
+    "of a thread": lambda net: setattr(net.local, "n", 2),
+    "queue": lambda net: net.queue.put(1),
+    "weak set": lambda net: net.set.add(net.weak),
+    "optimiser": lambda net: (net.optimizer.param_groups[0].update(lr=1.0), net.optimizer.state.update(k=1)),
+    "loss scaler": lambda net: setattr(net.scaler, "_growth_factor", 3.0),
+}
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("deed", DEEDS)
+def test_counting_leaves_what_libraries_hold_as_it_was(deed, mode):
+    net = holding(DEEDS[deed])
+    held = (vars(net.space), vars(net.local), vars(net.queue)["queue"], net.set.data)
+    as_before = kept(net, *held, vars(net.optimizer), vars(net.scaler))
+    assert resbench.cost(net, input=ROWS, mode=mode).macs == 480
+    as_before()
+
+
+def test_a_counter_goes_on_where_it_was_and_is_still_the_same_for_all_who_hold_it():
+    enclosed = itertools.count(4)
+
+    def forward(net, x):
+        for counter in (NUMBERS, Numbered.numbers, net.mine, *net.several, enclosed):
+            next(counter)
+        return net.fc(x)
+
+    net, quiet = Forward(forward), itertools.count(1)
+    net.mine = net.also_mine = itertools.count(5)
+    net.several, net.quiet, net.numbered = [itertools.count(3)], quiet, Numbered()
+    resbench.cost(net, input=ROWS)
+    assert net.mine is net.also_mine and net.quiet is quiet
+    assert [*map(next, (NUMBERS, Numbered.numbers, net.mine, *net.several, enclosed))] == [2, 7, 5, 3, 4]
