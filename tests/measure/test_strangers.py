@@ -13,7 +13,7 @@ from accounts import kept
 from torch import nn
 
 import resbench
-from resbench.errors import TraceError
+from resbench.errors import OptionError, TraceError
 from resbench.tables.costs import cost_table
 
 ROWS = (3, 4, 8)
@@ -116,3 +116,10 @@ def test_a_counter_goes_on_where_it_was_and_is_still_the_same_for_all_who_hold_i
     resbench.cost(net, input=ROWS)
     assert net.mine is net.also_mine and net.quiet is quiet
     assert [*map(next, (NUMBERS, Numbered.numbers, net.mine, *net.several, enclosed))] == [2, 7, 5, 3, 4]
+
+
+def test_a_formula_of_what_torch_takes_apart_is_refused_for_it_would_never_count():
+    with pytest.raises(OptionError, match="received aten::linear: torch takes it apart"):
+        resbench.formula("aten::linear")
+    with pytest.raises(OptionError, match="received aten::einsum: torch takes it apart"):
+        resbench.formula(torch.ops.aten.einsum)
