@@ -18,6 +18,7 @@ from resbench.errors import TraceError, first_line
 from resbench.measure import meta
 from resbench.measure.boundaries import sequence_number
 from resbench.measure.complexes import WholeConvolutions
+from resbench.measure.composites import by_parts
 from resbench.measure.holdings import NOTHING, Held, Holdings, bytes_of, total
 from resbench.measure.made import kept_at
 from resbench.measure.operators import operator_of
@@ -88,13 +89,15 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.writes[func] = func._schema.is_mutable
         if self.writes[func]:
             self.kept.writing(args, kwargs)
-        out = meta.run(func, args, kwargs or {})
-        if self.whole and self.whole.inside:
-            return out
         try:
             operator = self.known[func]
         except KeyError:
             operator = self.known[func] = operator_of(func)
+        if operator is None and (out := by_parts(self, func, args, kwargs)) is not NotImplemented:
+            return out
+        out = meta.run(func, args, kwargs or {})
+        if self.whole and self.whole.inside:
+            return out
         if operator is None:
             self.uncounted[str(func.overloadpacket)] += 1
         elif operator.type:

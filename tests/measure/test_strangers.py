@@ -14,6 +14,9 @@ from torch import nn
 
 import resbench
 from resbench.errors import OptionError, TraceError
+from resbench.measure.counters import count
+from resbench.measure.ran import observed
+from resbench.measure.workload import Setup, Workload
 from resbench.tables.costs import cost_table
 
 ROWS = (3, 4, 8)
@@ -123,3 +126,51 @@ def test_a_formula_of_what_torch_takes_apart_is_refused_for_it_would_never_count
         resbench.formula("aten::linear")
     with pytest.raises(OptionError, match="received aten::einsum: torch takes it apart"):
         resbench.formula(torch.ops.aten.einsum)
+
+
+# -- a forward in inference mode, where torch shows operators whole that it takes apart elsewhere ----------
+
+WEIGHT = torch.ones(8, 5)
+WHOLE = {
+    "matmul": ((3, 4, 8), lambda x: x @ WEIGHT.to(x.device), 480),
+    "einsum": ((3, 4, 8), lambda x: torch.einsum("bcij,jk->bcik", x, WEIGHT.to(x.device)), 480),
+    "attention": ((3, 4, 8), lambda x: nn.functional.scaled_dot_product_attention(x, x, x), 2 * 3 * 4 * 4 * 8),
+    "distances": ((3, 4, 8), lambda x: torch.cdist(x, x), 3 * 4 * 4 * 8),
+    "convolution": ((3, 8, 8), nn.Conv2d(3, 4, 3, padding=1), 4 * 64 * 27),
+    "same padding": ((3, 8, 8), nn.Conv2d(3, 4, 3, padding="same"), 4 * 64 * 27),
+    "transposed": ((3, 8, 8), nn.ConvTranspose2d(3, 4, 2, stride=2), 64 * 3 * 4 * 4),
+    "encoder layer": ((1, 6, 8), lambda x: ENCODER(x[0]), 6 * (8 * 24 + 64 + 2 * 8 * 16) + 2 * 6 * 6 * 8),
+    "LSTM": ((1, 6, 8), lambda x: LSTM(x[0])[0], 6 * (16 * 8 + 16 * 4)),
+}
+ENCODER, LSTM = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), nn.LSTM(8, 4, batch_first=True)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_forward_in_inference_mode_is_counted_like_any_other(name):
+    size, call, macs = WHOLE[name]
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.parts = nn.ModuleList([ENCODER, LSTM, *([call] if isinstance(call, nn.Module) else [])]).eval()
+
+        def forward(self, x):
+            return call(x)
+
+    class Frozen(Net):
+        def forward(self, x):
+            with torch.inference_mode():
+                return call(x)
+
+    plain, frozen = (resbench.cost(net, input=size) for net in (Net(), Frozen()))
+    assert (frozen.macs, frozen.uncounted) == (macs, ())
+    assert [row[2:] for row in frozen.layers] == [row[2:] for row in plain.layers]
+
+
+def test_the_products_of_a_forward_in_inference_mode_are_seen_where_it_is_timed():
+    net = Forward(torch.inference_mode()(lambda net, x: net.conv(x)))
+    net.conv = nn.Conv2d(3, 4, 3, padding=1)
+    work = Workload(net, (1, 3, 8, 8), Setup(batch=1))
+    with work.ready():
+        assert count(work, graph=False).totals["macs"] == 4 * 64 * 27
+        assert observed(work).products == (("fp32", 4 * 64 * 27),)
