@@ -174,3 +174,16 @@ def test_the_products_of_a_forward_in_inference_mode_are_seen_where_it_is_timed(
     with work.ready():
         assert count(work, graph=False).totals["macs"] == 4 * 64 * 27
         assert observed(work).products == (("fp32", 4 * 64 * 27),)
+
+
+@pytest.mark.parametrize(("mode", "backward"), [("inference", None), ("training", 3 * 768)])
+def test_a_layer_that_is_made_may_take_the_weight_of_one_that_was_there(mode, backward):
+    def forward(net, x):
+        last = nn.Linear(8, 8)
+        last.weight = net.first.weight
+        return last(net.first(x))
+
+    net = Forward(forward)
+    net.first, net.fc = nn.Linear(8, 8), None
+    cost = resbench.cost(net, input=ROWS, mode=mode)
+    assert (cost.macs, cost.params, cost.backward_macs) == (2 * 768, 64 + 8 + 8, backward)
