@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from resbench.arch.algebra import Shape
 from resbench.arch.cost import Row
-from resbench.errors import TraceError, first_line
+from resbench.errors import first_line
 from resbench.measure import meta
 from resbench.measure.boundaries import sequence_number
 from resbench.measure.complexes import WholeConvolutions
@@ -81,8 +81,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.writes: dict[Any, bool] = {}
         self.whole: WholeConvolutions | None = None
         self.complex = False
-        self.thread, self.elsewhere = get_ident(), ""
-        """The only thread whose operators are seen, and what ran in another one."""
+        self.thread = get_ident()
+        """The only one whose operators are seen."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func not in self.writes:
@@ -121,7 +121,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.failed = None
         name = self.names.get(id(module)) or self._name_of_made(module)
         if get_ident() != self.thread:
-            self.elsewhere = self.elsewhere or f"{name} ({type(module).__name__})"
+            self.uncounted[f"{name} in a thread of its own"] += 1
         if module is self.model or name is None:
             return
         caller = self.stack[-1]
@@ -205,11 +205,6 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def rows(self, output: Any) -> list[Row]:
         """All rows: what ran, then the parameters of what did not."""
-        if self.elsewhere:
-            raise TraceError(
-                f"{self.elsewhere} ran in a thread that the forward started, where its operators are not seen: "
-                "call it in the thread of the forward"
-            )
         self._close(self.stack[0], output)
         for name, module in self.model.named_modules():
             if self.holdings.knows(module):
