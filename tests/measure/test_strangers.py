@@ -187,3 +187,19 @@ def test_a_layer_that_is_made_may_take_the_weight_of_one_that_was_there(mode, ba
     net.first, net.fc = nn.Linear(8, 8), None
     cost = resbench.cost(net, input=ROWS, mode=mode)
     assert (cost.macs, cost.params, cost.backward_macs) == (2 * 768, 64 + 8 + 8, backward)
+
+
+def test_a_comparison_says_how_complex_numbers_count(cli, tmp_path):
+    (tmp_path / "nets.py").write_text(
+        "import torch\nfrom torch import nn\nINPUT = (3, 4, 8)\n"
+        "def real(): return nn.Sequential(nn.Linear(8, 5))\n"
+        "class Complex(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.fc = nn.Linear(8, 5, dtype=torch.complex64)\n"
+        "    def forward(self, x): return self.fc(torch.complex(x, x)).abs()\n"
+    )
+    names = [f"file:{tmp_path}/nets.py:{name}" for name in ("real", "Complex")]
+    ran = cli("compare", *names, "--input", "3x4x8", "--metrics", "macs")
+    assert ran.returncode == 0 and "1,920  4.000x" in ran.stdout
+    assert "A complex multiply-accumulate is 4 real ones." in ran.stdout
