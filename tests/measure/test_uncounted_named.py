@@ -121,14 +121,14 @@ def test_the_gradient_of_fused_attention_is_counted():
     out, logsumexp = func(query, query, query)
     args = (out, query, query, query, out, logsumexp, 0.0, False)
     back = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-    assert macs_of(back.default, args, {}, back(*args), "backward") == 5 * 2 * 4 * 5 * 5 * 8
+    assert macs_of(back.default, args, {}, back(*args), backward=True) == 5 * 2 * 4 * 5 * 5 * 8
 
 
 def test_a_gradient_that_may_hold_products_is_named():
     x = torch.randn(3, 4, requires_grad=True)
     back = torch.ops.aten._cdist_backward.default
     args = (torch.ones(3, 3), x, x, 2.0, torch.cdist(x, x))
-    assert macs_of(back, args, {}, None, "backward") is None
+    assert macs_of(back, args, {}, None, backward=True) is None
 
 
 @pytest.fixture(scope="module")
