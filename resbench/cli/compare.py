@@ -30,6 +30,7 @@ from resbench.errors import Failures, OptionError, OutputError, StoredError, Unk
 from resbench.stored import Costs, Result, Trainings
 from resbench.stored import models as of
 from resbench.tables import emit
+from resbench.tables.costs import complex_note
 from resbench.tables.metrics import COUNTED, METRICS, known_metrics
 
 if TYPE_CHECKING:
@@ -111,13 +112,19 @@ def compare(
     shown = [*figures([*results, Costs(counts)]), *(published(names) if "published" in view.wanted else ())]
     unknown = uncounted([*results, Costs(counts)], names)
     families = {name: family(name) for name in names}
+    known_costs = (*counts, *_stored_costs(results))
     table = comparison(
         names,
         shown,
         view,
-        inputs={cost.model: cost.input for cost in (*counts, *_stored_costs(results))},
+        inputs={cost.model: cost.input for cost in known_costs},
         families=families,
-        warnings=[*uncounted_lines(unknown), *_broken(results, names), *failures.reasons.values()],
+        warnings=[
+            *uncounted_lines(unknown),
+            *_broken(results, names),
+            *failures.reasons.values(),
+            *complex_note(known_costs),
+        ],
     )
     emit(table, comparison_document(table, view.baseline, unknown), format, output)
     if plot:

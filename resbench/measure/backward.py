@@ -28,9 +28,12 @@ from resbench.measure.tracer import Tracer
 def with_backward(output: Any, rows: Sequence[Row], tracer: Tracer) -> tuple[list[Row], Counter[str]]:
     """The rows that ``tracer`` made, with the MACs of their gradients, and the operators without a rule.
 
-    The loss is the sum of all tensors in ``output``.
+    The loss is the sum of all tensors in ``output``; where nobody sees into that, the MACs stay unknown.
     """
-    roots = [tensor for tensor in tensors_in(output) or () if tensor.requires_grad]
+    tensors = tensors_in(output)
+    if tensors is None:
+        return list(rows), Counter()
+    roots = [tensor for tensor in tensors if tensor.requires_grad]
     booking = _Booking(rows, tracer)
     if roots:
         with ExitStack() as stack:

@@ -37,6 +37,7 @@ from torch.utils._pytree import tree_leaves
 from resbench.measure.boundaries import Modules
 from resbench.measure.compiled import as_written
 from resbench.measure.complexes import WholeConvolutions, taken_apart
+from resbench.measure.composites import by_parts
 from resbench.measure.counted import Counted
 from resbench.measure.graphs import graph_breaks
 from resbench.measure.ledger import Ledger, storage_of
@@ -183,6 +184,8 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.whole: WholeConvolutions | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if (out := by_parts(self, func, args, kwargs)) is not NotImplemented:
+            return out
         out = func(*args, **(kwargs or {}))
         if func.namespace == "profiler":
             return out

@@ -20,6 +20,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+import torch
 from torch.utils.flop_counter import flop_registry
 
 from resbench.errors import OptionError, TraceError, first_line
@@ -40,6 +41,11 @@ def formula(operator: Any) -> Callable[[Formula], Formula]:
     library, separator, rest = name.partition("::")
     if not (library and separator and rest):
         raise OptionError(f'expected an operator (torch.ops.mine.scan) or its name ("mine::scan"), received {name!r}')
+    if _taken_apart(name):
+        raise OptionError(
+            f"expected an operator that torch runs, received {name}: torch takes it apart, so that a formula of it "
+            "would never count; give those of what it calls"
+        )
 
     def register(function: Formula) -> Formula:
         FORMULAS[name] = function
@@ -53,6 +59,14 @@ def _name(operator: Any) -> str:
     overload = getattr(operator, "_opoverload", operator)
     packet = getattr(overload, "overloadpacket", overload)
     return str(getattr(packet, "_qualified_op_name", operator))
+
+
+def _taken_apart(name: str) -> bool:
+    """Is it made of other operators, such as ``aten::linear``? Of one that is not defined yet nobody knows."""
+    try:
+        return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd"))
+    except RuntimeError:
+        return False
 
 
 def given(func: Any) -> Operator | None:

@@ -135,17 +135,17 @@ def _generator(generator: Any) -> Held:
 
 
 def _cell(cell: types.CellType) -> Held:
-    before = _contents(cell)
+    before = [_contents(cell)]
 
     def put_back() -> None:
-        if _contents(cell) is before:
+        if _contents(cell) is before[0]:
             return
-        if before is ABSENT:
+        if before[0] is ABSENT:
             del cell.cell_contents
         else:
-            cell.cell_contents = before
+            cell.cell_contents = before[0]
 
-    return (before,), put_back
+    return before, put_back
 
 
 def _contents(cell: types.CellType) -> Any:

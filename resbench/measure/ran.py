@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from resbench.measure.compiled import as_written, runs_compiled
+from resbench.measure.composites import by_parts
 from resbench.measure.counters import layout_of
 from resbench.measure.operators import operator_of
 from resbench.measure.switches import float32_in, unasked
@@ -108,6 +109,8 @@ class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.found: Counter[_Conditions] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if (out := by_parts(self, func, args, kwargs)) is not NotImplemented:
+            return out
         out = func(*args, **(kwargs or {}))
         operator = operator_of(func)
         macs = operator.rule(args, out)[0] if operator and operator.type else 0

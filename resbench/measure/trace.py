@@ -184,10 +184,10 @@ def _stand_ins(model: nn.Module, device: torch.device, training: bool) -> dict[s
         return {**learned, **{path: buffer.clone() for path, buffer in model.named_buffers()}}
     held = chain(model.named_parameters(), model.named_buffers())
     elsewhere = ((path, tensor) for path, tensor in held if tensor.device != META and path not in learned)
-    return {**learned, **{path: torch.empty_like(tensor, device="meta") for path, tensor in elsewhere}}
+    return {**learned, **{path: _weightless(tensor) for path, tensor in elsewhere}}
 
 
 def _leaf(parameter: nn.Parameter, device: torch.device) -> Tensor:
     """A tensor like it that takes a gradient where it does; a real one has its values."""
     twin = torch.empty_like(parameter, device=META) if device == META else parameter.detach()
-    return twin.requires_grad_(parameter.requires_grad)
+    return nn.Parameter(twin, parameter.requires_grad)  # the forward may give it to another module

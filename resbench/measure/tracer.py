@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from math import prod
+from threading import get_ident
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from resbench.errors import first_line
 from resbench.measure import meta
 from resbench.measure.boundaries import sequence_number
 from resbench.measure.complexes import WholeConvolutions
+from resbench.measure.composites import by_parts
 from resbench.measure.holdings import NOTHING, Held, Holdings, bytes_of, total
 from resbench.measure.made import kept_at
 from resbench.measure.operators import operator_of
@@ -79,19 +81,23 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.writes: dict[Any, bool] = {}
         self.whole: WholeConvolutions | None = None
         self.complex = False
+        self.thread = get_ident()
+        """The only one whose operators are seen."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func not in self.writes:
             self.writes[func] = func._schema.is_mutable
         if self.writes[func]:
             self.kept.writing(args, kwargs)
-        out = meta.run(func, args, kwargs or {})
-        if self.whole and self.whole.inside:
-            return out
         try:
             operator = self.known[func]
         except KeyError:
             operator = self.known[func] = operator_of(func)
+        if operator is None and (out := by_parts(self, func, args, kwargs)) is not NotImplemented:
+            return out
+        out = meta.run(func, args, kwargs or {})
+        if self.whole and self.whole.inside:
+            return out
         if operator is None:
             self.uncounted[str(func.overloadpacket)] += 1
         elif operator.type:
@@ -114,6 +120,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def enter(self, module: nn.Module, args: Any) -> None:
         self.failed = None
         name = self.names.get(id(module)) or self._name_of_made(module)
+        if get_ident() != self.thread:
+            self.uncounted[f"{name} in a thread of its own"] += 1
         if module is self.model or name is None:
             return
         caller = self.stack[-1]

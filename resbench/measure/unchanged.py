@@ -57,7 +57,10 @@ ATOMS = frozenset(
 MACHINERY = frozenset(sys.stdlib_module_names | {"torch", "numpy", "resbench"})
 """Packages by which a model runs, and which are no part of it."""
 
-DATA = ("collections", "random", "types", "weakref", "functools", "argparse", "torch.nn", "torch.distributions")
+DATA = (
+    *("collections", "random", "types", "weakref", "_weakrefset", "functools", "argparse", "queue", "_thread"),
+    *("torch.nn", "torch.distributions", "torch.optim", "torch.amp"),
+)
 """Those modules of the machinery whose instances are data."""
 
 TABLES = frozenset((dict, OrderedDict))
@@ -107,6 +110,10 @@ class Snapshot:
         """What may be held by weak references alone: nothing else is to take its place in ``seen``."""
         self.bytes: dict[int, tuple[Tensor, Tensor]] = {}
         """By storage: its bytes, and those that it had."""
+        self.counters: list[tuple[itertools.count[Any], itertools.count[Any]]] = []
+        """Each, and another that goes on where it was."""
+        self.orders: list[list[Any]] = []
+        """What the lists and cells held."""
         self._buffers: set[int] = set()
         self._storages: dict[int, Tensor] = {}
         self._keepers: dict[type, Callable[[Any], Iterable[Any]]] = {}
@@ -155,6 +162,8 @@ class Snapshot:
         """What keeps the things of one type; it gives what they hold."""
         if issubclass(kind, types.ModuleType):
             return _nothing
+        if kind is itertools.count:
+            return self._counter
         if issubclass(kind, type):
             return lambda thing: self._class(thing) if _own(sys.modules.get(str(thing.__module__))) else ()
         if issubclass(kind, Tensor):
@@ -170,7 +179,8 @@ class Snapshot:
         if known:
             parts.append(lambda thing: self._hold(*known(thing)))
         home = str(kind.__module__)
-        if kind.__flags__ & CHANGEABLE and (not _machinery(home) or home.startswith(DATA)):
+        attributes = kind.__flags__ & CHANGEABLE or kind.__dictoffset__  # a namespace of C has them too
+        if attributes and (not _machinery(home) or home.startswith(DATA)):
             members = slots_of(kind)
             parts.append(lambda thing: self._instance(thing, members))
         elif issubclass(kind, nn.Module):
@@ -182,13 +192,18 @@ class Snapshot:
     def _hold(self, held: Iterable[Any], undo: Undo | None) -> Iterable[Any]:
         if undo:
             self.undo.append(undo)
+            if type(held) is list:
+                self.orders.append(held)
         else:
             self.alive.append(held)
         return held
 
+    def _counter(self, counter: itertools.count[Any]) -> Iterable[Any]:
+        self.counters.append((counter, counted_from(counter)))
+        return ()
+
     def _dict(self, table: dict[Any, Any]) -> Iterable[Any]:
         saved = self._entries(table)
-        _renew_counters(saved)
         return (*saved, *saved.values())
 
     def _entries(self, table: dict[Any, Any]) -> dict[Any, Any]:
@@ -224,7 +239,6 @@ class Snapshot:
                     empty.append(value)
                 else:
                     found.append(value)
-            _renew_counters(saved)
         return found
 
     def _class(self, kind: type) -> Iterable[Any]:
@@ -287,6 +301,7 @@ class Snapshot:
 
     def restore(self) -> None:
         """Put everything back; what has not changed is not written."""
+        self._turn_back()
         for kind, members in self.classes:
             restore_class(kind, members)
         for thing, kind in self.kinds:
@@ -314,11 +329,15 @@ class Snapshot:
                 if version >= 0 and tensor._version != version:
                     torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
 
-
-def _renew_counters(saved: dict[Any, Any]) -> None:
-    """A counter cannot be turned back: another one takes its place."""
-    if itertools.count in map(type, saved.values()):
-        saved.update((key, counted_from(value)) for key, value in saved.items() if type(value) is itertools.count)
+    def _turn_back(self) -> None:
+        """A counter cannot be turned back: another one takes its place, the same wherever it was held."""
+        moved = {id(counter): fresh for counter, fresh in self.counters if repr(counter) != repr(fresh)}
+        if not moved:
+            return
+        for _, saved in (*self.tables, *self.classes, *self.names):
+            saved.update([(key, moved[id(value)]) for key, value in saved.items() if id(value) in moved])
+        for order in self.orders:
+            order[:] = [moved.get(id(value), value) for value in order]
 
 
 def _nothing(thing: Any) -> Iterable[Any]:

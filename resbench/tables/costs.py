@@ -90,7 +90,7 @@ def complex_note(costs: Sequence[Cost]) -> tuple[str, ...]:
 
 
 def _warnings(costs: Sequence[Cost]) -> list[str]:
-    return [*uncounted(costs), *made(costs)]
+    return [*uncounted(costs), *made(costs), *unseen(costs)]
 
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:
@@ -101,6 +101,17 @@ def uncounted(costs: Sequence[Cost]) -> list[str]:
 def made(costs: Sequence[Cost]) -> list[str]:
     """A line for each network that makes layers while it runs: a check of its parameters beforehand lacks them."""
     return [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
+
+
+def unseen(costs: Sequence[Cost]) -> list[str]:
+    """A line for each network that returns what shows no tensors, such as a generator, or has layers that do."""
+    lines = []
+    for c in costs:
+        if layers := [row.name for row in c.layers if row.activations is None]:
+            lines.append(f"{c.model}: what {', '.join(layers)} gives shows no tensors: its activations are unknown.")
+        if c.mode == "training" and c.layers and c.backward_macs is None:
+            lines.append(f"{c.model}: what it returns shows no tensors: where its backward pass starts is unknown.")
+    return lines
 
 
 def _numbers(row: Row) -> dict[str, int | None]:
