@@ -42,6 +42,7 @@ from resbench.measure.counted import Counted
 from resbench.measure.graphs import graph_breaks
 from resbench.measure.ledger import Ledger, storage_of
 from resbench.measure.macs import macs_of
+from resbench.measure.products import packed_weights
 from resbench.measure.rules import Operator
 from resbench.measure.stopwatch import uncollected
 from resbench.measure.switches import SWITCHES
@@ -236,7 +237,7 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         book[name] += 1
         book["macs"] += self._macs(func, args, kwargs, out, owner)
         if not _moves_nothing(func):
-            self._book_moves(book, name.rpartition(".")[2], given, results)
+            self._book_moves(book, name.rpartition(".")[2], [*given, *packed_weights(args)], results)
         if func._schema.is_mutable:
             for tensor in given:
                 self.ledger.seen(tensor)
