@@ -43,6 +43,7 @@ from resbench.measure.graphs import graph_breaks
 from resbench.measure.ledger import Ledger, storage_of
 from resbench.measure.macs import macs_of
 from resbench.measure.owner import Owner
+from resbench.measure.products import packed_weights
 from resbench.measure.rules import Operator
 from resbench.measure.stopwatch import uncollected
 from resbench.measure.switches import SWITCHES
@@ -196,7 +197,7 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         book[name] += 1
         book["macs"] += self._macs(func, args, kwargs, out, owner)
         if not _moves_nothing(func):
-            self._book_moves(book, name.rpartition(".")[2], given, results)
+            self._book_moves(book, name.rpartition(".")[2], [*given, *packed_weights(args)], results)
         if func._schema.is_mutable:
             for tensor in given:
                 self.ledger.seen(tensor)

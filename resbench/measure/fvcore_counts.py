@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from resbench.errors import TraceError, first_line, foreign
+from resbench.measure.switches import unfused
 from resbench.measure.unchanged import unchanged
 
 MACS = ("convolution", "linear", "matrix product", "attention")
@@ -107,7 +108,7 @@ def _analysed(module: nn.Module, inputs: tuple[Any, ...], alive: bool) -> Counts
     def say(error: BaseException) -> str:
         return f"fvcore could not run the model: {type(error).__name__}: {first_line(error)}"
 
-    with foreign(TraceError, say), _unfused(), warnings.catch_warnings(), torch.no_grad():
+    with foreign(TraceError, say), unfused(), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
         analysis: Any = FlopCountAnalysis(module.eval(), inputs)
@@ -120,17 +121,6 @@ def _analysed(module: nn.Module, inputs: tuple[Any, ...], alive: bool) -> Counts
         watch.passed_over(analysis)
         params = int(parameter_count(module)[""])
     return Counts(dict(kinds), watch.gaps, watch.opaque, watch.slack, params)
-
-
-@contextmanager
-def _unfused() -> Iterator[None]:
-    """Attention layers in parts, as the tracer sees them."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 class _Kept(TorchFunctionMode):

@@ -39,6 +39,9 @@ GLUE = "glue"
 WHOLE = "compiled"
 """The type of a module whose inner ones run as one piece of compiled code, where no time can be taken."""
 
+FUSED = "fused"
+"""The type of one whose inner ones are not called: one operator does their work, as in an encoder layer of torch."""
+
 LEAST_PAIRS, LEAST_S, CAP_S = 20, 2.0, 40.0
 """Instrumented and plain runs, in turn: at least so many and for so long, at most for so long."""
 
@@ -139,13 +142,14 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
     runs = [run for _, run in typical]
     forward, backward = (_means([getattr(run, phase) for run in runs]) for phase in ("forward", "backward"))
     counts, saved = traffic(work, modules)
-    whole = _taken_in(modules, set(forward), counts, saved) if runs_compiled(work) else set()
+    whole = _taken_in(modules, set(forward), counts, saved)
+    inside = WHOLE if runs_compiled(work) else FUSED
     shown = list(_in_order(modules, forward))
     unknown = _of_rows(counts.uncounted, shown)
     rows = []
     for number in shown:
         kind = GLUE if number in counts.callers else type(modules.modules[number]).__name__
-        kind = WHOLE if number in whole else kind
+        kind = inside if number in whole else kind
         times = forward[number], backward.get(number, 0.0) if backward else None
         kept = saved.get(number, 0) if backward else None
         name = modules.names[number] or type(work.model).__name__
@@ -158,7 +162,8 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
 
 
 def _taken_in(modules: Modules, timed: set[int], counts: Traffic, saved: Counter[int]) -> set[int]:
-    """Book what was counted inside compiled code, which has no times, on the timed module around it; give those."""
+    """Book what was counted inside compiled code or a fused operator, where there are no times, on the timed module
+    around it; give those."""
     numbers = {name: number for number, name in enumerate(modules.names)}
     whole = set()
     for number in sorted({*counts.forward, *counts.backward, *saved} - timed):

@@ -148,6 +148,11 @@ def time_convolution_backward(args: tuple[Any, ...], out: Any) -> Work:
 # -- layers whose weights are packed --------------------------------------------------------------------
 
 
+def packed_weights(args: tuple[Any, ...]) -> list[Tensor]:
+    """The weights among an operator's arguments that lie in an object of a library's own, as tensors."""
+    return [arg.unpack()[0] for arg in args if isinstance(arg, torch.ScriptObject) and hasattr(arg, "unpack")]
+
+
 def packed_linear(args: tuple[Any, ...], out: Any) -> Work:
     """A quantised layer; the weights are unpacked for their shape. args: x, packed, ..."""
     weight, bias = args[1].unpack()

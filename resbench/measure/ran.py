@@ -20,7 +20,9 @@ from resbench.measure.compiled import as_written, runs_compiled
 from resbench.measure.composites import by_parts
 from resbench.measure.counters import layout_of
 from resbench.measure.operators import operator_of
-from resbench.measure.switches import float32_in, unasked
+from resbench.measure.products import packed_weights
+from resbench.measure.rules import ATTENTION
+from resbench.measure.switches import float32_in, unasked, unfused
 from resbench.measure.workload import Setup, Workload
 
 LEAST = 0.01
@@ -114,8 +116,8 @@ class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = func(*args, **(kwargs or {}))
         operator = operator_of(func)
         macs = operator.rule(args, out)[0] if operator and operator.type else 0
-        if macs:
-            self.found[self._conditions(func, _operands(args), out)] += macs
+        if operator and macs:
+            self.found[self._conditions(func, _operands(args, operator.kind), out)] += macs
         return out
 
     def _conditions(self, func: Any, operands: list[Tensor], out: Any) -> _Conditions:
@@ -135,7 +137,7 @@ class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def observed(work: Workload) -> Ran:
     """Of a workload that is ready and has been timed; it is run once or twice more."""
     observer = _Observer(work)
-    with as_written():
+    with as_written(), unfused():
         for _, phase in work.phases:
             with observer:
                 phase()
@@ -175,9 +177,15 @@ def _most(macs: Mapping[Any, int]) -> list[Any]:
     return [key for key, count in Counter(macs).most_common() if count >= LEAST * total]
 
 
-def _operands(args: Any) -> list[Tensor]:
-    """The tensors that are multiplied: biases and offsets have one dimension; of a product of vectors, all."""
+def _operands(args: Any, kind: str) -> list[Tensor]:
+    """The tensors that are multiplied: biases and offsets have one dimension; of a product of vectors, all.
+
+    An attention's come first; behind them stand sums that it keeps in full precision.
+    """
     tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
+    if kind == ATTENTION:
+        return tensors[:3]
+    tensors += packed_weights(args)
     return [tensor for tensor in tensors if tensor.dim() > 1] or tensors
 
 

@@ -56,6 +56,17 @@ def float32_in(kind: str, convolution: bool) -> str:
 
 
 @contextmanager
+def unfused() -> Iterator[None]:
+    """Encoder layers and attention run in parts, each with its own dtype, and not in one operator of their own."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
 def kept() -> Iterator[None]:
     """Whatever is changed within is as it was behind it, so that what comes next does not depend on it."""
     deterministic = torch.are_deterministic_algorithms_enabled()

@@ -87,10 +87,11 @@ def latency_table(latencies: Sequence[Latency], roofs: Mapping[str, Roof], here:
     return Table(columns, rows, notes=notes, warnings=warnings)
 
 
-PIECES = (
-    "A row of type compiled is one piece of compiled code: inside no time can be taken; MACs and bytes as if its "
-    "operators ran one by one."
-)
+PIECES = {
+    "compiled": "A row of type compiled is one piece of compiled code: inside no time can be taken; MACs and bytes as "
+    "if its operators ran one by one.",
+    "fused": "A row of type fused is one operator that does what its inner layers do; MACs and bytes as if they ran.",
+}
 
 
 def _row(one: Latency) -> str:
@@ -196,7 +197,7 @@ def layer_table(
         f"around them ({times.total_s * 1e3:,.3f} ms).",
         f"Instrumented against plain runs, in turn: {times.overhead:+.2%} (p10 {low:+.2%}, p90 {high:+.2%}).",
         "Moved: each operator reads and writes its tensors once. Of roof: the least time that the ceilings allow.",
-        *([PIECES] if any(record["type"] == "compiled" for record in records) else []),
+        *(words for kind, words in PIECES.items() if any(record["type"] == kind for record in records)),
         *([roof.line] if roof else []),
         here.note,
     ]
