@@ -163,7 +163,7 @@ def _memory(
     names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None
 ) -> Uncounted:
     from resbench.measure.environment import environment
-    from resbench.measure.memory import measured, predicted, width
+    from resbench.measure.memory import measured, predicted
     from resbench.measure.ran import observed
     from resbench.measure.workload import check_device
     from resbench.models import cost
@@ -179,7 +179,7 @@ def _memory(
         progress(f"{name}: one run")
         cell = Cell(name, input, setup)
         work, title = workload(cell)
-        expected = predicted(cost(name, input, batch=setup.batch), setup, width(work.model))
+        expected = predicted(cost(name, input, batch=setup.batch), setup)
         with one_line(cell), work.ready():
             work.run()  # the optimiser's state is made in the first step
             return (title, expected, measured(work)), observed(work)

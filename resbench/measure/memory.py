@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from resbench.arch.cost import Cost, Row
 from resbench.errors import MeasureError
@@ -43,22 +43,24 @@ class Memory(NamedTuple):
     """Of a prediction, the operators whose work is in no row, with their calls."""
 
 
-def width(model: nn.Module) -> int:
-    """Bytes of an element of its weights, of most of them where they differ."""
+def _width(cost: Cost) -> int:
+    """Bytes of an element of the weights, of most of them where they differ."""
     sizes: Counter[int] = Counter()
-    for parameter in model.parameters():
-        sizes[parameter.element_size()] += parameter.numel()
+    for row in cost.layers:
+        if row.params and row.param_bytes:
+            sizes[row.param_bytes // row.params] += row.params
     return sizes.most_common(1)[0][0] if sizes else FP32_BYTES
 
 
-def predicted(cost: Cost, setup: Setup, own: int = FP32_BYTES) -> Memory:
+def predicted(cost: Cost, setup: Setup) -> Memory:
     """From the rows: what is kept is the output of each layer that a later one needs and that nothing overwrites.
 
     A convolution's output is kept by the batch normalisation behind it, and overwritten in place by a ReLU; a sum's by
-    what reads it, unless a ReLU overwrites it; batch normalisation's own is overwritten or only added. ``own``: bytes
-    of an element of the model's own; autocast makes narrower copies of float32, and leaves float64 alone. What is kept
+    what reads it, unless a ReLU overwrites it; batch normalisation's own is overwritten or only added. Elements
+    have the width of the model's own; autocast makes narrower copies of float32, and leaves float64 alone. What is kept
     and the peak are None where the activations of a layer are not known.
     """
+    own = _width(cost)
     training = setup.mode == "training"
     seen = all(row.activations is not None for row in cost.layers)
     cast = setup.dtype in AUTOCAST and own == FP32_BYTES

@@ -1,5 +1,6 @@
 """What ran is read back from the process that was timed, and labels its figures."""
 
+import copy
 import json
 import sys
 from dataclasses import replace
@@ -350,3 +351,12 @@ def test_in_python_what_ran_is_part_of_the_value(quick):
     assert one.ran.dtype == "fp64"
     assert one.setup.dtype == "fp32"
     assert "torch._dynamo" not in sys.modules or not one.ran.compiled
+
+
+def test_the_room_that_a_model_needs_is_asked_for_in_its_own_type():
+    from resbench.measure.memory import predicted
+
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    wide, narrow = (predicted(resbench.cost(one, (3, 8, 8)), Setup()) for one in (net, copy.deepcopy(net).bfloat16()))
+    assert wide.weights == 2 * narrow.weights == 4 * 224
+    assert wide.peak == 2 * narrow.peak
