@@ -30,6 +30,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._library.custom_ops import CustomOpDef
 
 from resbench.arch.published import Figure
 from resbench.errors import SourceError, first_line, foreign
@@ -266,23 +267,32 @@ def _file(rest: str, options: Options) -> tuple[nn.Module, Inputs, str]:
 
 
 FILES: dict[tuple[Path, int, int], ModuleType] = {}
-"""What was run in this process, by path, time and size. Run again, a file that registers operators of its own would
-take them from the models that it has made."""
+"""Files that have registered operators in this process, by path, time and size."""
 
 
 def _executed(path: Path) -> ModuleType:
-    """The module that a file is; it is run once, as long as it stays as it is."""
+    """The module that a file is, run anew, so that what it makes has other weights for another seed.
+
+    A file that registers operators of its own is run once, as long as it stays as it is: run again, it would take them
+    from the models that it has made.
+    """
     stat = path.stat()
     key = path.resolve(), stat.st_mtime_ns, stat.st_size
-    if key not in FILES:
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        if spec is None or spec.loader is None:
-            raise SourceError(f"{path} is no Python file; expected file:path.py:factory")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules.setdefault(path.stem, module)
-        _run(lambda: spec.loader.exec_module(module), str(path))  # type: ignore[union-attr]
+    if key in FILES:
+        return FILES[key]
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise SourceError(f"{path} is no Python file; expected file:path.py:factory")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    _run(lambda: spec.loader.exec_module(module), str(path))  # type: ignore[union-attr]
+    if any(isinstance(value, REGISTERED) for value in vars(module).values()):
         FILES[key] = module
-    return FILES[key]
+    return module
+
+
+REGISTERED = (torch.library.Library, CustomOpDef)
+"""What stands in a file that registers operators."""
 
 
 def _from_module(name: str, factory: str, options: Options) -> tuple[nn.Module, Inputs, str]:

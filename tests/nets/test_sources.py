@@ -74,6 +74,16 @@ def test_a_model_that_looks_at_values_is_loaded_with_its_weights(mine):
     assert cost(f"file:{mine}:quantized", "1x4x32").macs == 4 * 32 * 7
 
 
+def test_what_a_file_makes_itself_has_other_weights_for_another_seed(tmp_path):
+    path = tmp_path / "made.py"
+    path.write_text("import torch\nnet = torch.nn.Linear(2, 2)\n")
+    weights = []
+    for seed in (0, 1, 0):
+        torch.manual_seed(seed)
+        weights.append(load(f"file:{path}:net").module.weight)
+    assert torch.equal(weights[0], weights[2]) and not torch.equal(weights[0], weights[1])
+
+
 def test_a_file_with_operators_of_its_own_may_be_loaded_again(tmp_path):
     path = tmp_path / "operators.py"
     text = (
