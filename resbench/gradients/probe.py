@@ -18,7 +18,7 @@ sum. A forward pass that no gradient comes back to, or whose gradient is set to 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import Any
 
@@ -49,10 +49,10 @@ class GradientProbe:
         every: int = 1,
         name: str = "",
         seed: int = 0,
-        watch: Collection[str | nn.Module] | None = None,
+        watch: str | nn.Module | Collection[str | nn.Module] | None = None,
     ) -> None:
-        if every < 1:
-            raise OptionError(f"expected every of at least 1, received {every}")
+        if not isinstance(every, int) or every < 1:
+            raise OptionError(f"expected every of at least 1, received {every!r}")
         self.model, self.every = model, every
         self.name, self.seed = name or type(inside(model)).__name__, seed
         self.steps = 0
@@ -108,6 +108,11 @@ class GradientProbe:
         """
         if isinstance(optimizer, (int, float, Tensor)):
             optimizer, lr = None, optimizer
+        if not (optimizer is None or hasattr(optimizer, "param_groups")):
+            what = type(optimizer).__name__
+            raise OptionError(f"expected an optimiser with param_groups, received {what}; give lr=RATE, or neither")
+        if not isinstance(scale, Tensor) and scale is not None and not scale > 0:
+            raise OptionError(f"expected a scale above 0, received {scale!r}")
         step, self.steps = self.steps, self.steps + 1
         forwards, passes, steps = self._end()
         if not forwards or steps is None:
@@ -128,6 +133,10 @@ class GradientProbe:
         told = Told(bool(steps.rates), optimizer is not None)
         places = [unscaled(one, steps.scale if scale is None else scale) for one in together(passes)]
         depth = max(seen.depth for seen, _ in passes)
+        if not places and not layers:
+            raise MeasureError(
+                f"{self.name} calls no convolution, linear layer or block of its own: nothing to observe"
+            )
         self.readings.append(reading_of(step, max(depth, 1), places, list(layers.values()), told))
 
     def _layer(self, layer: Weighted, steps: Steps, rate: Rate | None) -> Found:
@@ -176,8 +185,10 @@ def _weights(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: weight for name, weight in found.items() if weight is not None}
 
 
-def _names(model: nn.Module, watch: Collection[str | nn.Module]) -> frozenset[str]:
-    """Of the modules to watch. Raises OptionError for what is no part of the model."""
+def _names(model: nn.Module, watch: str | nn.Module | Collection[str | nn.Module]) -> frozenset[str]:
+    """Of the modules to watch. Raises OptionError for what is no part of the model, or never called."""
+    if isinstance(watch, str) or not isinstance(watch, Iterable):
+        watch = [watch]
     names = {id(module): name for name, module in named(model)}
     chosen = set()
     for one in watch:
@@ -194,4 +205,8 @@ def _names(model: nn.Module, watch: Collection[str | nn.Module]) -> frozenset[st
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise OptionError(f"expected names of modules to watch, received {one!r}{hint}") from None
         chosen.add(name)
+        module = submodule(model, name)
+        if type(module).forward is nn.Module.forward and "forward" not in vars(module):
+            kind = type(module).__name__
+            raise OptionError(f"expected modules that are called, received {name}, a {kind}; watch what it holds")
     return frozenset(chosen)

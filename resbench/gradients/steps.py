@@ -96,6 +96,8 @@ class Steps:
             return
         self.scale = loss_scale()
         still = getattr(optimizer, "grad_scale", None)  # a fused step that unscales by itself
+        for key in found.keys() & self.rates.keys():  # a second step of these, and the first was never read
+            self.before[key] = self.weights[key].detach().clone()
         for key, weight in self.weights.items():
             if weight.grad is not None and (key in found or key not in self.rates):
                 by = still if key in found else self.scale  # of another optimiser, or of none: not unscaled yet

@@ -72,11 +72,8 @@ def kept() -> Iterator[None]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     anomaly, gradients, dtype = torch.is_anomaly_enabled(), torch.is_grad_enabled(), torch.get_default_dtype()
-    onednn, cudnn, precision = (
-        torch.backends.mkldnn.enabled,
-        torch.backends.cudnn.enabled,
-        torch.get_float32_matmul_precision(),
-    )
+    onednn, cudnn = torch.backends.mkldnn.enabled, torch.backends.cudnn.enabled
+    precision, precisions = _of_matmul(), [place.fp32_precision for place in _places()]
     try:
         yield
     finally:
@@ -86,4 +83,28 @@ def kept() -> Iterator[None]:
         torch.set_default_dtype(dtype)
         torch.backends.mkldnn.enabled = onednn
         torch.backends.cudnn.enabled = cudnn
-        torch.set_float32_matmul_precision(precision)
+        if precision and _of_matmul() != precision:
+            torch.set_float32_matmul_precision(precision)
+        for place, before in zip(_places(), precisions, strict=True):
+            if place.fp32_precision != before:  # what only follows its library's setting is not set itself
+                place.fp32_precision = before
+
+
+def _of_matmul() -> str | None:
+    """The precision of float32 products by torch's first setting; None once a library's own contradicts it."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return None
+
+
+def _places() -> list[Any]:
+    """Where the precision of float32 products is set since torch 2.9, the ones that others follow first."""
+    backends: Any = torch.backends
+    if not hasattr(backends.cuda.matmul, "fp32_precision"):
+        return []
+    intel, nvidia = backends.mkldnn, backends.cudnn
+    return [
+        *(backends, nvidia, intel.matmul, intel.conv, intel.rnn),
+        *(backends.cuda.matmul, nvidia.conv, nvidia.rnn),
+    ]
