@@ -144,17 +144,15 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
     counts, saved = traffic(work, modules)
     whole = _taken_in(modules, set(forward), counts, saved)
     inside = WHOLE if runs_compiled(work) else FUSED
-    shown = list(_in_order(modules, forward))
-    unknown = _of_rows(counts.uncounted, shown)
     rows = []
-    for number in shown:
+    for number in _in_order(modules, forward):
         kind = GLUE if number in counts.callers else type(modules.modules[number]).__name__
         kind = inside if number in whole else kind
         times = forward[number], backward.get(number, 0.0) if backward else None
         kept = saved.get(number, 0) if backward else None
         name = modules.names[number] or type(work.model).__name__
         works = counts.forward[number], counts.backward[number]
-        rows.append(LayerTime(name, kind, *times, *works, kept, dict(unknown[number])))
+        rows.append(LayerTime(name, kind, *times, *works, kept, dict(counts.uncounted[number])))
     plain_s = mean(sorted(seconds for seconds, _ in pairs)[len(pairs) // 4 : len(pairs) - len(pairs) // 4])
     step = mean(run.step_s for run in runs) if backward else None
     overheads = tuple(run.total_s / seconds - 1 for seconds, run in pairs)
@@ -166,13 +164,14 @@ def _taken_in(modules: Modules, timed: set[int], counts: Traffic, saved: Counter
     around it; give those."""
     numbers = {name: number for number, name in enumerate(modules.names)}
     whole = set()
-    for number in sorted({*counts.forward, *counts.backward, *saved} - timed):
+    for number in sorted({*counts.forward, *counts.backward, *counts.uncounted, *saved} - timed):
         name = modules.names[number]
         while numbers[name] not in timed:
             name = name.rpartition(".")[0]
         around = numbers[name]
         for works in (counts.forward, counts.backward):
             works[around] = works[around].plus(works.pop(number, Work()))
+        counts.uncounted[around] += counts.uncounted.pop(number, Counter())
         saved[around] += saved.pop(number, 0)
         whole.add(around)
     return whole
@@ -182,14 +181,6 @@ def _in_order(modules: Modules, forward: dict[int, float]) -> Iterator[int]:
     """Modules that ran, as the model lists them, the model's own glue last."""
     yield from (number for number in range(1, len(modules.names)) if number in forward)
     yield 0
-
-
-def _of_rows(uncounted: Mapping[int, Counter[str]], shown: Sequence[int]) -> defaultdict[int, Counter[str]]:
-    """By row; what ran in a module that has none stands with the model itself, the module 0."""
-    found: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    for number, calls in uncounted.items():
-        found[number if number in shown else 0] += calls
-    return found
 
 
 def _means(runs: Sequence[dict[int, float]]) -> dict[int, float]:

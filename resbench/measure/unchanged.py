@@ -42,34 +42,13 @@ from resbench.measure.holders import (
     slots_of,
     storage,
 )
+from resbench.measure.machinery import ATOMS, CHANGEABLE, DATA, is_machinery, is_own, names_in
 from resbench.measure.process import process_kept
-
-ATOMS = frozenset(
-    (
-        *(type(None), bool, int, float, complex, str, bytes, slice, range, type(...), type(NotImplemented), object),
-        *(torch.Size, torch.dtype, torch.device, torch.layout, torch.memory_format),
-        *(types.BuiltinFunctionType, types.CodeType, types.GetSetDescriptorType, types.MemberDescriptorType),
-        *(types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType, types.ModuleType),
-    )
-)
-"""Types whose values hold nothing that a forward could change."""
-
-MACHINERY = frozenset(sys.stdlib_module_names | {"torch", "numpy", "resbench"})
-"""Packages by which a model runs, and which are no part of it."""
-
-DATA = (
-    *("collections", "random", "types", "weakref", "_weakrefset", "functools", "argparse", "queue", "_thread"),
-    *("torch.nn", "torch.distributions", "torch.optim", "torch.amp"),
-)
-"""Those modules of the machinery whose instances are data."""
 
 TABLES = frozenset((dict, OrderedDict))
 
 _Kept = tuple[Tensor, type[Tensor], Tensor, int, int, bool, OfTensor]
 """A tensor, its class, another of the same memory, the address and version of that, is it trained, what it holds."""
-
-CHANGEABLE = 1 << 9
-"""The flag of a class that Python code can change."""
 
 
 @contextmanager
@@ -165,7 +144,7 @@ class Snapshot:
         if kind is itertools.count:
             return self._counter
         if issubclass(kind, type):
-            return lambda thing: self._class(thing) if _own(sys.modules.get(str(thing.__module__))) else ()
+            return lambda thing: self._class(thing) if is_own(sys.modules.get(str(thing.__module__))) else ()
         if issubclass(kind, Tensor):
             return self._tensor
         if kind is types.FunctionType:
@@ -180,7 +159,7 @@ class Snapshot:
             parts.append(lambda thing: self._hold(*known(thing)))
         home = str(kind.__module__)
         attributes = kind.__flags__ & CHANGEABLE or kind.__dictoffset__  # a namespace of C has them too
-        if attributes and (not _machinery(home) or home.startswith(DATA)):
+        if attributes and (not is_machinery(home) or home.startswith(DATA)):
             members = slots_of(kind)
             parts.append(lambda thing: self._instance(thing, members))
         elif issubclass(kind, nn.Module):
@@ -248,7 +227,7 @@ class Snapshot:
             if base is kind or id(base) not in self.seen:
                 self.seen.add(id(base))
                 if base.__flags__ & CHANGEABLE and (
-                    base.__module__.startswith("torch.nn") or not _machinery(base.__module__)
+                    base.__module__.startswith("torch.nn") or not is_machinery(base.__module__)
                 ):
                     saved = dict(vars(base))
                     self.classes.append((base, saved))
@@ -257,13 +236,13 @@ class Snapshot:
 
     def _function(self, function: types.FunctionType) -> Iterable[Any]:
         """What it encloses, its defaults and attributes; in no installed package also the globals that it names."""
-        if _machinery(function.__module__):
+        if is_machinery(function.__module__):
             return ()
         found = [*(function.__closure__ or ()), *(function.__defaults__ or ()), function.__kwdefaults__]
         found += self._entries(vars(function)).values()
         space = function.__globals__
-        if _own(sys.modules.get(str(space.get("__name__")))):
-            found += self._named(space, _names(function.__code__))
+        if is_own(sys.modules.get(str(space.get("__name__")))):
+            found += self._named(space, names_in(function.__code__))
         return found
 
     def _named(self, space: dict[str, Any], names: Iterable[str]) -> Iterable[Any]:
@@ -342,22 +321,3 @@ class Snapshot:
 
 def _nothing(thing: Any) -> Iterable[Any]:
     return ()
-
-
-def _machinery(name: object) -> bool:
-    """Is a module of that name a part of Python, torch or this package?"""
-    return str(name).partition(".")[0] in MACHINERY
-
-
-def _own(module: types.ModuleType | None) -> bool:
-    """Is it in no installed package? From those a walk would reach a hundred thousand things."""
-    name, path = getattr(module, "__name__", ""), str(getattr(module, "__file__", ""))
-    return not (_machinery(name) or "site-packages" in path or "dist-packages" in path)
-
-
-def _names(code: types.CodeType) -> Iterator[str]:
-    """What a function, and those within it, may take from its globals."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant)
