@@ -149,7 +149,7 @@ def run(entry: Entry) -> None:
 
 def tables(entry: Entry) -> str:
     """What the command would have printed of what it stored: its tables, without those of many rows."""
-    from resbench.report.sections import sections
+    from resbench.pages.sections import sections
     from resbench.stored import find
     from resbench.tables.render import plain
 

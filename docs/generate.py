@@ -3,9 +3,11 @@
     python docs/generate.py           rewrite the pages
     python docs/generate.py --check   exit 1 and name the pages that are stale
 
-A page shows a command as a ``console`` block whose first line is ``$ resbench ...``.
+A page shows a command as a ``console`` block whose first line is ``$ resbench ...``. The tree of files, a ``text`` block
+whose first line is ``resbench/``, says of each what its docstring begins with.
 """
 
+import ast
 import os
 import re
 import shlex
@@ -15,6 +17,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"(```console\n\$ (resbench [^\n]*)\n)(.*?)(```)", re.DOTALL)
+TREE = re.compile(r"(```text\nresbench/\n)(.*?)(```)", re.DOTALL)
+NOTE = 88
+"""Characters of a docstring that the tree shows at most."""
 
 
 def pages() -> list[Path]:
@@ -29,8 +34,29 @@ def output(command: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
 
 
+def tree(folder: Path, depth: int = 1) -> str:
+    """Every file below a folder with the beginning of its docstring, a package with that of its ``__init__.py``."""
+    lines = ""
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name)):
+        package = path / "__init__.py"
+        if path.name == "__init__.py" and depth > 1:
+            continue
+        if path.suffix == ".py":
+            lines += line(path, path.name, depth)
+        elif package.is_file():
+            lines += line(package, f"{path.name}/", depth) + tree(path, depth + 1)
+    return lines
+
+
+def line(file: Path, name: str, depth: int) -> str:
+    said = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
+    note = said if len(said) <= NOTE else said[: said.rindex(" ", 0, NOTE)] + " ..."
+    return f"{'  ' * depth}{name}".ljust(26) + f"{note}\n"
+
+
 def fresh(page: str) -> str:
-    return BLOCK.sub(lambda match: match[1] + output(match[2]) + match[4], page)
+    page = BLOCK.sub(lambda match: match[1] + output(match[2]) + match[4], page)
+    return TREE.sub(lambda match: match[1] + tree(ROOT / "resbench") + match[3], page)
 
 
 def stale() -> list[Path]:

@@ -26,23 +26,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from resbench import arch as arch
+    from resbench.costs.measure import cost as cost
+    from resbench.costs.table import cost_table as cost_table
     from resbench.errors import ResbenchError as ResbenchError
+    from resbench.gradients.measure import gradflow as gradflow
     from resbench.gradients.probe import GradientProbe as GradientProbe
-    from resbench.gradients.study import gradflow as gradflow
-    from resbench.measure.formulas import formula as formula
-    from resbench.models import cost as cost
-    from resbench.replicas import latency as latency
-    from resbench.replicas import profile as profile
-    from resbench.tables.costs import cost_table as cost_table
+    from resbench.operators.formulas import formula as formula
+    from resbench.timing.replicas import latency as latency
+    from resbench.timing.replicas import profile as profile
 
 _HOME = {
     "arch": "resbench.arch",
-    "cost": "resbench.models",
-    "cost_table": "resbench.tables.costs",
-    "formula": "resbench.measure.formulas",
-    "latency": "resbench.replicas",
-    "gradflow": "resbench.gradients.study",
-    "profile": "resbench.replicas",
+    "cost": "resbench.costs.measure",
+    "cost_table": "resbench.costs.table",
+    "formula": "resbench.operators.formulas",
+    "latency": "resbench.timing.replicas",
+    "gradflow": "resbench.gradients.measure",
+    "profile": "resbench.timing.replicas",
     "GradientProbe": "resbench.gradients.probe",
     "ResbenchError": "resbench.errors",
 }

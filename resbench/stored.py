@@ -16,20 +16,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resbench.arch.cost import Cost, Row
 from resbench.errors import ResbenchError, StoredError, first_line
+from resbench.timing.latency.result import Latencies
+from resbench.timing.layers.result import Layers
+from resbench.timing.memory.result import Memories
 
 if TYPE_CHECKING:
-    from resbench.gradients.flow import Flow
-    from resbench.gradients.study import Recipe
+    from resbench.gradients.measure import Recipe
+    from resbench.gradients.result import Flow
     from resbench.gradients.verdicts import Verdict
-    from resbench.measure.environment import Environment
-    from resbench.measure.latency import Latency
-    from resbench.measure.layers import LayerTimes
-    from resbench.measure.memory import Memory
-    from resbench.measure.ran import Ran
-    from resbench.measure.roofline import Roof
-    from resbench.measure.workload import Setup
-    from resbench.studies.claims import Finding
-    from resbench.training.results import Outcome
+    from resbench.lessons.measure import Finding
+    from resbench.timing.ran import Ran
+    from resbench.timing.roofline import Roof
+    from resbench.training.result import Outcome
+    from resbench.workers.environment import Environment
 
 SCHEMA = 1
 
@@ -38,37 +37,6 @@ class Costs(NamedTuple):
     """Of `flops`."""
 
     costs: Sequence[Cost]
-
-
-class Latencies(NamedTuple):
-    """Of `latency`; ``roofs`` by dtype, and by threads too where there are several of one."""
-
-    latencies: Sequence[Latency]
-    roofs: Mapping[str, Roof]
-    here: Environment
-
-
-class Layers(NamedTuple):
-    """Of `latency --layers`."""
-
-    model: str
-    times: LayerTimes
-    roof: Roof | None
-    """None where there is none of what ran."""
-    setup: Setup
-    here: Environment
-    ran: Ran | None = None
-    """What really ran; None where an earlier version measured."""
-
-
-class Memories(NamedTuple):
-    """Of `latency --memory`: model, predicted, measured."""
-
-    reports: Sequence[tuple[str, Memory, Memory]]
-    setup: Setup
-    here: Environment
-    ran: Sequence[Ran] = ()
-    """What really ran, of each; empty where an earlier version measured."""
 
 
 class Flows(NamedTuple):
@@ -228,26 +196,26 @@ SINCE = ("trainable", "param_bytes", "buffer_bytes", "activation_bytes", "backwa
 
 
 def _here(document: dict[str, Any]) -> Environment:
-    from resbench.measure.environment import Environment
+    from resbench.workers.environment import Environment
 
     return Environment(dict(document["environment"]["stable"]), dict(document["environment"]["volatile"]))
 
 
 def _ran(record: dict[str, Any]) -> Ran | None:
-    from resbench.measure.ran import Ran
+    from resbench.timing.ran import Ran
 
     return Ran.of(record["ran"]) if record.get("ran") else None
 
 
 def _roof(record: dict[str, Any]) -> Roof:
-    from resbench.measure.roofline import Roof
+    from resbench.timing.roofline import Roof
 
     return Roof(**{**record, "copies": tuple((size, rate) for size, rate in record["copies"])})
 
 
 def _latencies(document: dict[str, Any]) -> Latencies:
-    from resbench.measure.latency import Latency, Reading
-    from resbench.measure.workload import Setup
+    from resbench.timing.latency.measure import Latency, Reading
+    from resbench.workers.workload import Setup
 
     latencies = [
         Latency(
@@ -266,9 +234,9 @@ def _latencies(document: dict[str, Any]) -> Latencies:
 
 
 def _layers(document: dict[str, Any]) -> Layers:
-    from resbench.measure.layers import LayerTime, LayerTimes
-    from resbench.measure.traffic import Work
-    from resbench.measure.workload import Setup
+    from resbench.timing.layers.measure import LayerTime, LayerTimes
+    from resbench.timing.traffic import Work
+    from resbench.workers.workload import Setup
 
     rows = tuple(
         LayerTime(
@@ -291,8 +259,8 @@ def _layers(document: dict[str, Any]) -> Layers:
 
 
 def _memories(document: dict[str, Any]) -> Memories:
-    from resbench.measure.memory import Memory
-    from resbench.measure.workload import Setup
+    from resbench.timing.memory.measure import Memory
+    from resbench.workers.workload import Setup
 
     reports = [
         (model["model"], Memory(**model["predicted"]), Memory(**model["measured"])) for model in document["models"]
@@ -302,9 +270,9 @@ def _memories(document: dict[str, Any]) -> Memories:
 
 
 def _flows(document: dict[str, Any]) -> Flows:
-    from resbench.gradients.flow import Flow
+    from resbench.gradients.measure import Recipe
+    from resbench.gradients.result import Flow
     from resbench.gradients.statistics import Row
-    from resbench.gradients.study import Recipe
     from resbench.gradients.verdicts import Verdict
 
     flows = [
@@ -332,7 +300,7 @@ def _trainings(document: dict[str, Any]) -> Trainings:
     from resbench.arch.published import Printed
     from resbench.gradients.statistics import Row
     from resbench.training.recipe import Recipe
-    from resbench.training.results import Cell, Epoch, Outcome, Result
+    from resbench.training.result import Cell, Epoch, Outcome, Result
 
     results = tuple(
         Result(
@@ -355,8 +323,8 @@ def _trainings(document: dict[str, Any]) -> Trainings:
 
 
 def _claims(document: dict[str, Any]) -> Claims:
-    from resbench.studies.claims import CLAIMS, Finding
-    from resbench.studies.claims.lab import Answer
+    from resbench.lessons.lab import Answer
+    from resbench.lessons.measure import CLAIMS, Finding
 
     known = {claim.id: claim for claim in CLAIMS}
     findings = [
@@ -386,11 +354,11 @@ READERS: Mapping[str, Callable[[dict[str, Any]], Result]] = {
 
 def document(result: Result) -> dict[str, Any]:
     """What the command writes of such a result: ``read`` of it gives the result again."""
-    from resbench.tables.claims import claim_document
-    from resbench.tables.costs import cost_document
-    from resbench.tables.gradients import flow_document
-    from resbench.tables.latency import latency_document, layer_document, memory_document
-    from resbench.tables.training import training_document
+    from resbench.costs.table import cost_document
+    from resbench.gradients.table import flow_document
+    from resbench.lessons.table import claim_document
+    from resbench.timing.tables import latency_document, layer_document, memory_document
+    from resbench.training.table import training_document
 
     match result:
         case Costs(costs):

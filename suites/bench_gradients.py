@@ -13,10 +13,11 @@ import time
 import pytest
 import torch
 
+from resbench.costs.measure import cost
 from resbench.data import load_images
 from resbench.gradients.probe import GradientProbe
-from resbench.measure.environment import environment
-from resbench.models import cost, load
+from resbench.networks.load import load
+from resbench.workers.environment import environment
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

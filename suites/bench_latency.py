@@ -15,14 +15,15 @@ import torch
 from torch.utils.benchmark import Timer
 
 from resbench.arch.catalog import entries
-from resbench.measure import stopwatch
-from resbench.measure.environment import environment
-from resbench.measure.layers import layer_times
-from resbench.measure.statistics import blocks, half_width
-from resbench.measure.timing import Rules, warm_up
-from resbench.measure.workload import Setup, Workload
-from resbench.models import cost, load
-from resbench.replicas import Cell, measure
+from resbench.costs.measure import cost
+from resbench.networks.load import load
+from resbench.timing.layers.measure import layer_times
+from resbench.timing.replicas import Cell, measure
+from resbench.workers import stopwatch
+from resbench.workers.environment import environment
+from resbench.workers.medians import blocks, half_width
+from resbench.workers.sampling import Rules, warm_up
+from resbench.workers.workload import Setup, Workload
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 NETWORKS = ["plain34", "resnet50", "preact_resnet50", "resnext50_32x4d", "googlenet"]

@@ -15,9 +15,9 @@ import pytest
 import torch
 from conftest import import_torchvision
 
-from resbench.nets.build import build
-from resbench.nets.sources import load
-from resbench.nets.weights import load_weights
+from resbench.networks.build import build
+from resbench.networks.sources import load
+from resbench.networks.weights import load_weights
 
 try:
     import_torchvision()
@@ -78,8 +78,8 @@ PAIRS = """
 import time, torch
 from conftest import import_torchvision
 import_torchvision()
-from resbench.measure.trace import trace
-from resbench.nets.sources import load
+from resbench.costs.trace import trace
+from resbench.networks.sources import load
 loaded = load("torchvision:{name}", device="meta")
 net, shape = loaded.module.eval(), (1, *loaded.input)
 x = torch.empty(shape, device="meta")
@@ -98,7 +98,7 @@ from pathlib import Path
 warnings.simplefilter("ignore")
 from conftest import import_torchvision
 import_torchvision()
-from resbench.models import cost
+from resbench.costs.measure import cost
 cost("torchvision:{name}")
 status = Path("/proc/self/status")  # ru_maxrss would remember the process that started this one
 print(int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1]) // 1024 if status.exists() else 0)

@@ -15,13 +15,14 @@ import pytest
 import torch
 from torch import nn
 
+from resbench.costs.measure import cost
 from resbench.data import load_split
-from resbench.measure.environment import environment
-from resbench.models import cost, load
+from resbench.networks.load import load
 from resbench.training.feed import Feed
 from resbench.training.precision import precision
 from resbench.training.recipe import Recipe
 from resbench.training.run import Run
+from resbench.workers.environment import environment
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 ROOT = os.environ.get("RESBENCH_CIFAR10")

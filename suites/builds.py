@@ -34,8 +34,8 @@ def tracing(name: str) -> Callable[[], object]:
     sys.path.append(str(Path(__file__).parents[1] / "tests"))
     from conftest import import_torchvision
 
-    from resbench.measure.trace import trace
-    from resbench.models import load
+    from resbench.costs.trace import trace
+    from resbench.networks.load import load
 
     import_torchvision()  # timm imports it
     loaded = load(name)
@@ -47,7 +47,7 @@ def probing() -> Callable[[], object]:
     import torch
 
     from resbench import GradientProbe
-    from resbench.models import load
+    from resbench.networks.load import load
 
     torch.manual_seed(0)
     model = load("resnet20").module.train()

@@ -96,8 +96,8 @@ def declare_torchvision() -> None:
 
 def said_of(title: str, name: str) -> dict[str, Any]:
     """What the check says of one, or why there is none."""
+    from resbench.costs.measure import verified
     from resbench.errors import ResbenchError
-    from resbench.models import verified
 
     start = perf_counter()
     try:

@@ -41,13 +41,13 @@ def documents(tmp_path_factory):
 
 def latency():
     """The document of two readings."""
-    from resbench.measure.environment import environment
-    from resbench.measure.latency import Latency, read
-    from resbench.measure.roofline import roof
-    from resbench.measure.timing import Rules
-    from resbench.measure.workload import Setup
-    from resbench.replicas import Cell, workload
-    from resbench.tables.latency import latency_document
+    from resbench.timing.latency.measure import Latency, read
+    from resbench.timing.replicas import Cell, workload
+    from resbench.timing.roofline import roof
+    from resbench.timing.tables import latency_document
+    from resbench.workers.environment import environment
+    from resbench.workers.sampling import Rules
+    from resbench.workers.workload import Setup
 
     setup, quick = Setup(), Rules(warmup_s=0.1, warmup_cap_s=0.2, least_s=0.1, cap_s=0.2)
     work, name = workload(Cell("resnet20", None, setup))

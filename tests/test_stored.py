@@ -11,7 +11,7 @@ import pytest
 from documents import COMMANDS
 
 from resbench.errors import StoredError
-from resbench.figures import figures
+from resbench.pages.figures import figures
 from resbench.stored import READERS, document, find, read
 
 

@@ -16,7 +16,7 @@ from functools import cache, partial
 from inspect import Parameter, signature
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from resbench.arch import blocks, inception, lessons, resnet, vgg
+from resbench.arch import blocks, examples, inception, resnet, vgg
 from resbench.arch.algebra import Node
 from resbench.arch.cost import Cost, Mode, cost
 from resbench.arch.fields import MAX_SIZE
@@ -104,15 +104,15 @@ def _catalog() -> Iterator[Entry]:
     def lesson(name: str, build: Callable[..., Node], size: Size, source: str) -> Entry:
         return Entry(name, "lesson", build, size, source)
 
-    yield lesson("conv5x5_direct", lessons.conv5x5_direct, (192, 28, 28), f"{_SZEGEDY}, sec. 5")
-    yield lesson("conv5x5_reduced", lessons.conv5x5_reduced, (192, 28, 28), f"{_SZEGEDY}, sec. 5")
-    yield lesson("inception_naive", lessons.inception_3a_naive, (192, 28, 28), f"{_SZEGEDY}, figure 2a")
-    yield lesson("inception_reduced", lessons.inception_3a_reduced, (192, 28, 28), f"{_SZEGEDY}, figure 2b")
-    yield lesson("two_3x3_64", partial(lessons.two_3x3, 64), (64, 56, 56), f"{_HE15}, figure 5")
-    yield lesson("two_3x3_256", partial(lessons.two_3x3, 256), (256, 56, 56), f"{_HE15}, figure 5")
-    yield lesson("bottleneck_256", lessons.bottleneck_256, (256, 56, 56), f"{_HE15}, figure 5")
-    yield lesson("conv1x1", lessons.conv1x1, (64, 56, 56), "arithmetic")
-    yield lesson("conv3x3", lessons.conv3x3, (64, 56, 56), "arithmetic")
+    yield lesson("conv5x5_direct", examples.conv5x5_direct, (192, 28, 28), f"{_SZEGEDY}, sec. 5")
+    yield lesson("conv5x5_reduced", examples.conv5x5_reduced, (192, 28, 28), f"{_SZEGEDY}, sec. 5")
+    yield lesson("inception_naive", examples.inception_3a_naive, (192, 28, 28), f"{_SZEGEDY}, figure 2a")
+    yield lesson("inception_reduced", examples.inception_3a_reduced, (192, 28, 28), f"{_SZEGEDY}, figure 2b")
+    yield lesson("two_3x3_64", partial(examples.two_3x3, 64), (64, 56, 56), f"{_HE15}, figure 5")
+    yield lesson("two_3x3_256", partial(examples.two_3x3, 256), (256, 56, 56), f"{_HE15}, figure 5")
+    yield lesson("bottleneck_256", examples.bottleneck_256, (256, 56, 56), f"{_HE15}, figure 5")
+    yield lesson("conv1x1", examples.conv1x1, (64, 56, 56), "arithmetic")
+    yield lesson("conv3x3", examples.conv3x3, (64, 56, 56), "arithmetic")
 
     def block(name: str, build: Callable[..., Node], size: Size, source: str) -> Entry:
         return Entry(name, "block", build, size, source)

@@ -31,12 +31,12 @@ def claims(
     checked(format, output, None)
     if full and data_root is None:
         raise OptionError("--full needs --data-root DIR, the folder that holds CIFAR-10")
-    from resbench.measure.environment import environment
-    from resbench.studies.claims import Finding, chosen, findings
-    from resbench.studies.claims.lab import OBSERVED, Lab
-    from resbench.studies.degradation import Plan
-    from resbench.tables.claims import claim_document, claim_table
+    from resbench.lessons.lab import OBSERVED, Lab
+    from resbench.lessons.measure import Finding, chosen, findings
+    from resbench.lessons.table import claim_document, claim_table
+    from resbench.training.degradation import Plan
     from resbench.training.precision import precision
+    from resbench.workers.environment import environment
 
     asked = chosen(ids or ())
     data = "cifar10" if full else "digits"

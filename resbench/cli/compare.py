@@ -26,16 +26,16 @@ from resbench.cli.options import (
     progress,
     refuse_uncounted,
 )
+from resbench.costs.table import complex_note
 from resbench.errors import Failures, OptionError, OutputError, StoredError, UnknownModelError
 from resbench.stored import Costs, Result, Trainings
 from resbench.stored import models as of
 from resbench.tables import emit
-from resbench.tables.costs import complex_note
 from resbench.tables.metrics import COUNTED, METRICS, known_metrics
 
 if TYPE_CHECKING:
     from resbench.arch.cost import Cost
-    from resbench.tables.comparison import View
+    from resbench.pages.comparison import View
 
 
 def compare(
@@ -72,10 +72,10 @@ def compare(
     Each figure stands beside its ratio to the baseline. What is no count is measured here and now, or with --from
     taken from what other commands have stored, machines side by side.
     """
-    from resbench.figures import figures, published, uncounted
-    from resbench.models import family, full_name, parse_input
+    from resbench.networks.load import family, full_name, parse_input
+    from resbench.pages.comparison import View, comparison, comparison_document, uncounted_lines
+    from resbench.pages.figures import figures, published, uncounted
     from resbench.stored import find
-    from resbench.tables.comparison import View, comparison, comparison_document, uncounted_lines
 
     checked(format, output, plot)
     if stored and device != "cpu":
@@ -128,8 +128,8 @@ def compare(
     )
     emit(table, comparison_document(table, view.baseline, unknown), format, output)
     if plot:
-        from resbench.report.charts import save
-        from resbench.report.networks import bubbles
+        from resbench.drawing.charts import save
+        from resbench.pages.bubbles import bubbles
 
         axes = (front or [metric for metric in view.metrics if metric != "params"])[:2]
         picture = bubbles(table, families, axes, uncounted_lines(unknown)) if len(axes) == 2 else None
@@ -156,7 +156,8 @@ def _broken(results: Sequence[Result], names: Sequence[str]) -> Iterator[str]:
 
 def _counted(names: Sequence[str], results: Sequence[Result], batch: int, failures: Failures) -> list[Cost]:
     """The cost of every network that has none yet, where it can be known without running what is stored."""
-    from resbench.models import cost, is_catalogued
+    from resbench.costs.measure import cost
+    from resbench.networks.load import is_catalogued
 
     counted = {one.model for one in _stored_costs(results)}
     elsewhere = {name for result in results for name in of(result)}

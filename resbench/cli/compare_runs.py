@@ -24,8 +24,8 @@ def compare_runs(
     verdict.
     """
     style = choose(format, output)
-    from resbench.gate.runs import compare, read
-    from resbench.tables.runs import comparison_document, comparison_tables, value_table
+    from resbench.regression.comparing.measure import compare, read
+    from resbench.regression.comparing.table import comparison_document, comparison_tables, value_table
 
     found = compare(read(a), read(b))
     tables = [value_table(found)] if style in ("csv", "tsv") else comparison_tables(found)

@@ -61,8 +61,8 @@ def degradation(
     """
     checked(format, output, plot)
     events = board(tensorboard, "degradation", data=data, device=device)
-    from resbench.models import parse_input
-    from resbench.studies.degradation import ITERATIONS, MODELS, Plan, gaps, study
+    from resbench.networks.load import parse_input
+    from resbench.training.degradation import ITERATIONS, MODELS, Plan, gaps, study
     from resbench.training.precision import precision
 
     options = running(device, compiled, probe, folder, events)

@@ -7,8 +7,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from resbench.cli.options import FormatOption, OutputOption
-from resbench.measure.cores import usable_cores
 from resbench.tables import Column, Table, emit
+from resbench.workers.cores import usable_cores
 
 COLUMNS = (Column("item", "item"), Column("found", "found"), Column("meaning", "meaning"))
 
@@ -61,7 +61,7 @@ def _devices() -> list[tuple[str, str, str]]:
     else:
         built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a CPU build"
         cuda = ("cuda", "missing", f"skipped: everything measured on a GPU; {built}")
-    from resbench.measure.environment import environment
+    from resbench.workers.environment import environment
 
     here = environment("cuda" if torch.cuda.is_available() else "cpu")
     apple = ("yes", "Apple GPU") if torch.backends.mps.is_available() else ("missing", "skipped: Apple GPUs")

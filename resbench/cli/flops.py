@@ -21,10 +21,10 @@ from resbench.cli.options import (
     end,
     refuse_uncounted,
 )
+from resbench.costs.check_table import check_document, check_table
+from resbench.costs.table import cost_document, cost_table
 from resbench.errors import Failures, OptionError
 from resbench.tables import emit
-from resbench.tables.checks import check_document, check_table
-from resbench.tables.costs import cost_document, cost_table
 
 
 def flops(
@@ -48,7 +48,8 @@ def flops(
 
     Names with a colon load other people's models; package.module:factory and file: run their code.
     """
-    from resbench.models import cost, parse_input
+    from resbench.costs.measure import cost
+    from resbench.networks.load import parse_input
 
     checked(format, output, plot)
     names = chosen(models, model)
@@ -60,7 +61,7 @@ def flops(
     if verify and mode != "inference":
         raise OptionError("--verify holds counts of inference together: expected it without --mode")
     if verify:
-        from resbench.models import verified
+        from resbench.costs.measure import verified
 
         checks = failures.each(names, lambda name: verified(name, input, batch=batch))
         if checks:
@@ -71,8 +72,8 @@ def flops(
     if costs:
         emit(cost_table(costs, per), cost_document(costs), format, output)
     if costs and plot:
-        from resbench.report.charts import save
-        from resbench.report.costs import by_layer
+        from resbench.costs.chart import by_layer
+        from resbench.drawing.charts import save
 
         save([by_layer(one) for one in costs], plot)
     end(failures)

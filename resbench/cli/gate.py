@@ -17,7 +17,7 @@ from resbench.files import write
 from resbench.tables.output import choose, emit_all
 
 if TYPE_CHECKING:
-    from resbench.gate.gate import Gate
+    from resbench.regression.gating.measure import Gate
 
 BaseArgument = Annotated[
     str | None, typer.Argument(metavar="BASE", help="A git revision or a directory; the merge base with main.")
@@ -62,8 +62,8 @@ def gate(
         raise OptionError("--counters and --update look at the working tree: expected no BASE, received one")
     for number in (signal.SIGINT, signal.SIGTERM):  # a background job of a shell would ignore the first
         signal.signal(number, _interrupted)
-    from resbench.gate.gate import against_expectations, between
-    from resbench.gate.gate import update as write_expectations
+    from resbench.regression.gating.measure import against_expectations, between
+    from resbench.regression.gating.measure import update as write_expectations
 
     try:
         with foreign(GateError, _internal):
@@ -91,7 +91,7 @@ def _internal(error: BaseException) -> str:
 
 
 def _show(found: Gate, format: str | None, output: Path | None, raw: Path | None) -> None:
-    from resbench.tables.gate import change_table, gate_document, time_table
+    from resbench.regression.gating.table import change_table, gate_document, time_table
 
     document = gate_document(found)
     style = choose(format, output)

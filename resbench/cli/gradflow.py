@@ -66,7 +66,7 @@ def gradflow(
     names = list(dict.fromkeys(chosen(models, model)))
     if norm not in ("bn", "none"):
         raise OptionError(f"--norm takes bn, none; received {norm!r}")
-    from resbench.gradients.flow import Flow
+    from resbench.gradients.result import Flow
     from resbench.gradients.statistics import chosen_statistics
     from resbench.gradients.verdicts import Thresholds, against, chosen_verdicts, verdicts
 
@@ -74,17 +74,17 @@ def gradflow(
     limits = Thresholds().changed(threshold or ())
     words = chosen_verdicts(fail_on)
     style = choose(format, output)
-    from resbench.report.charts import check_suffix, save
-    from resbench.report.gradients import picture, pictures
+    from resbench.drawing.charts import check_suffix, save
+    from resbench.gradients.chart import picture, pictures
 
     if plot:
         check_suffix(plot)
     from resbench.data import load_images
-    from resbench.gradients.study import Recipe, flow
-    from resbench.measure.environment import environment
-    from resbench.measure.workload import check_device
-    from resbench.models import parse_input
-    from resbench.tables.gradients import depth_table, flow_document, network_table, row_table
+    from resbench.gradients.measure import Recipe, flow
+    from resbench.gradients.table import depth_table, flow_document, network_table, row_table
+    from resbench.networks.load import parse_input
+    from resbench.workers.environment import environment
+    from resbench.workers.workload import check_device
 
     check_device(device)
     recipe = Recipe(_steps(steps), seeds, batch, lr, device, deep)

@@ -30,9 +30,9 @@ def history(
     A run that is there already is not appended again. Exit 0 whatever changed.
     """
     checked(format, output, plot)
-    from resbench.gate.history import append, histories
-    from resbench.gate.runs import read
-    from resbench.tables.history import history_document, history_tables, night_table
+    from resbench.regression.comparing.measure import read
+    from resbench.regression.history.measure import append, histories
+    from resbench.regression.history.table import history_document, history_tables, night_table
 
     if runs:
         new = append(folder, [read(path) for path in runs])
@@ -47,7 +47,7 @@ def history(
     tables = [night_table(found)] if choose(format, output) in ("csv", "tsv") else history_tables(found)
     emit_all(tables, history_document(found), format, output)
     if plot:
-        from resbench.report.charts import save
-        from resbench.report.history import levels
+        from resbench.drawing.charts import save
+        from resbench.regression.history.chart import levels
 
         save([levels(found)], plot)

@@ -33,10 +33,10 @@ from resbench.errors import Failures, OptionError, OutputError
 from resbench.tables import emit
 
 if TYPE_CHECKING:
-    from resbench.measure.memory import Memory
-    from resbench.measure.ran import Ran
-    from resbench.measure.workload import Setup
-    from resbench.report.tensorboard import Board
+    from resbench.pages.tensorboard import Board
+    from resbench.timing.memory.measure import Memory
+    from resbench.timing.ran import Ran
+    from resbench.workers.workload import Setup
 
 ThreadsOption = Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)]
 
@@ -66,7 +66,7 @@ def latency(
 
     --layers times every layer instead, holds it against what the machine can do, and with --plot draws that.
     """
-    from resbench.measure.workload import Setup
+    from resbench.workers.workload import Setup
 
     checked(format, output, plot)
     if plot and not layers:
@@ -106,9 +106,9 @@ def _networks(
     output: Path | None,
 ) -> Uncounted:
     from resbench.cli.live import measured
-    from resbench.models import full_name
-    from resbench.replicas import Cell
-    from resbench.tables.latency import latency_document, latency_table
+    from resbench.networks.load import full_name
+    from resbench.timing.replicas import Cell
+    from resbench.timing.tables import latency_document, latency_table
 
     failures = Failures(names)
     failures.each(names, lambda name: full_name(name, input))  # a name that nothing answers to costs no process
@@ -137,10 +137,10 @@ def _layers(
     plot: Path | None,
 ) -> Uncounted:
     from resbench.cli.live import layers_of
-    from resbench.figures import uncounted
-    from resbench.measure.layers import COMPILED
-    from resbench.replicas import Cell
-    from resbench.tables.latency import layer_document, layer_table
+    from resbench.pages.figures import uncounted
+    from resbench.timing.layers.measure import COMPILED
+    from resbench.timing.replicas import Cell
+    from resbench.timing.tables import layer_document, layer_table
 
     if len(names) != 1 or len(setups) != 1:
         raise OptionError(f"--layers takes one model and one batch, received {len(names)} and {len(setups)}")
@@ -149,8 +149,8 @@ def _layers(
     found = layers_of(Cell(names[0], input, setups[0]))
     emit(layer_table(*found), layer_document(*found), format, output)
     if plot:
-        from resbench.report.charts import save
-        from resbench.report.roofline import roofline
+        from resbench.drawing.charts import save
+        from resbench.timing.layers.chart import roofline
 
         picture = roofline(found)
         if picture is None:
@@ -162,13 +162,13 @@ def _layers(
 def _memory(
     names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None
 ) -> Uncounted:
-    from resbench.measure.environment import environment
-    from resbench.measure.memory import measured, predicted
-    from resbench.measure.ran import observed
-    from resbench.measure.workload import check_device
-    from resbench.models import cost
-    from resbench.replicas import Cell, one_line, workload
-    from resbench.tables.latency import memory_document, memory_table
+    from resbench.costs.measure import cost
+    from resbench.timing.memory.measure import measured, predicted
+    from resbench.timing.ran import observed
+    from resbench.timing.replicas import Cell, one_line, workload
+    from resbench.timing.tables import memory_document, memory_table
+    from resbench.workers.environment import environment
+    from resbench.workers.workload import check_device
 
     if len(setups) != 1:
         raise OptionError(f"--memory takes one batch, received {len(setups)}")

@@ -11,22 +11,24 @@ import typer
 
 from resbench.cli.options import progress
 from resbench.cli.training import FOLDER, bar, running
-from resbench.replicas import PROCESSES
-from resbench.stored import Claims, Flows, Latencies, Layers, Trainings
+from resbench.stored import Claims, Flows, Trainings
+from resbench.timing.latency.result import Latencies
+from resbench.timing.layers.result import Layers
+from resbench.timing.replicas import PROCESSES
 
 if TYPE_CHECKING:
     from resbench.errors import Failures
-    from resbench.gradients.flow import Flow
-    from resbench.measure.latency import Latency
-    from resbench.measure.roofline import Roof
-    from resbench.replicas import Cell, Outcome
+    from resbench.gradients.result import Flow
+    from resbench.timing.latency.measure import Latency
+    from resbench.timing.replicas import Cell, Outcome
+    from resbench.timing.roofline import Roof
 
 
 def measured(cells: Sequence[Cell], processes: int = PROCESSES) -> tuple[Latencies | None, Outcome]:
     """The latencies of cells on one device, with the ceilings of what ran; None where nothing could be measured."""
-    from resbench.measure.environment import environment
-    from resbench.measure.roofline import roof
-    from resbench.replicas import measure
+    from resbench.timing.replicas import measure
+    from resbench.timing.roofline import roof
+    from resbench.workers.environment import environment
 
     first = cells[0].setup
     with first.applied():
@@ -41,7 +43,7 @@ def measured(cells: Sequence[Cell], processes: int = PROCESSES) -> tuple[Latenci
 
 def ceilings(latencies: Sequence[Latency], asked: Roof) -> dict[str, Roof]:
     """Of everything that ran, as far as there are any: by dtype, and by threads too where there are several of one."""
-    from resbench.measure.roofline import roof_of
+    from resbench.timing.roofline import roof_of
 
     found = {asked.dtype: asked}
     if not any(one.roof(found) for one in latencies):
@@ -56,8 +58,8 @@ def ceilings(latencies: Sequence[Latency], asked: Roof) -> dict[str, Roof]:
 
 def latencies(names: Sequence[str], input: str | None, batch: int, device: str, failures: Failures) -> Latencies | None:
     """`resbench latency`; None where nothing could be measured."""
-    from resbench.measure.workload import Setup
-    from resbench.replicas import Cell
+    from resbench.timing.replicas import Cell
+    from resbench.workers.workload import Setup
 
     found, outcome = measured([Cell(name, input, Setup(device, batch)) for name in names])
     if outcome.interrupted:
@@ -69,21 +71,21 @@ def latencies(names: Sequence[str], input: str | None, batch: int, device: str, 
 
 def layers(name: str, input: str | None, batch: int, device: str) -> Layers:
     """`resbench latency --layers`."""
-    from resbench.measure.workload import Setup
-    from resbench.replicas import Cell
+    from resbench.timing.replicas import Cell
+    from resbench.workers.workload import Setup
 
     return layers_of(Cell(name, input, Setup(device, batch)))
 
 
 def layers_of(cell: Cell) -> Layers:
     """The layers of one cell, in this process."""
-    from resbench.measure.environment import environment
-    from resbench.measure.layers import layer_times
-    from resbench.measure.ran import observed
-    from resbench.measure.roofline import roof_of
-    from resbench.measure.stopwatch import eager
-    from resbench.measure.timing import Rules, warm_up
-    from resbench.replicas import one_line, workload
+    from resbench.timing.layers.measure import layer_times
+    from resbench.timing.ran import observed
+    from resbench.timing.replicas import one_line, workload
+    from resbench.timing.roofline import roof_of
+    from resbench.workers.environment import environment
+    from resbench.workers.sampling import Rules, warm_up
+    from resbench.workers.stopwatch import eager
 
     work, name = workload(cell)
     with one_line(cell), work.ready():
@@ -102,10 +104,10 @@ def flows(
 ) -> Flows | None:
     """`resbench gradflow`, on digits; None where no network could be observed."""
     from resbench.data import load_images
-    from resbench.gradients.study import Recipe, flow
+    from resbench.gradients.measure import Recipe, flow
     from resbench.gradients.verdicts import Thresholds, verdicts
-    from resbench.measure.environment import environment
-    from resbench.measure.workload import check_device
+    from resbench.workers.environment import environment
+    from resbench.workers.workload import check_device
 
     check_device(device)
     limits, recipe, images = Thresholds(), Recipe(steps=steps, device=device), load_images("digits")
@@ -123,9 +125,9 @@ def flows(
 
 def trainings(names: Sequence[str], device: str, failures: Failures) -> Trainings | None:
     """`resbench degradation`, on digits, under the names that were asked for; None where none could be trained."""
-    from resbench.measure.environment import environment
-    from resbench.studies.degradation import DIGITS_CLASSES, Plan, gaps, study, with_classes
+    from resbench.training.degradation import DIGITS_CLASSES, Plan, gaps, study, with_classes
     from resbench.training.precision import precision
+    from resbench.workers.environment import environment
 
     options = running(device, False, 0, FOLDER, None)
     progress("")
@@ -144,11 +146,11 @@ def trainings(names: Sequence[str], device: str, failures: Failures) -> Training
 
 def claims(device: str) -> Claims:
     """`resbench claims`, on digits."""
-    from resbench.measure.environment import environment
-    from resbench.studies.claims import chosen, findings
-    from resbench.studies.claims.lab import OBSERVED, Lab
-    from resbench.studies.degradation import Plan
+    from resbench.lessons.lab import OBSERVED, Lab
+    from resbench.lessons.measure import chosen, findings
+    from resbench.training.degradation import Plan
     from resbench.training.precision import precision
+    from resbench.workers.environment import environment
 
     options = running(device, False, OBSERVED["digits"], FOLDER, None)
     plan = Plan(dtype=precision(options.device))

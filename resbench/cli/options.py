@@ -12,7 +12,7 @@ import typer
 from resbench.errors import Failures, OptionError, OutputError
 
 if TYPE_CHECKING:
-    from resbench.report.tensorboard import Board
+    from resbench.pages.tensorboard import Board
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -76,7 +76,7 @@ def board(folder: Path | None, command: str, **hparams: Any) -> Board | None:
     """Where event files go, if they are asked for. Raises OutputError, before anything is measured."""
     if folder is None:
         return None
-    from resbench.report.tensorboard import Board
+    from resbench.pages.tensorboard import Board
 
     return Board(folder, command, hparams)
 
@@ -129,6 +129,6 @@ def checked(format: str | None, output: Path | None, plot: Path | None) -> None:
     for path in filter(None, (output, plot)):
         check_writable(path)
     if plot:
-        from resbench.report.charts import check_suffix
+        from resbench.drawing.charts import check_suffix
 
         check_suffix(plot)

@@ -60,8 +60,8 @@ def placements(
     """
     checked(format, output, plot)
     events = board(tensorboard, "placements", data=data, device=device)
-    from resbench.studies.degradation import Plan
-    from resbench.studies.placements import compare, published_depth
+    from resbench.training.degradation import Plan
+    from resbench.training.placements import compare, published_depth
     from resbench.training.precision import precision
 
     options = running(device, compiled, probe, folder, events)

@@ -45,14 +45,14 @@ def profile(
     output: OutputOption = None,
 ) -> None:
     """Profile some runs: a trace for TensorBoard and Perfetto, and the tables of TensorBoard's profiler plugin."""
-    from resbench.measure.environment import environment
-    from resbench.measure.profile import VIEWS
-    from resbench.measure.profile import profile as profiled
-    from resbench.measure.ran import observed
-    from resbench.measure.workload import Setup
-    from resbench.replicas import Cell, one_line, workload
-    from resbench.tables.profile import SHOWN, profile_document, profile_table
-    from resbench.tables.ran import ran_document, ran_lines
+    from resbench.timing.profile.measure import VIEWS
+    from resbench.timing.profile.measure import profile as profiled
+    from resbench.timing.profile.table import SHOWN, profile_document, profile_table
+    from resbench.timing.ran import observed
+    from resbench.timing.ran_lines import ran_document, ran_lines
+    from resbench.timing.replicas import Cell, one_line, workload
+    from resbench.workers.environment import environment
+    from resbench.workers.workload import Setup
 
     if view and view not in VIEWS:
         raise OptionError(f"--view takes {', '.join(VIEWS)}; received {view!r}")

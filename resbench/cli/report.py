@@ -59,10 +59,10 @@ def report(
 
     Measured here and now, or with --from made of what other commands have stored.
     """
-    from resbench.figures import uncounted
-    from resbench.models import full_name, parse_input
-    from resbench.report.page import page
-    from resbench.report.sections import sections
+    from resbench.networks.load import full_name, parse_input
+    from resbench.pages.figures import uncounted
+    from resbench.pages.page import page
+    from resbench.pages.sections import sections
     from resbench.stored import models as of
 
     check_writable(output)
@@ -97,7 +97,8 @@ def _stored(
     places: Sequence[Path], given: Sequence[str], input: str | None, failures: Failures
 ) -> tuple[list[str], list[Stored]]:
     """The names, all of them where none is given, and what is stored; costs too, where they need no measuring."""
-    from resbench.models import cost, full_name, is_catalogued
+    from resbench.costs.measure import cost
+    from resbench.networks.load import full_name, is_catalogued
     from resbench.stored import Costs, find, models
 
     found = find(places)
@@ -127,7 +128,7 @@ def _measured(
 ) -> Iterator[Stored]:
     """Part by part; a network that fails in one is left out of the next."""
     from resbench.cli import live
-    from resbench.models import cost
+    from resbench.costs.measure import cost
     from resbench.stored import Costs
 
     if "cost" in parts and (costs := failures.each(names, lambda name: cost(name, batch=batch))):

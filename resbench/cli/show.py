@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from resbench.cli.options import FormatOption, InputOption, OutputOption, complete_model
+from resbench.costs.table import cost_document, cost_table
 from resbench.errors import OptionError
 from resbench.files import check_writable, write
 from resbench.tables import Column, Table, emit
-from resbench.tables.costs import cost_document, cost_table
 from resbench.units import shape_text
 
 COLUMNS = (
@@ -39,7 +39,8 @@ def show(
 ) -> None:
     """Show a network's structure: blocks, shapes and cost, equal neighbours folded."""
     from resbench.arch.describe import describe
-    from resbench.models import catalogued, cost, is_catalogued
+    from resbench.costs.measure import cost
+    from resbench.networks.load import catalogued, is_catalogued
 
     if svg:
         if expression or format or output:
@@ -82,12 +83,13 @@ def show(
 
 
 def _picture(model: str, input: str | None) -> str:
-    from resbench.models import catalogued, cost, is_catalogued
+    from resbench.costs.measure import cost
+    from resbench.networks.load import catalogued, is_catalogued
 
     if is_catalogued(model):
-        from resbench.arch.draw import draw
+        from resbench.drawing.diagram import draw
 
         return draw(catalogued(model, input))
-    from resbench.arch.draw_tree import draw_tree
+    from resbench.drawing.tree import draw_tree
 
     return draw_tree(cost(model, input))

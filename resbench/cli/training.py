@@ -16,8 +16,8 @@ from resbench.errors import Failures, MeasureError
 from resbench.tables.output import choose, emit_all
 
 if TYPE_CHECKING:
-    from resbench.report.tensorboard import Board
-    from resbench.training.results import Outcome
+    from resbench.pages.tensorboard import Board
+    from resbench.training.result import Outcome
     from resbench.training.train import Options, Progress
 
 EpochsOption = Annotated[
@@ -72,9 +72,9 @@ def bar(options: Options) -> Iterator[Progress]:
 
 def running(device: str, compiled: bool, every: int, folder: Path, events: Board | None = None) -> Options:
     """How it is run: alone, or as one of torchrun's processes."""
-    from resbench.measure.workload import check_device
     from resbench.training.parallel import join
     from resbench.training.train import Options
+    from resbench.workers.workload import check_device
 
     check_device(device)
     ranks, device = join(device)
@@ -100,10 +100,10 @@ def finish(
         return
     if failures and not outcome.results:
         end(failures)
-    from resbench.measure.environment import environment
-    from resbench.report.charts import save
-    from resbench.report.training import curves, picture
-    from resbench.tables.training import end_table, epoch_tables, history_table, training_document
+    from resbench.drawing.charts import save
+    from resbench.training.chart import curves, picture
+    from resbench.training.table import end_table, epoch_tables, history_table, training_document
+    from resbench.workers.environment import environment
 
     if not any(result.history or result.broken for result in outcome.results):
         interrupted = any(not result.finished for result in outcome.results)

@@ -27,8 +27,8 @@ from torch.utils.hooks import RemovableHandle
 from resbench.gradients.passing import Numbers, Passing, is_alive, listen, norm, of_a_sum, of_a_value, wide
 from resbench.gradients.trunk import WEIGHTED, between, boundaries, trunk
 from resbench.gradients.wrappers import named
-from resbench.nets.build import Level, Steps
-from resbench.nets.layers import Add, Highway
+from resbench.networks.build import Level, Steps
+from resbench.networks.modules import Add, Highway
 
 
 class Boundary(NamedTuple):

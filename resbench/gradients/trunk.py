@@ -9,8 +9,8 @@ from typing import NamedTuple
 from torch import nn
 
 from resbench.gradients.wrappers import inside, submodule
-from resbench.nets.build import Level
-from resbench.nets.layers import Add, Highway
+from resbench.networks.build import Level
+from resbench.networks.modules import Add, Highway
 
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 """The layers that depth counts."""

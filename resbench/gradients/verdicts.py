@@ -17,7 +17,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from resbench.errors import OptionError
-from resbench.gradients.flow import Flow
+from resbench.gradients.result import Flow
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from resbench.errors import MeasureError
 from resbench.gradients.frozen import logits
+from resbench.gradients.measure import loss_of
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import Row
-from resbench.gradients.study import loss_of
 from resbench.training.feed import Feed
 from resbench.training.parallel import ALONE, Ranks
 from resbench.training.recipe import Recipe
-from resbench.training.results import Epoch
+from resbench.training.result import Epoch
 
 State = dict[str, Any]
 

@@ -22,14 +22,15 @@ from typing import Any
 import torch
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from resbench.costs.measure import cost
 from resbench.errors import Failures, ResbenchError, cannot_run
-from resbench.measure.workload import repeatable
-from resbench.models import cost, load
+from resbench.networks.load import load
 from resbench.training.checkpoint import Checkpoint, fingerprint, locked
 from resbench.training.feed import Feed
 from resbench.training.parallel import ALONE, Ranks
-from resbench.training.results import Cell, Result
+from resbench.training.result import Cell, Result
 from resbench.training.run import Run
+from resbench.workers.workload import repeatable
 
 SAVE_S = 10.0
 """Between two saves: what a killed process has to do again."""

@@ -30,8 +30,8 @@ from pathlib import Path
 
 from corpus_tables import by_base, by_defect, summary, verdicts
 
-from resbench.measure.environment import environment
 from resbench.tables import render
+from resbench.workers.environment import environment
 
 HERE = Path(__file__).parent
 GATE = [str(Path(sys.executable).with_name("resbench")), "gate", "--suite", "ci.toml"]
@@ -41,7 +41,7 @@ TIMEOUT_S = 600
 # The clock's tools get the victim's benchmarks without the counting, which would be on their time.
 CONFTEST = """
 import pytest
-from resbench.measure.workload import Setup, Workload
+from resbench.workers.workload import Setup, Workload
 
 @pytest.fixture
 def resbench(benchmark):

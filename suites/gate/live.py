@@ -81,7 +81,7 @@ def sides(folder: Path, name: str, share: float) -> None:
     for side in ("base", "head"):
         copied(folder / side)
     if share:
-        plugin = folder / "head/resbench/gate/plugin.py"
+        plugin = folder / "head/resbench/regression/plugin.py"
         text = plugin.read_text()
         assert text.count(PIECE) == 1
         plugin.write_text(text.replace(PIECE, SLOWER.format(name=name, share=share)) + SPIN)

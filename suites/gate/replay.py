@@ -25,9 +25,9 @@ import numpy
 from simulate import rate
 from tabulate import tabulate
 
-from resbench.gate.duel import ARMS, Times, paired
-from resbench.gate.statistics import BLOCK
-from resbench.gate.verdict import Judgement, Rules, replay
+from resbench.regression.duel import ARMS, Times, paired
+from resbench.regression.verdict import Judgement, Rules, replay
+from resbench.regression.walsh import BLOCK
 
 RULES = Rules()
 

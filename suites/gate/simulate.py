@@ -30,8 +30,8 @@ from scipy.signal import lfilter
 from scipy.stats import binomtest, mannwhitneyu
 from tabulate import tabulate
 
-from resbench.gate.statistics import BLOCK, Floats
-from resbench.gate.verdict import Judgement, Pairs, Rules, replay
+from resbench.regression.verdict import Judgement, Pairs, Rules, replay
+from resbench.regression.walsh import BLOCK, Floats
 
 BENCHMARKS, ROUNDS, ARMS, SAMPLES = 8, 32, 3, 25
 BASE, AGAIN, HEAD = range(ARMS)
@@ -106,7 +106,7 @@ EFFECTS = {
 
 
 def gate(logs: Floats) -> Judgement:
-    """One run, from (benchmarks, rounds, samples, arms), with a round's figures as in ``resbench.gate.duel``."""
+    """One run, from (benchmarks, rounds, samples, arms), with a round's figures as in ``resbench.regression.duel``."""
 
     def ratio(arm: int, other: int) -> Floats:
         return numpy.asarray(numpy.median(logs[..., arm] - logs[..., other], axis=2))

@@ -26,11 +26,11 @@ from live import benchmarks, copied, hog
 from tabulate import tabulate
 
 from resbench.files import write
-from resbench.gate import duel
-from resbench.gate.duel import ARMS, Times, one_round, orders
-from resbench.gate.process import Side
-from resbench.gate.suite import read
-from resbench.measure.environment import environment
+from resbench.regression import duel
+from resbench.regression.duel import ARMS, Times, one_round, orders
+from resbench.regression.process import Side
+from resbench.regression.suite import read
+from resbench.workers.environment import environment
 
 SHIPPED = "SAMPLES, SAMPLE_S = 25, 0.01\n", "PIECE_S = 0.0005\n"
 
@@ -45,7 +45,7 @@ CUTS = {
 def cut(folder: Path, samples: int, sample_s: float, piece_s: float) -> None:
     """A copy of the commit whose turns are cut so."""
     copied(folder)
-    code = folder / "resbench/gate/samples.py"
+    code = folder / "resbench/regression/samples.py"
     text = code.read_text()
     for shipped, new in zip(
         SHIPPED, (f"SAMPLES, SAMPLE_S = {samples}, {sample_s}\n", f"PIECE_S = {piece_s}\n"), strict=True

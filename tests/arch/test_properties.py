@@ -352,8 +352,8 @@ def test_values_that_differ_print_differently(one, other):
 @examples(150)
 @given(networks(), st.integers(1, 3))
 def test_the_tracer_counts_what_the_fold_counts(net, batch):
-    from resbench.measure.trace import trace
-    from resbench.nets.build import build
+    from resbench.costs.trace import trace
+    from resbench.networks.build import build
 
     try:
         module = build(net.node, device="meta")

@@ -14,20 +14,23 @@ import subprocess
 
 import pytest
 
-from resbench.gate.duel import ARMS, Duel, paired
-from resbench.gate.expectations import Change
-from resbench.gate.gate import Gate
-from resbench.gate.verdict import Rules, replay
+from resbench.costs.table import cost_table
 from resbench.gradients.statistics import chosen_statistics
-from resbench.measure.environment import environment
-from resbench.stored import Claims, Costs, Flows, Latencies, Layers, Memories, Trainings, find
-from resbench.tables.claims import claim_table
-from resbench.tables.costs import cost_table
-from resbench.tables.gate import change_table, gate_document, time_table
-from resbench.tables.gradients import depth_table, network_table, row_table
-from resbench.tables.latency import latency_table, layer_table, memory_table
+from resbench.gradients.table import depth_table, network_table, row_table
+from resbench.lessons.table import claim_table
+from resbench.regression.duel import ARMS, Duel, paired
+from resbench.regression.expectations import Change
+from resbench.regression.gating.measure import Gate
+from resbench.regression.gating.table import change_table, gate_document, time_table
+from resbench.regression.verdict import Rules, replay
+from resbench.stored import Claims, Costs, Flows, Trainings, find
 from resbench.tables.render import render
-from resbench.tables.training import end_table, epoch_tables, history_table
+from resbench.timing.latency.result import Latencies
+from resbench.timing.layers.result import Layers
+from resbench.timing.memory.result import Memories
+from resbench.timing.tables import latency_table, layer_table, memory_table
+from resbench.training.table import end_table, epoch_tables, history_table
+from resbench.workers.environment import environment
 
 EXACT = {
     "flops": ("flops", "resnet20", "googlenet"),

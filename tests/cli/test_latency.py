@@ -49,7 +49,7 @@ def test_bad_input_is_one_line_and_exit_2(run, arguments):
 
 
 def test_layers_in_csv_have_the_names_and_macs_of_the_cost_rows(run):
-    from resbench.models import cost
+    from resbench.costs.measure import cost
 
     done = run("resnet20", "--layers", "--mode", "training", "--batch", "2", "-f", "csv")
     assert done.returncode == 0, done.stderr

@@ -148,7 +148,7 @@ def test_claims_say_verdict_and_figure(cli, tmp_path):
 
 
 def test_a_claim_that_comes_out_otherwise_is_exit_1(cli, tmp_path, monkeypatch):
-    from resbench.studies import claims
+    from resbench.lessons import measure as claims
 
     changed = tuple(c._replace(expected="wrong as stated") if c.id == 10 else c for c in claims.CLAIMS)
     monkeypatch.setattr(claims, "CLAIMS", changed)

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from resbench.arch.catalog import architecture
-from resbench.measure.trace import trace
-from resbench.measure.workload import repeatable
-from resbench.nets.build import build
+from resbench.costs.trace import trace
+from resbench.networks.build import build
+from resbench.workers.workload import repeatable
 
 pytestmark = [
     pytest.mark.cuda,

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from resbench.measure.counters import count
-from resbench.measure.workload import Setup, Workload
-from resbench.nets.build import build
+from resbench.counters.watch import count
+from resbench.networks.build import build
+from resbench.workers.workload import Setup, Workload
 
 pytestmark = [
     pytest.mark.cuda,

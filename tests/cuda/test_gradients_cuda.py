@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from resbench.data import load_images
+from resbench.gradients.measure import Recipe, flow
 from resbench.gradients.probe import GradientProbe
-from resbench.gradients.study import Recipe, flow
-from resbench.nets.build import build
+from resbench.networks.build import build
 
 pytestmark = [
     pytest.mark.cuda,

@@ -7,16 +7,17 @@ import sys
 import pytest
 import torch
 
+from resbench.costs.measure import cost
 from resbench.errors import MeasureError
-from resbench.measure import stopwatch
-from resbench.measure.environment import environment
-from resbench.measure.latency import Latency, read
-from resbench.measure.layers import layer_times
-from resbench.measure.memory import measured, predicted
-from resbench.measure.roofline import roof
-from resbench.measure.timing import Rules
-from resbench.measure.workload import Setup, Workload, check_device
-from resbench.models import cost, load
+from resbench.networks.load import load
+from resbench.timing.latency.measure import Latency, read
+from resbench.timing.layers.measure import layer_times
+from resbench.timing.memory.measure import measured, predicted
+from resbench.timing.roofline import roof
+from resbench.workers import stopwatch
+from resbench.workers.environment import environment
+from resbench.workers.sampling import Rules
+from resbench.workers.workload import Setup, Workload, check_device
 
 pytestmark = [
     pytest.mark.cuda,

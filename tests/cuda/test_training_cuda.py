@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from resbench.data import load_split
-from resbench.models import load
+from resbench.networks.load import load
 from resbench.training.feed import Feed
 from resbench.training.recipe import Recipe
-from resbench.training.results import Cell
+from resbench.training.result import Cell
 from resbench.training.run import Run
 from resbench.training.train import Options, train
 

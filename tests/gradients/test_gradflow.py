@@ -13,10 +13,10 @@ import torch
 
 from resbench.data import load_images
 from resbench.errors import MeasureError, OptionError
+from resbench.gradients.measure import Recipe, flow
 from resbench.gradients.statistics import STATISTICS
-from resbench.gradients.study import Recipe, flow
 from resbench.gradients.verdicts import Thresholds, verdicts
-from resbench.nets.build import build
+from resbench.networks.build import build
 
 STEP0 = Recipe(steps=(0,), seeds=1)
 

@@ -11,7 +11,7 @@ from resbench.errors import MeasureError
 from resbench.gradients.observe import boundaries, observe
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import STATISTICS
-from resbench.nets.build import build
+from resbench.networks.build import build
 
 SHORTCUTS = ["A", "B", "C", "scaling", "exclusive-gate", "shortcut-gate", "conv1x1"]
 ORDERS = ["original", "bn-after-add", "relu-before-add", "relu-only-preact", "full-preact"]

@@ -13,7 +13,7 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 
 from resbench import GradientProbe
 from resbench.errors import OptionError
-from resbench.nets.build import build
+from resbench.networks.build import build
 
 
 class Block(nn.Module):

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from resbench import GradientProbe
 from resbench.errors import MeasureError
-from resbench.nets.build import build
+from resbench.networks.build import build
 
 
 def chain():

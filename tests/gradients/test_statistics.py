@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from resbench.errors import OptionError
-from resbench.gradients.flow import Flow
 from resbench.gradients.frozen import frozen, jacobians, shattering
+from resbench.gradients.result import Flow
 from resbench.gradients.statistics import STATISTICS, Row, chosen_statistics, growth_per_layer, path_lengths
 from resbench.gradients.verdicts import Thresholds, Verdict, against, chosen_verdicts, verdicts
-from resbench.nets.build import build
+from resbench.networks.build import build
 
 
 def test_path_lengths_are_those_of_all_paths_enumerated():

@@ -9,7 +9,7 @@ from torch import nn
 
 from resbench.data import load_split
 from resbench.errors import MeasureError, OptionError
-from resbench.models import load
+from resbench.networks.load import load
 from resbench.training.feed import Feed, crop
 from resbench.training.recipe import Recipe
 from resbench.training.run import Run, first_not_finite

@@ -1,0 +1,94 @@
+"""The backward pass of a trace: the MACs of the gradients, each booked on the row whose forward asked for it.
+
+A node of the backward graph carries a sequence number, and the trace wrote down how far that had come at the end of
+each row. What a checkpoint runs again on the way counts here too, as work of the rows that it runs again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from resbench.arch.cost import Row
+from resbench.costs.outputs import tensors_in
+from resbench.costs.tracer import Tracer
+from resbench.operators.boundaries import sequence_number
+from resbench.operators.dispatch import operator_of
+from resbench.operators.macs import macs_of
+
+
+def with_backward(output: Any, rows: Sequence[Row], tracer: Tracer) -> tuple[list[Row], Counter[str]]:
+    """The rows that ``tracer`` made, with the MACs of their gradients, and the operators without a rule.
+
+    The loss is the sum of all tensors in ``output``; where nobody sees into that, the MACs stay unknown.
+    """
+    tensors = tensors_in(output)
+    if tensors is None:
+        return list(rows), Counter()
+    roots = [tensor for tensor in tensors if tensor.requires_grad]
+    booking = _Booking(rows, tracer)
+    if roots:
+        with ExitStack() as stack:
+            stack.callback(register_module_forward_pre_hook(booking.enter).remove)
+            stack.callback(register_module_forward_hook(booking.leave, always_call=True).remove)
+            stack.enter_context(booking)
+            torch.autograd.backward(roots, [torch.ones_like(root) for root in roots])
+    return [row._replace(backward_macs=macs) for row, macs in zip(rows, booking.macs, strict=True)], booking.uncounted
+
+
+class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Books every operator of the backward pass on a row."""
+
+    def __init__(self, rows: Sequence[Row], tracer: Tracer) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.whole, self.kept, self.names = tracer.whole, tracer.kept, tracer.names
+        self.macs = [0] * len(rows)
+        self.uncounted: Counter[str] = Counter()
+        self.places = {row.name: place for place, row in reversed(list(enumerate(rows)))}
+        self.ends, self.owners = list(tracer.ends), list(range(len(rows)))
+        self.again: list[str] = []
+        """Modules that a checkpoint is running again, the innermost last."""
+
+    def enter(self, module: nn.Module, args: Any) -> None:
+        self.again.append(self.names.get(id(module)) or (self.again[-1] if self.again else ""))
+
+    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        self.again.pop()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func._schema.is_mutable:
+            self.kept.writing(args, kwargs)
+        out = func(*args, **(kwargs or {}))
+        macs = macs_of(func, args, kwargs, out, backward=True, node=None if self.again else _node())
+        if macs is None:
+            self.uncounted[str(func.overloadpacket)] += 1
+        elif macs:
+            owner = self._owner(func)
+            self.macs[owner] += self.whole.counted(macs, owner) if self.whole else macs
+        return out
+
+    def _owner(self, func: Any) -> int:
+        """The row of what runs now."""
+        if self.again:
+            module, operator = self.again[-1], operator_of(func)
+            label = f"{module}.{operator.name}" if operator and module else ""
+            owner = self.places.get(module, self.places.get(label, len(self.macs) - 1))
+            self.ends.append(sequence_number())  # a checkpoint may build a graph of its own, and go back through that
+            self.owners.append(owner)
+            return owner
+        node = _node()
+        place = bisect_right(self.ends, node._sequence_nr()) if node is not None else len(self.ends)
+        return self.owners[min(place, len(self.owners) - 1)]
+
+
+def _node() -> Any:
+    """The node of the backward graph that runs now."""
+    return torch._C._current_autograd_node()

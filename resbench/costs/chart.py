@@ -1,0 +1,104 @@
+"""Costs layer by layer, as a chart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from resbench.arch.cost import Cost, Row
+from resbench.costs.table import uncounted
+from resbench.drawing.charts import LETTER, LINE, WIDTH, Box, Picture, data
+
+QUANTITIES = (("MACs", "macs"), ("params", "params"), ("activations", "activations"))
+
+GROUPS = {
+    "convolution": ("Conv",),
+    "linear": ("Linear", "Bilinear", "Embedding", "Attention"),
+    "normalisation": ("Norm",),
+    "activation": ("ReLU", "Sigmoid", "SiLU", "GELU", "Tanh", "Swish", "Softmax", "Mish", "LU"),
+    "pooling": ("Pool",),
+    "sum, join": ("Add", "Concat", "Mul", "Highway", "Pad", "add", "cat"),
+}
+"""Kinds of layers by what is in the names of their types: no more than there are colours."""
+
+
+def group(kind: str) -> str:
+    """Of a type of layers.
+
+    >>> group("Conv2d"), group("BatchNorm2d"), group("GlobalAvgPool"), group("MyLayer")
+    ('convolution', 'normalisation', 'pooling', 'other')
+    """
+    return next((name for name, words in GROUPS.items() if any(word in kind for word in words)), "other")
+
+
+def by_layer(c: Cost) -> Picture:
+    """MACs, parameters and activations of every layer in running order, with the stages below."""
+    import altair as alt
+
+    rows = [
+        {
+            "order": i,
+            "layer": row.name,
+            "type": row.type,
+            "kind": group(row.type),
+            "output": _shape(row),
+            **_counts(row),
+        }
+        for i, row in enumerate(c.layers)
+    ]
+    starts: dict[str, int] = {}
+    for i, row in enumerate(c.layers):
+        starts.setdefault(row.name.partition(".")[0], i)
+    begin: dict[str, Any] = {
+        "values": sorted(starts.values()),
+        "grid": True,
+        "labelAlign": "left",
+    }
+    names = json.dumps(_named(starts, len(rows)))
+    below = alt.Axis(labelExpr=f"({names})[datum.value] || ''", labelOverlap=False, **begin)
+    kinds = [name for name in (*GROUPS, "other") if any(row["kind"] == name for row in rows)]
+    panels = []
+    for title, key in QUANTITIES:
+        bars = alt.Chart(data([row for row in rows if row[key]])).mark_bar(
+            size=max(min(0.8 * WIDTH / max(len(rows), 1), 14), 1), clip=True
+        )
+        last = key == QUANTITIES[-1][1]
+        panels.append(
+            bars.encode(
+                x=alt.X(
+                    "order:Q",
+                    title=None,
+                    axis=below if last else alt.Axis(**{**begin, "labels": False}),
+                    scale=alt.Scale(domain=[-0.5, len(rows) - 0.5], nice=False),
+                ),
+                y=alt.Y(f"{key}:Q", title=title, axis=alt.Axis(format="~s", tickCount=4)),
+                color=alt.Color("kind:N", title=None, scale=alt.Scale(domain=kinds)),
+                tooltip=["layer:N", "type:N", "output:N", *(alt.Tooltip(f"{k}:Q", format=",") for _, k in QUANTITIES)],
+            ).properties(width=WIDTH, height=90)
+        )
+    chart = alt.vconcat(*panels, spacing=8).resolve_scale(color="shared")
+    said, unknown = f"{c.model}: cost by layer", uncounted([c])
+    whole = chart.properties(title=alt.TitleParams(said, subtitle=unknown) if unknown else said)
+    return Picture(f"cost by layer of {c.model}", whole, rows)
+
+
+def _named(starts: Mapping[str, int], count: int) -> dict[int, str]:
+    """The stages that have room for their names below them, those of the most layers first."""
+    ends = dict(zip(starts, [*list(starts.values())[1:], count], strict=True))
+    taken: list[Box] = []
+    named = {}
+    for name, i in sorted(starts.items(), key=lambda start: start[1] - ends[start[0]]):
+        box = Box(WIDTH * i / count, 0, LETTER * len(name) + 6, LINE)
+        if not any(box.meets(other) for other in taken):
+            taken.append(box)
+            named[i] = name
+    return named
+
+
+def _counts(row: Row) -> dict[str, int | None]:
+    return {key: getattr(row, key) for _, key in QUANTITIES}
+
+
+def _shape(row: Row) -> str:
+    return "x".join(map(str, row.output))

@@ -1,0 +1,92 @@
+"""The cost of a model, however it is given: a catalog name is folded, anything else is traced."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, get_args
+
+from resbench.arch.algebra import Node
+from resbench.arch.catalog import Architecture
+from resbench.arch.cost import Cost, Mode
+from resbench.arch.cost import cost as fold
+from resbench.errors import OptionError, ResbenchError, SourceError, TraceError, message
+from resbench.networks.load import Input, catalogued, is_catalogued, load, parse_input
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from resbench.costs.check import Check
+    from resbench.networks.sources import Loaded
+
+
+def cost(
+    model: str | Architecture | Node | nn.Module, input: Input = None, *, batch: int = 1, mode: Mode = "inference"
+) -> Cost:
+    """Parameters, MACs, elementwise work and activations of every layer; in training the backward pass's MACs too.
+
+    ``model`` is a name (``resnet56,shortcut=B``, ``torchvision:resnet50``), an architecture, an expression
+    of the algebra, or an ``nn.Module``; the last two need their ``input`` (C, H, W). Raises ShapeError or
+    TraceError where shapes do not fit.
+    """
+    if mode not in get_args(Mode):
+        raise OptionError(f"a mode is {' or '.join(get_args(Mode))}; received {mode!r}")
+    if type(batch) is not int or batch < 1:
+        raise OptionError(f"expected a batch of at least 1, received {batch!r}")
+    if isinstance(model, str):
+        if is_catalogued(model):
+            return catalogued(model, input).cost(batch=batch, mode=mode)
+        return _followed(model, input, batch, mode)
+    if isinstance(model, Architecture):
+        size = parse_input(input) if input else model.input
+        return fold(model.body, size, batch=batch, model=model.name, source="catalog", mode=mode)
+    if input is None:
+        raise OptionError("an expression or a module has no input of its own: expected input=(C, H, W), received none")
+    if isinstance(model, Node):
+        return fold(model, parse_input(input), batch=batch, source="expression", mode=mode)
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(model, torch.nn.Module):
+        raise OptionError(f"expected a model name, an architecture or an nn.Module, received {type(model).__name__}")
+    from resbench.costs.trace import trace
+
+    return trace(model, (batch, *parse_input(input)), training=mode == "training", name=type(model).__name__)
+
+
+def verified(name: str, input: Input = None, *, batch: int = 1) -> Check:
+    """The model counted by every counter that applies, beside the figures published for it.
+
+    A counter that fails is blank there, with its reason. Raises what `load` raises, and TraceError where all fail.
+    """
+    from resbench.costs.check import check
+
+    loaded = load(name, input)
+    failed: list[str] = []
+    folded = _counted(lambda: cost(name, input, batch=batch), "the fold", failed) if is_catalogued(name) else None
+    traced = _counted(lambda: _traced(loaded, batch), "the tracer", failed)
+    return check(loaded.name, folded, traced, loaded.module, loaded.published, loaded.arguments(batch), failed)
+
+
+def _counted(count: Callable[[], Cost], counter: str, failed: list[str]) -> Cost | None:
+    """What a counter finds; None where it fails, and its reason goes to the others."""
+    try:
+        return count()
+    except ResbenchError as error:
+        failed.append(f"{counter}: {error}")
+        return None
+
+
+def _followed(name: str, input: Input, batch: int, mode: Mode) -> Cost:
+    """Traced without weights; with them where the factory or the forward looks at values."""
+    try:
+        return _traced(load(name, input, device="meta"), batch, mode)
+    except (SourceError, TraceError) as error:
+        if "meta" not in message(error.__cause__).lower():
+            raise
+    return _traced(load(name, input), batch, mode)
+
+
+def _traced(loaded: Loaded, batch: int, mode: Mode = "inference") -> Cost:
+    from resbench.costs.trace import trace
+
+    training = mode == "training"
+    return trace(loaded.module, loaded.arguments(batch), training=training, name=loaded.name, source=loaded.source)

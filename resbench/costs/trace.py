@@ -1,0 +1,193 @@
+"""Cost rows of any ``nn.Module``: its forward is followed on the meta device, operator by operator.
+
+>>> import torch
+>>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU())
+>>> for row in trace(net, (1, 3, 32, 32)).layers:
+...     print(row.name, row.type, row.output, row.params, row.macs, row.elementwise)
+0 Conv2d (1, 8, 32, 32) 224 221184 8192
+1 ReLU (1, 8, 32, 32) 0 0 8192
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.stateless import _reparametrize_module
+from torch.utils._pytree import tree_map_only
+
+from resbench.arch.cost import Cost, Mode
+from resbench.costs.backward import with_backward
+from resbench.costs.tracer import Tracer, shape_of
+from resbench.errors import TraceError, foreign
+from resbench.operators.complexes import WholeConvolutions, taken_apart
+from resbench.restoring.unchanged import Snapshot, unchanged
+from resbench.workers.compiled import as_written
+
+Inputs = tuple[int, ...] | Tensor | tuple[Any, ...] | Mapping[str, Any]
+
+META = torch.device("meta")
+
+
+def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str = "", source: str = "module") -> Cost:
+    """Count every operator of one forward; each belongs to the innermost module that runs. ``training``: in training
+    mode, and the MACs of the backward pass too, whose loss is the sum of the outputs.
+
+    ``inputs``: the shape of one input (N, C, H, W), a tensor, a tuple of arguments, or keyword arguments.
+    The forward runs on the meta device. Where it has to look at values (``.item()``, a branch on data) and the
+    model holds weights, it runs for real, once. Everything reachable from the model and the random states stay as they
+    were, see ``unchanged``.
+
+    A module that calls other modules gets rows for its own operators (``layer1.0.add``); any other module gets
+    one row a call. A parameter counts where it is first used; ``Cost.uncounted`` names what has no formula.
+    Raises TraceError: the module that failed, its input, and why.
+    """
+    inner = _unwrapped(model)
+    _check_visible(inner)
+    params = list(inner.parameters())
+    attempts: list[tuple[torch.device, Any]] = [(META, nullcontext()), (META, META)]  # then what it makes itself, too
+    real = not any(p.is_meta or is_lazy(p) for p in params)
+    if real:
+        attempts.append((next((p.device for p in params), torch.device("cpu")), nullcontext()))
+    for device, default_device in attempts:
+        try:
+            for whole in (False, True):  # once more where torch took a complex convolution apart
+                with unchanged(model, inputs, contents=False) as kept:
+                    traced = _traceable(inner)
+                    kept.include(traced)  # a twin is new
+                    with _counting(traced, training), default_device:
+                        cost = _follow(traced, inputs, name, source, device, kept, training, whole)
+                if cost is not None:
+                    return cost
+        except TraceError as error:
+            failure = error
+    if not real and "meta" in str(failure).lower():
+        raise TraceError(f"{failure}; it looks at values: give the model weights, not on the meta device") from failure
+    raise failure
+
+
+WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+"""What torch.compile and data parallelism put around a module, and where they keep it."""
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    inner = getattr(module, WRAPPERS.get(type(module).__name__, ""), None)
+    return _unwrapped(inner) if isinstance(inner, nn.Module) else module
+
+
+def _check_visible(model: nn.Module) -> None:
+    for path, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            where = path or type(model).__name__
+            raise TraceError(f"{where} is TorchScript, which hooks do not see into: trace the module it was made from")
+
+
+def _traceable(model: nn.Module) -> nn.Module:
+    """The model itself; where it is lazy a twin on the meta device, so that it stays lazy."""
+    if any(isinstance(module, LazyModuleMixin) and module.has_uninitialized_params() for module in model.modules()):
+        return copy.deepcopy(model, {id(t): _weightless(t) for t in chain(model.parameters(), model.buffers())})
+    return model
+
+
+def _weightless(tensor: Tensor) -> Tensor:
+    """Its likeness on the meta device, lazy if it is."""
+    if is_lazy(tensor):
+        return type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-arg]
+    likeness = torch.empty_like(tensor, device="meta")
+    return nn.Parameter(likeness, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else likeness
+
+
+@contextmanager
+def _counting(model: nn.Module, training: bool) -> Iterator[None]:
+    """Run in one mode, without gradients, fused fast paths and compiled code; ``unchanged`` puts all that back."""
+    for module in list(model.modules()):
+        module.training = training  # not eval(): a subclass may do more there, such as merge weights
+        module._modules.update({key: _unwrapped(child) for key, child in module._modules.items() if child is not None})
+    torch.backends.mha.set_fastpath_enabled(False)
+    with torch.no_grad(), as_written():
+        yield
+
+
+def _follow(
+    model: nn.Module,
+    inputs: Inputs,
+    name: str,
+    source: str,
+    device: torch.device,
+    kept: Snapshot,
+    training: bool,
+    whole: bool,
+) -> Cost | None:
+    """One forward on the device, watched; in training with its backward pass. None where torch took a complex
+    convolution apart: that is then to be watched ``whole``, which costs every call of torch some time."""
+    tracer, stand_ins = Tracer(model, kept), _stand_ins(model, device, training)
+    tracer.holdings.stand_for(stand_ins)
+    with foreign(TraceError, lambda error: tracer.blame(name or type(model).__name__, error)):
+        args, kwargs = _arguments(model, inputs, device)
+        tracer.stack[0].received = shape = shape_of((args, kwargs))
+        # a checkpoint runs its forward again in the backward pass, with the same tensors standing in
+        with _reparametrize_module(model, stand_ins, tie_weights=True):
+            with ExitStack() as stack:
+                stack.callback(register_module_forward_pre_hook(tracer.enter).remove)
+                stack.callback(register_module_forward_hook(tracer.leave, always_call=True).remove)
+                stack.enter_context(torch.set_grad_enabled(training))
+                stack.enter_context(tracer)
+                if whole:
+                    tracer.whole = stack.enter_context(WholeConvolutions(tracer.book))
+                output = model(*args, **kwargs)
+            if not whole and taken_apart(str(func.overloadpacket) for func in tracer.known):
+                return None
+            rows = tracer.rows(output)
+            if training:
+                rows, unknown = with_backward(output, rows, tracer)
+                tracer.uncounted.update(unknown)
+    uncounted, kinds = tuple(sorted(tracer.uncounted.items())), tuple(sorted(tracer.kinds.items()))
+    mode: Mode = "training" if training else "inference"
+    return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, tracer.complex, tuple(tracer.made))
+
+
+def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments on that device, in the model's precision where only a shape is given."""
+    if isinstance(inputs, tuple) and inputs and all(type(size) is int for size in inputs):
+        dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+        inputs = torch.empty(inputs, dtype=dtype, device="meta")
+    moved = tree_map_only(Tensor, lambda tensor: _on(device, tensor), inputs)
+    if isinstance(moved, Mapping):
+        return (), dict(moved)
+    return (moved if isinstance(moved, tuple) else (moved,)), {}
+
+
+def _on(device: torch.device, tensor: Tensor) -> Tensor:
+    """A copy there, for the forward may write into it. Where it has no values: random ones, of whole numbers zeros."""
+    if device == META:
+        return tensor.detach().to(device)
+    if not tensor.is_meta:
+        return tensor.detach().to(device, copy=True)
+    if tensor.is_floating_point():
+        return torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)).to(device, tensor.dtype)
+    return torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
+
+
+def _stand_ins(model: nn.Module, device: torch.device, training: bool) -> dict[str, Tensor]:
+    """On the meta device for all that is elsewhere; on a real one for the buffers, which a forward may update. In
+    training also for the parameters, which would keep the gradients."""
+    learned = {path: _leaf(p, device) for path, p in model.named_parameters() if not is_lazy(p)} if training else {}
+    if device != META:
+        return {**learned, **{path: buffer.clone() for path, buffer in model.named_buffers()}}
+    held = chain(model.named_parameters(), model.named_buffers())
+    elsewhere = ((path, tensor) for path, tensor in held if tensor.device != META and path not in learned)
+    return {**learned, **{path: _weightless(tensor) for path, tensor in elsewhere}}
+
+
+def _leaf(parameter: nn.Parameter, device: torch.device) -> Tensor:
+    """A tensor like it that takes a gradient where it does; a real one has its values."""
+    twin = torch.empty_like(parameter, device=META) if device == META else parameter.detach()
+    return nn.Parameter(twin, parameter.requires_grad)  # the forward may give it to another module

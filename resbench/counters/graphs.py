@@ -1,0 +1,54 @@
+"""Where torch.compile cannot follow a model."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from resbench.workers.workload import Workload
+
+GRAPHS = 12
+"""After which no more graph breaks are looked for: each costs the compiler up to a second."""
+
+
+def graph_breaks(work: Workload) -> dict[str, int]:
+    """In the forward pass, GRAPHS for as many or more; ``graph_failures`` where it cannot be compiled at all.
+
+    Dynamo counts the places where it ends a graph and begins another. In a loop, a try or a generator it cannot, and
+    leaves the whole function to Python: it counts that nowhere but in the functions it began with and did not finish.
+    """
+    if work.call is not work.model:  # compiled already, or a function
+        return {}
+    import torch._dynamo as dynamo
+    from torch._dynamo.utils import counters
+
+    graphs = 0
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
+        nonlocal graphs
+        graphs += 1
+        if graphs > GRAPHS:
+            raise TimeoutError
+        return graph.forward
+
+    logger = logging.getLogger("torch._dynamo")
+    level = logger.level
+    try:
+        dynamo.reset()
+        counters.clear()
+        logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings(), work.autocast():
+            warnings.simplefilter("ignore")
+            torch.compile(work.model, backend=backend)(*work.inputs)
+    except Exception:
+        return {"graph_breaks": GRAPHS} if graphs > GRAPHS else {"graph_failures": 1}
+    finally:
+        logger.setLevel(level)
+        dynamo.reset()
+    left = counters["frames"]["total"] - counters["frames"]["ok"]
+    return {"graph_breaks": min(GRAPHS, sum(counters["graph_break"].values()) + left)}

@@ -1,0 +1,53 @@
+"""Whose work is running: the module that is open, and in the backward pass the one that made the node."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Any
+
+import torch
+
+from resbench.operators.boundaries import LEAVE, Modules, sequence_number
+
+
+class Owner:
+    """The number of the module that what runs now belongs to."""
+
+    def __init__(self, modules: Modules) -> None:
+        self.modules = modules
+        self.stack = [0]
+        self.callers = {0}
+        self.starts = [sequence_number()]
+        self.owners = [0]
+        self.backward = False
+        self.last = 0
+
+    def watched(self) -> Any:
+        return self.modules.watched(self._pass_on)
+
+    def _pass_on(self, number: int) -> None:
+        if number == LEAVE:
+            self.stack.pop()
+        else:
+            self.callers.add(self.stack[-1])
+            self.stack.append(number)
+        self.starts.append(sequence_number())
+        self.owners.append(self.stack[-1])
+
+    def __call__(self) -> int:
+        if self._forward:
+            return self.stack[-1]
+        node = self.node()
+        # a parameter's own node comes behind the one that fed it
+        if node is not None and not hasattr(node, "variable"):
+            self.last = self.owners[bisect_right(self.starts, node._sequence_nr()) - 1]
+        return self.last
+
+    @property
+    def _forward(self) -> bool:
+        """A checkpoint runs its forward again inside the backward pass."""
+        return not self.backward or len(self.stack) > 1
+
+    def node(self) -> Any:
+        """The node of the backward graph that runs now, if one does."""
+        return None if self._forward else torch._C._current_autograd_node()

@@ -1,0 +1,1 @@
+"""Pictures: the structure of a network as a diagram, and what all charts share."""

@@ -1,0 +1,345 @@
+"""One node as boxes: a sequence runs down, an operator puts its parts side by side and joins them below.
+
+A layer with weights, or a pool, is a bar; BN, activations and their like are strips on the bar that they follow, or,
+where a block is pre-activated, on the bar that they precede.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from resbench.arch.algebra import Add, Aux, Combinator, Concat, Highway, Layer, Mul, Node, Operator, Shape
+from resbench.arch.layers import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    Dropout,
+    Linear,
+    LocalResponseNorm,
+    MaxPool2d,
+    PadChannels,
+    ReLU,
+    Scale,
+    Sigmoid,
+)
+from resbench.drawing.boxes import Box, Circle, Path, Rect, Text, arrow, line, text_width
+from resbench.units import shape_text
+
+KINDS: dict[type[Node], str] = {
+    Conv2d: "conv",
+    Linear: "fc",
+    MaxPool2d: "pool",
+    AvgPool2d: "pool",
+    AdaptiveAvgPool2d: "pool",
+    BatchNorm2d: "norm",
+    LocalResponseNorm: "norm",
+    ReLU: "act",
+    Sigmoid: "act",
+}
+"""How a layer is tinted; any other is white."""
+
+STRIPS = (BatchNorm2d, LocalResponseNorm, ReLU, Sigmoid, Scale, Dropout)
+"""Layers that go with another one."""
+
+WEIGHTED = (Conv2d, Linear)
+
+Opening = tuple[type[Node], ...]
+"""The kinds of layer that stand before the convolutions of a pre-activated block."""
+
+BAR, STRIP = 18, 13
+"""Heights of a layer with weights, and of those that go with it."""
+NARROW = 56
+"""No bar is less wide, so that equal blocks of different widths look alike."""
+GAP = 8
+"""Between what follows each other."""
+SPLIT = 14
+"""From the top of an operator to its parts."""
+LANE = 16
+"""Between parts side by side."""
+RADIUS = 8
+"""Of the sign where paths meet."""
+
+
+class Leaf(NamedTuple):
+    """A layer with its name and what it makes of its input."""
+
+    path: str
+    layer: Layer
+    input: Shape
+    output: Shape
+
+    @property
+    def hint(self) -> str:
+        cost = f"{self.layer.params:,} params, {self.layer.macs(self.output):,} MACs"
+        return f"{self.path}: {self.layer!r}, {shape_text(self.output)}, {cost}"
+
+    @property
+    def is_strip(self) -> bool:
+        return isinstance(self.layer, STRIPS)
+
+
+def opening(node: Node) -> Opening:
+    """The layers of a branch that stand before its first convolution: empty unless it is pre-activated."""
+    found: list[type[Node]] = []
+    for part in _parts(node):
+        if not isinstance(part, STRIPS):
+            return tuple(found) if isinstance(part, (*WEIGHTED, Operator)) else ()
+        found.append(type(part))
+    return ()
+
+
+def _parts(node: Node) -> Iterator[Node]:
+    """Layers one after the other, down the first part of a sum."""
+    if isinstance(node, Layer):
+        if not node.silent:
+            yield node
+    elif isinstance(node, Add):
+        yield from _parts(node.parts[0][1])
+    elif isinstance(node, Operator):
+        yield node
+    elif isinstance(node, Combinator):
+        for part in node:
+            yield from _parts(part)
+
+
+def flow(node: Node, path: str, shape: Shape, before: Opening = ()) -> tuple[Box, Shape]:
+    """The node from top to bottom, and the shape that leaves it."""
+    pieces: list[list[Leaf] | Box] = []
+    for step, part in _steps(node, path):
+        if isinstance(part, Layer):
+            leaf = Leaf(step, part, shape, part.output(shape))
+            shape = leaf.output
+            if part.silent:
+                continue
+            if pieces and isinstance(pieces[-1], list):
+                pieces[-1].append(leaf)
+            else:
+                pieces.append([leaf])
+        else:
+            box, shape = _combined(part, step, shape, before)
+            pieces.append(box)
+    rows: list[list[Leaf] | Box] = []
+    for piece in pieces:
+        rows += [piece] if isinstance(piece, Box) else grouped(piece, before)
+    width = max((bar_width(row) for row in rows if isinstance(row, list)), default=0)
+    return down([row if isinstance(row, Box) else bars(row, width) for row in rows]), shape
+
+
+def _steps(node: Node, path: str) -> Iterator[tuple[str, Node]]:
+    """Layers and operators in running order with their names; sequences are opened."""
+    if isinstance(node, Layer | Operator | Aux) or not isinstance(node, Combinator):
+        yield path, node
+        return
+    for name, part in node.parts:
+        yield from _steps(part, step(path, name))
+
+
+def step(path: str, name: str) -> str:
+    return f"{path}.{name}" if path and name else path or name
+
+
+def down(boxes: Sequence[Box], gap: float = GAP) -> Box:
+    """Below each other, axes in line, joined by lines; nothing at all is a line of no length."""
+    left = max((box.axis for box in boxes), default=1.0)
+    right = max((box.right for box in boxes), default=1.0)
+    y = 0.0
+    placed: list[tuple[float, float, Box]] = []
+    marks: list[Path] = []
+    for box in boxes:
+        if placed:
+            marks.append(line((left, y), (left, y + gap)))
+            y += gap
+        placed.append((left - box.axis, y, box))
+        y += box.height
+    return Box(left + right, y, left, tuple(marks), tuple(placed))
+
+
+# -- layers -----------------------------------------------------------------------------------------------
+
+
+def grouped(leaves: Sequence[Leaf], before: Opening = ()) -> list[list[Leaf]]:
+    """Each layer with weights, or pool, with the strips that go with it."""
+    head = tuple(type(leaf.layer) for leaf in leaves[: next((i for i, x in enumerate(leaves) if not x.is_strip), 0)])
+    before = head or before
+    groups: list[list[Leaf]] = []
+    current: list[Leaf] = []
+    for leaf in leaves:
+        if not leaf.is_strip and current:
+            weighted = isinstance(leaf.layer, WEIGHTED)
+            opens = weighted and bool(before) and tuple(type(x.layer) for x in current[-len(before) :]) == before
+            cut = len(current) - len(before) if opens else len(current)
+            groups.append(current[:cut])
+            current = current[cut:]
+        current.append(leaf)
+    return [group for group in (*groups, current) if group]
+
+
+def bar_width(leaves: Sequence[Leaf]) -> float:
+    """What a bar with its strips needs; strips alone ask for nothing."""
+    if all(leaf.is_strip for leaf in leaves):
+        return 0
+    return max(NARROW, *(sum(_room(leaf) for leaf in row) for row in _rows(leaves)))
+
+
+def _rows(leaves: Sequence[Leaf]) -> list[list[Leaf]]:
+    """Strips that follow each other share a row."""
+    return [list(row) for _, row in groupby(leaves, key=lambda leaf: leaf.is_strip)]
+
+
+def _room(leaf: Leaf) -> float:
+    return text_width(leaf.layer.brief, "strip" if leaf.is_strip else "label") + (6 if leaf.is_strip else 10)
+
+
+def bars(leaves: Sequence[Leaf], width: float = 0) -> Box:
+    """A bar with its strips, all of one width; strips alone are as wide as they need."""
+    rows = _rows(leaves)
+    if all(leaf.is_strip for leaf in leaves):
+        width = max(sum(_room(leaf) for leaf in row) for row in rows)
+    marks: list[Rect | Text] = []
+    y = 0.0
+    for row in rows:
+        height, font, base = (STRIP, "strip", 9.5) if row[0].is_strip else (BAR, "label", 13)
+        spare = (width - sum(_room(leaf) for leaf in row)) / len(row)
+        x = 0.0
+        for leaf in row:
+            room = _room(leaf) + spare
+            marks.append(Rect(x, y, room, height, KINDS.get(type(leaf.layer), "other"), leaf.hint))
+            marks.append(Text(x + room / 2, y + base, leaf.layer.brief, font, "middle"))
+            x += room
+        y += height
+    return Box(width, y, width / 2, tuple(marks), kind="bars")
+
+
+# -- operators --------------------------------------------------------------------------------------------
+
+
+def _combined(node: Node, path: str, shape: Shape, before: Opening) -> tuple[Box, Shape]:
+    if isinstance(node, Aux):
+        head, _ = flow(node.parts[0][1], step(path, node.parts[0][0]), shape)
+        return aside(head), shape
+    assert isinstance(node, Operator)
+    inner = before if isinstance(node, Add) else ()
+    parts = [flow(part, step(path, name), shape, inner) for name, part in node.parts]
+    output = node.combine([made for _, made in parts])
+    boxes = [_named(node, i, box) for i, (box, _) in enumerate(parts)]
+    match node:
+        case Add() | Mul():
+            return _joined(node, boxes), output
+        case Highway():
+            return _barred(node, boxes, "g F(x) + (1 - g) h(x)", main=1), output
+        case _:
+            label = f"{node.operation}, {output[1]}" if isinstance(node, Concat) else node.operation
+            return _barred(node, boxes, label), output
+
+
+def carries(node: Node) -> str:
+    """What a shortcut does to x: identity, projection, padding, or what its layers do."""
+    layers = [part for part in _parts(node.parts[0][1] if isinstance(node, Mul) else node) if isinstance(part, Layer)]
+    if any(isinstance(layer, Conv2d) for layer in layers):
+        return "projection"
+    if any(isinstance(layer, PadChannels) for layer in layers):
+        return "padding"
+    if isinstance(node, Mul):
+        return "gated"
+    return {Scale: "scaling", Dropout: "dropout"}.get(type(layers[0]), "path") if layers else "identity"
+
+
+def _named(node: Operator, position: int, box: Box) -> Box:
+    """The box of an operand under its name, where its layers do not say it."""
+    if isinstance(node, Highway) and position == 0:
+        return captioned(box, "gate g")
+    shortcut = position > 0 if isinstance(node, Add) else position == 2 and isinstance(node, Highway)
+    return captioned(box, "projection") if shortcut and carries(node.parts[position][1]) == "projection" else box
+
+
+def _style(node: Node) -> str:
+    return "dashed" if carries(node) in ("projection", "padding") else "line"
+
+
+def captioned(box: Box, caption: str) -> Box:
+    """The box under a word or two that say what it is."""
+    width = text_width(caption, "word")
+    left, right = max(box.axis, width / 2), max(box.right, width / 2)
+    marks = (Text(left, 9, caption, "word", "middle"),)
+    return Box(left + right, box.height + 12, left, marks, ((left - box.axis, 12, box),))
+
+
+def _joined(node: Operator, boxes: Sequence[Box]) -> Box:
+    """The first part on the axis, the others to the right, the sign below: the residual sum, a gate."""
+    main, *sides = boxes
+    deep = max(box.height for box in boxes)
+    centre = SPLIT + deep + GAP + RADIUS
+    axis, x = main.axis, main.width
+    marks: list[Path | Text | Circle] = [
+        line((axis, 0), (axis, SPLIT)),
+        line((axis, SPLIT + main.height), (axis, centre - RADIUS)),
+    ]
+    placed = [(0.0, float(SPLIT), main)]
+    for box, (_, part) in zip(sides, node.parts[1:], strict=True):
+        lane = x + LANE + box.axis
+        what = carries(part) if isinstance(node, Add) else ""
+        top = SPLIT + (deep - box.height) / 2
+        ways: tuple[tuple[tuple[float, float], ...], ...] = (
+            ((axis, SPLIT / 2), (lane, SPLIT / 2), (lane, top)),
+            ((lane, top + box.height), (lane, centre), (axis + RADIUS, centre)),
+        )
+        if box.children:
+            placed.append((lane - box.axis, top, box))
+            x = lane + box.right
+        else:
+            ways = ((*ways[0][:2], *ways[1][1:]),)
+            marks.append(Text(lane + 4, SPLIT + deep / 2 + 3, "identity", "word"))
+            x = lane + 4 + text_width("identity", "word")
+        marks.append(Path(ways, _style(part) if what else "line", True, what))
+    marks += _sign(axis, centre, "×" if isinstance(node, Mul) else "+")
+    return Box(x, centre + RADIUS, axis, tuple(marks), tuple(placed), node.operation)
+
+
+def _sign(x: float, y: float, kind: str) -> list[Path | Circle]:
+    """A circle with + or ×, drawn, not written: no font need have it."""
+    r = 4.0 if kind == "+" else 2.8
+    if kind == "+":
+        strokes = (((x - r, y), (x + r, y)), ((x, y - r), (x, y + r)))
+    else:
+        strokes = (((x - r, y - r), (x + r, y + r)), ((x - r, y + r), (x + r, y - r)))
+    return [Circle(x, y, RADIUS, "join"), Path(strokes)]
+
+
+def _barred(node: Operator, boxes: Sequence[Box], label: str, main: int | None = None) -> Box:
+    """Parts side by side under a split, joined in a bar: concatenation, the highway's mixture."""
+    deep = max(box.height for box in boxes)
+    bar = SPLIT + deep + SPLIT
+    axes: list[float] = []
+    placed: list[tuple[float, float, Box]] = []
+    marks: list[Path | Text | Rect] = []
+    x = 0.0
+    for box in boxes:
+        label_room = 0.0
+        if not box.children:
+            marks.append(Text(x + 8 + box.axis + 4, SPLIT + deep / 2 + 3, "identity", "word"))
+            x, label_room = x + 8, text_width("identity", "word") + 4
+        else:
+            placed.append((x, float(SPLIT), box))
+        axes.append(x + box.axis)
+        x += max(box.width, box.axis + label_room) + LANE / 2
+    width = max(x - LANE / 2, text_width(label, "label") + 12)
+    axis = width / 2 if main is None else axes[main]
+    for lane, box, (_, part) in zip(axes, boxes, node.parts, strict=True):
+        shortcut = isinstance(node, Highway) and part is node.parts[2][1]
+        style = _style(part) if shortcut else "line"
+        into = ((axis, SPLIT / 2), (lane, SPLIT / 2), (lane, SPLIT)) if lane != axis else ((axis, 0), (axis, SPLIT))
+        ways = (into, ((lane, SPLIT + box.height), (lane, bar)))
+        marks.append(Path(ways, style, True, carries(part) if shortcut else ""))
+    marks.append(line((axis, 0), (axis, SPLIT / 2)))
+    marks.append(Rect(0, bar, width, BAR - 2, "join"))
+    marks.append(Text(width / 2, bar + 12, label, "label", "middle"))
+    return Box(width, bar + BAR - 2, axis, tuple(marks), tuple(placed), node.operation)
+
+
+def aside(head: Box) -> Box:
+    """A head to the right of a line that goes on."""
+    marks = (line((1, 0), (1, head.height + SPLIT)), arrow((1, 6), (LANE + head.axis, 6), (LANE + head.axis, SPLIT)))
+    return Box(LANE + head.width, head.height + SPLIT, 1, marks, ((LANE, SPLIT, head),), "aux")

@@ -1,0 +1,196 @@
+"""The reading `draw`: a network as a block diagram, in SVG.
+
+>>> from resbench.arch.catalog import architecture
+>>> picture = draw(architecture("plain34"), architecture("resnet34"))
+>>> picture[:4], picture.count('data-shortcut="projection"')
+('<svg', 3)
+
+Stages are bands in columns, read down and then to the right. What equals its neighbour is drawn once, with the number
+of times that it stands there. Numbers are params / MACs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from resbench.arch.algebra import Combinator, Layer, Node, Operator, Shape
+from resbench.arch.catalog import Architecture
+from resbench.arch.structure import Block, blocks
+from resbench.drawing.block import Leaf, Opening, aside, bar_width, bars, flow, grouped, opening
+from resbench.drawing.boxes import Box, Mark, Rect, Text, line, svg, text_width
+from resbench.drawing.sheet import PAD, Band, Item, Panel, cost_text, layout
+from resbench.units import count_text, shape_text
+
+
+def draw(*archs: Architecture) -> str:
+    """The block diagram of a network; of several below each other, stages in line where they have as many.
+
+    Raises ShapeError where shapes do not fit.
+    """
+    panels = [panel(arch) for arch in archs]
+    title = " and ".join(arch.name for arch in archs)
+    return svg(layout(panels), f"Block diagram of {title}", " ".join(_summary(p) for p in panels))
+
+
+def panel(arch: Architecture) -> Panel:
+    """A network as bands of blocks that are drawn but not yet placed."""
+    found = blocks(arch)
+    if not any(isinstance(block.node, Combinator) or "." in block.first for block in found):
+        found = _whole(arch, found)
+    before = next((kinds for block in found if (kinds := _opening(block))), ())
+    params, macs = sum(block.params for block in found), sum(block.macs for block in found)
+    facts = f"input {shape_text(arch.input)} · {count_text(params)} params · {count_text(macs)} MACs"
+    bands = [
+        Band(name, tuple(_items(members, before)), sum(b.params for b in members), sum(b.macs for b in members))
+        for name, members in _stages(found)
+    ]
+    return Panel(arch.name, f"{facts} · {arch.source}", macs, tuple(bands))
+
+
+def _summary(panel: Panel) -> str:
+    stages = ", ".join(band.name for band in panel.bands if band.name)
+    return f"{panel.name}: {panel.facts}{f'; from input to output {stages}' if stages else ''}."
+
+
+def _whole(arch: Architecture, found: list[Block]) -> list[Block]:
+    """An architecture without levels is itself one block."""
+    if not found:
+        return []
+    params, macs = sum(block.params for block in found), sum(block.macs for block in found)
+    return [Block(arch.name, 1, arch.body, (1, *arch.input), found[-1].output, params, macs, arch.name, False)]
+
+
+def _opening(block: Block) -> Opening:
+    return () if isinstance(block.node, Layer) or block.aux else opening(block.node)
+
+
+# -- stages -------------------------------------------------------------------------------------------------
+
+
+def _stages(found: Sequence[Block]) -> Iterator[tuple[str, list[Block]]]:
+    """Numbered blocks by the name of their stage, the others as stem, by the size of their maps, and head."""
+    real = [i for i, block in enumerate(found) if not block.aux and (_stage(block) or _operates(block.node))]
+    keys: list[tuple[str, Shape]] = []
+    for i, block in enumerate(found):
+        if block.aux and keys:
+            keys.append(keys[-1])  # a head stands in the stage that it taps
+        elif _stage(block):
+            keys.append((_stage(block), _maps(block)))
+        elif (real and real[0] < i < real[-1]) or i in real:
+            keys.append(("", _maps(block)))
+        else:
+            keys.append(("" if not real else "stem" if i < real[0] else "head", ()))
+    runs = [(key, [block for _, block in run]) for key, run in groupby(zip(keys, found, strict=True), lambda x: x[0])]
+    for (name, maps), members in runs:
+        if name and [key[0] for key, _ in runs].count(name) > 1:
+            yield f"{members[0].first}-{members[-1].name.rpartition('.')[2].rpartition('-')[2]}", members
+        elif name:
+            yield name, members
+        else:
+            yield (f"{maps[0]}x{maps[1]} maps" if maps and len(runs) > 1 else ""), members
+
+
+def _stage(block: Block) -> str:
+    stage, dot, _ = block.first.partition(".")
+    return stage if dot else ""
+
+
+def _maps(block: Block) -> Shape:
+    """The size of the maps that a block makes, but that a layer takes: a pool closes its stage, a block opens one."""
+    return (block.input if isinstance(block.node, Layer) else block.output)[2:]
+
+
+def _operates(node: Node) -> bool:
+    return isinstance(node, Operator) or (isinstance(node, Combinator) and any(_operates(part) for part in node))
+
+
+# -- blocks -------------------------------------------------------------------------------------------------
+
+
+def _items(members: Sequence[Block], before: Opening) -> Iterator[Item]:
+    """Blocks in frames; layers and single convolutions with their name and cost beside them."""
+    for bare, run in groupby(members, lambda block: isinstance(block.node, Layer) and not block.aux):
+        if bare:
+            yield from _loose([Leaf(b.name, b.node, b.input, b.output) for b in run if isinstance(b.node, Layer)])
+            continue
+        for block in run:
+            if not (block.aux or _stage(block) or _operates(block.node)) and (leaves := _single(block)):
+                yield from _loose(leaves, block.name)
+                continue
+            inner, _ = flow(block.node, block.first, block.input, before)
+            framed = _frame(inner, block)
+            output = block.input if block.aux else block.output
+            yield Item(aside(framed) if block.aux else framed, block.input, output)
+
+
+def _single(block: Block) -> list[Leaf]:
+    """The layers of a block that is no more than one convolution and what goes with it."""
+    leaves: list[Leaf] = []
+    shape = block.input
+    for name, part in block.node.parts if isinstance(block.node, Combinator) else ():
+        if not isinstance(part, Layer):
+            return []
+        leaves.append(Leaf(f"{block.first}.{name}", part, shape, shape := part.output(shape)))
+    return leaves if len(grouped(leaves)) == 1 else []
+
+
+def _loose(leaves: Sequence[Leaf], name: str = "") -> Iterator[Item]:
+    groups = grouped(leaves)
+    width = max(bar_width(group) for group in groups)
+    for group in groups:
+        carrier = next((leaf for leaf in group if not leaf.is_strip), group[0])
+        params = sum(leaf.layer.params for leaf in group)
+        macs = sum(leaf.layer.macs(leaf.output) for leaf in group)
+        box = _beside(bars(group, width), name or carrier.path, cost_text(params, macs))
+        yield Item(box, group[0].input, group[-1].output)
+
+
+def _beside(box: Box, name: str, cost: str) -> Box:
+    """The box with its name and cost at its right."""
+    x, middle = box.width + 6, box.height / 2 + 3
+    texts = [Text(x, middle, name, "small")]
+    if cost:
+        texts = [Text(x, middle - 5.5, name, "small"), Text(x, middle + 5.5, cost, "small")]
+    width = x + max(text_width(text.text, "small") for text in texts)
+    top = max(0.0, 24 - box.height) / 2 if cost else 0
+    marks = tuple(text._replace(y=text.y + top) for text in texts)
+    through = (
+        line((box.axis, 0), (box.axis, top)),
+        line((box.axis, top + box.height), (box.axis, 2 * top + box.height)),
+    )
+    return Box(
+        width, box.height + 2 * top, box.axis, (*marks, *(through if top else ())), ((0, top, box),), "layer", name
+    )
+
+
+HEAD = 32
+"""Of a frame: its name and cost."""
+COPY = 3
+"""By how much the copies behind a repeated block stand out."""
+
+
+def _frame(inner: Box, block: Block) -> Box:
+    """The block under its name and cost; one that is repeated has copies behind it."""
+    times = f"× {block.repeat}" if block.repeat > 1 else ""
+    cost = cost_text(block.params // block.repeat, block.macs // block.repeat) + (" each" if times else "")
+    name = f"{block.name}, in training" if block.aux else block.name
+    head = text_width(name, "name") + (10 + text_width(times, "heading") if times else 0)
+    need = max(head, text_width(cost, "small")) + 2 * PAD
+    axis, right = inner.axis + PAD, inner.right + PAD
+    if axis + right < need:  # a narrow block under a long name stands in the middle
+        axis, right = axis + (need - axis - right) / 2, right + (need - axis - right) / 2
+    width, bottom = axis + right, HEAD + inner.height + PAD
+    behind = 2 * COPY if times else 0
+    copies = [Rect(d, d, width, bottom, "copy", radius=4) for d in (2 * COPY, COPY) if times]
+    marks: tuple[Mark, ...] = (
+        *copies,
+        Rect(0, 0, width, bottom, "aux" if block.aux else "block", radius=4),
+        Text(PAD, 14, name, "name"),
+        *([Text(width - PAD, 15, times, "heading", "end")] if times else []),
+        Text(PAD, 25, cost, "small"),
+        line((axis, HEAD - 3), (axis, HEAD)),
+        line((axis, HEAD + inner.height), (axis, bottom)),
+    )
+    placed = ((axis - inner.axis, HEAD, inner),)
+    return Box(width + behind, bottom + behind, axis, marks, placed, "block", block.name, block.repeat)

@@ -1,0 +1,152 @@
+"""The module tree of a network without an expression, in SVG: a row for each module, equal neighbours folded.
+
+>>> from resbench.arch.cost import Cost, Row
+>>> row = Row("", "Conv2d", (1, 8, 4, 4), 80, 1280, 0, 128)
+>>> net = Cost("mine", "file", (1, 8, 4, 4), tuple(row._replace(name=f"stage.{i}.conv") for i in range(3)))
+>>> [(line.name, line.repeat) for line in lines(net)]
+[('mine', 1), ('stage', 1), ('0-2', 3), ('conv', 1)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import NamedTuple
+
+from resbench.arch.cost import Cost, Row
+from resbench.drawing.boxes import Box, Mark, Rect, Text, shorten, svg, text_width
+from resbench.drawing.sheet import cost_text
+from resbench.units import calls_text, count_text, shape_text
+
+MOST = 240
+"""Rows of a picture: of a larger tree its deepest levels are left out."""
+
+COLUMN = 60
+"""Rows of a column, at least."""
+
+HEIGHT, INDENT, GUTTER = 15, 12, 26
+NAME, COST = 190, 92
+"""Pixels of a name, and of params / MACs."""
+
+KINDS = {"Conv": "conv", "Linear": "fc", "Pool": "pool", "Norm": "norm", "ReLU": "act", "GELU": "act", "SiLU": "act"}
+"""Tints by what is in the name of a type."""
+
+
+@dataclass
+class _Module:
+    """One module with its own layers and what is below it. ``rows``: all of them, in running order."""
+
+    name: str
+    kind: str = ""
+    rows: list[Row] = field(default_factory=list)
+    below: dict[str, _Module] = field(default_factory=dict)
+
+    def same(self) -> object:
+        """Equal for modules that look alike but for their names."""
+        own = [(row.type, row.output, row.params, row.macs) for row in self.rows]
+        return own, [(name, module.same()) for name, module in self.below.items()]
+
+
+class Line(NamedTuple):
+    """One row: a module, or ``repeat`` equal neighbours; the figures are theirs together."""
+
+    depth: int
+    name: str
+    repeat: int
+    kind: str
+    output: tuple[int, ...]
+    params: int
+    macs: int
+
+
+def draw_tree(cost: Cost) -> str:
+    """The modules by their dotted names, with type, shape, cost and share of the MACs."""
+    every = list(lines(cost))
+    deepest = max(line.depth for line in every)
+    depth = next((d for d in range(deepest, 0, -1) if sum(line.depth <= d for line in every) <= MOST), 1)
+    shown = [line for line in every if line.depth <= depth]
+    left_out = f"; {len(every) - len(shown)} deeper modules are in their parents" if len(shown) < len(every) else ""
+    if len(shown) > MOST:
+        left_out, shown = f"; {len(every) - MOST} modules more", shown[:MOST]
+    if cost.uncounted:
+        left_out += f"; not counted: {calls_text(dict(cost.uncounted))}: MACs are too low, and no share is shown"
+    facts = f"input {shape_text(cost.input)} · {count_text(cost.params)} params · {count_text(cost.macs)} MACs"
+    head: tuple[Mark, ...] = (
+        Text(0, 16, cost.model, "title"),
+        Text(
+            0,
+            32,
+            f"{facts} · {cost.source}{left_out}. Module, type, output, params / MACs, share of the MACs.",
+            "small",
+        ),
+    )
+    body = _columns(shown, 0 if cost.uncounted else cost.macs)
+    width = max(body.width, *(text_width(mark.text, mark.font) for mark in head if isinstance(mark, Text)))
+    page = Box(width, 44 + body.height, 0, head, ((0, 44, body),), "tree", cost.model)
+    return svg([page], f"Module tree of {cost.model}", f"{cost.model}: {facts}, {len(every)} modules.")
+
+
+def lines(cost: Cost) -> Iterator[Line]:
+    """The tree from above, depth first."""
+    root = _Module(cost.model)
+    for row in cost.layers:
+        here = root
+        here.rows.append(row)
+        for part in row.name.split("."):
+            here = here.below.setdefault(part, _Module(part))
+            here.rows.append(row)
+        here.kind = row.type
+    yield from _lines([root], 0)
+
+
+def _lines(modules: Sequence[_Module], depth: int) -> Iterator[Line]:
+    for _, run in groupby(modules, key=_Module.same):
+        same = list(run)
+        first, rows = same[0], [row for module in same for row in module.rows]
+        name = first.name if len(same) == 1 else f"{first.name}-{same[-1].name}"
+        output = rows[-1].output if rows else ()
+        figures = sum(row.params for row in rows), sum(row.macs for row in rows)
+        yield Line(depth, name, len(same), "" if first.below else first.kind, output, *figures)
+        yield from _lines(list(first.below.values()), depth + 1)
+
+
+def _columns(shown: Sequence[Line], whole: int) -> Box:
+    """Rows in as many columns as make the page about as wide as high. ``whole``: what shares are of; 0 for none."""
+    length = max(COLUMN, -(-len(shown) // 3))
+    columns = [_column(shown[i : i + length], whole) for i in range(0, len(shown), length)]
+    x, placed = 0.0, []
+    for column in columns:
+        placed.append((x, 0.0, column))
+        x += column.width + GUTTER
+    return Box(x - GUTTER, max(column.height for column in columns), 0, (), tuple(placed), "columns")
+
+
+def _column(rows: Sequence[Line], whole: int) -> Box:
+    kind = max(text_width(line.kind or "", "small") for line in rows) + 10
+    output = max(text_width(_shape(line), "small") for line in rows) + 10
+    inner = NAME + kind + output + COST
+    marks: list[Mark] = []
+    for i, line in enumerate(rows):
+        x, y = line.depth * INDENT, i * HEIGHT
+        tint = next((style for word, style in KINDS.items() if word in line.kind), "other" if line.kind else "band")
+        times = f" × {line.repeat}" if line.repeat > 1 else ""
+        font = "small" if line.kind else "name"
+        room = NAME - x - 14 - text_width(times, font)
+        marks += [
+            Rect(min(x, NAME - 40), y + 3, 9, 9, tint, f"{line.name}: {line.params:,} params, {line.macs:,} MACs"),
+            Text(min(x, NAME - 40) + 13, y + 11, shorten(line.name, font, max(room, 24)) + times, font),
+            Text(NAME + 6, y + 11, line.kind, "small"),
+            Text(NAME + kind, y + 11, _shape(line), "small"),
+            Text(inner - 4, y + 11, cost_text(line.params, line.macs), "small", "end"),
+        ]
+        if line.macs and whole:
+            marks += [
+                Rect(inner, y + 6, 50, 3, "track", radius=0),
+                Rect(inner, y + 6, 50 * line.macs / whole, 3, "share", radius=0),
+            ]
+    return Box(inner + 50, len(rows) * HEIGHT, 0, tuple(marks), (), "column")
+
+
+def _shape(line: Line) -> str:
+    return shape_text(line.output) if line.output else ""

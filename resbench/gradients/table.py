@@ -1,0 +1,138 @@
+"""Gradient flow as tables: each statistic by depth, networks and steps side by side; the networks; every number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from resbench.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    from resbench.gradients.measure import Recipe
+    from resbench.gradients.result import Flow
+    from resbench.gradients.statistics import Statistic
+    from resbench.gradients.verdicts import Verdict
+    from resbench.workers.environment import Environment
+
+GRID = [i / 10 for i in range(11)]
+"""Depths at which networks stand side by side."""
+
+
+def depth_table(statistic: Statistic, flows: Sequence[Flow]) -> Table | None:
+    """A statistic by normalised depth: a column for each network and step. None where no network has it."""
+    columns = [Column("depth", "depth", "share")]
+    cells: list[list[Any]] = []
+    for flow in flows:
+        for step in flow.steps:
+            means = flow.means(statistic.key, step)
+            if means:
+                columns.append(Column(f"{flow.model}_step{step}", f"{flow.model} @{step}", "number"))
+                cells.append([_nearest(means, depth) for depth in GRID])
+    if not cells:
+        return None
+    rows = [[depth, *(column[i] for column in cells)] for i, depth in enumerate(GRID)]
+    notes = [
+        f"{statistic.formula}, mean over the seeds, at the {statistic.place} nearest to each depth; @ is the step."
+    ]
+    return Table(columns, rows, statistic.title[0].upper() + statistic.title[1:], notes)
+
+
+def _nearest(means: dict[str, tuple[float, float]], depth: float) -> float:
+    return min(means.values(), key=lambda place: abs(place[0] - depth))[1]
+
+
+NETWORK_COLUMNS = (
+    Column("model", "model"),
+    Column("step", "step", "exact"),
+    Column("loss", "loss", "number"),
+    Column("first_to_last", "R", "number"),
+    Column("first_to_last_spread", "+-", "number"),
+    Column("growth", "growth/layer", "number"),
+    Column("early_update", "early update", "number"),
+    Column("last_update", "last update", "number"),
+    Column("c1", "c1", "number"),
+    Column("effective_rank", "eff. rank", "number"),
+    Column("effective_depth", "eff. depth", "number"),
+    Column("cosine", "largest cos", "number"),
+    Column("identity_share", "identity", "share"),
+    Column("dead", "dead", "share"),
+    Column("sigma_max", "max sigma", "number"),
+    Column("energy", "Jacobian", "number"),
+)
+
+
+def network_table(
+    flows: Sequence[Flow], found: Sequence[Sequence[Verdict]], recipe: Recipe, data: str, limits: str, here: Environment
+) -> Table:
+    """A row for each network and step; the verdicts below."""
+    records = [flow.record(step) for flow in flows for step in flow.steps]
+    always = ("model", "step", "loss", "first_to_last")
+    columns = [c for c in NETWORK_COLUMNS if c.key in always or any(r[c.key] is not None for r in records)]
+    warnings = [flow.broken for flow in flows if flow.broken] + [said for flow in flows for said in flow.skipped]
+    warnings += [f"{flow.model} was interrupted: the rows so far." for flow in flows if flow.interrupted]
+    notes = [_sentence(flow, one) for flow, one in zip(flows, found, strict=True)]
+    unsplit = [flow.model for flow in flows if not any(row.place == "sum" for row in flow.rows)]
+    if unsplit:
+        notes.append(f"No residual sum that could be split in {', '.join(unsplit)}: its columns are blank.")
+    notes += [
+        f"{recipe.seeds} seeds, batches of {recipe.batch} of {data}, SGD with lr {recipe.lr:g}, momentum "
+        f"{recipe.momentum:g} and weight decay {recipe.weight_decay:g}, on {recipe.device}. "
+        "R = ||dL/dx_first|| / ||dL/dx_last||; growth/layer of stage 1.",
+        limits,
+        here.note,
+    ]
+    rows = [[record[column.key] for column in columns] for record in records]
+    return Table(columns, rows, "Gradient flow", notes, warnings=warnings)
+
+
+def _sentence(flow: Flow, found: Sequence[Verdict]) -> str:
+    return f"{flow.model}: {'; '.join(map(str, found)) or 'no verdict'}."
+
+
+ROW_COLUMNS = (
+    Column("model", "model"),
+    Column("seed", "seed", "exact"),
+    Column("step", "step", "exact"),
+    Column("place", "place"),
+    Column("name", "name"),
+    Column("depth", "depth", "share"),
+    Column("statistic", "statistic"),
+    Column("value", "value", "number"),
+)
+
+
+def row_table(flows: Sequence[Flow]) -> Table:
+    """Every number, a row each."""
+    return Table(ROW_COLUMNS, [tuple(row) for flow in flows for row in flow.rows])
+
+
+def flow_document(
+    flows: Sequence[Flow], found: Sequence[Sequence[Verdict]], recipe: Recipe, data: str, limits: str, here: Environment
+) -> dict[str, Any]:
+    """Every number and verdict; what is not finite is null."""
+    return {
+        "schema": 1,
+        "command": "gradflow",
+        "environment": here.document(),
+        "data": data,
+        "recipe": vars(recipe),
+        "limits": limits,
+        "models": [
+            {
+                "model": flow.model,
+                "input": list(flow.input),
+                "broken": flow.broken or None,
+                "verdicts": [verdict._asdict() for verdict in verdicts],
+                "interrupted": flow.interrupted,
+                "skipped": list(flow.skipped),
+                "steps": [_finite(flow.record(step)) for step in flow.steps],
+                "rows": [_finite(row._asdict()) for row in flow.rows],
+            }
+            for flow, verdicts in zip(flows, found, strict=True)
+        ],
+    }
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: None if isinstance(v, float) and not isfinite(v) else v for key, v in record.items()}

@@ -1,0 +1,1 @@
+"""What is said of residual learning, each claim tried as an experiment."""

@@ -1,0 +1,149 @@
+"""Claims about networks that are trained."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from statistics import fmean
+
+import torch
+
+from resbench.arch.published import TEST_ERRORS
+from resbench.lessons.lab import CONDITION, HOLDS, WRONG, Answer, Lab, percent
+from resbench.networks.load import load
+from resbench.networks.modules import Add
+from resbench.training.degradation import MARGIN, MODELS, gaps
+from resbench.training.placements import ORDERS, variants
+from resbench.training.result import Outcome
+
+DEPTH = 20
+"""Of the networks whose variants are compared."""
+
+
+def degradation(lab: Lab) -> Answer:
+    """1: plain-20 and plain-56, and R at the first step."""
+    outcome = lab.train(*MODELS)
+    gap = next(gap for gap in gaps(outcome.results) if gap.family.startswith("plain"))
+    r = lab.flow("plain56").record(0)["first_to_last"]
+    right = gap.degrades and gap.test > 0
+    return Answer(HOLDS if right else WRONG, f"{_errors(outcome)}; R of plain-56 at the first step {r:.3g}")
+
+
+def _errors(outcome: Outcome) -> str:
+    said = [f"{end['model']} {percent(end['train_error'])} and {percent(end['test_error'])}" for end in outcome.ends]
+    return f"training and test error: {', '.join(said)}"
+
+
+def shrinking_residuals(lab: Lab) -> Answer:
+    """6: ||F(x)|| / ||h(x)||, mean over the sums, five times in a training."""
+    outcome = lab.train(*MODELS)
+    paths = {name: _trajectory(outcome, name, "strength") for name in ("resnet20", "resnet56")}
+    left = [path[-1] / path[0] for path in paths.values()]
+    said = "; ".join(f"{name} {' '.join(f'{value:.2f}' for value in path)}" for name, path in paths.items())
+    return Answer(
+        HOLDS if max(left) < 0.1 else CONDITION if left[1] < left[0] < 1 else WRONG,
+        f"mean ||F|| / ||h|| at the beginning of each fifth of the training: {said}",
+    )
+
+
+def _trajectory(outcome: Outcome, name: str, statistic: str) -> list[float]:
+    rows = [
+        row
+        for result in outcome.results
+        if result.cell.model == name
+        for row in result.rows
+        if row.statistic == statistic
+    ]
+    steps = sorted({row.step for row in rows})
+    return [fmean(row.value for row in rows if row.step == step) for step in steps]
+
+
+def addition_last(lab: Lab) -> Answer:
+    """13: the five orders trained, what is published of them, and the signal that can only grow."""
+    names = [order.format(DEPTH) for order in ORDERS]
+    outcome = lab.train(*names)
+    test = {end["model"]: end["test_error"] for end in outcome.ends}
+    printed = [error.percent for error in variants(110, "orders").values() if error]
+    last = f"resnet{DEPTH},order=relu-before-add"
+    best = min(test.values())
+    right = printed[-1] == min(printed) and test[last] > best and test[f"preact_resnet{DEPTH}"] < best + MARGIN
+    said = ", ".join(f"{name} {percent(error)}" for name, error in test.items())
+    return Answer(
+        WRONG if right else CONDITION,
+        f"test error: {said}; published at 110 layers: {', '.join(printed)} %; with ReLU before the addition "
+        f"{percent(falling_share(last))} of what a branch adds is negative (original "
+        f"{percent(falling_share(names[0]))})",
+    )
+
+
+@torch.no_grad()
+def falling_share(name: str) -> float:
+    """The share of what the branches add to the signal that is negative: 0 where they end in ReLU."""
+    net = load(name).module.train()
+    below: list[tuple[int, int]] = []
+
+    def look(module: Add, operands: tuple[torch.Tensor, ...]) -> None:
+        branch = operands[0]
+        below.append((int((branch < 0).sum()), branch.numel()))
+
+    handles = [module.register_forward_pre_hook(look) for module in net.modules() if isinstance(module, Add)]
+    net(torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    for handle in handles:
+        handle.remove()
+    return sum(count for count, _ in below) / sum(size for _, size in below)
+
+
+def preactivation(lab: Lab) -> Answer:
+    """14: ResNet-56 and its pre-activation form: R at the first step, and training at the full rate from there on."""
+    short = {"epochs": 8.0} if lab.plan.data == "digits" else {}
+    outcome = lab.train("resnet56", "preact_resnet56", warmup=0, **short)
+    names = ("resnet56", "preact_resnet56")
+    original, pre = (fmean(point["error"] for point in outcome.curve(name, "train_error")) for name in outcome.models)
+    ratios = [lab.flow(name).record(0)["first_to_last"] for name in names]
+    easier, flows = pre < 0.9 * original, ratios[1] < ratios[0]
+    return Answer(
+        WRONG if not easier else HOLDS if flows else CONDITION,
+        f"without warm-up, {outcome.ends[0]['iterations']:,} iterations: {_errors(outcome)}, mean training error on "
+        f"the way {percent(original)} and {percent(pre)}; R at the first step {ratios[0]:.3g} and {ratios[1]:.3g}",
+    )
+
+
+def projection(lab: Lab) -> Answer:
+    """16: options A, B and C trained."""
+    outcome = lab.train(*(f"resnet{DEPTH}{option}" for option in ("", ",shortcut=B", ",shortcut=C")))
+    a, b = (load(f"resnet{DEPTH}{option}").module for option in ("", ",shortcut=B"))
+    shares = [_silent_channels(net) for net in (a, b)]
+    a_error, *others = (end["test_error"] for end in outcome.ends)
+    better = all(error < a_error - MARGIN for error in others)
+    return Answer(
+        WRONG if shares != [0.5, 0.0] else HOLDS if better else CONDITION,
+        f"{_errors(outcome)}; channels behind the second stage's shortcut that get nothing from it: A "
+        f"{percent(shares[0])}, B {percent(shares[1])}",
+    )
+
+
+@torch.no_grad()
+def _silent_channels(net: torch.nn.Module) -> float:
+    shortcut = net.get_submodule("layer2.0.downsample").eval()
+    maps = shortcut(torch.randn(4, 16, 32, 32, generator=torch.Generator().manual_seed(0)))
+    return float((maps.abs().amax((0, 2, 3)) == 0).float().mean())
+
+
+def auxiliary(lab: Lab) -> Answer:
+    """17: plain-56 with two auxiliary classifiers, without them, and ResNet-56."""
+    outcome = lab.train("plain56", "plain56,aux=yes", "resnet56")
+    _, helped, residual = (end["train_error"] for end in outcome.ends)
+    return Answer(HOLDS if helped > residual + MARGIN else WRONG, _errors(outcome))
+
+
+def deeper(lab: Lab) -> Answer:
+    """18: ResNet-20, 32, 44 and 56: falls the training error with each, or does it at least not rise?"""
+    names = [f"resnet{depth}" for depth in (20, 32, 44, 56)]
+    outcome = lab.train(*names)
+    errors = [end["train_error"] for end in outcome.ends]
+    falls = all(deep < shallow for shallow, deep in pairwise(errors))
+    rises = any(deep > shallow + MARGIN for shallow, deep in pairwise(errors))
+    published = ", ".join(TEST_ERRORS[name].percent for name in names)
+    return Answer(
+        HOLDS if falls else WRONG if rises else CONDITION,
+        f"{_errors(outcome)}; published test errors: {published} %",
+    )

@@ -1,0 +1,1 @@
+"""Models by name: the catalog built as torch modules, and modules from elsewhere."""

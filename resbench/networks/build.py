@@ -1,0 +1,207 @@
+"""The reading `build`: an architecture as a ``torch.nn.Module`` under the same names.
+
+>>> net = build("resnet20", seed=1)
+>>> net.get_submodule("layer1.0.conv1")
+Conv2d(16, 16, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
+>>> sum(p.numel() for p in net.parameters())
+269722
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resbench.arch import algebra, layers
+from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator
+from resbench.arch.catalog import Architecture, architecture
+from resbench.errors import ArchitectureError
+from resbench.networks import modules
+
+Steps = tuple[Any, ...]
+"""What a level does, in order: the name of a part; (operator, a tuple of Steps per operand) where paths
+meet; or (None, name) for an auxiliary head."""
+
+LEAVES: dict[type[Layer], Callable[[Any], nn.Module]] = {
+    layers.Conv2d: lambda n: nn.Conv2d(
+        n.in_channels, n.out_channels, n.kernel, n.stride, n.padding, n.dilation, n.groups, n.bias
+    ),
+    layers.Linear: lambda n: nn.Linear(n.in_features, n.out_features, n.bias),
+    layers.BatchNorm2d: lambda n: nn.BatchNorm2d(n.channels, n.eps),
+    layers.ReLU: lambda n: nn.ReLU(),
+    layers.Sigmoid: lambda n: nn.Sigmoid(),
+    layers.Scale: lambda n: modules.Scale(n.factor, n.offset),
+    layers.MaxPool2d: lambda n: nn.MaxPool2d(n.kernel, n.stride, n.padding, ceil_mode=n.ceil_mode),
+    layers.AvgPool2d: lambda n: nn.AvgPool2d(n.kernel, n.stride, n.padding, ceil_mode=n.ceil_mode),
+    layers.AdaptiveAvgPool2d: lambda n: nn.AdaptiveAvgPool2d(n.size),
+    layers.LocalResponseNorm: lambda n: nn.LocalResponseNorm(n.size, n.alpha, n.beta, n.k),
+    layers.Dropout: lambda n: nn.Dropout(n.p),
+    layers.Identity: lambda n: nn.Identity(),
+    layers.Flatten: lambda n: nn.Flatten(),
+    layers.PadChannels: lambda n: modules.PadChannels(n.in_channels, n.out_channels, n.stride),
+}
+
+OPERATORS: dict[type[Operator], type[nn.Module]] = {
+    algebra.Add: modules.Add,
+    algebra.Mul: modules.Mul,
+    algebra.Concat: modules.Concat,
+    algebra.Highway: modules.Highway,
+}
+
+REWRITABLE = (nn.Conv2d, nn.BatchNorm2d, nn.Linear, modules.Add)
+"""Their backward does not read their output: what follows may write over it."""
+
+
+class Level(nn.Module):
+    """One level of names. Its parts are its children; ``steps`` says how they are run."""
+
+    steps: Steps
+
+    def forward(self, x: Tensor) -> Any:
+        """The level's output; in training with auxiliary heads, (output, head outputs in order)."""
+        heads: list[Tensor] = []
+        y = self._follow(self.steps, x, heads)
+        return (y, *heads) if heads else y
+
+    def _follow(self, steps: Steps, x: Tensor, heads: list[Tensor]) -> Tensor:
+        parts = self._modules
+        for step in steps:
+            if isinstance(step, str):
+                x = parts[step](x)  # type: ignore[misc]
+            elif step[0] is None:
+                if self.training:
+                    heads.append(parts[step[1]](x))  # type: ignore[misc]
+            else:
+                operator, paths = step
+                x = parts[operator](*[self._follow(path, x, heads) for path in paths])  # type: ignore[misc]
+        return x
+
+
+def build(
+    arch: str | Architecture | Node,
+    *,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    zero_init_residual: bool = False,
+) -> nn.Module:
+    """The module of an architecture, initialised from ``seed`` alone; the global random state is not touched.
+
+    Convolutions start from He's normal distribution over the fan-out (He et al. 2015b, eq. 14), linear layers
+    from N(0, 1/in), BN from 1 and 0, biases from 0 or what the architecture says. ``zero_init_residual``
+    starts the last BN (or convolution) of every residual branch at zero (Goyal et al. 2017, sec. 5.1).
+    The same seed gives the same weights on every device; ``device="meta"`` allocates nothing.
+    """
+    body = arch.body if isinstance(arch, Architecture) else architecture(arch).body if isinstance(arch, str) else arch
+    if isinstance(body, Layer):
+        body = algebra.Seq(**{type(body).__name__.lower(): body})
+    with torch.device("meta"):
+        net = _level(body, top=True)
+    if torch.device(device).type == "meta":
+        return net
+    net.to_empty(device="cpu")
+    _initialise(net, body, seed)
+    if zero_init_residual:
+        _zero_branches(net, body)
+    return net.to(device)
+
+
+def _level(node: Node, top: bool = False) -> Level:
+    level = Level()
+    level.steps = _place(node, level, top)
+    return level
+
+
+def _place(node: Node, level: Level, top: bool) -> Steps:
+    """Register what stands in place at this level; the steps that run it."""
+    if isinstance(node, Layer):
+        assert node.silent, "a layer in place has no name only when it does nothing"
+        return () if isinstance(node, layers.Identity) else (_register(level, "flatten", LEAVES[type(node)](node)),)
+    assert isinstance(node, Combinator)
+    if isinstance(node, Operator):
+        paths = tuple(_part(name, part, level, False) for name, part in node.parts)
+        operator = OPERATORS[type(node)]()
+        if isinstance(operator, modules.Add):
+            operator.inplace = _rewritable(level, paths[0])
+        return ((_register(level, node.operation, operator), paths),)
+    if isinstance(node, Aux):
+        (name, head) = node.parts[0]
+        if not top or not name:
+            raise ArchitectureError("an auxiliary head needs a name and stands at the top level of a network")
+        _part(name, head, level, False)
+        return ((None, name),)
+    steps: list[Any] = []
+    for name, part in node.parts:
+        added = _part(name, part, level, top)
+        if isinstance(part, layers.ReLU) and _rewritable(level, tuple(steps)):
+            level.get_submodule(added[0]).inplace = True  # type: ignore[assignment]
+        steps += added
+    return tuple(steps)
+
+
+def _part(name: str, node: Node, level: Level, top: bool) -> Steps:
+    if not name:
+        return _place(node, level, top)
+    if isinstance(node, Layer):
+        return (_register(level, name, LEAVES[type(node)](node)),)
+    empty = isinstance(node, algebra.Seq) and not node.parts
+    return (_register(level, name, nn.Identity() if empty else _level(node)),)
+
+
+def _register(level: Level, name: str, module: nn.Module) -> str:
+    held = level._modules.get(name)
+    if held is not None and not (isinstance(held, nn.Flatten) and isinstance(module, nn.Flatten)):
+        raise ArchitectureError(f"two parts are called {name!r} in one torch module; give one another name")
+    try:
+        level.add_module(name, module)
+    except KeyError as error:
+        raise ArchitectureError(f"the name {name!r} cannot be used in a torch module: {error.args[0]}") from None
+    return name
+
+
+def _rewritable(level: Level, steps: Steps) -> bool:
+    """Was the last value made here, by a module whose backward can do without it?"""
+    last = steps[-1] if steps else None
+    name = last if isinstance(last, str) else last[0] if last else None
+    return name is not None and isinstance(level._modules[name], REWRITABLE)
+
+
+def named_layers(node: Node, path: str = "") -> Iterator[tuple[str, Layer]]:
+    """Every layer with its name, in running order."""
+    if isinstance(node, Layer):
+        yield path, node
+    elif isinstance(node, Combinator):
+        for name, part in node.parts:
+            yield from named_layers(part, ".".join(step for step in (path, name) if step))
+
+
+def _initialise(net: nn.Module, body: Node, seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, layer in named_layers(body):
+            module = net.get_submodule(name)
+            if isinstance(module, nn.Conv2d) and isinstance(layer, layers.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=draw)
+                if module.bias is not None:
+                    module.bias.fill_(layer.bias_init)
+            elif isinstance(module, nn.Linear):
+                module.weight.normal_(0, module.in_features**-0.5, generator=draw)
+                if module.bias is not None:
+                    module.bias.zero_()
+            elif isinstance(module, nn.BatchNorm2d):
+                module.reset_parameters()
+
+
+def _zero_branches(net: nn.Module, node: Node, path: str = "") -> None:
+    if not isinstance(node, Combinator):
+        return
+    for name, part in node.parts:
+        _zero_branches(net, part, ".".join(step for step in (path, name) if step))
+    if isinstance(node, algebra.Add):
+        name, branch = node.parts[0]
+        weighted = [n for n, layer in named_layers(branch, ".".join(s for s in (path, name) if s)) if layer.params]
+        if weighted:
+            last = net.get_submodule(weighted[-1])
+            nn.init.zeros_(last.weight)  # type: ignore[arg-type]

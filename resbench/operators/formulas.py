@@ -1,0 +1,128 @@
+"""Formulas from outside: a user's, for operators of their own, and those that torch's own counter was given.
+
+A formula is called as the operator was, with its result as ``out``. It returns MACs, or MACs and elementwise
+operations, and comes before a rule of ours. A package that brings operators names the module that gives their
+formulas in the entry point group ``resbench.formulas``; it is imported when something is first counted.
+
+>>> import torch
+>>> @formula("mine::scan")
+... def scanned(x, weight, *, out):
+...     return x.numel() * weight.shape[0]
+>>> given(torch.ops.aten.mm.default) is None
+True
+>>> del FORMULAS["mine::scan"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import flop_registry
+
+from resbench.errors import OptionError, TraceError, first_line
+from resbench.operators.rules import ATTENTION, CONVOLUTION, PRODUCT, Operator, Work
+
+GROUP = "resbench.formulas"
+
+Formula = Callable[..., int | tuple[int, int]]
+"""From what an operator is called with, and ``out``, to MACs, or to MACs and elementwise operations."""
+
+FORMULAS: dict[str, Formula] = {}
+"""By the name of the operator, ``library::name``."""
+
+
+def formula(operator: Any) -> Callable[[Formula], Formula]:
+    """A decorator that gives the formula of an operator: of ``torch.ops.mine.scan``, or ``"mine::scan"`` by name."""
+    name = operator if isinstance(operator, str) else _name(operator)
+    library, separator, rest = name.partition("::")
+    if not (library and separator and rest):
+        raise OptionError(f'expected an operator (torch.ops.mine.scan) or its name ("mine::scan"), received {name!r}')
+    if _taken_apart(name):
+        raise OptionError(
+            f"expected an operator that torch runs, received {name}: torch takes it apart, so that a formula of it "
+            "would never count; give those of what it calls"
+        )
+
+    def register(function: Formula) -> Formula:
+        FORMULAS[name] = function
+        return function
+
+    return register
+
+
+def _name(operator: Any) -> str:
+    """``mine::scan``, of the operator, of one of its overloads, or of what ``torch.library.custom_op`` gives."""
+    overload = getattr(operator, "_opoverload", operator)
+    packet = getattr(overload, "overloadpacket", overload)
+    return str(getattr(packet, "_qualified_op_name", operator))
+
+
+def _taken_apart(name: str) -> bool:
+    """Is it made of other operators, such as ``aten::linear``? Of one that is not defined yet nobody knows."""
+    try:
+        return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd"))
+    except RuntimeError:
+        return False
+
+
+def given(func: Any) -> Operator | None:
+    """The user's formula for an overload, if there is one."""
+    _load()
+    if not FORMULAS:
+        return None
+    function = FORMULAS.get(func.overloadpacket._qualified_op_name)
+    return _operator(func, _checked(str(func.overloadpacket), function)) if function else None
+
+
+def of_torch(func: Any) -> Operator | None:
+    """The formula that ``torch.utils.flop_counter`` has: its own, or one of ``register_flop_formula``."""
+    flops = flop_registry.get(func.overloadpacket)
+    if flops is None:
+        return None
+
+    def macs(*args: Any, out: Any, **kwargs: Any) -> int:
+        return int(flops(*args, **kwargs, out_val=out)) // 2
+
+    return _operator(func, _checked(str(func.overloadpacket), macs))
+
+
+@cache
+def _load() -> None:
+    """Import what the installed packages bring."""
+    for point in entry_points(group=GROUP):
+        try:
+            point.load()
+        except Exception as error:
+            raise OptionError(
+                f"entry point {point.name} = {point.value} of {GROUP} failed: {type(error).__name__}: "
+                f"{first_line(error)}; correct it, or uninstall what brings it"
+            ) from error
+
+
+def _operator(func: Any, rule: Callable[..., Work]) -> Operator:
+    name = func.overloadpacket.__name__
+    kinds = {"attention": ATTENTION, "conv": CONVOLUTION}
+    kind = next((kind for word, kind in kinds.items() if word in name), PRODUCT)
+    title = "".join(word.capitalize() for word in name.split("_"))
+    return Operator(rule, name.strip("_"), title, kind, own=True)
+
+
+def _checked(name: str, function: Formula) -> Callable[..., Work]:
+    """What a formula gives as MACs and elementwise operations, or one line that names the operator."""
+
+    def rule(args: tuple[Any, ...], out: Any, /, **kwargs: Any) -> Work:
+        try:
+            work = function(*args, **kwargs, out=out)
+        except Exception as error:
+            raise TraceError(f"the formula of {name} failed: {type(error).__name__}: {first_line(error)}") from error
+        both = work if isinstance(work, tuple) else (work, 0)
+        if len(both) != 2 or any(type(count) is not int or count < 0 for count in both):
+            expected = "MACs, or MACs and elementwise operations, in whole numbers"
+            raise TraceError(f"the formula of {name}: expected {expected}, received {work!r}")
+        return both
+
+    return rule

@@ -1,0 +1,1 @@
+"""Results side by side, on one page, and in TensorBoard."""

@@ -1,0 +1,167 @@
+"""One page of HTML with everything in it: tables that sort and filter, charts that zoom, diagrams, and the data.
+
+It loads nothing: the scripts and styles are in the page, and its policy forbids every request.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from math import isfinite
+from typing import Any, NamedTuple
+
+from resbench.drawing.charts import Picture, table_of, whole
+from resbench.pages.sections import Section
+from resbench.stored import Costs, Stored
+from resbench.tables.render import printed
+from resbench.tables.table import Table
+
+WHEEL = "wheel![event.ctrlKey]"
+"""With Ctrl, as maps have it: without, the page scrolls. A pinch on a touch pad is the same event."""
+
+
+class Cell(NamedTuple):
+    """``raw``: what the column sorts by, where that is a number."""
+
+    text: str
+    raw: float | None
+    number: bool
+    prose: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table as the page shows it."""
+
+    id: str
+    name: str
+    heads: Sequence[Cell]
+    rows: Sequence[Sequence[Cell]]
+    foot: Sequence[Sequence[Cell]]
+    warnings: Sequence[str]
+    notes: Sequence[str]
+
+
+def page(title: str, sections: Sequence[Section], stored: Sequence[Stored], made_with: str | None = None) -> str:
+    """The whole page as text. Names from models are escaped wherever they stand."""
+    import vl_convert
+    from jinja2 import Environment, PackageLoader
+
+    specs: dict[str, Any] = {}
+    shown = [_section(section, specs) for section in sections]
+    template = Environment(loader=PackageLoader("resbench.pages", "page"), autoescape=True).get_template("page.html")
+    own = files("resbench.pages.page")
+    return template.render(
+        title=title,
+        version=_version(),
+        made=datetime.now(UTC).strftime("%Y-%m-%d"),
+        sections=shown,
+        sources=[_source(one, i, stored) for i, one in enumerate(stored)],
+        environments=_machines(stored),
+        made_with=made_with,
+        css=(own / "page.css").read_text(encoding="utf-8"),
+        js=(own / "page.js").read_text(encoding="utf-8"),
+        vega=vl_convert.javascript_bundle(),  # type: ignore[call-arg]
+        charts=embedded(specs),
+    )
+
+
+def _version() -> str:
+    with suppress(PackageNotFoundError):  # run from a checkout
+        return version("resbench")
+    return ""
+
+
+def embedded(value: Any) -> str:
+    """JSON that can stand inside a script element: no tag can end it.
+
+    >>> embedded("</script>")
+    '"\\\\u003c/script\\\\u003e"'
+    """
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _section(section: Section, specs: dict[str, Any]) -> dict[str, Any]:
+    grids = [_grid(table, f"{section.key}-table-{i}", section.title) for i, table in enumerate(section.tables)]
+    pictures = [_chart(picture, f"{section.key}-chart-{i}", specs) for i, picture in enumerate(section.pictures)]
+    plain = {"key": section.key, "title": section.title, "lead": section.lead, "said": section.said}
+    return {**plain, "tables": grids, "pictures": pictures, "drawings": section.drawings}
+
+
+def _grid(table: Table, id: str, name: str) -> Grid:
+    titles, rows = printed(table)
+    raw = [*table.rows, *table.footer]
+    numeric = [column.kind not in ("text", "prose", "shape") for column in table.columns]
+    prose = [column.kind == "prose" for column in table.columns]
+    heads = [Cell(text, None, number) for text, number in zip(titles, numeric, strict=True)]
+    cells = [
+        [
+            Cell(text, _number(v) if number else None, number, wide)
+            for text, v, number, wide in zip(*line, numeric, prose, strict=True)
+        ]
+        for line in zip(rows, raw, strict=True)
+    ]
+    body = len(table.rows)
+    return Grid(id, table.title or name, heads, cells[:body], cells[body:], table.warnings, table.notes)
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and isfinite(value) else None
+
+
+def _chart(picture: Picture, id: str, specs: dict[str, Any]) -> dict[str, Any]:
+    specs[id] = whole([picture]).to_dict()
+    zooms = _zooming(specs[id])
+    csv = base64.b64encode(table_of([picture]).encode()).decode()
+    file = "".join(c if c.isalnum() else "-" for c in picture.name) + ".csv"
+    return {"id": id, "name": picture.name, "zooms": zooms, "file": file, "csv": f"data:text/csv;base64,{csv}"}
+
+
+def _zooming(spec: dict[str, Any]) -> bool:
+    """Give a chart scroll and drag along its continuous axes; panels below each other move together. Has it any?"""
+    panels = spec.get("vconcat") or [spec]
+    views = [view for panel in panels for view in [_continuous(panel)] if view]
+    if not views:
+        return False
+    axes = ["x"] if len(panels) > 1 else [axis for axis in ("x", "y") if _numeric(views[0], axis)]
+    for i, view in enumerate(views):
+        view["name"] = f"panel{i}"
+    select = {"type": "interval", "encodings": axes, "zoom": WHEEL}
+    names = [view["name"] for view in views]
+    spec.setdefault("params", []).append({"name": "zoom", "select": select, "bind": "scales", "views": names})
+    return True
+
+
+def _continuous(spec: dict[str, Any]) -> dict[str, Any] | None:
+    """The mark in a chart with the most axes of numbers or times; None where it has none."""
+    if "layer" not in spec:
+        return spec if any(_numeric(spec, axis) for axis in ("x", "y")) else None
+    views = [view for part in spec["layer"] for view in [_continuous(part)] if view]
+    return max(views, key=lambda view: sum(_numeric(view, axis) for axis in ("x", "y")), default=None)
+
+
+def _numeric(view: Mapping[str, Any], axis: str) -> bool:
+    channel = view.get("encoding", {}).get(axis, {})
+    return "field" in channel and channel["type"] in ("quantitative", "temporal") and not channel.get("bin")
+
+
+def _source(one: Stored, i: int, stored: Sequence[Stored]) -> Mapping[str, str]:
+    """A download of what was stored, compressed; files of the same name told apart by a number."""
+    name = one.path.name.removesuffix(".gz")
+    same = [other.path.name.removesuffix(".gz") for other in stored[:i]].count(name)
+    data = base64.b64encode(gzip.compress(json.dumps(one.document).encode(), mtime=0)).decode()
+    time = one.document.get("environment", {}).get("volatile", {}).get("time_utc", "")
+    file = f"{name.removesuffix('.json')}{f'-{same + 1}' if same else ''}.json.gz"
+    return {"file": file, "data": f"data:application/gzip;base64,{data}", "command": one.made_with, "time": time}
+
+
+def _machines(stored: Sequence[Stored]) -> list[str]:
+    return list(dict.fromkeys(one.result.here.note for one in stored if not isinstance(one.result, Costs)))

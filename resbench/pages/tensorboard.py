@@ -1,0 +1,322 @@
+"""Event files for TensorBoard: what the commands have computed, as scalars, histograms, hyperparameters and graphs.
+
+    DIR/COMMAND/TIME     one call: a second one never mixes with it
+      gradflow           MODEL by step, MODEL/stepN by depth, MODEL/end
+      degradation        MODEL/seedN by iteration, MODEL/seedN/end
+      latency            MODEL by batch, MODEL/batchN with its samples
+
+MODEL holds the graph, ``end`` (and ``batchN``) the hyperparameters with what came out. Tags that begin with a capital
+stand first on TensorBoard's page.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from io import StringIO
+from itertools import count, groupby
+from math import isfinite, log10
+from operator import attrgetter
+from os.path import lexists
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from resbench.errors import MeasureError, OutputError, ResbenchError, first_line, foreign
+from resbench.gradients.result import Flow
+from resbench.gradients.statistics import STATISTICS
+from resbench.timing.tables import latency_record
+from resbench.units import calls_text
+
+if TYPE_CHECKING:
+    from resbench.timing.latency.measure import Latency
+    from resbench.timing.roofline import Roof
+    from resbench.training.result import Cell, Outcome, Result
+    from resbench.workers.environment import Environment
+
+LINEAR = ("cosine", "share", "identity_share", "dead")
+"""Statistics from -1 to 1; the others spread over orders of magnitude, and their histograms are of the logarithm."""
+
+BINS = 100
+"""Of a histogram, equally wide: TensorBoard's own are a tenth of the value wide, and latencies lie closer."""
+
+FLOW_END = ("c1", "early_update", "first_to_last", "growth", "loss")
+TRAINING_END = ("loss", "test_error", "train_error")
+LATENCY_END = ("median_s", "p10_s", "p90_s", "peak_bytes", "throughput")
+"""Beside the hyperparameters. TensorBoard shows the first five of them unasked."""
+
+TRAINING = ("lr", "loss", "train_error", "test_error", "epoch", "seconds")
+"""Of an epoch, by iteration."""
+
+
+def check_folder(folder: Path) -> None:
+    """Raises OutputError unless folders can be made there; leaves nothing behind."""
+    at = next(path for path in (folder, *folder.absolute().parents) if lexists(path))
+    try:
+        with tempfile.TemporaryDirectory(dir=at):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"cannot make folders in {at}: {reason}; name a folder with --tensorboard") from None
+
+
+@dataclass
+class _Open:
+    """A training in progress, and how much of it is written."""
+
+    writer: Any
+    epochs: int = 0
+    rows: int = 0
+
+
+class Board:
+    """The event files of one call. A disk that fails stops nothing: ``failure`` says it.
+
+    ``hparams`` are those of every run. Raises OutputError where nothing can be written.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        command: str,
+        hparams: Mapping[str, Any] | None = None,
+        clock: Callable[[], datetime] = datetime.now,
+    ) -> None:
+        check_folder(root / command)
+        self.root, self.command, self.hparams = root, command, dict(hparams or {})
+        self.time = f"{clock():%Y%m%d-%H%M%S}"
+        self.folder: Path | None = None
+        """Of this call; made with its first run."""
+        self.failure = ""
+        self.remarks: list[str] = []
+        """What could not be drawn, and why."""
+        self._models: dict[str, Path] = {}
+        self._open: dict[Cell, _Open] = {}
+        self._closed: set[Cell] = set()
+
+    # -- what the commands hand over -----------------------------------------------------------------
+
+    def flows(self, flows: Sequence[Flow]) -> None:
+        """Gradient flow: by step with the histograms over the places, and by depth with a run for each step."""
+        for flow in (flow for flow in flows if flow.rows):
+            with self._writing():
+                with self._run(flow.model) as writer:
+                    for step in flow.steps:
+                        _step(writer, flow, step)
+                    self._graph(writer, flow.model, flow.input)
+                for step in flow.steps:
+                    with self._run(flow.model, f"step{step}") as writer:
+                        _by_depth(writer, flow, step)
+                with self._run(flow.model, "end") as writer:
+                    own = {"model": flow.model, "input": _shape(flow.input)}
+                    self._session(writer, own, flow.record(flow.steps[-1]), FLOW_END, flow.steps[-1])
+
+    def training(self, result: Result) -> None:
+        """What a training has given since it was last seen; where it has ended, also its hyperparameters."""
+        cell = result.cell
+        if cell in self._closed or not (result.history or result.rows):
+            return
+        with self._writing():
+            if cell not in self._open:
+                self._open[cell] = _Open(self._writer(cell.model, f"seed{cell.seed}"))
+            seen = self._open[cell]
+            for epoch in result.history[seen.epochs :]:
+                for key in TRAINING:
+                    seen.writer.add_scalar(f"Training/{key}", getattr(epoch, key), epoch.iteration)
+            for step, rows in groupby(result.rows[seen.rows :], attrgetter("step")):
+                _step(seen.writer, Flow(cell.model, cell.input, tuple(rows)), step)
+            seen.epochs, seen.rows = len(result.history), len(result.rows)
+            seen.writer.flush()
+        if result.finished and cell in self._open:
+            self._end(result)
+
+    def trainings(self, outcome: Outcome) -> None:
+        """All that is not written yet, and the graph of every network."""
+        for result in outcome.results:
+            self.training(result)
+            if result.cell in self._open:
+                self._end(result)
+        for name, same in outcome.models.items():
+            if name in self._models:
+                with self._writing(), self._run(name) as writer:
+                    self._graph(writer, name, same[0].cell.input)
+
+    def latencies(
+        self, latencies: Sequence[Latency], roofs: Mapping[str, Roof], here: Environment, input: str | None = None
+    ) -> None:
+        """By batch, and for each batch its samples: all of them, and those of each process."""
+        by_model: dict[str, dict[int, Latency]] = {}
+        for one in sorted(latencies, key=lambda one: one.input[0]):
+            by_model.setdefault(one.model, {})[one.input[0]] = one
+        for model, same in by_model.items():
+            records = {batch: latency_record(one, one.roof(roofs)) for batch, one in same.items()}
+            with self._writing():
+                with self._run(model) as writer:
+                    for batch, record in records.items():
+                        _scalars(writer, "Batch", {key: v for key, v in record.items() if key != "batch"}, batch)
+                    self._graph(writer, model, input)
+                for batch, one in same.items():
+                    with self._run(model, f"batch{batch}") as writer:
+                        own = {"model": model, "input": _shape(one.input), **asdict(one.setup), "machine": here.id}
+                        own["processes"] = len(one.readings)
+                        if one.uncounted:
+                            own["not_counted"] = calls_text(one.uncounted)
+                        self._session(writer, own, records[batch], LATENCY_END, batch)
+                        _samples(writer, one)
+
+    # -- runs ----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        hook = threading.excepthook
+        threading.excepthook = lambda args: None  # what stops a writer's thread is raised again in this one
+        try:
+            yield
+        except OSError as error:
+            self.failure = f"cannot write {self.folder or self.root}: {error.strerror or error}"
+        finally:
+            threading.excepthook = hook
+
+    @contextmanager
+    def _run(self, model: str, *below: str) -> Iterator[Any]:
+        writer = self._writer(model, *below)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+    def _writer(self, model: str, *below: str) -> Any:
+        from torch.utils.tensorboard import SummaryWriter
+
+        if self.folder is None:
+            self.folder = _fresh(self.root / self.command, self.time)
+        if model not in self._models:
+            self._models[model] = _fresh(self.folder, re.sub(r"[^\w.=,-]+", "_", model)[-120:])
+        return SummaryWriter(str(self._models[model].joinpath(*below)))
+
+    def _end(self, result: Result) -> None:
+        """The writer of this training is needed no more."""
+        cell, last = result.cell, result.last
+        self._closed.add(cell)
+        with self._writing():
+            self._open.pop(cell).writer.close()
+            with self._run(cell.model, f"seed{cell.seed}", "end") as writer:
+                own = {"model": cell.model, "seed": cell.seed, "input": _shape(cell.input), **asdict(cell.recipe)}
+                self._session(writer, own, last._asdict() if last else {}, TRAINING_END, last.iteration if last else 0)
+
+    def _session(
+        self, writer: Any, hparams: Mapping[str, Any], record: Mapping[str, Any], keys: Sequence[str], step: int
+    ) -> None:
+        """A line of the table of hyperparameters: those, and what came out.
+
+        Without torch's summary of the whole experiment: TensorBoard would take the columns from the first one that it
+        finds in DIR; where there is none it takes those of all runs.
+        """
+        from torch.utils.tensorboard.summary import hparams as summaries
+
+        words = {key: str(v) if isinstance(v, bool) else v for key, v in {**self.hparams, **hparams}.items()}
+        _, start, end = summaries(words, {})  # type: ignore[no-untyped-call]
+        writer.file_writer.add_summary(start)
+        writer.file_writer.add_summary(end)
+        found = {key: record[key] for key in keys if record.get(key) is not None and isfinite(record[key])}
+        _scalars(writer, self.command, found, step)
+
+    def _graph(self, writer: Any, model: str, input: tuple[int, ...] | str | None) -> None:
+        """The graph of a network; a remark where it cannot be traced."""
+        said = StringIO()  # what a network of somebody else's prints was seen when it was measured
+        try:
+            with redirect_stderr(said), foreign(MeasureError, lambda e: f"{type(e).__name__}: {first_line(e)}"):
+                _add_graph(writer, model, input)
+        except ResbenchError as error:
+            self.remarks.append(f"{model}: no graph for TensorBoard ({first_line(error)})")
+
+
+# -- what a run holds --------------------------------------------------------------------------------
+
+
+def _step(writer: Any, flow: Flow, step: int) -> None:
+    """One observed step: the network, every place (means over the seeds), and all places as a histogram."""
+    flow = replace(flow, rows=tuple(row for row in flow.rows if row.step == step))
+    _scalars(writer, "Network", {key: v for key, v in flow.record(step).items() if key != "step"}, step)
+    for key in dict.fromkeys(row.statistic for row in flow.rows if row.place != "network"):
+        for name, (_, value) in flow.means(key, step).items():
+            writer.add_scalar(f"{key}/{name}", value, step)
+        values = [row.value for row in flow.rows if row.statistic == key]
+        if STATISTICS[key].place == "stage":
+            continue
+        if key in LINEAR:
+            _histogram(writer, f"Places/{key}", values, step)
+        else:
+            _histogram(writer, f"Places/log10 {key}", [log10(v) for v in values if v > 0], step)
+
+
+def _by_depth(writer: Any, flow: Flow, step: int) -> None:
+    """Each statistic by depth in thousandths. A place at the depth of another stands one behind it: TensorBoard keeps
+    one value for each point."""
+    for key, statistic in STATISTICS.items():
+        at = -1
+        means = flow.means(key, step).values() if statistic.place != "network" else ()
+        for depth, value in sorted(means, key=lambda place: place[0]):
+            at = max(at + 1, round(1000 * depth))
+            writer.add_scalar(f"Depth/{key}", value, at)
+
+
+def _samples(writer: Any, one: Latency) -> None:
+    """Seconds of every run: all of them, and process by process."""
+    kinds = {"total_s": [reading.totals for reading in one.readings]}
+    kinds["queued_s"] = [list(reading.queued) for reading in one.readings]
+    kinds["graph_s"] = [list(reading.graph) for reading in one.readings]
+    for key, processes in kinds.items():
+        _histogram(writer, f"Samples/{key}", [value for values in processes for value in values], 0)
+        for number, values in enumerate(processes, 1):
+            _histogram(writer, f"Samples/{key} by process", values, number)
+
+
+def _scalars(writer: Any, group: str, record: Mapping[str, Any], step: int) -> None:
+    for key, value in record.items():
+        if isinstance(value, int | float):
+            writer.add_scalar(f"{group}/{key}", value, step)
+
+
+def _histogram(writer: Any, tag: str, values: Sequence[float], step: int) -> None:
+    """Of the finite ones; nothing where there are none."""
+    if finite := [value for value in values if isfinite(value)]:
+        writer.add_histogram(tag, np.asarray(finite), step, bins=BINS)
+
+
+def _add_graph(writer: Any, model: str, input: tuple[int, ...] | str | None) -> None:
+    import torch
+
+    from resbench.gradients.measure import network
+    from resbench.workers.workload import Setup, Workload
+
+    loaded = network(model, input)
+    work = Workload(loaded.module, loaded.arguments(), Setup())
+    with work.ready(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that torch.jit.trace is old, and what it cannot follow
+        traced = torch.jit.trace(work.model, work.inputs, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
+        writer.add_graph(traced, work.inputs)
+
+
+def _shape(size: Sequence[int]) -> str:
+    return "x".join(map(str, size))
+
+
+def _fresh(parent: Path, name: str) -> Path:
+    """A new folder of that name; with a number behind it where there is one already."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        path = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError

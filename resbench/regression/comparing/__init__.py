@@ -1,0 +1,1 @@
+"""Two stored runs of pytest-benchmark side by side."""

@@ -1,0 +1,126 @@
+"""Two stored runs as tables: a row for each benchmark, and the counters that differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from resbench.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    from resbench.regression.comparing.measure import Comparison, Pair, Run
+
+SINGLE = "Wall times of single runs side by side are no verdict: `resbench gate` measures both in turn and gives one."
+
+COUNTED = (Column("benchmark", "benchmark", "prose"), Column("counters", "counters"))
+TIMED = (
+    Column("a_s", "A (s)", "number"),  # microseconds and minutes may stand in one column: no common scale
+    Column("b_s", "B (s)", "number"),
+    Column("ratio", "B / A", "ratio"),
+    Column("a_spread", "A spread", "share"),
+    Column("b_spread", "B spread", "share"),
+)
+
+
+def comparison_tables(found: Comparison) -> list[Table]:
+    """Benchmarks, without their times where these are not compared; then the counters that differ, if any do."""
+    notes = [_which("A", found.a), _which("B", found.b)]
+    if found.timed:
+        notes += ["Medians; spread: interquartile range / median.", SINGLE]
+    rows = [[pair.name, _counters(pair), *(_times(pair) if found.timed else ())] for pair in found.pairs]
+    tables = [Table((*COUNTED, *(TIMED if found.timed else ())), rows, "Stored runs", notes, warnings=found.problems)]
+    differing = [
+        (pair.name, name, *both, _ratio(*both)) for pair in found.pairs for name, both in pair.differing.items()
+    ]
+    if differing:
+        tables.insert(0, Table(COUNTER_COLUMNS, differing, "Counters that differ"))
+    return tables
+
+
+COUNTER_COLUMNS = (
+    Column("benchmark", "benchmark", "prose"),
+    Column("counter", "counter"),
+    Column("a", "A", "exact"),
+    Column("b", "B", "exact"),
+    Column("ratio", "B / A", "ratio"),
+)
+
+
+def _which(letter: str, run: Run) -> str:
+    time = run.time.isoformat(" ", "minutes").removesuffix("+00:00")
+    return f"{letter}: {run.path}, commit {run.revision}, {time} UTC, machine {run.fingerprint or 'unknown'}."
+
+
+def _counters(pair: Pair) -> str:
+    missing = [letter for letter, one in zip("AB", pair, strict=True) if not one.counters]
+    if missing:
+        return f"none in {' and '.join(missing)}"
+    changed, alone = len(pair.changed), len(pair.differing) - len(pair.changed)
+    said = [f"{changed} changed"] if changed else []
+    said += [f"{alone} missing"] if alone else []
+    return ", ".join(said) or f"{len(pair.a.counters)} equal"
+
+
+def _times(pair: Pair) -> tuple[float, ...]:
+    a, b = pair.a, pair.b
+    return a.median_s, b.median_s, pair.ratio, a.iqr_s / a.median_s, b.iqr_s / b.median_s
+
+
+def _ratio(a: int | None, b: int | None) -> float | None:
+    return b / a if a and b is not None else None
+
+
+VALUE_COLUMNS = (
+    Column("benchmark", "benchmark"),
+    Column("what", "what"),
+    Column("a", "A"),
+    Column("b", "B"),
+    Column("ratio", "B / A"),
+    Column("verdict", "verdict"),
+)
+
+
+def value_table(found: Comparison) -> Table:
+    """Every number, a row each: the counters, equal ones too, and the medians where they are compared."""
+    rows: list[tuple[Any, ...]] = []
+    for pair in found.pairs:
+        for name in dict.fromkeys([*pair.a.counters, *pair.b.counters]):
+            a, b = pair.a.counters.get(name), pair.b.counters.get(name)
+            verdict = "missing" if None in (a, b) else "equal" if a == b else "changed"
+            rows.append((pair.name, name, a, b, _ratio(a, b), verdict))
+        if found.timed:
+            rows.append((pair.name, "median_s", pair.a.median_s, pair.b.median_s, pair.ratio, "no verdict"))
+    return Table(VALUE_COLUMNS, rows, warnings=found.problems)
+
+
+def comparison_document(found: Comparison) -> dict[str, Any]:
+    """Both runs with everything that was compared."""
+    return {
+        "schema": 1,
+        "command": "compare-runs",
+        "a": _record(found.a),
+        "b": _record(found.b),
+        "status": found.status,
+        "timed": found.timed,
+        "problems": list(found.problems),
+        "benchmarks": [
+            {
+                "benchmark": pair.name,
+                "changed": {name: {"a": a, "b": b} for name, (a, b) in pair.changed.items()},
+                "ratio": pair.ratio if found.timed else None,
+                "a": pair.a._asdict(),
+                "b": pair.b._asdict(),
+            }
+            for pair in found.pairs
+        ],
+    }
+
+
+def _record(run: Run) -> dict[str, Any]:
+    return {
+        "path": str(run.path),
+        "time_utc": run.time.isoformat(),
+        "commit": run.commit,
+        "dirty": run.dirty,
+        "machine": run.fingerprint,
+        "stable": dict(run.stable),
+    }

@@ -1,0 +1,166 @@
+"""Counters that are committed, and how they differ from what is counted now.
+
+One line a layer, so that a review shows which layer changed, and what about it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from resbench.counters.counts import MOST, Counted
+from resbench.errors import GateError
+from resbench.files import write
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of a suite, by benchmark, and the torch that ran it."""
+
+    torch: str
+    benchmarks: Mapping[str, Counted]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Benchmarks that did not run, and why; a file that skips itself under its own name."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Where each is."""
+    alone: bool = False
+    """Nothing of the tree was imported but the suite: the code under test may be an installed copy."""
+
+    def by_work(self) -> list[str]:
+        """Benchmarks, those with the most operators first."""
+        return sorted(self.benchmarks, key=lambda name: -self.benchmarks[name].totals["operators"])
+
+
+def spared(expected: Counts, counts: Counts) -> list[str]:
+    """Benchmarks that are expected and were skipped, by name or with their file."""
+    skipped = counts.skipped
+    return [name for name in expected.benchmarks if name in skipped or expected.files.get(name) in skipped]
+
+
+class Change(NamedTuple):
+    """A counter of a layer that is not what it was; None: there was no such layer or counter."""
+
+    benchmark: str
+    layer: str
+    counter: str
+    before: int | None
+    after: int | None
+
+
+def changes(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> list[Change]:
+    """Of the benchmarks that both have, in their order.
+
+    The same peak in another layer is none: of moments that are equally high the first is named, by chance.
+    """
+    return [
+        Change(name, layer, counter, *values)
+        for name in before
+        if name in after
+        for same in [{most for most in MOST if before[name].totals[most] == after[name].totals[most]}]
+        for layer in dict.fromkeys([*before[name].layers, *after[name].layers])
+        for counter, values in _differences(before[name].layers.get(layer, {}), after[name].layers.get(layer, {}))
+        if counter not in same
+    ]
+
+
+def _differences(a: Mapping[str, int], b: Mapping[str, int]) -> Iterator[tuple[str, tuple[int | None, int | None]]]:
+    for counter in dict.fromkeys([*a, *b]):
+        if a.get(counter) != b.get(counter):
+            yield counter, (a.get(counter), b.get(counter))
+
+
+def unpaired(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> tuple[list[str], list[str]]:
+    """Benchmarks that only one side has: of the first, of the second."""
+    return [name for name in before if name not in after], [name for name in after if name not in before]
+
+
+def release(torch: str) -> str:
+    """``2.13`` of ``2.13.0+cpu``: between releases operators change."""
+    return ".".join(torch.split(".")[:2])
+
+
+def store(path: Path, counts: Counts) -> None:
+    """Replace the file. Raises OutputError."""
+    names, files = sorted(counts.benchmarks), sorted(set(counts.files.values()))
+    within = {file: [name for name in names if counts.files.get(name) == file] for file in files}
+    where = ",\n".join(f"  {json.dumps(file)}: {json.dumps(within[file])}" for file in files if within[file])
+    benchmarks = ",\n".join(f"  {json.dumps(name)}: {{\n{_lines(counts.benchmarks[name])}\n  }}" for name in names)
+    with suppress(OSError):  # then writing says what is wrong
+        path.parent.mkdir(parents=True, exist_ok=True)
+    head = f'"schema": {SCHEMA},\n "torch": {json.dumps(release(counts.torch))}'
+    write(path, f'{{\n {head},\n "files": {{\n{where}\n }},\n "benchmarks": {{\n{benchmarks}\n }}\n}}\n')
+
+
+def _lines(counted: Counted) -> str:
+    return ",\n".join(f"   {json.dumps(layer)}: {json.dumps(values)}" for layer, values in counted.layers.items())
+
+
+def load(path: Path) -> Counts | None:
+    """None where nothing is stored. Raises GateError for what is no such file."""
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise GateError(f"cannot read {path}: {error}; `resbench gate --update` writes it anew") from None
+    try:
+        if found["schema"] != SCHEMA:
+            raise GateError(
+                f"{path} is of schema {found['schema']}; expected {SCHEMA}: take the resbench that wrote it"
+            )
+        files = {name: file for file, names in found.get("files", {}).items() for name in names}
+        benchmarks = {name: Counted(layers) for name, layers in found["benchmarks"].items()}
+        return Counts(found["torch"], benchmarks, files=files)
+    except (KeyError, TypeError, AttributeError):
+        raise GateError(f"{path} holds no counters of a suite; `resbench gate --update` writes it anew") from None
+
+
+def check_release(expected: Counts, counts: Counts, path: Path, where: str = "and review") -> None:
+    """Raises GateError where another torch counted."""
+    if expected.torch != release(counts.torch):
+        raise GateError(
+            f"{path} was counted with torch {expected.torch}, here is {release(counts.torch)}: take that one, "
+            f"or `resbench gate --update` {where}"
+        )
+
+
+class Excess(NamedTuple):
+    """A total above the limit that the suite sets."""
+
+    benchmark: str
+    counter: str
+    limit: int
+    total: int
+
+
+def over(limits: Mapping[str, Mapping[str, int]], counts: Counts) -> list[Excess]:
+    """Every total above its limit. Raises GateError for a benchmark or a counter that does not exist."""
+    found = []
+    for name, wanted in limits.items():
+        if name not in counts.benchmarks and not counts.skipped:
+            raise GateError(
+                f"[benchmarks] names {name!r}, which the suite does not have; {_near(name, counts.benchmarks)}"
+            )
+        totals = counts.benchmarks[name].totals if name in counts.benchmarks else {}
+        for counter, limit in wanted.items():
+            if totals and counter not in totals and counter not in RARE:
+                raise GateError(f"limits of {name}: {counter!r} is no total of it; {_near(counter, totals)}")
+            if totals.get(counter, 0) > limit:
+                found.append(Excess(name, counter, limit, totals[counter]))
+    return found
+
+
+RARE = ("kernels", "graph_failures", "onednn_off", "cudnn_off", "deterministic", "anomaly_detection")
+"""Totals that only some runs have."""
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"

@@ -1,0 +1,1 @@
+"""The gate as a whole: both sides, counters, the duel, the verdict."""

@@ -1,0 +1,244 @@
+"""A gate from end to end: both sides made, counted, built, and timed; or one side held against what is committed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resbench.errors import GateError
+from resbench.regression import expectations
+from resbench.regression.counting import counted
+from resbench.regression.expectations import Change, Counts, Excess
+from resbench.regression.process import Side, check_files, kill, surroundings
+from resbench.regression.sides import top_of, workshop
+from resbench.regression.suite import Suite, read
+
+if TYPE_CHECKING:
+    from resbench.regression.duel import Duel
+
+Progress = Callable[[str], object]
+
+
+@dataclass
+class Gate:
+    """What a run found, as far as it got."""
+
+    base: str
+    head: str
+    changes: list[Change] = field(default_factory=list)
+    """Counters that differ, without those that the head's committed expectations explain."""
+    explained: list[Change] = field(default_factory=list)
+    excesses: list[Excess] = field(default_factory=list)
+    benchmarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    duel: Duel | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Counters first."""
+        if self.changes or self.excesses:
+            return "REGRESSED"
+        judgement = self.duel.judgement if self.duel else None
+        return judgement.verdict if judgement else "PASS"
+
+    @property
+    def status(self) -> int:
+        """0 nothing against it, 1 regressed, 2 nothing can be said."""
+        return {"PASS": 0, "IMPROVED": 0, "REGRESSED": 1}.get(self.verdict, 2)
+
+
+def against_expectations(path: Path, progress: Progress = bool) -> Gate:
+    """Count the suite as it lies there, against its expectations. Raises GateError."""
+    suite, side, stored = _here(path)
+    expected = expectations.load(stored)
+    if expected is None:
+        raise GateError(f"no expectations in {_named(stored)}; `resbench gate --update` writes them, commit them then")
+    (counts,) = counted([side], suite, progress, expected.by_work())
+    expectations.check_release(expected, counts, stored)
+    gone, new = expectations.unpaired(expected.benchmarks, counts.benchmarks)
+    spared = expectations.spared(expected, counts)
+    _check_paired([n for n in gone if n not in spared], new, suite, _named(stored), "the suite")
+    return Gate(
+        base=_named(stored),
+        head="working tree",
+        changes=expectations.changes(expected.benchmarks, counts.benchmarks),
+        excesses=expectations.over(suite.limits, counts),
+        benchmarks=[name for name in counts.benchmarks if name in expected.benchmarks],
+        notes=notes(suite, expected, counts),
+    )
+
+
+def update(path: Path, progress: Progress = bool) -> str:
+    """Write the expectations anew, those of skipped benchmarks kept; what a review will show. Raises GateError."""
+    suite, side, stored = _here(path)
+    (counts,) = counted([side], suite, progress)
+    try:
+        expected = expectations.load(stored)
+    except GateError:  # half merged, or of another schema: written anew
+        expected = None
+    expected = expected or Counts(counts.torch, {})
+    before = expected.benchmarks
+    kept = {name: before[name] for name in expectations.spared(expected, counts) if name not in counts.benchmarks}
+    if kept:
+        expectations.check_release(expected, counts, stored, f"where {', '.join(kept)} is not skipped")
+    gone, new = expectations.unpaired(before, {**counts.benchmarks, **kept})
+    files = {**{name: expected.files[name] for name in kept if name in expected.files}, **counts.files}
+    expectations.store(stored, Counts(counts.torch, {**kept, **counts.benchmarks}, files=files))
+    changed = len(expectations.changes(before, counts.benchmarks))
+    count = len(counts.benchmarks)
+    said = [f"{count} benchmark{'s' * (count != 1)}", f"{changed} counters changed"]
+    said += [f"{word} {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names]
+    return f"{_named(stored)}: {'; '.join(said)}. Review and commit it."
+
+
+def _here(path: Path) -> tuple[Suite, Side, Path]:
+    """The suite, the tree as it lies there, and where its expectations are."""
+    root, where = _located(path)
+    suite = read(root, where)
+    side = Side("head", "working tree", root, ours=False)
+    check_files(side, suite)
+    return suite, side, suite.stored(root)
+
+
+def between(base: str | None, head: str | None, path: Path, budget_s: float, progress: Progress = bool) -> Gate:
+    """Build both sides, count, then time them, all within the budget. Raises GateError."""
+    start = time.monotonic()
+    root, where = _located(path)
+    with workshop(Path.cwd()) as shop:
+        if shop.top and root != shop.top and not path.exists():
+            raise GateError(f"no {path} here: call it from {shop.top}, or name the suite with --suite")
+        if shop.top and root != shop.top:
+            raise GateError(f"expected a suite of {shop.top}, received {path}, which is in {root}; run it from there")
+        one = shop.side("base", base or shop.base())
+        two = shop.side("head", head) if head else shop.working_tree()
+        trees = {tree for tree in (one.root, two.root, shop.top) if tree}
+        one, two = (replace(side, elsewhere=tuple(trees - {side.root})) for side in (one, two))
+        suite = read(two.root, where)
+        for side in (one, two):
+            check_files(side, suite)
+            build(side, suite, budget_s - (time.monotonic() - start))
+        gate = _counted(one, two, suite, progress)
+        try:
+            gate.duel = _timed(one, two, suite, gate.benchmarks, budget_s - (time.monotonic() - start), progress)
+        except GateError as error:
+            if not gate.status:
+                raise
+            gate.notes.append(f"Wall time was not judged: {error}.")
+    return gate
+
+
+def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
+    """A counter that differs is explained if the head's expectations, which its author committed, say the same."""
+    before, after = counted([base, head], suite, progress)
+    gone, new = expectations.unpaired(before.benchmarks, after.benchmarks)
+    _check_paired(gone, new, suite, str(base), str(head))
+    stored = expectations.load(suite.stored(head.root))
+    said = stored.benchmarks if stored and stored.torch == expectations.release(after.torch) else {}
+    known = said.keys() - {change.benchmark for change in expectations.changes(said, after.benchmarks)}
+    found: dict[bool, list[Change]] = {True: [], False: []}
+    for change in expectations.changes(before.benchmarks, after.benchmarks):
+        found[change.benchmark in known].append(change)
+    common = [name for name in before.benchmarks if name in after.benchmarks]
+    if not common:
+        raise GateError(f"{base} and {head} have no benchmark in common: nothing to compare")
+    return Gate(
+        base=str(base),
+        head=str(head),
+        changes=found[False],
+        explained=found[True],
+        excesses=expectations.over(suite.limits, after),
+        benchmarks=common,
+        notes=notes(suite, before, after),
+    )
+
+
+def _timed(base: Side, head: Side, suite: Suite, names: list[str], budget_s: float, progress: Progress) -> Duel:
+    from resbench.regression.duel import Duel, fight
+    from resbench.regression.verdict import Rules
+    from resbench.workers.environment import environment
+
+    if budget_s <= 0:
+        raise GateError("building and counting took all of the --time-budget: expected a longer one")
+    rules = Rules(margin=suite.margin, target=suite.target, margins=suite.margins)
+    duel = Duel(rules, environment("cuda").where(threads=suite.threads))
+    arms = {"base": base, "again": replace(base, name="again"), "head": head}
+    try:
+        fight(duel, arms, suite, names, budget_s, progress)
+    except KeyboardInterrupt:
+        raise GateError(
+            f"interrupted after {len(duel.rounds)} of at least {rules.looks[0]} rounds: nothing is judged; "
+            "the worktrees are gone, the same command begins anew"
+        ) from None
+    return duel
+
+
+def _located(path: Path) -> tuple[Path, Path]:
+    """The root of the tree that holds the suite, and the suite's path in it."""
+    whole = path.resolve()
+    top = top_of(whole.parent) if whole.parent.is_dir() else None
+    root = top.resolve() if top else Path.cwd().resolve()
+    if not whole.is_relative_to(root):
+        root = whole.parent
+    return root, whole.relative_to(root)
+
+
+def build(side: Side, suite: Suite, budget_s: float) -> None:
+    """Run the suite's build command in a side. Raises GateError with its last line, or where the time is up."""
+    if not suite.build:
+        return
+    with tempfile.TemporaryFile("w+") as said:
+        running = subprocess.Popen(
+            suite.build,
+            shell=True,
+            cwd=side.root / suite.path.parent,
+            env=surroundings(side, suite),
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            status = running.wait(budget_s)
+        except subprocess.TimeoutExpired:
+            raise GateError(f"{side} was not built when the --time-budget was up: expected a longer one") from None
+        finally:
+            kill(running)
+        said.seek(0)
+        lines = [line.strip() for line in said if line.strip()]
+    if status:
+        raise GateError(f"{side} does not build: {lines[-1] if lines else f'status {status}'}")
+
+
+def _check_paired(gone: list[str], new: list[str], suite: Suite, before: str, after: str) -> None:
+    for names, there, missing in ((gone, before, after), (new, after, before)):
+        alone = [name for name in names if name not in suite.unpaired]
+        if alone:
+            raise GateError(
+                f"{', '.join(alone)}: in {there}, not in {missing}: nothing to compare with; if that is meant, "
+                f"name it in `unpaired` of {suite.path}, or for expectations run `resbench gate --update`"
+            )
+
+
+def notes(suite: Suite, before: Counts, after: Counts) -> list[str]:
+    """What a reader should know who sees that all is well."""
+    there = [(name in before.benchmarks) + (name in after.benchmarks) for name in suite.unpaired]
+    nowhere, once, both = ([n for n, times in zip(suite.unpaired, there, strict=True) if times == k] for k in range(3))
+    said = [f"Not judged here: {name} ({why})." for name, why in after.skipped.items()]
+    said += [f"Not judged here: {name}, which has nothing to be compared with (`unpaired`)." for name in once]
+    said += [f"Nowhere: {name}; take it out of `unpaired`." for name in nowhere if name not in after.skipped]
+    said += [f"On both sides: {name}; take it out of `unpaired`, which would let it vanish unseen." for name in both]
+    if after.alone:
+        said.append("Nothing of this tree was imported but the suite: was an installed copy judged? See `pythonpath`.")
+    return said
+
+
+def _named(path: Path) -> str:
+    whole = path.resolve()
+    return min(os.path.relpath(whole), str(whole), key=len)

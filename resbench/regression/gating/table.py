@@ -1,0 +1,143 @@
+"""What a gate found, as tables: counters that changed, and the duel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from resbench.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    from resbench.regression.duel import Duel
+    from resbench.regression.expectations import Change
+    from resbench.regression.gating.measure import Gate
+
+MOST = 40
+"""Rows of changes that a person reads; CSV and JSON have all."""
+
+CHANGES = (
+    Column("benchmark", "benchmark", "prose"),
+    Column("layer", "layer"),
+    Column("counter", "counter"),
+    Column("before", "before", "exact"),
+    Column("after", "after", "exact"),
+    Column("explained", "explained"),
+)
+
+TIMES = (
+    Column("benchmark", "benchmark", "prose"),
+    Column("verdict", "verdict"),
+    Column("effect", "slower by", "share"),
+    Column("detectable", "would see", "share"),
+    Column("low", "from", "share"),
+    Column("high", "to", "share"),
+    Column("base_s", "base", "seconds"),
+    Column("head_s", "head", "seconds"),
+    Column("margin", "margin", "share"),
+    Column("slower", "p slower", "number"),
+    Column("faster", "p faster", "number"),
+)
+
+
+def change_table(gate: Gate, whole: bool = True) -> Table:
+    """A row for each counter of a layer that changed; those that nothing explains first."""
+    rows = [[*_shown(change), None] for change in gate.changes]
+    rows += [[*_shown(change), "by the head's expectations"] for change in gate.explained]
+    limits = [
+        f"{e.benchmark}: {e.counter} is {e.total:,}, above the suite's limit of {e.limit:,}." for e in gate.excesses
+    ]
+    hidden = len(rows) - MOST
+    cut = not whole and hidden > 0
+    warnings = [*limits, *([f"{hidden} more changed; --format csv has all."] if cut else [])]
+    if gate.changes and gate.head == "working tree":  # held against what is committed
+        warnings.append("If that is meant: `resbench gate --update`, and commit what it writes.")
+    return Table(CHANGES, rows[:MOST] if cut else rows, _counters_say(gate), gate.notes, warnings=warnings)
+
+
+def _shown(change: Change) -> list[Any]:
+    return [change.benchmark, change.layer or "(the model itself)", *change[2:]]
+
+
+def _counters_say(gate: Gate) -> str:
+    count = len(gate.benchmarks)
+    against = f"{gate.head} against {gate.base}"
+    if not gate.changes and not gate.explained:
+        return f"Counters: {against}: equal in {count} benchmark{'s' * (count != 1)}"
+    where = len({change.benchmark for change in (*gate.changes, *gate.explained)})
+    return f"Counters: {against}: changed in {where} of {count} benchmarks"
+
+
+def time_table(duel: Duel) -> Table:
+    """A row for each benchmark, with what the run could have seen."""
+    judgement, rules = duel.judgement, duel.rules
+    assert judgement is not None
+    rows = []
+    for name, one in judgement.benchmarks.items():
+        base_s, head_s = (duel.medians(name)[arm] for arm in ("base", "head"))
+        rows.append(
+            [
+                name,
+                one.verdict,
+                one.effect,
+                _finite(vars(one))["detectable"],
+                one.low,
+                one.high,
+                base_s,
+                head_s,
+                rules.margin_of(name),
+                one.slower,
+                one.faster,
+            ]
+        )
+    n = len(duel.rounds)
+    warnings = [
+        f"{name}: the base differs from itself: this run says nothing; let the machine be quieter."
+        for name in judgement.invalid
+    ]
+    notes = [
+        f"Slower by: head / base - 1, the Hodges-Lehmann estimate over {n} rounds of fresh processes in turn (ABBA, "
+        f"{duel.seconds:.0f} s), with its 95 % interval over blocks.",
+        f"One-sided Wilcoxon signed-rank tests beyond the margin, Holm over {len(rows)} benchmarks, looks at "
+        f"{' and '.join(map(str, rules.looks))} rounds at most, {100 * rules.level:g} % in all. Would see: what would "
+        f"most likely have been rejected; PASS wants it within {100 * rules.target:g} %.",
+        duel.environment.note,
+    ]
+    return Table(TIMES, rows, f"Wall time: {judgement.verdict}", notes, warnings=warnings)
+
+
+def gate_document(gate: Gate) -> dict[str, Any]:
+    """Everything, for programs, for ``--raw`` and for replays."""
+    document: dict[str, Any] = {
+        "schema": 1,
+        "command": "gate",
+        "base": gate.base,
+        "head": gate.head,
+        "verdict": gate.verdict,
+        "benchmarks": gate.benchmarks,
+        "changes": [change._asdict() for change in gate.changes],
+        "explained": [change._asdict() for change in gate.explained],
+        "over_limits": [excess._asdict() for excess in gate.excesses],
+        "notes": gate.notes,
+    }
+    return document | (_duel(gate.duel) if gate.duel else {})
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """Nothing is detectable in too few rounds: null."""
+    return {key: None if value == inf else value for key, value in values.items()}
+
+
+def _duel(duel: Duel) -> dict[str, Any]:
+    rules, judgement = duel.rules, duel.judgement
+    judged: Sequence[dict[str, Any]] = []
+    if judgement:
+        judged = [{"benchmark": name, **_finite(vars(one))} for name, one in judgement.benchmarks.items()]
+    return {
+        "environment": duel.environment.document(),
+        "rules": {**vars(rules), "looks": list(rules.looks), "margins": dict(rules.margins)},
+        "seconds": duel.seconds,
+        "judged": judged,
+        "invalid": list(judgement.invalid) if judgement else [],
+        "rounds": [{"block": i // 2, "times": times} for i, times in enumerate(duel.rounds)],
+    }

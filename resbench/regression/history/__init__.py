@@ -1,0 +1,1 @@
+"""Stored runs by night, and where their level changed."""

@@ -1,0 +1,183 @@
+"""The history of stored runs as tables: where each benchmark stands, and what changed when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from resbench.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    from resbench.regression.comparing.measure import Run
+    from resbench.regression.history.measure import Change, History, Recount, Series
+
+METHOD = (
+    "Change: the level from that run on, the median of its runs, against the level before. Found in the ranks of at "
+    "least 16 runs, once 4 to 8 follow it; of series of independent noise, 3 % or fewer show one. A counter is exact."
+)
+
+SERIES_COLUMNS = (
+    Column("benchmark", "benchmark", "prose"),
+    Column("machine", "machine"),
+    Column("runs", "runs", "exact"),
+    Column("median_s", "latest (s)", "number"),  # microseconds and minutes may stand in one column: no common scale
+    Column("relative", "since first", "ratio"),
+    Column("changes", "changes", "exact"),
+    Column("recounts", "counters changed", "exact"),
+    Column("first", "first"),
+    Column("last", "latest"),
+)
+
+CHANGE_COLUMNS = (
+    Column("benchmark", "benchmark", "prose"),
+    Column("change", "change", "share"),
+    Column("commit", "commit"),
+    Column("date", "date"),
+    Column("old_s", "from (s)", "number"),
+    Column("new_s", "to (s)", "number"),
+    Column("before", "commit before"),
+    Column("machine", "machine"),
+)
+
+RECOUNT_COLUMNS = (
+    Column("benchmark", "benchmark", "prose"),
+    Column("counter", "counter"),
+    Column("old", "from", "exact"),
+    Column("new", "to", "exact"),
+    Column("commit", "commit"),
+    Column("date", "date"),
+    Column("before", "commit before"),
+    Column("machine", "machine"),
+)
+
+
+def history_tables(histories: Sequence[History]) -> list[Table]:
+    """What changed, if anything did, and then every benchmark of every machine."""
+    every = [series for history in histories for series in history.series]
+    changes = [
+        [_change(series, change)[c.key] for c in CHANGE_COLUMNS] for series in every for change in series.changes
+    ]
+    recounts = [[_recount(series, one)[c.key] for c in RECOUNT_COLUMNS] for series in every for one in series.recounts]
+    tables = [Table(CHANGE_COLUMNS, changes, "Changes of time")] if changes else []
+    tables += [Table(RECOUNT_COLUMNS, recounts, "Changes of counters")] if recounts else []
+    rows = [[_standing(series)[column.key] for column in SERIES_COLUMNS] for series in every]
+    notes = [METHOD, *(f"Machine {history.fingerprint}: {_machine(history)}." for history in histories)]
+    return [*tables, Table(SERIES_COLUMNS, rows, "History", notes)]
+
+
+def _machine(history: History) -> str:
+    """In the words that tell machines apart."""
+    has = history.stable
+    threads = f"{has['threads']} threads" if has.get("threads") else None
+    torch = f"torch {has['torch']}" if has.get("torch") else None
+    parts = (has.get("gpu"), has.get("cpu"), threads, torch, has.get("system"), has.get("kernel"))
+    return ", ".join(str(part) for part in parts if part) or "undescribed"
+
+
+def day(time: datetime) -> str:
+    """As a person writes it."""
+    return time.date().isoformat()
+
+
+def _standing(series: Series) -> dict[str, Any]:
+    first, last = series.nights[0], series.nights[-1]
+    return {
+        "benchmark": series.name,
+        "machine": series.fingerprint,
+        "runs": len(series.nights),
+        "first": day(first.run.time),
+        "last": day(last.run.time),
+        "median_s": last.benchmark.median_s,
+        "relative": last.benchmark.median_s / first.benchmark.median_s,
+        "changes": len(series.changes),
+        "recounts": len(series.recounts),
+    }
+
+
+def _where(series: Series, before: Run, at: Run) -> dict[str, Any]:
+    return {
+        "benchmark": series.name,
+        "machine": series.fingerprint,
+        "date": day(at.time),
+        "commit": at.revision,
+        "before": before.revision,
+    }
+
+
+def _change(series: Series, change: Change) -> dict[str, Any]:
+    numbers = {"old_s": change.old_s, "new_s": change.new_s, "change": change.relative}
+    return {**_where(series, change.before, change.at), **numbers}
+
+
+def _recount(series: Series, one: Recount) -> dict[str, Any]:
+    return {**_where(series, one.before, one.at), "counter": one.counter, "old": one.old, "new": one.new}
+
+
+NIGHT_COLUMNS = (
+    Column("machine", "machine"),
+    Column("benchmark", "benchmark"),
+    Column("time_utc", "time (UTC)"),
+    Column("commit", "commit"),
+    Column("median_s", "median"),
+    Column("iqr_s", "IQR"),
+    Column("level_s", "level"),
+    Column("change", "change"),
+    Column("counters_changed", "counters changed"),
+)
+
+
+def night_table(histories: Sequence[History]) -> Table:
+    """Every run of every benchmark, a row each, with the level that it belongs to."""
+    rows = [list(row.values()) for history in histories for series in history.series for row in nights(series)]
+    return Table(NIGHT_COLUMNS, rows)
+
+
+def nights(series: Series) -> list[dict[str, Any]]:
+    """The runs of a benchmark by the keys of the columns; ``change`` and ``counters_changed`` where there was one."""
+    changes = {change.at.digest: change.relative for change in series.changes}
+    recounts: dict[str, list[str]] = {}
+    for one in series.recounts:
+        recounts.setdefault(one.at.digest, []).append(f"{one.counter} {one.old} -> {one.new}")
+    level = {i: level_s for start, end, level_s in series.levels for i in range(start, end)}
+    return [
+        {
+            "machine": series.fingerprint,
+            "benchmark": series.name,
+            "time_utc": run.time.isoformat(),
+            "commit": run.commit,
+            "median_s": one.median_s,
+            "iqr_s": one.iqr_s,
+            "level_s": level[i],
+            "change": changes.get(run.digest),
+            "counters_changed": "; ".join(recounts.get(run.digest, ())) or None,
+        }
+        for i, (run, one) in enumerate(series.nights)
+    ]
+
+
+def history_document(histories: Sequence[History]) -> dict[str, Any]:
+    """Every machine with its benchmarks, their runs, and the changes."""
+    return {
+        "schema": 1,
+        "command": "history",
+        "machines": [
+            {
+                "id": history.fingerprint,
+                "stable": history.stable,
+                "benchmarks": [
+                    {
+                        **_standing(series),
+                        "changes": [_change(series, change) for change in series.changes],
+                        "recounts": [_recount(series, one) for one in series.recounts],
+                        "nights": [
+                            {**row, "counters": dict(one.counters)}
+                            for row, (_, one) in zip(nights(series), series.nights, strict=True)
+                        ],
+                    }
+                    for series in history.series
+                ],
+            }
+            for history in histories
+        ],
+    }

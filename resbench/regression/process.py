@@ -1,0 +1,236 @@
+"""A fresh process that runs a suite's benchmarks in one tree, seen from the gate.
+
+``RESBENCH_GATE`` tells the plugin in it to count, or to time when it is told to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from resbench.errors import GateError
+from resbench.regression.line import VARIABLE
+from resbench.regression.suite import Suite
+
+OPTIONS = (
+    *("-q", "-o", "addopts=", "--benchmark-enable", "--benchmark-disable-gc"),
+    *("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:timeout"),  # a benchmark waits for its turn
+)
+
+PLUGIN = ("-p", "no:resbench", "-p", "resbench.regression.plugin")
+"""By its module, for the code under test may bring one of its own under that name."""
+
+KEEPING = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
+"""glibc keeps memory that is freed. By itself it gives some back and takes it again in every run or in none, as the
+heap happens to lie: a process is then up to twice as slow as the next, whatever the code does."""
+
+ORDERED = {"count": {"PYTHONHASHSEED": "0"}, "time": dict[str, str]()}
+"""Layers that are made from a set come in one order where they are counted, and in any where they are timed: then what
+the order costs is no part of a difference."""
+
+UNWANTED = (
+    *("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_XDIST_WORKER"),
+    *("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE"),
+)
+"""Variables of the user that would change what is run."""
+
+OF_A_HOOK = frozenset(
+    f"GIT_{name}"
+    for name in "DIR WORK_TREE INDEX_FILE PREFIX OBJECT_DIRECTORY COMMON_DIR ALTERNATE_OBJECT_DIRECTORIES".split()
+)
+"""What git sets for its hooks, and what would send our commands to the user's index."""
+
+PATIENCE_S = 600.0
+"""Without a word from a process: it hangs."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A tree in which the suite runs: ``base``, ``again`` or ``head``, and what a person calls it."""
+
+    name: str
+    what: str
+    root: Path
+    ours: bool = True
+    """A tree that nobody else uses, where bytecode may be written."""
+    elsewhere: tuple[Path, ...] = ()
+    """Other trees with the same code, from which nothing may be imported."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.what})"
+
+
+def check_files(side: Side, suite: Suite) -> None:
+    """Raises GateError where the suite's files are not in the side."""
+    for file in suite.files:
+        if not (side.root / suite.path.parent / file).is_file():
+            raise GateError(
+                f"{side} has no {suite.path.parent / file}: nothing to compare with; `files` of {suite.path} takes "
+                "the names of files, no patterns"
+            )
+
+
+class Process:
+    """pytest on one side, stopped at the end of the ``with``. Raises GateError, naming the side."""
+
+    def __init__(
+        self,
+        side: Side,
+        suite: Suite,
+        wanted: Literal["count", "time"],
+        names: Sequence[str] = (),
+        cores: Sequence[int] | None = None,
+    ) -> None:
+        self.side = side
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed by stop()
+        elsewhere = [str(path) for path in side.elsewhere]
+        trees = {"root": str(side.root), "elsewhere": elsewhere}
+        request = {"wanted": wanted, "names": names, "cores": cores, **trees}
+        self.running = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *OPTIONS, *PLUGIN, *suite.files],
+            cwd=side.root / suite.path.parent,
+            env=surroundings(side, suite) | {VARIABLE: json.dumps(request)} | ORDERED[wanted],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            start_new_session=True,  # so that what it starts is stopped with it
+        )
+        self.lines: queue.Queue[str] = queue.Queue()
+        self.finished = False
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            with suppress(GateError):
+                while error is None and not self.finished:  # fixtures are torn down before; the interpreter is not
+                    self.hear()
+        finally:
+            self.stop()
+
+    def _read(self) -> None:
+        assert self.running.stdout
+        with suppress(ValueError, OSError):  # closed by stop()
+            for line in self.running.stdout:
+                self.lines.put(line)
+
+    def hear(self) -> dict[str, Any]:
+        """The next thing that it says; ``{"said": "done"}`` at its end."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            over = self.running.poll() is not None
+            try:
+                said = _understood(self.lines.get(timeout=1.0))
+            except queue.Empty:
+                if over:
+                    break
+                if time.monotonic() > deadline:
+                    raise GateError(f"{self.side}: nothing was heard for {PATIENCE_S:.0f} s; does it hang?") from None
+                continue
+            if said is None:
+                continue
+            if said["said"] == "failed":
+                raise GateError(f"{self.side}: {said['name'] or 'the suite'} fails: {said['why']}")
+            if said["said"] == "finished":
+                self.finished = True
+                return {"said": "done", "name": ""}
+            return said
+        raise GateError(f"{self.side}: {self._last_words(self.running.returncode)}")
+
+    def expect(self, what: str, name: str) -> dict[str, Any]:
+        """That it says just this of a benchmark. Raises GateError for anything else."""
+        while (said := self.hear())["said"] in ("collected", "skipped", "imported"):
+            pass
+        if (said["said"], said["name"]) != (what, name):
+            heard = f"{said['name']} {said['said']}".strip()
+            raise GateError(f"{self.side}: expected {name} {what}, received {heard}; run the suite alone to see why")
+        return said
+
+    def everything(self) -> Iterator[dict[str, Any]]:
+        """All that it says, up to its end."""
+        while (said := self.hear())["said"] != "done":
+            yield said
+
+    def go(self, answer: str = "go") -> None:
+        """Its turn, or what it asked for."""
+        assert self.running.stdin
+        try:
+            self.running.stdin.write(f"{answer}\n")
+            self.running.stdin.flush()
+        except OSError:
+            raise GateError(f"{self.side}: {self._last_words(self.running.wait())}") from None
+
+    def stop(self) -> None:
+        """At once, with all that it started."""
+        kill(self.running)
+        for pipe in (self.running.stdin, self.running.stdout, self.errors):
+            with suppress(BrokenPipeError):
+                pipe.close()  # type: ignore[union-attr]
+
+    def _last_words(self, status: int) -> str:
+        if status == -signal.SIGKILL:
+            return "the suite was killed, most likely for want of memory: expected more of it, or smaller benchmarks"
+        self.errors.seek(0)
+        lines = [line.strip() for line in self.errors if line.strip()]
+        if status < 0:
+            crash = signal.Signals(-status).name
+            return f"the suite crashed ({crash}): {lines[-1] if lines else 'without a word'}; run it alone with pytest"
+        errors = [line for line in lines if re.search(r"\bE[Rr][Rr][Oo][Rr]\b|Error\b|^error", line)]
+        words = errors[-1] if errors else lines[-1] if lines else "without a word"
+        return f"the suite ended early, with status {status}: {words}"
+
+
+def _understood(line: str) -> dict[str, Any] | None:
+    """What the plugin says; None for what something else printed before it could."""
+    with suppress(ValueError):
+        said = json.loads(line)
+        if isinstance(said, dict) and "said" in said:
+            return said
+    return None
+
+
+def kill(running: subprocess.Popen[str]) -> None:
+    """A process of its own session, and whatever it started in it."""
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(running.pid, signal.SIGKILL)
+        else:
+            running.kill()
+    running.wait()
+
+
+def outside() -> dict[str, str]:
+    """The environment, as it is outside of any hook of git."""
+    return {name: value for name, value in os.environ.items() if name not in OF_A_HOOK}
+
+
+def surroundings(side: Side, suite: Suite) -> dict[str, str]:
+    """The environment: this side's code before what is installed."""
+    folder = side.root / suite.path.parent
+    paths = [str((folder / path).resolve()) for path in suite.pythonpath]
+    threads = str(suite.threads)
+    return {
+        **{name: value for name, value in outside().items() if name not in UNWANTED},
+        "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONDONTWRITEBYTECODE": "" if side.ours else "1",
+        **KEEPING,
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+    }

@@ -1,0 +1,142 @@
+"""The trees that are compared: two revisions, the working tree, or directories. The user's checkout is only read.
+
+A process of its own waits for this one to end, however it ends, and takes the worktrees and temporary files away.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from resbench.errors import GateError
+from resbench.regression.process import Side, outside
+
+MAIN = ("origin/HEAD", "origin/main", "main", "origin/master", "master")
+"""Where the default base is looked for."""
+
+CLEANER = """
+import shutil, subprocess, sys, time
+folder, top = sys.argv[1:]
+if sys.stdin.read() != "done":  # until the gate says so, or is no more
+    time.sleep(1)  # a command of git that it left running
+command = ["git", "-C", top, "worktree", "list", "--porcelain"]
+listed = subprocess.run(command, capture_output=True, text=True) if top else None
+for line in listed.stdout.splitlines() if listed else ():
+    if line.startswith("worktree " + folder):
+        subprocess.run(["git", "-C", top, "worktree", "remove", "-f", "-f", line[9:]], capture_output=True)
+shutil.rmtree(folder, ignore_errors=True)
+"""
+"""Takes away the worktrees in the folder, and no others: the user's own may just not be mounted."""
+
+
+class Workshop:
+    """A temporary folder, and where the git repository is around it (None without one)."""
+
+    def __init__(self, folder: Path, top: Path | None, here: Path) -> None:
+        self.folder, self.top, self.here = folder, top, here
+
+    def side(self, name: str, what: str) -> Side:
+        """``what``: a revision, or a directory. Raises GateError."""
+        commit = self._git("rev-parse", "--verify", "--quiet", f"{what}^{{commit}}") if self.top else ""
+        if not commit and (self.here / what).is_dir():
+            return Side(name, what, (self.here / what).resolve(), ours=False)
+        if self.top is None:
+            raise GateError(f"{self.here} is no git repository: expected two directories, received {what!r}")
+        if not commit:
+            raise GateError(f"expected a git revision or a directory, received {what!r}; `git branch -a` lists some")
+        changes = self.changes("--untracked-files=no")
+        if name == "head" and commit == self._git("rev-parse", "HEAD") and changes:
+            raise GateError(
+                f"{what} is checked out with {changes}, which would not be judged: commit them, "
+                "or leave HEAD out to judge the working tree"
+            )
+        return Side(name, self._git("rev-parse", "--short", commit), self._worktree(name, commit))
+
+    def base(self) -> str:
+        """The merge base with main."""
+        if self.top is None:
+            raise GateError(
+                f"{self.here} is no git repository, so there is no base: expected two directories, "
+                "such as `resbench gate before after`"
+            )
+        for branch in MAIN:
+            found = self._git("merge-base", "HEAD", branch)
+            if found and found == self._git("rev-parse", "HEAD") and not self.changes():
+                raise GateError(f"nothing changed since {branch}, the default base; name BASE, such as HEAD~1")
+            if found:
+                return found
+        raise GateError(f"no merge base with {', '.join(MAIN)}; name BASE, or fetch the history (fetch-depth: 0)")
+
+    def working_tree(self) -> Side:
+        """What git would take with ``add --all``, copied as it is now."""
+        if self.top is None:
+            raise GateError(f"{self.here} is no git repository: expected two directories, received one")
+        root = self.folder / "head"
+        for name in self._git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
+            source = self.top / name
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            if name and (source.is_file() or source.is_symlink()):  # else deleted, or a submodule
+                shutil.copy2(source, root / name, follow_symlinks=False)
+        commit, changes = self._git("rev-parse", "--short", "HEAD"), self.changes()
+        return Side("head", f"working tree: {commit} with {changes}" if changes else f"working tree: {commit}", root)
+
+    def changes(self, *options: str) -> str:
+        """``2 changed files``; empty for none."""
+        count = len([line for line in self._git("status", "--porcelain", *options).splitlines() if line])
+        return f"{count} changed file{'s' * (count > 1)}" if count else ""
+
+    def _worktree(self, name: str, commit: str) -> Path:
+        root = self.folder / name
+        quiet = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
+        done = self._run(*quiet, "worktree", "add", "--detach", "--quiet", str(root), commit)
+        if done.returncode:
+            raise GateError(f"git cannot check out {commit[:12]}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+        return root
+
+    def _git(self, *words: str) -> str:
+        """What git says; empty where it refuses."""
+        done = self._run(*words)
+        return done.stdout.strip("\n") if done.returncode == 0 else ""
+
+    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = ["git", "--no-optional-locks", "-C", str(self.top), *words]
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="surrogateescape", check=False, env=outside()
+        )
+
+
+def top_of(here: Path) -> Path | None:
+    """The root of the git repository around a folder; None without git or repository. Raises GateError."""
+    command = ["git", "-C", str(here), "rev-parse", "--show-toplevel"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=outside())
+    except OSError:
+        return None
+    if "safe.directory" in done.stderr:
+        raise GateError(
+            f"git refuses {here}: {done.stderr.strip().splitlines()[0]}; see `git help config`, safe.directory"
+        )
+    return Path(done.stdout.strip()).resolve() if done.returncode == 0 else None
+
+
+@contextmanager
+def workshop(here: Path) -> Iterator[Workshop]:
+    """A place for worktrees that is gone afterwards, also after ``kill -9``."""
+    top = top_of(here)
+    folder = Path(tempfile.mkdtemp(prefix="resbench-gate-")).resolve()
+    cleaner = subprocess.Popen(
+        [sys.executable, "-c", CLEANER, str(folder), str(top or "")],
+        stdin=subprocess.PIPE,
+        env=outside(),
+        start_new_session=True,  # not interrupted with the gate
+        text=True,
+    )
+    try:
+        yield Workshop(folder, top, here)
+    finally:
+        cleaner.communicate("done")

@@ -1,0 +1,323 @@
+"""A model and all that is reachable from it, put back bit for bit when others have run it.
+
+>>> net = torch.nn.Sequential(torch.nn.Linear(2, 2))
+>>> with unchanged(net):
+...     handle = net.half().register_forward_hook(print)
+...     net.seen = net[0].weight.data.zero_()
+>>> net[0].weight.dtype, bool(net[0].weight.any()), hasattr(net, "seen"), len(net._forward_hooks)
+(torch.float32, True, False, 0)
+
+The walk goes from the model through containers, instances, the closures and defaults of functions, weak references and
+the classes of what it meets; from a function that is in no installed package to the globals that it names. What it
+meets is put back in place: whoever else holds a dict, a list or a tensor sees it as it was. The machinery of Python and
+of torch is left alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import types
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
+
+from resbench.restoring.holders import (
+    ABSENT,
+    OfTensor,
+    Undo,
+    counted_from,
+    holders,
+    refill,
+    restore_class,
+    restore_names,
+    restore_tensor,
+    same_entries,
+    slots,
+    slots_of,
+    storage,
+)
+from resbench.restoring.machinery import ATOMS, CHANGEABLE, DATA, is_machinery, is_own, names_in
+from resbench.restoring.process_wide import process_kept
+
+TABLES = frozenset((dict, OrderedDict))
+
+_Kept = tuple[Tensor, type[Tensor], Tensor, int, int, bool, OfTensor]
+"""A tensor, its class, another of the same memory, the address and version of that, is it trained, what it holds."""
+
+
+@contextmanager
+def unchanged(*roots: Any, contents: bool = True) -> Iterator[Snapshot]:
+    """Whatever runs within: behind it the roots are as before, after a failure and Ctrl-C too.
+
+    ``contents=False`` copies no parameter and no buffer beforehand: before an operator writes into one, whoever runs
+    the model calls ``writing``.
+    """
+    snapshot = Snapshot(roots, contents)
+    with process_kept():
+        try:
+            yield snapshot
+        finally:
+            try:
+                snapshot.restore()
+            except KeyboardInterrupt:
+                snapshot.restore()
+                raise
+
+
+class Snapshot:
+    """What was reachable, how it was, and how it is put back."""
+
+    def __init__(self, roots: Iterable[Any], contents: bool = True) -> None:
+        self.contents = contents
+        self.seen: set[int] = set()
+        self.empty: list[dict[Any, Any]] = []
+        """Dictionaries without an entry, as nearly all tables of hooks are."""
+        self.tables: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+        self.names: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        """Some names of a namespace: no others of it are looked at."""
+        self.classes: list[tuple[type, dict[str, Any]]] = []
+        self.kinds: list[tuple[Any, type]] = []
+        self.tensors: list[_Kept] = []
+        self.undo: list[Undo] = []
+        self.alive: list[Any] = []
+        """What may be held by weak references alone: nothing else is to take its place in ``seen``."""
+        self.bytes: dict[int, tuple[Tensor, Tensor]] = {}
+        """By storage: its bytes, and those that it had."""
+        self.counters: list[tuple[itertools.count[Any], itertools.count[Any]]] = []
+        """Each, and another that goes on where it was."""
+        self.orders: list[list[Any]] = []
+        """What the lists and cells held."""
+        self._buffers: set[int] = set()
+        self._storages: dict[int, Tensor] = {}
+        self._keepers: dict[type, Callable[[Any], Iterable[Any]]] = {}
+        self._holders = holders()
+        self.include(*roots, *self._named(vars(hooks), [name for name in vars(hooks) if name.startswith("_global_")]))
+
+    def holds(self, thing: object) -> bool:
+        """Was it reachable before?"""
+        return id(thing) in self.seen
+
+    def writing(self, *arguments: Any) -> None:
+        """An operator with these arguments is about to write into one of them."""
+        for leaf in arguments:
+            if isinstance(leaf, (tuple, list)):
+                self.writing(*leaf)
+            elif isinstance(leaf, dict):
+                self.writing(*leaf.values())
+            elif isinstance(leaf, Tensor) and not leaf.is_meta:
+                if not self._storages:
+                    self._storages = {storage(alias): alias for _, _, alias, *_ in self.tensors}
+                held = self._storages.get(storage(leaf))
+                if held is not None:
+                    self._copy(held)
+
+    # -- the walk ------------------------------------------------------------------------------------------------
+
+    def include(self, *roots: Any) -> None:
+        """Keep these too, as they are now."""
+        with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
+            self._walk(list(roots))
+
+    def _walk(self, waiting: list[Any]) -> None:
+        seen, keepers = self.seen, self._keepers
+        while waiting:
+            thing = waiting.pop()
+            kind = type(thing)
+            if kind in ATOMS or id(thing) in seen:
+                continue
+            seen.add(id(thing))
+            keep = keepers.get(kind)
+            if keep is None:
+                keep = keepers[kind] = self._keeper(kind)
+            waiting += keep(thing)
+
+    def _keeper(self, kind: type) -> Callable[[Any], Iterable[Any]]:
+        """What keeps the things of one type; it gives what they hold."""
+        if issubclass(kind, types.ModuleType):
+            return _nothing
+        if kind is itertools.count:
+            return self._counter
+        if issubclass(kind, type):
+            return lambda thing: self._class(thing) if is_own(sys.modules.get(str(thing.__module__))) else ()
+        if issubclass(kind, Tensor):
+            return self._tensor
+        if kind is types.FunctionType:
+            return self._function
+        if kind is tuple or kind is frozenset:
+            return iter
+        parts: list[Callable[[Any], Iterable[Any]]] = []
+        if issubclass(kind, dict):
+            parts.append(self._dict)
+        known = next((self._holders[base] for base in kind.__mro__ if base in self._holders), None)
+        if known:
+            parts.append(lambda thing: self._hold(*known(thing)))
+        home = str(kind.__module__)
+        attributes = kind.__flags__ & CHANGEABLE or kind.__dictoffset__  # a namespace of C has them too
+        if attributes and (not is_machinery(home) or home.startswith(DATA)):
+            members = slots_of(kind)
+            parts.append(lambda thing: self._instance(thing, members))
+        elif issubclass(kind, nn.Module):
+            parts.append(lambda thing: self._instance(thing, []))
+        if len(parts) == 1:
+            return parts[0]
+        return lambda thing: [held for part in parts for held in part(thing)]
+
+    def _hold(self, held: Iterable[Any], undo: Undo | None) -> Iterable[Any]:
+        if undo:
+            self.undo.append(undo)
+            if type(held) is list:
+                self.orders.append(held)
+        else:
+            self.alive.append(held)
+        return held
+
+    def _counter(self, counter: itertools.count[Any]) -> Iterable[Any]:
+        self.counters.append((counter, counted_from(counter)))
+        return ()
+
+    def _dict(self, table: dict[Any, Any]) -> Iterable[Any]:
+        saved = self._entries(table)
+        return (*saved, *saved.values())
+
+    def _entries(self, table: dict[Any, Any]) -> dict[Any, Any]:
+        if not table:
+            self.empty.append(table)
+            return table
+        saved = table.copy() if type(table) is dict else dict(dict.items(table))
+        self.tables.append((table, saved))
+        return saved
+
+    def _instance(self, thing: Any, members: list[Any]) -> Iterable[Any]:
+        """Its attributes, and its class."""
+        kind = type(thing)
+        found = list[Any]()
+        if id(kind) not in self.seen:
+            self.seen.add(id(kind))
+            found += self._class(kind)
+        if members:
+            values, undo = slots(thing, members)
+            found += values
+            self.undo += undo
+        fields = getattr(thing, "__dict__", None)
+        if isinstance(thing, nn.Module):
+            self.kinds.append((thing, kind))
+            self._buffers.update(map(id, thing._buffers.values()))
+        if type(fields) is dict:
+            saved, empty = self._entries(fields), self.empty
+            for value in saved.values():
+                type_ = type(value)
+                if type_ in ATOMS:
+                    continue
+                if type_ in TABLES and not value:  # most of what a module has
+                    empty.append(value)
+                else:
+                    found.append(value)
+        return found
+
+    def _class(self, kind: type) -> Iterable[Any]:
+        """What the class and its bases hold themselves."""
+        found: list[Any] = []
+        for base in kind.__mro__:
+            if base is kind or id(base) not in self.seen:
+                self.seen.add(id(base))
+                if base.__flags__ & CHANGEABLE and (
+                    base.__module__.startswith("torch.nn") or not is_machinery(base.__module__)
+                ):
+                    saved = dict(vars(base))
+                    self.classes.append((base, saved))
+                    found += saved.values()
+        return found
+
+    def _function(self, function: types.FunctionType) -> Iterable[Any]:
+        """What it encloses, its defaults and attributes; in no installed package also the globals that it names."""
+        if is_machinery(function.__module__):
+            return ()
+        found = [*(function.__closure__ or ()), *(function.__defaults__ or ()), function.__kwdefaults__]
+        found += self._entries(vars(function)).values()
+        space = function.__globals__
+        if is_own(sys.modules.get(str(space.get("__name__")))):
+            found += self._named(space, names_in(function.__code__))
+        return found
+
+    def _named(self, space: dict[str, Any], names: Iterable[str]) -> Iterable[Any]:
+        saved = {name: space.get(name, ABSENT) for name in names}
+        self.names.append((space, saved))
+        return saved.values()
+
+    def _tensor(self, tensor: Tensor) -> Iterable[Any]:
+        try:
+            address, version = tensor.data_ptr(), tensor._version
+        except RuntimeError:  # a tensor without memory of its own, or of inference mode
+            address = version = -1
+        alias, fields = tensor.data, tensor.__dict__
+        held = (
+            tensor.grad if tensor.is_leaf else None,
+            tensor._backward_hooks,
+            tensor._post_accumulate_grad_hooks,
+        )
+        self.tensors.append((tensor, type(tensor), alias, address, version, tensor.requires_grad, held))
+        if self.contents or not (isinstance(tensor, nn.Parameter) or id(tensor) in self._buffers):
+            self._copy(alias)
+        if fields:
+            return (*held, *self._entries(fields).values())
+        self.empty.append(fields)
+        return held if any(one is not None for one in held) else ()
+
+    def _copy(self, alias: Tensor) -> None:
+        """Keep the bytes of its storage."""
+        identity = storage(alias)
+        if identity and identity not in self.bytes and not alias.is_meta:
+            raw = torch.empty(0, dtype=torch.uint8, device=alias.device).set_(alias.untyped_storage())
+            self.bytes[identity] = raw, raw.clone()
+
+    # -- and back ------------------------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Put everything back; what has not changed is not written."""
+        self._turn_back()
+        for kind, members in self.classes:
+            restore_class(kind, members)
+        for thing, kind in self.kinds:
+            if type(thing) is not kind:
+                object.__setattr__(thing, "__class__", kind)
+        for table in self.empty:
+            if table:
+                refill(table, {})
+        for table, saved in self.tables:
+            if not same_entries(table, saved):
+                refill(table, saved)
+        for space, names in self.names:
+            restore_names(space, names)
+        for undo in self.undo:
+            undo()
+        with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
+            for kept in self.tensors:
+                restore_tensor(*kept)
+            for raw, before in self.bytes.values():
+                if raw.untyped_storage().nbytes() != before.nbytes:
+                    raw.untyped_storage().resize_(before.nbytes)
+                if not torch.equal(raw, before):
+                    raw.copy_(before)
+            for tensor, _, _, _, version, *_ in self.tensors:
+                if version >= 0 and tensor._version != version:
+                    torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
+
+    def _turn_back(self) -> None:
+        """A counter cannot be turned back: another one takes its place, the same wherever it was held."""
+        moved = {id(counter): fresh for counter, fresh in self.counters if repr(counter) != repr(fresh)}
+        if not moved:
+            return
+        for _, saved in (*self.tables, *self.classes, *self.names):
+            saved.update([(key, moved[id(value)]) for key, value in saved.items() if id(value) in moved])
+        for order in self.orders:
+            order[:] = [moved.get(id(value), value) for value in order]
+
+
+def _nothing(thing: Any) -> Iterable[Any]:
+    return ()

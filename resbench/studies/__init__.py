@@ -1,1 +1,0 @@
-"""Questions with an answer and a verdict."""

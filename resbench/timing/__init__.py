@@ -1,0 +1,1 @@
+"""How fast a network is here, what holds it back, and what it holds in memory."""

@@ -1,0 +1,66 @@
+"""How far the speed of a machine wanders from call to call: a small piece of work, timed in every call, and kept.
+
+A shared machine is faster for some minutes and slower for the next. No repetition within one call can know that, so
+what earlier calls saw is part of the interval: an evaluation of type B, from experience with the instrument (JCGM 100,
+"Guide to the expression of uncertainty in measurement", sec. 4.3).
+
+>>> half_width([1.0, 1.0]) is None
+True
+>>> round(half_width([0.98, 1.0, 1.02, 1.0]), 3)
+0.052
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from math import log
+from statistics import median, stdev
+
+from torch import nn
+
+from resbench.files import cache, keep
+from resbench.workers import stopwatch
+from resbench.workers.environment import environment
+from resbench.workers.workload import Setup, Workload
+
+SCHEMA = 1
+KEPT = 100
+"""Calls, the last ones."""
+LEAST = 3
+"""Of fewer, Student's t says nothing."""
+RUNS = 300
+"""Of the piece of work: a quarter of a second on a CPU."""
+
+
+def pace(setup: Setup) -> float:
+    """Median seconds of eight 3x3 convolutions with BN and ReLU, 32 channels of 32x32, on this device and threads."""
+    layers = [layer for _ in range(8) for layer in (nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU())]
+    work = Workload(nn.Sequential(*layers), (1, 32, 32, 32), Setup(device=setup.device, threads=setup.threads))
+    with work.ready():
+        watch = stopwatch.eager(work)
+        watch(20)
+        return median(sum(run) for run in watch(RUNS))
+
+
+def noted(setup: Setup, paces: Sequence[float]) -> tuple[float | None, int]:
+    """Keep what the processes of this call saw; the relative drift over all calls so far, and how many they are."""
+    key = f"{environment(setup.device).id}-{setup.device.replace(':', '-')}-{setup.threads or 0}"
+    path = cache(f"pace-{key}.json")
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path else {}
+        earlier = [float(number) for number in kept["paces"]] if kept["schema"] == SCHEMA else []
+    except (OSError, ValueError, TypeError, KeyError):
+        earlier = []
+    all_paces = [*(number for number in earlier if number > 0), median(paces)][-KEPT:]
+    keep(path, json.dumps({"schema": SCHEMA, "paces": all_paces}) + "\n")
+    return half_width(all_paces), len(all_paces)
+
+
+def half_width(paces: Sequence[float]) -> float | None:
+    """Half of the 95 % interval in which a call lies, as a share: Student's t times the deviation of the logarithms."""
+    from scipy.special import stdtrit
+
+    if len(paces) < LEAST:
+        return None
+    return float(stdtrit(len(paces) - 1, 0.975)) * stdev(map(log, paces))

@@ -1,0 +1,1 @@
+"""The latency of whole networks, measured in fresh processes."""

@@ -1,0 +1,1 @@
+"""The time of every layer, so that the rows add up."""

@@ -1,0 +1,1 @@
+"""A trace by torch's profiler, and the tables that are made of it."""

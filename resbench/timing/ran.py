@@ -1,0 +1,203 @@
+"""What really ran: read back, product by product, in the process that was timed and behind its timing.
+
+A model file may bring its own precision, set the number of threads, switch a library off. What was asked for labels
+nothing then; this does, and chooses the roof.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from resbench.counters.watch import layout_of
+from resbench.operators.composites import by_parts
+from resbench.operators.dispatch import operator_of
+from resbench.operators.products import packed_weights
+from resbench.operators.rules import ATTENTION
+from resbench.workers.compiled import as_written, runs_compiled
+from resbench.workers.switches import float32_in, unasked, unfused
+from resbench.workers.workload import Setup, Workload
+
+LEAST = 0.01
+"""The share of the MACs below which a kind of product changes no label: one roof holds for the rest."""
+
+WORDS = {torch.float64: "fp64", torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+"""What the dtypes are called; others by torch's own names."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What was in force while a workload ran. Of what was mixed, what did most of the MACs comes first."""
+
+    products: tuple[tuple[str, int], ...]
+    """The dtypes of its matrix products and convolutions, with the MACs in each; empty where it has none."""
+    device: str
+    threads: tuple[int, ...]
+    asked_threads: int
+    """What was asked for; without that, torch's own choice, before the model was made."""
+    memory_format: str
+    """Of the images that convolutions give; empty where that is none, or the same in both."""
+    compiled: bool
+    """Does compiled code run in it?"""
+    switches: tuple[str, ...] = ()
+    """Choices of the whole process that differ from torch's own."""
+
+    @property
+    def dtype(self) -> str:
+        """``bf16``, or ``fp32+bf16 mixed``; empty where there is no product."""
+        mixed = _most(dict(self.products))
+        return f"{'+'.join(mixed)} mixed" if len(mixed) > 1 else "".join(mixed)
+
+    @property
+    def threads_words(self) -> str:
+        """``1 thread``, ``2 threads``, ``2 and 1 threads``."""
+        return f"{' and '.join(map(str, self.threads))} thread{'s' if self.threads != (1,) else ''}"
+
+    def document(self) -> dict[str, Any]:
+        """As it stands in JSON; ``of`` reads it."""
+        return {"dtype": self.dtype, **asdict(self)}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Ran:
+        """From its JSON."""
+        tuples = {key: tuple(record[key]) for key in ("threads", "switches")}
+        products = tuple((str(dtype), int(macs)) for dtype, macs in record["products"])
+        known = {key: value for key, value in record.items() if key != "dtype"}
+        return cls(**{**known, **tuples, "products": products})
+
+    def differences(self, setup: Setup) -> list[str]:
+        """Where it is not what was asked for, in words."""
+        asked = f"{self.asked_threads} {'were asked for' if setup.threads else 'are the choice of torch'}"
+        pairs = (
+            (self.dtype, setup.dtype, f"its products ran in {self.dtype}, {setup.dtype} was asked for"),
+            (self.device, setup.device, f"they ran on {self.device}, {setup.device} was asked for"),
+            (self.threads, (self.asked_threads,), f"it ran with {self.threads_words}, {asked}"),
+            (
+                self.memory_format,
+                setup.memory_format,
+                f"its images were {self.memory_format}, {setup.memory_format} was asked for",
+            ),
+        )
+        found = [words for ran, wanted, words in pairs if ran and ran != wanted]
+        if self.compiled != setup.compile:
+            found.append("compiled code of its own ran in it" if self.compiled else "no compiled code ran in it")
+        return [*found, *self.switches]
+
+
+class _Conditions(NamedTuple):
+    """Of one product."""
+
+    dtype: str
+    device: str
+    threads: int
+    layout: str
+    switches: tuple[str, ...]
+
+
+class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Books the MACs of every product on the conditions that it runs under."""
+
+    def __init__(self, work: Workload) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.setup = work.setup
+        self.inference = work.setup.mode == "inference"
+        self.found: Counter[_Conditions] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if (out := by_parts(self, func, args, kwargs)) is not NotImplemented:
+            return out
+        out = func(*args, **(kwargs or {}))
+        operator = operator_of(func)
+        macs = operator.rule(args, out)[0] if operator and operator.type else 0
+        if operator and macs:
+            self.found[self._conditions(func, _operands(args, operator.kind), out)] += macs
+        return out
+
+    def _conditions(self, func: Any, operands: list[Tensor], out: Any) -> _Conditions:
+        device = operands[0].device
+        convolves = "conv" in func.overloadpacket._qualified_op_name
+        dtypes = sorted({_word(tensor, convolves) for tensor in operands})
+        images = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)] if convolves else []
+        return _Conditions(
+            "x".join(dtypes),
+            self.setup.device if device == _resolved(self.setup.device) else str(device),
+            torch.get_num_threads(),
+            (layout_of(images[0]) if images else None) or "",
+            unasked(device.type, self.inference),
+        )
+
+
+def observed(work: Workload) -> Ran:
+    """Of a workload that is ready and has been timed; it is run once or twice more."""
+    observer = _Observer(work)
+    with as_written(), unfused():
+        for _, phase in work.phases:
+            with observer:
+                phase()
+    found = observer.found or Counter({_of_no_product(work): 1})
+    switches: Counter[str] = Counter()
+    for conditions, macs in found.items():
+        switches.update(dict.fromkeys(conditions.switches, macs))
+    return Ran(
+        products=tuple(_by(observer.found, "dtype").most_common()),
+        device="+".join(_most(_by(found, "device"))),
+        threads=tuple(_most(_by(found, "threads"))),
+        asked_threads=work.asked_threads,
+        memory_format="+".join(_most(_by(found, "layout"))),
+        compiled=runs_compiled(work),
+        switches=tuple(switch for switch, macs in switches.items() if macs >= LEAST * found.total()),
+    )
+
+
+def _of_no_product(work: Workload) -> _Conditions:
+    """What holds behind a run that has none."""
+    setup = work.setup
+    return _Conditions("", setup.device, torch.get_num_threads(), "", unasked(setup.kind, setup.mode == "inference"))
+
+
+def _by(found: Mapping[_Conditions, int], key: str) -> Counter[Any]:
+    """The MACs by one of the conditions, those left out of which it says nothing."""
+    sums: Counter[Any] = Counter()
+    for conditions, macs in found.items():
+        if getattr(conditions, key):
+            sums[getattr(conditions, key)] += macs
+    return sums
+
+
+def _most(macs: Mapping[Any, int]) -> list[Any]:
+    """What did most of them first; what did less than LEAST of them left out."""
+    total = sum(macs.values())
+    return [key for key, count in Counter(macs).most_common() if count >= LEAST * total]
+
+
+def _operands(args: Any, kind: str) -> list[Tensor]:
+    """The tensors that are multiplied: biases and offsets have one dimension; of a product of vectors, all.
+
+    An attention's come first; behind them stand sums that it keeps in full precision.
+    """
+    tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
+    if kind == ATTENTION:
+        return tensors[:3]
+    tensors += packed_weights(args)
+    return [tensor for tensor in tensors if tensor.dim() > 1] or tensors
+
+
+def _word(tensor: Tensor, convolves: bool) -> str:
+    if tensor.dtype == torch.float32:
+        return float32_in(tensor.device.type, convolves)
+    return WORDS.get(tensor.dtype, str(tensor.dtype).removeprefix("torch."))
+
+
+def _resolved(name: str) -> torch.device:
+    """``cuda:0`` of ``cuda``, as a tensor says it."""
+    device = torch.device(name)
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("mps", 0) if device.type == "mps" else device

@@ -1,0 +1,276 @@
+"""The roofline of a machine: how many FLOPs a second it can do, and how many bytes a second it can move.
+
+    attainable seconds of a layer = max(FLOPs / ceiling of compute, bytes / ceiling of its working set)
+
+Both ceilings are measured, with what a network also runs on, and kept in a cache. Source: Williams, Waterman,
+Patterson 2009, "Roofline: An Insightful Visual Performance Model"; FLOPs = 2 x MACs.
+
+>>> roof = Roof("cpu", "fp32", 2, "", flops_per_s=100e9, copies=((2**20, 50e9), (2**28, 10e9)))
+>>> roof.attainable_s(flops=2e9, nbytes=2**20), roof.bound(flops=2e9, nbytes=2**20)
+(0.02, 'compute')
+>>> roof.bound(flops=2e9, nbytes=2**29)
+'memory'
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import pairwise
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from resbench.errors import MeasureError, OptionError, first_line
+from resbench.files import cache, keep
+from resbench.workers.environment import available_bytes, environment
+from resbench.workers.stopwatch import new_event, uncollected
+from resbench.workers.workload import AUTOCAST, Setup
+
+if TYPE_CHECKING:
+    from resbench.timing.ran import Ran
+
+PRODUCTS = {"fp32": torch.float32, "tf32": torch.float32, "fp64": torch.float64, **AUTOCAST}
+"""What a ceiling is measured in; in fp64 a network runs that brings it itself."""
+
+SCHEMA = 1
+"""Of the cache, and of how the ceilings are measured."""
+
+SIZES = {"cpu": (512, 1024, 2048), "mps": (1024, 2048, 4096), "cuda": (4096, 8192, 16384)}
+"""Sides of the square matrices."""
+
+LADDERS = {
+    "cpu": tuple(2**k for k in range(16, 29, 2)),  # 64 KiB, in a first cache, to 256 MiB, in memory
+    "mps": tuple(2**k for k in range(20, 31, 2)),
+    "cuda": tuple(2**k for k in range(20, 31, 2)),
+}
+"""Working sets of the copies, in bytes."""
+
+EACH_S = 0.45
+"""For each product and each copy: 5 to 6 seconds on a CPU in all."""
+
+CALM = 40
+"""Preemptions per second and thread. Alone we see 15 to 20; one other busy program makes more than 70, and takes up to
+four fifths off the ceilings."""
+
+
+@dataclass(frozen=True)
+class Roof:
+    """The ceilings of one device in one dtype."""
+
+    device: str
+    dtype: str
+    threads: int
+    environment: str
+    """The id of the machine that they were measured on."""
+    flops_per_s: float
+    copies: tuple[tuple[int, float], ...]
+    """Working set in bytes, and bytes per second: what is read and what is written, both counted."""
+
+    @property
+    def bytes_per_s(self) -> float:
+        """Of memory: the rate of the largest working set."""
+        return max(self.copies)[1]
+
+    @property
+    def line(self) -> str:
+        """The two ceilings, for a person."""
+        flops, rate = self.flops_per_s / 1e9, self.bytes_per_s / 2**30
+        return f"Roof, {self.dtype}: {flops:,.1f} GFLOP/s in a large product, {rate:,.1f} GiB/s in a large copy."
+
+    def rate(self, nbytes: float) -> float:
+        """Bytes per second that a layer moving ``nbytes`` can reach, for its data may lie in a cache.
+
+        The best rate at the largest step of the ladder that the layer fills, or above; written in place, its data
+        fill half of what it moves. A small copy is slowed by its call, so a larger one may be the better ceiling.
+        """
+        filled = max((step for step, _ in self.copies if 2 * step <= nbytes), default=0)
+        return max(rate for step, rate in self.copies if step >= filled)
+
+    def attainable_s(self, flops: float, nbytes: float) -> float:
+        """The least seconds that the machine allows: no layer is faster than the slower of its two needs."""
+        return max(flops / self.flops_per_s, nbytes / self.rate(nbytes))
+
+    def bound(self, flops: float, nbytes: float) -> Literal["compute", "memory"]:
+        """Which of the two needs it is."""
+        return "compute" if flops / self.flops_per_s >= nbytes / self.rate(nbytes) else "memory"
+
+
+def roof(device: str = "cpu", dtype: str = "fp32", *, fresh: bool = False) -> Roof:
+    """The ceilings here, from the cache or measured: seconds of full load, once per machine and number of threads.
+
+    ``fresh`` measures again. Ceilings of a CPU that other programs were using are not kept. Raises MeasureError for a
+    dtype that the device cannot do, OptionError for one that is none of PRODUCTS.
+    """
+    if dtype not in PRODUCTS:
+        raise OptionError(f"a roof is of {', '.join(PRODUCTS)}; received {dtype!r}")
+    setup = Setup(device=device, dtype=dtype if dtype != "fp64" else "fp32")  # type: ignore[arg-type]
+    _check(setup)
+    key = {
+        "device": device,
+        "dtype": dtype,
+        "threads": torch.get_num_threads(),
+        "environment": environment(device).id,
+    }
+    path = cache(f"roof-{key['environment']}-{device.replace(':', '-')}-{dtype}.json")
+    found = None if fresh else _read(path, key)
+    if found:
+        return found
+    start, preempted = time.perf_counter(), _preemptions()
+    flops_per_s, copies = _measure(setup, SIZES[setup.kind], LADDERS[setup.kind], PRODUCTS[dtype])
+    allowed = CALM * torch.get_num_threads() * (time.perf_counter() - start)
+    measured = Roof(**key, flops_per_s=flops_per_s, copies=copies)  # type: ignore[arg-type]
+    if setup.kind != "cpu" or _preemptions() - preempted < allowed:
+        keep(path, json.dumps({"schema": SCHEMA, **asdict(measured)}, indent=1) + "\n")
+    return measured
+
+
+def roof_of(ran: Ran) -> Roof | None:
+    """The ceilings of what ran, on its threads; None where there are none."""
+    if not has_roof(ran):
+        return None
+    with Setup(device=ran.device, threads=ran.threads[0]).applied():
+        return roof(ran.device, ran.dtype)
+
+
+def has_roof(ran: Ran) -> bool:
+    """Did products run, all in one of PRODUCTS, on one device and one number of threads?"""
+    return ran.dtype in PRODUCTS and "+" not in ran.device and len(ran.threads) == 1
+
+
+def _check(setup: Setup) -> None:
+    """Before the Ampere generation tf32 runs as fp32, and bf16 is imitated: neither would be a ceiling."""
+    if setup.kind == "cuda" and setup.dtype in ("tf32", "bf16") and torch.version.cuda:
+        capability = torch.cuda.get_device_capability(setup.device)
+        if capability < (8, 0):
+            raise MeasureError(
+                f"{setup.dtype} needs an NVIDIA GPU of compute capability 8.0 or more, received "
+                f"{torch.cuda.get_device_name(setup.device)} with {capability[0]}.{capability[1]}; use fp16 or fp32"
+            )
+
+
+def _measure(
+    setup: Setup, sizes: tuple[int, ...], ladder: tuple[int, ...], dtype: torch.dtype | None = None
+) -> tuple[float, tuple[tuple[int, float], ...]]:
+    """The best rate of the products, and the rate of each copy, as far as there is memory."""
+    on_device = torch.cuda.device(setup.device) if setup.kind == "cuda" else nullcontext()
+    try:
+        with setup.applied(), on_device, torch.inference_mode(), uncollected():
+            flops_per_s = _products(setup, sizes, dtype or PRODUCTS[setup.dtype])
+            copies = tuple((nbytes, _copy(setup, nbytes)) for nbytes in ladder if _fits(setup, nbytes))
+            if setup.kind == "cuda":
+                torch.cuda.empty_cache()
+    except RuntimeError as error:
+        raise MeasureError(f"cannot measure {setup.dtype} on {setup.device}: {first_line(error)}") from error
+    if not flops_per_s or not copies:
+        raise MeasureError(
+            f"the ceilings of {setup.device} need {max(6 * 4 * sizes[0] ** 2, 2 * ladder[0]):,} bytes of free memory"
+        )
+    return flops_per_s, copies
+
+
+def _products(setup: Setup, sizes: tuple[int, ...], dtype: torch.dtype) -> float:
+    """FLOPs per second of the best product of square matrices; 0 where none has room.
+
+    On a CPU also of a convolution, for that is another library: on a processor of AMD, oneDNN's convolution does
+    twice as many fp32 FLOPs as MKL's product. It is 7x7, so that no Winograd transform saves multiplications. On a
+    GPU a transform might, and there the products reach the ceiling.
+    """
+    best, last_s = 0.0, 0.0
+    for n, before in zip(sizes, (sizes[0], *sizes), strict=False):
+        if last_s * (n / before) ** 3 > 4 * EACH_S or not _fits(setup, 3 * max(4, dtype.itemsize) * n**2):
+            break
+        a, b = _drawn(setup, dtype, n, n), _drawn(setup, dtype, n, n)
+        last_s = _best_s(setup, partial(torch.mm, a, b, out=torch.empty_like(a)))
+        best = max(best, 2 * n**3 / last_s)
+    if best and setup.kind == "cpu":
+        n, channels, side = torch.get_num_threads(), 64, 56
+        image = _drawn(setup, dtype, n, channels, side, side).to(memory_format=torch.channels_last)
+        weight = _drawn(setup, dtype, channels, channels, 7, 7).to(memory_format=torch.channels_last)
+        flops = 2 * n * channels**2 * 7**2 * side**2
+        best = max(best, flops / _best_s(setup, partial(torch.conv2d, image, weight, padding=3)))
+    return best
+
+
+def _copy(setup: Setup, nbytes: int) -> float:
+    """Bytes per second of one half of the working set into the other."""
+    source = torch.ones(nbytes // 8, device=setup.device)
+    return nbytes / _best_s(setup, partial(torch.zeros_like(source).copy_, source))
+
+
+def _drawn(setup: Setup, dtype: torch.dtype, *shape: int) -> Tensor:
+    """Random numbers, for a GPU's power and so its clock depend on them; torch's own generator is left alone."""
+    generator = torch.Generator(setup.device).manual_seed(0)
+    drawn = torch.randn(shape, generator=generator, device=setup.device)
+    return drawn.to(dtype)
+
+
+def _fits(setup: Setup, nbytes: int) -> bool:
+    """Is it at most half of what is free? Libraries need room of their own."""
+    free = torch.cuda.mem_get_info()[0] if setup.kind == "cuda" else available_bytes()
+    return free is None or 2 * nbytes <= free
+
+
+def _best_s(setup: Setup, run: Callable[[], Any]) -> float:
+    """Seconds of the fastest of many runs: everything that disturbs a run makes it longer."""
+    if setup.kind == "cuda":
+        return _best_by_events_s(run)
+    finish = torch.mps.synchronize if setup.kind == "mps" else None
+    best_ns, clock = inf, time.perf_counter_ns
+    end = clock() + EACH_S * 1e9
+    while clock() < end:
+        start = clock()
+        run()
+        if finish:
+            finish()
+        best_ns = min(best_ns, clock() - start)
+    return best_ns / 1e9
+
+
+def _best_by_events_s(run: Callable[[], Any]) -> float:
+    """The same on an NVIDIA GPU, in batches of about a millisecond: short runs follow each other without a gap."""
+    run()
+    torch.cuda.synchronize()
+    first = _batches_s(run, 1, 3)
+    inner = max(1, min(200, int(1e-3 / first)))
+    return _batches_s(run, inner, max(3, min(100, int(EACH_S / (first * inner)))))
+
+
+def _batches_s(run: Callable[[], Any], inner: int, batches: int) -> float:
+    marks = [new_event() for _ in range(batches + 1)]
+    marks[0].record()
+    for mark in marks[1:]:
+        for _ in range(inner):
+            run()
+        mark.record()
+    torch.cuda.synchronize()
+    return float(min(a.elapsed_time(b) for a, b in pairwise(marks))) / 1e3 / inner
+
+
+def _preemptions() -> int:
+    """How often the system has given a core of this process to another; 0 where it does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _read(path: Path | None, key: dict[str, Any]) -> Roof | None:
+    """What was kept; None for a file that is missing, corrupt, of another schema or of another machine."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path else {}
+        copies = tuple((int(nbytes), float(rate)) for nbytes, rate in kept["copies"])
+        found = Roof(**key, flops_per_s=float(kept["flops_per_s"]), copies=copies)
+        whole = {"schema": SCHEMA, **asdict(found)} == {**kept, "copies": copies}
+    except (OSError, ValueError, TypeError, KeyError, ArithmeticError):
+        return None
+    rates = [found.flops_per_s, *(number for copy in copies for number in copy)]
+    return found if whole and copies and all(0 < rate < inf for rate in rates) else None

@@ -1,0 +1,63 @@
+"""Where activation and shortcut stand: the variants of He et al. 2016, Tables 1 and 2, at any depth.
+
+>>> variants(20, "orders")["resnet20"].percent, published_depth(20)
+('6.61', 110)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from resbench.arch.published import TEST_ERRORS, Printed
+from resbench.errors import OptionError
+from resbench.networks.load import catalogued
+from resbench.training.degradation import Plan, study
+from resbench.training.result import Outcome
+from resbench.training.train import Options, Progress
+
+ORIGINAL = "resnet{}"
+ORDERS = (
+    ORIGINAL,
+    "resnet{},order=bn-after-add",
+    "resnet{},order=relu-before-add",
+    "resnet{},order=relu-only-preact",
+    "preact_resnet{}",
+)
+"""Table 2."""
+SHORTCUTS = (
+    ORIGINAL,
+    "resnet{},shortcut=scaling",
+    "resnet{},shortcut=exclusive-gate",
+    "resnet{},shortcut=exclusive-gate,gate_bias=-7",
+    "resnet{},shortcut=shortcut-gate,gate_bias=0",
+    "resnet{},shortcut=shortcut-gate",
+    "resnet{},shortcut=conv1x1",
+    "resnet{},shortcut=dropout",
+)
+"""Table 1."""
+MEDIAN = Printed("6.61", "He 2016, Tables 1, 2")
+"""Of five runs, as all of these figures are; the 6.43 of He 2015 is the best of five."""
+TABLES = {"orders": ORDERS, "shortcuts": SHORTCUTS, "all": (*ORDERS, *SHORTCUTS[1:])}
+
+
+def published_depth(depth: int) -> int:
+    """Of the published network that stands beside one of this depth."""
+    return 164 if depth == 164 else 110
+
+
+def variants(depth: int, table: str = "all") -> Mapping[str, Printed | None]:
+    """The networks of a table at some depth, and what is published of the same at 110 (or 164) layers."""
+    if table not in TABLES:
+        raise OptionError(f"--table takes {', '.join(TABLES)}; received {table!r}")
+    at = published_depth(depth)
+    printed = {**TEST_ERRORS, "resnet110": MEDIAN}
+    return {catalogued(name.format(depth)).name: printed.get(name.format(at)) for name in TABLES[table]}
+
+
+def compare(depth: int, table: str, plan: Plan, run: Options, progress: Progress = lambda line, share: None) -> Outcome:
+    """Train every variant. Raises as ``train`` does."""
+    known = variants(depth, table)
+    outcome = study(list(known), plan, run, progress)
+    beside = dict(zip(outcome.models, known.values(), strict=True))
+    return replace(outcome, published={name: error for name, error in beside.items() if error})

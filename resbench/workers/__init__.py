@@ -1,0 +1,1 @@
+"""What is run and where: setup, machine, clock, and the switches of the process."""

@@ -1,0 +1,224 @@
+"""The machine that a result belongs to: a fingerprint of what changes its speed, and the state that it was found in.
+
+>>> here = environment()
+>>> here.id == environment().id, "time_utc" in here.stable
+(True, False)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from resbench.workers.cores import usable_cores
+from resbench.workers.nvml import gpu
+
+Value = str | int | float | None
+"""Of a field; None where the machine does not say."""
+
+VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "ONEDNN_MAX_CPU_ISA")
+"""What the libraries below torch read."""
+
+ROOT = Path("/")
+UNLIMITED = 2**60
+"""Control groups of version 1 write "no limit" as a number near 2**63."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """``stable``: what has to be equal for two results to be compared. ``volatile``: what was so at that moment."""
+
+    stable: Mapping[str, Value]
+    volatile: Mapping[str, Value]
+
+    @property
+    def id(self) -> str:
+        """12 hex digits of the stable fields; no name of a person or machine is in them."""
+        text = json.dumps(dict(self.stable), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def line(self) -> str:
+        """For a person, under a table."""
+        has, power = self.stable, self.stable.get("gpu_power_limit_w")
+        parts = [
+            has.get("gpu"),
+            f"driver {has['gpu_driver']}" if has.get("gpu_driver") else None,
+            f"{power:.0f} W" if isinstance(power, int | float) else None,
+            has.get("cpu") or "unknown CPU",
+            f"{has['usable_cores'] or has['logical_cores']} of {has['logical_cores']} cores"
+            if has.get("logical_cores")
+            else "",
+            f"a quota of {has['cpu_quota']:g} cores" if has.get("cpu_quota") else None,
+            f"{has['threads']} thread" + ("s" if has.get("threads") != 1 else ""),
+            f"torch {has['torch']}",
+            has.get("system"),
+        ]
+        return ", ".join(str(part) for part in parts if part)
+
+    @property
+    def note(self) -> str:
+        """The line with the id, under a table."""
+        return f"Environment {self.id}: {self.line}."
+
+    def where(self, **stable: Value) -> Environment:
+        """The same machine with other values of these fields."""
+        return Environment({**self.stable, **stable}, self.volatile)
+
+    def document(self) -> dict[str, object]:
+        """As it stands in JSON."""
+        return {"id": self.id, "stable": dict(self.stable), "volatile": dict(self.volatile)}
+
+
+def environment(device: str = "cpu") -> Environment:
+    """Of this process, here and now. A GPU is described when ``device`` names one (``cuda``, ``cuda:1``)."""
+    stable: dict[str, Value] = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        "cpu": _cpu(),
+        "isa": torch.backends.cpu.get_cpu_capability(),
+        "logical_cores": os.cpu_count(),
+        "usable_cores": usable_cores(),
+        "cpu_quota": cpu_quota(),
+        "threads": torch.get_num_threads(),
+        "onednn": torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
+        "allocator": _allocator(),
+        **{name: os.environ.get(name) for name in VARIABLES},
+        "system": platform.system(),
+        "kernel": platform.release(),
+        **(_gpu(device) if device.startswith("cuda") and torch.cuda.is_available() else {}),
+    }
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no") if commit else None
+    volatile: dict[str, Value] = {
+        "resbench": _version(),
+        "commit": commit or None,
+        "dirty": None if changes is None else bool(changes),
+        "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "available_bytes": available_bytes(),
+        "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return Environment(stable, volatile)
+
+
+def available_bytes(root: Path = ROOT) -> int | None:
+    """Memory that this process may still take; None where the system does not say (macOS, Windows).
+
+    The least of what the kernel has and what every control group around the process leaves. File cache that a group
+    gives back under pressure is not counted as used.
+    """
+    found = re.search(r"^MemAvailable:\s*(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+    left = [int(found[1]) * 1024] if found else []
+    for group in _groups("memory", root):
+        for limit, usage, cache in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            most, used = _number(group / limit), _number(group / usage)
+            if most is not None and used is not None and most < UNLIMITED:
+                given_back = re.search(rf"^{cache} (\d+)", _text(group / "memory.stat"), re.MULTILINE)
+                left.append(max(0, most - used + (int(given_back[1]) if given_back else 0)))
+    return min(left, default=None)
+
+
+def cpu_quota(root: Path = ROOT) -> float | None:
+    """Cores that the control groups grant, in time per time; None without a limit."""
+    quotas = []
+    for group in _groups("cpu", root):
+        both = _text(group / "cpu.max").split()  # version 2: "150000 100000", or "max 100000"
+        both = both or [
+            _text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")
+        ]  # 1: -1 is no limit
+        if len(both) == 2 and all(part.isdigit() and int(part) for part in both):
+            quotas.append(int(both[0]) / int(both[1]))
+    return min(quotas, default=None)
+
+
+def _groups(controller: str, root: Path) -> Iterator[Path]:
+    """The folders of this process's control group and of all around it, of version 1 and 2.
+
+    In a container the group's path may be the host's, of which the container sees only the top: all are tried.
+    """
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controllers == "" or controller in controllers.split(","):
+            top = root / "sys/fs/cgroup" / (controller if controllers else "")
+            here = top / path.strip("/")
+            yield from (folder for folder in (here, *here.parents) if folder.is_relative_to(top))
+
+
+def _cpu() -> str | None:
+    """As the system calls the processor."""
+    found = re.search(r"^model name\s*:\s*(.+)$", _text(ROOT / "proc/cpuinfo"), re.MULTILINE)
+    if found:
+        return found[1].strip()
+    named = _output("sysctl", "-n", "machdep.cpu.brand_string") if platform.system() == "Darwin" else None
+    return named or platform.processor() or platform.machine() or None
+
+
+def _allocator() -> str | None:
+    """Of the CPU's memory, where another than the C library's is loaded before it."""
+    loaded = " ".join(os.environ.get(name, "") for name in ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES"))
+    return next((name for name in ("jemalloc", "tcmalloc", "mimalloc") if name in loaded), None)
+
+
+def _gpu(device: str) -> dict[str, Value]:
+    index = torch.device(device).index
+    index = torch.cuda.current_device() if index is None else index
+    if index >= torch.cuda.device_count():
+        return {}
+    properties, seen = torch.cuda.get_device_properties(index), gpu(index)
+    return {
+        "gpu": properties.name,
+        "gpu_memory_bytes": properties.total_memory,
+        "gpu_driver": seen.driver() if seen else None,
+        "gpu_power_limit_w": seen.power_limit_w() if seen else None,
+        "gpu_allocator": os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF"),
+    }
+
+
+def _version() -> str | None:
+    try:
+        return version("resbench")
+    except PackageNotFoundError:
+        return None
+
+
+def _git(*words: str) -> str | None:
+    """git about the working directory, without taking its locks; None where there is no git or no repository."""
+    return _output("git", "--no-optional-locks", *words)
+
+
+def _output(*command: str) -> str | None:
+    """What a command says; None where it is missing, fails or does not end."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=5, check=True)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _text(path: Path) -> str:
+    """Of a file that the kernel writes; empty where it has none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _number(path: Path) -> int | None:
+    text = _text(path).strip()
+    return int(text) if text.isdigit() else None

@@ -1,0 +1,136 @@
+"""The seconds of each phase of a workload, on the clock of its device.
+
+On a CPU and on Apple's GPUs the host's clock is read around each phase. On an NVIDIA GPU events are recorded between
+the phases, and read after one synchronisation at the end. There are three ways to run it there:
+
+    eager    as a loop runs it: what the GPU does, and its waiting for launches
+    queued   the GPU sleeps until all of a run is queued: what the GPU does, alone (runs of up to about 1,000 kernels)
+    graph    one launch replays a captured run
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+
+import torch
+
+from resbench.workers.sampling import Stopwatch
+from resbench.workers.workload import Workload
+
+FLUSH_BYTES = 2**28
+"""More than the last cache of any processor that we know."""
+
+
+def eager(work: Workload) -> Stopwatch:
+    """As a loop runs it."""
+    if work.setup.kind == "cuda":
+        return _events([phase for _, phase in work.phases], _before(work))
+    phases, before = [phase for _, phase in work.phases], _before(work)
+    if work.setup.kind == "mps":
+        phases = [_finished(phase) for phase in phases]
+    return _host(phases, before)
+
+
+def queued(work: Workload) -> Stopwatch:
+    """CUDA: the device's own time. The GPU sleeps for longer than the host takes to queue one run."""
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    work.run()
+    host_s = time.perf_counter() - start
+    torch.cuda.synchronize()
+    before = _before(work)
+
+    def asleep() -> None:
+        before()
+        rest(host_s)
+
+    return _events([phase for _, phase in work.phases], asleep)
+
+
+def rest(host_s: float) -> None:
+    """CUDA: the GPU sleeps for half as long again as the host takes to queue what comes next."""
+    torch.cuda._sleep(int(1.5 * host_s * 2e9))  # type: ignore[no-untyped-call]  # no clock is above 2 GHz by much
+
+
+def graph(work: Workload) -> Stopwatch:
+    """CUDA: a captured run, replayed. Raises RuntimeError where the model cannot be captured."""
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            work.run()
+    torch.cuda.current_stream().wait_stream(side)
+    captured = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(captured):
+        work.run()
+    return _events([captured.replay], _before(work))
+
+
+def _before(work: Workload) -> Callable[[], object]:
+    """What precedes a run, untimed: nothing, or a write over every cache."""
+    if work.setup.cache == "warm":
+        return lambda: None
+    return torch.empty(FLUSH_BYTES, dtype=torch.uint8, device=work.setup.device).zero_
+
+
+def _finished(phase: Callable[[], None]) -> Callable[[], None]:
+    def run() -> None:
+        phase()
+        torch.mps.synchronize()
+
+    return run
+
+
+def _host(phases: list[Callable[[], None]], before: Callable[[], object]) -> Stopwatch:
+    clock = time.perf_counter_ns
+
+    def watch(times: int) -> list[tuple[float, ...]]:
+        runs = []
+        with uncollected():
+            for _ in range(times):
+                before()
+                marks = [clock()]
+                for phase in phases:
+                    phase()
+                    marks.append(clock())
+                runs.append(marks)
+        return [tuple((b - a) / 1e9 for a, b in pairwise(marks)) for marks in runs]
+
+    return watch
+
+
+def _events(phases: list[Callable[[], None]], before: Callable[[], object]) -> Stopwatch:
+    def watch(times: int) -> list[tuple[float, ...]]:
+        runs = [[new_event() for _ in range(len(phases) + 1)] for _ in range(times)]
+        torch.cuda.synchronize()
+        with uncollected():
+            for start, *ends in runs:
+                before()
+                start.record()
+                for phase, end in zip(phases, ends, strict=True):
+                    phase()
+                    end.record()
+        torch.cuda.synchronize()
+        return [tuple(a.elapsed_time(b) / 1e3 for a, b in pairwise(marks)) for marks in runs]
+
+    return watch
+
+
+def new_event() -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without Python's garbage collector."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,259 @@
+"""What is measured: a frozen setup, and a model made ready to run in it.
+
+>>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten())
+>>> work = Workload(net, (2, 3, 8, 8), Setup(batch=2, mode="training"))
+>>> [name for name, _ in work.phases]
+['forward', 'backward', 'step']
+>>> with work.ready():
+...     work.run()
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from resbench.errors import MeasureError, OptionError, first_line
+
+Dtype = Literal["fp32", "tf32", "bf16", "fp16"]
+MemoryFormat = Literal["contiguous", "channels_last"]
+Mode = Literal["inference", "training"]
+Cache = Literal["warm", "cold"]
+"""Are the processor's caches left as the run before left them, or overwritten before each run?"""
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""The model stays in float32; operators that gain from it run in these."""
+
+FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything about a measurement but the model. Raises OptionError or MeasureError for what can be nowhere."""
+
+    device: str = "cpu"
+    batch: int = 1
+    dtype: Dtype = "fp32"
+    memory_format: MemoryFormat = "contiguous"
+    mode: Mode = "inference"
+    cache: Cache = "warm"
+    compile: bool = False
+    threads: int | None = None
+    """Of PyTorch's operators on the CPU; None for torch's own choice."""
+
+    def __post_init__(self) -> None:
+        for name, words in {"dtype": Dtype, "memory_format": MemoryFormat, "mode": Mode, "cache": Cache}.items():
+            if getattr(self, name) not in get_args(words):
+                raise OptionError(f"{name} takes {', '.join(get_args(words))}; received {getattr(self, name)!r}")
+        for name in ("batch", "threads"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                raise OptionError(f"expected {name} of at least 1, received {value!r}")
+        check_device_name(self.device)
+        if self.dtype == "tf32" and self.kind != "cuda":
+            raise MeasureError("tf32 is a format of NVIDIA GPUs: expected --device cuda with it; try fp32 or bf16")
+
+    @property
+    def kind(self) -> str:
+        """``cuda`` of ``cuda:1``."""
+        return self.device.partition(":")[0]
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The global switches that it stands for; put back afterwards. Raises MeasureError where it cannot be here.
+
+        They are the precision of float32 products, cuDNN's search for the fastest, and the threads where it names a
+        number. What else the program has chosen stays (oneDNN off, deterministic algorithms, ...), and the model's
+        forward may choose again: ``resbench.timing.ran`` says what held while it ran.
+        """
+        check_device(self.device)
+        switches = [*_precisions(self.dtype), (torch.backends.cudnn, "benchmark", True)]
+        before = [(place, name, getattr(place, name)) for place, name, _ in switches]
+        threads = torch.get_num_threads()
+        try:
+            if self.threads:
+                torch.set_num_threads(self.threads)
+            for place, name, value in switches:
+                setattr(place, name, value)
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            for place, name, value in before:
+                setattr(place, name, value)
+
+
+def _precisions(dtype: Dtype) -> list[tuple[Any, str, Any]]:
+    """What makes a float32 product one in float32, whatever the program asked for before; or one in tf32."""
+    backends, tf32 = torch.backends, dtype == "tf32"
+    if not hasattr(backends.cuda.matmul, "fp32_precision"):  # torch before 2.9
+        return [(backends.cuda.matmul, "allow_tf32", tf32), (backends.cudnn, "allow_tf32", tf32)]
+    nvidia = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)  # type: ignore[attr-defined]
+    intel = (backends.mkldnn.matmul, backends.mkldnn.conv)  # type: ignore[attr-defined]
+    return [
+        *((place, "fp32_precision", "tf32" if tf32 else "ieee") for place in nvidia),
+        *((place, "fp32_precision", "ieee") for place in intel),
+    ]
+
+
+def check_device_name(device: str) -> None:
+    """Raises OptionError unless there are such devices, here or elsewhere."""
+    kind, _, index = device.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
+        raise OptionError(f"--device takes cpu, cuda, cuda:INDEX or mps; received {device!r}")
+
+
+def check_device(device: str) -> None:
+    """Raises MeasureError unless torch can run there."""
+    check_device_name(device)
+    kind, _, index = device.partition(":")
+    if kind == "cuda" and not torch.cuda.is_available():
+        why = "torch is a CPU build" if torch.version.cuda is None else "torch sees no NVIDIA GPU"
+        raise MeasureError(f"no CUDA here ({why}); `resbench doctor` says more; use --device cpu")
+    if kind == "cuda" and index and int(index) >= torch.cuda.device_count():
+        raise MeasureError(f"no {device}: there are {torch.cuda.device_count()} GPUs, counted from 0")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise MeasureError(f"no Apple GPU here ({platform.system()}); use --device cpu")
+
+
+@contextmanager
+def repeatable(device: str) -> Iterator[None]:
+    """The same numbers again, in full precision; the program's own draws go on as if none had been made within."""
+    cudnn = torch.backends.cudnn
+    deterministic, cuda = cudnn.deterministic, device.startswith("cuda")
+    with torch.random.fork_rng(devices=[torch.device(device)] if cuda else []), Setup(device).applied():
+        cudnn.benchmark, cudnn.deterministic = False, True
+        try:
+            yield
+        finally:
+            cudnn.deterministic = deterministic
+
+
+class Workload:
+    """A model on its device with an input: ``phases`` are what is timed apart, in the order in which they run.
+
+    ``inputs``: the shape (N, C, H, W) of random numbers, or tensors. The model is moved, its mode set. Training is
+    one step of SGD with momentum 0.9 on the mean of the outputs, at a learning rate of 0: all of the work, and the
+    weights stay where they were however often it runs. ``own_threads``: torch's own choice, where making the model may
+    have changed it.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: tuple[int, ...] | tuple[Tensor, ...],
+        setup: Setup,
+        own_threads: int | None = None,
+    ) -> None:
+        check_device(setup.device)
+        self.setup = setup
+        self.asked_threads: int = setup.threads or own_threads or torch.get_num_threads()
+        self.model = model.to(setup.device)
+        self.inputs: tuple[Any, ...] = tree_map_only(Tensor, self._placed, _drawn(inputs, model, setup.device))
+        if any(isinstance(m, LazyModuleMixin) and m.has_uninitialized_params() for m in model.modules()):
+            with torch.no_grad():
+                model(*self.inputs)
+        _lay_out(model, setup.memory_format)
+        model.train(setup.mode == "training")
+        self.call: Callable[..., Any] = torch.compile(model) if setup.compile else model
+        self.loss: Tensor | None = None
+        self.phases: tuple[tuple[str, Callable[[], None]], ...] = (("forward", self._infer),)
+        if setup.mode == "training":
+            trained = [p for p in model.parameters() if p.requires_grad]
+            if not trained:
+                raise MeasureError(f"{type(model).__name__} has no parameter to train; use --mode inference")
+            self.optimizer = torch.optim.SGD(trained, lr=0.0, momentum=0.9)
+            self.phases = (("forward", self._forward), ("backward", self._backward), ("step", self._step))
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Those among its inputs."""
+        return [leaf for leaf in tree_leaves(self.inputs) if isinstance(leaf, Tensor)]
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """The setup applied, and gradients only where they are needed."""
+        with self.setup.applied(), torch.set_grad_enabled(self.setup.mode == "training"):
+            yield
+
+    def run(self) -> None:
+        """Every phase once."""
+        for _, phase in self.phases:
+            phase()
+
+    def finish(self) -> None:
+        """Wait until the device has done what it was given."""
+        if self.setup.kind == "cuda":
+            torch.cuda.synchronize(self.setup.device)
+        elif self.setup.kind == "mps":
+            torch.mps.synchronize()
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        tensor = tensor.detach().to(self.setup.device)
+        return tensor.contiguous(memory_format=FORMATS[self.setup.memory_format]) if tensor.dim() == 4 else tensor
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """What the forward pass runs in."""
+        dtype = AUTOCAST.get(self.setup.dtype)
+        return torch.autocast(self.setup.kind, dtype) if dtype else nullcontext()
+
+    def _infer(self) -> None:
+        with self.autocast():
+            self.call(*self.inputs)
+
+    def _forward(self) -> None:
+        with self.autocast():
+            outputs = self.call(*self.inputs)
+        answers = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.requires_grad]
+        if not answers:
+            raise MeasureError(f"{type(self.model).__name__} gives nothing that has a gradient; use --mode inference")
+        self.loss = torch.stack([answer.float().mean() for answer in answers]).sum()
+
+    def _backward(self) -> None:
+        assert self.loss is not None
+        self.loss.backward()  # type: ignore[no-untyped-call]
+        self.loss = None
+
+    def _step(self) -> None:
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+
+class Call(Workload):
+    """A function as a workload: one phase, and no layers."""
+
+    def __init__(self, function: Callable[[], object], setup: Setup) -> None:
+        self.setup, self.model, self.inputs, self.loss = setup, nn.Module(), (), None
+        self.asked_threads = setup.threads or torch.get_num_threads()
+        self.call = function
+        self.phases = (("forward", lambda: _dropped(function())),)
+
+
+def _lay_out(model: nn.Module, memory_format: MemoryFormat) -> None:
+    """The weights in that format. Raises OptionError where they have none."""
+    try:
+        model.to(memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
+    except RuntimeError as error:
+        raise OptionError(
+            f"{type(model).__name__} cannot be in {memory_format} ({first_line(error)}): expected contiguous"
+        ) from error
+
+
+def _dropped(result: object) -> None:
+    """A result that nobody keeps."""
+
+
+def _drawn(inputs: tuple[int, ...] | tuple[Tensor, ...], model: nn.Module, device: str) -> tuple[Tensor, ...]:
+    """Random numbers of that shape, in the model's precision; tensors as they are."""
+    if not isinstance(inputs[0], int):
+        return inputs
+    generator = torch.Generator(device).manual_seed(0)
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    return (torch.randn(inputs, generator=generator, device=device).to(dtype),)

@@ -1,0 +1,268 @@
+"""Other people's models: every source, and every way in which one can fail."""
+
+import json
+import textwrap
+
+import pytest
+import torch
+
+from resbench.costs.measure import cost
+from resbench.errors import OptionError, SourceError, TraceError
+from resbench.networks import sources
+from resbench.networks.load import load
+
+MINE = """
+import torch
+from torch import nn
+
+def net(width=8, name="x"):
+    return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU())
+
+class Net(nn.Module):
+    def __init__(self, classes=10):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3)
+        self.drop = [x.item() for x in torch.linspace(0, 0.1, 3)]  # looks at values while it builds
+        self.fc = nn.Linear(4, classes)
+    def forward(self, x):
+        return self.fc(self.stem(x).mean((2, 3)))
+
+instance = net()
+class Branch(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+    def forward(self, x):
+        return self.conv(x) if x.sum() > -1e9 else x
+class Mute(Exception):
+    def __str__(self): raise ValueError
+def quantized(): return torch.ao.nn.quantized.dynamic.Linear(32, 7)
+def mute(): raise Mute
+def leaves(): raise SystemExit(3)
+def raises(): raise ValueError("no way\\nreally")
+def number(): return 5
+five = 5
+def wants(x): return net()
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    (tmp_path / "resbench_test_models.py").write_text(textwrap.dedent(MINE))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "resbench_test_models.py"
+
+
+def test_a_factory_of_a_module_or_of_a_file(mine):
+    macs = 8 * 222 * 222 * 27
+    assert cost("resbench_test_models:net").macs == macs
+    assert cost(f"file:{mine}:net").macs == macs
+    assert cost(f"file:{mine}:net,width=16,name=wide").macs == 2 * macs
+    assert cost(f"file:{mine}:instance,input=3x10x10").macs == 8 * 8 * 8 * 27
+    assert cost(f"file:{mine}:net", "3x10x10", batch=2).macs == 2 * 8 * 8 * 8 * 27
+
+
+def test_a_model_that_looks_at_values_while_it_builds_still_allocates_no_weights(mine):
+    loaded = load(f"file:{mine}:Net,classes=7", device="meta")
+    assert all(p.is_meta for p in loaded.module.parameters())
+    assert loaded.module.drop == pytest.approx([0, 0.05, 0.1])
+    assert cost(f"file:{mine}:Net").params == 4 * 27 + 4 + 50
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch deprecates its quantized tensors
+def test_a_model_that_looks_at_values_is_loaded_with_its_weights(mine):
+    assert cost(f"file:{mine}:Branch", "3x8x8").macs == 12 * 64
+    assert cost(f"file:{mine}:quantized", "1x4x32").macs == 4 * 32 * 7
+
+
+def test_what_a_file_makes_itself_has_other_weights_for_another_seed(tmp_path):
+    path = tmp_path / "made.py"
+    path.write_text("import torch\nnet = torch.nn.Linear(2, 2)\n")
+    weights = []
+    for seed in (0, 1, 0):
+        torch.manual_seed(seed)
+        weights.append(load(f"file:{path}:net").module.weight)
+    assert torch.equal(weights[0], weights[2]) and not torch.equal(weights[0], weights[1])
+
+
+def test_a_file_with_operators_of_its_own_may_be_loaded_again(tmp_path):
+    path = tmp_path / "operators.py"
+    text = (
+        "import torch\n"
+        "@torch.library.custom_op('loaded_again::twice', mutates_args=())\n"
+        "def twice(x: torch.Tensor) -> torch.Tensor:\n"
+        "    return 2 * x\n"
+        "class Net(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return twice(x)\n"
+    )
+    path.write_text(text)
+    first, again = (load(f"file:{path}:Net").module for _ in range(2))
+    assert torch.equal(first(torch.ones(1)), again(torch.ones(1)))
+    path.write_text(text.replace("2 * x", "3 * x + 0"))
+    assert load(f"file:{path}:Net").module(torch.ones(1)).item() == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("file:{mine}:nett", "has no 'nett'; it has net"),
+        ("file:{mine}:raises", "the factory raised ValueError: no way"),
+        ("file:{mine}:leaves", "the factory raised SystemExit: 3"),
+        ("file:{mine}:mute", "the factory raised Mute: Mute"),
+        ("file:{mine}:five", "five is int, expected a factory or a module"),
+        ("file:{mine}:instance,width=3", "is a module, not a factory: it takes no width"),
+        ("file:{mine}:number", "expected a torch.nn.Module, received int"),
+        ("file:{mine}:wants", "missing 1 required positional argument: 'x'; give its arguments"),
+        ("file:{mine}:net,width", "expected key=value"),
+        ("file:{mine}:net,depth=3", "unexpected keyword argument 'depth'"),
+        ("file:absent.py:net", "no file 'absent.py' is there"),
+        ("file:{mine}", "received no factory"),
+        ("nosuchsource:net", "unknown source 'nosuchsource'"),
+        ("torchvision:", "expected a name after the colon"),
+        ("pt2:absent.pt2", "no file absent.pt2"),
+        ("pt2:{mine}", "cannot read"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(mine, name, says):
+    with pytest.raises(SourceError) as caught:
+        load(name.format(mine=mine))
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_does_not_import_is_named(tmp_path):
+    (tmp_path / "broken.py").write_text("1/0")
+    with pytest.raises(SourceError, match="raised ZeroDivisionError while it was imported"):
+        load(f"file:{tmp_path}/broken.py:net")
+
+
+def test_a_forward_that_fails_names_the_module_and_its_input(mine):
+    with pytest.raises(TraceError, match=r"net,input=1x8x8\.0 \(Conv2d\) failed on 1x8x8"):
+        cost("resbench_test_models:net,input=1x8x8")
+
+
+def test_torchvision_by_name(torchvision):
+    report = cost("torchvision:resnet50")
+    assert (report.params, report.macs) == (25_557_032, 4_089_184_256)
+    assert cost("torchvision:inception_v3").input == (1, 3, 299, 299)
+    assert cost("torchvision:resnet18,num_classes=10").params == 11_689_512 - 990 * 513
+    with pytest.raises(SourceError, match="did you mean resnet50"):
+        load("torchvision:resent50")
+
+
+def test_verify_holds_torchvisions_own_figures_beside_the_count(torchvision):
+    from resbench.costs.measure import verified
+
+    result = verified("torchvision:resnet18")
+    assert result.agrees
+    printed = {line.kind: line.trace for line in result.lines if line.kind.startswith("printed")}
+    assert printed == {"printed parameters 11,689,512": 11_689_512, "printed MACs 1.814G": 1_814_073_344}
+
+
+def test_a_regnet_that_computes_its_widths_allocates_no_weights(torchvision):
+    assert all(p.is_meta for p in load("torchvision:regnet_y_400mf", device="meta").module.parameters())
+
+
+def test_timm_by_name(torchvision):
+    pytest.importorskip("timm")
+    report = cost("timm:resnet50")
+    assert (report.params, report.macs) == (25_557_032, 4_089_184_256)
+    assert cost("timm:resnet50d").params == 25_576_264
+    with pytest.raises(SourceError, match="timm has no model"):
+        load("timm:resent50d")
+
+
+def test_hugging_face_by_its_configuration_alone(tmp_path):
+    pytest.importorskip("transformers")
+    config = {"model_type": "resnet", "architectures": ["ResNetForImageClassification"], "num_channels": 3}
+    config |= {"embedding_size": 64, "hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 4, 6, 3]}
+    config |= {"layer_type": "bottleneck", "id2label": {str(i): str(i) for i in range(1000)}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    report = cost(f"hf:{tmp_path}")
+    assert (report.params, report.macs) == (25_557_032, 4_089_184_256)
+    with pytest.raises(SourceError, match="no configuration there"):
+        load(f"hf:{tmp_path}/absent")
+
+
+def test_an_exported_program(tmp_path):
+    from resbench.networks.build import build
+
+    program = torch.export.export(build("resnet20").eval(), (torch.randn(2, 3, 32, 32),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    report = cost(f"pt2:{tmp_path}/net.pt2")
+    folded = cost("resnet20", batch=2)
+    assert (report.params, report.macs) == (folded.params, folded.macs)
+
+
+def export(path, net, *shapes):
+    inputs = tuple(torch.randn(shape) for shape in shapes)
+    torch.export.save(torch.export.export(net, inputs), path)
+    return f"pt2:{path}"
+
+
+class Sum(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 1)
+
+    def forward(self, a, b):
+        return self.conv(a) + b
+
+
+def test_an_exported_program_of_two_inputs_runs_on_its_own(tmp_path):
+    from resbench.costs.measure import verified
+
+    name = export(tmp_path / "two.pt2", Sum(), (2, 3, 8, 8), (2, 4, 8, 8))
+    assert cost(name).macs == 2 * 12 * 64
+    assert verified(name).agrees
+    with pytest.raises(SourceError, match="drop the batch"):
+        cost(name, batch=5)
+    with pytest.raises(SourceError, match="drop the input"):
+        cost(name, "3x9x9")
+
+
+def test_an_exported_programs_shape_is_its_own(tmp_path):
+    name = export(tmp_path / "one.pt2", torch.nn.Conv2d(3, 4, 1), (2, 3, 8, 8))
+    assert cost(name).input == cost(name, batch=2).input == (2, 3, 8, 8)
+    with pytest.raises(TraceError, match="equal to 2, but got 5"):
+        cost(name, batch=5)
+
+
+def test_a_file_that_is_no_exported_program_is_one_line_without_noise(mine, capfd):
+    with pytest.raises(SourceError, match="as an exported program"):
+        load(f"pt2:{mine}")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError("No module named 'timm'"), RuntimeError("operator nms")])
+def test_a_missing_or_unfitting_package_is_one_line(monkeypatch, error):
+    def fail(name):
+        raise error
+
+    monkeypatch.setattr(sources.importlib, "import_module", fail)
+    with pytest.raises(SourceError, match=r"pip install 'resbench\[timm\]'|does not import beside torch"):
+        sources._package("timm")
+
+
+def test_a_plugin_is_a_source(monkeypatch):
+    class Point:
+        name = "acme"
+
+        def load(self):
+            return lambda model, width=4: torch.nn.Sequential(torch.nn.Conv2d(3, width, 1))
+
+    monkeypatch.setattr(sources, "entry_points", lambda group: [Point()])
+    assert cost("acme:anything,width=6").params == 6 * 4
+
+
+def test_weights_that_do_not_fit_are_refused_by_name(tmp_path):
+    from resbench.networks.build import build
+
+    torch.save(build("resnet20").state_dict(), tmp_path / "w.pth")
+    assert cost(f"resnet20,weights={tmp_path}/w.pth").params == 269_722
+    with pytest.raises(SourceError, match="another architecture"):
+        cost(f"resnet32,weights={tmp_path}/w.pth")
+    for twice in ("", f"{tmp_path}/w.pth,weights={tmp_path}/w.pth"):
+        with pytest.raises(OptionError, match="expected one weights=FILE"):
+            cost(f"resnet20,weights={twice}")

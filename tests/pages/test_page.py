@@ -1,0 +1,286 @@
+"""The page of `resbench report` in a real browser, and what it is made of.
+
+Chromium is Debian's (``apt-get install chromium``) or whatever ``RESBENCH_CHROMIUM`` names; without one these tests are
+skipped, unless ``CI`` is set.
+"""
+
+import base64
+import csv
+import gzip
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from resbench.drawing.charts import Box, labels
+from resbench.stored import read
+
+
+@pytest.fixture(scope="module")
+def page_file(documents, tmp_path_factory):
+    """Two networks, everything stored."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    command = [sys.executable, "-m", "resbench", "report", "plain20", "resnet20", "--from", str(documents)]
+    done = subprocess.run([*command, "-o", str(path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("resbench: stored as well, and not named: googlenet")
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    found = os.environ.get("RESBENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("no chromium, and CI is set: apt-get install chromium")
+        pytest.skip("no chromium: apt-get install chromium, or name one in RESBENCH_CHROMIUM")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as play:
+        running = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+class Opened:
+    """A page with everything that it asked for and complained of."""
+
+    def __init__(self, browser, path, width, scheme="light"):
+        self.page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self.said, self.asked = [], []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.url = path.as_uri()
+        self.page.goto(self.url)
+
+    def all_drawn(self):
+        """Scroll through, so that every chart comes near."""
+        self.page.evaluate("document.querySelectorAll('.chart').forEach((one) => one.scrollIntoView())")
+        for chart in self.page.query_selector_all(".chart"):
+            chart.scroll_into_view_if_needed()
+            chart.wait_for_selector("svg", timeout=20_000)
+
+
+@pytest.fixture(params=[1280, 390])
+def opened(request, chromium, page_file):
+    shown = Opened(chromium, page_file, request.param)
+    yield shown
+    shown.page.close()
+
+
+@pytest.fixture
+def wide(chromium, page_file):
+    shown = Opened(chromium, page_file, 1280)
+    yield shown
+    shown.page.close()
+
+
+def test_every_chart_is_drawn_without_a_word_or_a_request(opened):
+    opened.all_drawn()
+    assert len(opened.page.query_selector_all(".chart svg")) == len(opened.page.query_selector_all(".chart")) > 8
+    assert opened.said == []
+    assert opened.asked == [opened.url]
+    width = opened.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1]
+
+
+def column(page, table, index):
+    cells = page.query_selector_all(f"#{table} tbody tr:not([hidden]) td:nth-child({index})")
+    return [cell.inner_text().replace(",", "") for cell in cells]
+
+
+def test_a_click_on_a_head_sorts_and_another_turns_it_round(wide):
+    page, table = wide.page, "cost-table-2"
+    heads = [head.inner_text() for head in page.query_selector_all(f"#{table} thead button")]
+    at = heads.index("params") + 1
+    before = column(page, table, at)
+    head = page.query_selector(f"#{table} th:nth-child({at})")
+    head.query_selector("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert column(page, table, at) == sorted(before, key=int, reverse=True) != before
+    head.query_selector("button").press("Enter")  # by keyboard too
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert column(page, table, at) == sorted(before, key=int)
+    page.query_selector(f"#{table} th:nth-child(1) button").click()
+    assert head.get_attribute("aria-sort") is None
+
+
+def test_a_filter_keeps_the_rows_with_all_of_its_words(wide):
+    page = wide.page
+    page.fill("input[data-table=cost-table-2]", "layer2 CONV2D")
+    names = column(page, "cost-table-2", 1)
+    assert names and all(name.startswith("layer2") and "conv" in name for name in names)
+    count = page.inner_text("#cost-table-2-count")
+    assert count.startswith(f"{len(names)} of ")
+    page.fill("input[data-table=cost-table-2]", "")
+    assert len(column(page, "cost-table-2", 1)) == int(count.split()[2])
+
+
+def test_hovering_over_a_mark_shows_its_figures(wide):
+    page = wide.page
+    chart = page.query_selector("#cost-chart-0")
+    chart.scroll_into_view_if_needed()
+    chart.wait_for_selector("svg")
+    bar = page.query_selector("#cost-chart-0 svg .mark-rect.role-mark path")
+    bar.hover()
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    text = page.inner_text("#vg-tooltip-element")
+    assert "conv1" in text and "Conv2d" in text
+
+
+def test_ctrl_and_wheel_zoom_and_the_wheel_alone_does_not(wide):
+    page = wide.page
+    page.query_selector("#gradient-chart-0").scroll_into_view_if_needed()
+    page.wait_for_selector("#gradient-chart-0 svg")
+    box = page.query_selector("#gradient-chart-0 svg").bounding_box()
+
+    def ticks():
+        return page.eval_on_selector_all(
+            "#gradient-chart-0 .role-axis-label text", "all => all.map(one => one.textContent)"
+        )
+
+    before = ticks()
+    page.mouse.move(box["x"] + 300, box["y"] + 100)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -400)
+    page.keyboard.up("Control")
+    page.wait_for_timeout(300)
+    zoomed = ticks()
+    assert zoomed != before
+    page.mouse.wheel(0, 40)
+    page.wait_for_timeout(300)
+    assert ticks() == zoomed
+
+
+def test_the_theme_follows_the_system_and_the_button(chromium, page_file):
+    shown = Opened(chromium, page_file, 1280, "dark")
+    page = shown.page
+
+    def paper():
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    def ink():
+        page.wait_for_selector("#summary-chart-0 svg text")
+        return page.eval_on_selector("#summary-chart-0 svg .role-axis-title text", "one => one.getAttribute('fill')")
+
+    page.query_selector("#summary-chart-0").scroll_into_view_if_needed()
+    assert (paper(), ink()) == ("rgb(21, 24, 28)", "#e4e7ea")
+    page.click("#theme")
+    page.wait_for_timeout(500)
+    assert (paper(), ink()) == ("rgb(255, 255, 255)", "#1c1f23")
+    assert shown.said == []
+    page.close()
+
+
+def test_every_control_has_a_name_and_is_reached_by_tab(wide):
+    page = wide.page
+    nameless = page.evaluate(
+        "[...document.querySelectorAll('button, a, input, [role=img], [role=region]')].filter(one => "
+        "!(one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.length)).length"
+    )
+    assert nameless == 0
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the results"
+    assert page.evaluate("[...document.querySelectorAll('th')].every(one => one.scope === 'col')")
+    assert page.evaluate("new Set([...document.querySelectorAll('[id]')].map(one => one.id)).size") == page.evaluate(
+        "document.querySelectorAll('[id]').length"
+    )
+
+
+def test_the_data_of_charts_and_results_come_with_the_page(documents, page_file, tmp_path):
+    text = page_file.read_text()
+    assert page_file.stat().st_size < 3_000_000
+    files = re.findall(r'download="([^"]+)" href="data:[^,]+,([^"]+)"', text)
+    held = {name: base64.b64decode(data) for name, data in files}
+    (tmp_path / "gradflow.json").write_bytes(gzip.decompress(held["gradflow.json.gz"]))
+    assert read(tmp_path / "gradflow.json").document == json.loads((documents / "gradflow.json").read_text())
+    rows = list(csv.DictReader(io.StringIO(held["cost-by-layer-of-resnet20.csv"].decode())))
+    assert sum(int(row["params"]) for row in rows) == 269_722
+    assert text.count("resbench gradflow plain20 resnet20 --steps 0,1") == 1
+
+
+EVIL = "<script>alert(1)</script>"
+
+
+def test_names_of_a_model_are_text_wherever_they_stand(chromium, documents, tmp_path):
+    for name in ("flops.json", "layers.json", "gradflow.json"):
+        text = (
+            (documents / name)
+            .read_text()
+            .replace("layer1.0.conv1", EVIL)
+            .replace('"resnet20"', json.dumps(f"a:{EVIL}"))
+        )
+        (tmp_path / name).write_text(text)
+    path = tmp_path / "report.html"
+    command = [sys.executable, "-m", "resbench", "report", "--from", str(tmp_path), "-o", str(path), "--title", EVIL]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert path.read_text().count(EVIL) == 0
+    shown = Opened(chromium, path, 1280)
+    alerts = []
+    shown.page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+    shown.all_drawn()
+    assert (alerts, shown.said) == ([], [])
+    assert shown.page.inner_text("h1") == EVIL
+    assert EVIL in shown.page.inner_text("#cost-table-0")
+    shown.page.close()
+
+
+def test_two_thousand_layers_sort_and_filter(chromium, documents, tmp_path):
+    data = json.loads((documents / "flops.json").read_text())
+    model = data["models"][0]
+    model["layers"] = [{**model["layers"][i % 50], "name": f"block{i // 10}.{i % 10}"} for i in range(2000)]
+    data["models"] = [{**model, "model": "file:deep.py:net"}]
+    (tmp_path / "flops.json").write_text(json.dumps(data))
+    path = tmp_path / "report.html"
+    command = [sys.executable, "-m", "resbench", "report", "--from", str(tmp_path / "flops.json"), "-o", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shown = Opened(chromium, path, 1280)
+    shown.all_drawn()
+    table = "cost-table-2"
+    assert len(column(shown.page, table, 1)) == 2000
+    shown.page.fill(f"input[data-table={table}]", "block7.")
+    assert len(column(shown.page, table, 1)) == 10
+    assert shown.said == []
+    shown.page.close()
+
+
+BAD = {
+    (): "expected a model",
+    ("resnet20", "--parts", "cost,speed"): "--parts takes cost,latency",
+    ("resnet20", "-o", "no/such/report.html"): "no/such is no folder",
+    ("resnet20", "-o", "."): "it is a folder",
+    ("--from", "empty"): "nothing stored in empty",
+    ("file:none.py:net", "--from", "DOCUMENTS"): "nothing is stored of 'file:none.py:net'",
+    ("resent20", "--from", "DOCUMENTS"): "did you mean",
+    ("resnet20", "--from", "cut.json"): "is no JSON, or was cut off",
+}
+
+
+@pytest.mark.parametrize("arguments", BAD)
+def test_what_cannot_be_reported_is_one_line_and_overwrites_nothing(cli, documents, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "cut.json").write_text((documents / "flops.json").read_text()[:1000])
+    (tmp_path / "report.html").write_text("what was there")
+    done = cli("report", *(str(documents) if word == "DOCUMENTS" else word for word in arguments))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert BAD[arguments] in done.stderr
+    assert (tmp_path / "report.html").read_text() == "what was there"
+
+
+def test_labels_of_bubbles_do_not_overlap():
+    points = [(100 + 4 * i, 200 + 3 * (i % 3), 8.0, f"network{i}") for i in range(8)]
+    placed = labels(points, 620, 400)
+    boxes = [
+        Box(one.x - 6.6 * len(p[3]) / 2, one.y - 6.5, 6.6 * len(p[3]), 13)
+        for one, p in zip(placed, points, strict=True)
+    ]
+    for i, box in enumerate(boxes):
+        assert not any(box.meets(other) for other in boxes[:i])
