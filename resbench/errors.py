@@ -23,6 +23,7 @@ from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from typing import TypeVar
 
 Made = TypeVar("Made")
+Given = TypeVar("Given")
 
 
 class ResbenchError(Exception):
@@ -74,6 +75,10 @@ class OutputError(ResbenchError):
     """A result that could not be written."""
 
 
+class AllFailed(ResbenchError):
+    """None of several models could be asked: a line for each says why."""
+
+
 class Failures:
     """Which of several models failed, and why: what could be made of the others is kept. Of one alone, or of none,
     the error is raised."""
@@ -95,18 +100,24 @@ class Failures:
                 raise  # a disk that is full concerns them all
             self.add(model, str(error))
 
-    def each(self, models: Iterable[str], make: Callable[[str], Made]) -> list[Made]:
+    def each(self, models: Iterable[Given], make: Callable[[Given], Made]) -> list[Made]:
         """What is made of every model that does not fail."""
         made: list[Made] = []
-        for name in models:
+        for model in models:
             if not self.stopped:
-                with self.of(name):
-                    made.append(make(name))
+                with self.of(str(model)):
+                    made.append(make(model))
         return made
 
     def add(self, model: str, reason: str) -> None:
         """The line names the model, by itself or by what is put before it."""
         self.reasons.setdefault(model, reason if model in reason else f"{model}: {reason}")
+
+    def left(self, made: list[Made]) -> list[Made]:
+        """What was made, if anything was. Raises AllFailed where every model has failed."""
+        if not made and self.reasons:
+            raise AllFailed("\n".join(" ".join(reason.split()) for reason in self.reasons.values()))
+        return made
 
     def without(self, models: Iterable[str]) -> list[str]:
         """Those that have not failed."""

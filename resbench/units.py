@@ -71,6 +71,11 @@ def count_text(count: int) -> str:
     return f"{count / 1e15:.0f}P"
 
 
+def seeds_text(count: int) -> str:
+    """How many seeds: ``1 seed``, ``3 seeds``."""
+    return f"{count} seed{'s' if count > 1 else ''}"
+
+
 def calls_text(calls: Mapping[str, int]) -> str:
     """Operators and how often each ran.
 

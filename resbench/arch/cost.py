@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape
 from resbench.arch.fields import MAX_SIZE
@@ -69,6 +69,11 @@ class Cost:
     """Whether complex numbers were multiplied: four real MACs each."""
     made: tuple[str, ...] = ()
     """Layers and parameters that were made while the forward ran: they count, though the model did not hold them."""
+
+    derived: ClassVar = (
+        *("params", "macs", "elementwise", "activations"),
+        *("trainable", "param_bytes", "buffer_bytes", "backward_macs"),
+    )
 
     @property
     def total(self) -> Row:

@@ -1,4 +1,4 @@
-"""Costs as tables and documents: one network after the other, or side by side."""
+"""Costs as tables: one network after the other, or side by side."""
 
 from __future__ import annotations
 
@@ -26,9 +26,6 @@ COLUMNS = (
 )
 """What one row of a cost report says, whatever it stands for."""
 
-COUNTS = tuple(column.key for column in COLUMNS if column.key not in ("share", "input"))
-"""What a document holds of each row."""
-
 
 def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
     """The costs as rows: one a model, or every group of every model with its share of that model's MACs."""
@@ -39,7 +36,7 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
     keys = [column.key for column in numbers]
     if per == "model":
         lines = [(c.model, *_values(c.total, c, keys)) for c in costs]
-        return Table((Column("model", "model"), *numbers), lines, notes=_notes(costs), warnings=_warnings(costs))
+        return Table((Column("model", "model"), *numbers), lines, notes=conventions(costs), warnings=_warnings(costs))
     several = len(costs) > 1
     first = (Column("model", "model"),) if several else ()
     columns = (*first, Column("name", per), Column("type", "type"), Column("output", "output", "shape"), *numbers)
@@ -50,7 +47,7 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
         rows += [(*own, row.name, row.type, row.output or None, *_values(row, c, keys)) for row in c.per(per)]
         totals.append((*own, "total", "", c.total.output or None, *_values(c.total, c, keys)))
     title = "" if several else f"{costs[0].model}, input {shape_text(costs[0].input)}"
-    return Table(columns, rows, title, _notes(costs), totals, _warnings(costs))
+    return Table(columns, rows, title, conventions(costs), totals, _warnings(costs))
 
 
 def _values(row: Row, c: Cost, keys: Sequence[str]) -> list[Any]:
@@ -78,7 +75,8 @@ def _fp32(row: Row) -> bool:
     return all(None in size or size[0] == FP32_BYTES * (size[1] or 0) for size in sizes)
 
 
-def _notes(costs: Sequence[Cost]) -> tuple[str, ...]:
+def conventions(costs: Sequence[Cost]) -> tuple[str, ...]:
+    """The notes under a table: what a MAC is, and what else the numbers mean."""
     training = any(c.mode == "training" for c in costs)
     notes = convention(training=training, fp32=all(_fp32(row) for c in costs for row in c.layers))
     return (*notes, *complex_note(costs))
@@ -112,27 +110,3 @@ def unseen(costs: Sequence[Cost]) -> list[str]:
         if c.mode == "training" and c.layers and c.backward_macs is None:
             lines.append(f"{c.model}: what it returns shows no tensors: where its backward pass starts is unknown.")
     return lines
-
-
-def _numbers(row: Row) -> dict[str, int | None]:
-    return {key: getattr(row, key) for key in COUNTS}
-
-
-def cost_document(costs: Sequence[Cost]) -> dict[str, Any]:
-    """The JSON of `flops`: totals and every layer of every model."""
-    said = " ".join(_notes(costs))
-    return {"schema": 1, "command": "flops", "convention": said, "models": [_record(c) for c in costs]}
-
-
-def _record(c: Cost) -> dict[str, Any]:
-    return {
-        "model": c.model,
-        "source": c.source,
-        "input": list(c.input),
-        "mode": c.mode,
-        **_numbers(c.total),
-        "uncounted": dict(c.uncounted),
-        "made": list(c.made),
-        **({"complex": True} if c.complex else {}),
-        "layers": [{"name": r.name, "type": r.type, "output": list(r.output), **_numbers(r)} for r in c.layers],
-    }

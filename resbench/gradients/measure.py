@@ -6,9 +6,9 @@ heads count 0.3 (Szegedy et al. 2014). Every seed draws other weights and anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,18 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from resbench.data import Images, load_images
-from resbench.errors import MeasureError, OptionError, cannot_run, first_line
+from resbench.errors import Failures, MeasureError, OptionError, cannot_run, first_line
 from resbench.gradients.frozen import frozen, jacobians, logits, shattering
 from resbench.gradients.passing import wide
 from resbench.gradients.probe import GradientProbe
-from resbench.gradients.result import Flow
+from resbench.gradients.result import Flow, FlowRecipe, Flows
 from resbench.gradients.statistics import Row
+from resbench.gradients.verdicts import Thresholds, verdicts
 from resbench.networks.load import Input, catalogued, full_name, is_catalogued, load, parse_input
 from resbench.networks.sources import Loaded
 from resbench.restoring.unchanged import unchanged
-from resbench.workers.workload import check_device, check_device_name, repeatable
+from resbench.results import Progress, silent
+from resbench.workers.workload import check_device, repeatable
 
 AUXILIARY = 0.3
 """What the loss of an auxiliary head counts."""
@@ -37,52 +39,50 @@ BARE = " without BN"
 """Behind the name of a network whose BN was taken out."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything about a run but the network."""
-
-    steps: tuple[int, ...] = (0, 1, 5)
-    """At which observations are made, from 0, the step from the first weights."""
-    seeds: int = 3
-    batch: int = 64
-    lr: float = 0.1
-    device: str = "cpu"
-    deep: bool = False
-    """Also the Jacobians of the blocks."""
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-
-    def __post_init__(self) -> None:
-        if not self.steps or min(self.steps) < 0 or len(set(self.steps)) < len(self.steps):
-            raise OptionError(f"--steps takes different whole numbers from 0, such as 0,1,5; received {self.steps}")
-        if self.seeds < 1 or self.batch < 2 or not (isfinite(self.lr) and self.lr > 0):
-            raise OptionError(
-                "expected --seeds of at least 1, --batch of at least 2 and a positive --lr; "
-                f"received {self.seeds}, {self.batch} and {self.lr:g}"
-            )
-        check_device_name(self.device)
-
-
 def gradflow(
-    model: str | nn.Module, input: Input = None, *, data: str = "digits", root: Path | None = None, **options: Any
-) -> Flow:
-    """How the gradient reaches every layer of a model in its first steps, on images as for the command.
+    models: str | nn.Module | Sequence[str],
+    input: Input = None,
+    *,
+    data: str = "digits",
+    root: Path | None = None,
+    steps: Sequence[int] = (0, 1, 5),
+    seeds: int = 3,
+    batch: int = 64,
+    lr: float = 0.1,
+    norm: str = "bn",
+    deep: bool = False,
+    device: str = "cpu",
+    limits: Thresholds | None = None,
+    failures: Failures | None = None,
+    progress: Progress = silent,
+) -> Flows:
+    """How the gradient reaches every layer of models in the first steps of training, and what that says.
 
-    ``options``: ``norm``, and what makes a ``Recipe`` (steps, seeds, batch, lr, device, deep). Raises as ``flow`` does.
+    ``norm="none"`` takes the BN out, ``deep`` adds the Jacobian of every block. Ctrl-C gives the rows so far. Raises as
+    ``flow`` does.
     """
-    norm = options.pop("norm", "bn")
-    size = None if input is None else parse_input(input)
-    return flow(model, load_images(data, root), Recipe(**options), input=size, norm=norm)
+    check_device(device)
+    recipe, limits = FlowRecipe(tuple(steps), seeds, batch, lr, device, deep), limits or Thresholds()
+    images, failures = load_images(data, root), failures or Failures()
+
+    def judged(model: str | nn.Module) -> Flow:
+        found = flow(model, images, recipe, input=input, norm=norm, progress=progress)
+        failures.stopped = found.interrupted
+        return replace(found, verdicts=tuple(verdicts(found, limits)))
+
+    several: list[str | nn.Module] = [models] if isinstance(models, str | nn.Module) else [*models]
+    flows = failures.left(failures.each(several, judged))
+    return Flows(tuple(flows), recipe, data, limits.line, environment(device))
 
 
 def flow(
     model: str | nn.Module,
     images: Images,
-    recipe: Recipe,
+    recipe: FlowRecipe,
     *,
     input: str | tuple[int, ...] | None = None,
     norm: str = "bn",
-    progress: Callable[[str], object] = bool,
+    progress: Progress = silent,
 ) -> Flow:
     """Observe a network of any source; ``norm="none"``: without its BN. Every seed initialises it anew.
 
@@ -142,7 +142,7 @@ class _Run:
     """The training of one seed."""
 
     def __init__(
-        self, name: str, model: nn.Module, seed: int, shape: tuple[int, ...], images: Images, recipe: Recipe
+        self, name: str, model: nn.Module, seed: int, shape: tuple[int, ...], images: Images, recipe: FlowRecipe
     ) -> None:
         self.name, self.seed, self.shape, self.images, self.recipe = name, seed, shape, images, recipe
         self.skipped: dict[str, None] = {}
@@ -164,11 +164,12 @@ class _Run:
         x, labels = self.images.batch(self.recipe.batch, step, self.seed, self.shape)
         return x.to(self.recipe.device, self.dtype), labels.to(self.recipe.device)
 
-    def observed(self, progress: Callable[[str], object]) -> Iterator[list[Row]]:
+    def observed(self, progress: Progress) -> Iterator[list[Row]]:
         """Train; give the rows of each observed step, until a number is not finite: ``broken`` says which."""
         last = max(self.recipe.steps)
         for step in range(last + 1):
-            progress(f"{self.name}: seed {self.seed + 1} of {self.recipe.seeds}, step {step} of {last}")
+            line = f"{self.name}: seed {self.seed + 1} of {self.recipe.seeds}, step {step} of {last}"
+            progress(line, (self.seed + step / (last + 1)) / self.recipe.seeds)
             with cannot_run(self.name):
                 rows = self.step(step)
             if step in self.recipe.steps:

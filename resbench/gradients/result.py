@@ -2,12 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from statistics import fmean, median, stdev
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
-from resbench.gradients.statistics import Row
+from resbench.drawing.charts import Picture
+from resbench.errors import Failures, OptionError, OutputError
+from resbench.gradients.statistics import Row, Statistic, chosen_statistics
+from resbench.results import Figure, Metric, Progress, Result, Section
+from resbench.tables.table import Table
+from resbench.units import seeds_text
+from resbench.workers.environment import Environment
+from resbench.workers.medians import mean_and_half
+from resbench.workers.workload import check_device_name
+
+SHOWN = "gradient,update"
+"""Statistics that stand by depth where nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class FlowRecipe:
+    """Everything about a run but the network."""
+
+    steps: tuple[int, ...] = (0, 1, 5)
+    """At which observations are made, from 0, the step from the first weights."""
+    seeds: int = 3
+    batch: int = 64
+    lr: float = 0.1
+    device: str = "cpu"
+    deep: bool = False
+    """Also the Jacobians of the blocks."""
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if not self.steps or min(self.steps) < 0 or len(set(self.steps)) < len(self.steps):
+            raise OptionError(f"--steps takes different whole numbers from 0, such as 0,1,5; received {self.steps}")
+        if self.seeds < 1 or self.batch < 2 or not (isfinite(self.lr) and self.lr > 0):
+            raise OptionError(
+                "expected --seeds of at least 1, --batch of at least 2 and a positive --lr; "
+                f"received {self.seeds}, {self.batch} and {self.lr:g}"
+            )
+        check_device_name(self.device)
+
+
+class Verdict(NamedTuple):
+    """A word, the step at which it holds, and the number that it rests on."""
+
+    word: str
+    step: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.word} at step {self.step} ({self.reason})"
 
 
 @dataclass(frozen=True)
@@ -22,11 +71,19 @@ class Flow:
     interrupted: bool = False
     skipped: tuple[str, ...] = ()
     """Passes of their own that this network could not make, and why."""
+    verdicts: tuple[Verdict, ...] = ()
+
+    derived: ClassVar = ("records",)
 
     @property
     def steps(self) -> tuple[int, ...]:
         """That were observed."""
         return tuple(sorted({row.step for row in self.rows}))
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The network in one line for each observed step."""
+        return [self.record(step) for step in self.steps]
 
     def means(self, statistic: str, step: int) -> dict[str, tuple[float, float]]:
         """Depth, and mean over the seeds, of every place in running order."""
@@ -63,3 +120,89 @@ class Flow:
             **{key: mean(key) for key in ("c1", "effective_rank", "effective_depth", "identity_share", "dead")},
             **{key: mean(key) for key in ("sigma_max", "energy")},
         }
+
+
+@dataclass(frozen=True)
+class Flows(Result):
+    """The gradient flows of networks, with the verdicts on each."""
+
+    flows: tuple[Flow, ...]
+    recipe: FlowRecipe
+    data: str
+    limits: str
+    """These thresholds lie between the verdicts."""
+    environment: Environment
+
+    kind: ClassVar = "gradflow"
+    metrics: ClassVar = {"gradient": Metric("first_to_last", "R", "number", 0)}
+    members: ClassVar = "flows"
+    heading: ClassVar = (
+        "gradient",
+        "Gradient flow",
+        "How the gradient reaches every layer in the first steps of training, and whether it moves the weights.",
+    )
+
+    @classmethod
+    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+        from resbench.gradients.measure import gradflow
+
+        return gradflow(models, steps=(0,), device=device, failures=failures, progress=progress)
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        def finite(row: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {**row, "value": "NaN" if row["value"] is None else row["value"]}
+
+        models = document["models"]
+        flows = [{**one, "broken": one["broken"] or "", "rows": [*map(finite, one["rows"])]} for one in models]
+        return {**document, "flows": flows}
+
+    @property
+    def interrupted(self) -> bool:
+        """Ctrl-C ended it: the last network's rows are those so far."""
+        return any(flow.interrupted for flow in self.flows)
+
+    def tables(self, shown: Sequence[Statistic] = ()) -> list[Table]:
+        """Each statistic by depth that a network has, then the networks."""
+        from resbench.gradients.table import depth_table, network_table
+
+        by_depth = [depth_table(statistic, self.flows) for statistic in shown or chosen_statistics(SHOWN)]
+        return [*filter(None, by_depth), network_table(self)]
+
+    def flat(self) -> Table:
+        from resbench.gradients.table import row_table
+
+        return row_table(self.flows)
+
+    def figures(self) -> Iterator[Figure]:
+        recipe = self.recipe
+        for flow in self.flows:
+            step = next(iter(flow.steps), None)
+            ratios = [r.value for r in flow.rows if r.statistic == "first_to_last" and r.step == step]
+            if ratios and all(map(isfinite, ratios)):
+                images = f"{seeds_text(len(ratios))}, batches of {recipe.batch} of {self.data}"
+                when = f"step {step}, lr {recipe.lr:g}" if step else f"step {step}"
+                place = f"||dL/dx_first|| / ||dL/dx_last|| at {when}, {images}. {self.environment.note}"
+                yield Figure(flow.model, "gradient", *mean_and_half(ratios), place)
+
+    def pictures(self, shown: Sequence[str] = ()) -> list[Picture]:
+        """The charts of these statistics, or those of the default ones with the paths."""
+        from resbench.gradients.chart import pictures
+
+        try:
+            return pictures(self.flows, shown) if shown else pictures(self.flows)
+        except OutputError:  # nothing finite: the table says so
+            return []
+
+    def sketch(self, width: int, colour: bool) -> str:
+        from resbench.gradients.chart import picture
+
+        return picture(self.flows, width, colour)
+
+    def verdicts(self) -> Iterator[str]:
+        for flow in self.flows:
+            yield f"Gradient of {flow.model}: {'; '.join(map(str, flow.verdicts)) or 'no verdict'}"
+
+    def sections(self) -> list[Section]:
+        *by_depth, networks = self.tables()
+        return [Section(*self.heading, (), [networks, *by_depth], self.pictures())]

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from resbench.tables.table import Column, Table
 
 if TYPE_CHECKING:
-    from resbench.gradients.measure import Recipe
-    from resbench.gradients.result import Flow
+    from resbench.gradients.result import Flow, Flows
     from resbench.gradients.statistics import Statistic
-    from resbench.gradients.verdicts import Verdict
-    from resbench.workers.environment import Environment
 
 GRID = [i / 10 for i in range(11)]
 """Depths at which networks stand side by side."""
@@ -62,32 +58,27 @@ NETWORK_COLUMNS = (
 )
 
 
-def network_table(
-    flows: Sequence[Flow], found: Sequence[Sequence[Verdict]], recipe: Recipe, data: str, limits: str, here: Environment
-) -> Table:
+def network_table(result: Flows) -> Table:
     """A row for each network and step; the verdicts below."""
-    records = [flow.record(step) for flow in flows for step in flow.steps]
+    flows, recipe = result.flows, result.recipe
+    records = [record for flow in flows for record in flow.records]
     always = ("model", "step", "loss", "first_to_last")
     columns = [c for c in NETWORK_COLUMNS if c.key in always or any(r[c.key] is not None for r in records)]
     warnings = [flow.broken for flow in flows if flow.broken] + [said for flow in flows for said in flow.skipped]
     warnings += [f"{flow.model} was interrupted: the rows so far." for flow in flows if flow.interrupted]
-    notes = [_sentence(flow, one) for flow, one in zip(flows, found, strict=True)]
+    notes = [f"{flow.model}: {'; '.join(map(str, flow.verdicts)) or 'no verdict'}." for flow in flows]
     unsplit = [flow.model for flow in flows if not any(row.place == "sum" for row in flow.rows)]
     if unsplit:
         notes.append(f"No residual sum that could be split in {', '.join(unsplit)}: its columns are blank.")
     notes += [
-        f"{recipe.seeds} seeds, batches of {recipe.batch} of {data}, SGD with lr {recipe.lr:g}, momentum "
+        f"{recipe.seeds} seeds, batches of {recipe.batch} of {result.data}, SGD with lr {recipe.lr:g}, momentum "
         f"{recipe.momentum:g} and weight decay {recipe.weight_decay:g}, on {recipe.device}. "
         "R = ||dL/dx_first|| / ||dL/dx_last||; growth/layer of stage 1.",
-        limits,
-        here.note,
+        result.limits,
+        result.environment.note,
     ]
     rows = [[record[column.key] for column in columns] for record in records]
     return Table(columns, rows, "Gradient flow", notes, warnings=warnings)
-
-
-def _sentence(flow: Flow, found: Sequence[Verdict]) -> str:
-    return f"{flow.model}: {'; '.join(map(str, found)) or 'no verdict'}."
 
 
 ROW_COLUMNS = (
@@ -105,34 +96,3 @@ ROW_COLUMNS = (
 def row_table(flows: Sequence[Flow]) -> Table:
     """Every number, a row each."""
     return Table(ROW_COLUMNS, [tuple(row) for flow in flows for row in flow.rows])
-
-
-def flow_document(
-    flows: Sequence[Flow], found: Sequence[Sequence[Verdict]], recipe: Recipe, data: str, limits: str, here: Environment
-) -> dict[str, Any]:
-    """Every number and verdict; what is not finite is null."""
-    return {
-        "schema": 1,
-        "command": "gradflow",
-        "environment": here.document(),
-        "data": data,
-        "recipe": vars(recipe),
-        "limits": limits,
-        "models": [
-            {
-                "model": flow.model,
-                "input": list(flow.input),
-                "broken": flow.broken or None,
-                "verdicts": [verdict._asdict() for verdict in verdicts],
-                "interrupted": flow.interrupted,
-                "skipped": list(flow.skipped),
-                "steps": [_finite(flow.record(step)) for step in flow.steps],
-                "rows": [_finite(row._asdict()) for row in flow.rows],
-            }
-            for flow, verdicts in zip(flows, found, strict=True)
-        ],
-    }
-
-
-def _finite(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: None if isinstance(v, float) and not isfinite(v) else v for key, v in record.items()}

@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 from resbench.errors import OptionError
-from resbench.gradients.result import Flow
+from resbench.gradients.result import Flow, Verdict
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,6 @@ VERDICTS = (
     *("over-stepping", "frozen", "shattered", "intact"),
 )
 EARLY_STEPS = 10
-
-
-class Verdict(NamedTuple):
-    """A word, the step at which it holds, and the number that it rests on."""
-
-    word: str
-    step: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.word} at step {self.step} ({self.reason})"
 
 
 def verdicts(flow: Flow, limits: Thresholds) -> list[Verdict]:

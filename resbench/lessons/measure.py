@@ -14,6 +14,7 @@ from typing import NamedTuple
 from resbench.errors import MeasureError, OptionError
 from resbench.lessons import on_blocks, on_counting, on_gradients, on_trainings
 from resbench.lessons.lab import CONDITION, HOLDS, UNANSWERED, WRONG, Answer, Lab
+from resbench.lessons.result import Finding
 
 
 class Claim(NamedTuple):
@@ -33,19 +34,6 @@ class Claim(NamedTuple):
     def rerun(self) -> str:
         """The command that asks again, at full scale."""
         return f"resbench claims {self.id}" + (" --full --data-root DIR" if self.trains else "")
-
-
-class Finding(NamedTuple):
-    """A claim and what came of it."""
-
-    claim: Claim
-    answer: Answer
-    expected: str
-    seconds: float
-
-    @property
-    def as_expected(self) -> bool:
-        return self.answer.verdict == self.expected
 
 
 CLAIMS = (
@@ -210,4 +198,5 @@ def findings(claims: Sequence[Claim], lab: Lab) -> Iterator[Finding]:
         except MeasureError as error:
             answer = Answer(UNANSWERED, str(error))
         expected = claim.at_full if claim.at_full and lab.plan.data != "digits" else claim.expected
-        yield Finding(claim, answer, expected, time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        yield Finding(claim.id, claim.statement, claim.correct, claim.rerun, *answer, expected, seconds)

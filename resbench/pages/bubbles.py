@@ -7,7 +7,7 @@ from math import log10, pi, sqrt
 from typing import Any
 
 from resbench.drawing.charts import LINE, WIDTH, Label, Picture, data, labels, log_or_linear
-from resbench.tables.metrics import METRICS
+from resbench.results import metric_of
 from resbench.tables.table import Column, Table
 from resbench.units import scale
 
@@ -42,7 +42,7 @@ def bubbles(
         for r, area in zip(records, areas, strict=True)
     ]
     area = "; area: parameters" if any(sizes) else ""
-    title = f"{METRICS[axes[1]].title} against {METRICS[axes[0]].title}{area}"
+    title = f"{metric_of(axes[1]).title} against {metric_of(axes[0]).title}{area}"
     chart = _drawn(marks, across, up, list(zip(points, labels(points, WIDTH, HEIGHT), strict=True)))
     said = alt.TitleParams(title, subtitle=list(below)) if below else title
     return Picture("networks", chart.properties(width=WIDTH, height=HEIGHT, title=said), rows)
@@ -79,7 +79,7 @@ def _drawn(
 
 def _column(columns: Mapping[str, Column], metric: str) -> Column | None:
     """Of a metric, from the first place where it has several."""
-    key = METRICS[metric].key
+    key = metric_of(metric).key
     return columns.get(key) or columns.get(f"{key}_a")
 
 

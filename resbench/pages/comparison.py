@@ -11,13 +11,16 @@ from string import ascii_lowercase
 from typing import Any
 
 from resbench.errors import OptionError
-from resbench.tables.metrics import COUNTED, METRICS, Figure
+from resbench.results import KINDS, Figure, metric_names, metric_of
 from resbench.tables.table import Column, Kind, Table
 from resbench.tables.uncounted import warning
 from resbench.units import CONVENTION
 
+COUNTED = KINDS["flops"].metrics.split()
+"""These metrics are known of every network without running it."""
+
 Place = tuple[str, str]
-"""A metric, and where it was measured: one column."""
+"""A metric and the conditions of its figures: one column."""
 
 PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
@@ -37,7 +40,7 @@ TESTS: Mapping[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": g
 class View:
     """What is shown, and in which order. ``only``: ``macs<5G``; ``pareto``: the metrics of the front."""
 
-    metrics: Sequence[str] = COUNTED
+    metrics: Sequence[str] = tuple(COUNTED)
     baseline: str = ""
     sort: str = ""
     only: Sequence[str] = ()
@@ -46,7 +49,7 @@ class View:
 
     def __post_init__(self) -> None:
         for word in self.pareto:
-            if not METRICS[word].better:
+            if not metric_of(word).better:
                 raise OptionError(f"--pareto: neither more nor less {word} is better; expected other metrics")
         if self.pareto and len(self.pareto) < 2:
             raise OptionError("--pareto takes two metrics or more, such as error,latency; received one")
@@ -73,14 +76,14 @@ def condition(text: str) -> tuple[str, Callable[[float], bool]]:
     ('macs', True, False)
     """
     found = re.fullmatch(r"\s*(\w+)\s*(<=|>=|<|>)\s*(\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*([A-Za-z%]*)\s*", text)
-    if not found or found[1] not in METRICS:
+    if not found or found[1] not in metric_names():
         raise OptionError(f"--only takes a metric, <, <=, > or >=, and a number, as in macs<5G; received {text!r}")
-    units = UNITS[METRICS[found[1]].kind]
+    units = UNITS[metric_of(found[1]).kind]
     if found[4] not in units:
         words = ", ".join(unit or "no unit" for unit in units)
         raise OptionError(f"--only: {found[1]} has the units {words}; received {text!r}")
     limit, test = float(found[3]) * units[found[4]], TESTS[found[2]]
-    if METRICS[found[1]].kind == "share" and limit > 1:
+    if metric_of(found[1]).kind == "share" and limit > 1:
         raise OptionError(f"--only: {found[1]} is at most 100 %, as in {found[1]}<8%; received {text!r}")
     return found[1], lambda value: test(value, limit)
 
@@ -99,8 +102,8 @@ def comparison(
     Raises OptionError for a baseline that is not among the models.
     """
     used = [figure for figure in figures if figure.metric in view.used and figure.model in models]
-    known = {(f.model, (f.metric, f.where)): f for f in used}
-    places = sorted(dict.fromkeys((f.metric, f.where) for f in used), key=lambda place: view.used.index(place[0]))
+    known = {(f.model, (f.metric, f.conditions)): f for f in used}
+    places = sorted(dict.fromkeys((f.metric, f.conditions) for f in used), key=lambda place: view.used.index(place[0]))
     chosen = _chosen(models, known, places, view, families or {})
     base = view.baseline or models[0]
     if base not in models:
@@ -126,11 +129,12 @@ def comparison(
     notes = [*sentences, *_places([place for place in places if place[0] != "roof" or sentences], letters)]
     notes += CONVENTION if any(metric in COUNTED for metric in view.wanted) else []
     elsewhere = _elsewhere(models, known, letters, view)
-    return Table(columns, rows, notes=notes, warnings=[*warnings, *elsewhere, *missing])
+    below = (*warnings, *elsewhere, *missing)
+    return Table(tuple(columns), tuple(map(tuple, rows)), notes=tuple(notes), warnings=below)
 
 
 def _title(metric: str) -> str:
-    title = METRICS[metric].title
+    title = metric_of(metric).title
     return title[0].upper() + title[1:]
 
 
@@ -198,7 +202,7 @@ def _add(
     present = [cell for cell in cells if cell]
     if not present:
         return
-    metric, end, mark = METRICS[present[0].metric], f"_{letter}" if letter else "", f" {letter}" if letter else ""
+    metric, end, mark = metric_of(present[0].metric), f"_{letter}" if letter else "", f" {letter}" if letter else ""
     columns += [
         Column(metric.key + end, metric.title + mark, metric.kind),
         Column(f"{metric.key}_ratio{end}", "rel.", "ratio"),
@@ -228,7 +232,7 @@ def _front(
     for name in names:
         cells = [known.get((name, (metric, first.get(metric, "")))) for metric in metrics]
         if all(cell and not cell.least for cell in cells):
-            points[name] = [-METRICS[cell.metric].better * cell.value for cell in cells if cell]
+            points[name] = [-metric_of(cell.metric).better * cell.value for cell in cells if cell]
     return {
         name
         for name, point in points.items()
@@ -251,7 +255,7 @@ def _places(places: Sequence[Place], letters: Mapping[Place, str]) -> list[str]:
     lines: dict[str, list[str]] = {}
     for metric, where in places:
         if where:
-            lines.setdefault(where, []).append(f"{METRICS[metric].title} {letters.get((metric, where), '')}".strip())
+            lines.setdefault(where, []).append(f"{metric_of(metric).title} {letters.get((metric, where), '')}".strip())
     said = [f"{', '.join(titles)}: {where}" for where, titles in lines.items()]
     return [line[0].upper() + line[1:] for line in said]
 
@@ -294,15 +298,29 @@ def uncounted_lines(uncounted: Mapping[str, Mapping[str, int]]) -> list[str]:
     return [line for model, calls in uncounted.items() for line in warning(model, calls, too_low)]
 
 
-def comparison_document(
-    table: Table, base: str, uncounted: Mapping[str, Mapping[str, int]] | None = None
-) -> dict[str, Any]:
-    """The rows, with where the columns are from. ``uncounted``: by model, operators with their calls."""
-    return {
-        "schema": 1,
-        "command": "compare",
-        "baseline": base,
-        "models": table.records(),
-        "uncounted": dict(uncounted or {}),
-        "notes": list(table.remarks),
-    }
+def known_metrics(text: str) -> list[str]:
+    """``params,latency`` as its words. Raises OptionError."""
+    words = text.split(",")
+    for word in words:
+        if word not in metric_names():
+            known = ",".join(metric_names())
+            raise OptionError(f"expected metrics of {known}, with commas between; received {word!r}")
+    return list(dict.fromkeys(words))
+
+
+def column_of(key: str) -> Column:
+    """The column of a comparison by its key: ``latency_s_b`` is the latency of the second place."""
+    for metric in map(metric_of, metric_names()):
+        found = re.fullmatch(rf"{metric.key}(_ratio|_spread|_remark)?(?:_([a-z]+))?", key)
+        if not found:
+            continue
+        match found[1]:
+            case None:
+                return Column(key, f"{metric.title} {found[2] or ''}".strip(), metric.kind)
+            case "_ratio":
+                return Column(key, "rel.", "ratio")
+            case "_spread":
+                return Column(key, "95% +-", "share" if metric.kind in ("seconds", "rate") else metric.kind)
+            case _:
+                return Column(key, "bound by" if metric.key == "roof_s" else "source")
+    return Column(key, key, "shape" if key == "input" else "text")

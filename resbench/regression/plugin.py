@@ -176,8 +176,8 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     if "torch" in sys.modules:
         from resbench.workers.environment import environment
 
-        document = environment(_device()).document()
-        machine_info["resbench"] = {key: document[key] for key in ("id", "stable")}  # what changes is of no machine
+        machine = environment(_device())
+        machine_info["resbench"] = {"id": machine.id, "stable": dict(machine.stable)}  # what changes is of no machine
 
 
 def _device() -> str:

@@ -1,7 +1,6 @@
 """rows -> Table -> text. Numbers stay numbers until rendering."""
 
-from resbench.tables.output import emit
 from resbench.tables.render import Format, render
 from resbench.tables.table import Column, Table
 
-__all__ = ["Column", "Format", "Table", "emit", "render"]
+__all__ = ["Column", "Format", "Table", "render"]

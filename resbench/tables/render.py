@@ -13,6 +13,15 @@ from resbench.units import scale, shape_text
 
 Format = Literal["table", "markdown", "csv", "tsv", "json", "latex", "html"]
 
+SUFFIXES: dict[str, Format] = {
+    ".md": "markdown",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".json": "json",
+    ".tex": "latex",
+    ".html": "html",
+}
+
 Printed = tuple[list[str], list[list[str]]]
 """Titles, and rows of text."""
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,6 +49,8 @@ class Ran:
     switches: tuple[str, ...] = ()
     """Choices of the whole process that differ from torch's own."""
 
+    derived: ClassVar = ("dtype",)
+
     @property
     def dtype(self) -> str:
         """``bf16``, or ``fp32+bf16 mixed``; empty where there is no product."""
@@ -59,18 +61,6 @@ class Ran:
     def threads_words(self) -> str:
         """``1 thread``, ``2 threads``, ``2 and 1 threads``."""
         return f"{' and '.join(map(str, self.threads))} thread{'s' if self.threads != (1,) else ''}"
-
-    def document(self) -> dict[str, Any]:
-        """As it stands in JSON; ``of`` reads it."""
-        return {"dtype": self.dtype, **asdict(self)}
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Ran:
-        """From its JSON."""
-        tuples = {key: tuple(record[key]) for key in ("threads", "switches")}
-        products = tuple((str(dtype), int(macs)) for dtype, macs in record["products"])
-        known = {key: value for key, value in record.items() if key != "dtype"}
-        return cls(**{**known, **tuples, "products": products})
 
     def differences(self, setup: Setup) -> list[str]:
         """Where it is not what was asked for, in words."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from resbench.timing.ran import Ran
@@ -29,11 +29,6 @@ def without_roof_lines(name: str, ran: Ran | None, roof: Roof | None) -> list[st
     if ran is None or roof or not ran.products:
         return []
     return [f"{name}: no share of a roof, for there is none of {ran.dtype} on {ran.device} with {ran.threads_words}."]
-
-
-def ran_document(setup: Setup, ran: Ran | None) -> dict[str, Any]:
-    """What ran, and where it is not what was asked for."""
-    return {"ran": ran.document() if ran else None, "differences": ran.differences(setup) if ran else []}
 
 
 def setup_lines(rows: Iterable[tuple[str, Setup, Ran | None]]) -> list[str]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from math import sqrt
-from statistics import fmean, stdev
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, ClassVar, NamedTuple
 
-from resbench.arch.published import TEST_ERRORS, Printed
+from resbench.arch.published import Printed
+from resbench.drawing.charts import Picture
+from resbench.errors import Failures
 from resbench.gradients.statistics import Row
+from resbench.results import Figure, Metric, Progress, Result, Section
+from resbench.tables.table import Table
 from resbench.training.recipe import Recipe
+from resbench.units import seeds_text, shape_text
+from resbench.workers.environment import Environment
+from resbench.workers.medians import mean_and_half
 
 
 class Cell(NamedTuple):
@@ -38,7 +44,7 @@ class Epoch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Result:
+class Training:
     """What a training has given so far."""
 
     cell: Cell
@@ -50,48 +56,168 @@ class Result:
     """It was finished before this call."""
 
     @property
+    def model(self) -> str:
+        """The network's name."""
+        return self.cell.model
+
+    @property
     def last(self) -> Epoch | None:
         """The last epoch: no choosing by the test set."""
         return self.history[-1] if self.history else None
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The results in the order of seeds and models, and what they were trained on."""
+class Trainings(Result):
+    """Trainings in the order of seeds and networks, and what they were trained on."""
 
-    results: tuple[Result, ...]
+    trainings: tuple[Training, ...]
     data: str
     train_images: int
     test_images: int
-    published: Mapping[str, Printed] = field(default_factory=lambda: TEST_ERRORS)
-    """What stands beside a network."""
+    environment: Environment
+    published: Mapping[str, Printed]
+    """What was printed of a network stands beside it."""
+    remarks: tuple[str, ...] = ()
+
+    metrics: ClassVar = {
+        "train_error": Metric("train_error", "train error", "share", -1),
+        "error": Metric("test_error", "test error", "share", -1),
+    }
+    members: ClassVar = "trainings"
+    heading: ClassVar = ("training", "Training", "Networks trained side by side.")
+    derived: ClassVar = ("ends",)
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        data = document["data"]
+        return {
+            **document,
+            "trainings": [{**run, "cell": run, "broken": run["broken"] or ""} for run in document["runs"]],
+            "data": data["name"],
+            "train_images": data["train"],
+            "test_images": data["test"],
+            "published": {
+                model["model"]: {"percent": model["published"], "source": model["published_source"]}
+                for model in document["models"]
+                if model["published"] is not None
+            },
+            "remarks": document["verdicts"],
+        }
 
     @property
-    def models(self) -> dict[str, list[Result]]:
-        """The results of every network, seeds in order."""
-        found: dict[str, list[Result]] = {}
-        for result in self.results:
-            found.setdefault(result.cell.model, []).append(result)
+    def title(self) -> str:
+        """What stands above the table of ends."""
+        return self.kind.capitalize()
+
+    @property
+    def interrupted(self) -> bool:
+        """Ctrl-C ended it before some training was at its end."""
+        return not all(one.finished for one in self.trainings)
+
+    @property
+    def by_model(self) -> dict[str, list[Training]]:
+        """The trainings of every network, seeds in order."""
+        found: dict[str, list[Training]] = {}
+        for one in self.trainings:
+            found.setdefault(one.model, []).append(one)
         return found
 
     @property
     def ends(self) -> list[dict[str, Any]]:
         """Where each network ended: means over the seeds that have come as far, with half of the 95 % interval."""
-        return [_end(name, same, self.published.get(name)) for name, same in self.models.items()]
+        return [_end(name, same, self.published.get(name)) for name, same in self.by_model.items()]
 
     def curve(self, model: str, key: str) -> list[dict[str, float]]:
         """Mean, lowest and highest of an error over the seeds that have come that far, by epoch."""
-        same = self.models[model]
+        same = self.by_model[model]
         points = []
-        for i in range(max(len(result.history) for result in same)):
-            epochs = [result.history[i] for result in same if len(result.history) > i]
+        for i in range(max(len(one.history) for one in same)):
+            epochs = [one.history[i] for one in same if len(one.history) > i]
             errors = [getattr(epoch, key) for epoch in epochs]
             point = {"epoch": epochs[0].epoch, "iteration": epochs[0].iteration, "error": fmean(errors)}
             points.append({**point, "low": min(errors), "high": max(errors)})
         return points
 
+    def tables(self) -> list[Table]:
+        from resbench.training.table import end_table, epoch_tables
 
-def _end(name: str, same: Sequence[Result], printed: Printed | None) -> dict[str, Any]:
+        return [*epoch_tables(self), end_table(self, self.title)]
+
+    def flat(self) -> Table:
+        from resbench.training.table import history_table
+
+        return history_table(self.trainings)
+
+    def figures(self) -> Iterator[Figure]:
+        for end in self.ends:
+            if not end["seeds"]:  # none came to the end of an epoch
+                continue
+            cell = self.by_model[end["model"]][0].cell
+            recipe, size = cell.recipe, shape_text((1, *cell.input))
+            steps = f"{end['iterations']:,} iterations of {recipe.batch} at lr {recipe.lr:g}"
+            augmented = "augmented" if recipe.augment else "not augmented"
+            ways = f"{recipe.dtype}, {augmented}, {seeds_text(end['seeds'])}"
+            place = f"{self.data} at {size}, {steps}, {ways}. {self.environment.note}"
+            for metric, part in (("train_error", "train"), ("error", "test")):
+                yield Figure(end["model"], metric, end[f"{part}_error"], end[f"{part}_spread"], place)
+
+    def cautions(self, models: Sequence[str]) -> list[str]:
+        """Trainings that ended because a number was not finite: an error of the other seeds alone says little."""
+        return [one.broken for one in self.trainings if one.broken and one.model in models]
+
+    def pictures(self) -> list[Picture]:
+        from resbench.training.chart import curves
+
+        return [curves(self)]
+
+    def sketch(self, width: int, colour: bool) -> str:
+        from resbench.training.chart import picture
+
+        return picture(self, width, colour)
+
+    def verdicts(self) -> Iterator[str]:
+        yield from (f"Training on {self.data}: {line}" for line in self.remarks)
+
+    def sections(self) -> list[Section]:
+        from resbench.training.table import end_table, epoch_tables
+
+        tables = [end_table(self, f"{self.kind} on {self.data}"), *epoch_tables(self)]
+        return [Section(*self.heading, (), tables, self.pictures())]
+
+
+@dataclass(frozen=True)
+class Degradation(Trainings):
+    """Networks of several depths."""
+
+    kind: ClassVar = "degradation"
+
+    @classmethod
+    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+        from resbench.training.degradation import degradation
+
+        return degradation(models, device=device, failures=failures, progress=progress)
+
+
+@dataclass(frozen=True)
+class Placements(Trainings):
+    """The variants of He et al. 2016 at one depth, the lowest test error first."""
+
+    depth: int = 0
+
+    kind: ClassVar = "placements"
+    left_out: ClassVar = "the depth"
+
+    @property
+    def title(self) -> str:
+        return f"Placements at {self.depth} layers" if self.depth else "Placements"
+
+    def tables(self) -> list[Table]:
+        from resbench.training.table import end_table, epoch_tables
+
+        return [*epoch_tables(self), end_table(self, self.title, ranked=True)]
+
+
+def _end(name: str, same: Sequence[Training], printed: Printed | None) -> dict[str, Any]:
     reached = max((result.last.iteration for result in same if result.last), default=0)
     ends = [result.last for result in same if result.last and result.last.iteration == reached]
     train, test = (
@@ -112,17 +238,3 @@ def _end(name: str, same: Sequence[Result], printed: Printed | None) -> dict[str
         "published_source": printed.source if printed else None,
         "seconds": fmean(end.seconds for end in ends) if ends else None,
     }
-
-
-def mean_and_half(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean, and half of its 95 % interval by Student's t; no interval of one value.
-
-    >>> mean, half = mean_and_half([1.0, 2.0, 3.0])
-    >>> mean, round(half, 3)
-    (2.0, 2.484)
-    """
-    if len(values) == 1:
-        return values[0], None
-    from scipy.special import stdtrit
-
-    return fmean(values), float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / sqrt(len(values))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resbench.tables.table import Column, Table
 
 if TYPE_CHECKING:
-    from resbench.training.result import Outcome, Result
-    from resbench.workers.environment import Environment
+    from resbench.training.result import Training, Trainings
 
 LINES = 10
 """Of the table by epoch."""
@@ -31,30 +29,30 @@ END_COLUMNS = (
 )
 
 
-def end_table(outcome: Outcome, title: str, said: Sequence[str], here: Environment, ranked: bool = False) -> Table:
+def end_table(found: Trainings, title: str, ranked: bool = False) -> Table:
     """A row for each network; verdicts, recipe and machine below. ``ranked``: the lowest test error first."""
-    records = outcome.ends
+    records = found.ends
     if ranked:
         records.sort(key=lambda record: (record["test_error"] is None, record["test_error"]))
     always = ("model", "seeds", "epochs", "iterations", "train_error", "test_error")
     columns = [c for c in END_COLUMNS if c.key in always or any(r[c.key] is not None for r in records)]
-    unfinished = [r for r in outcome.results if not r.finished]
-    warnings = [result.broken for result in outcome.results if result.broken]
+    unfinished = [r for r in found.trainings if not r.finished]
+    warnings = [result.broken for result in found.trainings if result.broken]
     if unfinished:
         warnings.append(f"Interrupted: {len(unfinished)} of the trainings are not at their end; the rows so far.")
-    notes = [*said, recipe_line(outcome), here.note]
+    notes = [*found.remarks, recipe_line(found), found.environment.note]
     rows = [[record[column.key] for column in columns] for record in records]
     return Table(columns, rows, title, notes, warnings=warnings)
 
 
-def recipe_line(outcome: Outcome) -> str:
+def recipe_line(found: Trainings) -> str:
     """How all of them were trained."""
-    cell = outcome.results[0].cell
+    cell = found.trainings[0].cell
     recipe = cell.recipe
     size = "x".join(map(str, cell.input))
-    warm = max(result.cell.recipe.warmup for result in outcome.results)
+    warm = max(result.cell.recipe.warmup for result in found.trainings)
     return (
-        f"{outcome.data}: {outcome.train_images:,} images to train, {outcome.test_images:,} to test, at {size}. "
+        f"{found.data}: {found.train_images:,} images to train, {found.test_images:,} to test, at {size}. "
         f"SGD, batch {recipe.batch}, lr {recipe.lr:g}, / 10 at 1/2 and 3/4 of {recipe.iterations:,} iterations, "
         f"momentum {recipe.momentum:g}, weight decay {recipe.weight_decay:g}, {recipe.dtype}"
         f"{', pad 4, crop and flip' if recipe.augment else ', no augmentation'}"
@@ -63,14 +61,14 @@ def recipe_line(outcome: Outcome) -> str:
     )
 
 
-def epoch_tables(outcome: Outcome) -> list[Table]:
+def epoch_tables(found: Trainings) -> list[Table]:
     """Training error by epoch and test error by epoch, networks side by side: means over the seeds."""
-    last = max((len(result.history) for result in outcome.results), default=0)
+    last = max((len(result.history) for result in found.trainings), default=0)
     shown = sorted({max(round(last * i / LINES), 1) for i in range(1, LINES + 1)}) if last else []
-    columns = [Column("epoch", "epoch", "exact"), *(Column(name, name, "share") for name in outcome.models)]
+    columns = [Column("epoch", "epoch", "exact"), *(Column(name, name, "share") for name in found.by_model)]
     tables = []
     for title, key in (("Training", "train_error"), ("Test", "test_error")):
-        curves = [{point["epoch"]: point["error"] for point in outcome.curve(name, key)} for name in outcome.models]
+        curves = [{point["epoch"]: point["error"] for point in found.curve(name, key)} for name in found.by_model]
         rows = [[epoch, *(curve.get(epoch) for curve in curves)] for epoch in shown]
         tables.append(Table(columns, rows, f"{title} error by epoch, mean over the seeds"))
     return tables
@@ -89,32 +87,7 @@ HISTORY_COLUMNS = (
 )
 
 
-def history_table(results: Sequence[Result]) -> Table:
+def history_table(results: Sequence[Training]) -> Table:
     """Every epoch of every training, a row each."""
     rows = [[result.cell.model, result.cell.seed, *epoch] for result in results for epoch in result.history]
     return Table(HISTORY_COLUMNS, rows)
-
-
-def training_document(command: str, outcome: Outcome, said: Sequence[str], here: Environment) -> dict[str, Any]:
-    """Everything, for programs."""
-    return {
-        "schema": 1,
-        "command": command,
-        "environment": here.document(),
-        "data": {"name": outcome.data, "train": outcome.train_images, "test": outcome.test_images},
-        "verdicts": list(said),
-        "models": outcome.ends,
-        "runs": [
-            {
-                "model": result.cell.model,
-                "seed": result.cell.seed,
-                "input": list(result.cell.input),
-                "recipe": asdict(result.cell.recipe),
-                "finished": result.finished,
-                "broken": result.broken or None,
-                "history": [epoch._asdict() for epoch in result.history],
-                "rows": [row._asdict() for row in result.rows],
-            }
-            for result in outcome.results
-        ],
-    }

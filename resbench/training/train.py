@@ -28,7 +28,7 @@ from resbench.networks.load import load
 from resbench.training.checkpoint import Checkpoint, fingerprint, locked
 from resbench.training.feed import Feed
 from resbench.training.parallel import ALONE, Ranks
-from resbench.training.result import Cell, Result
+from resbench.training.result import Cell, Training
 from resbench.training.run import Run
 from resbench.workers.workload import repeatable
 
@@ -45,7 +45,7 @@ class Options:
     every: int = 0
     """Gradient statistics of every so manyth step; 0 for none."""
     folder: Path | None = None
-    watch: Callable[[Result], object] | None = None
+    watch: Callable[[Training], object] | None = None
     """Told what a training has given so far, at the end of each of its epochs."""
     ranks: Ranks = ALONE
 
@@ -68,7 +68,7 @@ def train(
     options: Options | None = None,
     progress: Progress = lambda line, share: None,
     failures: Failures | None = None,
-) -> list[Result]:
+) -> list[Training]:
     """Train every cell to the end of its recipe, or until Ctrl-C: then some results are not finished.
 
     Raises MeasureError for what cannot be trained here, OutputError and SourceError for the folder. With ``failures``
@@ -77,7 +77,7 @@ def train(
     options, failures = options or Options(), failures or Failures()
     weights = {cell: _macs(cell) for cell in cells}
     work = _Work(sum(cell.recipe.iterations * weights[cell] for cell in cells))
-    results: list[Result] = []
+    results: list[Training] = []
     first = options.ranks.rank == 0
     folder = locked(options.folder) if options.folder and first else nullcontext()
     with folder, repeatable(options.device), _interruptible(options.ranks.world == 1) as stop:
@@ -104,7 +104,7 @@ def train(
                 break
     begun = {result.cell for result in results}
     left = [cell for cell in _standing(cells, failures) if cell not in begun]
-    return results + [Result(cell, (), finished=False) for cell in left]
+    return results + [Training(cell, (), finished=False) for cell in left]
 
 
 def _standing(cells: Iterable[Cell], failures: Failures) -> list[Cell]:
@@ -194,9 +194,9 @@ class _Kept:
             self.kept.save(self.run.state())
             self.saved = time.monotonic()
 
-    def result(self) -> Result:
+    def result(self) -> Training:
         run = self.run
-        return Result(self.cell, tuple(run.history), tuple(run.rows), run.broken, run.finished, self.earlier)
+        return Training(self.cell, tuple(run.history), tuple(run.rows), run.broken, run.finished, self.earlier)
 
 
 def _macs(cell: Cell) -> float:

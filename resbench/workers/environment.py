@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
 from resbench.workers.cores import usable_cores
 from resbench.workers.nvml import gpu
 
-Value = str | int | float | None
+Value = str | int | float | bool | None
 """Of a field; None where the machine does not say."""
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "ONEDNN_MAX_CPU_ISA")
@@ -41,6 +42,8 @@ class Environment:
 
     stable: Mapping[str, Value]
     volatile: Mapping[str, Value]
+
+    derived: ClassVar = ("id",)
 
     @property
     def id(self) -> str:
@@ -75,10 +78,6 @@ class Environment:
     def where(self, **stable: Value) -> Environment:
         """The same machine with other values of these fields."""
         return Environment({**self.stable, **stable}, self.volatile)
-
-    def document(self) -> dict[str, object]:
-        """As it stands in JSON."""
-        return {"id": self.id, "stable": dict(self.stable), "volatile": dict(self.volatile)}
 
 
 def environment(device: str = "cpu") -> Environment:

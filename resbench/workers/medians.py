@@ -1,4 +1,4 @@
-"""Medians with their uncertainty.
+"""Medians and means with their uncertainty.
 
 Samples of one process are neither independent (a disturbance lasts for several) nor representative (another process
 gets other memory and other cores): its own interval is too narrow by far. So the unit that is repeated is the
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
-from statistics import median, quantiles, stdev
+from statistics import fmean, median, quantiles, stdev
 
 BLOCKS = 8
 """Of consecutive samples: few enough that each is longer than most disturbances."""
@@ -50,3 +50,17 @@ def middle_half(totals: Sequence[float]) -> list[int]:
     order = sorted(range(len(totals)), key=totals.__getitem__)
     quarter = len(order) // 4
     return order[quarter : len(order) - quarter]
+
+
+def mean_and_half(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean, and half of its 95 % interval by Student's t; no interval of one value.
+
+    >>> mean, half = mean_and_half([1.0, 2.0, 3.0])
+    >>> mean, round(half, 3)
+    (2.0, 2.484)
+    """
+    if len(values) == 1:
+        return values[0], None
+    from scipy.special import stdtrit
+
+    return fmean(values), float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / sqrt(len(values))

@@ -18,8 +18,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from resbench.drawing.charts import Picture, table_of, whole
-from resbench.pages.sections import Section
-from resbench.stored import Costs, Stored
+from resbench.results import Section, Stored
 from resbench.tables.render import printed
 from resbench.tables.table import Table
 
@@ -92,7 +91,7 @@ def embedded(value: Any) -> str:
 def _section(section: Section, specs: dict[str, Any]) -> dict[str, Any]:
     grids = [_grid(table, f"{section.key}-table-{i}", section.title) for i, table in enumerate(section.tables)]
     pictures = [_chart(picture, f"{section.key}-chart-{i}", specs) for i, picture in enumerate(section.pictures)]
-    plain = {"key": section.key, "title": section.title, "lead": section.lead, "said": section.said}
+    plain = {"key": section.key, "title": section.title, "lead": section.lead, "verdicts": section.verdicts}
     return {**plain, "tables": grids, "pictures": pictures, "drawings": section.drawings}
 
 
@@ -158,10 +157,10 @@ def _source(one: Stored, i: int, stored: Sequence[Stored]) -> Mapping[str, str]:
     name = one.path.name.removesuffix(".gz")
     same = [other.path.name.removesuffix(".gz") for other in stored[:i]].count(name)
     data = base64.b64encode(gzip.compress(json.dumps(one.document).encode(), mtime=0)).decode()
-    time = one.document.get("environment", {}).get("volatile", {}).get("time_utc", "")
     file = f"{name.removesuffix('.json')}{f'-{same + 1}' if same else ''}.json.gz"
-    return {"file": file, "data": f"data:application/gzip;base64,{data}", "command": one.made_with, "time": time}
+    return {"file": file, "data": f"data:application/gzip;base64,{data}", "command": one.made_with, "time": one.time}
 
 
 def _machines(stored: Sequence[Stored]) -> list[str]:
-    return list(dict.fromkeys(one.result.here.note for one in stored if not isinstance(one.result, Costs)))
+    machines = (getattr(one.result, "environment", None) for one in stored)
+    return list(dict.fromkeys(machine.note for machine in machines if machine))

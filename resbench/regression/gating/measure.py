@@ -6,15 +6,16 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resbench.errors import GateError
 from resbench.regression import expectations
 from resbench.regression.counting import counted
-from resbench.regression.expectations import Change, Counts, Excess
+from resbench.regression.expectations import Change, Counts
+from resbench.regression.gating.result import Gate
 from resbench.regression.process import Side, check_files, kill, surroundings
 from resbench.regression.sides import top_of, workshop
 from resbench.regression.suite import Suite, read
@@ -23,34 +24,6 @@ if TYPE_CHECKING:
     from resbench.regression.duel import Duel
 
 Progress = Callable[[str], object]
-
-
-@dataclass
-class Gate:
-    """What a run found, as far as it got."""
-
-    base: str
-    head: str
-    changes: list[Change] = field(default_factory=list)
-    """Counters that differ, without those that the head's committed expectations explain."""
-    explained: list[Change] = field(default_factory=list)
-    excesses: list[Excess] = field(default_factory=list)
-    benchmarks: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    duel: Duel | None = None
-
-    @property
-    def verdict(self) -> str:
-        """Counters first."""
-        if self.changes or self.excesses:
-            return "REGRESSED"
-        judgement = self.duel.judgement if self.duel else None
-        return judgement.verdict if judgement else "PASS"
-
-    @property
-    def status(self) -> int:
-        """0 nothing against it, 1 regressed, 2 nothing can be said."""
-        return {"PASS": 0, "IMPROVED": 0, "REGRESSED": 1}.get(self.verdict, 2)
 
 
 def against_expectations(path: Path, progress: Progress = bool) -> Gate:
@@ -67,10 +40,10 @@ def against_expectations(path: Path, progress: Progress = bool) -> Gate:
     return Gate(
         base=_named(stored),
         head="working tree",
-        changes=expectations.changes(expected.benchmarks, counts.benchmarks),
-        excesses=expectations.over(suite.limits, counts),
-        benchmarks=[name for name in counts.benchmarks if name in expected.benchmarks],
-        notes=notes(suite, expected, counts),
+        changes=tuple(expectations.changes(expected.benchmarks, counts.benchmarks)),
+        excesses=tuple(expectations.over(suite.limits, counts)),
+        benchmarks=tuple(name for name in counts.benchmarks if name in expected.benchmarks),
+        notes=tuple(notes(suite, expected, counts)),
     )
 
 
@@ -125,12 +98,12 @@ def between(base: str | None, head: str | None, path: Path, budget_s: float, pro
             build(side, suite, budget_s - (time.monotonic() - start))
         gate = _counted(one, two, suite, progress)
         try:
-            gate.duel = _timed(one, two, suite, gate.benchmarks, budget_s - (time.monotonic() - start), progress)
+            duel = _timed(one, two, suite, gate.benchmarks, budget_s - (time.monotonic() - start), progress)
         except GateError as error:
             if not gate.status:
                 raise
-            gate.notes.append(f"Wall time was not judged: {error}.")
-    return gate
+            return replace(gate, notes=(*gate.notes, f"Wall time was not judged: {error}."))
+    return replace(gate, duel=duel)
 
 
 def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
@@ -150,15 +123,15 @@ def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
     return Gate(
         base=str(base),
         head=str(head),
-        changes=found[False],
-        explained=found[True],
-        excesses=expectations.over(suite.limits, after),
-        benchmarks=common,
-        notes=notes(suite, before, after),
+        changes=tuple(found[False]),
+        explained=tuple(found[True]),
+        excesses=tuple(expectations.over(suite.limits, after)),
+        benchmarks=tuple(common),
+        notes=tuple(notes(suite, before, after)),
     )
 
 
-def _timed(base: Side, head: Side, suite: Suite, names: list[str], budget_s: float, progress: Progress) -> Duel:
+def _timed(base: Side, head: Side, suite: Suite, names: Sequence[str], budget_s: float, progress: Progress) -> Duel:
     from resbench.regression.duel import Duel, fight
     from resbench.regression.verdict import Rules
     from resbench.workers.environment import environment

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from resbench.tables.table import Column, Table
 if TYPE_CHECKING:
     from resbench.regression.duel import Duel
     from resbench.regression.expectations import Change
-    from resbench.regression.gating.measure import Gate
+    from resbench.regression.gating.result import Gate
 
 MOST = 40
 """Rows of changes that a person reads; CSV and JSON have all."""
@@ -80,7 +79,7 @@ def time_table(duel: Duel) -> Table:
                 name,
                 one.verdict,
                 one.effect,
-                _finite(vars(one))["detectable"],
+                None if one.detectable == inf else one.detectable,
                 one.low,
                 one.high,
                 base_s,
@@ -104,40 +103,3 @@ def time_table(duel: Duel) -> Table:
         duel.environment.note,
     ]
     return Table(TIMES, rows, f"Wall time: {judgement.verdict}", notes, warnings=warnings)
-
-
-def gate_document(gate: Gate) -> dict[str, Any]:
-    """Everything, for programs, for ``--raw`` and for replays."""
-    document: dict[str, Any] = {
-        "schema": 1,
-        "command": "gate",
-        "base": gate.base,
-        "head": gate.head,
-        "verdict": gate.verdict,
-        "benchmarks": gate.benchmarks,
-        "changes": [change._asdict() for change in gate.changes],
-        "explained": [change._asdict() for change in gate.explained],
-        "over_limits": [excess._asdict() for excess in gate.excesses],
-        "notes": gate.notes,
-    }
-    return document | (_duel(gate.duel) if gate.duel else {})
-
-
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """Nothing is detectable in too few rounds: null."""
-    return {key: None if value == inf else value for key, value in values.items()}
-
-
-def _duel(duel: Duel) -> dict[str, Any]:
-    rules, judgement = duel.rules, duel.judgement
-    judged: Sequence[dict[str, Any]] = []
-    if judgement:
-        judged = [{"benchmark": name, **_finite(vars(one))} for name, one in judgement.benchmarks.items()]
-    return {
-        "environment": duel.environment.document(),
-        "rules": {**vars(rules), "looks": list(rules.looks), "margins": dict(rules.margins)},
-        "seconds": duel.seconds,
-        "judged": judged,
-        "invalid": list(judgement.invalid) if judgement else [],
-        "rounds": [{"block": i // 2, "times": times} for i, times in enumerate(duel.rounds)],
-    }

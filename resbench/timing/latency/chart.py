@@ -15,7 +15,7 @@ def spreads(result: Latencies) -> Picture:
     """A row for each network: its median with the 95 % interval, 10th to 90th percentile, and each process's median."""
     import altair as alt
 
-    from resbench.timing.tables import latency_record
+    from resbench.timing.latency.table import latency_record
 
     records = [(one, latency_record(one, None)) for one in result.latencies]
     divisor, unit = scale([record["p90_s"] for _, record in records], "seconds")

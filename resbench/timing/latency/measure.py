@@ -1,206 +1,146 @@
-"""How long one workload takes: what one process reads, and what the readings of several say together."""
+"""The question `latency`: how long a run takes here, each network in several fresh processes.
+
+What differs from process to process (addresses, cores, what else the machine does) is in the interval that way; rows
+are measured side by side; and what the system kills for want of memory takes no finished row with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
-from math import hypot
-from statistics import median
-from typing import Any, NamedTuple, get_args
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
-import torch
+from torch import nn
 
-from resbench.operators.boundaries import Modules
-from resbench.timing.memory.measure import peak_bytes
-from resbench.timing.ran import Ran, observed
-from resbench.timing.roofline import Roof, has_roof
-from resbench.timing.traffic import Traffic, traffic
-from resbench.workers import stopwatch
-from resbench.workers.environment import Environment
-from resbench.workers.medians import half_width, tenths
-from resbench.workers.nvml import gpu
-from resbench.workers.sampling import Rules, Samples, Verdict, sample
-from resbench.workers.workload import Setup, Workload
+from resbench.codec import decoded
+from resbench.errors import Failures, MeasureError
+from resbench.networks.load import result_name
+from resbench.networks.name import Input
+from resbench.results import Progress, silent
+from resbench.timing.case import Case, case, ready
+from resbench.timing.drift import noted
+from resbench.timing.latency.reading import paced, read
+from resbench.timing.latency.result import Latencies, Latency, Reading
+from resbench.timing.roofline import Roof, roof, roof_of
+from resbench.workers.environment import environment
+from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup
 
-
-class Reading(NamedTuple):
-    """What one process measured. Seconds."""
-
-    phases: tuple[str, ...]
-    runs: tuple[tuple[float, ...], ...]
-    """Of each run, its phases."""
-    verdict: Verdict
-    warm: bool
-    rejected: int
-    macs: int
-    """Of one run, forward and backward."""
-    bytes: int
-    """That its operators read and write; see ``resbench.timing.traffic``."""
-    peak_bytes: int | None
-    queued: tuple[float, ...] = ()
-    """On an NVIDIA GPU, runs that were queued before they began: the device's own time."""
-    graph: tuple[float, ...] = ()
-    """On an NVIDIA GPU, replays of one captured run."""
-    remark: str = ""
-    ran: Ran | None = None
-    """What really ran; None where an earlier version measured."""
-    uncounted: Mapping[str, int] | None = None
-    """Operators without a formula for their MACs, with their calls; None where an earlier version measured."""
-
-    def document(self) -> dict[str, Any]:
-        """As it stands in JSON; ``of`` reads it."""
-        record = {**self._asdict(), "runs_s": self.runs, "ran": self.ran.document() if self.ran else None}
-        del record["runs"]
-        return record
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Reading:
-        """From its JSON."""
-        known = {key: value for key, value in record.items() if key not in ("runs_s", "ran")}
-        lists = {key: tuple(record[key]) for key in ("phases", "queued", "graph")}
-        ran = Ran.of(record["ran"]) if record.get("ran") else None
-        return cls(**known | lists, runs=tuple(map(tuple, record["runs_s"])), ran=ran)
-
-    @property
-    def totals(self) -> list[float]:
-        return [sum(run) for run in self.runs]
+PROCESSES = 5
+"""For each row: the interval of fewer is wide, for Student's t grows fast."""
 
 
-def read(work: Workload, rules: Rules | None = None) -> Reading:
-    """Measure a workload in this process."""
-    with work.ready():
-        return _timed(work, rules)._replace(ran=observed(work))
+def latency(
+    models: str | nn.Module | Sequence[str],
+    input: Input = None,
+    *,
+    device: str = "cpu",
+    batch: int | Sequence[int] = 1,
+    dtype: Dtype = "fp32",
+    memory_format: MemoryFormat = "contiguous",
+    mode: Mode = "inference",
+    cache: Cache = "warm",
+    compile: bool = False,
+    threads: int | None = None,
+    processes: int = PROCESSES,
+    failures: Failures | None = None,
+    progress: Progress = silent,
+) -> Latencies:
+    """How long models take here, with the ceilings of what ran.
+
+    A name is measured in fresh processes, every case in its own and all of them in turn; a module in this one, so
+    without an interval, and it is afterwards what it was. Ctrl-C gives what is done. Raises MeasureError for what this
+    machine cannot do.
+    """
+    batches = [batch] if isinstance(batch, int) else [*batch]
+    setups = [Setup(device, size, dtype, memory_format, mode, cache, compile, threads) for size in batches]
+    first = setups[0]
+    if isinstance(models, nn.Module):
+        found = []
+        for setup in setups:
+            with ready(models, input, setup) as (work, name):
+                found.append(Latency(name, tuple(work.inputs[0].shape), setup, (read(work),)))
+        return Latencies(tuple(found), _ceilings(found, None, progress), found[0].where(environment(device)))
+    names = [models] if isinstance(models, str) else [*models]
+    failed_models = failures or Failures()
+    failed_models.each(names, lambda name: result_name(name, input))  # a name that nothing answers to costs no process
+    names = failed_models.left(failed_models.without(names))
+    with first.applied():
+        progress(f"the machine's ceilings in {first.dtype} (kept for the next time)", 0.0)
+        asked = roof(first.device, first.dtype)  # what the device cannot do is said before anything is measured
+        machine = environment(first.device)
+    cases = dict.fromkeys(case(name, input, setup) for name in names for setup in setups)
+    found, interrupted = _asked([*cases], processes, failures, progress)
+    if interrupted and not found:
+        raise KeyboardInterrupt
+    failed_models.left(found)
+    return Latencies(tuple(found), _ceilings(found, asked, progress), found[0].where(machine), interrupted)
 
 
-def _timed(work: Workload, rules: Rules | None) -> Reading:
-    eager = Workload(work.model, work.inputs, replace(work.setup, compile=False)) if work.setup.compile else work
-    counts, _ = traffic(eager, Modules(eager.model))
-    peak = peak_bytes(eager)
-    if work.setup.kind != "cuda":
-        return _reading(work, sample(stopwatch.eager(work), rules), counts, peak)
-    watched = gpu(torch.device(work.setup.device).index or 0)
-    throttled = (lambda: bool(watched.reading().throttle)) if watched else bool
-    remark, replays = "", list[float]()
-    samples = sample(stopwatch.eager(work), rules, throttled=throttled)
-    queued = sample(stopwatch.queued(work), rules, throttled=throttled).totals
+def _ceilings(latencies: Sequence[Latency], asked: Roof | None, progress: Progress) -> dict[str, Roof]:
+    """Of everything that ran, as far as there are any: by dtype, and by threads too where there are several of one."""
+    found = {asked.dtype: asked} if asked else {}
+    if not any(one.roof(found) for one in latencies):
+        found.clear()
+    for ran in dict.fromkeys(one.ran for one in latencies if one.ran and not one.roof(found)):
+        progress(f"the machine's ceilings in {ran.dtype} (kept for the next time)", 1.0)
+        ceiling = roof_of(ran)
+        if ceiling and ceiling not in found.values():
+            found[ceiling.dtype if ceiling.dtype not in found else f"{ceiling.dtype}, {ran.threads_words}"] = ceiling
+    return found
+
+
+def _asked(
+    cases: Sequence[Case], processes: int, failures: Failures | None, progress: Progress
+) -> tuple[list[Latency], bool]:
+    """The latencies of the cases that could be measured, in order, and whether Ctrl-C ended it."""
+    found: dict[Case, list[dict[str, Any]]] = {}
+    failed: set[Case] = set()
+    interrupted = False
     try:
-        replays = sample(stopwatch.graph(work), rules, throttled=throttled).totals
-    except RuntimeError as error:
-        remark = f"no CUDA graph: {str(error).splitlines()[0]}"
-    return _reading(work, samples, counts, peak)._replace(queued=tuple(queued), graph=tuple(replays), remark=remark)
+        for turn in range(processes):
+            for i, one in enumerate(one for one in cases if one not in failed):
+                progress(f"process {turn + 1} of {processes}: {one}", (turn + i / len(cases)) / processes)
+                answer = _ask(one, processes)
+                if "error" in answer:
+                    reason = answer["error"] if one.model in answer["error"] else f"{one}: {answer['error']}"
+                    if failures is None:
+                        raise MeasureError(reason)
+                    failed.add(one)
+                    failures.add(reason, reason)
+                else:
+                    found.setdefault(one, []).append(answer)
+    except KeyboardInterrupt:
+        interrupted = True
+    return _latencies(found), interrupted
 
 
-def _reading(work: Workload, samples: Samples, counts: Traffic, peak: int | None) -> Reading:
-    phases = tuple(name for name, _ in work.phases)
-    done = list(chain(counts.forward.values(), counts.backward.values()))
-    total = sum(work.macs for work in done), sum(work.bytes for work in done)
-    unknown = dict(counts.all_uncounted)
-    judged = samples.verdict, samples.warm, samples.rejected
-    return Reading(phases, samples.runs, *judged, *total, peak, uncounted=unknown)
+def _latencies(found: dict[Case, list[dict[str, Any]]]) -> list[Latency]:
+    """In the order of the cases, each with the drift of what it ran on."""
+    readings = {one: tuple(decoded(Reading, answer["reading"]) for answer in answers) for one, answers in found.items()}
+    setups = {one: paced(one.setup, first.ran) for one, (first, *_) in readings.items()}
+    paces: dict[Setup, list[float]] = {}
+    for one, answers in found.items():
+        paces.setdefault(setups[one], []).extend(answer["pace_s"] for answer in answers)
+    drifts = {setup: noted(setup, seen) for setup, seen in paces.items()}
+    return [
+        Latency(answers[0]["model"], tuple(answers[0]["input"]), one.setup, readings[one], *drifts[setups[one]])
+        for one, answers in found.items()
+    ]
 
 
-@dataclass(frozen=True)
-class Latency:
-    """One model in one setup, measured in one process or several. Seconds of one run: a batch, forward or trained."""
-
-    model: str
-    input: tuple[int, ...]
-    setup: Setup
-    readings: tuple[Reading, ...]
-    drift: float | None = None
-    """By how much the machine's speed wanders from call to call, as a share; see ``resbench.timing.drift``."""
-    calls: int = 0
-    """From which that is known."""
-
-    @property
-    def ran(self) -> Ran | None:
-        """What really ran; None where an earlier version measured."""
-        return self.readings[0].ran
-
-    def roof(self, roofs: Mapping[str, Roof]) -> Roof | None:
-        """Of these, the one of what ran."""
-        ran = self.ran
-        if ran is None:
-            return roofs.get(self.setup.dtype)
-        if not has_roof(ran):
-            return None
-        same = [one for one in roofs.values() if (one.dtype, one.device) == (ran.dtype, ran.device)]
-        return next((one for one in same if self.setup.kind != "cpu" or (one.threads,) == ran.threads), None)
-
-    def where(self, here: Environment) -> Environment:
-        """Here, as it was in the processes that ran."""
-        return here.where(threads=self.ran.threads[0]) if self.ran else here
-
-    @property
-    def totals(self) -> list[float]:
-        """All runs of all processes."""
-        return [total for reading in self.readings for total in reading.totals]
-
-    @property
-    def median_s(self) -> float:
-        return median(self.totals)
-
-    @property
-    def tenths_s(self) -> tuple[float, float]:
-        """10th and 90th percentile."""
-        return tenths(self.totals)
-
-    @property
-    def half_width_s(self) -> float | None:
-        """Half of the 95 % interval of the median: over processes, and over calls as far as that is known.
-
-        None where there was only one process.
-        """
-        if len(self.readings) < 2:
-            return None
-        return hypot(half_width([reading.totals for reading in self.readings]), (self.drift or 0) * self.median_s)
-
-    @property
-    def phases_s(self) -> dict[str, float]:
-        """The median of each phase."""
-        runs = [run for reading in self.readings for run in reading.runs]
-        return {name: median(run[i] for run in runs) for i, name in enumerate(self.readings[0].phases)}
-
-    @property
-    def throughput(self) -> float:
-        """Samples of the batch a second."""
-        return self.input[0] / self.median_s
-
-    @property
-    def flops_per_s(self) -> float:
-        """2 x MACs of a run, the backward pass included, over its median."""
-        return 2 * self.readings[0].macs / self.median_s
-
-    @property
-    def uncounted(self) -> Mapping[str, int]:
-        """Operators of a run without a formula: the MACs are too low by theirs."""
-        return self.readings[0].uncounted or {}
-
-    @property
-    def peak_bytes(self) -> int | None:
-        return max((r.peak_bytes for r in self.readings if r.peak_bytes is not None), default=None)
-
-    @property
-    def queued_s(self) -> float | None:
-        """The device's own time; see ``resbench.workers.stopwatch``."""
-        return _median([value for reading in self.readings for value in reading.queued])
-
-    @property
-    def graph_s(self) -> float | None:
-        return _median([value for reading in self.readings for value in reading.graph])
-
-    @property
-    def verdict(self) -> Verdict:
-        """The worst of the processes."""
-        order: Sequence[Verdict] = get_args(Verdict)
-        return max((reading.verdict for reading in self.readings), key=order.index)
-
-    @property
-    def warm(self) -> bool:
-        """Did every process's warm-up settle?"""
-        return all(reading.warm for reading in self.readings)
-
-
-def _median(values: Sequence[float]) -> float | None:
-    return median(values) if values else None
+def _ask(one: Case, processes: int) -> dict[str, Any]:
+    """The answer of one of so many processes: a reading, or an error."""
+    request = json.dumps({**one._asdict(), "setup": asdict(one.setup), "processes": processes})
+    command = [sys.executable, "-m", "resbench.timing.latency.worker"]
+    done = subprocess.run(command, input=request, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return dict(json.loads(done.stdout))
+    if done.returncode < 0:
+        reason = f"was killed (signal {-done.returncode}), most likely for want of memory; take a smaller --batch"
+    else:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        reason = f"ended with status {done.returncode}: {lines[-1].strip() if lines else 'without a word'}"
+    return {"error": f"{one}: the process that measured it {reason}"}

@@ -1,19 +1,230 @@
-"""What `latency` finds."""
+"""What `latency` finds: what one process reads, and what the readings of several say together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import hypot
+from statistics import median
+from typing import Any, ClassVar, NamedTuple, get_args
 
-if TYPE_CHECKING:
-    from resbench.timing.latency.measure import Latency
-    from resbench.timing.roofline import Roof
-    from resbench.workers.environment import Environment
+from resbench.drawing.charts import Picture
+from resbench.errors import Failures
+from resbench.results import Figure, Metric, Progress, Result
+from resbench.tables.table import Table
+from resbench.timing.ran import Ran
+from resbench.timing.ran_lines import setup_words
+from resbench.timing.roofline import Roof, has_roof
+from resbench.workers.environment import Environment
+from resbench.workers.medians import half_width, tenths
+from resbench.workers.sampling import Verdict
+from resbench.workers.workload import Setup
 
 
-class Latencies(NamedTuple):
-    """Of `latency`; ``roofs`` by dtype, and by threads too where there are several of one."""
+class Reading(NamedTuple):
+    """What one process measured. Seconds."""
 
-    latencies: Sequence[Latency]
+    phases: tuple[str, ...]
+    runs_s: tuple[tuple[float, ...], ...]
+    """Of each run, its phases."""
+    verdict: Verdict
+    warm: bool
+    rejected: int
+    macs: int
+    """Of one run, forward and backward."""
+    bytes: int
+    """That its operators read and write; see ``resbench.timing.traffic``."""
+    peak_bytes: int | None
+    queued: tuple[float, ...] = ()
+    """On an NVIDIA GPU, runs that were queued before they began: the device's own time."""
+    graph: tuple[float, ...] = ()
+    """On an NVIDIA GPU, replays of one captured run."""
+    remark: str = ""
+    ran: Ran | None = None
+    """What really ran; None where an earlier version measured."""
+    uncounted: Mapping[str, int] | None = None
+    """Operators without a formula for their MACs, with their calls; None where an earlier version measured."""
+
+    @property
+    def totals(self) -> list[float]:
+        return [sum(run) for run in self.runs_s]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """One model in one setup, measured in one process or several. Seconds of one run: a batch, forward or trained."""
+
+    model: str
+    input: tuple[int, ...]
+    setup: Setup
+    readings: tuple[Reading, ...]
+    drift: float | None = None
+    """By how much the machine's speed wanders from call to call, as a share; see ``resbench.timing.drift``."""
+    calls: int = 0
+    """From which that is known."""
+
+    derived: ClassVar = (
+        *("median_s", "half_width_s", "tenths_s", "phases_s", "throughput", "flops_per_s", "peak_bytes"),
+        *("queued_s", "graph_s", "verdict", "warm"),
+    )
+
+    @property
+    def ran(self) -> Ran | None:
+        """What really ran; None where an earlier version measured."""
+        return self.readings[0].ran
+
+    def roof(self, roofs: Mapping[str, Roof]) -> Roof | None:
+        """Of these, the one of what ran."""
+        ran = self.ran
+        if ran is None:
+            return roofs.get(self.setup.dtype)
+        if not has_roof(ran):
+            return None
+        same = [one for one in roofs.values() if (one.dtype, one.device) == (ran.dtype, ran.device)]
+        return next((one for one in same if self.setup.kind != "cpu" or (one.threads,) == ran.threads), None)
+
+    def where(self, here: Environment) -> Environment:
+        """Here, as it was in the processes that ran."""
+        return here.where(threads=self.ran.threads[0]) if self.ran else here
+
+    @property
+    def totals(self) -> list[float]:
+        """All runs of all processes."""
+        return [total for reading in self.readings for total in reading.totals]
+
+    @property
+    def median_s(self) -> float:
+        return median(self.totals)
+
+    @property
+    def tenths_s(self) -> tuple[float, float]:
+        """10th and 90th percentile."""
+        return tenths(self.totals)
+
+    @property
+    def half_width_s(self) -> float | None:
+        """Half of the 95 % interval of the median: over processes, and over calls as far as that is known.
+
+        None where there was only one process.
+        """
+        if len(self.readings) < 2:
+            return None
+        return hypot(half_width([reading.totals for reading in self.readings]), (self.drift or 0) * self.median_s)
+
+    @property
+    def phases_s(self) -> dict[str, float]:
+        """The median of each phase."""
+        runs = [run for reading in self.readings for run in reading.runs_s]
+        return {name: median(run[i] for run in runs) for i, name in enumerate(self.readings[0].phases)}
+
+    @property
+    def throughput(self) -> float:
+        """Samples of the batch a second."""
+        return self.input[0] / self.median_s
+
+    @property
+    def flops_per_s(self) -> float:
+        """2 x MACs of a run, the backward pass included, over its median."""
+        return 2 * self.readings[0].macs / self.median_s
+
+    @property
+    def uncounted(self) -> Mapping[str, int]:
+        """Operators of a run without a formula: the MACs are too low by theirs."""
+        return self.readings[0].uncounted or {}
+
+    @property
+    def peak_bytes(self) -> int | None:
+        return max((r.peak_bytes for r in self.readings if r.peak_bytes is not None), default=None)
+
+    @property
+    def queued_s(self) -> float | None:
+        """The device's own time; see ``resbench.workers.stopwatch``."""
+        return _median([value for reading in self.readings for value in reading.queued])
+
+    @property
+    def graph_s(self) -> float | None:
+        return _median([value for reading in self.readings for value in reading.graph])
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the processes."""
+        order: Sequence[Verdict] = get_args(Verdict)
+        return max((reading.verdict for reading in self.readings), key=order.index)
+
+    @property
+    def warm(self) -> bool:
+        """Did every process's warm-up settle?"""
+        return all(reading.warm for reading in self.readings)
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return median(values) if values else None
+
+
+@dataclass(frozen=True)
+class Latencies(Result):
+    """The latencies of networks on one device, under the ceilings of what ran."""
+
+    latencies: tuple[Latency, ...]
     roofs: Mapping[str, Roof]
-    here: Environment
+    """The ceilings by dtype, and by threads too where there are several of one."""
+    environment: Environment
+    interrupted: bool = False
+
+    kind: ClassVar = "latency"
+    metrics: ClassVar = {
+        "memory": Metric("peak_bytes", "peak memory", "bytes", -1),
+        "latency": Metric("latency_s", "latency", "seconds", -1),
+        "throughput": Metric("throughput", "images/s", "rate", 1),
+        "roof": Metric("roof_s", "roof allows", "seconds", -1),
+    }
+    members: ClassVar = "latencies"
+    heading: ClassVar = (
+        "latency",
+        "Latency",
+        "Seconds of a run, in fresh processes, with the interval of the median.",
+    )
+
+    @classmethod
+    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+        from resbench.timing.latency.measure import latency
+
+        return latency(models, batch=batch, device=device, failures=failures, progress=progress)
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not all(
+            model["processes"] and all(one["runs_s"] for one in model["processes"]) for model in document["models"]
+        ):
+            raise ValueError("a network without a run")
+        return {**document, "latencies": [{**model, "readings": model["processes"]} for model in document["models"]]}
+
+    def tables(self) -> list[Table]:
+        from resbench.timing.latency.table import latency_table
+
+        return [latency_table(self)]
+
+    def figures(self) -> Iterator[Figure]:
+        for one in self.latencies:
+            place = f"{setup_words(one.setup, one.ran)}, batch {one.setup.batch}. {one.where(self.environment).note}"
+            half, roof = one.half_width_s, one.roof(self.roofs)
+            images = None if half is None else one.throughput * half / one.median_s
+            yield Figure(one.model, "latency", one.median_s, half, place)
+            yield Figure(one.model, "throughput", one.throughput, images, place)
+            if one.peak_bytes is not None:
+                yield Figure(one.model, "memory", one.peak_bytes, None, place)
+            if roof and not one.uncounted:
+                work = 2 * one.readings[0].macs, one.readings[0].bytes
+                bound = f"{roof.bound(*work)} bound"
+                yield Figure(one.model, "roof", roof.attainable_s(*work), None, f"{place} {roof.line}", bound)
+
+    def uncounted(self) -> Mapping[str, Mapping[str, int]]:
+        return {one.model: one.uncounted for one in self.latencies}
+
+    def pictures(self) -> list[Picture]:
+        from resbench.timing.latency.chart import spreads
+
+        return [spreads(self)]
+
+    def verdicts(self) -> Iterator[str]:
+        yield from (f"Latency of {one.model}: {one.verdict}" for one in self.latencies if one.verdict != "settled")

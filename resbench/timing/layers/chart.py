@@ -22,10 +22,10 @@ def roofline(result: Layers) -> Picture | None:
     """
     import altair as alt
 
-    from resbench.timing.tables import layer_records, layer_warnings
+    from resbench.timing.layers.table import layer_warnings
 
     roof = result.roof
-    rows = [_row(record) for record in layer_records(result.times, roof) if record["flops_per_s"]]
+    rows = [_row(record) for record in result.layers if record["flops_per_s"]]
     if not rows or roof is None:
         return None
     left, right = 0.7 * min(row["intensity"] for row in rows), 1.5 * max(row["intensity"] for row in rows)

@@ -13,23 +13,29 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from statistics import mean, median
+from statistics import mean
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resbench.errors import OptionError
+from resbench.networks.name import Input
 from resbench.operators.boundaries import LEAVE, Modules, sequence_number
-from resbench.tables.uncounted import together
+from resbench.results import Progress, silent
+from resbench.timing.case import ready
+from resbench.timing.layers.result import Layers, LayerTime, LayerTimes
+from resbench.timing.ran import observed
+from resbench.timing.roofline import roof_of
 from resbench.timing.traffic import Traffic, Work, traffic
 from resbench.workers import stopwatch
 from resbench.workers.compiled import runs_compiled
-from resbench.workers.medians import middle_half, tenths
-from resbench.workers.workload import Workload
+from resbench.workers.environment import environment
+from resbench.workers.medians import middle_half
+from resbench.workers.sampling import Rules, warm_up
+from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, Workload
 
 COMPILED = "a compiled model has no layers left to time: expected --layers or --compile, not both"
 
@@ -52,66 +58,32 @@ _Span = tuple[Any, list[Owned], Any]
 """The begin of one phase, the points in it, its end."""
 
 
-class LayerTime(NamedTuple):
-    """One module, or the glue of one: seconds of a typical run, and what it computes and moves meanwhile."""
+def layers(
+    model: str | nn.Module,
+    input: Input = None,
+    *,
+    device: str = "cpu",
+    batch: int = 1,
+    dtype: Dtype = "fp32",
+    memory_format: MemoryFormat = "contiguous",
+    mode: Mode = "inference",
+    cache: Cache = "warm",
+    threads: int | None = None,
+    progress: Progress = silent,
+) -> Layers:
+    """The time of every layer of one model, in this process, under the ceilings of what ran.
 
-    name: str
-    type: str
-    forward_s: float
-    backward_s: float | None
-    forward: Work
-    backward: Work
-    saved_bytes: int | None = None
-    """What it keeps for the backward pass."""
-    uncounted: Mapping[str, int] | None = None
-    """Operators without a formula for their MACs, with their calls; None where an earlier version measured."""
-
-    @property
-    def seconds(self) -> float:
-        """Forward and backward."""
-        return self.forward_s + (self.backward_s or 0.0)
-
-    @property
-    def macs(self) -> int:
-        return self.forward.macs + self.backward.macs
-
-    @property
-    def bytes(self) -> int:
-        return self.forward.bytes + self.backward.bytes
-
-
-@dataclass(frozen=True)
-class LayerTimes:
-    """The rows of one model, and how far they can be trusted."""
-
-    rows: tuple[LayerTime, ...]
-    step_s: float | None
-    """The optimiser's step, which belongs to no layer."""
-    total_s: float
-    """A typical instrumented run, measured around the rows."""
-    plain_s: float
-    """A typical run without instruments, of those in between."""
-    overheads: tuple[float, ...]
-    """Instrumented / plain - 1 of each pair."""
-
-    @property
-    def residual(self) -> float:
-        """What the rows miss of the total, as a share of it."""
-        return 1 - (sum(row.seconds for row in self.rows) + (self.step_s or 0.0)) / self.total_s
-
-    @property
-    def uncounted(self) -> dict[str, int]:
-        """Operators without a formula for their MACs, with their calls, of all rows."""
-        return together(row.uncounted for row in self.rows)
-
-    @property
-    def overhead(self) -> float:
-        """Median over the pairs."""
-        return median(self.overheads)
-
-    @property
-    def overhead_tenths(self) -> tuple[float, float]:
-        return tenths(self.overheads)
+    Raises MeasureError for what this machine cannot do.
+    """
+    setup = Setup(device, batch, dtype, memory_format, mode, cache, False, threads)
+    with ready(model, input, setup) as (work, name), work.ready():
+        progress(f"{name}: warming up, then plain and instrumented runs in turn", 0.0)
+        warm_up(stopwatch.eager(work), Rules())
+        times = layer_times(work)
+        ran, machine = observed(work), environment(setup.device)
+        progress(f"the machine's ceilings in {ran.dtype} (kept for the next time)", 1.0)
+        ceiling = roof_of(ran)
+    return Layers(name, times, ceiling, setup, machine.where(threads=ran.threads[0]), ran)
 
 
 def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) -> LayerTimes:
@@ -152,7 +124,9 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
         kept = saved.get(number, 0) if backward else None
         name = modules.names[number] or type(work.model).__name__
         works = counts.forward[number], counts.backward[number]
-        rows.append(LayerTime(name, kind, *times, *works, kept, dict(counts.uncounted[number])))
+        rows.append(
+            LayerTime(name, kind, *times, *works[0].plus(works[1]), *works, kept, dict(counts.uncounted[number]))
+        )
     plain_s = mean(sorted(seconds for seconds, _ in pairs)[len(pairs) // 4 : len(pairs) - len(pairs) // 4])
     step = mean(run.step_s for run in runs) if backward else None
     overheads = tuple(run.total_s / seconds - 1 for seconds, run in pairs)

@@ -1,25 +1,141 @@
-"""What `latency --layers` finds."""
+"""What `latency --layers` finds: the time of every layer, and how far it can be trusted."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, ClassVar, NamedTuple, Self
 
-if TYPE_CHECKING:
-    from resbench.timing.layers.measure import LayerTimes
-    from resbench.timing.ran import Ran
-    from resbench.timing.roofline import Roof
-    from resbench.workers.environment import Environment
-    from resbench.workers.workload import Setup
+from resbench.drawing.charts import Picture
+from resbench.errors import Failures
+from resbench.results import Progress, Result
+from resbench.tables.table import Table
+from resbench.tables.uncounted import together
+from resbench.timing.ran import Ran
+from resbench.timing.roofline import Roof
+from resbench.timing.traffic import Work
+from resbench.workers.environment import Environment
+from resbench.workers.medians import tenths
+from resbench.workers.workload import Setup
 
 
-class Layers(NamedTuple):
-    """Of `latency --layers`."""
+class LayerTime(NamedTuple):
+    """One module, or the glue of one: seconds of a typical run, and what it computes and moves meanwhile."""
+
+    name: str
+    type: str
+    forward_s: float
+    backward_s: float | None
+    macs: int
+    bytes: int
+    """That its operators read and write, forward and backward."""
+    forward: Work | None = None
+    backward: Work | None = None
+    """Both passes apart; None where an earlier version measured."""
+    saved_bytes: int | None = None
+    """What it keeps for the backward pass."""
+    uncounted: Mapping[str, int] | None = None
+    """Operators without a formula for their MACs, with their calls; None where an earlier version measured."""
+
+    @property
+    def seconds(self) -> float:
+        """Forward and backward."""
+        return self.forward_s + (self.backward_s or 0.0)
+
+
+@dataclass(frozen=True)
+class LayerTimes:
+    """The rows of one model, and how far they can be trusted."""
+
+    rows: tuple[LayerTime, ...]
+    step_s: float | None
+    """The optimiser's step, which belongs to no layer."""
+    total_s: float
+    """A typical instrumented run, measured around the rows."""
+    plain_s: float
+    """A typical run without instruments, of those in between."""
+    overheads: tuple[float, ...]
+    """Instrumented / plain - 1 of each pair."""
+
+    derived: ClassVar = ("residual", "overhead")
+
+    @property
+    def residual(self) -> float:
+        """What the rows miss of the total, as a share of it."""
+        return 1 - (sum(row.seconds for row in self.rows) + (self.step_s or 0.0)) / self.total_s
+
+    @property
+    def uncounted(self) -> dict[str, int]:
+        """Operators without a formula for their MACs, with their calls, of all rows."""
+        return together(row.uncounted for row in self.rows)
+
+    @property
+    def overhead(self) -> float:
+        """Median over the pairs."""
+        return median(self.overheads)
+
+    @property
+    def overhead_tenths(self) -> tuple[float, float]:
+        return tenths(self.overheads)
+
+
+@dataclass(frozen=True)
+class Layers(Result):
+    """The layers of one network."""
 
     model: str
     times: LayerTimes
     roof: Roof | None
     """None where there is none of what ran."""
     setup: Setup
-    here: Environment
+    environment: Environment
     ran: Ran | None = None
     """What really ran; None where an earlier version measured."""
+
+    kind: ClassVar = "latency --layers"
+    of_one: ClassVar = True
+    heading: ClassVar = (
+        "layers",
+        "Layers",
+        "The time of every layer, beside what the machine's ceilings allow. The rows sum to the whole.",
+    )
+    derived: ClassVar = ("layers",)
+    left_out: ClassVar = "what the forward and the backward pass compute and move apart"
+
+    @classmethod
+    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+        from resbench.timing.layers.measure import layers
+
+        return layers(models[0], batch=batch, device=device, progress=progress)
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        rows = [row for row in document["layers"] if row["forward_s"] is not None]
+        return {**document, "times": {**document, "rows": rows}}
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """The rows of the table by the keys of its columns."""
+        from resbench.timing.layers.table import layer_records
+
+        return layer_records(self.times, self.roof)
+
+    def models(self) -> list[str]:
+        return [self.model]
+
+    def only(self, models: Sequence[str]) -> Self | None:
+        return self if self.model in models else None
+
+    def tables(self) -> list[Table]:
+        from resbench.timing.layers.table import layer_table
+
+        return [layer_table(self)]
+
+    def uncounted(self) -> Mapping[str, Mapping[str, int]]:
+        return {self.model: self.times.uncounted}
+
+    def pictures(self) -> list[Picture]:
+        from resbench.timing.layers.chart import roofline
+
+        return [picture] if (picture := roofline(self)) else []

@@ -6,20 +6,25 @@ Bytes. On a CPU the peak is that of the tensors that operators give, so scratch 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resbench.arch.cost import Cost, Row
+from resbench.costs.measure import cost
 from resbench.counters.watch import saved, watch
-from resbench.errors import MeasureError
+from resbench.errors import Failures, MeasureError
+from resbench.networks.name import Input
 from resbench.operators.boundaries import Modules
+from resbench.results import Progress, silent
+from resbench.timing.case import ready
+from resbench.timing.memory.result import Held, Memories, Memory
+from resbench.timing.ran import observed
 from resbench.units import FP32_BYTES
-from resbench.workers.environment import available_bytes
-from resbench.workers.workload import AUTOCAST, Setup, Workload
+from resbench.workers.environment import available_bytes, environment
+from resbench.workers.workload import AUTOCAST, Cache, Dtype, MemoryFormat, Mode, Setup, Workload, check_device
 
 KEPT = frozenset("ReLU Sigmoid MaxPool2d AvgPool2d AdaptiveAvgPool2d Concat Mul Highway LocalResponseNorm".split())
 """Layers whose output is kept: by themselves, or as the input of the next convolution or linear layer."""
@@ -28,19 +33,37 @@ INDEX_BYTES = 8
 """Max pooling also keeps where each maximum was."""
 
 
-class Memory(NamedTuple):
-    """Bytes of one run, by what they hold. None: does not apply, or cannot be known."""
+def memory(
+    models: str | nn.Module | Sequence[str],
+    input: Input = None,
+    *,
+    device: str = "cpu",
+    batch: int = 1,
+    dtype: Dtype = "fp32",
+    memory_format: MemoryFormat = "contiguous",
+    mode: Mode = "inference",
+    cache: Cache = "warm",
+    compile: bool = False,
+    threads: int | None = None,
+    failures: Failures | None = None,
+    progress: Progress = silent,
+) -> Memories:
+    """What models hold in a run, predicted from their costs and measured in this process. Raises MeasureError."""
+    setup = Setup(device, batch, dtype, memory_format, mode, cache, compile, threads)
+    check_device(device)
+    failures = failures or Failures()
 
-    weights: int
-    buffers: int | None
-    input: int
-    gradients: int
-    optimizer: int
-    saved: int | None
-    """What the forward pass keeps for the backward pass."""
-    peak: int | None
-    uncounted: Mapping[str, int] | None = None
-    """Of a prediction, the operators whose work is in no row, with their calls."""
+    def held(model: str | nn.Module) -> Held:
+        progress(f"{model if isinstance(model, str) else type(model).__name__}: one run", 0.0)
+        expected = predicted(cost(model, input, batch=batch), setup)
+        with ready(model, input, setup) as (work, name), work.ready():
+            work.run()  # the optimiser's state is made in the first step
+            return Held(name, expected, measured(work), observed(work))
+
+    several: list[str | nn.Module] = [models] if isinstance(models, str | nn.Module) else [*models]
+    reports = failures.left(failures.each(several, held))
+    threads_ran = reports[0].ran.threads[0] if reports[0].ran else None
+    return Memories(tuple(reports), setup, environment(device).where(threads=threads_ran))
 
 
 def _width(cost: Cost) -> int:

@@ -1,22 +1,70 @@
-"""What `latency --memory` finds."""
+"""What `latency --memory` finds: what a run holds, predicted and measured."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
-if TYPE_CHECKING:
-    from resbench.timing.memory.measure import Memory
-    from resbench.timing.ran import Ran
-    from resbench.workers.environment import Environment
-    from resbench.workers.workload import Setup
+from resbench.results import Figure, Result
+from resbench.tables.table import Table
+from resbench.timing.ran import Ran
+from resbench.timing.ran_lines import setup_words
+from resbench.workers.environment import Environment
+from resbench.workers.workload import Setup
 
 
-class Memories(NamedTuple):
-    """Of `latency --memory`: model, predicted, measured."""
+class Memory(NamedTuple):
+    """Bytes of one run, by what they hold. None: does not apply, or cannot be known."""
 
-    reports: Sequence[tuple[str, Memory, Memory]]
+    weights: int
+    buffers: int | None
+    input: int
+    gradients: int
+    optimizer: int
+    saved: int | None
+    """What the forward pass keeps for the backward pass."""
+    peak: int | None
+    uncounted: Mapping[str, int] | None = None
+    """Of a prediction, the operators whose work is in no row, with their calls."""
+
+
+class Held(NamedTuple):
+    """What one network holds."""
+
+    model: str
+    predicted: Memory
+    measured: Memory
+    ran: Ran | None = None
+    """What really ran; None where an earlier version measured."""
+
+
+@dataclass(frozen=True)
+class Memories(Result):
+    """What networks hold in one setup."""
+
+    reports: tuple[Held, ...]
     setup: Setup
-    here: Environment
-    ran: Sequence[Ran] = ()
-    """What really ran, of each; empty where an earlier version measured."""
+    environment: Environment
+
+    kind: ClassVar = "latency --memory"
+    members: ClassVar = "reports"
+    heading: ClassVar = ("memory", "Memory", "Predicted from the costs, and measured.")
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**document, "reports": document["models"]}
+
+    def tables(self) -> list[Table]:
+        from resbench.timing.memory.table import memory_table
+
+        return [memory_table(self)]
+
+    def figures(self) -> Iterator[Figure]:
+        for one in self.reports:
+            if one.measured.peak is not None:
+                place = f"{setup_words(self.setup, one.ran)}, batch {self.setup.batch}. {self.environment.note}"
+                yield Figure(one.model, "memory", one.measured.peak, None, place)
+
+    def uncounted(self) -> Mapping[str, Mapping[str, int]]:
+        return {one.model: one.predicted.uncounted or {} for one in self.reports}

@@ -10,35 +10,57 @@ import json
 import logging
 import re
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.profiler import ProfilerActivity, schedule, tensorboard_trace_handler
 
 from resbench.errors import MeasureError, OutputError, first_line
+from resbench.networks.name import Input
+from resbench.results import Progress, silent
+from resbench.timing.case import ready
 from resbench.timing.profile import module_calls
 from resbench.timing.profile.module_calls import Calls, Rows
 from resbench.timing.profile.ranges import ranges
+from resbench.timing.profile.result import Profile, Views
+from resbench.timing.ran import observed
+from resbench.workers.environment import environment
 from resbench.workers.quiet import quiet_stderr
-from resbench.workers.workload import Workload
+from resbench.workers.workload import Dtype, MemoryFormat, Mode, Setup, Workload
 
 RUNTIMES = ("cuda_runtime", "cuda_driver")
 """What torch's profiler calls a call of the CUDA runtime."""
 
-VIEWS = ("overview", "operators", "kernels", "modules", "ranges", "memory", "advice")
+
+def profile(
+    model: str | nn.Module,
+    input: Input = None,
+    *,
+    trace: str | Path,
+    steps: int = 3,
+    device: str = "cpu",
+    batch: int = 1,
+    dtype: Dtype = "fp32",
+    memory_format: MemoryFormat = "contiguous",
+    mode: Mode = "inference",
+    progress: Progress = silent,
+) -> Profile:
+    """Some runs of a model under torch's profiler: the tables, and the trace in the folder ``trace``.
+
+    A module is afterwards what it was. Raises MeasureError for what cannot be done here, OutputError for the folder.
+    """
+    setup = Setup(device, batch, dtype, memory_format, mode)
+    with ready(model, input, setup) as (work, name):
+        progress(f"{name}: {steps} runs under the profiler, and reading its trace", 0.0)
+        file, views = profiled(work, Path(trace), name, steps)
+        with work.ready():
+            ran = observed(work)
+    return Profile(name, file, views, setup, environment(device).where(threads=ran.threads[0]), ran)
 
 
-@dataclass(frozen=True)
-class Profile:
-    """The trace, and what the plugin reads in it: the rows of each view that it has."""
-
-    trace: Path
-    views: dict[str, Rows]
-
-
-def profile(work: Workload, folder: Path, name: str, steps: int = 3) -> Profile:
+def profiled(work: Workload, folder: Path, name: str, steps: int = 3) -> tuple[Path, Views]:
     """Run ``steps`` times under the profiler, and read what it saw; the trace lies in ``folder``/``name``.
 
     Two runs before them are in no figure. Raises as ``record`` and ``read`` do.
@@ -46,7 +68,7 @@ def profile(work: Workload, folder: Path, name: str, steps: int = 3) -> Profile:
     with work.ready():
         work.run()
         trace, calls = record(work, folder, name, steps)
-    return read(trace, calls)
+    return trace, read(trace, calls)
 
 
 def record(work: Workload, folder: Path, name: str, steps: int = 3) -> tuple[Path, Calls]:
@@ -99,7 +121,7 @@ def adapted(events: Rows) -> Rows:
     return [event | {"cat": "runtime"} if event.get("cat") in RUNTIMES else event for event in known]
 
 
-def read(trace: Path, calls: Calls | None = None) -> Profile:
+def read(trace: Path, calls: Calls | None = None) -> Views:
     """The plugin's views of a trace. ``calls``, as ``record`` gives them, are written into it for later readers.
 
     Raises MeasureError where the parser cannot read it; the trace stays.
@@ -132,7 +154,7 @@ def read(trace: Path, calls: Calls | None = None) -> Profile:
         ) from error
     if calls:
         _rewrite(trace, document)
-    return Profile(trace, {name: rows for name, rows in views.items() if rows})
+    return {name: tuple(rows) for name, rows in views.items() if rows}
 
 
 def _rewrite(trace: Path, document: dict[str, Any]) -> None:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from resbench.tables.table import Column, Table
-
-if TYPE_CHECKING:
-    from resbench.timing.profile.measure import Profile
-    from resbench.workers.environment import Environment
-    from resbench.workers.workload import Setup
 
 COLUMNS = {
     "overview": (
@@ -61,20 +56,10 @@ COLUMNS = {
     "advice": (Column("advice", "the plugin recommends"),),
 }
 
-SHOWN = 20
-"""Rows of each table for people; the other formats have all."""
 
-
-def profile_table(view: str, profile: Profile, shown: int | None) -> Table:
+def profile_table(view: str, rows: Sequence[Mapping[str, Any]], shown: int | None) -> Table:
     """One view; of a long one its first rows, which took most."""
-    rows = profile.views[view]
     columns = [column for column in COLUMNS[view] if any(row[column.key] for row in rows)]
     cut = rows[:shown]
     notes = [f"{len(rows) - len(cut)} more; --view {view} --format csv has all."] if len(cut) < len(rows) else []
     return Table(columns, [[row[column.key] for column in columns] for row in cut], view.capitalize(), notes)
-
-
-def profile_document(model: str, profile: Profile, setup: Setup, here: Environment) -> dict[str, Any]:
-    """Every view with all of its rows."""
-    document = {"schema": 1, "command": "profile", "environment": here.document(), "model": model}
-    return {**document, "setup": asdict(setup), "trace": str(profile.trace), **profile.views}

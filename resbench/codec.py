@@ -1,0 +1,103 @@
+"""Values to JSON and back: what is read equals what was written, field by field.
+
+A value is made of frozen dataclasses, named tuples, tuples, mappings and plain values, by the types that their fields
+state. Numbers that JSON lacks are written as words:
+
+>>> from typing import NamedTuple
+>>> class Point(NamedTuple):
+...     name: str
+...     place: tuple[float, ...]
+>>> written = encoded(Point("a", (1.5, float("inf"))))
+>>> written
+{'name': 'a', 'place': [1.5, 'Infinity']}
+>>> decoded(Point, written)
+Point(name='a', place=(1.5, inf))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+Value = TypeVar("Value")
+
+Scalar = str | int | float | bool | None
+
+WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": -float("inf")}
+"""What stands for the numbers that JSON lacks."""
+
+
+def encoded(value: Any) -> Any:
+    """The value as JSON has it: dictionaries, lists, strings, numbers, booleans and null.
+
+    A class may name properties in ``derived``: they are written for readers, beside its fields, and are not read back.
+    """
+    return _converter().unstructure(value)
+
+
+def decoded(kind: type[Value], data: Any) -> Value:
+    """The value of that class. Raises TypeError, ValueError or LookupError where the data are of another."""
+    return _converter().structure(data, kind)
+
+
+@cache
+def _converter() -> Converter:
+    from cattrs import Converter
+    from cattrs.cols import is_namedtuple, namedtuple_dict_structure_factory, namedtuple_dict_unstructure_factory
+    from cattrs.gen import make_dict_unstructure_fn
+    from cattrs.strategies import configure_union_passthrough
+
+    converter = Converter(detailed_validation=False)
+    configure_union_passthrough(Scalar, converter)
+    converter.register_structure_hook_factory(is_namedtuple, namedtuple_dict_structure_factory)
+    converter.register_unstructure_hook_factory(is_namedtuple, namedtuple_dict_unstructure_factory)
+    for plain in (str, int, bool):
+        converter.register_structure_hook(plain, _exact)
+    converter.register_structure_hook(float, _number)
+    converter.register_unstructure_hook(float, _finite)
+    converter.register_unstructure_hook(PurePath, str)
+    converter.register_unstructure_hook(datetime, datetime.isoformat)
+    converter.register_structure_hook(Path, lambda value, _: Path(value))
+    converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
+    converter.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: _frozen(value))
+
+    def beside(kind: Any) -> Callable[[Any], Any]:
+        fields = make_dict_unstructure_fn(kind, converter)
+        return lambda value: {
+            **{name: converter.unstructure(getattr(value, name)) for name in kind.derived},
+            **fields(value),
+        }
+
+    converter.register_unstructure_hook_factory(lambda kind: hasattr(kind, "derived"), beside)
+    return converter
+
+
+def _exact(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"expected {kind.__name__}, received {str(value)[:40]!r}")
+    return value
+
+
+def _number(value: Any, _: type) -> float:
+    if type(value) in (int, float):
+        return float(value)
+    return WORDS[value]
+
+
+def _finite(value: float) -> float | str:
+    return value if value - value == 0 else next(word for word, number in WORDS.items() if repr(number) == repr(value))
+
+
+def _frozen(value: Any) -> Any:
+    """A value of no stated type: lists are tuples, and the words are numbers."""
+    if isinstance(value, list):
+        return tuple(map(_frozen, value))
+    if isinstance(value, dict):
+        return {key: _frozen(one) for key, one in value.items()}
+    return WORDS.get(value, value) if isinstance(value, str) else value

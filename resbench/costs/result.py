@@ -1,0 +1,90 @@
+"""What `flops` finds: the costs of networks, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from resbench.arch.cost import Cost
+from resbench.costs.chart import by_layer
+from resbench.costs.diagram import diagram
+from resbench.costs.table import complex_note, conventions, cost_table
+from resbench.drawing.charts import Picture
+from resbench.errors import Failures
+from resbench.results import Figure, Metric, Progress, Result, Section
+from resbench.tables.table import Table
+
+
+@dataclass(frozen=True)
+class Costs(Result):
+    """The costs of networks, in the order in which they were asked for."""
+
+    costs: tuple[Cost, ...]
+
+    kind: ClassVar = "flops"
+    metrics: ClassVar = {
+        "params": Metric("params", "params", "exact", -1),
+        "macs": Metric("macs", "MACs", "exact", -1),
+        "elementwise": Metric("elementwise", "elementwise", "count", -1),
+        "activations": Metric("activations", "activations", "count", -1),
+    }
+    members: ClassVar = "costs"
+    heading: ClassVar = (
+        "cost",
+        "Cost",
+        "Parameters, multiply-accumulates and what else a run at inference takes, counted from the structure.",
+    )
+    derived: ClassVar = ("convention",)
+    left_out: ClassVar = "the MACs by kind of operator"
+
+    @classmethod
+    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+        from resbench.costs.measure import flops
+
+        return flops(models, batch=batch, failures=failures)
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"costs": [{**model, "uncounted": [*model["uncounted"].items()]} for model in document["models"]]}
+
+    @classmethod
+    def joined(cls, results: Sequence[Self]) -> Sequence[Self]:
+        """One table of all; of the same network and input the last one stands."""
+        return [cls(tuple({(one.model, one.input): one for result in results for one in result.costs}.values()))]
+
+    @property
+    def convention(self) -> str:
+        """What a MAC is, and what else the numbers mean."""
+        return " ".join(conventions(self.costs))
+
+    def tables(self) -> list[Table]:
+        return [cost_table(self.costs)]
+
+    def figures(self) -> Iterator[Figure]:
+        for one in self.costs:
+            batch = f"of a batch of {one.input[0]}." if one.input[0] > 1 else ""
+            for metric in self.metrics:
+                value = getattr(one, metric)
+                if value is not None and metric == "params":
+                    yield Figure(one.model, metric, value)
+                elif value is not None:
+                    yield Figure(one.model, metric, value, None, batch, least=bool(one.uncounted))
+
+    def uncounted(self) -> Mapping[str, Mapping[str, int]]:
+        return {one.model: dict(one.uncounted) for one in self.costs}
+
+    def cautions(self, models: Sequence[str]) -> list[str]:
+        return [*complex_note(self.costs)]
+
+    def pictures(self) -> list[Picture]:
+        return [by_layer(one) for one in self.costs]
+
+    def sections(self) -> list[Section]:
+        tables = [*self.tables(), *(cost_table(one, per) for one in self.costs for per in ("stage", "layer"))]  # type: ignore[arg-type]
+        drawings = {one.model: diagram(one) for one in self.costs}
+        lead = "Blocks and shortcuts, equal neighbours folded; a dashed shortcut changes the shape."
+        return [
+            Section(*self.heading, (), tables, self.pictures()),
+            Section("structure", "Structure", lead, drawings=drawings),
+        ]

@@ -1,0 +1,78 @@
+"""What `claims` finds: a verdict on each claim, with its figures in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from resbench.errors import Failures
+from resbench.results import Progress, Result, Section
+from resbench.tables.table import Table
+from resbench.workers.environment import Environment
+
+
+class Finding(NamedTuple):
+    """A claim as it is made and as it should be made, and what came of it."""
+
+    id: int
+    statement: str
+    correct: str
+    rerun: str
+    """This command asks again, at full scale."""
+    verdict: str
+    figure: str
+    expected: str
+    seconds: float
+
+    @property
+    def as_expected(self) -> bool:
+        """The verdict is the one that was expected."""
+        return self.verdict == self.expected
+
+
+@dataclass(frozen=True)
+class Claims(Result):
+    """The claims that were tried, in their order; they are of no network, and a page always shows them."""
+
+    claims: tuple[Finding, ...]
+    environment: Environment
+    interrupted: bool = False
+
+    kind: ClassVar = "claims"
+    heading: ClassVar = ("claims", "Claims", "What is said of residual learning, each claim run as an experiment.")
+    derived: ClassVar = ("unexpected",)
+
+    @classmethod
+    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+        from resbench.lessons.measure import claims
+
+        return claims(device=device, progress=progress)
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        return document
+
+    @property
+    def unexpected(self) -> list[int]:
+        """The numbers of the claims that came out otherwise than expected."""
+        return [one.id for one in self.claims if not one.as_expected]
+
+    def tables(self) -> list[Table]:
+        from resbench.lessons.table import claim_table
+
+        return [claim_table(self, whole=False)]
+
+    def flat(self) -> Table:
+        from resbench.lessons.table import claim_table
+
+        return claim_table(self, whole=True)
+
+    def verdicts(self) -> Iterator[str]:
+        counts = Counter(one.verdict for one in self.claims)
+        news = [f"{number} otherwise than expected" for number in self.unexpected]
+        yield f"Claims: {', '.join([f'{count} {verdict}' for verdict, count in counts.items()] + news)}"
+
+    def sections(self) -> list[Section]:
+        return [Section(*self.heading, (), [self.flat()])]

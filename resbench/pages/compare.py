@@ -1,0 +1,143 @@
+"""The question `compare`: networks side by side, by what is measured here and now or by results that are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from resbench.arch.cost import Cost
+from resbench.costs.measure import cost
+from resbench.costs.result import Costs
+from resbench.drawing.charts import Picture
+from resbench.errors import AllFailed, Failures, OptionError, StoredError, UnknownModelError
+from resbench.networks.load import Input, family, full_name, is_catalogued
+from resbench.pages.bubbles import bubbles
+from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
+from resbench.results import KINDS, Progress, Result, measured_by, silent, uncounted
+from resbench.tables.table import Table
+
+
+@dataclass(frozen=True)
+class Comparison(Result):
+    """Networks side by side, and what the ratios are relative to."""
+
+    table: Table
+    baseline: str
+    families: Mapping[str, str]
+    axes: tuple[str, ...] = ()
+    """The two metrics of its chart; empty where it has none."""
+    unknown: Mapping[str, Mapping[str, int]] | None = None
+    """By network, the operators that ran and have no formula, with their calls."""
+
+    kind: ClassVar = "compare"
+    heading: ClassVar = ("summary", "Summary", "")
+    derived: ClassVar = ("models_by_key",)
+    left_out: ClassVar = "families and the axes of the chart"
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        rows, remarks = document["models"], document["notes"]
+        columns = [column_of(key) for key in rows[0]]
+        table = {"columns": columns, "rows": [[*row.values()] for row in rows], "notes": remarks}
+        return {"table": table, "baseline": document["baseline"], "families": {}, "unknown": document.get("uncounted")}
+
+    @property
+    def models_by_key(self) -> list[dict[str, Any]]:
+        """The rows by the keys of their columns."""
+        return self.table.records()
+
+    def models(self) -> list[str]:
+        return [row[0] for row in self.table.rows]
+
+    def tables(self) -> list[Table]:
+        return [self.table]
+
+    def uncounted(self) -> Mapping[str, Mapping[str, int]]:
+        return self.unknown or {}
+
+    def pictures(self) -> list[Picture]:
+        picture = (
+            bubbles(self.table, self.families, self.axes, uncounted_lines(self.uncounted())) if self.axes else None
+        )
+        return [picture] if picture else []
+
+
+def compare(
+    models: str | Sequence[str] = (),
+    input: Input = None,
+    *,
+    results: Sequence[Result] | None = None,
+    view: View | None = None,
+    batch: int = 1,
+    device: str = "cpu",
+    failures: Failures | None = None,
+    progress: Progress = silent,
+) -> Comparison:
+    """Put networks side by side; without names, all of which the results say something.
+
+    What ``view`` wants and is no count is measured here, each kind as its command does by default; with ``results``, it
+    is taken from these. Raises OptionError for a baseline that is no network of them.
+    """
+    view = view or View()
+    given = results or ()
+    known = dict.fromkeys(figure.model for result in given for figure in result.figures())
+    asked = [models] if isinstance(models, str) else [*models] or [*known]
+    if not asked:
+        raise StoredError("nothing there can be compared: expected JSON of flops, latency, gradflow or degradation")
+    failures = failures or Failures()
+    baseline = view.baseline
+    if baseline and baseline not in known:
+        baseline = full_name(baseline, input)
+    names = failures.each(asked, lambda name: name if name in known else full_name(name, input))
+    names = list(dict.fromkeys(names))
+    if names and baseline and baseline not in names:
+        raise OptionError(f"--baseline takes one of {', '.join(names)}; received {baseline!r}")
+    counted = Costs(tuple(_counted(names, given, batch, failures)))
+    names = failures.left(failures.without(names))
+    if baseline and baseline not in names:
+        raise OptionError(f"nothing can be compared to the baseline: {failures.reasons[baseline]}")
+    view = replace(view, baseline=baseline or names[0])
+    behind = dict.fromkeys(measured_by(metric) for metric in view.wanted)
+    measured = [kind for kind in behind if kind != "flops" and (results is None or kind == "published")]
+    found = [counted, *given]
+    for kind in measured:
+        with suppress(AllFailed):
+            found.append(KINDS[kind].load().measured(failures.without(names), batch, device, failures, progress))
+    cautions = [line for result in found[::-1] for line in result.cautions(names)]
+    axes = (*view.pareto, *(metric for metric in view.metrics if metric != "params"))[:2]
+    return side_by_side(names, found, view, axes, [*failures.reasons.values(), *cautions])
+
+
+def side_by_side(
+    names: Sequence[str],
+    results: Sequence[Result],
+    view: View,
+    axes: Sequence[str] = (),
+    cautions: Sequence[str] = (),
+) -> Comparison:
+    """The figures of these networks as a comparison. ``cautions`` are lines that nobody may miss."""
+    families = {name: family(name) for name in names}
+    unknown = uncounted(results, names)
+    table = comparison(
+        names,
+        [figure for result in results for figure in result.figures()],
+        view,
+        inputs={one.model: one.input for result in results if isinstance(result, Costs) for one in result.costs},
+        families=families,
+        warnings=[*uncounted_lines(unknown), *cautions],
+    )
+    return Comparison(table, view.baseline or names[0], families, tuple(axes), unknown)
+
+
+def _counted(names: Sequence[str], results: Sequence[Result], batch: int, failures: Failures) -> Iterator[Cost]:
+    """The cost of every network that has none yet, where it can be known without running what is stored."""
+    counted = {name for result in results if isinstance(result, Costs) for name in result.models()}
+    elsewhere = {name for result in results for name in result.models()}
+    for name in names:
+        if name in counted or (name in elsewhere and not is_catalogued(name)):
+            continue
+        # a stored one may be of another version's catalog
+        with suppress(UnknownModelError) if name in elsewhere else failures.of(name):
+            yield replace(cost(name, batch=batch), model=name)

@@ -1,0 +1,56 @@
+"""Test errors in print: of the papers, and of torchvision's own tables where it is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from resbench.arch.published import TEST_ERRORS, TOP1_ERRORS
+from resbench.errors import Failures, ResbenchError
+from resbench.networks.sources import torchvision_accuracies
+from resbench.results import Figure, Metric, Progress, Result
+
+
+@dataclass(frozen=True)
+class Published(Result):
+    """What was printed of networks, each figure with its source."""
+
+    printed: tuple[Figure, ...]
+
+    kind: ClassVar = "published"
+    metrics: ClassVar = {"published": Metric("published_error", "in print", "share", -1)}
+    members: ClassVar = "printed"
+
+    @classmethod
+    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+        return cls(tuple(figure for name in models for figure in (*_of_papers(name), *_of_torchvision(name))))
+
+    def figures(self) -> Iterator[Figure]:
+        yield from self.printed
+
+
+def _of_papers(name: str) -> Iterator[Figure]:
+    """Words instead of a number ("fails", "over 60") give no figure; a range gives its middle and half of itself."""
+    for table, data in ((TEST_ERRORS, "CIFAR-10"), (TOP1_ERRORS, "ImageNet, top 1, 10 crops")):
+        if name in table:
+            low, _, high = table[name].percent.partition(" to ")
+            try:
+                ends = [float(low) / 100, float(high or low) / 100]
+            except ValueError:
+                continue
+            half = (ends[1] - ends[0]) / 2 if high else None
+            yield Figure(name, "published", sum(ends) / 2, half, f"test error on {data}.", table[name].source)
+
+
+def _of_torchvision(name: str) -> Iterator[Figure]:
+    own = name.removeprefix("torchvision:")
+    if own == name:
+        return
+    try:
+        accuracies = torchvision_accuracies(own.partition(",")[0])
+    except ResbenchError:  # it is not installed
+        return
+    for weights, percent in accuracies.items():
+        place = f"test error on ImageNet, top 1, 1 crop, {weights.rpartition('.')[2]}."
+        yield Figure(name, "published", 1 - percent / 100, None, place, f"torchvision, {weights}")

@@ -1,0 +1,158 @@
+"""The question `report`: everything about some networks on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from resbench.costs.measure import cost
+from resbench.costs.result import Costs
+from resbench.errors import AllFailed, Failures, OptionError, StoredError, UnknownModelError
+from resbench.files import write
+from resbench.networks.load import Input, full_name, is_catalogued
+from resbench.pages.compare import side_by_side
+from resbench.pages.comparison import View
+from resbench.pages.page import page
+from resbench.results import KINDS, Progress, Result, Section, Stored, metric_names, silent
+
+PARTS = {
+    "cost": "flops",
+    "latency": "latency",
+    "layers": "latency --layers",
+    "gradient": "gradflow",
+    "training": "degradation",
+    "claims": "claims",
+}
+"""What can be measured for a page, and the kind of result that it is."""
+
+QUICK = tuple(PARTS)[:4]
+"""These parts take seconds, the others minutes."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page about networks: its sections, and the results that it was made of."""
+
+    title: str
+    models: tuple[str, ...]
+    stored: tuple[Stored, ...]
+    made_with: str | None = None
+
+    @property
+    def html(self) -> str:
+        """The page as one file that loads nothing."""
+        return page(self.title, sections(self.stored, self.models), self.stored, self.made_with)
+
+    def save(self, path: str | Path) -> None:
+        """Write the page to a file. Raises OutputError."""
+        write(Path(path), self.html)
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+def report(
+    models: str | Sequence[str] = (),
+    input: Input = None,
+    *,
+    results: Sequence[Result | Stored] | None = None,
+    parts: Sequence[str] = QUICK,
+    title: str = "",
+    batch: int = 1,
+    device: str = "cpu",
+    made_with: str | None = None,
+    failures: Failures | None = None,
+    progress: Progress = silent,
+) -> Page:
+    """Make a page of results that are given, or of what is measured here and now, part by part.
+
+    ``parts`` are some of cost, latency, layers, gradient, training and claims; the last two take minutes. Without names
+    the page shows all that the results speak of. Raises OptionError, StoredError and what the steps raise.
+    """
+    if unknown := [part for part in parts if part not in PARTS]:
+        raise OptionError(f"--parts takes {','.join(PARTS)}, with commas between; received {unknown[0]!r}")
+    asked = [models] if isinstance(models, str) else [*models]
+    failures = failures or Failures()
+    if results is None:
+        names = [*dict.fromkeys(failures.each(asked, lambda name: full_name(name, input)))]
+        found = [*_measured(names, parts, batch, device, failures, progress)]
+        shown = {name for one in found for name in one.result.models()}
+        names = [name for name in names if name not in failures.reasons or name in shown]
+    else:
+        found = [one if isinstance(one, Stored) else kept(one) for one in results]
+        names, found = _named(found, asked, input, failures)
+    failures.left(names)
+    progress("drawing", 0.0)
+    shown_title = title or " and ".join(names if asked else ()) or "resbench report"
+    return Page(shown_title, tuple(names), tuple(found), made_with)
+
+
+def kept(result: Result, name: str = "") -> Stored:
+    """A result as if it had been stored under its command's name."""
+    return Stored(Path(f"{name or result.kind}.json"), result, result.document())
+
+
+def _measured(
+    names: Sequence[str], parts: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress
+) -> Iterator[Stored]:
+    """Part by part; a network that fails in one is left out of the next."""
+    for part in (part for part in PARTS if part in parts):
+        made = KINDS[PARTS[part]].load()
+        left = failures.without(names)
+        for several in [[name] for name in left] if made.of_one else [left]:
+            with suppress(AllFailed), failures.of(several[0]):
+                result = made.measured(several, batch, device, failures, progress)
+                yield kept(result, f"layers-{result.models()[0]}" if made.of_one else "")
+
+
+def _named(
+    found: list[Stored], asked: Sequence[str], input: Input, failures: Failures
+) -> tuple[list[str], list[Stored]]:
+    """The names, all of them where none is given, and what is stored; costs too, where they need no measuring."""
+    known = list(dict.fromkeys(name for one in found for name in one.result.models()))
+
+    def named(name: str) -> str:
+        full = name if name in known else full_name(name, input)
+        if full not in known and not is_catalogued(full):
+            raise StoredError(f"nothing is stored of {full!r}; expected some of {', '.join(known) or 'none'}")
+        return full
+
+    names = [*dict.fromkeys(failures.each(asked, named))] if asked else known
+    counted = {name for one in found if isinstance(one.result, Costs) for name in one.result.models()}
+    missing = []
+    for name in names:
+        if name not in counted and is_catalogued(name):
+            # a stored one may be of another version's catalog
+            with suppress(UnknownModelError) if name in known else failures.of(name):
+                missing.append(replace(cost(name), model=name))
+    return names, [*([kept(Costs(tuple(missing)))] if missing else []), *found]
+
+
+def sections(stored: Sequence[Stored], models: Sequence[str] = ()) -> list[Section]:
+    """All that is known of these networks, or of all of them: a summary first, then each kind of result."""
+    results = [result for one in stored if (result := one.result.only(models) if models else one.result)]
+    found = {"summary": _summary(results, models)}
+    for kind in KINDS:
+        same = [result for result in results if result.kind == kind]
+        for section in (section for one in type(same[0]).joined(same) for section in one.sections()) if same else ():
+            found[section.key] = found[section.key].with_more(section) if section.key in found else section
+    return list(found.values())
+
+
+def _summary(results: Sequence[Result], order: Sequence[str]) -> Section:
+    """One table of every metric that is known, and every verdict; without a metric, the verdicts."""
+    verdicts = [line for result in results for line in result.verdicts()]
+    known = list(dict.fromkeys((figure.model, figure.metric) for one in results for figure in one.figures()))
+    has_any = dict.fromkeys(model for model, _ in known)
+    models = [*(name for name in order if name in has_any), *(name for name in has_any if name not in order)]
+    if not models:
+        return Section("summary", "Summary", "", verdicts)
+    metrics = {metric for _, metric in known} - {"elementwise", "roof"}
+    view = View([metric for metric in metric_names() if metric in metrics])
+    found = side_by_side(models, results, view)
+    drawn = (replace(found, axes=("macs", metric)).pictures() for metric in ("latency", "error", "activations"))
+    pictures = next(filter(None, drawn), [])
+    lead = f"Each figure beside its ratio to {models[0]}."
+    return Section("summary", "Summary", lead, verdicts, found.tables(), pictures)

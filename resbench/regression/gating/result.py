@@ -1,0 +1,72 @@
+"""What `gate` finds: counters that changed, and the wall time of both sides as a duel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from resbench.regression.duel import Duel
+from resbench.regression.expectations import Change, Excess
+from resbench.results import Result
+from resbench.tables.table import Table
+
+
+@dataclass(frozen=True)
+class Gate(Result):
+    """What a run found, as far as it got."""
+
+    base: str
+    head: str
+    changes: tuple[Change, ...] = ()
+    """Counters that differ, without those that the head's committed expectations explain."""
+    explained: tuple[Change, ...] = ()
+    excesses: tuple[Excess, ...] = ()
+    benchmarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    duel: Duel | None = None
+
+    kind: ClassVar = "gate"
+    derived: ClassVar = ("verdict",)
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        duel = None
+        if "rounds" in document:
+            judged = [{**one, "detectable": one["detectable"] or "Infinity"} for one in document["judged"]]
+            judgement = {
+                "benchmarks": {one["benchmark"]: one for one in judged},
+                "invalid": document["invalid"],
+                "final": True,
+            }
+            duel = {
+                **document,
+                "rounds": [one["times"] for one in document["rounds"]],
+                "judgement": judgement if judged else None,
+            }
+        return {**document, "excesses": document["over_limits"], "duel": duel}
+
+    @property
+    def verdict(self) -> str:
+        """Counters come first."""
+        if self.changes or self.excesses:
+            return "REGRESSED"
+        judgement = self.duel.judgement if self.duel else None
+        return judgement.verdict if judgement else "PASS"
+
+    @property
+    def status(self) -> int:
+        """0 nothing against it, 1 regressed, 2 nothing can be said."""
+        return {"PASS": 0, "IMPROVED": 0, "REGRESSED": 1}.get(self.verdict, 2)
+
+    def tables(self) -> list[Table]:
+        from resbench.regression.gating.table import change_table, time_table
+
+        return [change_table(self, whole=False), *([time_table(self.duel)] if self.duel else [])]
+
+    def flat(self) -> Table:
+        """The table of what is against it."""
+        from resbench.regression.gating.table import change_table, time_table
+
+        counters_first = not self.duel or self.changes or self.excesses
+        return change_table(self) if counters_first or not self.duel else time_table(self.duel)

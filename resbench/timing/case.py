@@ -1,0 +1,64 @@
+"""What is to be measured: a model by name in a setup, or a module that is lent, made ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from resbench.costs.measure import cost
+from resbench.errors import cannot_run
+from resbench.networks.load import Model, load
+from resbench.networks.name import Input, parse_input
+from resbench.restoring.unchanged import unchanged
+from resbench.workers.workload import Setup, Workload
+
+
+class Case(NamedTuple):
+    """A model by its name, with another input than its own where one is given, in a setup."""
+
+    model: str
+    input: str | None
+    setup: Setup
+
+    def __str__(self) -> str:
+        return f"{self.model}, batch {self.setup.batch}, {self.setup.mode}"
+
+
+def case(model: str, input: Input, setup: Setup) -> Case:
+    """The case of a name, with its input as text."""
+    return Case(model, None if input is None else "x".join(map(str, parse_input(input))), setup)
+
+
+def workload(one: Case) -> tuple[Workload, str]:
+    """The model of a case made ready, and its name, once it is known that it fits."""
+    from resbench.timing.memory.measure import check_fits
+
+    own_threads = torch.get_num_threads()
+    check_fits(cost(one.model, one.input, batch=one.setup.batch), one.setup)
+    loaded = load(one.model, one.input)
+    with one_line(one):
+        return Workload(loaded.module, loaded.arguments(one.setup.batch), one.setup, own_threads), loaded.name.title
+
+
+def one_line(one: Case) -> AbstractContextManager[None]:
+    """What this case cannot do becomes a MeasureError."""
+    return cannot_run(str(one), f", {one.setup.dtype} on {one.setup.device}")
+
+
+@contextmanager
+def ready(model: str | nn.Module, input: Input, setup: Setup) -> Iterator[tuple[Workload, str]]:
+    """A model made ready, and its name. A module is given back as it was; what cannot be done is a MeasureError."""
+    if isinstance(model, str):
+        one = case(model, input, setup)
+        work, name = workload(one)
+        with one_line(one):
+            yield work, name
+        return
+    given = Model.of(model, input)
+    name = str(given.name)
+    with unchanged(model), cannot_run(name, f", {setup.dtype} on {setup.device}"):
+        yield Workload(model, given.arguments(setup.batch), setup), name

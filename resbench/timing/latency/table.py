@@ -1,0 +1,128 @@
+"""Latencies as a table: a row for each model and batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from resbench.tables.table import Column, Table
+from resbench.tables.uncounted import warning
+from resbench.timing.ran_lines import UNCOMPILED, counted_as_written, ran_lines, setup_lines, without_roof_lines
+
+if TYPE_CHECKING:
+    from resbench.timing.latency.result import Latencies, Latency
+    from resbench.timing.roofline import Roof
+
+PHASES = (
+    Column("forward_s", "forward", "seconds"),
+    Column("backward_s", "backward", "seconds"),
+    Column("step_s", "step", "seconds"),
+)
+GPU = (
+    Column("queued_s", "device busy", "seconds"),
+    Column("graph_s", "CUDA graph", "seconds"),
+    Column("launch_s", "launch overhead", "seconds"),
+)
+COLUMNS = (
+    Column("model", "model"),
+    Column("batch", "batch", "exact"),
+    Column("median_s", "median", "seconds"),
+    Column("half_width", "95% +-", "share"),
+    Column("p10_s", "p10", "seconds"),
+    Column("p90_s", "p90", "seconds"),
+    Column("throughput", "images/s", "rate"),
+    Column("flops_per_s", "FLOP/s", "count"),
+    Column("of_roof", "of roof", "share"),
+    Column("peak_bytes", "peak memory", "bytes"),
+    *PHASES,
+    *GPU,
+    Column("verdict", "verdict"),
+    Column("n", "n", "exact"),
+    Column("input", "input", "shape"),
+)
+
+VERDICTS = {
+    "noisy": "noisy: within a process the median stayed uncertain, and more samples did not help.",
+    "unstable": "unstable: the time was up before the median was known.",
+    "invalid": "INVALID: the device was throttled in more than a fifth of the samples; let it cool.",
+}
+
+
+def latency_table(result: Latencies) -> Table:
+    """A row for each model and batch. Columns that say nothing anywhere are left out."""
+    latencies, roofs = result.latencies, result.roofs
+    records = [latency_record(one, one.roof(roofs)) for one in latencies]
+    columns = [column for column in COLUMNS if any(record[column.key] is not None for record in records)]
+    rows = [[record[column.key] for column in columns] for record in records]
+    processes = max((len(one.readings) for one in latencies), default=0)
+    notes = setup_lines((one.model, one.setup, one.ran) for one in latencies)
+    notes.append(
+        f"Median of all runs in {processes} fresh processes; +- is half of its 95 % interval, {_over(latencies)}."
+        if processes > 1
+        else "Median of all runs in one process, which tells nothing of other processes: no interval."
+    )
+    notes += [VERDICTS[word] for word in VERDICTS if any(one.verdict == word for one in latencies)]
+    notes += [UNCOMPILED] if any(counted_as_written(one.setup, one.ran) for one in latencies) else []
+    notes += _roof_lines(roofs)
+    notes.append(result.environment.note)
+    warnings = [f"{one.model}, batch {one.setup.batch}: warm-up did not settle." for one in latencies if not one.warm]
+    warnings += [line for one in latencies for line in ran_lines(_row(one), one.setup, one.ran)]
+    warnings += [line for one in latencies for line in without_roof_lines(_row(one), one.ran, one.roof(roofs))]
+    warnings += latency_warnings(latencies)
+    warnings += sorted({r.remark for one in latencies for r in one.readings if r.remark})
+    return Table(columns, rows, notes=notes, warnings=warnings)
+
+
+def _row(one: Latency) -> str:
+    return f"{one.model}, batch {one.setup.batch}"
+
+
+def latency_warnings(latencies: Sequence[Latency]) -> list[str]:
+    """Where a rate is too low, for operators ran that nobody could count."""
+    too_low = "FLOP/s is too low, and of the roof nothing is said"
+    return [line for one in latencies for line in warning(_row(one), one.uncounted, too_low)]
+
+
+def _roof_lines(roofs: Mapping[str, Roof]) -> list[str]:
+    """Each, with its threads where there are several of one dtype."""
+    dtypes = [roof.dtype for roof in roofs.values()]
+    return [
+        roof.line if dtypes.count(roof.dtype) == 1 else f"With {roof.threads} threads: {roof.line}"
+        for roof in roofs.values()
+    ]
+
+
+def _over(latencies: Sequence[Latency]) -> str:
+    """What is in the interval."""
+    known = max(latencies, key=lambda one: one.calls, default=None)
+    if known is None or known.drift is None:
+        return "over processes; how far this machine's speed wanders between calls is not known yet"
+    return (
+        f"over processes and calls (between {known.calls} calls this machine's speed wandered by +- {known.drift:.1%})"
+    )
+
+
+def latency_record(one: Latency, roof: Roof | None) -> dict[str, Any]:
+    """The numbers of one row by the keys of its columns."""
+    p10, p90 = one.tenths_s
+    half = one.half_width_s
+    phases = one.phases_s if len(one.phases_s) > 1 else {}
+    return {
+        "model": one.model,
+        "batch": one.input[0],
+        "median_s": one.median_s,
+        "half_width": None if half is None else half / one.median_s,
+        "p10_s": p10,
+        "p90_s": p90,
+        "throughput": one.throughput,
+        "flops_per_s": one.flops_per_s,
+        "of_roof": one.flops_per_s / roof.flops_per_s if roof and not one.uncounted else None,
+        "peak_bytes": one.peak_bytes,
+        **{column.key: phases.get(column.key.removesuffix("_s")) for column in PHASES},
+        "queued_s": one.queued_s,
+        "graph_s": one.graph_s,
+        "launch_s": None if one.queued_s is None else one.median_s - one.queued_s,
+        "verdict": one.verdict,
+        "n": len(one.totals),
+        "input": one.input,
+    }

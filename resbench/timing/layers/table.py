@@ -1,0 +1,109 @@
+"""Layer times as a table: a row for each layer, under the ceilings of what ran."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from resbench.tables.table import Column, Table
+from resbench.tables.uncounted import warning
+from resbench.timing.ran_lines import ran_lines, setup_lines, without_roof_lines
+from resbench.units import calls_text
+
+if TYPE_CHECKING:
+    from resbench.timing.layers.result import Layers, LayerTime, LayerTimes
+    from resbench.timing.roofline import Roof
+
+PIECES = {
+    "compiled": "A row of type compiled is one piece of compiled code: inside no time can be taken; MACs and bytes as "
+    "if its operators ran one by one.",
+    "fused": "A row of type fused is one operator that does what its inner layers do; MACs and bytes as if they ran.",
+}
+
+
+LAYER_COLUMNS = (
+    Column("name", "layer"),
+    Column("type", "type"),
+    Column("forward_s", "forward", "seconds"),
+    Column("backward_s", "backward", "seconds"),
+    Column("share", "time", "share"),
+    Column("macs", "MACs", "exact"),
+    Column("bytes", "moved", "bytes"),
+    Column("intensity", "FLOP/B", "rate"),
+    Column("flops_per_s", "FLOP/s", "count"),
+    Column("bytes_per_s", "B/s", "bytes"),
+    Column("of_roof", "of roof", "share"),
+    Column("bound", "bound by"),
+    Column("saved_bytes", "kept", "bytes"),
+    Column("uncounted", "not counted"),
+)
+
+
+def layer_table(result: Layers) -> Table:
+    """A row for each layer; what is no layer's (glue, the optimiser's step) has rows of its own."""
+    model, times, roof, setup, ran = result.model, result.times, result.roof, result.setup, result.ran
+    records = result.layers
+    shown = [{**record, "uncounted": calls_text(record["uncounted"] or {}) or None} for record in records]
+    columns = [column for column in LAYER_COLUMNS if any(r[column.key] is not None for r in shown)]
+    rows = [[record[column.key] for column in columns] for record in shown]
+    sums = {key: sum(r[key] or 0 for r in records) for key in ("forward_s", "backward_s", "share", "macs", "bytes")}
+    sums |= {"name": "total", "type": "", "saved_bytes": sum(r["saved_bytes"] or 0 for r in records)}
+    low, high = times.overhead_tenths
+    notes = [
+        *setup_lines([(model, setup, ran)]),
+        f"Means over the middle half of {len(times.overheads)} runs: they sum to {1 - times.residual:.4%} of the time "
+        f"around them ({times.total_s * 1e3:,.3f} ms).",
+        f"Instrumented against plain runs, in turn: {times.overhead:+.2%} (p10 {low:+.2%}, p90 {high:+.2%}).",
+        "Moved: each operator reads and writes its tensors once. Of roof: the least time that the ceilings allow.",
+        *(words for kind, words in PIECES.items() if any(record["type"] == kind for record in records)),
+        *([roof.line] if roof else []),
+        result.environment.note,
+    ]
+    beaten = [r for r in records if (r["of_roof"] or 0) > 1]
+    warnings = [
+        f"{r['name']} beats its roof ({r['of_roof']:.2f}): an error of measurement, or fewer operations than counted "
+        "(Winograd)."
+        for r in beaten
+    ]
+    warnings += [*ran_lines(model, setup, ran), *without_roof_lines(model, ran, roof), *layer_warnings(model, times)]
+    footer = [[sums.get(column.key) for column in columns]]
+    title = f"{model}, batch {setup.batch}, {setup.mode}"
+    return Table(columns, rows, title, notes, footer, warnings)
+
+
+def layer_warnings(model: str, times: LayerTimes) -> list[str]:
+    """Where figures are too low, for operators ran that nobody could count."""
+    where = ", ".join(row.name for row in times.rows if row.uncounted)
+    too_low = f"MACs, FLOP/B and FLOP/s of {where} and of the total are too low, and of their roof nothing is said"
+    return warning(model, times.uncounted, too_low)
+
+
+def layer_records(times: LayerTimes, roof: Roof | None) -> list[dict[str, Any]]:
+    """The numbers of the rows by the keys of their columns."""
+    records = [_layer_record(row, times, roof) for row in times.rows]
+    if times.step_s is not None:
+        empty: dict[str, Any] = dict.fromkeys(column.key for column in LAYER_COLUMNS)
+        step = {"name": "optimizer", "type": "step", "backward_s": times.step_s, "share": times.step_s / times.total_s}
+        records.append({**empty, **step})
+    return records
+
+
+def _layer_record(row: LayerTime, times: LayerTimes, roof: Roof | None) -> dict[str, Any]:
+    seconds, flops = row.seconds, 2 * row.macs
+    works = seconds > 0 and row.bytes > 0
+    judged = works and not row.uncounted
+    return {
+        "name": row.name,
+        "type": row.type,
+        "forward_s": row.forward_s,
+        "backward_s": row.backward_s,
+        "share": seconds / times.total_s,
+        "macs": row.macs,
+        "bytes": row.bytes,
+        "intensity": flops / row.bytes if works and flops else None,
+        "flops_per_s": flops / seconds if works and flops else None,
+        "bytes_per_s": row.bytes / seconds if works else None,
+        "of_roof": roof.attainable_s(flops, row.bytes) / seconds if judged and roof else None,
+        "bound": roof.bound(flops, row.bytes) if judged and roof else None,
+        "saved_bytes": row.saved_bytes,
+        "uncounted": None if row.uncounted is None else dict(row.uncounted),
+    }

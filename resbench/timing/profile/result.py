@@ -1,0 +1,58 @@
+"""What `profile` finds: where the trace is, and the tables of TensorBoard's profiler plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from resbench.errors import OptionError
+from resbench.results import Result
+from resbench.tables.table import Table
+from resbench.timing.ran import Ran
+from resbench.timing.ran_lines import ran_lines
+from resbench.workers.environment import Environment
+from resbench.workers.workload import Setup
+
+VIEWS = ("overview", "operators", "kernels", "modules", "ranges", "memory", "advice")
+
+Views = Mapping[str, tuple[Mapping[str, Any], ...]]
+"""The rows of each view that the plugin has, by the keys of their columns."""
+
+SHOWN = 20
+"""Rows of each table for people; the other formats have all."""
+
+
+@dataclass(frozen=True)
+class Profile(Result):
+    """The trace of some runs of one model, and the views of it."""
+
+    model: str
+    trace: Path
+    views: Views
+    setup: Setup
+    environment: Environment
+    ran: Ran | None = None
+
+    kind: ClassVar = "profile"
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**document, "views": {view: document[view] for view in VIEWS if view in document}}
+
+    def models(self) -> list[str]:
+        return [self.model]
+
+    def tables(self, view: str = "", shown: int | None = SHOWN) -> list[Table]:
+        """The views, or one of them; of long ones the rows that took most. Raises OptionError for one that is not
+        there."""
+        from resbench.timing.profile.table import profile_table
+
+        if view and view not in self.views:
+            raise OptionError(f"the trace {self.trace} has no {view}; it has {', '.join(self.views)}")
+        first, *others = [
+            profile_table(name, self.views[name], shown) for name in ([view] if view else list(self.views))
+        ]
+        warnings = [*first.warnings, *ran_lines(self.model, self.setup, self.ran)]
+        return [replace(first, warnings=warnings), *others]
