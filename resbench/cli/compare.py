@@ -72,7 +72,8 @@ def compare(
     Each figure stands beside its ratio to the baseline. What is no count is measured here and now, or with --from
     taken from what other commands have stored, machines side by side.
     """
-    from resbench.networks.load import family, full_name, parse_input
+    from resbench.networks.load import result_name
+    from resbench.networks.name import ModelName, parse_input
     from resbench.pages.comparison import View, comparison, comparison_document, uncounted_lines
     from resbench.pages.figures import figures, published, uncounted
     from resbench.stored import find
@@ -95,8 +96,8 @@ def compare(
         parse_input(input)  # of all models: refused once
     failures = Failures(asked)
     if baseline and baseline not in known:
-        baseline = full_name(baseline, input)
-    names = failures.each(asked, lambda name: name if name in known else full_name(name, input))
+        baseline = result_name(baseline, input)
+    names = failures.each(asked, lambda name: name if name in known else result_name(name, input))
     names = list(dict.fromkeys(names))
     if names and baseline and baseline not in names:
         raise OptionError(f"--baseline takes one of {', '.join(names)}; received {baseline!r}")
@@ -111,7 +112,7 @@ def compare(
         results = _measured(names, view, batch, device, failures)
     shown = [*figures([*results, Costs(counts)]), *(published(names) if "published" in view.wanted else ())]
     unknown = uncounted([*results, Costs(counts)], names)
-    families = {name: family(name) for name in names}
+    families = {name: ModelName.stored(name).family for name in names}
     known_costs = (*counts, *_stored_costs(results))
     table = comparison(
         names,
@@ -157,13 +158,13 @@ def _broken(results: Sequence[Result], names: Sequence[str]) -> Iterator[str]:
 def _counted(names: Sequence[str], results: Sequence[Result], batch: int, failures: Failures) -> list[Cost]:
     """The cost of every network that has none yet, where it can be known without running what is stored."""
     from resbench.costs.measure import cost
-    from resbench.networks.load import is_catalogued
+    from resbench.networks.name import ModelName
 
     counted = {one.model for one in _stored_costs(results)}
     elsewhere = {name for result in results for name in of(result)}
     found = []
     for name in names:
-        if name in counted or (name in elsewhere and not is_catalogued(name)):
+        if name in counted or (name in elsewhere and not ModelName.stored(name).catalogued):
             continue
         # a stored one may be of another version's catalog
         with suppress(UnknownModelError) if name in elsewhere else failures.of(name):

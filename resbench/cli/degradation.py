@@ -61,7 +61,7 @@ def degradation(
     """
     checked(format, output, plot)
     events = board(tensorboard, "degradation", data=data, device=device)
-    from resbench.networks.load import parse_input
+    from resbench.networks.name import parse_input
     from resbench.training.degradation import ITERATIONS, MODELS, Plan, gaps, study
     from resbench.training.precision import precision
 

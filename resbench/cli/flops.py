@@ -49,7 +49,7 @@ def flops(
     Names with a colon load other people's models; package.module:factory and file: run their code.
     """
     from resbench.costs.measure import cost
-    from resbench.networks.load import parse_input
+    from resbench.networks.name import parse_input
 
     checked(format, output, plot)
     names = chosen(models, model)

@@ -82,7 +82,7 @@ def gradflow(
     from resbench.data import load_images
     from resbench.gradients.measure import Recipe, flow
     from resbench.gradients.table import depth_table, flow_document, network_table, row_table
-    from resbench.networks.load import parse_input
+    from resbench.networks.name import parse_input
     from resbench.workers.environment import environment
     from resbench.workers.workload import check_device
 

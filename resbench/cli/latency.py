@@ -106,12 +106,12 @@ def _networks(
     output: Path | None,
 ) -> Uncounted:
     from resbench.cli.live import measured
-    from resbench.networks.load import full_name
+    from resbench.networks.load import result_name
     from resbench.timing.replicas import Cell
     from resbench.timing.tables import latency_document, latency_table
 
     failures = Failures(names)
-    failures.each(names, lambda name: full_name(name, input))  # a name that nothing answers to costs no process
+    failures.each(names, lambda name: result_name(name, input))  # a name that nothing answers to costs no process
     names = failures.without(names)
     if not names:
         end(failures)

@@ -125,7 +125,8 @@ def flows(
 
 def trainings(names: Sequence[str], device: str, failures: Failures) -> Trainings | None:
     """`resbench degradation`, on digits, under the names that were asked for; None where none could be trained."""
-    from resbench.training.degradation import DIGITS_CLASSES, Plan, gaps, study, with_classes
+    from resbench.networks.load import result_name
+    from resbench.training.degradation import DIGITS_CLASSES, Plan, gaps, study
     from resbench.training.precision import precision
     from resbench.workers.environment import environment
 
@@ -138,7 +139,7 @@ def trainings(names: Sequence[str], device: str, failures: Failures) -> Training
     if not all(result.finished for result in outcome.results):
         print("resbench: interrupted; the same command goes on from here", file=sys.stderr)
         raise typer.Exit(130)
-    asked = {with_classes(name, DIGITS_CLASSES): name for name in failures.without(names)}
+    asked = {result_name(name, classes=DIGITS_CLASSES): name for name in failures.without(names)}
     results = [replace(one, cell=one.cell._replace(model=asked[one.cell.model])) for one in outcome.results]
     said = [f"{gap}." for gap in gaps(results)]
     return Trainings("degradation", replace(outcome, results=tuple(results)), said, environment(options.device))

@@ -59,7 +59,8 @@ def report(
 
     Measured here and now, or with --from made of what other commands have stored.
     """
-    from resbench.networks.load import full_name, parse_input
+    from resbench.networks.load import result_name
+    from resbench.networks.name import parse_input
     from resbench.pages.figures import uncounted
     from resbench.pages.page import page
     from resbench.pages.sections import sections
@@ -78,7 +79,7 @@ def report(
     if stored:
         names, found = _stored(stored, given, input, failures)
     else:
-        names = list(dict.fromkeys(failures.each(given, lambda name: full_name(name, input))))
+        names = list(dict.fromkeys(failures.each(given, lambda name: result_name(name, input))))
         found = list(_measured(names, asked, batch, device, failures))
         names = [name for name in names if name not in failures.reasons or any(name in of(one.result) for one in found)]
     if failures.reasons and not names:
@@ -98,15 +99,16 @@ def _stored(
 ) -> tuple[list[str], list[Stored]]:
     """The names, all of them where none is given, and what is stored; costs too, where they need no measuring."""
     from resbench.costs.measure import cost
-    from resbench.networks.load import full_name, is_catalogued
+    from resbench.networks.load import result_name
+    from resbench.networks.name import ModelName
     from resbench.stored import Costs, find, models
 
     found = find(places)
     known = list(dict.fromkeys(name for one in found for name in models(one.result)))
 
     def named(name: str) -> str:
-        full = name if name in known else full_name(name, input)
-        if full not in known and not is_catalogued(full):
+        full = name if name in known else result_name(name, input)
+        if full not in known and not ModelName.stored(full).catalogued:
             raise StoredError(f"nothing is stored of {full!r}; expected some of {', '.join(known) or 'none'}")
         return full
 
@@ -116,7 +118,7 @@ def _stored(
     counted = {one.model for stored in found if isinstance(stored.result, Costs) for one in stored.result.costs}
     missing = []
     for name in names:
-        if name not in counted and is_catalogued(name):
+        if name not in counted and ModelName.stored(name).catalogued:
             # a stored one may be of another version's catalog
             with suppress(UnknownModelError) if name in known else failures.of(name):
                 missing.append(replace(cost(name), model=name))

@@ -40,7 +40,7 @@ def show(
     """Show a network's structure: blocks, shapes and cost, equal neighbours folded."""
     from resbench.arch.describe import describe
     from resbench.costs.measure import cost
-    from resbench.networks.load import catalogued, is_catalogued
+    from resbench.networks.load import load
 
     if svg:
         if expression or format or output:
@@ -50,13 +50,14 @@ def show(
         check_writable(svg)
         write(svg, _picture(model, input))
         return
-    if not is_catalogued(model):
+    found = load(model, input, device="meta")
+    arch = found.architecture
+    if arch is None:
         if expression:
             raise OptionError(f"--expression is of a model of the catalog; received {model!r}, which has none")
-        report = cost(model, input)
+        report = cost(found)
         emit(cost_table([report], "block"), cost_document([report]), format, output)
         return
-    arch = catalogued(model, input)
     if expression:
         if format:
             raise OptionError("--expression is text of its own: expected no --format with it; -o FILE works")
@@ -84,12 +85,9 @@ def show(
 
 def _picture(model: str, input: str | None) -> str:
     from resbench.costs.measure import cost
-    from resbench.networks.load import catalogued, is_catalogued
-
-    if is_catalogued(model):
-        from resbench.drawing.diagram import draw
-
-        return draw(catalogued(model, input))
+    from resbench.drawing.diagram import draw
     from resbench.drawing.tree import draw_tree
+    from resbench.networks.load import load
 
-    return draw_tree(cost(model, input))
+    found = load(model, input, device="meta")
+    return draw(found.architecture) if found.architecture else draw_tree(cost(found))

@@ -141,16 +141,18 @@ def published(models: Sequence[str]) -> Iterator[Figure]:
 
 
 def _of_torchvision(name: str) -> Iterator[Figure]:
-    from resbench.networks.sources import torchvision_accuracies
+    from resbench.networks.name import ModelName
 
-    own = name.removeprefix("torchvision:")
-    if own == name:
+    own = ModelName.stored(name)
+    if own.source != "torchvision":
         return
+    from resbench.networks.sources.torchvision import accuracies
+
     try:
-        accuracies = torchvision_accuracies(own.partition(",")[0])
+        known = accuracies(own.base)
     except ResbenchError:  # it is not installed
         return
-    for weights, percent in accuracies.items():
+    for weights, percent in known.items():
         where = f"test error on ImageNet, top 1, 1 crop, {weights.rpartition('.')[2]}."
         yield Figure(name, "published", 1 - percent / 100, None, where, f"torchvision, {weights}")
 

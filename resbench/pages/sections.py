@@ -67,7 +67,7 @@ def _only(result: Result, models: Sequence[str]) -> Result | None:
 
 def _summary(results: Sequence[Result], order: Sequence[str]) -> Section:
     """One table of every metric that is known, and every verdict; without a metric, the verdicts."""
-    from resbench.networks.load import family
+    from resbench.networks.name import ModelName
     from resbench.pages.bubbles import bubbles
     from resbench.pages.comparison import View, comparison, uncounted_lines
 
@@ -82,7 +82,7 @@ def _summary(results: Sequence[Result], order: Sequence[str]) -> Section:
     inputs = {one.model: one.input for result in results if isinstance(result, Costs) for one in result.costs}
     unknown = uncounted_lines(uncounted(results))
     table = comparison(models, known, view, inputs=inputs, warnings=unknown)
-    families = {name: family(name) for name in models}
+    families = {name: ModelName.stored(name).family for name in models}
     drawn = (bubbles(table, families, ("macs", metric), unknown) for metric in ("latency", "error", "activations"))
     picture = next(filter(None, drawn), None)
     lead = f"Each figure beside its ratio to {models[0]}."

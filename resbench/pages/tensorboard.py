@@ -294,10 +294,10 @@ def _histogram(writer: Any, tag: str, values: Sequence[float], step: int) -> Non
 def _add_graph(writer: Any, model: str, input: tuple[int, ...] | str | None) -> None:
     import torch
 
-    from resbench.gradients.measure import network
+    from resbench.networks.load import load
     from resbench.workers.workload import Setup, Workload
 
-    loaded = network(model, input)
+    loaded = load(model, input)
     work = Workload(loaded.module, loaded.arguments(), Setup())
     with work.ready(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that torch.jit.trace is old, and what it cannot follow

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resbench.costs.measure import cost
-from resbench.errors import MeasureError, OptionError, ResbenchError, cannot_run
-from resbench.networks.load import Input, load, parse_input
+from resbench.errors import MeasureError, ResbenchError, cannot_run
+from resbench.networks.load import Model, load
+from resbench.networks.name import Input, parse_input
 
 if TYPE_CHECKING:
     from torch import nn
@@ -104,11 +105,10 @@ def _lent(model: nn.Module, input: Input, setup: Setup) -> Iterator[tuple[Worklo
     from resbench.restoring.unchanged import unchanged
     from resbench.workers.workload import Workload
 
-    name = type(model).__name__
-    if input is None:
-        raise OptionError("a module has no input of its own: expected input=(C, H, W), received none")
+    given = Model.of(model, input)
+    name = str(given.name)
     with unchanged(model), cannot_run(name, f", {setup.dtype} on {setup.device}"):
-        yield Workload(model, (setup.batch, *parse_input(input)), setup), name
+        yield Workload(model, given.arguments(setup.batch), setup), name
 
 
 def measure(cells: Sequence[Cell], processes: int = PROCESSES, progress: Callable[[str], object] = bool) -> Outcome:
@@ -208,7 +208,7 @@ def workload(cell: Cell) -> tuple[Workload, str]:
     check_fits(cost(cell.model, cell.input, batch=cell.setup.batch), cell.setup)
     loaded = load(cell.model, cell.input)
     with one_line(cell):
-        return Workload(loaded.module, loaded.arguments(cell.setup.batch), cell.setup, own_threads), loaded.name
+        return Workload(loaded.module, loaded.arguments(cell.setup.batch), cell.setup, own_threads), loaded.name.title
 
 
 def one_line(cell: Cell) -> AbstractContextManager[None]:

@@ -5,16 +5,16 @@ That is degradation: what is higher is the error in training, so it is a failure
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resbench.arch.catalog import find, options
 from resbench.arch.cost import Cost
+from resbench.costs.measure import cost
 from resbench.data import load_split
 from resbench.errors import Failures, OptionError
-from resbench.networks.load import catalogued, is_catalogued, load
+from resbench.networks.load import load, result_name
+from resbench.networks.name import ModelName
 from resbench.training.feed import Feed
 from resbench.training.recipe import Recipe
 from resbench.training.result import Cell, Outcome, Result, mean_and_half
@@ -74,7 +74,8 @@ def study(
     feed = Feed(train_part, test_part, plan.batch, augment, run.device)
     if plan.batch % run.ranks.world:
         raise OptionError(f"expected a --batch that {run.ranks.world} processes can share, received {plan.batch}")
-    names = list(dict.fromkeys(failures.each(failures.without(models), lambda name: with_classes(name, feed.classes))))
+    named = failures.each(failures.without(models), lambda name: result_name(name, classes=feed.classes))
+    names = list(dict.fromkeys(named))
     cells = [
         Cell(name, size, seed, _recipe(plan, name, feed.steps, augment)) for seed in range(plan.seeds) for name in names
     ]
@@ -92,7 +93,7 @@ def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> Recipe:
     elif plan.data == "digits":
         warmup = WARMUP_EPOCHS * iterations // 20
     else:
-        warmup = WARMUP if is_catalogued(name) and layers(catalogued(name).cost()) >= 100 else 0
+        warmup = WARMUP if ModelName.stored(name).catalogued and layers(cost(name)) >= 100 else 0
     return Recipe(iterations, plan.batch, plan.lr, warmup=warmup, augment=augment, dtype=plan.dtype)
 
 
@@ -100,23 +101,8 @@ def _own_input(models: Sequence[str], failures: Failures) -> tuple[int, ...] | N
     """Of the first network that says one; None where none does."""
     for name in models:
         with failures.of(name):
-            if is_catalogued(name):
-                return catalogued(name).input
-            return tuple(int(side) for side in load(name).input)
+            return load(name).input
     return None
-
-
-def with_classes(name: str, classes: int) -> str:
-    """A catalog name for so many classes, unless it says how many itself.
-
-    >>> with_classes("resnet20", 10), with_classes("resnet20", 100), with_classes("resnet20,classes=7", 100)
-    ('resnet20', 'resnet20,classes=100', 'resnet20,classes=7')
-    """
-    if not is_catalogued(name):
-        return name
-    asked = name if "classes=" in name else f"{name},classes={classes}"
-    has = any(option.name == "classes" for option in options(find(name.partition(",")[0])))
-    return catalogued(asked if has else name).name
 
 
 def layers(counted: Cost) -> int:
@@ -171,21 +157,11 @@ def gaps(results: Sequence[Result]) -> list[Gap]:
     """Deepest against shallowest of every family of which two depths were trained."""
     families: dict[str, dict[int, str]] = {}
     for name in dict.fromkeys(result.cell.model for result in results):
-        stem, depth = family(name)
+        stem, depth = ModelName.stored(name).stem_and_depth
         if depth:
             families.setdefault(stem, {})[depth] = name
     found = [_gap(stem, names, results) for stem, names in families.items() if len(names) > 1]
     return [gap for gap in found if gap]
-
-
-def family(name: str) -> tuple[str, int]:
-    """A name without its depth, and the depth; 0 where it has none.
-
-    >>> family("plain56"), family("resnet110,shortcut=B"), family("torchvision:vgg16")
-    (('plain', 56), ('resnet,shortcut=B', 110), ('torchvision:vgg16', 0))
-    """
-    match = re.fullmatch(r"([a-z_]+?)(\d+)((?:,.*)?)", name)
-    return (f"{match[1]}{match[3]}", int(match[2])) if match else (name, 0)
 
 
 def _gap(stem: str, names: dict[int, str], results: Sequence[Result]) -> Gap | None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from resbench.arch.published import TEST_ERRORS, Printed
 from resbench.errors import OptionError
-from resbench.networks.load import catalogued
+from resbench.networks.name import ModelName
 from resbench.training.degradation import Plan, study
 from resbench.training.result import Outcome
 from resbench.training.train import Options, Progress
@@ -52,7 +52,7 @@ def variants(depth: int, table: str = "all") -> Mapping[str, Printed | None]:
         raise OptionError(f"--table takes {', '.join(TABLES)}; received {table!r}")
     at = published_depth(depth)
     printed = {**TEST_ERRORS, "resnet110": MEDIAN}
-    return {catalogued(name.format(depth)).name: printed.get(name.format(at)) for name in TABLES[table]}
+    return {str(ModelName.parse(name.format(depth))): printed.get(name.format(at)) for name in TABLES[table]}
 
 
 def compare(depth: int, table: str, plan: Plan, run: Options, progress: Progress = lambda line, share: None) -> Outcome:
