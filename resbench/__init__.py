@@ -26,23 +26,47 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from resbench import arch as arch
-    from resbench.costs.measure import cost as cost
-    from resbench.costs.table import cost_table as cost_table
+    from resbench.costs.measure import flops as flops
+    from resbench.costs.structure import show as show
+    from resbench.deprecated import cost as cost
+    from resbench.deprecated import cost_table as cost_table
     from resbench.errors import ResbenchError as ResbenchError
     from resbench.gradients.measure import gradflow as gradflow
     from resbench.gradients.probe import GradientProbe as GradientProbe
+    from resbench.lessons.measure import claims as claims
+    from resbench.networks.load import build as build
     from resbench.operators.formulas import formula as formula
-    from resbench.timing.replicas import latency as latency
-    from resbench.timing.replicas import profile as profile
+    from resbench.pages.compare import compare as compare
+    from resbench.pages.report import report as report
+    from resbench.regression.gating.measure import gate as gate
+    from resbench.results import load as load
+    from resbench.timing.latency.measure import latency as latency
+    from resbench.timing.layers.measure import layers as layers
+    from resbench.timing.memory.measure import memory as memory
+    from resbench.timing.profile.measure import profile as profile
+    from resbench.training.degradation import degradation as degradation
+    from resbench.training.placements import placements as placements
 
 _HOME = {
     "arch": "resbench.arch",
-    "cost": "resbench.costs.measure",
-    "cost_table": "resbench.costs.table",
+    "build": "resbench.networks.load",
+    "claims": "resbench.lessons.measure",
+    "compare": "resbench.pages.compare",
+    "cost": "resbench.deprecated",
+    "cost_table": "resbench.deprecated",
+    "degradation": "resbench.training.degradation",
+    "flops": "resbench.costs.measure",
     "formula": "resbench.operators.formulas",
-    "latency": "resbench.timing.replicas",
+    "gate": "resbench.regression.gating.measure",
     "gradflow": "resbench.gradients.measure",
-    "profile": "resbench.timing.replicas",
+    "latency": "resbench.timing.latency.measure",
+    "layers": "resbench.timing.layers.measure",
+    "load": "resbench.results",
+    "memory": "resbench.timing.memory.measure",
+    "placements": "resbench.training.placements",
+    "profile": "resbench.timing.profile.measure",
+    "report": "resbench.pages.report",
+    "show": "resbench.costs.structure",
     "GradientProbe": "resbench.gradients.probe",
     "ResbenchError": "resbench.errors",
 }

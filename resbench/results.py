@@ -96,6 +96,8 @@ class Result:
     """The page shows it in this section: key, title, lead."""
     of_one: ClassVar[bool] = False
     """It is of a single network."""
+    undrawn: ClassVar[str] = "it has no chart"
+    """This is why there may be no chart of it."""
     left_out: ClassVar[str] = ""
     """Schema 1 did not say this: it is blank in what is read of it."""
 
@@ -123,7 +125,7 @@ class Result:
         if not self.members:
             return self
         kept = tuple(one for one in getattr(self, self.members) if one.model in models)
-        return replace(self, **{self.members: kept}) if kept else None  # type: ignore[type-var, misc]
+        return replace(self, **{self.members: kept}) if kept else None  # type: ignore[type-var]
 
     def tables(self) -> list[Table]:
         """The tables that its command prints."""
@@ -203,7 +205,7 @@ class Result:
         """Its charts, of which there is at least one. Raises OutputError."""
         if pictures := self.pictures():
             return pictures
-        raise OutputError(f"nothing to draw: {self.kind} has no chart of this")
+        raise OutputError(f"nothing to draw: {self.undrawn}")
 
     def __str__(self) -> str:
         return "\n\n".join(map(plain, self.tables()))
@@ -213,7 +215,7 @@ class Result:
 
     def __getattr__(self, name: str) -> Any:
         """What the result of a single network is asked for, and has not itself, is that of the network."""
-        several = () if name.startswith("_") or not self.members else getattr(self, self.members)
+        several: Sequence[Any] = () if name.startswith("_") or not self.members else getattr(self, self.members)
         if len(several) != 1:
             raise AttributeError(f"{type(self).__name__} of {len(several)} networks has no {name!r}")
         return getattr(several[0], name)
@@ -242,6 +244,12 @@ KINDS = {
     "placements": Entry("resbench.training.result:Placements"),
     "published": Entry("resbench.pages.published:Published", "published"),
     "claims": Entry("resbench.lessons.result:Claims"),
+    "flops --verify": Entry("resbench.costs.checks:Checks"),
+    "models": Entry("resbench.networks.listing:Listing"),
+    "show": Entry("resbench.costs.structure:Structure"),
+    "doctor": Entry("resbench.workers.doctor:Diagnosis"),
+    "compare-runs": Entry("resbench.regression.comparing.result:RunComparison"),
+    "history": Entry("resbench.regression.history.result:Histories"),
     "compare": Entry("resbench.pages.compare:Comparison"),
     "gate": Entry("resbench.regression.gating.result:Gate"),
 }

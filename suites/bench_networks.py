@@ -16,7 +16,7 @@ import torch
 from conftest import import_torchvision
 
 from resbench.networks.build import build
-from resbench.networks.sources import load
+from resbench.networks.load import load
 from resbench.networks.weights import load_weights
 
 try:
@@ -79,7 +79,7 @@ import time, torch
 from conftest import import_torchvision
 import_torchvision()
 from resbench.costs.trace import trace
-from resbench.networks.sources import load
+from resbench.networks.load import load
 loaded = load("torchvision:{name}", device="meta")
 net, shape = loaded.module.eval(), (1, *loaded.input)
 x = torch.empty(shape, device="meta")

@@ -10,7 +10,7 @@ The keyword-only parameters of the function that builds a network *are* its opti
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from inspect import Parameter, signature
@@ -186,16 +186,32 @@ def architecture(text: str) -> Architecture:
     Raises UnknownModelError, OptionError, or ArchitectureError where the values do not go together.
     """
     name, *given = text.strip().split(",")
+    return network(name, (option_pair(name, item) for item in given))[0]
+
+
+def option_pair(model: str, item: str) -> tuple[str, str]:
+    """``key=value`` as its two parts. Raises OptionError."""
+    key, equals, word = item.partition("=")
+    if not equals or not key:
+        raise OptionError(f"{model}: expected option=value, received {item[:80]!r}; see `resbench models {model}`")
+    return key, word
+
+
+def network(name: str, given: Iterable[tuple[str, str]]) -> tuple[Architecture, tuple[tuple[str, str], ...]]:
+    """The network of a plain name with these options, and those of them that are not its defaults, in its order.
+
+    ``input`` is one of the options that may be given; what comes back has it in the architecture alone. Raises as
+    ``architecture`` does.
+    """
     entry = find(name)
     available = {option.name: option for option in options(entry)}
-    size = entry.input
+    words: dict[str, str] = {}
     values: dict[str, Any] = {}
-    for item in given:
-        key, equals, word = item.partition("=")
-        if not equals or not key:
-            raise OptionError(f"{name}: expected option=value, received {item[:80]!r}; see `resbench models {name}`")
-        if key in values or (key == "input" and size != entry.input):
+    size = entry.input
+    for key, word in given:
+        if key in words:
             raise OptionError(f"{name}: the option {key!r} is given twice; keep one")
+        words[key] = word
         if key == "input":
             size = parse_size(word, f"{name}: input")
         elif key in available:
@@ -205,15 +221,16 @@ def architecture(text: str) -> Architecture:
     try:
         body = entry.build(**values)
     except ArchitectureError as error:
-        raise ArchitectureError(f"{text.strip()}: {error}") from None
-    changed = [
-        f"{o.name}={option_text(values[o.name])}"
-        for o in available.values()
-        if values.get(o.name, o.default) != o.default
-    ]
-    if size != entry.input:
-        changed.append(f"input={'x'.join(map(str, size))}")
-    return Architecture(",".join([name, *changed]), body, size, entry.source)
+        raise ArchitectureError(f"{_joined(name, words.items())}: {error}") from None
+    changed = tuple(
+        (o.name, option_text(values[o.name])) for o in available.values() if values.get(o.name, o.default) != o.default
+    )
+    resized = [("input", "x".join(map(str, size)))] if size != entry.input else []
+    return Architecture(_joined(name, [*changed, *resized]), body, size, entry.source), changed
+
+
+def _joined(name: str, given: Iterable[tuple[str, str]]) -> str:
+    return ",".join([name, *(f"{key}={word}" for key, word in given)])
 
 
 def parse_size(word: str, what: str = "input") -> Size:

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from resbench.cli.options import FormatOption, OutputOption
-from resbench.tables.output import choose, emit_all
+from resbench.cli.output import checked, emit
 
 
-def compare_runs(
+def command(
     a: Annotated[Path, typer.Argument(metavar="A.json", help="What pytest --benchmark-json wrote; also gzipped.")],
     b: Annotated[Path, typer.Argument(metavar="B.json", help="Another run of that suite.")],
     format: FormatOption = None,
@@ -23,14 +23,12 @@ def compare_runs(
     Exit 1 where a counter changed, 2 where something could not be compared; both say what. Wall times alone are no
     verdict.
     """
-    style = choose(format, output)
+    checked(format, output)
     from resbench.regression.comparing.measure import compare, read
-    from resbench.regression.comparing.table import comparison_document, comparison_tables, value_table
 
     found = compare(read(a), read(b))
-    tables = [value_table(found)] if style in ("csv", "tsv") else comparison_tables(found)
-    emit_all(tables, comparison_document(found), format, output)
+    emit(found, format, output)
     if found.status:
-        said = f"{found.changed} counters changed" if found.changed else "not everything could be compared"
-        print(f"resbench: {said}", file=sys.stderr)
+        reason = f"{found.changed} counters changed" if found.changed else "not everything could be compared"
+        print(f"resbench: {reason}", file=sys.stderr)
         raise typer.Exit(found.status)

@@ -14,8 +14,8 @@ from resbench.cli.options import (
     PlotOption,
     RootOption,
     board,
-    checked,
 )
+from resbench.cli.output import checked
 from resbench.cli.training import (
     FOLDER,
     CompileOption,
@@ -29,12 +29,11 @@ from resbench.cli.training import (
     WarmupOption,
     bar,
     finish,
-    running,
 )
 from resbench.errors import Failures
 
 
-def degradation(
+def command(
     models: Models = None,
     model: ModelOption = None,
     data: DataOption = "digits",
@@ -61,22 +60,28 @@ def degradation(
     """
     checked(format, output, plot)
     events = board(tensorboard, "degradation", data=data, device=device)
-    from resbench.networks.load import parse_input
-    from resbench.training.degradation import ITERATIONS, MODELS, Plan, gaps, study
-    from resbench.training.precision import precision
+    from resbench.training.degradation import MODELS, degradation
 
-    options = running(device, compiled, probe, folder, events)
-    precise = dtype or precision(options.device)
-    plan = Plan(data, data_root, seeds, epochs, batch, lr, precise, parse_input(input) if input else None, warmup)
     names = list(dict.fromkeys([*(models or ()), *(model or ())])) or list(MODELS)
     failures = Failures(names)
-    with bar(options) as progress:
-        outcome = study(names, plan, options, progress, failures)
-    said = [f"{gap}." for gap in gaps(outcome.results)]
-    if (
-        data != "digits"
-        and outcome.results
-        and max(result.cell.recipe.iterations for result in outcome.results) < ITERATIONS
-    ):
-        said.append(f"The paper trains for {ITERATIONS:,} iterations; in fewer, a deep network may only be behind.")
-    finish("degradation", "Degradation", outcome, said, options, format, output, plot, events, failures=failures)
+    with bar() as progress:
+        found = degradation(
+            names,
+            input,
+            data=data,
+            root=data_root,
+            epochs=epochs,
+            seeds=seeds,
+            batch=batch,
+            lr=lr,
+            warmup=warmup,
+            dtype=dtype,
+            folder=folder,
+            compile=compiled,
+            probe=probe,
+            device=device,
+            watch=events.training if events else None,
+            failures=failures,
+            progress=progress,
+        )
+    finish(found, folder, format, output, plot, events, failures)

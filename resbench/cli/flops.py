@@ -16,18 +16,16 @@ from resbench.cli.options import (
     OutputOption,
     PlotOption,
     StrictOption,
-    checked,
     chosen,
     end,
     refuse_uncounted,
 )
-from resbench.costs.check_table import check_document, check_table
-from resbench.costs.table import cost_document, cost_table
+from resbench.cli.output import checked, emit
+from resbench.drawing.charts import save
 from resbench.errors import Failures, OptionError
-from resbench.tables import emit
 
 
-def flops(
+def command(
     models: Models = None,
     model: ModelOption = None,
     per: Annotated[Level, typer.Option("--per", help="One row for each of these.")] = "model",
@@ -48,8 +46,8 @@ def flops(
 
     Names with a colon load other people's models; package.module:factory and file: run their code.
     """
-    from resbench.costs.measure import cost
-    from resbench.networks.load import parse_input
+    from resbench.costs.measure import flops, verified
+    from resbench.networks.name import parse_input
 
     checked(format, output, plot)
     names = chosen(models, model)
@@ -61,20 +59,13 @@ def flops(
     if verify and mode != "inference":
         raise OptionError("--verify holds counts of inference together: expected it without --mode")
     if verify:
-        from resbench.costs.measure import verified
-
-        checks = failures.each(names, lambda name: verified(name, input, batch=batch))
-        if checks:
-            emit(check_table(checks), check_document(checks), format, output)
+        checks = verified(names, input, batch=batch, failures=failures)
+        emit(checks, format, output)
         end(failures)
-        raise typer.Exit(0 if all(check.agrees for check in checks) else 1)
-    costs = failures.each(names, lambda name: cost(name, input=input, batch=batch, mode=mode))  # type: ignore[arg-type]
-    if costs:
-        emit(cost_table(costs, per), cost_document(costs), format, output)
-    if costs and plot:
-        from resbench.costs.chart import by_layer
-        from resbench.drawing.charts import save
-
-        save([by_layer(one) for one in costs], plot)
+        raise typer.Exit(0 if checks.agree else 1)
+    costs = flops(names, input, batch=batch, mode=mode, failures=failures)  # type: ignore[arg-type]
+    emit(costs, format, output, costs.tables(per))
+    if plot:
+        save(costs.drawn(), plot)
     end(failures)
-    refuse_uncounted(strict, {one.model: dict(one.uncounted) for one in costs if one.uncounted})
+    refuse_uncounted(strict, [costs])

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import json
 import re
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from resbench.cli.options import FormatOption, OutputOption, progress
+from resbench.cli.output import choose, emit
 from resbench.errors import GateError, OptionError, OutputError, first_line, foreign
 from resbench.files import write
-from resbench.tables.output import choose, emit_all
-
-if TYPE_CHECKING:
-    from resbench.regression.gating.measure import Gate
 
 BaseArgument = Annotated[
     str | None, typer.Argument(metavar="BASE", help="A git revision or a directory; the merge base with main.")
@@ -38,7 +34,7 @@ RawOption = Annotated[
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-def gate(
+def command(
     base: BaseArgument = None,
     head: HeadArgument = None,
     suite: SuiteOption = Path("suites/ci.toml"),
@@ -62,17 +58,15 @@ def gate(
         raise OptionError("--counters and --update look at the working tree: expected no BASE, received one")
     for number in (signal.SIGINT, signal.SIGTERM):  # a background job of a shell would ignore the first
         signal.signal(number, _interrupted)
-    from resbench.regression.gating.measure import against_expectations, between
+    from resbench.regression.gating.measure import gate
     from resbench.regression.gating.measure import update as write_expectations
 
     try:
         with foreign(GateError, _internal):
             if update:
                 written = write_expectations(suite, progress)
-            elif counters:
-                found = against_expectations(suite, progress)
             else:
-                found = between(base, head, suite, budget_s, progress)
+                found = gate(base, head, suite=suite, counters=counters, budget_s=budget_s, progress=progress)
     except KeyboardInterrupt:
         raise GateError("interrupted before anything was judged; nothing is left behind") from None
     finally:
@@ -80,7 +74,10 @@ def gate(
     if update:
         print(written)
         return
-    _show(found, format, output, raw)
+    if raw:
+        data = found.to_json().encode()
+        write(raw, gzip.compress(data, mtime=0) if raw.suffix == ".gz" else data)
+    emit(found, format, output)
     if found.status:
         raise typer.Exit(found.status)
 
@@ -88,22 +85,6 @@ def gate(
 def _internal(error: BaseException) -> str:
     """Exit status 1 would say that it regressed."""
     return f"the gate itself failed: {type(error).__name__}: {first_line(error)}; --debug shows where; please report it"
-
-
-def _show(found: Gate, format: str | None, output: Path | None, raw: Path | None) -> None:
-    from resbench.regression.gating.table import change_table, gate_document, time_table
-
-    document = gate_document(found)
-    style = choose(format, output)
-    tables: list[Any] = [change_table(found, whole=style in ("csv", "tsv"))]
-    if found.duel:
-        tables.append(time_table(found.duel))
-    if style in ("csv", "tsv"):  # one table: what is against it
-        tables = tables[:1] if found.changes or found.excesses else tables[-1:]
-    if raw:
-        data = json.dumps(document, allow_nan=False).encode()
-        write(raw, gzip.compress(data, mtime=0) if raw.suffix == ".gz" else data)
-    emit_all(tables, document, format, output)
 
 
 def seconds(text: str) -> float:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,14 +24,15 @@ from resbench.cli.options import (
     progress,
     say_where,
 )
+from resbench.cli.output import checked, emit
+from resbench.drawing.charts import save
 from resbench.errors import Failures, OptionError
-from resbench.tables.output import choose, emit_all
 
-DEFAULT = "gradient,update"
-"""Statistics that stand by depth where nothing is asked for."""
+SHOWN = "gradient,update"
+"""Statistics that stand by depth where nothing else is asked for."""
 
 
-def gradflow(
+def command(
     models: Models = None,
     model: ModelOption = None,
     steps: Annotated[str, typer.Option("--steps", help="At which training steps to look; 0 is the first.")] = "0,1,5",
@@ -45,7 +45,7 @@ def gradflow(
     deep: Annotated[bool, typer.Option("--deep", help="Also the Jacobian of every block.")] = False,
     stat: Annotated[
         str, typer.Option("--stat", help="What to show by depth, such as gradient,update,cosine,dead; or all.")
-    ] = DEFAULT,
+    ] = SHOWN,
     threshold: Annotated[
         list[str] | None, typer.Option("--threshold", help="Of a verdict: exploding=100, healthy=0.1:10. Repeatable.")
     ] = None,
@@ -66,67 +66,39 @@ def gradflow(
     names = list(dict.fromkeys(chosen(models, model)))
     if norm not in ("bn", "none"):
         raise OptionError(f"--norm takes bn, none; received {norm!r}")
-    from resbench.gradients.result import Flow
+    from resbench.gradients.measure import gradflow
     from resbench.gradients.statistics import chosen_statistics
-    from resbench.gradients.verdicts import Thresholds, against, chosen_verdicts, verdicts
+    from resbench.gradients.verdicts import Thresholds, against, chosen_verdicts
+    from resbench.networks.name import parse_input
 
     shown = chosen_statistics(stat)
     limits = Thresholds().changed(threshold or ())
     words = chosen_verdicts(fail_on)
-    style = choose(format, output)
-    from resbench.drawing.charts import check_suffix, save
-    from resbench.gradients.chart import picture, pictures
-
-    if plot:
-        check_suffix(plot)
-    from resbench.data import load_images
-    from resbench.gradients.measure import Recipe, flow
-    from resbench.gradients.table import depth_table, flow_document, network_table, row_table
-    from resbench.networks.load import parse_input
-    from resbench.workers.environment import environment
-    from resbench.workers.workload import check_device
-
-    check_device(device)
-    recipe = Recipe(_steps(steps), seeds, batch, lr, device, deep)
-    events = board(tensorboard, "gradflow", data=data, norm=norm, **{**vars(recipe), "steps": steps})
-    images = load_images(data, data_root)
+    style = checked(format, output, plot)
+    options: dict[str, Any] = {"seeds": seeds, "batch": batch, "lr": lr, "device": device, "deep": deep}
+    events = board(tensorboard, "gradflow", data=data, norm=norm, steps=steps, **options)
     if input:
         parse_input(input)  # of all models: refused once
     failures = Failures(names)
-
-    def observed(name: str) -> Flow:
-        found = flow(name, images, recipe, input=input, norm=norm, progress=progress)
-        failures.stopped = found.interrupted
-        return found
-
-    flows = failures.each(names, observed)
+    common: dict[str, Any] = {"failures": failures, "progress": progress, "limits": limits}
+    found = gradflow(names, input, data=data, root=data_root, steps=_steps(steps), norm=norm, **options, **common)
     progress("")
-    if not flows:
-        end(failures)
-    found = [verdicts(one, limits) for one in flows]
-    here = environment(device)
-    if style in ("csv", "tsv"):
-        tables = [row_table(flows)]
-    else:
-        by_depth = [depth_table(statistic, flows) for statistic in shown]
-        empty = [statistic.key for statistic, table in zip(shown, by_depth, strict=True) if table is None]
-        if empty and stat != "all" and any(one.rows for one in flows):
-            hint = "; block statistics need --deep" if not deep else ""
-            print(f"resbench: nothing to show for {', '.join(empty)} in these networks{hint}", file=sys.stderr)
-        tables = [*filter(None, by_depth), network_table(flows, found, recipe, data, limits.line, here)]
-    emit_all(tables, flow_document(flows, found, recipe, data, limits.line, here), format, output)
-    if style == "table" and output is None:
-        print(picture(flows, shutil.get_terminal_size().columns, sys.stdout.isatty()), end="")
+    known = {row.statistic for flow in found.flows for row in flow.rows}
+    absent = [one.key for one in shown if one.key not in known]
+    if absent and stat != "all" and style not in ("csv", "tsv") and known:
+        hint = "" if deep else "; block statistics need --deep"
+        print(f"resbench: nothing to show for {', '.join(absent)} in these networks{hint}", file=sys.stderr)
+    emit(found, format, output, None if style in ("csv", "tsv") else found.tables(shown))
     if events:
-        events.flows(flows)
+        events.flows(found)
         say_where(events)
     if plot:
-        save(pictures(flows) if stat == DEFAULT else pictures(flows, [one.key for one in shown]), plot)
-    broken = [one.broken for one in flows if one.broken]
-    failed = [f"{one.model}: {v}" for one, said in zip(flows, found, strict=True) for v in against(said, words)]
+        save(found.pictures(() if stat == SHOWN else [one.key for one in shown]), plot)
+    broken = [flow.broken for flow in found.flows if flow.broken]
+    failed = [f"{flow.model}: {one}" for flow in found.flows for one in against(flow.verdicts, words)]
     for line in (*broken, *failed):
         print(f"resbench: {line}", file=sys.stderr)
-    end(failures, interrupted=failures.stopped)
+    end(failures, interrupted=found.interrupted)
     if broken or failed:
         raise typer.Exit(1)
 

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from resbench.cli.options import FormatOption, OutputOption, PlotOption, checked
+from resbench.cli.options import FormatOption, OutputOption, PlotOption
+from resbench.cli.output import checked, emit
+from resbench.drawing.charts import save
 from resbench.errors import GateError
-from resbench.tables.output import choose, emit_all
 
 
-def history(
+def command(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(metavar="RUN.json", help="What pytest --benchmark-json wrote, to append; also gzipped."),
@@ -32,7 +33,6 @@ def history(
     checked(format, output, plot)
     from resbench.regression.comparing.measure import read
     from resbench.regression.history.measure import append, histories
-    from resbench.regression.history.table import history_document, history_tables, night_table
 
     if runs:
         new = append(folder, [read(path) for path in runs])
@@ -40,14 +40,10 @@ def history(
         line = f"{len(new)} of {len(runs)} runs appended to {folder}{f', {there} there already' if there else ''}"
         print(f"resbench: {line}", file=sys.stderr)
     found = histories(folder)
-    if not found:
+    if not found.histories:
         raise GateError(
             f"no history in {folder}: append a run that pytest --benchmark-json wrote, or name another --dir"
         )
-    tables = [night_table(found)] if choose(format, output) in ("csv", "tsv") else history_tables(found)
-    emit_all(tables, history_document(found), format, output)
+    emit(found, format, output)
     if plot:
-        from resbench.drawing.charts import save
-        from resbench.regression.history.chart import levels
-
-        save([levels(found)], plot)
+        save(found.drawn(), plot)

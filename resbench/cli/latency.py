@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,28 +19,22 @@ from resbench.cli.options import (
     OutputOption,
     PlotOption,
     StrictOption,
-    Uncounted,
     board,
-    checked,
     chosen,
     end,
     progress,
     refuse_uncounted,
     say_where,
 )
-from resbench.errors import Failures, OptionError, OutputError
-from resbench.tables import emit
-
-if TYPE_CHECKING:
-    from resbench.pages.tensorboard import Board
-    from resbench.timing.memory.measure import Memory
-    from resbench.timing.ran import Ran
-    from resbench.workers.workload import Setup
+from resbench.cli.output import checked, emit
+from resbench.drawing.charts import save
+from resbench.errors import Failures, OptionError
+from resbench.results import Result
 
 ThreadsOption = Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)]
 
 
-def latency(
+def command(
     models: Models = None,
     model: ModelOption = None,
     device: DeviceOption = "cpu",
@@ -66,27 +59,48 @@ def latency(
 
     --layers times every layer instead, holds it against what the machine can do, and with --plot draws that.
     """
-    from resbench.workers.workload import Setup
-
     checked(format, output, plot)
     if plot and not layers:
         raise OptionError("--plot draws layers under their roof: expected --layers with it")
-    names = chosen(models, model)
-    setups = [
-        Setup(device, size, dtype, memory_format, mode, cache, compile, threads)  # type: ignore[arg-type]
-        for size in _batches(batch)
-    ]
+    names, sizes = chosen(models, model), _batches(batch)
     if layers and memory:
         raise OptionError("expected --layers or --memory, received both: they are two tables")
     if tensorboard and (layers or memory):
         raise OptionError("--tensorboard takes the times of whole networks; for layers there is `resbench profile`")
+    if layers and (len(names) != 1 or len(sizes) != 1):
+        raise OptionError(f"--layers takes one model and one batch, received {len(names)} and {len(sizes)}")
+    if memory and len(sizes) != 1:
+        raise OptionError(f"--memory takes one batch, received {len(sizes)}")
+    from resbench.timing.latency.measure import latency
+    from resbench.timing.latency.result import Latencies
+    from resbench.timing.layers.measure import COMPILED
+    from resbench.timing.layers.measure import layers as layers_of
+    from resbench.timing.memory.measure import memory as memory_of
+
+    if layers and compile:
+        raise OptionError(COMPILED)
+    events, failures = board(tensorboard, "latency"), Failures(names)
+    setup: dict[str, Any] = {
+        **{"device": device, "dtype": dtype, "memory_format": memory_format},
+        **{"mode": mode, "cache": cache, "threads": threads, "progress": progress},
+    }
+    if not layers:
+        setup |= {"compile": compile, "failures": failures}
     if layers:
-        unknown = _layers(names, setups, input, format, output, plot)
+        found: Result = layers_of(names[0], input, batch=sizes[0], **setup)
     elif memory:
-        unknown = _memory(names, setups, input, format, output)
+        found = memory_of(names, input, batch=sizes[0], **setup)
     else:
-        unknown = _networks(names, setups, input, processes, board(tensorboard, "latency"), format, output)
-    refuse_uncounted(strict, unknown)
+        found = latency(names, input, batch=sizes, processes=processes, **setup)
+    progress("")
+    emit(found, format, output)
+    if events and isinstance(found, Latencies):
+        events.latencies(found, input)
+        say_where(events)
+    if plot:
+        save(found.drawn(), plot)
+    end(failures, getattr(found, "interrupted", False))
+    refuse_uncounted(strict, [found])
 
 
 def _batches(text: str) -> list[int]:
@@ -94,102 +108,3 @@ def _batches(text: str) -> list[int]:
     if not all(size.isdigit() and 1 <= int(size) <= 2**20 for size in sizes):
         raise OptionError(f"--batch takes whole numbers from 1 to {2**20}, such as 1,8,32; received {text!r}")
     return [int(size) for size in sizes]
-
-
-def _networks(
-    names: list[str],
-    setups: list[Setup],
-    input: str | None,
-    processes: int,
-    events: Board | None,
-    format: str | None,
-    output: Path | None,
-) -> Uncounted:
-    from resbench.cli.live import measured
-    from resbench.networks.load import full_name
-    from resbench.timing.replicas import Cell
-    from resbench.timing.tables import latency_document, latency_table
-
-    failures = Failures(names)
-    failures.each(names, lambda name: full_name(name, input))  # a name that nothing answers to costs no process
-    names = failures.without(names)
-    if not names:
-        end(failures)
-    found, outcome = measured([Cell(name, input, setup) for name in names for setup in setups], processes)
-    progress("")
-    if found:
-        emit(latency_table(*found), latency_document(*found), format, output)
-        if events:
-            events.latencies(*found, input)
-            say_where(events)
-    for failure in outcome.failures:
-        failures.add(failure, failure)
-    end(failures, outcome.interrupted)
-    return {one.model: one.uncounted for one in outcome.latencies if one.uncounted}
-
-
-def _layers(
-    names: list[str],
-    setups: list[Setup],
-    input: str | None,
-    format: str | None,
-    output: Path | None,
-    plot: Path | None,
-) -> Uncounted:
-    from resbench.cli.live import layers_of
-    from resbench.pages.figures import uncounted
-    from resbench.timing.layers.measure import COMPILED
-    from resbench.timing.replicas import Cell
-    from resbench.timing.tables import layer_document, layer_table
-
-    if len(names) != 1 or len(setups) != 1:
-        raise OptionError(f"--layers takes one model and one batch, received {len(names)} and {len(setups)}")
-    if setups[0].compile:
-        raise OptionError(COMPILED)
-    found = layers_of(Cell(names[0], input, setups[0]))
-    emit(layer_table(*found), layer_document(*found), format, output)
-    if plot:
-        from resbench.drawing.charts import save
-        from resbench.timing.layers.chart import roofline
-
-        picture = roofline(found)
-        if picture is None:
-            raise OutputError("nothing to draw: no layer has both FLOPs and bytes, or there is no roof of what ran")
-        save([picture], plot)
-    return uncounted([found])
-
-
-def _memory(
-    names: list[str], setups: list[Setup], input: str | None, format: str | None, output: Path | None
-) -> Uncounted:
-    from resbench.costs.measure import cost
-    from resbench.timing.memory.measure import measured, predicted
-    from resbench.timing.ran import observed
-    from resbench.timing.replicas import Cell, one_line, workload
-    from resbench.timing.tables import memory_document, memory_table
-    from resbench.workers.environment import environment
-    from resbench.workers.workload import check_device
-
-    if len(setups) != 1:
-        raise OptionError(f"--memory takes one batch, received {len(setups)}")
-    setup, failures = setups[0], Failures(names)
-    check_device(setup.device)
-
-    def report(name: str) -> tuple[tuple[str, Memory, Memory], Ran]:
-        progress(f"{name}: one run")
-        cell = Cell(name, input, setup)
-        work, title = workload(cell)
-        expected = predicted(cost(name, input, batch=setup.batch), setup)
-        with one_line(cell), work.ready():
-            work.run()  # the optimiser's state is made in the first step
-            return (title, expected, measured(work)), observed(work)
-
-    found = failures.each(names, report)
-    progress("")
-    reports = [report for report, _ in found]
-    if found:
-        ran = [one for _, one in found]
-        here = environment(setup.device).where(threads=ran[0].threads[0])
-        emit(memory_table(reports, setup, here, ran), memory_document(reports, setup, here, ran), format, output)
-    end(failures)
-    return {model: predicted.uncounted for model, predicted, _ in reports if predicted.uncounted}

@@ -29,7 +29,7 @@ from resbench.cli import (
     show,
 )
 from resbench.cli.outlets import open_outlets
-from resbench.errors import ResbenchError, first_line
+from resbench.errors import AllFailed, ResbenchError, first_line
 
 app = typer.Typer(
     name="resbench",
@@ -38,21 +38,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="What a convolutional network costs, layer by layer and side by side.",
 )
-app.command("models")(models.models)
-app.command("show")(show.show)
-app.command("flops")(flops.flops)
-app.command("compare")(compare.compare)
-app.command("latency")(latency.latency)
-app.command("profile")(profile.profile)
-app.command("gradflow")(gradflow.gradflow)
-app.command("degradation")(degradation.degradation)
-app.command("placements")(placements.placements)
-app.command("claims")(claims.claims)
-app.command("gate")(gate.gate)
-app.command("compare-runs")(compare_runs.compare_runs)
-app.command("history")(history.history)
-app.command("report")(report.report)
-app.command("doctor")(doctor.doctor)
+for module in (
+    *(models, show, flops, compare, latency, profile, gradflow, degradation),
+    *(placements, claims, gate, compare_runs, history, report, doctor),
+):
+    app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
 
 ClickException: Any = typer.BadParameter.__mro__[2]
 """What wrong usage raises, under whichever name typer carries click."""
@@ -93,12 +83,17 @@ def main() -> None:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        status = 2 if debug else _refuse(_words(error))
+        status = 2 if debug else _refuse(*_lines(error))
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _lines(error: Exception) -> list[str]:
+    """What a user can do about it: a line for each model that failed, and otherwise one."""
+    return str(error).splitlines() if isinstance(error, AllFailed) else [_words(error)]
+
+
 def _words(error: Exception) -> str:
-    """What a user can do about it; nothing where the help was shown instead."""
+    """The error in words; nothing where the help was shown instead."""
     if isinstance(error, ResbenchError):
         return str(error)
     if isinstance(error, ClickException):
@@ -107,8 +102,8 @@ def _words(error: Exception) -> str:
     return f"resbench itself failed: {kind}: {first_line(error)}; --debug shows where; please report it"
 
 
-def _refuse(message: str) -> int:
-    line = " ".join(message.split())
-    if line:
-        print(f"resbench: {line}", file=sys.stderr)
+def _refuse(*messages: str) -> int:
+    for message in messages:
+        if line := " ".join(message.split()):
+            print(f"resbench: {line}", file=sys.stderr)
     return 2

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from resbench.errors import Failures, OptionError, OutputError
+from resbench.results import Result, Stored, find, uncounted
 
 if TYPE_CHECKING:
     from resbench.pages.tensorboard import Board
@@ -48,12 +49,13 @@ StrictOption = Annotated[
     bool, typer.Option("--strict", help="Exit 1 where operators ran that have no formula, and were not counted.")
 ]
 
-Uncounted = Mapping[str, Mapping[str, int]]
-"""By model, operators that have no formula, with their calls."""
-
 DataOption = Annotated[
     str,
     typer.Option("--data", help="digits (come with scikit-learn), cifar10, cifar100, mnist, fashion_mnist, folder."),
+]
+StoredOption = Annotated[
+    list[Path] | None,
+    typer.Option("--from", metavar="PATH", help="What other commands wrote as JSON, files or folders. Repeatable."),
 ]
 BoardOption = Annotated[
     Path | None,
@@ -66,7 +68,7 @@ PlotOption = Annotated[
 ]
 
 
-def progress(line: str) -> None:
+def progress(line: str, share: float = 0.0) -> None:
     """One line on stderr that the next one replaces; nothing where nobody looks."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
@@ -100,6 +102,14 @@ def chosen(arguments: Iterable[str] | None, options: Iterable[str] | None, least
     return names
 
 
+def found_in(places: Iterable[Path]) -> list[Stored]:
+    """The results in files and folders; what one of an earlier version does not say is said on stderr."""
+    found = find(places)
+    for remark in filter(None, (one.remark for one in found)):
+        print(f"resbench: {remark}", file=sys.stderr)
+    return found
+
+
 def end(failures: Failures, interrupted: bool = False) -> None:
     """The last word of a command that took several models: a line for each that failed, and exit 2; or 130."""
     for reason in failures.reasons.values():
@@ -110,25 +120,12 @@ def end(failures: Failures, interrupted: bool = False) -> None:
         raise typer.Exit(2)
 
 
-def refuse_uncounted(strict: bool, uncounted: Uncounted) -> None:
+def refuse_uncounted(strict: bool, results: Sequence[Result], models: Sequence[str] = ()) -> None:
     """The last word of `--strict`, when all is printed: exit 1 where something ran that nobody could count."""
-    if strict and uncounted:
+    unknown = uncounted(results, models) if strict else {}
+    if unknown:
         from resbench.units import calls_text
 
-        said = "; ".join(f"{model}: {calls_text(calls)}" for model, calls in uncounted.items())
+        said = "; ".join(f"{model}: {calls_text(calls)}" for model, calls in unknown.items())
         print(f"resbench: --strict: not counted: {said}", file=sys.stderr)
         raise typer.Exit(1)
-
-
-def checked(format: str | None, output: Path | None, plot: Path | None) -> None:
-    """What can be refused before anything is measured."""
-    from resbench.files import check_writable
-    from resbench.tables.output import choose
-
-    choose(format, output)
-    for path in filter(None, (output, plot)):
-        check_writable(path)
-    if plot:
-        from resbench.drawing.charts import check_suffix
-
-        check_suffix(plot)

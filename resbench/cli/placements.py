@@ -15,8 +15,8 @@ from resbench.cli.options import (
     PlotOption,
     RootOption,
     board,
-    checked,
 )
+from resbench.cli.output import checked
 from resbench.cli.training import (
     FOLDER,
     CompileOption,
@@ -30,11 +30,11 @@ from resbench.cli.training import (
     WarmupOption,
     bar,
     finish,
-    running,
 )
+from resbench.errors import Failures
 
 
-def placements(
+def command(
     depth: Annotated[int, typer.Option("--depth", help="Layers: 6n + 2.")] = 20,
     table: Annotated[str, typer.Option("--table", help="Of He et al. 2016: shortcuts (1), orders (2) or all.")] = "all",
     data: DataOption = "digits",
@@ -60,16 +60,25 @@ def placements(
     """
     checked(format, output, plot)
     events = board(tensorboard, "placements", data=data, device=device)
-    from resbench.training.degradation import Plan
-    from resbench.training.placements import compare, published_depth
-    from resbench.training.precision import precision
+    from resbench.training.placements import placements
 
-    options = running(device, compiled, probe, folder, events)
-    precise = dtype or precision(options.device)
-    plan = Plan(data, data_root, seeds, epochs, batch, lr, precise, warmup=warmup)
-    with bar(options) as progress:
-        outcome = compare(depth, table, plan, options, progress)
-    said = [f"Published: {published_depth(depth)} layers on CIFAR-10, median of five runs."]
-    finish(
-        "placements", f"Placements at {depth} layers", outcome, said, options, format, output, plot, events, ranked=True
-    )
+    with bar() as progress:
+        found = placements(
+            depth,
+            table,
+            data=data,
+            root=data_root,
+            epochs=epochs,
+            seeds=seeds,
+            batch=batch,
+            lr=lr,
+            warmup=warmup,
+            dtype=dtype,
+            folder=folder,
+            compile=compiled,
+            probe=probe,
+            device=device,
+            watch=events.training if events else None,
+            progress=progress,
+        )
+    finish(found, folder, format, output, plot, events, Failures())

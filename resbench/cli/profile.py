@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,11 +20,11 @@ from resbench.cli.options import (
     complete_model,
     progress,
 )
+from resbench.cli.output import checked, emit
 from resbench.errors import OptionError
-from resbench.tables.output import choose, emit_all
 
 
-def profile(
+def command(
     model: Annotated[str, typer.Argument(help="A model, as for flops.", autocompletion=complete_model)],
     trace: Annotated[Path, typer.Option("--trace", metavar="DIR", help="Where TensorBoard's run goes.")],
     view: Annotated[
@@ -45,34 +44,17 @@ def profile(
     output: OutputOption = None,
 ) -> None:
     """Profile some runs: a trace for TensorBoard and Perfetto, and the tables of TensorBoard's profiler plugin."""
-    from resbench.timing.profile.measure import VIEWS
-    from resbench.timing.profile.measure import profile as profiled
-    from resbench.timing.profile.table import SHOWN, profile_document, profile_table
-    from resbench.timing.ran import observed
-    from resbench.timing.ran_lines import ran_document, ran_lines
-    from resbench.timing.replicas import Cell, one_line, workload
-    from resbench.workers.environment import environment
-    from resbench.workers.workload import Setup
+    from resbench.timing.profile.measure import profile
+    from resbench.timing.profile.result import VIEWS
 
     if view and view not in VIEWS:
         raise OptionError(f"--view takes {', '.join(VIEWS)}; received {view!r}")
-    chosen = choose(format, output)
-    if chosen in ("csv", "tsv") and not view:
-        raise OptionError(f"{chosen} holds one table: expected --view with it, one of {', '.join(VIEWS)}")
-    cell = Cell(model, input, Setup(device, batch, dtype, memory_format, mode))  # type: ignore[arg-type]
-    work, name = workload(cell)
-    with one_line(cell):
-        progress(f"{name}: {steps} runs under the profiler, and reading its trace")
-        found = profiled(work, trace, name, steps)
-        with work.ready():
-            ran = observed(work)
+    style = checked(format, output)
+    if style in ("csv", "tsv") and not view:
+        raise OptionError(f"{style} holds one table: expected --view with it, one of {', '.join(VIEWS)}")
+    setup: dict[str, Any] = {"dtype": dtype, "memory_format": memory_format, "mode": mode}
+    found = profile(model, input, trace=trace, steps=steps, device=device, batch=batch, **setup, progress=progress)
     progress("")
-    if view and view not in found.views:
-        raise OptionError(f"the trace {found.trace} has no {view}; it has {', '.join(found.views)}")
-    shown = SHOWN if chosen in ("table", "markdown", "latex", "html") and not view else None
-    tables = [profile_table(one, found, shown) for one in ([view] if view else found.views)]
-    here = environment(device).where(threads=ran.threads[0])
-    tables[0] = replace(tables[0], warnings=[*tables[0].warnings, *ran_lines(name, cell.setup, ran)])
-    document = {**profile_document(name, found, cell.setup, here), **ran_document(cell.setup, ran)}
-    emit_all(tables, document, format, output)
+    cut = {} if style in ("table", "markdown", "latex", "html") and not view else {"shown": None}
+    emit(found, format, output, found.tables(view, **cut))
     print(f"trace: {found.trace}  (tensorboard --logdir {trace}, or https://ui.perfetto.dev)", file=sys.stderr)

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from resbench.cli.options import FormatOption, InputOption, OutputOption, complete_model
-from resbench.costs.table import cost_document, cost_table
+from resbench.cli.output import emit
+from resbench.costs.result import Costs
 from resbench.errors import OptionError
 from resbench.files import check_writable, write
-from resbench.tables import Column, Table, emit
-from resbench.units import shape_text
-
-COLUMNS = (
-    Column("name", "block"),
-    Column("repeat", "x", "exact"),
-    Column("output", "output", "shape"),
-    Column("params", "params", "exact"),
-    Column("macs", "MACs", "exact"),
-    Column("structure", "structure"),
-)
 
 
-def show(
+def command(
     model: Annotated[
         str,
         typer.Argument(
@@ -38,9 +28,8 @@ def show(
     output: OutputOption = None,
 ) -> None:
     """Show a network's structure: blocks, shapes and cost, equal neighbours folded."""
-    from resbench.arch.describe import describe
-    from resbench.costs.measure import cost
-    from resbench.networks.load import catalogued, is_catalogued
+    from resbench.costs.structure import drawing, show
+    from resbench.networks.load import load
 
     if svg:
         if expression or format or output:
@@ -48,48 +37,18 @@ def show(
         if svg.suffix.lower() != ".svg":
             raise OptionError(f"--svg takes a file that ends in .svg; received {svg.name!r}")
         check_writable(svg)
-        write(svg, _picture(model, input))
+        write(svg, drawing(model, input))
         return
-    if not is_catalogued(model):
-        if expression:
-            raise OptionError(f"--expression is of a model of the catalog; received {model!r}, which has none")
-        report = cost(model, input)
-        emit(cost_table([report], "block"), cost_document([report]), format, output)
-        return
-    arch = catalogued(model, input)
+    found = load(model, input, device="meta")
+    if expression and not found.architecture:
+        raise OptionError(f"--expression is of a model of the catalog; received {model!r}, which has none")
     if expression:
         if format:
             raise OptionError("--expression is text of its own: expected no --format with it; -o FILE works")
         if output:
-            write(output, f"{arch}\n")
+            write(output, f"{found.architecture}\n")
         else:
-            print(arch)
+            print(found.architecture)
         return
-    lines = describe(arch)
-    rows = [(line.name, line.repeat, line.output, line.params, line.macs, line.structure) for line in lines]
-    params, macs = sum(line.params for line in lines), sum(line.macs for line in lines)
-    total = ("total", None, None, params, macs, "")
-    title = f"{arch.name}, input {shape_text(arch.input)} ({arch.source})"
-    table = Table(COLUMNS, rows, title, footer=[total])
-    document: dict[str, Any] = {
-        "schema": 1,
-        "command": "show",
-        "model": arch.name,
-        "source": arch.source,
-        "input": [1, *arch.input],
-        "blocks": [line._asdict() for line in lines],
-    }
-    emit(table, document, format, output)
-
-
-def _picture(model: str, input: str | None) -> str:
-    from resbench.costs.measure import cost
-    from resbench.networks.load import catalogued, is_catalogued
-
-    if is_catalogued(model):
-        from resbench.drawing.diagram import draw
-
-        return draw(catalogued(model, input))
-    from resbench.drawing.tree import draw_tree
-
-    return draw_tree(cost(model, input))
+    result = show(found)
+    emit(result, format, output, result.tables("block") if isinstance(result, Costs) else None)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resbench.cli.options import end, say_where
+from resbench.cli.output import emit
+from resbench.drawing.charts import save
 from resbench.errors import Failures, MeasureError
-from resbench.tables.output import choose, emit_all
+from resbench.results import Progress, silent
 
 if TYPE_CHECKING:
     from resbench.pages.tensorboard import Board
-    from resbench.training.result import Outcome
-    from resbench.training.train import Options, Progress
+    from resbench.training.result import Trainings
 
 EpochsOption = Annotated[
     float | None, typer.Option("--epochs", help="Instead of 20 (digits) or as many as 64,000 iterations are.")
@@ -41,10 +42,10 @@ FOLDER = Path("runs")
 
 
 @contextmanager
-def bar(options: Options) -> Iterator[Progress]:
+def bar() -> Iterator[Progress]:
     """A bar on stderr with the time that is left; nothing where nobody looks."""
-    if options.ranks.rank or not sys.stderr.isatty():
-        yield lambda line, share: None
+    if not (leads() and sys.stderr.isatty()):
+        yield silent
         return
     from rich.console import Console
     from rich.progress import (
@@ -70,69 +71,44 @@ def bar(options: Options) -> Iterator[Progress]:
         yield lambda line, share: shown.update(task, description=line, completed=share)
 
 
-def running(device: str, compiled: bool, every: int, folder: Path, events: Board | None = None) -> Options:
-    """How it is run: alone, or as one of torchrun's processes."""
-    from resbench.training.parallel import join
-    from resbench.training.train import Options
-    from resbench.workers.workload import check_device
-
-    check_device(device)
-    ranks, device = join(device)
-    return Options(device, compiled, every, folder, events.training if events else None, ranks)
+def leads() -> bool:
+    """Is this the process that speaks? Of torchrun's, the first one does."""
+    return os.environ.get("RANK", "0") in ("", "0")
 
 
 def finish(
-    command: str,
-    title: str,
-    outcome: Outcome,
-    said: Sequence[str],
-    options: Options,
+    found: Trainings,
+    folder: Path,
     format: str | None,
     output: Path | None,
     plot: Path | None,
-    events: Board | None = None,
-    ranked: bool = False,
-    failures: Failures | None = None,
+    events: Board | None,
+    failures: Failures,
 ) -> None:
     """Print and draw what there is; exit 130 where it was interrupted, 2 where a network failed, 1 where a number was
     not finite."""
-    if options.ranks.rank:
+    if not leads():
         return
-    if failures and not outcome.results:
-        end(failures)
-    from resbench.drawing.charts import save
-    from resbench.training.chart import curves, picture
-    from resbench.training.table import end_table, epoch_tables, history_table, training_document
-    from resbench.workers.environment import environment
-
-    if not any(result.history or result.broken for result in outcome.results):
-        interrupted = any(not result.finished for result in outcome.results)
-        if interrupted:
+    if not any(one.history or one.broken for one in found.trainings):
+        if found.interrupted:
             print("resbench: no epoch is at its end yet; the same command goes on from here", file=sys.stderr)
             raise typer.Exit(130)
         raise MeasureError("nothing was trained")
-    earlier = sum(result.earlier for result in outcome.results)
-    if earlier:
-        which = f"{earlier} of {len(outcome.results)} trainings were"
-        print(f"resbench: {which} finished by an earlier call, in {options.folder}", file=sys.stderr)
-    here = environment(options.device)
-    style = choose(format, output)
-    ends = end_table(outcome, title, said, here, ranked)
-    tables: list[Any] = [history_table(outcome.results)] if style in ("csv", "tsv") else [*epoch_tables(outcome), ends]
-    emit_all(tables, training_document(command, outcome, said, here), format, output)
-    if style == "table" and output is None:
-        print(picture(outcome, shutil.get_terminal_size().columns, sys.stdout.isatty()), end="")
+    if earlier := sum(one.earlier for one in found.trainings):
+        which = f"{earlier} of {len(found.trainings)} trainings were"
+        print(f"resbench: {which} finished by an earlier call, in {folder}", file=sys.stderr)
+    emit(found, format, output)
     if events:
-        events.trainings(outcome)
+        events.trainings(found)
         say_where(events)
     if plot:
-        save([curves(outcome)], plot)
-    for broken in (result.broken for result in outcome.results if result.broken):
-        print(f"resbench: {broken}", file=sys.stderr)
-    if any(not result.finished for result in outcome.results):
+        save(found.drawn(), plot)
+    broken = [one.broken for one in found.trainings if one.broken]
+    for line in broken:
+        print(f"resbench: {line}", file=sys.stderr)
+    if found.interrupted:
         print("resbench: interrupted; the same command goes on from here", file=sys.stderr)
         raise typer.Exit(130)
-    if failures:
-        end(failures)
-    if any(result.broken for result in outcome.results):
+    end(failures)
+    if broken:
         raise typer.Exit(1)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -54,6 +54,8 @@ class Check:
     model: str
     lines: tuple[Line, ...]
     remarks: tuple[str, ...]
+
+    derived: ClassVar = ("agrees",)
 
     @property
     def agrees(self) -> bool:

@@ -1,9 +1,9 @@
-"""The outcome of `flops --verify` as a table and a document."""
+"""The outcome of `flops --verify` as a table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resbench.tables.table import Column, Table
 
@@ -37,20 +37,3 @@ def check_table(checks: Sequence[Check]) -> Table:
     ]
     remarks = [f"{check.model}: {remark}." for check in checks for remark in check.remarks]
     return Table(COLUMNS, rows, notes=(*remarks, *NOTES))
-
-
-def check_document(checks: Sequence[Check]) -> dict[str, Any]:
-    """The JSON of `flops --verify`."""
-    return {
-        "schema": 1,
-        "command": "flops --verify",
-        "models": [
-            {
-                "model": check.model,
-                "agrees": check.agrees,
-                "lines": [line._asdict() for line in check.lines],
-                "remarks": list(check.remarks),
-            }
-            for check in checks
-        ],
-    }

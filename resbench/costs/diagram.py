@@ -10,11 +10,10 @@ def diagram(cost: Cost) -> str:
     """SVG that can stand in a page, several times over."""
     from resbench.drawing.diagram import draw
     from resbench.drawing.tree import draw_tree
-    from resbench.networks.load import catalogued, is_catalogued
+    from resbench.networks.name import ModelName
 
-    if is_catalogued(cost.model):
-        try:
-            return draw(catalogued(cost.model))
-        except ResbenchError:  # stored under a name that this version does not know
-            pass
-    return draw_tree(cost)
+    try:
+        name = ModelName.stored(cost.model)
+        return draw(name.architecture()) if name.catalogued else draw_tree(cost)
+    except ResbenchError:  # stored under a name that this version does not know
+        return draw_tree(cost)

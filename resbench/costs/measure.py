@@ -1,42 +1,71 @@
-"""The cost of a model, however it is given: a catalog name is folded, anything else is traced."""
+"""The cost of a model, however it is given: an architecture is folded, anything else is traced."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias, get_args
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
 from resbench.arch.cost import Cost, Mode
 from resbench.arch.cost import cost as fold
-from resbench.errors import OptionError, ResbenchError, SourceError, TraceError, message
-from resbench.networks.load import Input, catalogued, is_catalogued, load, parse_input
+from resbench.costs.result import Costs
+from resbench.errors import Failures, OptionError, ResbenchError, TraceError, message
+from resbench.networks.load import Model, load
+from resbench.networks.name import Input, ModelName, parse_input
 
 if TYPE_CHECKING:
     from torch import nn
 
     from resbench.costs.check import Check
-    from resbench.networks.sources import Loaded
+    from resbench.costs.checks import Checks
+
+
+Given: TypeAlias = "str | ModelName | Model | Architecture | Node | nn.Module"
+"""A model, however it is given."""
+
+
+def flops(
+    models: Given | Sequence[Given],
+    input: Input = None,
+    *,
+    batch: int = 1,
+    mode: Mode = "inference",
+    failures: Failures | None = None,
+) -> Costs:
+    """The costs of models, layer by layer, each as ``cost`` counts it.
+
+    >>> flops(["plain56", "resnet56"]).tables()[0].to_pandas()["macs"].tolist()
+    [125485696, 125747840]
+    """
+    several: Sequence[Given] = models if isinstance(models, list | tuple) else [models]  # type: ignore[list-item]
+    failures = failures or Failures()
+    costs = failures.each(several, lambda model: cost(model, input, batch=batch, mode=mode))
+    return Costs(tuple(failures.left(costs)))
 
 
 def cost(
-    model: str | Architecture | Node | nn.Module, input: Input = None, *, batch: int = 1, mode: Mode = "inference"
+    model: str | ModelName | Model | Architecture | Node | nn.Module,
+    input: Input = None,
+    *,
+    batch: int = 1,
+    mode: Mode = "inference",
 ) -> Cost:
     """Parameters, MACs, elementwise work and activations of every layer; in training the backward pass's MACs too.
 
-    ``model`` is a name (``resnet56,shortcut=B``, ``torchvision:resnet50``), an architecture, an expression
-    of the algebra, or an ``nn.Module``; the last two need their ``input`` (C, H, W). Raises ShapeError or
-    TraceError where shapes do not fit.
+    ``model`` is a name (``resnet56,shortcut=B``, ``torchvision:resnet50``), a model that is loaded, an architecture,
+    an expression of the algebra, or an ``nn.Module``; the last two need their ``input`` (C, H, W). Raises ShapeError
+    or TraceError where shapes do not fit.
     """
     if mode not in get_args(Mode):
         raise OptionError(f"a mode is {' or '.join(get_args(Mode))}; received {mode!r}")
     if type(batch) is not int or batch < 1:
         raise OptionError(f"expected a batch of at least 1, received {batch!r}")
-    if isinstance(model, str):
-        if is_catalogued(model):
-            return catalogued(model, input).cost(batch=batch, mode=mode)
-        return _followed(model, input, batch, mode)
+    if isinstance(model, str | ModelName):
+        model = load(model, input, device="meta")
+    if isinstance(model, Model):
+        return _of_model(model, batch, mode)
     if isinstance(model, Architecture):
         size = parse_input(input) if input else model.input
         return fold(model.body, size, batch=batch, model=model.name, source="catalog", mode=mode)
@@ -52,7 +81,18 @@ def cost(
     return trace(model, (batch, *parse_input(input)), training=mode == "training", name=type(model).__name__)
 
 
-def verified(name: str, input: Input = None, *, batch: int = 1) -> Check:
+def verified(
+    models: str | Sequence[str], input: Input = None, *, batch: int = 1, failures: Failures | None = None
+) -> Checks:
+    """Models counted by every counter that applies. Raises as ``checked`` does."""
+    from resbench.costs.checks import Checks
+
+    several, failures = [models] if isinstance(models, str) else models, failures or Failures()
+    checks = failures.each(several, lambda name: checked(name, input, batch=batch))
+    return Checks(tuple(failures.left(checks)))
+
+
+def checked(name: str, input: Input = None, *, batch: int = 1) -> Check:
     """The model counted by every counter that applies, beside the figures published for it.
 
     A counter that fails is blank there, with its reason. Raises what `load` raises, and TraceError where all fail.
@@ -61,9 +101,10 @@ def verified(name: str, input: Input = None, *, batch: int = 1) -> Check:
 
     loaded = load(name, input)
     failed: list[str] = []
-    folded = _counted(lambda: cost(name, input, batch=batch), "the fold", failed) if is_catalogued(name) else None
+    folded = _counted(lambda: cost(loaded, batch=batch), "the fold", failed) if loaded.architecture else None
     traced = _counted(lambda: _traced(loaded, batch), "the tracer", failed)
-    return check(loaded.name, folded, traced, loaded.module, loaded.published, loaded.arguments(batch), failed)
+    arguments = loaded.arguments(batch)
+    return check(loaded.name.title, folded, traced, loaded.module, loaded.published, arguments, failed)
 
 
 def _counted(count: Callable[[], Cost], counter: str, failed: list[str]) -> Cost | None:
@@ -75,18 +116,21 @@ def _counted(count: Callable[[], Cost], counter: str, failed: list[str]) -> Cost
         return None
 
 
-def _followed(name: str, input: Input, batch: int, mode: Mode) -> Cost:
-    """Traced without weights; with them where the factory or the forward looks at values."""
+def _of_model(model: Model, batch: int, mode: Mode) -> Cost:
+    """Folded where there is an expression; else traced, with the weights where the forward looks at values."""
+    arch = model.architecture
+    if arch:
+        return fold(arch.body, arch.input, batch=batch, model=arch.name, source=model.source, mode=mode)
     try:
-        return _traced(load(name, input, device="meta"), batch, mode)
-    except (SourceError, TraceError) as error:
+        return _traced(model, batch, mode)
+    except TraceError as error:
         if "meta" not in message(error.__cause__).lower():
             raise
-    return _traced(load(name, input), batch, mode)
+    return _traced(load(model.name), batch, mode)
 
 
-def _traced(loaded: Loaded, batch: int, mode: Mode = "inference") -> Cost:
+def _traced(model: Model, batch: int, mode: Mode = "inference") -> Cost:
     from resbench.costs.trace import trace
 
     training = mode == "training"
-    return trace(loaded.module, loaded.arguments(batch), training=training, name=loaded.name, source=loaded.source)
+    return trace(model.module, model.arguments(batch), training=training, name=model.name.title, source=model.source)

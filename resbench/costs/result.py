@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from resbench.arch.cost import Cost
+from resbench.arch.cost import Cost, Level
 from resbench.costs.chart import by_layer
 from resbench.costs.diagram import diagram
 from resbench.costs.table import complex_note, conventions, cost_table
@@ -58,8 +58,9 @@ class Costs(Result):
         """What a MAC is, and what else the numbers mean."""
         return " ".join(conventions(self.costs))
 
-    def tables(self) -> list[Table]:
-        return [cost_table(self.costs)]
+    def tables(self, per: Level = "model") -> list[Table]:
+        """One table, with a row for each model, stage, block or layer."""
+        return [cost_table(self.costs, per)]
 
     def figures(self) -> Iterator[Figure]:
         for one in self.costs:
@@ -81,7 +82,7 @@ class Costs(Result):
         return [by_layer(one) for one in self.costs]
 
     def sections(self) -> list[Section]:
-        tables = [*self.tables(), *(cost_table(one, per) for one in self.costs for per in ("stage", "layer"))]  # type: ignore[arg-type]
+        tables = [*self.tables(), *(cost_table(one, per) for one in self.costs for per in ("stage", "layer"))]
         drawings = {one.model: diagram(one) for one in self.costs}
         lead = "Blocks and shortcuts, equal neighbours folded; a dashed shortcut changes the shape."
         return [

@@ -7,7 +7,7 @@ heads count 0.3 (Szegedy et al. 2014). Every seed draws other weights and anothe
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -15,28 +15,25 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from resbench.data import Images, load_images
-from resbench.errors import Failures, MeasureError, OptionError, cannot_run, first_line
+from resbench.errors import Failures, MeasureError, cannot_run, first_line
 from resbench.gradients.frozen import frozen, jacobians, logits, shattering
 from resbench.gradients.passing import wide
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.result import Flow, FlowRecipe, Flows
 from resbench.gradients.statistics import Row
 from resbench.gradients.verdicts import Thresholds, verdicts
-from resbench.networks.load import Input, catalogued, full_name, is_catalogued, load, parse_input
-from resbench.networks.sources import Loaded
+from resbench.networks.load import Model, load, without_norm
+from resbench.networks.name import Input, ModelName
 from resbench.restoring.unchanged import unchanged
 from resbench.results import Progress, silent
+from resbench.workers.environment import environment
 from resbench.workers.workload import check_device, repeatable
 
 AUXILIARY = 0.3
 """What the loss of an auxiliary head counts."""
-
-BARE = " without BN"
-"""Behind the name of a network whose BN was taken out."""
 
 
 def gradflow(
@@ -80,7 +77,7 @@ def flow(
     images: Images,
     recipe: FlowRecipe,
     *,
-    input: str | tuple[int, ...] | None = None,
+    input: Input = None,
     norm: str = "bn",
     progress: Progress = silent,
 ) -> Flow:
@@ -90,19 +87,13 @@ def flow(
     far. Raises MeasureError for what is no classifier of images or has no layers.
     """
     check_device(recipe.device)
-    bare, given = norm == "none", None
-    if isinstance(model, nn.Module):
-        if input is None:
-            raise OptionError("a module has no input of its own: expected input=(C, H, W), received none")
-        given = Loaded(type(model).__name__, model, parse_input(input), "module")
-    name = given.name if given else str(model)
-    if given is None and bare and is_catalogued(name):
-        with suppress(OptionError):  # where the family has no such option, its BN is taken out below
-            name, bare = catalogued(f"{name},norm=none", input).name, False
-
-    weights = [option for option in name.split(",") if option.startswith("weights=")]
-    title = given.name if given else ",".join([full_name(name, input), *weights])
-    title += BARE if bare else ""
+    given = Model.of(model, input) if isinstance(model, nn.Module) else None
+    if given:
+        name = replace(given.name, norm=norm)
+    else:
+        name = ModelName.parse(str(model), input)
+        name = name.without_norm() if norm == "none" else name
+    title = str(name)
     rows: list[Row] = []
     skipped: dict[str, None] = {}
     shape: tuple[int, ...] = ()
@@ -111,14 +102,10 @@ def flow(
         with repeatable(recipe.device):
             for seed in range(recipe.seeds):
                 with _seeded("cpu", seed):
-                    loaded = given or load(name, input, seed=seed)
-                shape = tuple(size for size in loaded.input if isinstance(size, int))
-                if len(shape) != 3:
-                    raise MeasureError(
-                        f"{name}: expected a network of one image CxHxW; it was exported with other inputs"
-                    )
+                    loaded = given or load(replace(name, norm="bn"), seed=seed)
+                shape = loaded.input
                 with unchanged(loaded.module):  # of a factory too, which may give the same module again
-                    net = without_norm(loaded.module) if bare else loaded.module
+                    net = without_norm(loaded.module) if name.norm == "none" else loaded.module
                     with cannot_run(title):
                         run = _Run(title, net, seed, shape, images, recipe)
                     for found in run.observed(progress):
@@ -130,12 +117,6 @@ def flow(
     except KeyboardInterrupt:
         interrupted = True
     return Flow(title, shape, tuple(rows), broken, interrupted, tuple(skipped))
-
-
-def network(title: str, input: str | tuple[int, ...] | None = None) -> Loaded:
-    """The network of a flow by its title, with its first weights."""
-    loaded = load(title.removesuffix(BARE), input)
-    return replace(loaded, module=without_norm(loaded.module)) if title.endswith(BARE) else loaded
 
 
 class _Run:
@@ -274,12 +255,3 @@ def _not_finite(rows: Sequence[Row]) -> str:
             where = f"{row.name}: {row.statistic}" if row.name else row.statistic
             return f"{row.model}, seed {row.seed}: {where} is {row.value:g} at step {row.step}"
     return ""
-
-
-def without_norm(model: nn.Module) -> nn.Module:
-    """The same with every BN replaced by the identity; what a BN holds besides (an activation) stays."""
-    for parent in list(model.modules()):
-        for name, child in parent._modules.items():
-            if isinstance(child, _BatchNorm):
-                parent._modules[name] = nn.Sequential(*child.children()) if list(child.children()) else nn.Identity()
-    return model

@@ -186,13 +186,10 @@ class Flows(Result):
                 yield Figure(flow.model, "gradient", *mean_and_half(ratios), place)
 
     def pictures(self, shown: Sequence[str] = ()) -> list[Picture]:
-        """The charts of these statistics, or those of the default ones with the paths."""
+        """The charts of these statistics, or those of the default ones with the paths. Raises OutputError for none."""
         from resbench.gradients.chart import pictures
 
-        try:
-            return pictures(self.flows, shown) if shown else pictures(self.flows)
-        except OutputError:  # nothing finite: the table says so
-            return []
+        return pictures(self.flows, shown) if shown else pictures(self.flows)
 
     def sketch(self, width: int, colour: bool) -> str:
         from resbench.gradients.chart import picture
@@ -205,4 +202,8 @@ class Flows(Result):
 
     def sections(self) -> list[Section]:
         *by_depth, networks = self.tables()
-        return [Section(*self.heading, (), [networks, *by_depth], self.pictures())]
+        try:
+            drawn = self.pictures()
+        except OutputError:  # nothing finite: the table says so
+            drawn = []
+        return [Section(*self.heading, (), [networks, *by_depth], drawn)]

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from resbench.data import load_images
 from resbench.errors import MeasureError
-from resbench.gradients.measure import Recipe as Steps
 from resbench.gradients.measure import flow
-from resbench.gradients.result import Flow
+from resbench.gradients.result import Flow, FlowRecipe
+from resbench.results import Progress, silent
 from resbench.training.degradation import Plan, study
-from resbench.training.result import Outcome
-from resbench.training.train import Options, Progress
+from resbench.training.result import Trainings
+from resbench.training.train import Options
 
 HOLDS, CONDITION, WRONG = "holds", "holds with a condition", "wrong as stated"
 UNANSWERED = "not answered"
@@ -40,7 +40,7 @@ class Lab:
 
     plan: Plan
     options: Options
-    progress: Progress = lambda line, share: None
+    progress: Progress = silent
     flows: dict[tuple[str, str], Flow] = field(default_factory=dict)
     _before: str = ""
     _from: float = 0.0
@@ -51,12 +51,12 @@ class Lab:
         self._before, self._from, self._share = line, begin, share
         self.progress(line, begin)
 
-    def train(self, *names: str, **changed: Any) -> Outcome:
+    def train(self, *names: str, **changed: Any) -> Trainings:
         """These networks to the end; what was trained before is taken from the folder. ``changed``: of the plan."""
         outcome = study(names, replace(self.plan, **changed), self.options, self._inner)
-        if any(not result.finished for result in outcome.results):
+        if any(not result.finished for result in outcome.trainings):
             raise KeyboardInterrupt
-        for broken in (result.broken for result in outcome.results if result.broken):
+        for broken in (result.broken for result in outcome.trainings if result.broken):
             raise MeasureError(broken)
         return outcome
 
@@ -64,8 +64,8 @@ class Lab:
         """The gradient at the first step, of two seeds, on the images that are trained on."""
         if (name, norm) not in self.flows:
             images = load_images(self.plan.data, self.plan.root)
-            recipe = Steps(steps=(0,), seeds=2, device=self.options.device)
-            found = flow(name, images, recipe, norm=norm, progress=lambda line: self._inner(line, 0))
+            recipe = FlowRecipe(steps=(0,), seeds=2, device=self.options.device)
+            found = flow(name, images, recipe, norm=norm, progress=lambda line, share: self._inner(line, 0))
             if found.interrupted:
                 raise KeyboardInterrupt
             self.flows[name, norm] = found

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from resbench.errors import MeasureError, OptionError
 from resbench.lessons import on_blocks, on_counting, on_gradients, on_trainings
-from resbench.lessons.lab import CONDITION, HOLDS, UNANSWERED, WRONG, Answer, Lab
-from resbench.lessons.result import Finding
+from resbench.lessons.lab import CONDITION, HOLDS, OBSERVED, UNANSWERED, WRONG, Answer, Lab
+from resbench.lessons.result import Claims, Finding
+from resbench.results import Progress, silent
+from resbench.training.degradation import Plan
+from resbench.training.precision import precision
+from resbench.training.train import options
+from resbench.workers.environment import environment
 
 
 class Claim(NamedTuple):
@@ -186,6 +192,35 @@ def chosen(numbers: Sequence[str]) -> list[Claim]:
         if number not in known:
             raise OptionError(f"expected numbers of claims from 1 to {len(CLAIMS)}; received {number[:80]}")
     return [known[number] for number in dict.fromkeys(numbers)] or list(CLAIMS)
+
+
+def claims(
+    ids: Sequence[str | int] = (),
+    *,
+    full: bool = False,
+    root: Path | None = None,
+    seeds: int = 1,
+    dtype: str | None = None,
+    folder: Path | None = None,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> Claims:
+    """Run claims as experiments, all of them by default, on digits or in ``full`` on CIFAR-10, which lies in ``root``.
+
+    ``folder`` keeps the trainings, which the claims share. Ctrl-C gives what is done. Raises as ``train`` does.
+    """
+    if full and root is None:
+        raise OptionError("--full needs --data-root DIR, the folder that holds CIFAR-10")
+    asked, data = chosen([str(number) for number in ids]), "cifar10" if full else "digits"
+    run = options(device, every=OBSERVED[data], folder=folder)
+    plan = Plan(data, root, seeds, dtype=dtype or precision(run.device))
+    found: list[Finding] = []
+    try:
+        found.extend(findings(asked, Lab(plan, run, progress)))
+    except KeyboardInterrupt:  # what came before it is in the list
+        if not found:
+            raise
+    return Claims(tuple(found), environment(run.device), len(found) < len(asked))
 
 
 def findings(claims: Sequence[Claim], lab: Lab) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from resbench.networks.load import load
 from resbench.networks.modules import Add
 from resbench.training.degradation import MARGIN, MODELS, gaps
 from resbench.training.placements import ORDERS, variants
-from resbench.training.result import Outcome
+from resbench.training.result import Trainings
 
 DEPTH = 20
 """Of the networks whose variants are compared."""
@@ -22,13 +22,13 @@ DEPTH = 20
 def degradation(lab: Lab) -> Answer:
     """1: plain-20 and plain-56, and R at the first step."""
     outcome = lab.train(*MODELS)
-    gap = next(gap for gap in gaps(outcome.results) if gap.family.startswith("plain"))
+    gap = next(gap for gap in gaps(outcome.trainings) if gap.family.startswith("plain"))
     r = lab.flow("plain56").record(0)["first_to_last"]
     right = gap.degrades and gap.test > 0
     return Answer(HOLDS if right else WRONG, f"{_errors(outcome)}; R of plain-56 at the first step {r:.3g}")
 
 
-def _errors(outcome: Outcome) -> str:
+def _errors(outcome: Trainings) -> str:
     said = [f"{end['model']} {percent(end['train_error'])} and {percent(end['test_error'])}" for end in outcome.ends]
     return f"training and test error: {', '.join(said)}"
 
@@ -45,10 +45,10 @@ def shrinking_residuals(lab: Lab) -> Answer:
     )
 
 
-def _trajectory(outcome: Outcome, name: str, statistic: str) -> list[float]:
+def _trajectory(outcome: Trainings, name: str, statistic: str) -> list[float]:
     rows = [
         row
-        for result in outcome.results
+        for result in outcome.trainings
         if result.cell.model == name
         for row in result.rows
         if row.statistic == statistic
@@ -97,7 +97,7 @@ def preactivation(lab: Lab) -> Answer:
     short = {"epochs": 8.0} if lab.plan.data == "digits" else {}
     outcome = lab.train("resnet56", "preact_resnet56", warmup=0, **short)
     names = ("resnet56", "preact_resnet56")
-    original, pre = (fmean(point["error"] for point in outcome.curve(name, "train_error")) for name in outcome.models)
+    original, pre = (fmean(point["error"] for point in outcome.curve(name, "train_error")) for name in outcome.by_model)
     ratios = [lab.flow(name).record(0)["first_to_last"] for name in names]
     easier, flows = pre < 0.9 * original, ratios[1] < ratios[0]
     return Answer(

@@ -47,8 +47,9 @@ class Claims(Result):
     @classmethod
     def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
         from resbench.lessons.measure import claims
+        from resbench.training.degradation import FOLDER
 
-        return claims(device=device, progress=progress)
+        return claims(device=device, folder=FOLDER, progress=progress)
 
     @classmethod
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,102 +1,170 @@
-"""A model, however it is named: the catalog's architecture, or a module from elsewhere, with its input."""
+"""A model, however it is named: the catalog's architecture, or what a source gives, with its input."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
-from resbench.arch.catalog import Architecture, Size, architecture, find, parse_size
-from resbench.errors import OptionError, UnknownModelError
+from resbench.arch.algebra import Node
+from resbench.arch.catalog import Architecture
+from resbench.arch.published import Figure
+from resbench.errors import MeasureError, OptionError, SourceError, message
+from resbench.networks.name import Input, ModelInput, ModelName, parse_input
 
 if TYPE_CHECKING:
-    from resbench.networks.sources import Loaded
+    from torch import Tensor, nn
 
-Input = str | Iterable[int] | None
-
-
-def is_catalogued(name: str) -> bool:
-    """A name of the catalog, and not ``source:name``."""
-    return ":" not in name.partition(",")[0]
+    from resbench.networks.sources import Found
 
 
-def family(name: str) -> str:
-    """The catalog's, or the source of a model from elsewhere; empty for a name that no catalog has."""
-    if not is_catalogued(name):
-        return name.partition(":")[0]
-    with suppress(UnknownModelError):
-        return find(name.partition(",")[0]).family
-    return ""
+@dataclass(frozen=True)
+class Model:
+    """A network with its name, its input, and all that is known of it without running it."""
+
+    name: ModelName
+    inputs: tuple[ModelInput, ...]
+    """One image; empty for a program that was exported with tensors of its own."""
+    source: str
+    make: Callable[[], nn.Module]
+    architecture: Architecture | None = None
+    """What the module is built from; None for a module that somebody else has written."""
+    published: tuple[Figure, ...] = ()
+    """Figures that the source itself prints for this input."""
+    tensors: tuple[Tensor, ...] = ()
+    """The inputs that a program was exported with, batch and all."""
+
+    @classmethod
+    def of(cls, module: nn.Module, input: Input) -> Self:
+        """A module of the caller's, named as its class is."""
+        if input is None:
+            raise OptionError("a module has no input of its own: expected input=(C, H, W), received none")
+        return cls(ModelName(type(module).__name__), (ModelInput("", parse_input(input)),), "module", lambda: module)
+
+    @cached_property
+    def module(self) -> nn.Module:
+        """The module, built when it is first asked for."""
+        return self.make()
+
+    @property
+    def input(self) -> tuple[int, ...]:
+        """The image (C, H, W) that the model takes. Raises MeasureError for one that was exported with tensors."""
+        if not self.inputs:
+            raise MeasureError(f"{self.name}: expected a network of one image CxHxW; it was exported with other inputs")
+        return self.inputs[0].shape
+
+    def arguments(self, batch: int = 1) -> tuple[int, ...] | tuple[Tensor, ...]:
+        """What the forward takes: the shape (batch, C, H, W), or an exported program's own tensors.
+
+        Raises SourceError for another batch than the one that a program of several inputs was exported with.
+        """
+        if not self.tensors:
+            return (batch, *self.input)
+        first = self.tensors[0]
+        if batch in (1, first.shape[0]):
+            return self.tensors
+        if len(self.tensors) > 1:
+            count = len(self.tensors)
+            raise SourceError(f"{self.name}: exported with {count} inputs, it runs on those; drop the batch")
+        return (batch, *first.shape[1:])
 
 
-def full_name(name: str, input: Input = None) -> str:
-    """The name under which a model's results are kept: options in order, and the input where it is another.
+def load(name: str | ModelName, input: Input = None, *, device: str = "cpu", seed: int = 0) -> Model:
+    """The model of any name: its architecture where it has one, and its module, built from ``seed`` or by its source.
 
-    >>> full_name("resnet56,shortcut=A", "3x32x32"), full_name("resnet56", "3x64x64")
+    ``device="meta"`` allocates no weights where that is possible. Raises what ``ModelName.parse`` raises, and
+    SourceError: an unknown source or name, a package that is missing or does not fit, a factory that fails, weights of
+    another architecture.
+    """
+    if isinstance(name, str):
+        name = ModelName.parse(name, input)
+    if name.norm == "none":
+        whole = load(replace(name, norm="bn"), device=device, seed=seed)
+        return replace(whole, name=name, make=lambda: without_norm(whole.module), architecture=None, published=())
+    if not name.source:
+        return _built(name, name.architecture(), "catalog", device, seed)
+    found = _found(name, device)
+    made = found.made
+    if isinstance(made, Node):
+        made = Architecture("", made, found.shape, found.source)
+    if isinstance(made, Architecture):
+        size = parse_input(name.inputs[0].shape) if name.inputs else made.input
+        return _built(name, replace(made, name=str(name), input=size), found.source, device, seed)
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(made, torch.nn.Module):
+        raise SourceError(
+            f"{name.source}:{name.base}: expected a torch.nn.Module, an Architecture or an expression, "
+            f"received {type(made).__name__}; make the factory return one of them"
+        )
+    if not name.inputs:
+        inputs = () if found.tensors else (ModelInput("", found.shape),)
+        return Model(name, inputs, found.source, lambda: made, None, found.published, found.tensors)
+    if len(found.tensors) > 1:
+        raise SourceError(f"{name}: exported with {len(found.tensors)} inputs, it runs on those; drop the input")
+    return Model(name, name.inputs, found.source, lambda: made)
+
+
+def build(model: str | Architecture, input: Input = None, *, device: str = "cpu", seed: int = 0) -> nn.Module:
+    """The ``torch.nn.Module`` of a name or an architecture, initialised from ``seed``. Raises as ``load`` does."""
+    if isinstance(model, Architecture):
+        from resbench.networks.build import build as built
+
+        return built(model, device=device, seed=seed)
+    return load(model, input, device=device, seed=seed).module
+
+
+def result_name(text: str, input: Input = None, *, classes: int | None = None) -> str:
+    """The name under which a model's results are kept, once it is known that the weights it names fit.
+
+    >>> result_name("resnet56,shortcut=A", "3x32x32"), result_name("resnet56", "3x64x64")
     ('resnet56', 'resnet56,input=3x64x64')
+    >>> result_name("resnet20", classes=100), result_name("resnet20,classes=7", classes=100)
+    ('resnet20,classes=100', 'resnet20,classes=7')
     """
-    if is_catalogued(name):
-        return catalogued(name, input).name
-    plain, size = _input(name, input)
-    return f"{plain},input={'x'.join(map(str, size))}" if size else plain
+    name = ModelName.parse(text, input, classes=classes)
+    if name.weights:
+        load(name, device="meta")
+    return name.title
 
 
-def catalogued(name: str, input: Input = None) -> Architecture:
-    """The catalog's architecture of that name, for its own input or another (``3x64x64``).
+def without_norm(model: nn.Module) -> nn.Module:
+    """The same module with every BN replaced by the identity; what a BN holds besides (an activation) stays."""
+    from torch import nn
+    from torch.nn.modules.batchnorm import _BatchNorm
 
-    Weights (``resnet50,weights=FILE``) change nothing about it, but have to fit.
-    """
-    if not is_catalogued(name):
-        raise OptionError(f"expected a model of the catalog, received {name!r}; `resbench models` lists them")
-    plain, weights = _weights(name)
-    if weights:
-        load(name, input, device="meta")
-    arch = architecture(plain)
-    if input is None:
-        return arch
-    size = parse_input(input)
-    own = architecture(",".join(option for option in arch.name.split(",") if not option.startswith("input=")))
-    if size == own.input:
-        return own
-    return replace(own, name=f"{own.name},input={'x'.join(map(str, size))}", input=size)
+    for parent in list(model.modules()):
+        for name, child in parent._modules.items():
+            if isinstance(child, _BatchNorm):
+                parent._modules[name] = nn.Sequential(*child.children()) if list(child.children()) else nn.Identity()
+    return model
 
 
-def load(name: str, input: Input = None, *, device: str = "cpu", seed: int = 0) -> Loaded:
-    """The ``nn.Module`` of any name, with its input: built from the catalog, or from its source."""
-    from resbench.networks.sources import Loaded
-    from resbench.networks.sources import load as from_source
+def _built(name: ModelName, arch: Architecture, source: str, device: str, seed: int) -> Model:
+    """The model of an architecture. Weights from a file are read at once: they may be of another one."""
 
-    if not is_catalogued(name):
-        plain, size = _input(name, input)
-        found = from_source(plain, device=device)
-        return found.resized(full_name(name, input), size) if size else found
-    from resbench.networks.build import build
+    def make() -> nn.Module:
+        from resbench.networks.build import build
+
+        return build(arch, device=device, seed=seed)
+
+    model = Model(name, (ModelInput("", arch.input),), source, make, arch)
+    if not name.weights:
+        return model
     from resbench.networks.weights import load_weights
 
-    plain, weights = _weights(name)
-    arch = catalogued(plain, input)
-    net = build(arch, device=device, seed=seed)
-    return Loaded(arch.name, load_weights(net, weights) if weights else net, arch.input, "catalog")
+    net = load_weights(model.module, name.weights)
+    return replace(model, make=lambda: net)
 
 
-def _input(name: str, input: Input) -> tuple[str, Size | None]:
-    """``torchvision:resnet50,input=3x96x96`` as its two parts; ``input`` comes before what the name says."""
-    options = name.split(",")
-    given = [input] if input is not None else [o.removeprefix("input=") for o in options if o.startswith("input=")]
-    return ",".join(o for o in options if not o.startswith("input=")), parse_input(given[0]) if given else None
+def _found(name: ModelName, device: str) -> Found:
+    """What the source gives; on the CPU where its factory needs values that the meta device does not have."""
+    from resbench.networks.sources import find
 
-
-def _weights(name: str) -> tuple[str, str | None]:
-    """``resnet50,weights=FILE`` as its two parts."""
-    options = name.split(",")
-    files = [option.removeprefix("weights=") for option in options if option.startswith("weights=")]
-    if len(files) > 1 or "" in files:
-        raise OptionError(f"{options[0]}: expected one weights=FILE, received {len(files)} with {files[-1]!r} last")
-    return ",".join(o for o in options if not o.startswith("weights=")), files[0] if files else None
-
-
-def parse_input(input: str | Iterable[int]) -> Size:
-    """``3x224x224`` or its three numbers. Raises OptionError."""
-    parts = [input] if isinstance(input, str) or not isinstance(input, Iterable) else input
-    return parse_size("x".join(map(str, parts)))
+    try:
+        return find(name, device)
+    except SourceError as error:
+        if device != "meta" or "meta" not in message(error.__cause__).lower():
+            raise
+    return find(name, "cpu")

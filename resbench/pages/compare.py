@@ -12,7 +12,8 @@ from resbench.costs.measure import cost
 from resbench.costs.result import Costs
 from resbench.drawing.charts import Picture
 from resbench.errors import AllFailed, Failures, OptionError, StoredError, UnknownModelError
-from resbench.networks.load import Input, family, full_name, is_catalogued
+from resbench.networks.load import result_name
+from resbench.networks.name import Input, ModelName
 from resbench.pages.bubbles import bubbles
 from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
 from resbench.results import KINDS, Progress, Result, measured_by, silent, uncounted
@@ -32,8 +33,8 @@ class Comparison(Result):
     """By network, the operators that ran and have no formula, with their calls."""
 
     kind: ClassVar = "compare"
-    heading: ClassVar = ("summary", "Summary", "")
     derived: ClassVar = ("models_by_key",)
+    undrawn: ClassVar = "expected two networks that have two metrics besides params"
     left_out: ClassVar = "families and the axes of the chart"
 
     @classmethod
@@ -58,9 +59,9 @@ class Comparison(Result):
         return self.unknown or {}
 
     def pictures(self) -> list[Picture]:
-        picture = (
-            bubbles(self.table, self.families, self.axes, uncounted_lines(self.uncounted())) if self.axes else None
-        )
+        if not self.axes:
+            return []
+        picture = bubbles(self.table, self.families, self.axes, uncounted_lines(self.uncounted()))
         return [picture] if picture else []
 
 
@@ -89,8 +90,8 @@ def compare(
     failures = failures or Failures()
     baseline = view.baseline
     if baseline and baseline not in known:
-        baseline = full_name(baseline, input)
-    names = failures.each(asked, lambda name: name if name in known else full_name(name, input))
+        baseline = result_name(baseline, input)
+    names = failures.each(asked, lambda name: name if name in known else result_name(name, input))
     names = list(dict.fromkeys(names))
     if names and baseline and baseline not in names:
         raise OptionError(f"--baseline takes one of {', '.join(names)}; received {baseline!r}")
@@ -118,7 +119,7 @@ def side_by_side(
     cautions: Sequence[str] = (),
 ) -> Comparison:
     """The figures of these networks as a comparison. ``cautions`` are lines that nobody may miss."""
-    families = {name: family(name) for name in names}
+    families = {name: ModelName.stored(name).family for name in names}
     unknown = uncounted(results, names)
     table = comparison(
         names,
@@ -136,7 +137,7 @@ def _counted(names: Sequence[str], results: Sequence[Result], batch: int, failur
     counted = {name for result in results if isinstance(result, Costs) for name in result.models()}
     elsewhere = {name for result in results for name in result.models()}
     for name in names:
-        if name in counted or (name in elsewhere and not is_catalogued(name)):
+        if name in counted or (name in elsewhere and not ModelName.stored(name).catalogued):
             continue
         # a stored one may be of another version's catalog
         with suppress(UnknownModelError) if name in elsewhere else failures.of(name):

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from resbench.arch.published import TEST_ERRORS, TOP1_ERRORS
 from resbench.errors import Failures, ResbenchError
-from resbench.networks.sources import torchvision_accuracies
+from resbench.networks.name import ModelName
 from resbench.results import Figure, Metric, Progress, Result
 
 
@@ -44,13 +44,15 @@ def _of_papers(name: str) -> Iterator[Figure]:
 
 
 def _of_torchvision(name: str) -> Iterator[Figure]:
-    own = name.removeprefix("torchvision:")
-    if own == name:
+    own = ModelName.stored(name)
+    if own.source != "torchvision":
         return
+    from resbench.networks.sources.torchvision import accuracies
+
     try:
-        accuracies = torchvision_accuracies(own.partition(",")[0])
+        known = accuracies(own.base)
     except ResbenchError:  # it is not installed
         return
-    for weights, percent in accuracies.items():
+    for weights, percent in known.items():
         place = f"test error on ImageNet, top 1, 1 crop, {weights.rpartition('.')[2]}."
         yield Figure(name, "published", 1 - percent / 100, None, place, f"torchvision, {weights}")

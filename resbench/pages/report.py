@@ -11,7 +11,8 @@ from resbench.costs.measure import cost
 from resbench.costs.result import Costs
 from resbench.errors import AllFailed, Failures, OptionError, StoredError, UnknownModelError
 from resbench.files import write
-from resbench.networks.load import Input, full_name, is_catalogued
+from resbench.networks.load import result_name
+from resbench.networks.name import Input, ModelName
 from resbench.pages.compare import side_by_side
 from resbench.pages.comparison import View
 from resbench.pages.page import page
@@ -39,6 +40,8 @@ class Page:
     models: tuple[str, ...]
     stored: tuple[Stored, ...]
     made_with: str | None = None
+    unnamed: tuple[str, ...] = ()
+    """Networks that the results speak of and that were not named."""
 
     @property
     def html(self) -> str:
@@ -76,17 +79,18 @@ def report(
     asked = [models] if isinstance(models, str) else [*models]
     failures = failures or Failures()
     if results is None:
-        names = [*dict.fromkeys(failures.each(asked, lambda name: full_name(name, input)))]
+        names = [*dict.fromkeys(failures.each(asked, lambda name: result_name(name, input)))]
         found = [*_measured(names, parts, batch, device, failures, progress)]
         shown = {name for one in found for name in one.result.models()}
         names = [name for name in names if name not in failures.reasons or name in shown]
     else:
-        found = [one if isinstance(one, Stored) else kept(one) for one in results]
-        names, found = _named(found, asked, input, failures)
+        given = [one if isinstance(one, Stored) else kept(one) for one in results]
+        names, found = _named(given, asked, input, failures)
     failures.left(names)
     progress("drawing", 0.0)
     shown_title = title or " and ".join(names if asked else ()) or "resbench report"
-    return Page(shown_title, tuple(names), tuple(found), made_with)
+    unnamed = dict.fromkeys(name for one in found for name in one.result.models() if name not in names)
+    return Page(shown_title, tuple(names), tuple(found), made_with, tuple(unnamed))
 
 
 def kept(result: Result, name: str = "") -> Stored:
@@ -111,11 +115,14 @@ def _named(
     found: list[Stored], asked: Sequence[str], input: Input, failures: Failures
 ) -> tuple[list[str], list[Stored]]:
     """The names, all of them where none is given, and what is stored; costs too, where they need no measuring."""
+    if found and not any(one.result.heading[0] for one in found):
+        raise StoredError(f"{found[0].path} is the JSON of resbench {found[0].result.kind}, which no page shows")
+    found = [one for one in found if one.result.heading[0]]
     known = list(dict.fromkeys(name for one in found for name in one.result.models()))
 
     def named(name: str) -> str:
-        full = name if name in known else full_name(name, input)
-        if full not in known and not is_catalogued(full):
+        full = name if name in known else result_name(name, input)
+        if full not in known and not ModelName.stored(full).catalogued:
             raise StoredError(f"nothing is stored of {full!r}; expected some of {', '.join(known) or 'none'}")
         return full
 
@@ -123,7 +130,7 @@ def _named(
     counted = {name for one in found if isinstance(one.result, Costs) for name in one.result.models()}
     missing = []
     for name in names:
-        if name not in counted and is_catalogued(name):
+        if name not in counted and ModelName.stored(name).catalogued:
             # a stored one may be of another version's catalog
             with suppress(UnknownModelError) if name in known else failures.of(name):
                 missing.append(replace(cost(name), model=name))

@@ -32,14 +32,13 @@ import numpy as np
 from resbench.errors import MeasureError, OutputError, ResbenchError, first_line, foreign
 from resbench.gradients.result import Flow
 from resbench.gradients.statistics import STATISTICS
-from resbench.timing.tables import latency_record
+from resbench.timing.latency.table import latency_record
 from resbench.units import calls_text
 
 if TYPE_CHECKING:
-    from resbench.timing.latency.measure import Latency
-    from resbench.timing.roofline import Roof
-    from resbench.training.result import Cell, Outcome, Result
-    from resbench.workers.environment import Environment
+    from resbench.gradients.result import Flows
+    from resbench.timing.latency.result import Latencies, Latency
+    from resbench.training.result import Cell, Training, Trainings
 
 LINEAR = ("cosine", "share", "identity_share", "dead")
 """Statistics from -1 to 1; the others spread over orders of magnitude, and their histograms are of the logarithm."""
@@ -103,9 +102,9 @@ class Board:
 
     # -- what the commands hand over -----------------------------------------------------------------
 
-    def flows(self, flows: Sequence[Flow]) -> None:
+    def flows(self, result: Flows) -> None:
         """Gradient flow: by step with the histograms over the places, and by depth with a run for each step."""
-        for flow in (flow for flow in flows if flow.rows):
+        for flow in (flow for flow in result.flows if flow.rows):
             with self._writing():
                 with self._run(flow.model) as writer:
                     for step in flow.steps:
@@ -118,7 +117,7 @@ class Board:
                     own = {"model": flow.model, "input": _shape(flow.input)}
                     self._session(writer, own, flow.record(flow.steps[-1]), FLOW_END, flow.steps[-1])
 
-    def training(self, result: Result) -> None:
+    def training(self, result: Training) -> None:
         """What a training has given since it was last seen; where it has ended, also its hyperparameters."""
         cell = result.cell
         if cell in self._closed or not (result.history or result.rows):
@@ -137,26 +136,24 @@ class Board:
         if result.finished and cell in self._open:
             self._end(result)
 
-    def trainings(self, outcome: Outcome) -> None:
+    def trainings(self, found: Trainings) -> None:
         """All that is not written yet, and the graph of every network."""
-        for result in outcome.results:
+        for result in found.trainings:
             self.training(result)
             if result.cell in self._open:
                 self._end(result)
-        for name, same in outcome.models.items():
+        for name, same in found.by_model.items():
             if name in self._models:
                 with self._writing(), self._run(name) as writer:
                     self._graph(writer, name, same[0].cell.input)
 
-    def latencies(
-        self, latencies: Sequence[Latency], roofs: Mapping[str, Roof], here: Environment, input: str | None = None
-    ) -> None:
+    def latencies(self, found: Latencies, input: str | None = None) -> None:
         """By batch, and for each batch its samples: all of them, and those of each process."""
         by_model: dict[str, dict[int, Latency]] = {}
-        for one in sorted(latencies, key=lambda one: one.input[0]):
+        for one in sorted(found.latencies, key=lambda one: one.input[0]):
             by_model.setdefault(one.model, {})[one.input[0]] = one
         for model, same in by_model.items():
-            records = {batch: latency_record(one, one.roof(roofs)) for batch, one in same.items()}
+            records = {batch: latency_record(one, one.roof(found.roofs)) for batch, one in same.items()}
             with self._writing():
                 with self._run(model) as writer:
                     for batch, record in records.items():
@@ -164,8 +161,8 @@ class Board:
                     self._graph(writer, model, input)
                 for batch, one in same.items():
                     with self._run(model, f"batch{batch}") as writer:
-                        own = {"model": model, "input": _shape(one.input), **asdict(one.setup), "machine": here.id}
-                        own["processes"] = len(one.readings)
+                        own = {"model": model, "input": _shape(one.input), **asdict(one.setup)}
+                        own |= {"machine": found.environment.id, "processes": len(one.readings)}
                         if one.uncounted:
                             own["not_counted"] = calls_text(one.uncounted)
                         self._session(writer, own, records[batch], LATENCY_END, batch)
@@ -201,7 +198,7 @@ class Board:
             self._models[model] = _fresh(self.folder, re.sub(r"[^\w.=,-]+", "_", model)[-120:])
         return SummaryWriter(str(self._models[model].joinpath(*below)))
 
-    def _end(self, result: Result) -> None:
+    def _end(self, result: Training) -> None:
         """The writer of this training is needed no more."""
         cell, last = result.cell, result.last
         self._closed.add(cell)
@@ -294,10 +291,10 @@ def _histogram(writer: Any, tag: str, values: Sequence[float], step: int) -> Non
 def _add_graph(writer: Any, model: str, input: tuple[int, ...] | str | None) -> None:
     import torch
 
-    from resbench.gradients.measure import network
+    from resbench.networks.load import load
     from resbench.workers.workload import Setup, Workload
 
-    loaded = network(model, input)
+    loaded = load(model, input)
     work = Workload(loaded.module, loaded.arguments(), Setup())
     with work.ready(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that torch.jit.trace is old, and what it cannot follow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from itertools import chain, count
@@ -14,6 +14,7 @@ from resbench.errors import GateError
 from resbench.regression.expectations import Counts
 from resbench.regression.process import Process, Side
 from resbench.regression.suite import Suite
+from resbench.results import Progress, silent
 from resbench.workers.cores import usable_cores
 
 MOST = 4
@@ -21,7 +22,7 @@ MOST = 4
 
 
 def counted(
-    sides: Sequence[Side], suite: Suite, progress: Callable[[str], object] = bool, first: Sequence[str] = ()
+    sides: Sequence[Side], suite: Suite, progress: Progress = silent, first: Sequence[str] = ()
 ) -> list[Counts]:
     """Of every benchmark of each side, all at the same time. Raises GateError, naming the side that fails.
 
@@ -41,7 +42,7 @@ def counted(
     return [_combined(side, said, suite) for side, said in zip(sides, everything, strict=True)]
 
 
-def _heard(process: Process, numbers: Iterator[int], progress: Callable[[str], object]) -> list[dict[str, Any]]:
+def _heard(process: Process, numbers: Iterator[int], progress: Progress) -> list[dict[str, Any]]:
     """All that it says; where it asks for a benchmark, it gets the next that no process of this side has."""
     heard = []
     for said in process.everything():
@@ -49,7 +50,7 @@ def _heard(process: Process, numbers: Iterator[int], progress: Callable[[str], o
             process.go(str(next(numbers)))
             continue
         if said["said"] == "counted":
-            progress(f"counting: {process.side.name}, {said['name']}")
+            progress(f"counting: {process.side.name}, {said['name']}", 0.0)
         heard.append(said)
     return heard
 

@@ -25,6 +25,7 @@ from resbench.regression.samples import SAMPLES
 from resbench.regression.suite import Suite
 from resbench.regression.verdict import Judgement, Pairs, Rules, judge
 from resbench.regression.walsh import BLOCK, rank
+from resbench.results import Progress, silent
 from resbench.workers.environment import Environment
 
 ARMS = ("base", "again", "head")
@@ -72,7 +73,7 @@ def fight(
     suite: Suite,
     names: Sequence[str],
     budget_s: float,
-    progress: Callable[[str], object] = bool,
+    progress: Progress = silent,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Rounds until a look ends the run or the next block would not be done within the budget.
@@ -82,7 +83,7 @@ def fight(
     """
     start, looks, least = clock(), duel.rules.looks, least_rounds(duel.rules, len(names))
     for number, order in enumerate(orders(names, random.Random())):
-        progress(f"round {number + 1} of {looks[0]}, at most {looks[-1]}")
+        progress(f"round {number + 1} of {looks[0]}, at most {looks[-1]}", number / looks[-1])
         duel.rounds.append(one_round(sides, suite, order))
         duel.seconds = clock() - start
         n = number + 1

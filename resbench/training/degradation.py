@@ -5,20 +5,28 @@ That is degradation: what is higher is the error in training, so it is a failure
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from resbench.arch.catalog import find, options
 from resbench.arch.cost import Cost
+from resbench.arch.published import TEST_ERRORS
+from resbench.costs.measure import cost
 from resbench.data import load_split
 from resbench.errors import Failures, OptionError
-from resbench.networks.load import catalogued, is_catalogued, load
+from resbench.networks.load import load, result_name
+from resbench.networks.name import Input, ModelName, parse_input
+from resbench.results import Progress, silent
 from resbench.training.feed import Feed
+from resbench.training.precision import precision
 from resbench.training.recipe import Recipe
-from resbench.training.result import Cell, Outcome, Result, mean_and_half
-from resbench.training.train import Options, Progress, train
+from resbench.training.result import Cell, Degradation, Training
+from resbench.training.train import Options, options, train
+from resbench.workers.environment import environment
+from resbench.workers.medians import mean_and_half
+
+FOLDER = Path("runs")
+"""Trainings are kept here where nothing else is said."""
 
 MODELS = ("plain20", "plain56", "resnet20", "resnet56")
 
@@ -55,31 +63,84 @@ class Plan:
     warmup: int | None = None
 
 
+def degradation(
+    models: str | Sequence[str] = MODELS,
+    input: Input = None,
+    *,
+    data: str = "digits",
+    root: Path | None = None,
+    epochs: float | None = None,
+    seeds: int = 1,
+    batch: int = 128,
+    lr: float = 0.1,
+    warmup: int | None = None,
+    dtype: str | None = None,
+    folder: Path | None = None,
+    compile: bool = False,
+    probe: int = 0,
+    device: str = "cpu",
+    watch: Callable[[Training], object] | None = None,
+    failures: Failures | None = None,
+    progress: Progress = silent,
+) -> Degradation:
+    """Train networks side by side, and say whether the deeper ones of a family train worse.
+
+    ``folder`` keeps what is trained: the same call goes on from there, and after Ctrl-C, which gives what is done.
+    ``probe``: gradient statistics of every so manyth step. ``watch`` is told what a training has given at the end of
+    each of its epochs. Raises as ``train`` does.
+    """
+    run = options(device, compile, probe, folder, watch)
+    size = None if input is None else parse_input(input)
+    plan = Plan(data, root, seeds, epochs, batch, lr, dtype or precision(run.device), size, warmup)
+    names = [models] if isinstance(models, str) else [*models]
+    found = study(names, plan, run, progress, failures)
+    if failures:
+        failures.left([*found.trainings])
+    remarks = [f"{gap}." for gap in gaps(found.trainings)]
+    if data != "digits" and max(one.cell.recipe.iterations for one in found.trainings) < ITERATIONS:
+        remarks.append(f"The paper trains for {ITERATIONS:,} iterations; in fewer, a deep network may only be behind.")
+    return replace(found, remarks=tuple(remarks))
+
+
+def on_digits(models: Sequence[str], device: str, failures: Failures, progress: Progress) -> Degradation:
+    """The default question of networks, under the names that were asked for. Raises KeyboardInterrupt."""
+    found = degradation(models, device=device, folder=FOLDER, failures=failures, progress=progress)
+    if found.interrupted:
+        raise KeyboardInterrupt
+    asked = {result_name(name, classes=DIGITS_CLASSES): name for name in failures.without(models)}
+    trainings = [replace(one, cell=one.cell._replace(model=asked[one.model])) for one in found.trainings]
+    return replace(found, trainings=tuple(trainings), remarks=tuple(f"{gap}." for gap in gaps(trainings)))
+
+
 def study(
     models: Sequence[str],
     plan: Plan,
     run: Options,
-    progress: Progress = lambda line, share: None,
+    progress: Progress = silent,
     failures: Failures | None = None,
-) -> Outcome:
+) -> Degradation:
     """Train every network with every seed, or go on where an earlier call has left off. Raises as ``train`` does;
     with ``failures``, of several networks one that fails is said there and left out."""
     if failures is None or run.ranks.world > 1:  # several processes go on together or not at all
         failures = Failures()
     size = plan.input or (DIGITS if plan.data == "digits" else _own_input(models, failures))
     if size is None:
-        return Outcome((), plan.data, 0, 0)
+        failures.left([])
+        raise OptionError(f"expected networks to train, received {', '.join(models) or 'none'}")
     train_part, test_part = (part.resized(size) for part in load_split(plan.data, plan.root, size))
     augment = plan.data.startswith("cifar")
     feed = Feed(train_part, test_part, plan.batch, augment, run.device)
     if plan.batch % run.ranks.world:
         raise OptionError(f"expected a --batch that {run.ranks.world} processes can share, received {plan.batch}")
-    names = list(dict.fromkeys(failures.each(failures.without(models), lambda name: with_classes(name, feed.classes))))
+    named = failures.each(failures.without(models), lambda name: result_name(name, classes=feed.classes))
+    names = list(dict.fromkeys(named))
     cells = [
         Cell(name, size, seed, _recipe(plan, name, feed.steps, augment)) for seed in range(plan.seeds) for name in names
     ]
-    results = train(cells, feed, run, progress, failures)
-    return Outcome(tuple(results), plan.data, len(feed.labels), len(feed.test_labels))
+    trainings = train(cells, feed, run, progress, failures)
+    images = len(feed.labels), len(feed.test_labels)
+    published = {name: TEST_ERRORS[name] for name in names if name in TEST_ERRORS}
+    return Degradation(tuple(trainings), plan.data, *images, environment(run.device), published)
 
 
 def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> Recipe:
@@ -92,7 +153,7 @@ def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> Recipe:
     elif plan.data == "digits":
         warmup = WARMUP_EPOCHS * iterations // 20
     else:
-        warmup = WARMUP if is_catalogued(name) and layers(catalogued(name).cost()) >= 100 else 0
+        warmup = WARMUP if ModelName.stored(name).catalogued and layers(cost(name)) >= 100 else 0
     return Recipe(iterations, plan.batch, plan.lr, warmup=warmup, augment=augment, dtype=plan.dtype)
 
 
@@ -100,23 +161,8 @@ def _own_input(models: Sequence[str], failures: Failures) -> tuple[int, ...] | N
     """Of the first network that says one; None where none does."""
     for name in models:
         with failures.of(name):
-            if is_catalogued(name):
-                return catalogued(name).input
-            return tuple(int(side) for side in load(name).input)
+            return load(name).input
     return None
-
-
-def with_classes(name: str, classes: int) -> str:
-    """A catalog name for so many classes, unless it says how many itself.
-
-    >>> with_classes("resnet20", 10), with_classes("resnet20", 100), with_classes("resnet20,classes=7", 100)
-    ('resnet20', 'resnet20,classes=100', 'resnet20,classes=7')
-    """
-    if not is_catalogued(name):
-        return name
-    asked = name if "classes=" in name else f"{name},classes={classes}"
-    has = any(option.name == "classes" for option in options(find(name.partition(",")[0])))
-    return catalogued(asked if has else name).name
 
 
 def layers(counted: Cost) -> int:
@@ -167,28 +213,18 @@ class Gap:
         return f"{line} points{why if self.degrades else ''}"
 
 
-def gaps(results: Sequence[Result]) -> list[Gap]:
+def gaps(results: Sequence[Training]) -> list[Gap]:
     """Deepest against shallowest of every family of which two depths were trained."""
     families: dict[str, dict[int, str]] = {}
     for name in dict.fromkeys(result.cell.model for result in results):
-        stem, depth = family(name)
+        stem, depth = ModelName.stored(name).stem_and_depth
         if depth:
             families.setdefault(stem, {})[depth] = name
     found = [_gap(stem, names, results) for stem, names in families.items() if len(names) > 1]
     return [gap for gap in found if gap]
 
 
-def family(name: str) -> tuple[str, int]:
-    """A name without its depth, and the depth; 0 where it has none.
-
-    >>> family("plain56"), family("resnet110,shortcut=B"), family("torchvision:vgg16")
-    (('plain', 56), ('resnet,shortcut=B', 110), ('torchvision:vgg16', 0))
-    """
-    match = re.fullmatch(r"([a-z_]+?)(\d+)((?:,.*)?)", name)
-    return (f"{match[1]}{match[3]}", int(match[2])) if match else (name, 0)
-
-
-def _gap(stem: str, names: dict[int, str], results: Sequence[Result]) -> Gap | None:
+def _gap(stem: str, names: dict[int, str], results: Sequence[Training]) -> Gap | None:
     shallow, deep = names[min(names)], names[max(names)]
     found = {(result.cell.model, result.cell.seed): result for result in results if result.finished}
     seeds = [seed for name, seed in found if name == deep and (shallow, seed) in found]

@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from resbench.arch.published import TEST_ERRORS, Printed
 from resbench.errors import OptionError
-from resbench.networks.load import catalogued
+from resbench.networks.name import ModelName
+from resbench.results import Progress, silent
 from resbench.training.degradation import Plan, study
-from resbench.training.result import Outcome
-from resbench.training.train import Options, Progress
+from resbench.training.precision import precision
+from resbench.training.result import Placements, Training
+from resbench.training.train import options
 
 ORIGINAL = "resnet{}"
 ORDERS = (
@@ -52,12 +54,35 @@ def variants(depth: int, table: str = "all") -> Mapping[str, Printed | None]:
         raise OptionError(f"--table takes {', '.join(TABLES)}; received {table!r}")
     at = published_depth(depth)
     printed = {**TEST_ERRORS, "resnet110": MEDIAN}
-    return {catalogued(name.format(depth)).name: printed.get(name.format(at)) for name in TABLES[table]}
+    return {str(ModelName.parse(name.format(depth))): printed.get(name.format(at)) for name in TABLES[table]}
 
 
-def compare(depth: int, table: str, plan: Plan, run: Options, progress: Progress = lambda line, share: None) -> Outcome:
-    """Train every variant. Raises as ``train`` does."""
+def placements(
+    depth: int = 20,
+    table: str = "all",
+    *,
+    data: str = "digits",
+    root: Path | None = None,
+    epochs: float | None = None,
+    seeds: int = 1,
+    batch: int = 128,
+    lr: float = 0.1,
+    warmup: int | None = None,
+    dtype: str | None = None,
+    folder: Path | None = None,
+    compile: bool = False,
+    probe: int = 0,
+    device: str = "cpu",
+    watch: Callable[[Training], object] | None = None,
+    progress: Progress = silent,
+) -> Placements:
+    """Train every variant of a table of He et al. 2016 (``orders``, ``shortcuts`` or ``all``) at one depth, as
+    ``degradation`` does. Raises as ``train`` does."""
+    run = options(device, compile, probe, folder, watch)
+    plan = Plan(data, root, seeds, epochs, batch, lr, dtype or precision(run.device), warmup=warmup)
     known = variants(depth, table)
-    outcome = study(list(known), plan, run, progress)
-    beside = dict(zip(outcome.models, known.values(), strict=True))
-    return replace(outcome, published={name: error for name, error in beside.items() if error})
+    found = study(list(known), plan, run, progress)
+    beside = dict(zip(found.by_model, known.values(), strict=True))
+    published = {name: error for name, error in beside.items() if error}
+    remark = f"Published: {published_depth(depth)} layers on CIFAR-10, median of five runs."
+    return Placements(**{**vars(found), "published": published, "remarks": (remark,)}, depth=depth)

@@ -193,9 +193,9 @@ class Degradation(Trainings):
 
     @classmethod
     def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
-        from resbench.training.degradation import degradation
+        from resbench.training.degradation import on_digits
 
-        return degradation(models, device=device, failures=failures, progress=progress)
+        return on_digits(models, device, failures, progress)
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,13 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from resbench.costs.measure import cost
 from resbench.errors import Failures, ResbenchError, cannot_run
 from resbench.networks.load import load
+from resbench.results import Progress, silent
 from resbench.training.checkpoint import Checkpoint, fingerprint, locked
 from resbench.training.feed import Feed
-from resbench.training.parallel import ALONE, Ranks
+from resbench.training.parallel import ALONE, Ranks, join
 from resbench.training.result import Cell, Training
 from resbench.training.run import Run
-from resbench.workers.workload import repeatable
+from resbench.workers.workload import check_device, repeatable
 
 SAVE_S = 10.0
 """Between two saves: what a killed process has to do again."""
@@ -50,8 +51,17 @@ class Options:
     ranks: Ranks = ALONE
 
 
-Progress = Callable[[str, float], object]
-"""Told what is at hand, and the share of all the work that is done."""
+def options(
+    device: str,
+    compiled: bool = False,
+    every: int = 0,
+    folder: Path | None = None,
+    watch: Callable[[Training], object] | None = None,
+) -> Options:
+    """How this process trains: alone, or as one of torchrun's. Raises MeasureError for a device that is not here."""
+    check_device(device)
+    ranks, device = join(device)
+    return Options(device, compiled, every, folder, watch, ranks)
 
 
 @dataclass
@@ -66,7 +76,7 @@ def train(
     cells: Sequence[Cell],
     feed: Feed,
     options: Options | None = None,
-    progress: Progress = lambda line, share: None,
+    progress: Progress = silent,
     failures: Failures | None = None,
 ) -> list[Training]:
     """Train every cell to the end of its recipe, or until Ctrl-C: then some results are not finished.

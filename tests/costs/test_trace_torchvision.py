@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from resbench.arch.catalog import architecture
 from resbench.costs.trace import trace
-from resbench.networks.sources import load
+from resbench.networks.load import load
 
 try:
     models = import_torchvision().models

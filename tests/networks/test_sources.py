@@ -112,7 +112,7 @@ def test_a_file_with_operators_of_its_own_may_be_loaded_again(tmp_path):
         ("file:{mine}:mute", "the factory raised Mute: Mute"),
         ("file:{mine}:five", "five is int, expected a factory or a module"),
         ("file:{mine}:instance,width=3", "is a module, not a factory: it takes no width"),
-        ("file:{mine}:number", "expected a torch.nn.Module, received int"),
+        ("file:{mine}:number", "expected a torch.nn.Module, an Architecture or an expression, received int; make"),
         ("file:{mine}:wants", "missing 1 required positional argument: 'x'; give its arguments"),
         ("file:{mine}:net,width", "expected key=value"),
         ("file:{mine}:net,depth=3", "unexpected keyword argument 'depth'"),
@@ -242,7 +242,7 @@ def test_a_missing_or_unfitting_package_is_one_line(monkeypatch, error):
 
     monkeypatch.setattr(sources.importlib, "import_module", fail)
     with pytest.raises(SourceError, match=r"pip install 'resbench\[timm\]'|does not import beside torch"):
-        sources._package("timm")
+        sources.package("timm")
 
 
 def test_a_plugin_is_a_source(monkeypatch):

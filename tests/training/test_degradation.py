@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from resbench.networks.load import catalogued
-from resbench.training.degradation import family, gaps, layers, with_classes
+from resbench.costs.measure import cost
+from resbench.networks.load import result_name
+from resbench.networks.name import ModelName
+from resbench.training.degradation import gaps, layers
 from resbench.training.placements import ORDERS, SHORTCUTS, variants
 from resbench.training.recipe import Recipe
 from resbench.training.result import Cell, Epoch, Outcome, Result
@@ -79,7 +81,7 @@ def test_what_is_broken_or_not_at_its_end_is_not_compared():
 def test_families_are_names_without_their_depth():
     found = gaps([result(name, 0, 0.1, 0.1) for name in ("plain20", "resnet20", "resnet32,shortcut=B", "resnet110")])
     assert [(gap.family, gap.shallow, gap.deep) for gap in found] == [("resnet", "resnet20", "resnet110")]
-    assert family("file:nets.py:net56") == ("file:nets.py:net56", 0)
+    assert ModelName.parse("file:nets.py:net56").stem_and_depth == ("file:nets.py:net56", 0)
 
 
 @pytest.mark.parametrize(
@@ -87,12 +89,13 @@ def test_families_are_names_without_their_depth():
     [("plain20", 20), ("resnet56", 56), ("resnet110,shortcut=B", 110), ("preact_resnet164", 164), ("resnet50", 50)],
 )
 def test_layers_are_counted_as_in_papers(name, depth):
-    assert layers(catalogued(name).cost()) == depth
+    assert layers(cost(name)) == depth
 
 
 def test_the_head_fits_the_data_unless_it_is_said_otherwise():
-    assert with_classes("resnet18", 10) == "resnet18,classes=10"
-    assert with_classes("file:nets.py:net", 100) == "file:nets.py:net"
+    assert result_name("resnet18", classes=10) == "resnet18,classes=10"
+    assert result_name("resnet18,classes=1000", classes=10) == "resnet18"
+    assert result_name("file:nets.py:net", classes=100) == "file:nets.py:net"
 
 
 def test_every_row_of_the_tables_stands_beside_what_was_published():

@@ -12,49 +12,19 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from resbench.errors import GateError, first_line
+from resbench.regression.comparing.result import Benchmark, Pair, Run, RunComparison
 
 T = TypeVar("T")
 
 OWN = ("node", "processor", "machine", "python_version", "release", "system", "cpu")
 """What pytest-benchmark itself says of a machine."""
-
-
-class Benchmark(NamedTuple):
-    """One benchmark of a run: median and interquartile range of its rounds; no counters where none were stored."""
-
-    name: str
-    median_s: float
-    iqr_s: float
-    counters: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A suite, run once. ``fingerprint`` and ``stable``: of the machine; ``digest``: of everything in the file."""
-
-    path: Path
-    time: datetime
-    commit: str
-    dirty: bool
-    fingerprint: str | None
-    stable: Mapping[str, Any]
-    machine: Mapping[str, Any]
-    benchmarks: Mapping[str, Benchmark]
-    digest: str
-
-    @property
-    def revision(self) -> str:
-        """As `git describe` would say it, in seven digits."""
-        commit = self.commit[:7] if re.fullmatch("[0-9a-f]{40}", self.commit) else self.commit
-        return f"{commit}-dirty" if self.dirty else commit
 
 
 def read(path: Path) -> Run:
@@ -134,56 +104,7 @@ def _cut(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-class Pair(NamedTuple):
-    """One benchmark in both runs."""
-
-    a: Benchmark
-    b: Benchmark
-
-    @property
-    def name(self) -> str:
-        return self.a.name
-
-    @property
-    def ratio(self) -> float:
-        """Of the medians."""
-        return self.b.median_s / self.a.median_s
-
-    @property
-    def differing(self) -> dict[str, tuple[int | None, int | None]]:
-        """Counters that are not equal; None where only the other run has it."""
-        names = dict.fromkeys([*self.a.counters, *self.b.counters])
-        both = {name: (self.a.counters.get(name), self.b.counters.get(name)) for name in names}
-        return {name: (old, new) for name, (old, new) in both.items() if old != new}
-
-    @property
-    def changed(self) -> dict[str, tuple[int | None, int | None]]:
-        """Counters that both have, with another value."""
-        return {name: both for name, both in self.differing.items() if None not in both}
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two runs. ``timed``: their wall times may be compared; ``problems``: what could not be compared, and why."""
-
-    a: Run
-    b: Run
-    pairs: tuple[Pair, ...]
-    timed: bool
-    problems: tuple[str, ...]
-
-    @property
-    def changed(self) -> int:
-        """Counters with another value, over all benchmarks."""
-        return sum(len(pair.changed) for pair in self.pairs)
-
-    @property
-    def status(self) -> int:
-        """1 where a counter changed, 2 where something could not be compared, else 0."""
-        return 1 if self.changed else 2 if self.problems else 0
-
-
-def compare(a: Run, b: Run) -> Comparison:
+def compare(a: Run, b: Run) -> RunComparison:
     """Pair two runs by benchmark. Raises GateError where they have none in common."""
     pairs = tuple(Pair(one, b.benchmarks[name]) for name, one in a.benchmarks.items() if name in b.benchmarks)
     if not pairs:
@@ -192,7 +113,7 @@ def compare(a: Run, b: Run) -> Comparison:
             f"({len(a.benchmarks)} and {len(b.benchmarks)})"
         )
     machines = _machines(a, b)
-    return Comparison(a, b, pairs, not machines, (*machines, *_missing(a, b, pairs)))
+    return RunComparison(a, b, pairs, not machines, (*machines, *_missing(a, b, pairs)))
 
 
 def _machines(a: Run, b: Run) -> list[str]:

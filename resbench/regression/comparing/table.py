@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from resbench.tables.table import Column, Table
 
 if TYPE_CHECKING:
-    from resbench.regression.comparing.measure import Comparison, Pair, Run
+    from resbench.regression.comparing.result import Pair, Run, RunComparison
 
 SINGLE = "Wall times of single runs side by side are no verdict: `resbench gate` measures both in turn and gives one."
 
@@ -21,7 +21,7 @@ TIMED = (
 )
 
 
-def comparison_tables(found: Comparison) -> list[Table]:
+def comparison_tables(found: RunComparison) -> list[Table]:
     """Benchmarks, without their times where these are not compared; then the counters that differ, if any do."""
     notes = [_which("A", found.a), _which("B", found.b)]
     if found.timed:
@@ -79,7 +79,7 @@ VALUE_COLUMNS = (
 )
 
 
-def value_table(found: Comparison) -> Table:
+def value_table(found: RunComparison) -> Table:
     """Every number, a row each: the counters, equal ones too, and the medians where they are compared."""
     rows: list[tuple[Any, ...]] = []
     for pair in found.pairs:
@@ -90,37 +90,3 @@ def value_table(found: Comparison) -> Table:
         if found.timed:
             rows.append((pair.name, "median_s", pair.a.median_s, pair.b.median_s, pair.ratio, "no verdict"))
     return Table(VALUE_COLUMNS, rows, warnings=found.problems)
-
-
-def comparison_document(found: Comparison) -> dict[str, Any]:
-    """Both runs with everything that was compared."""
-    return {
-        "schema": 1,
-        "command": "compare-runs",
-        "a": _record(found.a),
-        "b": _record(found.b),
-        "status": found.status,
-        "timed": found.timed,
-        "problems": list(found.problems),
-        "benchmarks": [
-            {
-                "benchmark": pair.name,
-                "changed": {name: {"a": a, "b": b} for name, (a, b) in pair.changed.items()},
-                "ratio": pair.ratio if found.timed else None,
-                "a": pair.a._asdict(),
-                "b": pair.b._asdict(),
-            }
-            for pair in found.pairs
-        ],
-    }
-
-
-def _record(run: Run) -> dict[str, Any]:
-    return {
-        "path": str(run.path),
-        "time_utc": run.time.isoformat(),
-        "commit": run.commit,
-        "dirty": run.dirty,
-        "machine": run.fingerprint,
-        "stable": dict(run.stable),
-    }

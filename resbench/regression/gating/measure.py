@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,14 +19,34 @@ from resbench.regression.gating.result import Gate
 from resbench.regression.process import Side, check_files, kill, surroundings
 from resbench.regression.sides import top_of, workshop
 from resbench.regression.suite import Suite, read
+from resbench.results import Progress, silent
 
 if TYPE_CHECKING:
     from resbench.regression.duel import Duel
 
-Progress = Callable[[str], object]
+SUITE = Path("suites/ci.toml")
 
 
-def against_expectations(path: Path, progress: Progress = bool) -> Gate:
+def gate(
+    base: str | None = None,
+    head: str | None = None,
+    *,
+    suite: Path = SUITE,
+    counters: bool = False,
+    budget_s: float = 420.0,
+    progress: Progress = silent,
+) -> Gate:
+    """Judge a change: what it computes, counter by counter, then its wall time as a duel with its base.
+
+    ``base`` and ``head`` are revisions or directories: by default the merge base with main and the working tree.
+    ``counters``: only the working tree's counters, against the committed expectations. Raises GateError.
+    """
+    if counters:
+        return against_expectations(suite, progress)
+    return between(base, head, suite, budget_s, progress)
+
+
+def against_expectations(path: Path, progress: Progress = silent) -> Gate:
     """Count the suite as it lies there, against its expectations. Raises GateError."""
     suite, side, stored = _here(path)
     expected = expectations.load(stored)
@@ -47,7 +67,7 @@ def against_expectations(path: Path, progress: Progress = bool) -> Gate:
     )
 
 
-def update(path: Path, progress: Progress = bool) -> str:
+def update(path: Path, progress: Progress = silent) -> str:
     """Write the expectations anew, those of skipped benchmarks kept; what a review will show. Raises GateError."""
     suite, side, stored = _here(path)
     (counts,) = counted([side], suite, progress)
@@ -79,7 +99,7 @@ def _here(path: Path) -> tuple[Suite, Side, Path]:
     return suite, side, suite.stored(root)
 
 
-def between(base: str | None, head: str | None, path: Path, budget_s: float, progress: Progress = bool) -> Gate:
+def between(base: str | None, head: str | None, path: Path, budget_s: float, progress: Progress = silent) -> Gate:
     """Build both sides, count, then time them, all within the budget. Raises GateError."""
     start = time.monotonic()
     root, where = _located(path)

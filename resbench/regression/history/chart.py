@@ -9,7 +9,7 @@ from resbench.drawing.charts import Picture, data
 from resbench.regression.history.table import nights
 
 if TYPE_CHECKING:
-    from resbench.regression.history.measure import History
+    from resbench.regression.history.result import History
 
 COLUMNS = 3
 LEAST = 0.05

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from resbench.tables.table import Column, Table
 
 if TYPE_CHECKING:
-    from resbench.regression.comparing.measure import Run
-    from resbench.regression.history.measure import Change, History, Recount, Series
+    from resbench.regression.comparing.result import Run
+    from resbench.regression.history.result import Change, History, Recount, Series
 
 METHOD = (
     "Change: the level from that run on, the median of its runs, against the level before. Found in the ranks of at "
@@ -156,28 +156,21 @@ def nights(series: Series) -> list[dict[str, Any]]:
     ]
 
 
-def history_document(histories: Sequence[History]) -> dict[str, Any]:
-    """Every machine with its benchmarks, their runs, and the changes."""
+def machine_record(history: History) -> dict[str, Any]:
+    """One machine with its benchmarks, their runs, and the changes."""
     return {
-        "schema": 1,
-        "command": "history",
-        "machines": [
+        "id": history.fingerprint,
+        "stable": history.stable,
+        "benchmarks": [
             {
-                "id": history.fingerprint,
-                "stable": history.stable,
-                "benchmarks": [
-                    {
-                        **_standing(series),
-                        "changes": [_change(series, change) for change in series.changes],
-                        "recounts": [_recount(series, one) for one in series.recounts],
-                        "nights": [
-                            {**row, "counters": dict(one.counters)}
-                            for row, (_, one) in zip(nights(series), series.nights, strict=True)
-                        ],
-                    }
-                    for series in history.series
+                **_standing(series),
+                "changes": [_change(series, change) for change in series.changes],
+                "recounts": [_recount(series, one) for one in series.recounts],
+                "nights": [
+                    {**row, "counters": dict(one.counters)}
+                    for row, (_, one) in zip(nights(series), series.nights, strict=True)
                 ],
             }
-            for history in histories
+            for series in history.series
         ],
     }

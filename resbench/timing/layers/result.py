@@ -101,6 +101,7 @@ class Layers(Result):
         "The time of every layer, beside what the machine's ceilings allow. The rows sum to the whole.",
     )
     derived: ClassVar = ("layers",)
+    undrawn: ClassVar = "no layer has both FLOPs and bytes, or there is no roof of what ran"
     left_out: ClassVar = "what the forward and the backward pass compute and move apart"
 
     @classmethod

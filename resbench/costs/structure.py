@@ -1,0 +1,80 @@
+"""The question `show`: the structure of a network, as its paper's table would write it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from resbench.arch.algebra import Node
+from resbench.arch.catalog import Architecture
+from resbench.arch.describe import Line, describe
+from resbench.costs.measure import Given, cost
+from resbench.costs.result import Costs
+from resbench.drawing.diagram import draw
+from resbench.drawing.tree import draw_tree
+from resbench.errors import OptionError
+from resbench.networks.load import Model, load
+from resbench.networks.name import Input, ModelName, parse_input
+from resbench.results import Result
+from resbench.tables.table import Column, Table
+from resbench.units import shape_text
+
+COLUMNS = (
+    Column("name", "block"),
+    Column("repeat", "x", "exact"),
+    Column("output", "output", "shape"),
+    Column("params", "params", "exact"),
+    Column("macs", "MACs", "exact"),
+    Column("structure", "structure"),
+)
+
+
+@dataclass(frozen=True)
+class Structure(Result):
+    """The blocks of one network, equal neighbours folded."""
+
+    model: str
+    source: str
+    input: tuple[int, ...]
+    blocks: tuple[Line, ...]
+
+    kind: ClassVar = "show"
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        return document
+
+    def models(self) -> list[str]:
+        return [self.model]
+
+    def tables(self) -> list[Table]:
+        rows = [[getattr(block, column.key) for column in COLUMNS] for block in self.blocks]
+        params, macs = sum(block.params for block in self.blocks), sum(block.macs for block in self.blocks)
+        title = f"{self.model}, input {shape_text(self.input)} ({self.source})"
+        return [Table(COLUMNS, rows, title, footer=[("total", None, None, params, macs, "")])]
+
+
+def show(model: Given, input: Input = None) -> Structure | Costs:
+    """The structure of a network that has an expression; the costs of any other. Raises as ``cost`` does."""
+    found = _found(model, input)
+    if not isinstance(found, Architecture):
+        return Costs((cost(found, input),))
+    return Structure(found.name, found.source, (1, *found.input), tuple(describe(found)))
+
+
+def drawing(model: Given, input: Input = None) -> str:
+    """The network as SVG: block diagrams of an expression, the module tree of any other."""
+    found = _found(model, input)
+    return draw(found) if isinstance(found, Architecture) else draw_tree(cost(found, input))
+
+
+def _found(model: Given, input: Input) -> Given:
+    """The architecture of a model where it has one."""
+    if isinstance(model, str | ModelName):
+        model = load(model, input, device="meta")
+    if isinstance(model, Node):
+        if input is None:
+            raise OptionError("an expression has no input of its own: expected input=(C, H, W), received none")
+        return Architecture("", model, parse_input(input), "expression")
+    return model.architecture or model if isinstance(model, Model) else model

@@ -1,0 +1,26 @@
+"""Two functions of earlier versions, which work on for a release."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+from resbench.arch.cost import Cost, Level, Mode
+from resbench.costs.measure import Given
+from resbench.costs.measure import cost as costs_of
+from resbench.costs.table import cost_table as table_of
+from resbench.networks.name import Input
+from resbench.tables.table import Table
+
+
+def cost(model: Given, input: Input = None, *, batch: int = 1, mode: Mode = "inference") -> Cost:
+    """The cost of one model: ``resbench.flops(model).costs[0]`` says the same."""
+    warnings.warn("resbench.cost goes with the next release; use resbench.flops", DeprecationWarning, stacklevel=2)
+    return costs_of(model, input, batch=batch, mode=mode)
+
+
+def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
+    """The costs as a table: ``resbench.flops(...).tables(per)`` says the same."""
+    message = "resbench.cost_table goes with the next release; use resbench.flops(...).tables(per)"
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    return table_of(costs, per)

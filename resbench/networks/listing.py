@@ -1,0 +1,98 @@
+"""What `models` finds: the networks that there are, or the options of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from resbench.arch.catalog import Entry, architecture, entries, find, option_text, options
+from resbench.errors import OptionError, UnknownModelError
+from resbench.results import Result
+from resbench.tables.table import Column, Table
+
+COLUMNS = (
+    Column("model", "model"),
+    Column("family", "family"),
+    Column("input", "input"),
+    Column("params", "params", "exact"),
+    Column("macs", "MACs", "exact"),
+    Column("source", "published in"),
+)
+
+NOTES = (
+    "{6n+2}: every such depth, resnet20 resnet32 resnet56 resnet110 resnet1202; where ImageNet or a bottleneck "
+    "network has it too (resnet50, resnet164), write cifar_resnet50.",
+    "Wherever a model is taken: torchvision:NAME, timm:NAME, hf:ID, package.module:factory, file:path.py:factory, "
+    "pt2:FILE, and the entry points of the group resbench.models.",
+    "Options follow commas: resnet56,shortcut=B,width=2,input=3x64x64; `resbench models resnet56` lists them.",
+)
+
+DETAILS = (Column("option", "option"), Column("values", "takes"), Column("default", "default"))
+
+
+class Listed(NamedTuple):
+    """One network of the catalog; a pattern of names has no counts."""
+
+    model: str
+    family: str
+    input: str
+    params: int | None
+    macs: int | None
+    source: str
+
+
+class Choice(NamedTuple):
+    """One option of a network."""
+
+    option: str
+    values: str
+    default: str
+
+
+@dataclass(frozen=True)
+class Listing(Result):
+    """The networks of the catalog that contain a word, or the options of the one of that name."""
+
+    listed: tuple[Listed, ...] = ()
+    model: str = ""
+    source: str = ""
+    options: tuple[Choice, ...] = ()
+
+    kind: ClassVar = "models"
+    members: ClassVar = "listed"
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**document, "listed": document.get("models", ())}
+
+    def tables(self) -> list[Table]:
+        if not self.model:
+            return [Table(COLUMNS, self.listed, notes=NOTES)]
+        note = f"After commas, without spaces: {self.model},input={self.options[-1].default}"
+        return [Table(DETAILS, self.options, f"{self.model} ({self.source})", (note,))]
+
+
+def listing(filter: str = "") -> Listing:
+    """The networks whose name, family or source contains a word; of a whole name its options. Raises OptionError."""
+    if filter and filter not in {entry.family for entry in entries().values()}:
+        try:
+            return _options(find(filter))
+        except UnknownModelError:
+            pass
+    listed = []
+    for entry in entries().values():
+        if filter.lower() not in f"{entry.name} {entry.family} {entry.source}".lower():
+            continue
+        cost = None if "{" in entry.name else architecture(entry.name).cost()
+        params, macs = (cost.params, cost.macs) if cost else (None, None)
+        listed.append(Listed(entry.name, entry.family, "x".join(map(str, entry.input)), params, macs, entry.source))
+    if not listed:
+        raise OptionError(f"no model, family or source contains {filter!r}; `resbench models` lists them all")
+    return Listing(tuple(listed))
+
+
+def _options(entry: Entry) -> Listing:
+    choices = [Choice(o.name, " ".join(o.values) or "a whole number", option_text(o.default)) for o in options(entry)]
+    size = Choice("input", "CxHxW", "x".join(map(str, entry.input)))
+    return Listing((), entry.name, entry.source, (*choices, size))

@@ -1,0 +1,125 @@
+"""Everyone else's models, by name: ``torchvision:resnet50``, ``timm:...``, ``hf:...``, a factory, an exported program.
+
+    torchvision:NAME            torchvision.models.get_model(NAME)
+    timm:NAME                   timm.create_model(NAME)
+    hf:ID or hf:DIRECTORY       the configuration alone, random weights
+    package.module:factory      runs the module's code
+    file:path.py:factory        runs the file's code
+    pt2:path                    a program saved by torch.export.save
+    PLUGIN:NAME                 an entry point of the group ``resbench.models``: a function of NAME and options
+
+``key=value`` after commas goes to the factory. A file of this folder is one source: its function ``find``.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from resbench.arch.catalog import IMAGENET, Size
+from resbench.arch.published import Figure
+from resbench.errors import SourceError, first_line, foreign
+from resbench.networks.name import ModelName
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Options = dict[str, Any]
+
+DEFAULT_INPUT = IMAGENET
+SOURCES = ("torchvision", "timm", "hf", "pt2")
+EXTRAS = {"torchvision": "torchvision", "timm": "timm", "transformers": "hf"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a source gives: a module, an architecture or an expression, and the image that it is meant for."""
+
+    made: Any
+    source: str
+    shape: Size = DEFAULT_INPUT
+    published: tuple[Figure, ...] = ()
+    tensors: tuple[Tensor, ...] = ()
+    """The inputs of an exported program."""
+
+
+def find(name: ModelName, device: str) -> Found:
+    """What a name's source gives, its weights on ``device`` where that is possible. Raises SourceError."""
+    options = {key: _literal(word) for key, word in name.options}
+    if name.source in SOURCES:
+        source = importlib.import_module(f"resbench.networks.sources.{name.source}")
+        return source.find(name.base, options, device)  # type: ignore[no-any-return]
+    if name.source != "file":
+        for point in entry_points(group="resbench.models"):
+            if point.name == name.source:
+                head = f"{name.source}:{name.base}"
+                return Found(call(point.load(), (name.base,), options, head, device), name.source)
+    from resbench.networks.sources import python
+
+    return python.find(name.source, name.base, options, device)
+
+
+def call(factory: Callable[..., Any], arguments: tuple[Any, ...], options: Options, name: str, device: str) -> Any:
+    """What a factory gives; whatever it raises becomes one line.
+
+    Where the meta device is asked for and the factory looks at values while it builds, only its parameters go there.
+    """
+
+    def say(error: BaseException) -> str:
+        hint = "; give its arguments as key=value after commas" if isinstance(error, TypeError) else ""
+        return f"{name}: the factory raised {type(error).__name__}: {first_line(error)}{hint}"
+
+    with foreign(SourceError, say):
+        try:
+            with on(device):
+                return factory(*arguments, **options)
+        except (RuntimeError, NotImplementedError):
+            if device != "meta" or "torch" not in sys.modules:
+                raise
+            from resbench.networks.sources.on_meta import parameters_on_meta
+
+            with on("cpu"), parameters_on_meta():
+                return factory(*arguments, **options)
+
+
+def on(device: str) -> AbstractContextManager[Any]:
+    """The device that torch makes tensors on; nothing for code that does not need torch."""
+    torch = sys.modules.get("torch")
+    return torch.device(device) if torch else nullcontext()
+
+
+def package(name: str) -> ModuleType:
+    """A package that is imported when a model of it is asked for. Raises SourceError where it is not there."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise SourceError(f"{name} is not installed; pip install 'resbench[{EXTRAS[name]}]'") from error
+    except Exception as error:  # torchvision built for another torch raises RuntimeError, not ImportError
+        import torch
+
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise SourceError(
+            f"{name} does not import beside torch {torch.__version__} ({reason}); install the build that fits it"
+        ) from error
+
+
+def check_known(name: str, names: Sequence[str], source: str) -> None:
+    """Raise SourceError, with the nearest names, for a model that its source does not list."""
+    if name not in names:
+        near = " or ".join(get_close_matches(name, names, n=3))
+        raise SourceError(f"{source} has no model {name!r}; {f'did you mean {near}?' if near else 'see its list'}")
+
+
+def _literal(word: str) -> Any:
+    try:
+        return ast.literal_eval(word)
+    except (ValueError, SyntaxError):
+        return word

@@ -1,0 +1,114 @@
+"""The sources ``file:path.py:factory`` and ``package.module:factory``: what Python code of the user's makes.
+
+A factory gives an ``nn.Module``, an ``Architecture`` or an expression of the algebra. For the last two nothing here
+imports torch, unless the code itself does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from resbench.arch.algebra import Node
+from resbench.arch.catalog import Architecture
+from resbench.errors import SourceError, first_line, foreign
+from resbench.networks.name import VALID
+from resbench.networks.sources import Found, Options, call, on
+
+FILES: dict[tuple[Path, int, int], ModuleType] = {}
+"""Files that have registered operators in this process, by path, time and size."""
+
+
+def find(source: str, base: str, options: Options, device: str) -> Found:
+    """What the factory of a file or of a module makes."""
+    if source != "file":
+        with _importable(Path.cwd()):
+            return Found(_made(_imported(source, device), base, options, device), source)
+    name, colon, factory = base.rpartition(":")
+    path = Path(name)
+    if not colon:
+        raise SourceError(f"file:{base}: expected file:path.py:factory, received no factory")
+    if not path.is_file():
+        raise SourceError(f"file:{base}: expected file:path.py:factory, and no file {name!r} is there")
+    with _importable(path.parent):
+        return Found(_made(_executed(path, device), factory, options, device), str(path))
+
+
+def _executed(path: Path, device: str) -> ModuleType:
+    """The module that a file is, run anew, so that what it makes has other weights for another seed.
+
+    A file that registers operators of its own is run once, as long as it stays as it is: run again, it would take them
+    from the models that it has made.
+    """
+    stat = path.stat()
+    key = path.resolve(), stat.st_mtime_ns, stat.st_size
+    if key in FILES:
+        return FILES[key]
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise SourceError(f"{path} is no Python file; expected file:path.py:factory")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    _run(lambda: spec.loader.exec_module(module), str(path), device)  # type: ignore[union-attr]
+    if any(_registers(value) for value in vars(module).values()):
+        FILES[key] = module
+    return module
+
+
+def _registers(value: object) -> bool:
+    """Whether a value is one of those that stand in a file which registers operators."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, (torch.library.Library, torch._library.custom_ops.CustomOpDef))
+
+
+def _imported(name: str, device: str) -> ModuleType:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        raise SourceError(f"unknown source {name!r}, and no Python module of that name; expected {VALID}")
+    module: ModuleType = _run(lambda: importlib.import_module(name), name, device)
+    return module
+
+
+def _run(load_code: Callable[[], Any], name: str, device: str) -> Any:
+    def say(error: BaseException) -> str:
+        return f"{name} raised {type(error).__name__} while it was imported: {first_line(error)}"
+
+    with on(device), foreign(SourceError, say):
+        return load_code()
+
+
+def _made(module: ModuleType, name: str, options: Options, device: str) -> Any:
+    found = getattr(module, name, None)
+    if found is None:
+        public = [n for n in vars(module) if not n.startswith("_") and callable(getattr(module, n))]
+        near = get_close_matches(name, public, n=3) or public[:5]
+        raise SourceError(f"{module.__name__} has no {name!r}; it has {', '.join(near) or 'nothing to call'}")
+    torch = sys.modules.get("torch")
+    if isinstance(found, (Node, Architecture)) or (torch and isinstance(found, torch.nn.Module)):
+        if options:
+            kind = "an expression" if isinstance(found, (Node, Architecture)) else "a module"
+            raise SourceError(f"{module.__name__}:{name} is {kind}, not a factory: it takes no {', '.join(options)}")
+        return found
+    if not callable(found):
+        raise SourceError(f"{module.__name__}:{name} is {type(found).__name__}, expected a factory or a module")
+    return call(found, (), options, f"{module.__name__}:{name}", device)
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """The folder stands at the head of sys.path, as for a script that lies there."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))

@@ -1,0 +1,119 @@
+"""What `compare-runs` finds: two stored runs, benchmark by benchmark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from resbench.results import Result
+from resbench.tables.table import Table
+
+
+class Benchmark(NamedTuple):
+    """One benchmark of a run: median and interquartile range of its rounds; no counters where none were stored."""
+
+    name: str
+    median_s: float
+    iqr_s: float
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A suite, run once. ``fingerprint`` and ``stable``: of the machine; ``digest``: of everything in the file."""
+
+    path: Path
+    time: datetime
+    commit: str
+    dirty: bool
+    fingerprint: str | None
+    stable: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    benchmarks: Mapping[str, Benchmark]
+    digest: str
+
+    @property
+    def revision(self) -> str:
+        """As `git describe` would say it, in seven digits."""
+        commit = self.commit[:7] if re.fullmatch("[0-9a-f]{40}", self.commit) else self.commit
+        return f"{commit}-dirty" if self.dirty else commit
+
+
+class Pair(NamedTuple):
+    """One benchmark in both runs."""
+
+    a: Benchmark
+    b: Benchmark
+
+    @property
+    def name(self) -> str:
+        return self.a.name
+
+    @property
+    def ratio(self) -> float:
+        """Of the medians."""
+        return self.b.median_s / self.a.median_s
+
+    @property
+    def differing(self) -> dict[str, tuple[int | None, int | None]]:
+        """Counters that are not equal; None where only the other run has it."""
+        names = dict.fromkeys([*self.a.counters, *self.b.counters])
+        both = {name: (self.a.counters.get(name), self.b.counters.get(name)) for name in names}
+        return {name: (old, new) for name, (old, new) in both.items() if old != new}
+
+    @property
+    def changed(self) -> dict[str, tuple[int | None, int | None]]:
+        """Counters that both have, with another value."""
+        return {name: both for name, both in self.differing.items() if None not in both}
+
+
+@dataclass(frozen=True)
+class RunComparison(Result):
+    """Two runs. ``timed``: their wall times may be compared; ``problems``: what could not be compared, and why."""
+
+    a: Run
+    b: Run
+    pairs: tuple[Pair, ...]
+    timed: bool
+    problems: tuple[str, ...]
+
+    kind: ClassVar = "compare-runs"
+    derived: ClassVar = ("status",)
+    left_out: ClassVar = "what pytest-benchmark says of the machines, and the benchmarks of one run alone"
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        def run(side: str) -> Mapping[str, Any]:
+            one = document[side]
+            benchmarks = {pair["benchmark"]: pair[side] for pair in document["benchmarks"]}
+            known = {"time": one["time_utc"], "fingerprint": one["machine"], "machine": {}, "digest": ""}
+            return {**one, **known, "benchmarks": benchmarks}
+
+        return {**document, "a": run("a"), "b": run("b"), "pairs": document["benchmarks"]}
+
+    def models(self) -> list[str]:
+        return []
+
+    def tables(self) -> list[Table]:
+        from resbench.regression.comparing.table import comparison_tables
+
+        return comparison_tables(self)
+
+    def flat(self) -> Table:
+        from resbench.regression.comparing.table import value_table
+
+        return value_table(self)
+
+    @property
+    def changed(self) -> int:
+        """Counters with another value, over all benchmarks."""
+        return sum(len(pair.changed) for pair in self.pairs)
+
+    @property
+    def status(self) -> int:
+        """1 where a counter changed, 2 where something could not be compared, else 0."""
+        return 1 if self.changed else 2 if self.problems else 0
