@@ -69,7 +69,7 @@ def gradflow(
 
     several: list[str | nn.Module] = [models] if isinstance(models, str | nn.Module) else [*models]
     flows = failures.left(failures.each(several, judged))
-    return Flows(tuple(flows), recipe, data, limits.line, environment(device))
+    return Flows(tuple(flows), recipe, data, environment(device), limits.line)
 
 
 def flow(

@@ -129,9 +129,9 @@ class Flows(Result):
     flows: tuple[Flow, ...]
     recipe: FlowRecipe
     data: str
-    limits: str
-    """These thresholds lie between the verdicts."""
     environment: Environment
+    limits: str = ""
+    """These thresholds lie between the verdicts; empty where an earlier version measured."""
 
     kind: ClassVar = "gradflow"
     metrics: ClassVar = {"gradient": Metric("first_to_last", "R", "number", 0)}

@@ -74,7 +74,7 @@ def network_table(result: Flows) -> Table:
         f"{recipe.seeds} seeds, batches of {recipe.batch} of {result.data}, SGD with lr {recipe.lr:g}, momentum "
         f"{recipe.momentum:g} and weight decay {recipe.weight_decay:g}, on {recipe.device}. "
         "R = ||dL/dx_first|| / ||dL/dx_last||; growth/layer of stage 1.",
-        result.limits,
+        *filter(None, [result.limits]),
         result.environment.note,
     ]
     rows = [[record[column.key] for column in columns] for record in records]

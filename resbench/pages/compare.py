@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from resbench.arch.cost import Cost
+from resbench.codec import encoded
 from resbench.costs.measure import cost
 from resbench.costs.result import Costs
 from resbench.drawing.charts import Picture
@@ -39,8 +40,8 @@ class Comparison(Result):
 
     @classmethod
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        rows, remarks = document["models"], document["notes"]
-        columns = [column_of(key) for key in rows[0]]
+        rows, remarks = document["models"], document.get("notes") or [document["convention"]]
+        columns = [encoded(column_of(key)) for key in (rows[0] if rows else ())]
         table = {"columns": columns, "rows": [[*row.values()] for row in rows], "notes": remarks}
         return {"table": table, "baseline": document["baseline"], "families": {}, "unknown": document.get("uncounted")}
 

@@ -45,10 +45,10 @@ def _timed(work: Workload, rules: Rules | None) -> Reading:
 def _reading(work: Workload, samples: Samples, counts: Traffic, peak: int | None) -> Reading:
     phases = tuple(name for name, _ in work.phases)
     done = list(chain(counts.forward.values(), counts.backward.values()))
-    total = sum(work.macs for work in done), sum(work.bytes for work in done)
+    macs, moved = sum(work.macs for work in done), sum(work.bytes for work in done)
     unknown = dict(counts.all_uncounted)
     judged = samples.verdict, samples.warm, samples.rejected
-    return Reading(phases, samples.runs, *judged, *total, peak, uncounted=unknown)
+    return Reading(phases, samples.runs, *judged, macs, peak, moved, uncounted=unknown)
 
 
 def paced(setup: Setup, ran: Ran | None) -> Setup:

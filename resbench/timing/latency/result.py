@@ -32,9 +32,9 @@ class Reading(NamedTuple):
     rejected: int
     macs: int
     """Of one run, forward and backward."""
-    bytes: int
-    """That its operators read and write; see ``resbench.timing.traffic``."""
     peak_bytes: int | None
+    bytes: int | None = None
+    """That its operators read and write; see ``resbench.timing.traffic``. None where an earlier version measured."""
     queued: tuple[float, ...] = ()
     """On an NVIDIA GPU, runs that were queued before they began: the device's own time."""
     graph: tuple[float, ...] = ()
@@ -213,10 +213,10 @@ class Latencies(Result):
             yield Figure(one.model, "throughput", one.throughput, images, place)
             if one.peak_bytes is not None:
                 yield Figure(one.model, "memory", one.peak_bytes, None, place)
-            if roof and not one.uncounted:
-                work = 2 * one.readings[0].macs, one.readings[0].bytes
-                bound = f"{roof.bound(*work)} bound"
-                yield Figure(one.model, "roof", roof.attainable_s(*work), None, f"{place} {roof.line}", bound)
+            flops, moved = 2 * one.readings[0].macs, one.readings[0].bytes
+            if roof and not one.uncounted and moved is not None:
+                bound = f"{roof.bound(flops, moved)} bound"
+                yield Figure(one.model, "roof", roof.attainable_s(flops, moved), None, f"{place} {roof.line}", bound)
 
     def uncounted(self) -> Mapping[str, Mapping[str, int]]:
         return {one.model: one.uncounted for one in self.latencies}

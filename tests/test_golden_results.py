@@ -1,0 +1,77 @@
+"""Every file that a version 0.1.0 could write reads on, and says what it said: see golden/stored/README.md."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from resbench.pages.report import sections
+from resbench.results import KINDS, read, uncounted
+from resbench.tables.render import plain
+
+FOLDER = Path(__file__).parent / "golden/stored"
+FILES = sorted(path for path in FOLDER.iterdir() if path.name.endswith((".json", ".json.gz")))
+
+
+def stem(path):
+    return path.name.removesuffix(".gz").removesuffix(".json")
+
+
+def expected(path, ending):
+    """The rendering beside a file; None where there is none."""
+    plain_file, packed = (path.with_name(f"{stem(path)}{ending}{end}") for end in ("", ".gz"))
+    if plain_file.exists():
+        return plain_file.read_text()
+    return gzip.decompress(packed.read_bytes()).decode() if packed.exists() else None
+
+
+def titles(spec):
+    """Of a chart and of the charts in it, in their order; a title's words and what stands below it in one line."""
+    if isinstance(spec.get("title"), str):
+        yield spec["title"]
+    elif isinstance(spec.get("title"), dict):
+        below = spec["title"].get("subtitle", [])
+        yield " / ".join([spec["title"]["text"], *([below] if isinstance(below, str) else below)])
+    for key in ("layer", "hconcat", "vconcat", "concat"):
+        for one in spec.get(key, []):
+            yield from titles(one)
+    if isinstance(spec.get("spec"), dict):
+        yield from titles(spec["spec"])
+
+
+def rendered(stored):
+    for section in sections([stored]):
+        if section.key == "structure":
+            continue
+        yield f"=== {section.key}: {section.title}"
+        yield f"lead: {section.lead}"
+        yield from (f"said: {line}" for line in section.verdicts)
+        for table in section.tables:
+            yield "--- table"
+            yield plain(table)
+        for picture in section.pictures:
+            yield f"--- picture: {picture.name}"
+            yield from (f"title: {title}" for title in titles(picture.chart.to_dict()))
+            yield f"rows: {len(picture.rows)}"
+    yield "=== figures"
+    for one in stored.result.figures():
+        spread = f"{one.value!r} | {one.spread!r}"
+        yield f"{one.model} | {one.metric} | {spread} | {one.conditions} | {one.remark} | {one.least}"
+    yield "=== uncounted"
+    yield json.dumps(uncounted([stored.result]))
+
+
+@pytest.mark.parametrize("path", FILES, ids=stem)
+def test_a_stored_file_says_what_it_said(path):
+    stored = read(path)
+    text = expected(path, ".txt")
+    if text is not None:
+        assert "\n".join(rendered(stored)) + "\n" == text
+    else:
+        assert stored.result.tables()
+
+
+def test_there_is_a_file_of_every_kind():
+    kinds = {read(path).result.kind for path in FILES}
+    assert kinds == set(KINDS) - {"published"}  # no command wrote that
