@@ -12,13 +12,13 @@ from itertools import product
 
 import pytest
 import torch
+from resbench.timing.replicas import Cell, measure
 from torch.utils.benchmark import Timer
 
 from resbench.arch.catalog import entries
 from resbench.costs.measure import cost
 from resbench.networks.load import load
 from resbench.timing.layers.measure import layer_times
-from resbench.timing.replicas import Cell, measure
 from resbench.workers import stopwatch
 from resbench.workers.environment import environment
 from resbench.workers.medians import blocks, half_width

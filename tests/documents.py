@@ -41,10 +41,11 @@ def documents(tmp_path_factory):
 
 def latency():
     """The document of two readings."""
-    from resbench.timing.latency.measure import Latency, read
     from resbench.timing.replicas import Cell, workload
-    from resbench.timing.roofline import roof
     from resbench.timing.tables import latency_document
+
+    from resbench.timing.latency.measure import Latency, read
+    from resbench.timing.roofline import roof
     from resbench.workers.environment import environment
     from resbench.workers.sampling import Rules
     from resbench.workers.workload import Setup

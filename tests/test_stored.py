@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from documents import COMMANDS
-
-from resbench.errors import StoredError
 from resbench.pages.figures import figures
 from resbench.stored import READERS, document, find, read
+
+from resbench.errors import StoredError
 
 
 @pytest.mark.parametrize("name", COMMANDS)

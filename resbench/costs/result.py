@@ -46,7 +46,9 @@ class Costs(Result):
 
     @classmethod
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"costs": [{**model, "uncounted": [*model.get("uncounted", {}).items()]} for model in document["models"]]}
+        return {
+            "costs": [{**model, "uncounted": [*model.get("uncounted", {}).items()]} for model in document["models"]]
+        }
 
     @classmethod
     def joined(cls, results: Sequence[Self]) -> Sequence[Self]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from resbench.stored import Costs, document, read
 
 import resbench
 from resbench.arch import Add, Aux, BatchNorm2d, Concat, Conv2d, Dropout, Flatten, Highway, Linear, MaxPool2d, ReLU, Seq
@@ -12,7 +13,6 @@ from resbench.arch.catalog import architecture
 from resbench.arch.cost import Cost, Row, cost
 from resbench.costs.table import cost_document, cost_table
 from resbench.errors import OptionError
-from resbench.stored import Costs, document, read
 
 STEM = Conv2d(3, 8, 3, padding=1)
 

@@ -13,6 +13,8 @@ import shutil
 import subprocess
 
 import pytest
+from resbench.stored import Claims, Costs, Flows, Trainings, find
+from resbench.timing.tables import latency_table, layer_table, memory_table
 
 from resbench.costs.table import cost_table
 from resbench.gradients.statistics import chosen_statistics
@@ -23,12 +25,10 @@ from resbench.regression.expectations import Change
 from resbench.regression.gating.measure import Gate
 from resbench.regression.gating.table import change_table, gate_document, time_table
 from resbench.regression.verdict import Rules, replay
-from resbench.stored import Claims, Costs, Flows, Trainings, find
 from resbench.tables.render import render
 from resbench.timing.latency.result import Latencies
 from resbench.timing.layers.result import Layers
 from resbench.timing.memory.result import Memories
-from resbench.timing.tables import latency_table, layer_table, memory_table
 from resbench.training.table import end_table, epoch_tables, history_table
 from resbench.workers.environment import environment
 

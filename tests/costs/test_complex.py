@@ -134,8 +134,9 @@ def test_a_run_counts_complex_convolutions_the_same_way_forward_and_backward(gro
 
 
 def test_the_convention_stands_under_the_table_where_complex_numbers_were_met(tmp_path):
-    from resbench.costs.table import cost_document, cost_table
     from resbench.stored import read
+
+    from resbench.costs.table import cost_document, cost_table
 
     real, complexes = both(lambda self, x: self.fc(x), (1, 6, 8), fc=nn.Linear(8, 5))
     note = "A complex multiply-accumulate is 4 real ones."

@@ -4,13 +4,13 @@ import json
 
 import pytest
 import torch
+from resbench.stored import read
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as torch's users call it
 
 from resbench.arch.cost import Cost
 from resbench.costs.table import cost_document, cost_table
 from resbench.costs.trace import trace
-from resbench.stored import read
 
 IMAGE = (1, 3, 8, 8)
 CONV, LINEAR = 3 * 4 * 9 + 4, 4 * 8 * 8 * 5 + 5  # 112 and 1,285 parameters

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from resbench.stored import read
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - as torch's users call it
 
 from resbench.costs.table import cost_document, cost_table
 from resbench.costs.trace import trace
-from resbench.stored import read
 from resbench.timing.memory.measure import predicted
 from resbench.workers.workload import Setup
 

@@ -4,6 +4,9 @@ import json
 
 import pytest
 import torch
+from resbench.pages.figures import figures, uncounted
+from resbench.stored import Costs, read
+from resbench.timing.tables import latency_record
 from torch import nn
 
 import resbench
@@ -12,11 +15,8 @@ from resbench.counters.watch import count
 from resbench.operators.boundaries import Modules
 from resbench.operators.macs import macs_of
 from resbench.pages.comparison import View, comparison
-from resbench.pages.figures import figures, uncounted
-from resbench.stored import Costs, read
 from resbench.timing.layers.chart import roofline
 from resbench.timing.layers.measure import layer_times
-from resbench.timing.tables import latency_record
 from resbench.timing.traffic import traffic
 from resbench.workers.workload import Setup, Workload
 

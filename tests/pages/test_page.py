@@ -16,9 +16,9 @@ import subprocess
 import sys
 
 import pytest
+from resbench.stored import read
 
 from resbench.drawing.charts import Box, labels
-from resbench.stored import read
 
 
 @pytest.fixture(scope="module")

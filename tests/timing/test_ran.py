@@ -9,18 +9,18 @@ from math import inf
 
 import pytest
 import torch
+from resbench.pages.figures import figures
+from resbench.timing.tables import latency_document, latency_table
 from torch import nn
 
 import resbench
 from resbench import stored
-from resbench.pages.figures import figures
 from resbench.timing import roofline
 from resbench.timing.latency.measure import Latency, Reading
 from resbench.timing.layers import measure as layers
 from resbench.timing.ran import Ran, observed
 from resbench.timing.ran_lines import setup_words
 from resbench.timing.roofline import Roof
-from resbench.timing.tables import latency_document, latency_table
 from resbench.workers import sampling
 from resbench.workers.switches import kept
 from resbench.workers.workload import Setup, Workload

@@ -9,8 +9,8 @@ import sys
 from contextlib import suppress
 
 import pytest
-
 from resbench.timing.replicas import Cell, measure
+
 from resbench.workers.workload import Setup
 
 MINE = """
