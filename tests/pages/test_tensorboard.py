@@ -229,7 +229,7 @@ def test_places_of_one_depth_have_points_of_their_own(tmp_path):
 def test_what_ctrl_c_leaves_is_written(tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from resbench.gradients import study
+    from resbench.gradients import measure as study
 
     whole = study.flow
     monkeypatch.setattr(study, "flow", lambda *a, **k: replace(whole(*a, **k), interrupted=True))
