@@ -190,9 +190,10 @@ def architecture(text: str) -> Architecture:
 
 
 def option_pair(model: str, item: str) -> tuple[str, str]:
-    """``key=value`` as its two parts. Raises OptionError."""
+    """``key=value`` as its two parts. Raises OptionError, or UnknownModelError."""
     key, equals, word = item.partition("=")
     if not equals or not key:
+        find(model)  # a name that nobody knows is said first
         raise OptionError(f"{model}: expected option=value, received {item[:80]!r}; see `resbench models {model}`")
     return key, word
 

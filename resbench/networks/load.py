@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A network with its name, its input, and all that is known of it without running it."""
+    """A network with its name, its input, and all that is known of it without running it.
+
+    ``inputs`` is one image; empty for a program that was exported with ``tensors`` of its own, batch and all. What the
+    module is built from is its ``architecture``: None for a module that somebody else has written. ``published`` are
+    figures that the source itself prints for this input.
+    """
 
     name: ModelName
     inputs: tuple[ModelInput, ...]
-    """One image; empty for a program that was exported with tensors of its own."""
     source: str
     make: Callable[[], nn.Module]
     architecture: Architecture | None = None
-    """What the module is built from; None for a module that somebody else has written."""
     published: tuple[Figure, ...] = ()
-    """Figures that the source itself prints for this input."""
     tensors: tuple[Tensor, ...] = ()
-    """The inputs that a program was exported with, batch and all."""
 
     @classmethod
     def of(cls, module: nn.Module, input: Input) -> Self:
@@ -95,7 +96,7 @@ def load(name: str | ModelName, input: Input = None, *, device: str = "cpu", see
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(made, torch.nn.Module):
         raise SourceError(
-            f"{name.source}:{name.base}: expected a torch.nn.Module, an Architecture or an expression, "
+            f"{name.head}: expected a torch.nn.Module, an Architecture or an expression, "
             f"received {type(made).__name__}; make the factory return one of them"
         )
     if not name.inputs:

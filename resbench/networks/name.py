@@ -37,20 +37,21 @@ class ModelInput(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelName:
-    """What a model's name says. Two names that say the same of a catalog network are equal."""
+    """What a model's name says. Two names that say the same of a catalog network are equal.
+
+    ``base`` is the name within its ``source`` (``resnet56``, ``path.py:factory``), which is empty for the catalog and
+    else torchvision, timm, hf, file, pt2, a plugin or a Python module. ``options`` are keys and values as they are
+    written: of a catalog network those that are not its defaults, in the catalog's order. ``inputs`` is one image, and
+    empty where the model's own holds. ``norm`` is ``none`` where the BN of a network that has no option for it is taken
+    out of the module. ``weights`` is the file that those of a catalog network come from; empty for random ones.
+    """
 
     base: str
-    """The name within its source: ``resnet56``, ``path.py:factory``."""
     source: str = ""
-    """Empty for the catalog; else torchvision, timm, hf, file, pt2, a plugin, or a Python module."""
     options: tuple[tuple[str, str], ...] = ()
-    """Keys and values as they are written: those that differ from the catalog's defaults, in the catalog's order."""
     inputs: tuple[ModelInput, ...] = ()
-    """One image; empty where the model's own input holds."""
     norm: str = "bn"
-    """``none`` where the BN is taken out of the module, for a network that has no option for it."""
     weights: str = ""
-    """The file that the weights of a catalog network come from; empty for random ones."""
 
     @classmethod
     def parse(cls, text: str, input: Input = None, *, classes: int | None = None) -> Self:
@@ -59,55 +60,60 @@ class ModelName:
         ``input`` comes before what the name says; a catalog network has ``classes`` where it says nothing else. Raises
         UnknownModelError, OptionError, ArchitectureError, and SourceError for a form that no source has.
         """
-        head, items, norm = _cut(text)
-        size = None if input is None else parse_input(input)
-        source, colon, base = head.partition(":")
-        if colon:
-            if not source or not base:
-                missing = "a name after" if source else "a source before"
-                raise SourceError(f"{source}: expected {missing} the colon, such as {VALID}")
-            given = _argument_pairs(head, items)
-            size = size or (parse_size(given["input"]) if "input" in given else None)
-            passed = tuple((key, word) for key, word in given.items() if key != "input")
-            return cls(base, source, passed, _image(size), norm)
-        if not head:
-            raise UnknownModelError(
-                f"expected a model's name before the first comma, received {text[:80]!r}; `resbench models` lists them"
-            )
-        files = [item.removeprefix("weights=") for item in items if item.startswith("weights=")]
-        if len(files) > 1 or "" in files:
-            raise OptionError(f"{head}: expected one weights=FILE, received {len(files)} with {files[-1]!r} last")
-        pairs = [option_pair(head, item) for item in items if not item.startswith("weights=")]
-        entry = find(head)
-        if classes and "classes" not in dict(pairs) and _has_option(head, "classes"):
-            pairs.append(("classes", str(classes)))
-        arch, changed = network(head, pairs)
-        size = size or arch.input
-        return cls(head, "", changed, _image(size if size != entry.input else None), norm, *files)
+        name = cls.stored(text)
+        if input is not None:
+            name = replace(name, inputs=(ModelInput("", parse_input(input)),))
+        if name.source:
+            return name
+        own = find(name.base).input
+        if classes and "classes" not in dict(name.options) and _has_option(name.base, "classes"):
+            name = replace(name, options=(*name.options, ("classes", str(classes))))
+        arch, changed = network(name.base, name.given)
+        return replace(name, options=changed, inputs=() if arch.input == own else name.inputs)
 
     @classmethod
     def stored(cls, text: str) -> Self:
-        """The name that an earlier result is stored under, which no catalog has to know any more."""
-        head, items, norm = _cut(text)
-        source, colon, base = head.partition(":")
-        pairs = [(key, word) for key, _, word in (item.partition("=") for item in items)]
-        own = {"input"} if colon else {"input", "weights"}
+        """The name that an earlier result is stored under, which no catalog has to know any more.
+
+        Raises OptionError or SourceError for what is no name at all.
+        """
+        plain = text.strip()
+        head, *items = plain.removesuffix(BARE).split(",")
+        source, base = head.split(":", 1) if ":" in head else ("", head)
+        if not head or head.startswith(":"):
+            raise UnknownModelError(
+                f"expected a model's name or its source first, received {text[:80]!r}; see `resbench models`"
+            )
+        if not base:
+            raise SourceError(f"{source}: expected a name after the colon, such as {VALID}")
+        pairs = [_argument(item) if source else option_pair(base, item) for item in items]
+        files = [] if source else [word for key, word in pairs if key == "weights"]
+        if len(files) > 1 or "" in files:
+            raise OptionError(f"{base}: expected one weights=FILE, received {len(files)} with {files[-1]!r} last")
+        twice = [key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i])]
+        if twice:
+            raise OptionError(f"{head}: the option {twice[0]!r} is given twice; keep one")
         given = dict(pairs)
-        return cls(
-            base if colon else head,
-            source if colon else "",
-            tuple(pair for pair in pairs if pair[0] not in own),
-            _image(parse_size(given["input"]) if "input" in given else None),
-            norm,
-            "" if colon else given.get("weights", ""),
-        )
+        sizes = [parse_size(given.pop("input"), "input" if source else f"{base}: input")] if "input" in given else []
+        inputs = tuple(ModelInput("", size) for size in sizes)
+        weights = "" if source else given.pop("weights", "")
+        norm = "none" if plain.endswith(BARE) else "bn"
+        return cls(base, source, tuple(given.items()), inputs, norm, weights)
 
     def __str__(self) -> str:
-        pairs = [*self.options, *(("input", "x".join(map(str, one.shape))) for one in self.inputs)]
-        if self.weights:
-            pairs.append(("weights", self.weights))
-        head = f"{self.source}:{self.base}" if self.source else self.base
-        return ",".join([head, *(f"{key}={word}" for key, word in pairs)]) + (BARE if self.norm == "none" else "")
+        weights = [("weights", self.weights)] if self.weights else []
+        pairs = (f"{key}={word}" for key, word in (*self.given, *weights))
+        return ",".join([self.head, *pairs]) + (BARE if self.norm == "none" else "")
+
+    @property
+    def head(self) -> str:
+        """What stands before the first comma."""
+        return f"{self.source}:{self.base}" if self.source else self.base
+
+    @property
+    def given(self) -> tuple[tuple[str, str], ...]:
+        """The options, and the input as one of them."""
+        return (*self.options, *(("input", "x".join(map(str, one.shape))) for one in self.inputs))
 
     @property
     def title(self) -> str:
@@ -138,8 +144,7 @@ class ModelName:
 
     def architecture(self) -> Architecture:
         """The catalog's network of this name. Raises UnknownModelError, OptionError or ArchitectureError."""
-        resized = [("input", "x".join(map(str, one.shape))) for one in self.inputs]
-        return network(self.base, [*self.options, *resized])[0]
+        return network(self.base, self.given)[0]
 
     def without_norm(self) -> Self:
         """The same network without its BN: by the catalog's option where it has one, else taken out of the module."""
@@ -155,28 +160,12 @@ def parse_input(input: str | Iterable[int]) -> Size:
     return parse_size("x".join(map(str, parts)))
 
 
-def _cut(text: str) -> tuple[str, list[str], str]:
-    """What stands before the first comma, what stands between the others, and the normalisation."""
-    text = text.strip()
-    head, *items = text.removesuffix(BARE).split(",")
-    return head, items, "none" if text.endswith(BARE) else "bn"
-
-
-def _argument_pairs(head: str, items: Iterable[str]) -> dict[str, str]:
-    """What goes to the factory of a source, by name."""
-    given: dict[str, str] = {}
-    for item in items:
-        key, equals, word = item.partition("=")
-        if not equals or not key.isidentifier():
-            raise SourceError(f"expected key=value after a comma, received {item!r}")
-        if key in given:
-            raise OptionError(f"{head}: the option {key!r} is given twice; keep one")
-        given[key] = word
-    return given
-
-
-def _image(size: Size | None) -> tuple[ModelInput, ...]:
-    return (ModelInput("", size),) if size else ()
+def _argument(item: str) -> tuple[str, str]:
+    """``key=value``, which goes to the factory of a source, as its two parts. Raises SourceError."""
+    key, equals, word = item.partition("=")
+    if not equals or not key.isidentifier():
+        raise SourceError(f"expected key=value after a comma, received {item!r}")
+    return key, word
 
 
 def _has_option(base: str, key: str) -> bool:

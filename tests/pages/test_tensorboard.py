@@ -229,10 +229,10 @@ def test_places_of_one_depth_have_points_of_their_own(tmp_path):
 def test_what_ctrl_c_leaves_is_written(tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from resbench.gradients import measure as study
+    from resbench.gradients import measure
 
-    whole = study.flow
-    monkeypatch.setattr(study, "flow", lambda *a, **k: replace(whole(*a, **k), interrupted=True))
+    whole = measure.flow
+    monkeypatch.setattr(measure, "flow", lambda *a, **k: replace(whole(*a, **k), interrupted=True))
     options = ("--steps", "0", "--seeds", "1", "--batch", "8", "-f", "json")
     done = command("gradflow", "resnet8", "plain8", *SMALL, *options, "--tensorboard", tmp_path)
     assert done.returncode == 130

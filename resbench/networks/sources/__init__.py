@@ -35,36 +35,34 @@ if TYPE_CHECKING:
 Options = dict[str, Any]
 
 DEFAULT_INPUT = IMAGENET
-SOURCES = ("torchvision", "timm", "hf", "pt2")
+SOURCES = {"torchvision": "torchvision", "timm": "timm", "hf": "hf", "pt2": "pt2", "file": "python"}
+"""The file of this folder that finds the models of a source; ``python`` those of every other one."""
 EXTRAS = {"torchvision": "torchvision", "timm": "timm", "transformers": "hf"}
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a source gives: a module, an architecture or an expression, and the image that it is meant for."""
+    """What a source gives: a module, an architecture or an expression, and the image that it is meant for.
+
+    ``tensors`` are the inputs of an exported program.
+    """
 
     made: Any
     source: str
     shape: Size = DEFAULT_INPUT
     published: tuple[Figure, ...] = ()
     tensors: tuple[Tensor, ...] = ()
-    """The inputs of an exported program."""
 
 
 def find(name: ModelName, device: str) -> Found:
     """What a name's source gives, its weights on ``device`` where that is possible. Raises SourceError."""
     options = {key: _literal(word) for key, word in name.options}
-    if name.source in SOURCES:
-        source = importlib.import_module(f"resbench.networks.sources.{name.source}")
-        return source.find(name.base, options, device)  # type: ignore[no-any-return]
-    if name.source != "file":
-        for point in entry_points(group="resbench.models"):
-            if point.name == name.source:
-                head = f"{name.source}:{name.base}"
-                return Found(call(point.load(), (name.base,), options, head, device), name.source)
-    from resbench.networks.sources import python
-
-    return python.find(name.source, name.base, options, device)
+    for point in entry_points(group="resbench.models"):
+        if point.name == name.source and name.source not in SOURCES:
+            return Found(call(point.load(), (name.base,), options, name.head, device), name.source)
+    source = importlib.import_module(f"{__name__}.{SOURCES.get(name.source, 'python')}")
+    found: Found = source.find(name, options, device)
+    return found
 
 
 def call(factory: Callable[..., Any], arguments: tuple[Any, ...], options: Options, name: str, device: str) -> Any:

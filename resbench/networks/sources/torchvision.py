@@ -5,27 +5,26 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import torch  # noqa: F401 (its device holds for what is built)
-
 from resbench.arch.published import Figure
+from resbench.networks.name import ModelName
 from resbench.networks.sources import DEFAULT_INPUT, Found, Options, call, check_known, package
 
 
-def find(name: str, options: Options, device: str) -> Found:
+def find(name: ModelName, options: Options, device: str) -> Found:
     """``torchvision.models.get_model(NAME)`` without weights, for the image that its own weights take."""
     models = package("torchvision").models
-    check_known(name, models.list_models(), "torchvision")
+    check_known(name.base, models.list_models(), "torchvision")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # googlenet and inception_v3 announce a new initialisation
-        module = call(models.get_model, (name,), {"weights": None, **options}, f"torchvision:{name}", device)
+        module = call(models.get_model, (name.base,), {"weights": None, **options}, name.head, device)
     side = getattr(module, "image_size", None)  # the vision transformers take one size only
     if side is None:
         try:
-            side = models.get_model_weights(name).DEFAULT.transforms.keywords["crop_size"]
+            side = models.get_model_weights(name.base).DEFAULT.transforms.keywords["crop_size"]
         except (AttributeError, KeyError, TypeError):
             side = DEFAULT_INPUT[1:]
     shape = (3, side, side) if isinstance(side, int) else (3, *side)
-    return Found(module, "torchvision", shape, () if options else _figures(models, name, shape[-1]))
+    return Found(module, "torchvision", shape, () if options else _figures(models, name.base, shape[-1]))
 
 
 def accuracies(name: str) -> dict[str, float]:
