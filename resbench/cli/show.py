@@ -40,6 +40,8 @@ def show(
     """Show a network's structure: blocks, shapes and cost, equal neighbours folded."""
     from resbench.arch.describe import describe
     from resbench.costs.measure import cost
+    from resbench.drawing.diagram import draw
+    from resbench.drawing.tree import draw_tree
     from resbench.networks.load import load
 
     if svg:
@@ -48,10 +50,11 @@ def show(
         if svg.suffix.lower() != ".svg":
             raise OptionError(f"--svg takes a file that ends in .svg; received {svg.name!r}")
         check_writable(svg)
-        write(svg, _picture(model, input))
-        return
     found = load(model, input, device="meta")
     arch = found.architecture
+    if svg:
+        write(svg, draw(arch) if arch else draw_tree(cost(found)))
+        return
     if arch is None:
         if expression:
             raise OptionError(f"--expression is of a model of the catalog; received {model!r}, which has none")
@@ -81,13 +84,3 @@ def show(
         "blocks": [line._asdict() for line in lines],
     }
     emit(table, document, format, output)
-
-
-def _picture(model: str, input: str | None) -> str:
-    from resbench.costs.measure import cost
-    from resbench.drawing.diagram import draw
-    from resbench.drawing.tree import draw_tree
-    from resbench.networks.load import load
-
-    found = load(model, input, device="meta")
-    return draw(found.architecture) if found.architecture else draw_tree(cost(found))
