@@ -75,9 +75,9 @@ class Model:
 def load(name: str | ModelName, input: Input = None, *, device: str = "cpu", seed: int = 0) -> Model:
     """Load the model of any name: its architecture where it has one, and its module, from ``seed`` or its source.
 
-    ``input`` is for a name that is still text. ``device="meta"`` allocates no weights where that is possible. Raises what ``ModelName.parse`` raises, and
-    SourceError: an unknown source or name, a package that is missing or does not fit, a factory that fails, weights of
-    another architecture.
+    ``input`` is for a name that is still text. ``device="meta"`` allocates no weights where that is possible. Raises
+    what ``ModelName.parse`` raises, and SourceError: an unknown source or name, a package that is missing or does not
+    fit, a factory that fails, weights of another architecture.
     """
     if isinstance(name, str):
         name = ModelName.parse(name, input)
