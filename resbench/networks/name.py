@@ -1,4 +1,4 @@
-"""A model's name, parsed once into its parts, and written again by ``str()``.
+"""A model's name is parsed once into its parts, and ``str()`` writes it again.
 
     resnet56,shortcut=B,input=3x64x64,weights=FILE      the catalog's network with its options
     torchvision:resnet50,num_classes=10                 source:name with what the source's factory takes
@@ -19,7 +19,7 @@ from resbench.arch.catalog import Architecture, Size, find, network, option_pair
 from resbench.errors import OptionError, SourceError, UnknownModelError
 
 Input = str | Iterable[int] | None
-"""An input as a caller gives it: ``3x224x224``, its three numbers, or None for the model's own."""
+"""A caller gives an input as ``3x224x224``, as its three numbers, or as None for the model's own."""
 
 BARE = " without BN"
 """This stands behind the name of a network whose BN is taken out of its module."""
@@ -28,7 +28,7 @@ VALID = "torchvision:NAME, timm:NAME, hf:NAME, package.module:factory, file:path
 
 
 class ModelInput(NamedTuple):
-    """One input of a model: its name (empty for the only one), its shape without the batch, and its type."""
+    """One input of a model has a name (empty for the only one), a shape without the batch, and a type."""
 
     name: str
     shape: tuple[int, ...]
@@ -37,7 +37,7 @@ class ModelInput(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelName:
-    """What a model's name says. Two names that say the same of a catalog network are equal.
+    """A model's name is a value: two names that say the same of a catalog network are equal.
 
     ``base`` is the name within its ``source`` (``resnet56``, ``path.py:factory``), which is empty for the catalog and
     else torchvision, timm, hf, file, pt2, a plugin or a Python module. ``options`` are keys and values as they are
@@ -55,7 +55,7 @@ class ModelName:
 
     @classmethod
     def parse(cls, text: str, input: Input = None, *, classes: int | None = None) -> Self:
-        """The name that a user writes, checked as far as that needs no code but the catalog's.
+        """Read a name that a user writes, and check it as far as that needs no code but the catalog's.
 
         ``input`` comes before what the name says; a catalog network has ``classes`` where it says nothing else. Raises
         UnknownModelError, OptionError, ArchitectureError, and SourceError for a form that no source has.
@@ -73,7 +73,7 @@ class ModelName:
 
     @classmethod
     def stored(cls, text: str) -> Self:
-        """The name that an earlier result is stored under, which no catalog has to know any more.
+        """Read the name that an earlier result is stored under, which no catalog has to know any more.
 
         Raises OptionError or SourceError for what is no name at all.
         """
@@ -107,34 +107,34 @@ class ModelName:
 
     @property
     def head(self) -> str:
-        """What stands before the first comma."""
+        """This stands before the first comma."""
         return f"{self.source}:{self.base}" if self.source else self.base
 
     @property
     def given(self) -> tuple[tuple[str, str], ...]:
-        """The options, and the input as one of them."""
+        """The input is one of the options here, the last."""
         return (*self.options, *(("input", "x".join(map(str, one.shape))) for one in self.inputs))
 
     @property
     def title(self) -> str:
-        """The name that stands in tables and results: which weights a network starts from changes no count."""
+        """This stands in tables and results: which weights a network starts from changes no count."""
         return str(replace(self, weights=""))
 
     @property
     def catalogued(self) -> bool:
-        """Whether the name is the catalog's, of a network that is taken as it stands there."""
+        """The name is the catalog's, and the network is taken as it stands there."""
         return not self.source and self.norm == "bn"
 
     @property
     def family(self) -> str:
-        """The catalog's family, or the source; empty for a name that no catalog has."""
+        """A family is the catalog's, or the source; it is empty for a name that no catalog has."""
         with suppress(UnknownModelError):
             return self.source or find(self.base).family
         return ""
 
     @property
     def stem_and_depth(self) -> tuple[str, int]:
-        """The name without its depth, and the depth; 0 where it has none.
+        """The depth is told apart from the name; it is 0 where there is none.
 
         >>> [ModelName.stored(n).stem_and_depth for n in ("plain56", "resnet110,shortcut=B", "torchvision:vgg16")]
         [('plain', 56), ('resnet,shortcut=B', 110), ('torchvision:vgg16', 0)]
@@ -143,11 +143,11 @@ class ModelName:
         return (str(replace(self, base=match[1])), int(match[2])) if match else (str(self), 0)
 
     def architecture(self) -> Architecture:
-        """The catalog's network of this name. Raises UnknownModelError, OptionError or ArchitectureError."""
+        """Build the catalog's network of this name. Raises UnknownModelError, OptionError or ArchitectureError."""
         return network(self.base, self.given)[0]
 
     def without_norm(self) -> Self:
-        """The same network without its BN: by the catalog's option where it has one, else taken out of the module."""
+        """Leave BN out: by the catalog's option where there is one, else it is taken out of the module."""
         if self.source or not _has_option(self.base, "norm"):
             return replace(self, norm="none")
         kept = [pair for pair in self.options if pair[0] != "norm"]
@@ -155,13 +155,13 @@ class ModelName:
 
 
 def parse_input(input: str | Iterable[int]) -> Size:
-    """``3x224x224`` or its three numbers. Raises OptionError."""
+    """Read ``3x224x224``, or its three numbers. Raises OptionError."""
     parts = [input] if isinstance(input, str) or not isinstance(input, Iterable) else input
     return parse_size("x".join(map(str, parts)))
 
 
 def _argument(item: str) -> tuple[str, str]:
-    """``key=value``, which goes to the factory of a source, as its two parts. Raises SourceError."""
+    """Split ``key=value``, which goes to the factory of a source. Raises SourceError."""
     key, equals, word = item.partition("=")
     if not equals or not key.isidentifier():
         raise SourceError(f"expected key=value after a comma, received {item!r}")

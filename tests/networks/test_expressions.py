@@ -73,7 +73,7 @@ def test_show_tells_its_structure_and_draws_it(nets, tmp_path, capsys):
     shown = json.loads(out)
     assert code == 0
     assert shown["input"] == [1, 3, 12, 12]
-    assert {"name": "stage.0-1", "repeat": 2} == {key: shown["blocks"][1][key] for key in ("name", "repeat")}
+    assert {key: shown["blocks"][1][key] for key in ("name", "repeat")} == {"name": "stage.0-1", "repeat": 2}
     assert shown["blocks"][1]["structure"] == "[3x3, 8; BN; ReLU; 3x3, 8] + x"
     assert output(capsys, "show", f"{nets}:net", "--expression")[1].startswith(f"{nets}:net = Seq(")
     assert output(capsys, "show", f"{nets}:small", "--svg", tmp_path / "small.svg")[0] == 0

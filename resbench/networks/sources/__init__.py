@@ -1,4 +1,4 @@
-"""Everyone else's models, by name: ``torchvision:resnet50``, ``timm:...``, ``hf:...``, a factory, an exported program.
+"""Everyone else's models have names too: ``torchvision:resnet50``, ``timm:...``, a factory, an exported program.
 
     torchvision:NAME            torchvision.models.get_model(NAME)
     timm:NAME                   timm.create_model(NAME)
@@ -36,13 +36,13 @@ Options = dict[str, Any]
 
 DEFAULT_INPUT = IMAGENET
 SOURCES = {"torchvision": "torchvision", "timm": "timm", "hf": "hf", "pt2": "pt2", "file": "python"}
-"""The file of this folder that finds the models of a source; ``python`` those of every other one."""
+"""Each source has a file in this folder; every other one is a Python module."""
 EXTRAS = {"torchvision": "torchvision", "timm": "timm", "transformers": "hf"}
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a source gives: a module, an architecture or an expression, and the image that it is meant for.
+    """A source gives a module, an architecture or an expression, and the image that it is meant for.
 
     ``tensors`` are the inputs of an exported program.
     """
@@ -55,7 +55,7 @@ class Found:
 
 
 def find(name: ModelName, device: str) -> Found:
-    """What a name's source gives, its weights on ``device`` where that is possible. Raises SourceError."""
+    """Ask a name's source, for weights on ``device`` where that is possible. Raises SourceError."""
     options = {key: _literal(word) for key, word in name.options}
     for point in entry_points(group="resbench.models"):
         if point.name == name.source and name.source not in SOURCES:
@@ -66,7 +66,7 @@ def find(name: ModelName, device: str) -> Found:
 
 
 def call(factory: Callable[..., Any], arguments: tuple[Any, ...], options: Options, name: str, device: str) -> Any:
-    """What a factory gives; whatever it raises becomes one line.
+    """Call a factory; whatever it raises becomes one line.
 
     Where the meta device is asked for and the factory looks at values while it builds, only its parameters go there.
     """
@@ -89,13 +89,13 @@ def call(factory: Callable[..., Any], arguments: tuple[Any, ...], options: Optio
 
 
 def on(device: str) -> AbstractContextManager[Any]:
-    """The device that torch makes tensors on; nothing for code that does not need torch."""
+    """Torch makes tensors on this device; code that does not need torch goes without."""
     torch = sys.modules.get("torch")
     return torch.device(device) if torch else nullcontext()
 
 
 def package(name: str) -> ModuleType:
-    """A package that is imported when a model of it is asked for. Raises SourceError where it is not there."""
+    """Import a package when a model of it is asked for. Raises SourceError where that does not work."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

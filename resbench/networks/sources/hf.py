@@ -1,4 +1,4 @@
-"""The source ``hf:ID`` or ``hf:DIRECTORY``: a model of transformers by its configuration alone, with random weights."""
+"""The source ``hf:ID`` or ``hf:DIRECTORY`` builds a model of transformers from its configuration alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from resbench.networks.sources import Found, Options, call, package
 
 
 def find(name: ModelName, options: Options, device: str) -> Found:
-    """The first architecture that the configuration names, for the image that it says."""
+    """Build the first architecture that the configuration names, with random weights, for the image that it says."""
     transformers = package("transformers")
     try:
         config = transformers.AutoConfig.from_pretrained(name.base, **options)

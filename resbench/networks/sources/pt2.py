@@ -1,4 +1,4 @@
-"""The source ``pt2:path``: a program that ``torch.export.save`` has written, with the inputs it was exported with."""
+"""The source ``pt2:path`` reads a program of ``torch.export.save``, and the inputs it was exported with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from resbench.networks.sources import Found, Options, on
 
 
 def find(name: ModelName, options: Options, device: str) -> Found:
-    """The program as a module again. It has its weights, whatever the device that is asked for."""
+    """Make a module of the program again. It has its weights, whatever the device that is asked for."""
     if options:
         raise SourceError(f"{name.head}: an exported program takes no options; received {', '.join(options)}")
     if not Path(name.base).is_file():

@@ -1,4 +1,4 @@
-"""The source ``torchvision:NAME``: its models by name, with the figures and accuracies that it prints."""
+"""The source ``torchvision:NAME`` gives models with the figures and accuracies that torchvision prints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from resbench.networks.sources import DEFAULT_INPUT, Found, Options, call, check
 
 
 def find(name: ModelName, options: Options, device: str) -> Found:
-    """``torchvision.models.get_model(NAME)`` without weights, for the image that its own weights take."""
+    """Call ``torchvision.models.get_model(NAME)`` without weights; the image is that of its own weights."""
     models = package("torchvision").models
     check_known(name.base, models.list_models(), "torchvision")
     with warnings.catch_warnings():
@@ -28,7 +28,7 @@ def find(name: ModelName, options: Options, device: str) -> Found:
 
 
 def accuracies(name: str) -> dict[str, float]:
-    """Top 1 on ImageNet in percent of every set of weights that torchvision has of a model. Raises SourceError."""
+    """Look up top 1 on ImageNet in percent of every set of weights of a model. Raises SourceError."""
     models = package("torchvision").models
     if name not in models.list_models():
         return {}
@@ -37,7 +37,7 @@ def accuracies(name: str) -> dict[str, float]:
 
 
 def _figures(models: Any, name: str, side: int) -> tuple[Figure, ...]:
-    """num_params and GFLOPS (multiply-accumulates) of the weights that were measured at this size."""
+    """Look up num_params and GFLOPS (multiply-accumulates) of the weights that were measured at this size."""
     for weights in models.get_model_weights(name):
         if weights.transforms.keywords.get("crop_size") == side and "_ops" in weights.meta:
             remark = "without the auxiliary heads" if name == "googlenet" else ""
