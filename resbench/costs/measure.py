@@ -81,7 +81,6 @@ def cost(
     return trace(model, (batch, *parse_input(input)), training=mode == "training", name=type(model).__name__)
 
 
-<<<<<<< HEAD
 def verified(
     models: str | Sequence[str], input: Input = None, *, batch: int = 1, failures: Failures | None = None
 ) -> Checks:
@@ -94,11 +93,7 @@ def verified(
 
 
 def checked(name: str, input: Input = None, *, batch: int = 1) -> Check:
-    """The model counted by every counter that applies, beside the figures published for it.
-=======
-def verified(name: str, input: Input = None, *, batch: int = 1) -> Check:
     """Count the model by every counter that applies, and hold the figures published for it beside that.
->>>>>>> name
 
     A counter that fails is blank there, with its reason. Raises what `load` raises, and TraceError where all fail.
     """
