@@ -1,1 +1,1 @@
-"""The performance gate: is the head slower than the base, and could this run have seen it?"""
+"""The performance gate tells whether the head is slower than the base, and whether this run could have seen it."""

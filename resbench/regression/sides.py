@@ -1,4 +1,6 @@
-"""The trees that are compared: two revisions, the working tree, or directories. The user's checkout is only read.
+"""The gate compares two trees, and only reads the user's checkout.
+
+A tree is a revision, the working tree, or a directory.
 
 A process of its own waits for this one to end, however it ends, and takes the worktrees and temporary files away.
 """
@@ -17,7 +19,7 @@ from resbench.errors import GateError
 from resbench.regression.process import Side, outside
 
 MAIN = ("origin/HEAD", "origin/main", "main", "origin/master", "master")
-"""Where the default base is looked for."""
+"""The default base is looked for in these, in this order."""
 
 CLEANER = """
 import shutil, subprocess, sys, time
@@ -31,17 +33,17 @@ for line in listed.stdout.splitlines() if listed else ():
         subprocess.run(["git", "-C", top, "worktree", "remove", "-f", "-f", line[9:]], capture_output=True)
 shutil.rmtree(folder, ignore_errors=True)
 """
-"""Takes away the worktrees in the folder, and no others: the user's own may just not be mounted."""
+"""This program takes away the worktrees in the folder, and no others: the user's own may just not be mounted."""
 
 
 class Workshop:
-    """A temporary folder, and where the git repository is around it (None without one)."""
+    """A workshop makes the trees of both sides in a temporary folder; ``top`` is the git repository, or None."""
 
     def __init__(self, folder: Path, top: Path | None, here: Path) -> None:
         self.folder, self.top, self.here = folder, top, here
 
     def side(self, name: str, what: str) -> Side:
-        """``what``: a revision, or a directory. Raises GateError."""
+        """Make a side of ``what``: a revision, or a directory. Raises GateError."""
         commit = self._git("rev-parse", "--verify", "--quiet", f"{what}^{{commit}}") if self.top else ""
         if not commit and (self.here / what).is_dir():
             return Side(name, what, (self.here / what).resolve(), ours=False)
@@ -58,7 +60,7 @@ class Workshop:
         return Side(name, self._git("rev-parse", "--short", commit), self._worktree(name, commit))
 
     def base(self) -> str:
-        """The merge base with main."""
+        """Return the merge base with main. Raises GateError."""
         if self.top is None:
             raise GateError(
                 f"{self.here} is no git repository, so there is no base: expected two directories, "
@@ -86,7 +88,7 @@ class Workshop:
         return Side("head", f"working tree: {commit} with {changes}" if changes else f"working tree: {commit}", root)
 
     def changes(self, *options: str) -> str:
-        """``2 changed files``; empty for none."""
+        """Return ``2 changed files``; the text is empty where none has changed."""
         count = len([line for line in self._git("status", "--porcelain", *options).splitlines() if line])
         return f"{count} changed file{'s' * (count > 1)}" if count else ""
 
@@ -99,7 +101,7 @@ class Workshop:
         return root
 
     def _git(self, *words: str) -> str:
-        """What git says; empty where it refuses."""
+        """Return what git prints; it is empty where git refuses."""
         done = self._run(*words)
         return done.stdout.strip("\n") if done.returncode == 0 else ""
 
@@ -111,7 +113,10 @@ class Workshop:
 
 
 def top_of(here: Path) -> Path | None:
-    """The root of the git repository around a folder; None without git or repository. Raises GateError."""
+    """Return the root of the git repository around a folder; it is None without git or repository.
+
+    Raises GateError where git refuses the folder.
+    """
     command = ["git", "-C", str(here), "rev-parse", "--show-toplevel"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=outside())
@@ -126,7 +131,7 @@ def top_of(here: Path) -> Path | None:
 
 @contextmanager
 def workshop(here: Path) -> Iterator[Workshop]:
-    """A place for worktrees that is gone afterwards, also after ``kill -9``."""
+    """Open a workshop whose folder and worktrees are gone afterwards, also after ``kill -9``."""
     top = top_of(here)
     folder = Path(tempfile.mkdtemp(prefix="resbench-gate-")).resolve()
     cleaner = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Where results go: a terminal, a pipe, or a file that is written beside and then renamed."""
+"""This module sends results to a terminal, a pipe or a file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SUFFIXES: dict[str, Format] = {
 
 
 def choose(format: str | None, path: Path | None) -> Format:
-    """The format asked for, else the one that the file's name says, else a table."""
+    """Return the format asked for, else the one that the file's suffix names, else a table. Raises OptionError."""
     if format is None:
         return SUFFIXES.get(path.suffix.lower(), "table") if path else "table"
     if format not in get_args(Format):
@@ -42,7 +42,7 @@ def emit(table: Table, document: Mapping[str, Any], format: str | None = None, p
 def emit_all(
     tables: Sequence[Table], document: Mapping[str, Any], format: str | None = None, path: Path | None = None
 ) -> None:
-    """The same for a result of several tables; CSV and TSV hold one."""
+    """Write a result of several tables; CSV and TSV hold one. Raises OptionError or OutputError."""
     chosen = choose(format, path)
     if chosen in ("csv", "tsv"):
         (table,) = tables
@@ -63,7 +63,7 @@ def emit_all(
 
 
 def command_line() -> str | None:
-    """The command that this process is, for a shell; None where resbench is used from Python."""
+    """Return the command line of this process for a shell; it is None where resbench is used from Python."""
     own = Path(sys.argv[0])
     named = own.stem == "resbench" or (own.name == "__main__.py" and own.parent.name == "resbench")
     return shlex.join(["resbench", *sys.argv[1:]]) if named else None
