@@ -1,1 +1,1 @@
-"""Everything that is reachable from a model, put back bit for bit when others have run it."""
+"""This package puts everything that is reachable from a model back bit for bit when others have run it."""

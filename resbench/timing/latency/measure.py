@@ -20,7 +20,7 @@ from resbench.workers import stopwatch
 from resbench.workers.environment import Environment
 from resbench.workers.medians import half_width, tenths
 from resbench.workers.nvml import gpu
-from resbench.workers.sampling import Rules, Samples, Verdict, sample
+from resbench.workers.sampling import Rules, Samples, SamplingVerdict, sample
 from resbench.workers.workload import Setup, Workload
 
 
@@ -30,7 +30,7 @@ class Reading(NamedTuple):
     phases: tuple[str, ...]
     runs: tuple[tuple[float, ...], ...]
     """Of each run, its phases."""
-    verdict: Verdict
+    verdict: SamplingVerdict
     warm: bool
     rejected: int
     macs: int
@@ -191,9 +191,9 @@ class Latency:
         return _median([value for reading in self.readings for value in reading.graph])
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> SamplingVerdict:
         """The worst of the processes."""
-        order: Sequence[Verdict] = get_args(Verdict)
+        order: Sequence[SamplingVerdict] = get_args(SamplingVerdict)
         return max((reading.verdict for reading in self.readings), key=order.index)
 
     @property
