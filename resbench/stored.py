@@ -272,14 +272,14 @@ def _memories(document: dict[str, Any]) -> Memories:
 def _flows(document: dict[str, Any]) -> Flows:
     from resbench.gradients.measure import Recipe
     from resbench.gradients.result import Flow
-    from resbench.gradients.statistics import Row
+    from resbench.gradients.statistics import StatisticRow
     from resbench.gradients.verdicts import Verdict
 
     flows = [
         Flow(
             model["model"],
             tuple(model["input"]),
-            tuple(Row(**{**row, "value": _number(row["value"])}) for row in model["rows"]),
+            tuple(StatisticRow(**{**row, "value": _number(row["value"])}) for row in model["rows"]),
             model["broken"] or "",
             model.get("interrupted", False),
             tuple(model["skipped"]),
@@ -298,15 +298,15 @@ def _number(value: float | None) -> float:
 
 def _trainings(document: dict[str, Any]) -> Trainings:
     from resbench.arch.published import Printed
-    from resbench.gradients.statistics import Row
-    from resbench.training.recipe import Recipe
+    from resbench.gradients.statistics import StatisticRow
+    from resbench.training.recipe import TrainingRecipe
     from resbench.training.result import Cell, Epoch, Outcome, Result
 
     results = tuple(
         Result(
-            Cell(run["model"], tuple(run["input"]), run["seed"], Recipe(**run["recipe"])),
+            Cell(run["model"], tuple(run["input"]), run["seed"], TrainingRecipe(**run["recipe"])),
             tuple(Epoch(**epoch) for epoch in run["history"]),
-            tuple(Row(**row) for row in run["rows"]),
+            tuple(StatisticRow(**row) for row in run["rows"]),
             run["broken"] or "",
             run["finished"],
         )

@@ -7,7 +7,7 @@ from math import isfinite
 from statistics import fmean, median, stdev
 from typing import Any
 
-from resbench.gradients.statistics import Row
+from resbench.gradients.statistics import StatisticRow
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Flow:
 
     model: str
     input: tuple[int, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[StatisticRow, ...]
     broken: str = ""
     """Where the first number was not finite; the rows end with that step."""
     interrupted: bool = False
@@ -30,7 +30,7 @@ class Flow:
 
     def means(self, statistic: str, step: int) -> dict[str, tuple[float, float]]:
         """Depth, and mean over the seeds, of every place in running order."""
-        found: dict[str, list[Row]] = {}
+        found: dict[str, list[StatisticRow]] = {}
         for row in self.rows:
             if row.statistic == statistic and row.step == step:
                 found.setdefault(row.name, []).append(row)

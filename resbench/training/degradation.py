@@ -16,7 +16,7 @@ from resbench.data import load_split
 from resbench.errors import Failures, OptionError
 from resbench.networks.load import catalogued, is_catalogued, load
 from resbench.training.feed import Feed
-from resbench.training.recipe import Recipe
+from resbench.training.recipe import TrainingRecipe
 from resbench.training.result import Cell, Outcome, Result, mean_and_half
 from resbench.training.train import Options, Progress, train
 
@@ -82,7 +82,7 @@ def study(
     return Outcome(tuple(results), plan.data, len(feed.labels), len(feed.test_labels))
 
 
-def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> Recipe:
+def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> TrainingRecipe:
     if plan.epochs is not None and not plan.epochs <= MOST_EPOCHS:
         raise OptionError(f"--epochs takes a number up to {MOST_EPOCHS:,}, such as 20 or 0.5; received {plan.epochs}")
     default = 20 * steps if plan.data == "digits" else ITERATIONS
@@ -93,7 +93,7 @@ def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> Recipe:
         warmup = WARMUP_EPOCHS * iterations // 20
     else:
         warmup = WARMUP if is_catalogued(name) and layers(catalogued(name).cost()) >= 100 else 0
-    return Recipe(iterations, plan.batch, plan.lr, warmup=warmup, augment=augment, dtype=plan.dtype)
+    return TrainingRecipe(iterations, plan.batch, plan.lr, warmup=warmup, augment=augment, dtype=plan.dtype)
 
 
 def _own_input(models: Sequence[str], failures: Failures) -> tuple[int, ...] | None:

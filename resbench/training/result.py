@@ -9,8 +9,8 @@ from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from resbench.arch.published import TEST_ERRORS, Printed
-from resbench.gradients.statistics import Row
-from resbench.training.recipe import Recipe
+from resbench.gradients.statistics import StatisticRow
+from resbench.training.recipe import TrainingRecipe
 
 
 class Cell(NamedTuple):
@@ -19,7 +19,7 @@ class Cell(NamedTuple):
     model: str
     input: tuple[int, ...]
     seed: int
-    recipe: Recipe
+    recipe: TrainingRecipe
 
 
 class Epoch(NamedTuple):
@@ -43,7 +43,7 @@ class Result:
 
     cell: Cell
     history: tuple[Epoch, ...]
-    rows: tuple[Row, ...] = ()
+    rows: tuple[StatisticRow, ...] = ()
     broken: str = ""
     finished: bool = True
     earlier: bool = False
