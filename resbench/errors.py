@@ -78,14 +78,14 @@ class OutputError(ResbenchError):
 class Failures:
     """This records which of several models failed and why, so that the others go on.
 
-    Where one model alone was asked for, or none, its error is raised.
+    Where one model alone was asked for, or none, its error is raised. Ctrl-C sets ``stopped``: then no further model is
+    begun.
     """
 
     def __init__(self, models: Sequence[str] = ()) -> None:
         self.several = len(models) > 1
         self.reasons: dict[str, str] = {}
         self.stopped = False
-        """Ctrl-C sets it: then no further model is begun."""
 
     @contextmanager
     def of(self, model: str) -> Iterator[None]:

@@ -1,6 +1,6 @@
-"""This reads a folder of images as torchvision's ``ImageFolder`` does, with a folder a class.
+"""This module reads a folder of images, in which each class has a folder of its own.
 
-train/CLASS/*.png and test/CLASS/*.png
+train/CLASS/*.png and test/CLASS/*.png, as torchvision's ``ImageFolder`` has it
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""This reads a picture as bytes: 0 is black and 255 is white, however its file stores them.
+"""A picture is read as bytes, 0 black and 255 white, however its file stores them.
 
 Bits a channel   1, 2, 4 and 8 as Pillow reads them; 16 (and TIFF's 12) are scaled by the range of the type
 alpha            is left out: a transparent pixel has the colour that its file states beneath

@@ -1,1 +1,1 @@
-"""The performance gate tells whether the head is slower than the base, and whether this run could have seen it."""
+"""The gate tells if the head is slower than the base, and if this run could have seen it."""

@@ -1,4 +1,4 @@
-"""The counter gate counts what each benchmark does, on one side or on both, in processes of their own."""
+"""The counter gate counts what each benchmark of a side does, in processes of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In a duel, processes of both sides, and of the base once more, take turns at a benchmark.
+"""Processes of both sides, and of the base once more, take turns at every benchmark.
 
 A round is one process a side. All three are made ready for a benchmark; then each in turn takes a sample of it while
 the others sleep, 25 times over in alternating order, so that what is compared was measured within some hundredths of a

@@ -21,7 +21,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class SuiteCounts:
-    """The counters of a suite by benchmark, with the version of torch that ran it and each benchmark's file.
+    """This holds a suite's counters by benchmark, the version of torch that ran it, and each benchmark's file.
 
     ``skipped`` gives the reason why a benchmark did not run; a file that skips itself stands under its own name.
     ``alone``: nothing of the tree was imported but the suite, so the code under test may be an installed copy.

@@ -179,11 +179,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     KNOWN.update(item.nodeid for item in ours if _takes(item) or _name(item.nodeid) in LINE.names)
     named = {"names": [_name(i.nodeid) for i in ours], "files": [i.nodeid.partition("::")[0] for i in ours]}
     LINE.say("collected", "", **named, certain=[_name(item.nodeid) for item in ours if _takes(item)])
-    by_name: dict[str, list[pytest.Item]] = {}
-    for item in ours:
-        by_name.setdefault(_name(item.nodeid), []).append(item)
-    others = sorted(by_name.keys() - set(LINE.names)) if LINE.wanted == "count" else []
-    items[:] = [item for name in (*LINE.names, *others) for item in by_name.get(name, ())]
+    place = {name: i for i, name in enumerate(LINE.names)}
+    wanted = [item for item in ours if LINE.wanted == "count" or _name(item.nodeid) in place]
+    items[:] = sorted(wanted, key=lambda i: (place.get(_name(i.nodeid), len(place)), _name(i.nodeid)))
 
 
 def _takes(item: pytest.Item) -> bool:
@@ -212,11 +210,11 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """
     if LINE is None or LINE.wanted != "count" or session.testsfailed:
         return None
-    from resbench.workers.switches import kept
+    from resbench.workers.switches import settings_kept
 
     for number in takewhile(lambda number: number < len(session.items), LINE.numbers()):
         item = session.items[number]
-        with kept():
+        with settings_kept():
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
     return True
 

@@ -1,1 +1,1 @@
-"""This package puts everything that is reachable from a model back bit for bit when others have run it."""
+"""All that is reachable from a model is put back bit for bit when others have run it."""

@@ -1,4 +1,4 @@
-"""This tells what belongs to a model from the machinery by which it runs."""
+"""This module tells what belongs to a model from the machinery by which it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the whole process shares is kept while others run: random states and torch's settings."""
+"""Random states and settings, which the process shares, are kept while others run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
-from resbench.workers.switches import Setting, attribute, kept
+from resbench.workers.switches import Setting, attribute, settings_kept
 
 CUDNN, SDP = torch.backends.cudnn, torch.backends.cuda
 
@@ -50,7 +50,7 @@ def process_kept() -> Iterator[None]:
     These are torch's settings, and the random states of Python, numpy and torch, on every GPU in use too.
     """
     numpy = sys.modules.get("numpy")
-    with kept(*SHARED), ExitStack() as stack:
+    with settings_kept(*SHARED), ExitStack() as stack:
         stack.callback(random.setstate, random.getstate())
         stack.callback(torch.set_rng_state, torch.get_rng_state())
         if numpy:

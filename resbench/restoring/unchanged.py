@@ -1,4 +1,4 @@
-"""A model, and all that is reachable from it, is put back bit for bit when others have run it.
+"""A snapshot of a model, and of all that it reaches, puts it back when others have run it.
 
 >>> net = torch.nn.Sequential(torch.nn.Linear(2, 2))
 >>> with unchanged(net):
@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
+from torch.utils._pytree import tree_leaves
 
 from resbench.restoring.holders import (
     ABSENT,
@@ -71,28 +72,31 @@ def unchanged(*roots: Any, contents: bool = True) -> Iterator[Snapshot]:
 
 
 class Snapshot:
-    """A snapshot keeps what is reachable and how it is, and puts it back."""
+    """A snapshot keeps what is reachable and how it is, and puts it back.
+
+    ``seen``        the identities of all things; ``alive`` holds those to which there may be weak references alone, so
+                    that nothing else takes their place
+    ``empty``       dictionaries without an entry, as nearly all tables of hooks are; ``tables`` are the others
+    ``names``       namespaces of which only some names are looked at
+    ``bytes``       by storage, its bytes and those that it had
+    ``counters``    each beside another that goes on where it was
+    ``orders``      what the lists and cells held
+    """
 
     def __init__(self, roots: Iterable[Any], contents: bool = True) -> None:
         self.contents = contents
         self.seen: set[int] = set()
         self.empty: list[dict[Any, Any]] = []
-        """These dictionaries had no entry, as nearly all tables of hooks."""
         self.tables: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
         self.names: list[tuple[dict[str, Any], dict[str, Any]]] = []
-        """Only these names of a namespace are looked at."""
         self.classes: list[tuple[type, dict[str, Any]]] = []
         self.kinds: list[tuple[Any, type]] = []
         self.tensors: list[_KeptTensor] = []
         self.undo: list[Undo] = []
         self.alive: list[Any] = []
-        """Weak references alone may hold these: nothing else is to take their place in ``seen``."""
         self.bytes: dict[int, tuple[Tensor, Tensor]] = {}
-        """Each storage has its bytes, and those that it had."""
         self.counters: list[tuple[itertools.count[Any], itertools.count[Any]]] = []
-        """Each counter stands beside another that goes on where it was."""
         self.orders: list[list[Any]] = []
-        """The lists and cells held these."""
         self._buffers: set[int] = set()
         self._storages: dict[int, Tensor] = {}
         self._keepers: dict[type, Callable[[Any], Iterable[Any]]] = {}
@@ -105,12 +109,8 @@ class Snapshot:
 
     def writing(self, *arguments: Any) -> None:
         """Keep the contents of tensors before an operator with these arguments writes into one of them."""
-        for leaf in arguments:
-            if isinstance(leaf, (tuple, list)):
-                self.writing(*leaf)
-            elif isinstance(leaf, dict):
-                self.writing(*leaf.values())
-            elif isinstance(leaf, Tensor) and not leaf.is_meta:
+        for leaf in tree_leaves(arguments):
+            if isinstance(leaf, Tensor) and not leaf.is_meta:
                 if not self._storages:
                     self._storages = {storage(alias): alias for _, _, alias, *_ in self.tensors}
                 alias = self._storages.get(storage(leaf))
@@ -120,27 +120,23 @@ class Snapshot:
     # -- the walk ------------------------------------------------------------------------------------------------
 
     def include(self, *roots: Any) -> None:
-        """Keep these things too, as they are now."""
+        """Keep these things too, as they are now, with all that is reachable from them."""
+        seen, keepers, waiting = self.seen, self._keepers, list(roots)
         with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
-            self._walk(list(roots))
-
-    def _walk(self, waiting: list[Any]) -> None:
-        seen, keepers = self.seen, self._keepers
-        while waiting:
-            thing = waiting.pop()
-            kind = type(thing)
-            if kind in ATOMS or id(thing) in seen:
-                continue
-            seen.add(id(thing))
-            keep = keepers.get(kind)
-            if keep is None:
-                keep = keepers[kind] = self._keeper(kind)
-            waiting += keep(thing)
+            while waiting:
+                thing = waiting.pop()
+                kind = type(thing)
+                if kind in ATOMS or id(thing) in seen:
+                    continue
+                seen.add(id(thing))
+                if kind not in keepers:
+                    keepers[kind] = self._keeper(kind)
+                waiting += keepers[kind](thing)
 
     def _keeper(self, kind: type) -> Callable[[Any], Iterable[Any]]:
         """Return the function that keeps the things of one type, and gives what they hold."""
         if issubclass(kind, types.ModuleType):
-            return _nothing
+            return lambda thing: ()
         if kind is itertools.count:
             return self._counter
         if issubclass(kind, type):
@@ -320,7 +316,3 @@ class Snapshot:
             saved.update([(key, moved[id(value)]) for key, value in saved.items() if id(value) in moved])
         for order in self.orders:
             order[:] = [moved.get(id(value), value) for value in order]
-
-
-def _nothing(thing: Any) -> Iterable[Any]:
-    return ()

@@ -1,4 +1,4 @@
-"""Each function renders a table in one format; a column has one scale, and rounding happens only here."""
+"""Each format has a function that renders a table; numbers are rounded only here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table holds rows of numbers under named columns; only ``render.py`` turns them into text."""
+"""A table holds rows of numbers under columns; only ``render.py`` turns them into text."""
 
 from __future__ import annotations
 

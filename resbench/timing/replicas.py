@@ -177,12 +177,12 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     from resbench.timing.drift import pace
     from resbench.timing.latency.measure import read
     from resbench.workers.sampling import Rules
-    from resbench.workers.switches import kept
+    from resbench.workers.switches import settings_kept
     from resbench.workers.workload import Setup
 
     cell = Cell(request["model"], request["input"], Setup(**request["setup"]))
     try:
-        with kept():  # the machine's pace does not depend on what the model switches off
+        with settings_kept():  # the machine's pace does not depend on what the model switches off
             work, name = workload(cell)
             with one_line(cell):
                 # the medians of n processes together are known better than one of them, by the root of n

@@ -1,4 +1,4 @@
-"""This looks into compiled code without losing it, and tells whether it is what runs.
+"""This module looks into compiled code without losing it, and tells whether it runs.
 
 A dispatch mode over compiled code makes torch give it up for good and without a word: from then on its functions run as
 they are written, for every instance, and compiling them again changes nothing (seen with torch 2.13). Whoever watches

@@ -1,4 +1,4 @@
-"""This counts the processors that this process may use."""
+"""This module counts the processors that this process may use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An environment describes the machine of a result by what changes its speed, and by its state.
+"""An environment describes the machine of a result: what changes its speed, and its state.
 
 >>> machine = environment()
 >>> machine.id == environment().id, "time_utc" in machine.stable

@@ -1,4 +1,4 @@
-"""This computes medians with their uncertainty.
+"""This module computes medians with their uncertainty.
 
 Samples of one process are neither independent (a disturbance lasts for several) nor representative (another process
 gets other memory and other cores): its own interval is too narrow by far. So the unit that is repeated is the

@@ -1,4 +1,4 @@
-"""NVML tells the clocks, power, temperature and throttling of an NVIDIA GPU during a measurement.
+"""NVML tells the clocks, power, temperature and throttling of a GPU that is measured.
 
 NVML is part of the driver; the package nvidia-ml-py (module ``pynvml``) calls it. Without either there is no ``Gpu``.
 Source: NVML API reference, "Device Queries" and "NvmlClocksEventReasons".

@@ -1,4 +1,4 @@
-"""This keeps from the terminal what libraries print on their own, past Python."""
+"""This module keeps from the terminal what libraries print on their own, past Python."""
 
 from __future__ import annotations
 

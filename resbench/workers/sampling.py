@@ -1,4 +1,4 @@
-"""A workload is warmed up until it settles, then sampled until its median is known or time is up.
+"""A workload is warmed up until it settles, and sampled until its median is known.
 
 A *stopwatch* runs the workload some times and gives the seconds of each phase of each run; there is one per kind of
 device (``stopwatch.py``). The rules are here, and the same for all.

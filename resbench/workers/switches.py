@@ -85,7 +85,7 @@ def unfused() -> Iterator[None]:
         yield
 
 
-def kept(*more: Setting) -> AbstractContextManager[None]:
+def settings_kept(*more: Setting) -> AbstractContextManager[None]:
     """Put the switches, and further settings, back when the ``with`` ends, so that nothing depends on what ran."""
     return put_back(*SETTINGS, *_precisions(), *more)
 

@@ -133,7 +133,7 @@ def repeatable(device: str) -> Iterator[None]:
 
 
 class Workload:
-    """A model on its device with an input: ``phases`` are what is timed apart, in the order in which they run.
+    """A workload is a model on its device, with inputs; its ``phases`` run in this order, and are timed apart.
 
     ``inputs``: the shape (N, C, H, W) of random numbers, or tensors. The model is moved, its mode set. Training is
     one step of SGD with momentum 0.9 on the mean of the outputs, at a learning rate of 0: all of the work, and the
