@@ -5,7 +5,7 @@
     ├── ShapeError                parts that exist but do not fit each other or the input
     ├── UnknownModelError         a name that neither the catalog nor a source knows
     ├── OptionError               an option that the family lacks, or a value that it does not take
-    ├── SourceError               a model that could not be loaded from where it was said to be
+    ├── SourceError               a model, or data, that could not be loaded from its source
     ├── TraceError                a model that could not be run for counting
     ├── MeasureError              a measurement that this machine cannot make: device, dtype, memory
     ├── GateError                 two sides that cannot be compared: a revision, a suite, a run that was stopped
@@ -129,13 +129,16 @@ def first_line(error: BaseException) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return a hint at the known word that is nearest to an unknown one, or ``otherwise`` where none is near.
+    """Return a hint, behind a semicolon, at the known word that is nearest to an unknown one.
+
+    ``otherwise`` is the hint where none is near; without it there is none.
 
     >>> did_you_mean("widht", ["width", "depth"]), did_you_mean("x", ["width"], "expected width")
-    ('did you mean width?', 'expected width')
+    ('; did you mean width?', '; expected width')
     """
     near = get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else otherwise
+    hint = f"did you mean {near[0]}?" if near else otherwise
+    return f"; {hint}" if hint else ""
 
 
 @contextmanager

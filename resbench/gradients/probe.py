@@ -210,8 +210,7 @@ def _names(model: nn.Module, watch: str | nn.Module | Collection[str | nn.Module
                 whole, part = type(model).__name__, type(wanted).__name__
                 raise OptionError(f"expected modules of {whole} to watch, received another {part}") from None
             hint = did_you_mean(wanted, names.values())
-            received = f"{wanted!r}; {hint}" if hint else f"{wanted!r}"
-            raise OptionError(f"expected names of modules to watch, received {received}") from None
+            raise OptionError(f"expected names of modules to watch, received {wanted!r}{hint}") from None
         if type(module).forward is nn.Module.forward and "forward" not in vars(module):
             kind = type(module).__name__
             raise OptionError(f"expected modules that are called, received {name}, a {kind}; watch what it holds")

@@ -72,8 +72,7 @@ def chosen_statistics(text: str) -> list[Statistic]:
     for word in map(str.strip, text.split(",")):
         if word not in placed:
             hint = did_you_mean(word, placed)
-            received = f"{word!r}; {hint}" if hint else f"{word!r}"
-            raise OptionError(f"--stat takes {', '.join(placed)} or all; received {received}")
+            raise OptionError(f"--stat takes {', '.join(placed)} or all; received {word!r}{hint}")
         found.append(placed[word])
     return found
 

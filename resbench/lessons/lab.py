@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from resbench.data import load_images
 from resbench.errors import MeasureError
-from resbench.gradients.measure import Recipe as Steps
-from resbench.gradients.measure import flow
+from resbench.gradients.measure import Recipe, flow
 from resbench.gradients.result import Flow
 from resbench.training.degradation import Plan, study
 from resbench.training.result import Outcome
@@ -67,7 +66,7 @@ class Lab:
         """Observe the gradient at the first step, of two seeds, on the images that are trained on."""
         if (name, norm) not in self.flows:
             images = load_images(self.plan.data, self.plan.root)
-            recipe = Steps(steps=(0,), seeds=2, device=self.options.device)
+            recipe = Recipe(steps=(0,), seeds=2, device=self.options.device)
             found = flow(name, images, recipe, norm=norm, progress=lambda line: self._inner(line, 0))
             if found.interrupted:
                 raise KeyboardInterrupt

@@ -146,12 +146,12 @@ def over(limits: Mapping[str, Mapping[str, int]], counts: SuiteCounts) -> list[E
     for name, wanted in limits.items():
         if name not in counts.benchmarks and not counts.skipped:
             hint = did_you_mean(name, counts.benchmarks, f"expected one of {', '.join(counts.benchmarks)}")
-            raise GateError(f"[benchmarks] names {name!r}, which the suite does not have; {hint}")
+            raise GateError(f"[benchmarks] names {name!r}, which the suite does not have{hint}")
         totals = counts.benchmarks[name].totals if name in counts.benchmarks else {}
         for counter, limit in wanted.items():
             if totals and counter not in totals and counter not in RARE:
                 hint = did_you_mean(counter, totals, f"expected one of {', '.join(totals)}")
-                raise GateError(f"limits of {name}: {counter!r} is no total of it; {hint}")
+                raise GateError(f"limits of {name}: {counter!r} is no total of it{hint}")
             if totals.get(counter, 0) > limit:
                 found.append(Excess(name, counter, limit, totals[counter]))
     return found

@@ -55,11 +55,7 @@ def resbench(request: pytest.FixtureRequest) -> Callable[..., None]:
     KNOWN.add(request.node.nodeid)
     if LINE is not None and LINE.wanted == "count":
         LINE.say("asked", _name(request.node.nodeid))
-
-    def run(target: Any, input: Any = None, **setup: Any) -> None:
-        bench(request, target, input, **setup)
-
-    return run
+    return partial(bench, request)
 
 
 def bench(
@@ -136,7 +132,7 @@ def _workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
     options = [field.name for field in fields(Setup)]
     for name in setup.keys() - options:
         hint = did_you_mean(name, options, f"expected one of {', '.join(options)}")
-        raise OptionError(f"the fixture `resbench` takes no {name}; {hint}")
+        raise OptionError(f"the fixture `resbench` takes no {name}{hint}")
     if isinstance(target, str):
         from resbench.networks.load import load
 
@@ -294,6 +290,5 @@ def _why(report: Any) -> str:
         return next((line.strip() for line in crash.message.splitlines() if line.strip()), "without a word")
     lines = [re.sub(r"^E\s+", "", line).strip() for line in str(report.longrepr).splitlines() if line.strip()]
     last = lines[-1] if lines else "without a word"
-    places = [re.match(r'File "(.+)", line (\d+)', line) for line in lines]
-    where = next((place for place in reversed(places) if place), None)
-    return f"{last} ({where[1]}, line {where[2]})" if where and "Error" in last else last
+    places = [place for line in lines if (place := re.match(r'File "(.+)", line (\d+)', line))]
+    return f"{last} ({places[-1][1]}, line {places[-1][2]})" if places and "Error" in last else last

@@ -99,8 +99,13 @@ class Process:
     ) -> None:
         self.side = side
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed by stop()
-        trees = {"root": str(side.root), "elsewhere": [str(path) for path in side.elsewhere]}
-        request = {"wanted": wanted, "names": names, "cores": cores, **trees}
+        request = {
+            "wanted": wanted,
+            "names": names,
+            "cores": cores,
+            "root": str(side.root),
+            "elsewhere": [str(path) for path in side.elsewhere],
+        }
         self.running = subprocess.Popen(
             [sys.executable, "-m", "pytest", *OPTIONS, *PLUGIN, *suite.files],
             cwd=side.root / suite.path.parent,
@@ -111,7 +116,7 @@ class Process:
             text=True,
             start_new_session=True,  # so that what it starts is stopped with it
         )
-        self.lines: queue.Queue[str] = queue.Queue()
+        self.messages: queue.Queue[dict[str, Any]] = queue.Queue()
         self.finished = False
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -130,7 +135,10 @@ class Process:
         assert self.running.stdout
         with suppress(ValueError, OSError):  # closed by stop()
             for line in self.running.stdout:
-                self.lines.put(line)
+                with suppress(json.JSONDecodeError):  # something else printed it before the plugin could
+                    message = json.loads(line)
+                    if isinstance(message, dict) and "said" in message:
+                        self.messages.put(message)
 
     def hear(self) -> dict[str, Any]:
         """Wait for the next message and return it; it is ``{"said": "finished"}`` at the end."""
@@ -138,19 +146,17 @@ class Process:
         while True:
             over = self.running.poll() is not None
             try:
-                message = _understood(self.lines.get(timeout=1.0))
+                message = self.messages.get(timeout=1.0)
+                break
             except queue.Empty:
                 if over:
                     raise GateError(f"{self.side}: {self._last_words(self.running.returncode)}") from None
                 if time.monotonic() > deadline:
                     raise GateError(f"{self.side}: nothing was heard for {PATIENCE_S:.0f} s; does it hang?") from None
-                continue
-            if message is None:
-                continue
-            if message["said"] == "failed":
-                raise GateError(f"{self.side}: {message['name'] or 'the suite'} fails: {message['why']}")
-            self.finished = message["said"] == "finished"
-            return message
+        if message["said"] == "failed":
+            raise GateError(f"{self.side}: {message['name'] or 'the suite'} fails: {message['why']}")
+        self.finished = message["said"] == "finished"
+        return message
 
     def expect(self, what: str, name: str) -> dict[str, Any]:
         """Return the next message, which has to be this one of this benchmark. Raises GateError for any other."""
@@ -193,15 +199,6 @@ class Process:
         errors = [line for line in lines if re.search(r"\bE[Rr][Rr][Oo][Rr]\b|Error\b|^error", line)]
         words = errors[-1] if errors else lines[-1] if lines else "without a word"
         return f"the suite ended early, with status {status}: {words}"
-
-
-def _understood(line: str) -> dict[str, Any] | None:
-    """Return the plugin's message in a line; it is None for what something else printed before the plugin could."""
-    with suppress(ValueError):
-        message = json.loads(line)
-        if isinstance(message, dict) and "said" in message:
-            return message
-    return None
 
 
 def kill(running: subprocess.Popen[str]) -> None:

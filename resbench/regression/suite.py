@@ -103,7 +103,7 @@ def _check_names(path: Path, entries: Mapping[str, Any], known: Any, where: str)
     for name in entries:
         if name not in known:
             hint = did_you_mean(name, known, f"expected {', '.join(known)}")
-            raise GateError(f"{path}: {where}{name!r} is not known; {hint}")
+            raise GateError(f"{path}: {where}{name!r} is not known{hint}")
 
 
 def _check_values(path: Path, entries: Mapping[str, Any]) -> None:

@@ -155,11 +155,10 @@ class Snapshot:
             parts.append(lambda thing: self._hold(*known(thing)))
         home = str(kind.__module__)
         attributes = kind.__flags__ & CHANGEABLE or kind.__dictoffset__  # a namespace of C has them too
-        if attributes and (not is_machinery(home) or home.startswith(DATA)):
-            members = slots_of(kind)
+        is_data = attributes and (not is_machinery(home) or home.startswith(DATA))
+        if is_data or issubclass(kind, nn.Module):
+            members = slots_of(kind) if is_data else []
             parts.append(lambda thing: self._instance(thing, members))
-        elif issubclass(kind, nn.Module):
-            parts.append(lambda thing: self._instance(thing, []))
         if len(parts) == 1:
             return parts[0]
         return lambda thing: [held for part in parts for held in part(thing)]

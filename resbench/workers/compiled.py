@@ -10,14 +10,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
 
 import torch
 
 from resbench.workers.quiet import quiet_stderr
-
-if TYPE_CHECKING:
-    from resbench.workers.workload import Workload
+from resbench.workers.workload import Workload
 
 REGION = "Torch-Compiled Region"
 """torch's profiler calls a piece of compiled code that runs by this name."""

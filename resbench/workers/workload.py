@@ -103,17 +103,17 @@ def _precisions(dtype: Dtype) -> list[tuple[Any, str, Any]]:
     ]
 
 
-def check_device_name(device: str) -> None:
-    """Raise OptionError unless there are such devices, here or elsewhere."""
+def check_device_name(device: str) -> tuple[str, str]:
+    """Return the kind and the index of a device. Raises OptionError unless there are such devices somewhere."""
     kind, _, index = device.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
         raise OptionError(f"--device takes cpu, cuda, cuda:INDEX or mps; received {device!r}")
+    return kind, index
 
 
 def check_device(device: str) -> None:
     """Raise MeasureError unless torch can run there."""
-    check_device_name(device)
-    kind, _, index = device.partition(":")
+    kind, index = check_device_name(device)
     if kind == "cuda" and not torch.cuda.is_available():
         why = "torch is a CPU build" if torch.version.cuda is None else "torch sees no NVIDIA GPU"
         raise MeasureError(f"no CUDA here ({why}); `resbench doctor` says more; use --device cpu")
