@@ -128,7 +128,7 @@ def _cached(function: Any) -> Held:
     return (function.__wrapped__,), put_back
 
 
-def _slot(member: Any, thing: Any) -> Held:
+def keep_slot(member: Any, thing: Any) -> Held:
     """Keep one attribute of a class with ``__slots__``, or the contents of a closure's cell."""
     before = [slot_value(member, thing)]
 
@@ -150,12 +150,6 @@ def slot_value(member: Any, thing: Any) -> Any:
         return ABSENT
 
 
-def slots(thing: Any, members: Iterable[Any]) -> tuple[list[Any], list[Undo]]:
-    """Return the attributes in those slots, and how they are put back."""
-    held = [_slot(member, thing) for member in members]
-    return [value for values, _ in held for value in values], [undo for _, undo in held if undo]
-
-
 def slots_of(kind: type) -> list[Any]:
     """Return the slots that a class and its bases name."""
     named = (vars(base) for base in kind.__mro__ if "__slots__" in vars(base))
@@ -174,7 +168,7 @@ HOLDERS: dict[type, Callable[[Any], Held]] = {
     array: _bytes,
     Random: _random,
     torch.Generator: _generator,
-    types.CellType: functools.partial(_slot, types.CellType.cell_contents),
+    types.CellType: functools.partial(keep_slot, types.CellType.cell_contents),
     types.MethodType: _attributes("__self__", "__func__"),
     staticmethod: _attributes("__func__"),
     classmethod: _attributes("__func__"),

@@ -34,12 +34,12 @@ from resbench.restoring.holders import (
     Undo,
     counted_from,
     holders,
+    keep_slot,
     refill,
     restore_class,
     restore_names,
     restore_tensor,
     same_entries,
-    slots,
     slots_of,
     storage,
 )
@@ -195,10 +195,8 @@ class Snapshot:
         if id(kind) not in self.seen:
             self.seen.add(id(kind))
             found += self._class(kind)
-        if members:
-            values, undo = slots(thing, members)
-            found += values
-            self.undo += undo
+        for member in members:
+            found += self._hold(*keep_slot(member, thing))
         fields = getattr(thing, "__dict__", None)
         if isinstance(thing, nn.Module):
             self.kinds.append((thing, kind))
