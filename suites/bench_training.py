@@ -20,8 +20,8 @@ from resbench.data import load_split
 from resbench.networks.load import load
 from resbench.training.feed import Feed
 from resbench.training.precision import precision
-from resbench.training.recipe import Recipe
-from resbench.training.run import Run
+from resbench.training.recipe import TrainingRecipe
+from resbench.training.run import TrainingRun
 from resbench.workers.environment import environment
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -92,9 +92,9 @@ class ByHand:
 @pytest.mark.parametrize("device", DEVICES)
 def test_epochs(benchmark, device, name):
     data, (train, test) = parts()
-    recipe = Recipe(64_000, augment=data == "cifar10", dtype=precision(device))
+    recipe = TrainingRecipe(64_000, augment=data == "cifar10", dtype=precision(device))
     feed = Feed(train, test, recipe.batch, recipe.augment, device)
-    ours = Run(name, load(name, SIZE).module, 0, recipe, feed, device)
+    ours = TrainingRun(name, load(name, SIZE).module, 0, recipe, feed, device)
     theirs = ByHand(name, train, test, recipe, device)
     seconds = {"ours": [], "theirs": []}
 
@@ -135,9 +135,9 @@ def test_epochs(benchmark, device, name):
 @pytest.mark.parametrize("name", ["plain20", "resnet20", "resnet56", "resnet110"])
 def test_graph(benchmark, name):
     data, (train, test) = parts()
-    recipe = Recipe(64_000, augment=True, dtype=precision("cuda"))
+    recipe = TrainingRecipe(64_000, augment=True, dtype=precision("cuda"))
     feed = Feed(train, test, recipe.batch, True, "cuda")
-    run = Run(name, load(name, SIZE).module, 0, recipe, feed, "cuda")
+    run = TrainingRun(name, load(name, SIZE).module, 0, recipe, feed, "cuda")
     rows = feed.rows(0, 0)
     ratios, rates = [], []
 

@@ -26,10 +26,10 @@ from simulate import rate
 from tabulate import tabulate
 
 from resbench.regression.duel import ARMS, Times, paired
-from resbench.regression.verdict import Judgement, Rules, replay
+from resbench.regression.verdict import GateRules, Judgement, replay
 from resbench.regression.walsh import BLOCK
 
-RULES = Rules()
+RULES = GateRules()
 
 Run = list[Times]
 """Round by round."""
@@ -42,7 +42,7 @@ def read(path: Path) -> Run:
     document = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
     if document.get("schema") != 1 or document.get("command") != "gate":
         raise SystemExit(f"expected a run of resbench gate, schema 1; {path} is not")
-    if Rules(**document["rules"] | {"looks": tuple(document["rules"]["looks"])}) != RULES:
+    if GateRules(**document["rules"] | {"looks": tuple(document["rules"]["looks"])}) != RULES:
         raise SystemExit(f"expected a run under {RULES}; {path} is under others")
     return [record["times"] for record in document["rounds"]]
 

@@ -21,10 +21,10 @@ from resbench.gradients.statistics import chosen_statistics
 from resbench.gradients.table import depth_table, network_table, row_table
 from resbench.lessons.table import claim_table
 from resbench.regression.duel import ARMS, Duel, paired
-from resbench.regression.expectations import Change
+from resbench.regression.expectations import CounterChange
 from resbench.regression.gating.measure import Gate
 from resbench.regression.gating.table import change_table, gate_document, time_table
-from resbench.regression.verdict import Rules, replay
+from resbench.regression.verdict import GateRules, replay
 from resbench.tables.render import render
 from resbench.timing.latency.result import Latencies
 from resbench.timing.layers.result import Layers
@@ -178,8 +178,11 @@ def test_formats_of_the_gate_agree():
         {name: {arm: [draw.gauss(0.01, 1e-4) for _ in range(5)] for arm in ARMS} for name in ("test_a[1|2]", "test_b")}
         for _ in range(16)
     ]
-    duel = Duel(Rules(), environment(), rounds, replay(paired(rounds), Rules()), 123.4)
-    changes = [Change("test_a[1|2]", "", "macs", 1_000_000, None), Change("test_b", "conv1", "aten.add", 1, 2)]
+    duel = Duel(GateRules(), environment(), rounds, replay(paired(rounds), GateRules()), 123.4)
+    changes = [
+        CounterChange("test_a[1|2]", "", "macs", 1_000_000, None),
+        CounterChange("test_b", "conv1", "aten.add", 1, 2),
+    ]
     gate = Gate("1234567", "working tree", changes, changes[1:], benchmarks=["test_a[1|2]", "test_b"], duel=duel)
     document = json.loads(json.dumps(gate_document(gate)))
     for table in (change_table(gate), time_table(duel)):

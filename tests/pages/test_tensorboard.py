@@ -19,9 +19,9 @@ from tensorboard.plugins.hparams import metadata
 
 from resbench.errors import OutputError
 from resbench.gradients.result import Flow
-from resbench.gradients.statistics import STATISTICS, Row
+from resbench.gradients.statistics import STATISTICS, StatisticRow
 from resbench.pages.tensorboard import Board
-from resbench.training.recipe import Recipe
+from resbench.training.recipe import TrainingRecipe
 from resbench.training.result import Cell, Epoch, Outcome, Result
 
 SMALL = ("--input", "3x8x8")
@@ -310,7 +310,7 @@ def test_the_same_command_again_writes_the_same_curves_beside_the_first(trained)
         assert scalars(again / place) == scalars(trained.top / place)
 
 
-RECIPE = Recipe(20, 8)
+RECIPE = TrainingRecipe(20, 8)
 
 
 def epoch(number):
@@ -318,7 +318,7 @@ def epoch(number):
 
 
 def row(step, value=1.0, statistic="gradient", name="layer1"):
-    return Row("net", 0, step, STATISTICS[statistic].place, name, 0.5, statistic, value)
+    return StatisticRow("net", 0, step, STATISTICS[statistic].place, name, 0.5, statistic, value)
 
 
 def board(folder, command="degradation", **options):
@@ -350,7 +350,7 @@ def test_a_watcher_sees_every_epoch_when_it_ends():
     from resbench.training.train import Options, train
 
     feed = Feed(*(part.resized((3, 8, 8)) for part in load_split("digits")), 512, False, "cpu")
-    cells = [Cell(name, (3, 8, 8), 0, Recipe(4, 512)) for name in ("plain8", "resnet8")]
+    cells = [Cell(name, (3, 8, 8), 0, TrainingRecipe(4, 512)) for name in ("plain8", "resnet8")]
     seen = []
     results = train(cells, feed, Options(watch=seen.append))
     assert [(r.cell.model, len(r.history), r.finished) for r in seen] == [

@@ -11,7 +11,7 @@ from projects import BENCH, BLOCK, SUITE
 
 from resbench.counters.counts import Counted
 from resbench.errors import OptionError
-from resbench.regression.expectations import Counts, changes, load, spared, store
+from resbench.regression.expectations import SuiteCounts, changes, load, spared, store
 from resbench.regression.gating.measure import notes
 from resbench.regression.plugin import own
 from resbench.regression.samples import SAMPLES
@@ -141,16 +141,16 @@ def test_a_half_merged_file_of_expectations_is_written_anew(expected):
 
 def test_a_file_that_skips_itself_spares_its_own_benchmarks_alone():
     one = {"aten.add": 1}
-    expected = Counts(
+    expected = SuiteCounts(
         "2.0", dict.fromkeys(("test_a", "test_b"), Counted({"": one})), files={"test_a": "a.py", "test_b": "b.py"}
     )
-    assert spared(expected, Counts("2.0", {}, skipped={"a.py": "no GPU"})) == ["test_a"]
+    assert spared(expected, SuiteCounts("2.0", {}, skipped={"a.py": "no GPU"})) == ["test_a"]
 
 
 def test_what_is_unpaired_no_longer_is_told():
-    one = Counts("2.0", {"test_new": Counted({"": {"aten.add": 1}})})
+    one = SuiteCounts("2.0", {"test_new": Counted({"": {"aten.add": 1}})})
     suite = Suite(Path("ci.toml"), ["a.py"], unpaired=["test_new"])
-    none = Counts("2.0", {})
+    none = SuiteCounts("2.0", {})
     assert "take it out of `unpaired`" in notes(suite, one, one)[0]
     assert notes(suite, none, one) == ["Not judged here: test_new, which has nothing to be compared with (`unpaired`)."]
     assert notes(suite, none, none) == ["Nowhere: test_new; take it out of `unpaired`."]
@@ -164,7 +164,7 @@ def test_the_same_peak_in_another_layer_is_no_change():
 
 def test_those_with_the_most_operators_come_first():
     few, many = (Counted({"": {"aten.add": often}}) for often in (1, 9))
-    assert Counts("2.0", {"few": few, "many": many}).by_work() == ["many", "few"]
+    assert SuiteCounts("2.0", {"few": few, "many": many}).by_work() == ["many", "few"]
 
 
 @pytest.mark.parametrize("counters", [{"macs": 1}, {"aten.add": 1}, {"rows": 1.5}, {"rows": True}])
@@ -176,7 +176,7 @@ def test_counters_of_ones_own_are_integers_under_new_names(counters):
 
 def test_expectations_come_back_as_they_were(tmp_path):
     one = Counted({"": {"aten.add": 1}})
-    stored = Counts("2.0", {"test_a": one, "test_b": one}, files={"test_a": "a.py", "test_b": "b.py"})
+    stored = SuiteCounts("2.0", {"test_a": one, "test_b": one}, files={"test_a": "a.py", "test_b": "b.py"})
     store(tmp_path / "ci.json", stored)
     assert load(tmp_path / "ci.json") == stored
 

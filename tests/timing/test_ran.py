@@ -22,7 +22,7 @@ from resbench.timing.ran import Ran, observed
 from resbench.timing.ran_lines import setup_words
 from resbench.timing.roofline import Roof
 from resbench.workers import sampling
-from resbench.workers.switches import kept
+from resbench.workers.switches import settings_kept
 from resbench.workers.workload import Setup, Workload
 
 IMAGES = (1, 3, 16, 16)
@@ -34,7 +34,7 @@ OTHER = 1 if torch.get_num_threads() > 1 else 2
 def as_before():
     """No test leaves a switch to the next."""
     threads = torch.get_num_threads()
-    with kept():
+    with settings_kept():
         yield
     torch.set_num_threads(threads)
 

@@ -11,13 +11,13 @@ from resbench.networks.load import result_name
 from resbench.networks.name import ModelName
 from resbench.training.degradation import gaps, layers
 from resbench.training.placements import ORDERS, SHORTCUTS, variants
-from resbench.training.recipe import Recipe
+from resbench.training.recipe import TrainingRecipe
 from resbench.training.result import Cell, Epoch, Outcome, Result
 
 
 def result(model, seed, train, test, broken=""):
     epochs = (Epoch(1, 11, 0.1, 2.0, 0.9, 0.9, 1.0), Epoch(2, 22, 0.1, 1.0, train, test, 2.0))
-    return Result(Cell(model, (3, 8, 8), seed, Recipe(22)), () if broken else epochs, (), broken)
+    return Result(Cell(model, (3, 8, 8), seed, TrainingRecipe(22)), () if broken else epochs, (), broken)
 
 
 def pairs(errors):
