@@ -20,6 +20,7 @@ from resbench.arch import blocks, examples, inception, resnet, vgg
 from resbench.arch.algebra import Node
 from resbench.arch.cost import Cost, Mode, cost
 from resbench.arch.fields import MAX_SIZE
+from resbench.arch.orders import Order
 from resbench.errors import ArchitectureError, OptionError, UnknownModelError
 
 Size = tuple[int, int, int]
@@ -67,7 +68,7 @@ CIFAR: Size = (3, 32, 32)
 
 _HE15, _HE16 = "He et al. 2015", "He et al. 2016"
 _SZEGEDY = "Szegedy et al. 2014"
-_PREACT: blocks.Order = "full-preact"
+_PREACT: Order = "full-preact"
 
 
 def _catalog() -> Iterator[Entry]:

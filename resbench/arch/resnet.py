@@ -6,12 +6,16 @@ parameter of the unit; a plain network is the same expression with ``shortcut="n
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
 
-from resbench.arch.algebra import Aux, Node, Seq, stack
-from resbench.arch.blocks import Norm, Order, StrideOn, basic_convs, bottleneck_convs, unit
+from resbench.arch.algebra import Aux, Node, Seq
+from resbench.arch.blocks import StrideOn, basic_convs, bottleneck_convs, squeeze_excitation, unit
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
+from resbench.arch.orders import Norm, Order, ending
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut
+from resbench.arch.trunk import Stage, Unit, trunk
 from resbench.errors import ArchitectureError
 
 IMAGENET = {
@@ -28,50 +32,22 @@ MAX_DEPTH = 10_000
 """The deepest published network has 1,202 layers."""
 
 
-def _trunk(
-    channels: int,
-    widths: tuple[int, ...],
-    counts: tuple[int, ...],
-    bottleneck: bool,
-    shortcut: Shortcut,
-    order: Order,
-    norm: Norm,
-    *,
-    ratio: float = 1,
-    groups: int = 1,
-    stride_on: StrideOn = "3x3",
-    se: int = 0,
-    gate_bias: int = GATE_BIAS,
-) -> tuple[dict[str, Node], int]:
-    """The stages layer1, layer2, ... and the channels that leave them. Every stage but the first halves the map.
+def _units(convs: Callable[[int, int, int], list[Conv2d]], se: int, residual: Callable[..., Seq]) -> Unit:
+    """Each unit is made of such convolutions; where ``se`` is not 0, its branch ends in squeeze-and-excitation."""
 
-    ``ratio`` is the inner width of a bottleneck, relative to a quarter of its output.
-    """
+    def one(in_channels: int, out_channels: int, stride: int, *, first: bool) -> Seq:
+        squeeze = [squeeze_excitation(out_channels, se)] if se else []
+        return residual([*convs(in_channels, out_channels, stride), *squeeze], first=first)
 
-    def one(in_channels: int, width: int, stride: int, first: bool) -> Seq:
-        if bottleneck:
-            inner = int(width * ratio)
-            convs = bottleneck_convs(
-                in_channels, inner, stride, norm, groups=groups, stride_on=stride_on, out_channels=4 * width
-            )
-        else:
-            convs = basic_convs(in_channels, width, stride, norm)
-        return unit(convs, shortcut, order, norm, first=first, se=se, gate_bias=gate_bias)
-
-    stages: dict[str, Node] = {}
-    for i, (width, count) in enumerate(zip(widths, counts, strict=True)):
-        out_channels = 4 * width if bottleneck else width
-        units = [one(channels, width, 2 if i else 1, first=i == 0)]
-        units += [one(out_channels, width, 1, first=False)] * (count - 1)
-        stages[f"layer{i + 1}"] = stack(*units)
-        channels = out_channels
-    return stages, channels
+    return one
 
 
-def _norm_relu(channels: int, order: Order, norm: Norm) -> dict[str, Node]:
-    """The activation behind the last sum of a pre-activation network (He et al. 2016, appendix)."""
-    bn: dict[str, Node] = {"bn2": BatchNorm2d(channels)} if norm == "bn" and order == "full-preact" else {}
-    return {**bn, "relu2": ReLU()} if order in ("full-preact", "relu-only-preact") else {}
+def _bottleneck_convs(
+    in_channels: int, out_channels: int, stride: int, *, groups: int = 1, group_width: int = 64, **options: Any
+) -> list[Conv2d]:
+    """The middle convolution has groups x group_width channels where the unit gives 256; wider ones in proportion."""
+    inner = out_channels * groups * group_width // 256
+    return bottleneck_convs(in_channels, inner, stride, groups=groups, out_channels=out_channels, **options)
 
 
 def _head(channels: int, classes: int) -> dict[str, Node]:
@@ -108,28 +84,19 @@ def imagenet_resnet(
     if not bottleneck and (groups, group_width) != (1, 64):
         raise ArchitectureError(f"groups and group_width belong to bottlenecks; depth {depth} is made of basic blocks")
     base = 64 * width
-    stages, channels = _trunk(
-        base,
-        tuple(base * 2**i for i in range(4)),
-        counts,
-        bottleneck,
-        shortcut,
-        order,
-        norm,
-        ratio=groups * group_width / 64,
-        groups=groups,
-        stride_on=stride,
-        se=se,
-        gate_bias=gate_bias,
-    )
+    stages = [Stage(base * 2**i * (4 if bottleneck else 1), count, 2 if i else 1) for i, count in enumerate(counts)]
+    convs = partial(basic_convs, norm=norm)
+    if bottleneck:
+        convs = partial(_bottleneck_convs, norm=norm, groups=groups, group_width=group_width, stride_on=stride)
+    residual = partial(unit, shortcut=shortcut, order=order, norm=norm, gate_bias=gate_bias)
     return Seq(
         conv1=Conv2d(3, base, 7, 2, 3, bias=norm == "none"),
         **_stem_norm(base, norm),
         relu=ReLU(),
         maxpool=MaxPool2d(3, 2, 1),
-        **stages,
-        **_norm_relu(channels, order, norm),
-        **_head(channels, classes),
+        **trunk(base, stages, _units(convs, se, residual)),
+        **ending(stages[-1].width, order, norm),
+        **_head(stages[-1].width, classes),
     )
 
 
@@ -170,24 +137,20 @@ def cifar_resnet(
     bottleneck = block == "bottleneck"
     n = _units_per_stage(depth, 9 if bottleneck else 6)
     base = 16 * width
-    stages, channels = _trunk(
+    channels = 4 * base * (4 if bottleneck else 1)
+    convs = partial(_bottleneck_convs, norm=norm, stride_on=stride) if bottleneck else partial(basic_convs, norm=norm)
+    residual = partial(unit, shortcut=shortcut, order=order, norm=norm, gate_bias=gate_bias)
+    stages = trunk(
         base,
-        (base, 2 * base, 4 * base),
-        (n, n, n),
-        bottleneck,
-        shortcut,
-        order,
-        norm,
-        stride_on=stride,
-        se=se,
-        gate_bias=gate_bias,
+        [Stage(channels // 4, n, 1), Stage(channels // 2, n, 2), Stage(channels, n, 2)],
+        _units(convs, se, residual),
     )
     stem: dict[str, Node] = {
         "conv1": Conv2d(3, base, 3, 1, 1, bias=norm == "none"),
         **_stem_norm(base, norm),
         "relu": ReLU(),
     }
-    end = {**_norm_relu(channels, order, norm), **_head(channels, classes)}
+    end = {**ending(channels, order, norm), **_head(channels, classes)}
     if not aux:
         return Seq(**stem, **stages, **end)
     heads = [Aux(**{f"aux{i}": Seq(**_head(channels * i // 4, classes))}) for i in (1, 2)]
