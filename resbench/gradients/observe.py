@@ -27,7 +27,7 @@ from torch.utils.hooks import RemovableHandle
 from resbench.gradients.passing import Numbers, Passing, is_alive, listen, norm, of_a_sum, of_a_value, wide
 from resbench.gradients.trunk import WEIGHTED, between, boundaries, trunk
 from resbench.gradients.wrappers import named
-from resbench.networks.build import Level, Steps
+from resbench.networks.build import Interpreter, Level, Steps
 from resbench.networks.modules import Add, Highway
 
 
@@ -129,11 +129,10 @@ def observe(
         network = network._modules["_orig_mod"]  # type: ignore[assignment]
     with as_written():
         if isinstance(network, Level) and not kwargs and len(args) == 1 and not _is_touched(network):
-            walk = _Walk(boundaries(network) if watch is None else watch, network.training, Observation(first))
-            y = walk.follow(network, network.steps, args[0], "")
-            output: Any = (y, *walk.heads) if walk.heads else y
-            walk.seen.hear(output)
-            return output, walk.seen
+            observer = _Observer(boundaries(network) if watch is None else watch, Observation(first))
+            output = observer.run(network, args[0])
+            observer.seen.hear(output)
+            return output, observer.seen
         return _hooked(model, args, kwargs, watch, Observation(first))
 
 
@@ -152,41 +151,27 @@ def _touched(module: nn.Module) -> bool:
     return any(hooks) or "forward" in vars(module)
 
 
-class _Walk:
-    """Runs a network of ours as ``Level.forward`` does."""
+class _Observer(Interpreter):
+    """It runs a network of ours and notes what passes: levels are followed, so that their steps are seen."""
 
-    def __init__(self, at: frozenset[str], training: bool, seen: Observation) -> None:
-        self.at, self.training, self.seen = at, training, seen
-        self.heads: list[Tensor] = []
+    def __init__(self, at: frozenset[str], seen: Observation) -> None:
+        super().__init__()
+        self.at, self.seen = at, seen
         self.beside = 0
         """Shortcuts that are open: their layers add no depth."""
 
-    def follow(self, level: Level, steps: Steps, x: Tensor, path: str) -> Tensor:
-        for step in steps:
-            if isinstance(step, str):
-                name, module = path + step, level._modules[step]
-                if isinstance(module, Level):
-                    x = self.follow(module, module.steps, x, f"{name}.")
-                else:
-                    assert module is not None
-                    x = self.leaf(module, name, x)
-            elif step[0] is None:
-                if self.training:
-                    head = level._modules[step[1]]
-                    self.heads.append(head(x))  # type: ignore[misc]
-                continue
-            else:
-                name = path + step[0]
-                x = self.join(level, step, x, path)
-            if name in self.at:
-                self.seen.boundaries.append(Boundary(name, self.seen.depth, Passing((x,), of_a_value, self.seen.came)))
-        return x
+    def part(self, module: nn.Module, name: str, x: Tensor) -> Tensor:
+        if isinstance(module, Level):
+            return self.passed(name, self.follow(module, module.steps, x, f"{name}."))
+        y: Tensor = module(x)
+        _note(self.seen, module, name, y, counts=not self.beside)
+        return self.passed(name, y)
 
-    def join(self, level: Level, step: Any, x: Tensor, path: str) -> Tensor:
+    def join(self, level: Level, step: tuple[str, tuple[Steps, ...]], x: Tensor, path: str) -> Tensor:
         operator, paths = step
-        module = level._modules[operator]
+        name, module = path + operator, level._modules[operator]
         if not isinstance(module, (Add, Highway)):
-            return module(*[self.follow(level, one, x, path) for one in paths])  # type: ignore[misc,no-any-return]
+            return self.passed(name, super().join(level, step, x, path))
         depth = self.seen.depth
         aliases = tuple(x.view_as(x) for _ in paths)
         passing = Passing(aliases, of_a_sum, self.seen.came)
@@ -194,13 +179,14 @@ class _Walk:
         self.beside += 1
         outputs.append(self.follow(level, paths[-1], aliases[-1], path))
         self.beside -= 1
-        self.seen.sums.append(Sum(path + operator, depth, passing, _terms(module, outputs)))
-        return module(*outputs)  # type: ignore[no-any-return]
+        self.seen.sums.append(Sum(name, depth, passing, _terms(module, outputs)))
+        return self.passed(name, module(*outputs))
 
-    def leaf(self, module: nn.Module, name: str, x: Tensor) -> Tensor:
-        y: Tensor = module(x)
-        _note(self.seen, module, name, y, counts=not self.beside)
-        return y
+    def passed(self, name: str, value: Tensor) -> Tensor:
+        """The value, noted as a boundary if it is one."""
+        if name in self.at:
+            self.seen.boundaries.append(Boundary(name, self.seen.depth, Passing((value,), of_a_value, self.seen.came)))
+        return value
 
 
 @torch.no_grad()

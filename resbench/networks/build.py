@@ -62,22 +62,42 @@ class Level(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         """The level's output; in training with auxiliary heads, (output, head outputs in order)."""
-        heads: list[Tensor] = []
-        y = self._follow(self.steps, x, heads)
-        return (y, *heads) if heads else y
+        return Interpreter().run(self, x)
 
-    def _follow(self, steps: Steps, x: Tensor, heads: list[Tensor]) -> Tensor:
-        parts = self._modules
+
+class Interpreter:
+    """It runs a level step by step. A subclass that observes overrides ``part`` and ``join``.
+
+    ``path`` is the name of the level with its dot; of the level that is run, the empty name.
+    """
+
+    def __init__(self) -> None:
+        self.heads: list[Tensor] = []
+
+    def run(self, level: Level, x: Tensor) -> Any:
+        """The level's output; in training with auxiliary heads, (output, head outputs in order)."""
+        y = self.follow(level, level.steps, x, "")
+        return (y, *self.heads) if self.heads else y
+
+    def follow(self, level: Level, steps: Steps, x: Tensor, path: str) -> Tensor:
+        """The value behind the last step."""
         for step in steps:
             if isinstance(step, str):
-                x = parts[step](x)  # type: ignore[misc]
-            elif step[0] is None:
-                if self.training:
-                    heads.append(parts[step[1]](x))  # type: ignore[misc]
-            else:
-                operator, paths = step
-                x = parts[operator](*[self._follow(path, x, heads) for path in paths])  # type: ignore[misc]
+                x = self.part(level._modules[step], path + step, x)  # type: ignore[arg-type]
+            elif step[0] is not None:
+                x = self.join(level, step, x, path)
+            elif level.training:
+                self.heads.append(level._modules[step[1]](x))  # type: ignore[misc]
         return x
+
+    def part(self, module: nn.Module, name: str, x: Tensor) -> Tensor:
+        """What a layer, or a level with its own steps, makes of x."""
+        return module(x)  # type: ignore[no-any-return]
+
+    def join(self, level: Level, step: tuple[str, tuple[Steps, ...]], x: Tensor, path: str) -> Tensor:
+        """What an operator makes of what its paths make of x."""
+        operator, paths = step
+        return level._modules[operator](*[self.follow(level, one, x, path) for one in paths])  # type: ignore[misc,no-any-return]
 
 
 def build(
