@@ -23,7 +23,7 @@ numbers its parts, as ``nn.Sequential`` does. So a residual block reads
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from keyword import iskeyword
 from math import prod
@@ -166,6 +166,12 @@ class Combinator(Node):
         own = [n for name, node in self.parts for n in ((name,) if name else node.names)]
         return tuple(own)
 
+    @property
+    def positional(self) -> int:
+        """How many parts, from the first, stand by position: their names say no more."""
+        named = (i for i, (name, node) in enumerate(self.parts) if name != self._name(i, node))
+        return next(named, len(self.parts))
+
     def __iter__(self) -> Iterator[Node]:
         return (node for _, node in self.parts)
 
@@ -173,17 +179,33 @@ class Combinator(Node):
         numbered = [name for name, _ in self.parts] == [str(i) for i in range(len(self.parts))]
         if self.parts and numbered and isinstance(self, Seq):
             return f"stack({', '.join(repr(node) for node in self)})"
-        inside: list[str] = []
-        keyword = False
-        for i, (name, node) in enumerate(self.parts):
-            keyword = keyword or name != self._name(i, node)
+        first = self.positional
+        inside = [repr(node) for _, node in self.parts[:first]]
+        for name, node in self.parts[first:]:
             plain = name.isidentifier() and name.isascii() and not iskeyword(name)
-            shown = "" if not keyword else f"{name}=" if plain else f"**{{{name!r}: "
-            inside.append(f"{shown}{node!r}{'}' if shown.startswith('*') else ''}")
+            inside.append(f"{name}={node!r}" if plain else f"**{{{name!r}: {node!r}}}")
         return f"{type(self).__name__}({', '.join(inside)})"
 
     def __str__(self) -> str:
         return "\n".join(_lines(self, ""))
+
+
+def dotted(path: str, name: str) -> str:
+    """The name of a part within a level; the level's own where the part is in place."""
+    return f"{path}.{name}" if path and name else path or name
+
+
+def walk(
+    node: Node, name: str = "", into: Callable[[str, Combinator], Iterable[Part]] = lambda name, node: node.parts
+) -> Iterator[tuple[str, Node]]:
+    """The node and all that it holds, in running order, each with its dotted name; a level comes before its parts.
+
+    ``into`` gives the parts of a combinator that are walked, in place of all.
+    """
+    yield name, node
+    if isinstance(node, Combinator):
+        for part, inner in into(name, node):
+            yield from walk(inner, dotted(name, part), into)
 
 
 def _lines(node: Node, name: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from resbench.arch.algebra import Layer, Shape
 from resbench.arch.fields import Pair, expect_maps, flag, number, pairs, refuse, whole, windows
@@ -147,19 +147,84 @@ class BatchNorm2d(Layer):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ReLU(Layer):
-    """max(x, 0): one operation an element."""
+class _Activation(Layer):
+    """An activation is counted as one operation an element, whatever its formula."""
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output)
+
+
+class ReLU(_Activation):
+    """max(x, 0)."""
+
+    __slots__ = ()
+
+
+class ReLU6(_Activation):
+    """min(max(x, 0), 6) (Howard et al. 2017)."""
+
+    __slots__ = ()
+
+
+class Sigmoid(_Activation):
+    """1 / (1 + exp(-x))."""
+
+    __slots__ = ()
+
+
+class Tanh(_Activation):
+    """(exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
+
+    __slots__ = ()
+
+
+class SiLU(_Activation):
+    """x sigmoid(x), also called swish (Elfwing et al. 2017; Ramachandran et al. 2017)."""
+
+    __slots__ = ()
+
+
+class Hardswish(_Activation):
+    """x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, sec. 5.2)."""
+
+    __slots__ = ()
+
+
+class Hardsigmoid(_Activation):
+    """min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, sec. 5.2)."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Sigmoid(Layer):
-    """1 / (1 + exp(-x)), counted as one operation an element."""
+class GELU(_Activation):
+    """x Phi(x), Phi the normal distribution, or its approximation by a hyperbolic tangent (Hendrycks & Gimpel 2016)."""
 
-    def elementwise(self, shape: Shape, output: Shape) -> int:
-        return prod(output)
+    approximate: Literal["none", "tanh"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.approximate not in ("none", "tanh"):
+            refuse(self, "approximate", "'none' or 'tanh'", self.approximate)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LeakyReLU(_Activation):
+    """max(x, 0) + slope min(x, 0) (Maas et al. 2013)."""
+
+    slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        number(self, "slope")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ELU(_Activation):
+    """max(x, 0) + alpha (exp(min(x, 0)) - 1) (Clevert et al. 2015)."""
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        number(self, "alpha")
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -9,14 +9,15 @@ Conv2d(16, 16, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import astuple
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from resbench.arch import algebra, layers
-from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator
+from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, dotted, walk
 from resbench.arch.catalog import Architecture, architecture
 from resbench.errors import ArchitectureError
 from resbench.networks import modules
@@ -25,24 +26,33 @@ Steps = tuple[Any, ...]
 """What a level does, in order: the name of a part; (operator, a tuple of Steps per operand) where paths
 meet; or (None, name) for an auxiliary head."""
 
-LEAVES: dict[type[Layer], Callable[[Any], nn.Module]] = {
-    layers.Conv2d: lambda n: nn.Conv2d(
-        n.in_channels, n.out_channels, n.kernel, n.stride, n.padding, n.dilation, n.groups, n.bias
+LEAVES: dict[type[Layer], Callable[..., nn.Module]] = {
+    layers.Conv2d: lambda inputs, outputs, kernel, stride, padding, groups, dilation, bias, _: nn.Conv2d(
+        inputs, outputs, kernel, stride, padding, dilation, groups, bias
     ),
-    layers.Linear: lambda n: nn.Linear(n.in_features, n.out_features, n.bias),
-    layers.BatchNorm2d: lambda n: nn.BatchNorm2d(n.channels, n.eps),
-    layers.ReLU: lambda n: nn.ReLU(),
-    layers.Sigmoid: lambda n: nn.Sigmoid(),
-    layers.Scale: lambda n: modules.Scale(n.factor, n.offset),
-    layers.MaxPool2d: lambda n: nn.MaxPool2d(n.kernel, n.stride, n.padding, ceil_mode=n.ceil_mode),
-    layers.AvgPool2d: lambda n: nn.AvgPool2d(n.kernel, n.stride, n.padding, ceil_mode=n.ceil_mode),
-    layers.AdaptiveAvgPool2d: lambda n: nn.AdaptiveAvgPool2d(n.size),
-    layers.LocalResponseNorm: lambda n: nn.LocalResponseNorm(n.size, n.alpha, n.beta, n.k),
-    layers.Dropout: lambda n: nn.Dropout(n.p),
-    layers.Identity: lambda n: nn.Identity(),
-    layers.Flatten: lambda n: nn.Flatten(),
-    layers.PadChannels: lambda n: modules.PadChannels(n.in_channels, n.out_channels, n.stride),
+    layers.Linear: nn.Linear,
+    layers.BatchNorm2d: nn.BatchNorm2d,
+    layers.ReLU: nn.ReLU,
+    layers.ReLU6: nn.ReLU6,
+    layers.LeakyReLU: nn.LeakyReLU,
+    layers.ELU: nn.ELU,
+    layers.GELU: nn.GELU,
+    layers.SiLU: nn.SiLU,
+    layers.Hardswish: nn.Hardswish,
+    layers.Sigmoid: nn.Sigmoid,
+    layers.Hardsigmoid: nn.Hardsigmoid,
+    layers.Tanh: nn.Tanh,
+    layers.Scale: modules.Scale,
+    layers.MaxPool2d: lambda kernel, stride, padding, ceil: nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil),
+    layers.AvgPool2d: nn.AvgPool2d,
+    layers.AdaptiveAvgPool2d: nn.AdaptiveAvgPool2d,
+    layers.LocalResponseNorm: nn.LocalResponseNorm,
+    layers.Dropout: nn.Dropout,
+    layers.Identity: nn.Identity,
+    layers.Flatten: nn.Flatten,
+    layers.PadChannels: modules.PadChannels,
 }
+"""What makes the module of a layer, of the layer's fields in their order."""
 
 OPERATORS: dict[type[Operator], type[nn.Module]] = {
     algebra.Add: modules.Add,
@@ -138,7 +148,7 @@ def _place(node: Node, level: Level, top: bool) -> Steps:
     """Register what stands in place at this level; the steps that run it."""
     if isinstance(node, Layer):
         assert node.silent, "a layer in place has no name only when it does nothing"
-        return () if isinstance(node, layers.Identity) else (_register(level, "flatten", LEAVES[type(node)](node)),)
+        return () if isinstance(node, layers.Identity) else (_register(level, "flatten", _leaf(node)),)
     assert isinstance(node, Combinator)
     if isinstance(node, Operator):
         paths = tuple(_part(name, part, level, False) for name, part in node.parts)
@@ -165,7 +175,7 @@ def _part(name: str, node: Node, level: Level, top: bool) -> Steps:
     if not name:
         return _place(node, level, top)
     if isinstance(node, Layer):
-        return (_register(level, name, LEAVES[type(node)](node)),)
+        return (_register(level, name, _leaf(node)),)
     empty = isinstance(node, algebra.Seq) and not node.parts
     return (_register(level, name, nn.Identity() if empty else _level(node)),)
 
@@ -188,19 +198,14 @@ def _rewritable(level: Level, steps: Steps) -> bool:
     return name is not None and isinstance(level._modules[name], REWRITABLE)
 
 
-def named_layers(node: Node, path: str = "") -> Iterator[tuple[str, Layer]]:
-    """Every layer with its name, in running order."""
-    if isinstance(node, Layer):
-        yield path, node
-    elif isinstance(node, Combinator):
-        for name, part in node.parts:
-            yield from named_layers(part, ".".join(step for step in (path, name) if step))
+def _leaf(layer: Layer) -> nn.Module:
+    return LEAVES[type(layer)](*astuple(layer))  # type: ignore[call-overload]
 
 
 def _initialise(net: nn.Module, body: Node, seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for name, layer in named_layers(body):
+        for name, layer in walk(body):
             module = net.get_submodule(name)
             if isinstance(module, nn.Conv2d) and isinstance(layer, layers.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=draw)
@@ -214,14 +219,11 @@ def _initialise(net: nn.Module, body: Node, seed: int) -> None:
                 module.reset_parameters()
 
 
-def _zero_branches(net: nn.Module, node: Node, path: str = "") -> None:
-    if not isinstance(node, Combinator):
-        return
-    for name, part in node.parts:
-        _zero_branches(net, part, ".".join(step for step in (path, name) if step))
-    if isinstance(node, algebra.Add):
-        name, branch = node.parts[0]
-        weighted = [n for n, layer in named_layers(branch, ".".join(s for s in (path, name) if s)) if layer.params]
-        if weighted:
-            last = net.get_submodule(weighted[-1])
-            nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+def _zero_branches(net: nn.Module, body: Node) -> None:
+    for path, node in walk(body):
+        if isinstance(node, algebra.Add):
+            name, branch = node.parts[0]
+            inner = walk(branch, dotted(path, name))
+            weighted = [place for place, layer in inner if isinstance(layer, Layer) and layer.params]
+            if weighted:
+                nn.init.zeros_(net.get_submodule(weighted[-1]).weight)  # type: ignore[arg-type]
