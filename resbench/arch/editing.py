@@ -79,11 +79,10 @@ class Selection(Generic[Network]):
 
     def _edited(self, name: str, node: Node, new: Edit) -> Node:
         if self._holds(name, node):
-            found = new if isinstance(new, Node) or not callable(new) or isinstance(new, type) else new(node, name)
+            found = new(node, name) if callable(new) and not isinstance(new, type) else new
             if not isinstance(found, Node):
-                raise ArchitectureError(
-                    f"{name or 'the network'}: expected a layer in its place, such as ReLU(), received {found!r}"
-                )
+                where = name or "the network"
+                raise ArchitectureError(f"{where}: expected a layer in its place, such as ReLU(), received {found!r}")
             return found
         if not isinstance(node, Combinator):
             return node

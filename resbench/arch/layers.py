@@ -147,57 +147,57 @@ class BatchNorm2d(Layer):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Activation(Layer):
+class Activation(Layer):
     """An activation is counted as one operation an element, whatever its formula."""
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output)
 
 
-class ReLU(_Activation):
+class ReLU(Activation):
     """max(x, 0)."""
 
     __slots__ = ()
 
 
-class ReLU6(_Activation):
+class ReLU6(Activation):
     """min(max(x, 0), 6) (Howard et al. 2017)."""
 
     __slots__ = ()
 
 
-class Sigmoid(_Activation):
+class Sigmoid(Activation):
     """1 / (1 + exp(-x))."""
 
     __slots__ = ()
 
 
-class Tanh(_Activation):
+class Tanh(Activation):
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
 
     __slots__ = ()
 
 
-class SiLU(_Activation):
+class SiLU(Activation):
     """x sigmoid(x), also called swish (Elfwing et al. 2017; Ramachandran et al. 2017)."""
 
     __slots__ = ()
 
 
-class Hardswish(_Activation):
+class Hardswish(Activation):
     """x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, sec. 5.2)."""
 
     __slots__ = ()
 
 
-class Hardsigmoid(_Activation):
+class Hardsigmoid(Activation):
     """min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, sec. 5.2)."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class GELU(_Activation):
+class GELU(Activation):
     """x Phi(x), Phi the normal distribution, or its approximation by a hyperbolic tangent (Hendrycks & Gimpel 2016)."""
 
     approximate: Literal["none", "tanh"] = "none"
@@ -208,7 +208,7 @@ class GELU(_Activation):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class LeakyReLU(_Activation):
+class LeakyReLU(Activation):
     """max(x, 0) + slope min(x, 0) (Maas et al. 2013)."""
 
     slope: float = 0.01
@@ -218,7 +218,7 @@ class LeakyReLU(_Activation):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ELU(_Activation):
+class ELU(Activation):
     """max(x, 0) + alpha (exp(min(x, 0)) - 1) (Clevert et al. 2015)."""
 
     alpha: float = 1.0
@@ -246,7 +246,9 @@ class Scale(Layer):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Pool(Layer):
+class Pool(Layer):
+    """A pool reads windows; those at the edge read the padding too."""
+
     kernel: int | Pair
     stride: int | Pair = 0
     padding: int | Pair = 0
@@ -275,14 +277,14 @@ class _Pool(Layer):
         return f"{self.letter} {_by(self.kernel)}{_stride(self.stride)}"  # type: ignore[arg-type]
 
 
-class MaxPool2d(_Pool):
+class MaxPool2d(Pool):
     """The largest of each window; kh kw operations an output."""
 
     __slots__ = ()
     letter = "max"
 
 
-class AvgPool2d(_Pool):
+class AvgPool2d(Pool):
     """The mean of each window, padding counted in; kh kw operations an output."""
 
     __slots__ = ()

@@ -15,7 +15,7 @@ from resbench.arch.blocks import StrideOn, basic_convs, bottleneck_convs, squeez
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 from resbench.arch.orders import Norm, Order, ending
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut
-from resbench.arch.trunk import Stage, Unit, trunk
+from resbench.arch.stages import Stage, Unit, trunk
 from resbench.errors import ArchitectureError
 
 IMAGENET = {

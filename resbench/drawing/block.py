@@ -10,38 +10,49 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from resbench.arch.algebra import Add, Aux, Combinator, Concat, Highway, Layer, Mul, Node, Operator, Shape
+from resbench.arch.algebra import (
+    Add,
+    Aux,
+    Combinator,
+    Concat,
+    Highway,
+    Layer,
+    Mul,
+    Node,
+    Operator,
+    Part,
+    Seq,
+    Shape,
+    dotted,
+    walk,
+)
 from resbench.arch.layers import (
+    Activation,
     AdaptiveAvgPool2d,
-    AvgPool2d,
     BatchNorm2d,
     Conv2d,
     Dropout,
     Linear,
     LocalResponseNorm,
-    MaxPool2d,
     PadChannels,
-    ReLU,
+    Pool,
     Scale,
-    Sigmoid,
 )
 from resbench.drawing.boxes import Box, Circle, Path, Rect, Text, arrow, line, text_width
 from resbench.units import shape_text
 
-KINDS: dict[type[Node], str] = {
+TINTS: dict[type[Node], str] = {
     Conv2d: "conv",
     Linear: "fc",
-    MaxPool2d: "pool",
-    AvgPool2d: "pool",
+    Pool: "pool",
     AdaptiveAvgPool2d: "pool",
     BatchNorm2d: "norm",
     LocalResponseNorm: "norm",
-    ReLU: "act",
-    Sigmoid: "act",
+    Activation: "act",
 }
 """How a layer is tinted; any other is white."""
 
-STRIPS = (BatchNorm2d, LocalResponseNorm, ReLU, Sigmoid, Scale, Dropout)
+STRIPS = (BatchNorm2d, LocalResponseNorm, Activation, Scale, Dropout)
 """Layers that go with another one."""
 
 WEIGHTED = (Conv2d, Linear)
@@ -77,6 +88,10 @@ class Leaf(NamedTuple):
         return f"{self.path}: {self.layer!r}, {shape_text(self.output)}, {cost}"
 
     @property
+    def tint(self) -> str:
+        return next((tint for kind, tint in TINTS.items() if isinstance(self.layer, kind)), "other")
+
+    @property
     def is_strip(self) -> bool:
         return isinstance(self.layer, STRIPS)
 
@@ -92,53 +107,35 @@ def opening(node: Node) -> Opening:
 
 
 def _parts(node: Node) -> Iterator[Node]:
-    """Layers one after the other, down the first part of a sum."""
-    if isinstance(node, Layer):
-        if not node.silent:
-            yield node
-    elif isinstance(node, Add):
-        yield from _parts(node.parts[0][1])
-    elif isinstance(node, Operator):
-        yield node
-    elif isinstance(node, Combinator):
-        for part in node:
-            yield from _parts(part)
+    """Layers and operators one after the other, down the first part of a sum."""
+
+    def into(name: str, node: Combinator) -> Sequence[Part]:
+        return node.parts[:1] if isinstance(node, Add) else () if isinstance(node, Operator) else node.parts
+
+    for _, part in walk(node, into=into):
+        if not (part.silent if isinstance(part, Layer) else isinstance(part, (Add, Seq, Aux))):
+            yield part
 
 
 def flow(node: Node, path: str, shape: Shape, before: Opening = ()) -> tuple[Box, Shape]:
     """The node from top to bottom, and the shape that leaves it."""
-    pieces: list[list[Leaf] | Box] = []
-    for step, part in _steps(node, path):
-        if isinstance(part, Layer):
-            leaf = Leaf(step, part, shape, part.output(shape))
-            shape = leaf.output
-            if part.silent:
-                continue
-            if pieces and isinstance(pieces[-1], list):
-                pieces[-1].append(leaf)
-            else:
-                pieces.append([leaf])
-        else:
-            box, shape = _combined(part, step, shape, before)
-            pieces.append(box)
     rows: list[list[Leaf] | Box] = []
-    for piece in pieces:
-        rows += [piece] if isinstance(piece, Box) else grouped(piece, before)
+    for layered, run in groupby(_steps(node, path), key=lambda step: isinstance(step[1], Layer)):
+        if layered:
+            leaves = [Leaf(name, x, shape, shape := x.output(shape)) for name, x in run if isinstance(x, Layer)]
+            rows += grouped([leaf for leaf in leaves if not leaf.layer.silent], before)
+            continue
+        for name, part in run:
+            box, shape = _combined(part, name, shape, before)
+            rows.append(box)
     width = max((bar_width(row) for row in rows if isinstance(row, list)), default=0)
     return down([row if isinstance(row, Box) else bars(row, width) for row in rows]), shape
 
 
 def _steps(node: Node, path: str) -> Iterator[tuple[str, Node]]:
     """Layers and operators in running order with their names; sequences are opened."""
-    if isinstance(node, Layer | Operator | Aux) or not isinstance(node, Combinator):
-        yield path, node
-        return
-    for name, part in node.parts:
-        yield from _steps(part, step(path, name))
-
-
-def step(path: str, name: str) -> str:
-    return f"{path}.{name}" if path and name else path or name
+    steps = walk(node, path, into=lambda name, node: node.parts if isinstance(node, Seq) else ())
+    return ((name, part) for name, part in steps if not isinstance(part, Seq))
 
 
 def down(boxes: Sequence[Box], gap: float = GAP) -> Box:
@@ -206,7 +203,7 @@ def bars(leaves: Sequence[Leaf], width: float = 0) -> Box:
         x = 0.0
         for leaf in row:
             room = _room(leaf) + spare
-            marks.append(Rect(x, y, room, height, KINDS.get(type(leaf.layer), "other"), leaf.hint))
+            marks.append(Rect(x, y, room, height, leaf.tint, leaf.hint))
             marks.append(Text(x + room / 2, y + base, leaf.layer.brief, font, "middle"))
             x += room
         y += height
@@ -218,11 +215,11 @@ def bars(leaves: Sequence[Leaf], width: float = 0) -> Box:
 
 def _combined(node: Node, path: str, shape: Shape, before: Opening) -> tuple[Box, Shape]:
     if isinstance(node, Aux):
-        head, _ = flow(node.parts[0][1], step(path, node.parts[0][0]), shape)
+        head, _ = flow(node.parts[0][1], dotted(path, node.parts[0][0]), shape)
         return aside(head), shape
     assert isinstance(node, Operator)
     inner = before if isinstance(node, Add) else ()
-    parts = [flow(part, step(path, name), shape, inner) for name, part in node.parts]
+    parts = [flow(part, dotted(path, name), shape, inner) for name, part in node.parts]
     output = node.combine([made for _, made in parts])
     boxes = [_named(node, i, box) for i, (box, _) in enumerate(parts)]
     match node:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from resbench.arch.algebra import Combinator, Layer, Node, Operator, Shape
+from resbench.arch.algebra import Combinator, Layer, Node, Operator, Shape, walk
 from resbench.arch.catalog import Architecture
 from resbench.arch.structure import Block, blocks
 from resbench.drawing.block import Leaf, Opening, aside, bar_width, bars, flow, grouped, opening
@@ -102,7 +102,7 @@ def _maps(block: Block) -> Shape:
 
 
 def _operates(node: Node) -> bool:
-    return isinstance(node, Operator) or (isinstance(node, Combinator) and any(_operates(part) for part in node))
+    return any(isinstance(part, Operator) for _, part in walk(node))
 
 
 # -- blocks -------------------------------------------------------------------------------------------------
