@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
+from itertools import groupby
 from keyword import iskeyword
 from math import prod
 from typing import ClassVar, Self
@@ -100,15 +101,10 @@ def _call(layer: Layer) -> str:
     arguments: list[str] = []
     for slot in fields(layer):  # type: ignore[arg-type]
         value = getattr(layer, slot.name)
-        if value == slot.default:
-            continue
         if isinstance(value, tuple) and len(set(value)) == 1:
             value = value[0]
-            if value == slot.default:
-                continue
-        required = not arguments or "=" not in arguments[-1]
-        required &= slot.default is MISSING
-        arguments.append(f"{value!r}" if required else f"{slot.name}={value!r}")
+        if value != slot.default:
+            arguments.append(f"{value!r}" if slot.default is MISSING else f"{slot.name}={value!r}")
     return f"{type(layer).__name__}({', '.join(arguments)})"
 
 
@@ -163,8 +159,7 @@ class Combinator(Node):
 
     @property
     def names(self) -> tuple[str, ...]:
-        own = [n for name, node in self.parts for n in ((name,) if name else node.names)]
-        return tuple(own)
+        return tuple(inner for name, node in self.parts for inner in ((name,) if name else node.names))
 
     @property
     def positional(self) -> int:
@@ -215,17 +210,11 @@ def _lines(node: Node, name: str) -> Iterator[str]:
         yield f"{label}{node!r}"
         return
     yield f"{label}{type(node).__name__}("
-    i = 0
-    while i < len(node.parts):
-        first, part = node.parts[i]
-        last = i
-        while first and last + 1 < len(node.parts) and node.parts[last + 1][1] == part:
-            last += 1
-        if isinstance(part, Layer) or last == i:
-            last = i
-        name = first if last == i else f"{first}-{node.parts[last][0]}"
-        yield from (f"  {line}" for line in _lines(part, name))
-        i = last + 1
+    for _, run in groupby(
+        node.parts, lambda part: part[1] if part[0] and isinstance(part[1], Combinator) else object()
+    ):
+        (first, inner), *more = run
+        yield from (f"  {line}" for line in _lines(inner, f"{first}-{more[-1][0]}" if more else first))
     yield ")"
 
 
@@ -249,16 +238,26 @@ class Operator(Combinator):
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (*Combinator.names.fget(self), self.operation)  # type: ignore[attr-defined]
+        return (*super().names, self.operation)
 
     @property
     def operation(self) -> str:
         """The name of the operator's own row: ``add``, ``concat``, ..."""
         return type(self).__name__.lower()
 
+    def fits(self, shape: Shape, first: Shape) -> bool:
+        """Whether an operand of this shape goes with the first one."""
+        return shape == first
+
     def combine(self, shapes: list[Shape]) -> Shape:
         """The shape of the result. Raises ShapeError naming the operands that disagree."""
-        raise NotImplementedError
+        first = shapes[0]
+        for i, shape in enumerate(shapes):
+            if not self.fits(shape, first):
+                raise ShapeError(
+                    f"the {self._role(i)} gives {shape_text(shape)}, the {self._role(0)} {shape_text(first)}"
+                )
+        return first
 
     def elementwise(self, output: Shape) -> int:
         """Arithmetic of the operator itself: one per element and operand beyond the first."""
@@ -269,24 +268,12 @@ class Operator(Combinator):
             return self.roles[position]
         return self.parts[position][0] or f"operand {position + 1}"
 
-    def _disagree(self, position: int, shapes: list[Shape]) -> ShapeError:
-        other, first = shapes[position], shapes[0]
-        return ShapeError(
-            f"the {self._role(position)} gives {shape_text(other)}, the {self._role(0)} {shape_text(first)}"
-        )
-
 
 class Add(Operator):
     """The residual sum H(x) = F(x) + h(x) (He et al. 2015, eq. 1). All shapes must be equal."""
 
     __slots__ = ()
     roles = ("branch", "shortcut")
-
-    def combine(self, shapes: list[Shape]) -> Shape:
-        for i, shape in enumerate(shapes):
-            if shape != shapes[0]:
-                raise self._disagree(i, shapes)
-        return shapes[0]
 
 
 class Mul(Operator):
@@ -295,12 +282,8 @@ class Mul(Operator):
     __slots__ = ()
     roles = ("value", "gate")
 
-    def combine(self, shapes: list[Shape]) -> Shape:
-        first = shapes[0]
-        for i, shape in enumerate(shapes):
-            if shape != first and shape != (*first[:2], *(1 for _ in first[2:])):
-                raise self._disagree(i, shapes)
-        return first
+    def fits(self, shape: Shape, first: Shape) -> bool:
+        return shape in (first, (*first[:2], *(1 for _ in first[2:])))
 
 
 class Concat(Operator):
@@ -309,11 +292,11 @@ class Concat(Operator):
     __slots__ = ()
     roles = tuple(f"branch{i}" for i in range(1, 10))
 
+    def fits(self, shape: Shape, first: Shape) -> bool:
+        return len(shape) == len(first) and (shape[0], *shape[2:]) == (first[0], *first[2:])
+
     def combine(self, shapes: list[Shape]) -> Shape:
-        first = shapes[0]
-        for i, shape in enumerate(shapes):
-            if shape[0] != first[0] or shape[2:] != first[2:] or len(shape) != len(first):
-                raise self._disagree(i, shapes)
+        first = super().combine(shapes)
         return (first[0], sum(shape[1] for shape in shapes), *first[2:])
 
     def elementwise(self, output: Shape) -> int:
@@ -326,12 +309,6 @@ class Highway(Operator):
     __slots__ = ()
     roles = ("gate", "branch", "shortcut")
     arity = (3, 3)
-
-    def combine(self, shapes: list[Shape]) -> Shape:
-        for i, shape in enumerate(shapes):
-            if shape != shapes[0]:
-                raise self._disagree(i, shapes)
-        return shapes[0]
 
     def elementwise(self, output: Shape) -> int:
         return 4 * prod(output)

@@ -12,9 +12,11 @@ A residual unit is y = f(h(x) + F(x)) (He et al. 2016, eq. 1): F is a *branch*, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 from resbench.arch.algebra import Mul, Node, Seq
+from resbench.arch.entry import HE15, HE16, entry
 from resbench.arch.layers import Conv2d, GlobalAvgPool, Identity, ReLU, Sigmoid
 from resbench.arch.orders import Norm, Order, ordered
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut, join, projects
@@ -146,3 +148,22 @@ def se_block(in_channels: int, out_channels: int, *, reduction: int = 16) -> Seq
     """[3x3, out; 3x3, out], squeezed and excited, + x (Hu et al. 2018, figure 3)."""
     branch = [*basic_convs(in_channels, out_channels), squeeze_excitation(out_channels, reduction)]
     return unit(branch, "A")
+
+
+# -- the catalog --------------------------------------------------------------------------------------
+
+
+_preact = partial(entry, "block", order="full-preact")
+
+BLOCKS = (
+    entry("block", "plain_block", (64, 56, 56), f"{HE15}, figure 3", plain_block, 64, 64),
+    entry("block", "basic_block", (64, 56, 56), f"{HE15}, figure 5", basic_block, 64, 64),
+    entry("block", "basic_block_down", (64, 56, 56), f"{HE15}, figure 3", basic_block, 64, 128, 2),
+    entry("block", "bottleneck_block", (256, 56, 56), f"{HE15}, figure 5", bottleneck_block, 256, 64),
+    entry("block", "bottleneck_block_down", (256, 56, 56), f"{HE15}, Table 1", bottleneck_block, 256, 128, 2),
+    _preact("preact_basic_block", (64, 56, 56), f"{HE16}, figure 4e", basic_block, 64, 64),
+    _preact("preact_bottleneck_block", (256, 56, 56), f"{HE16}, figure 4e", bottleneck_block, 256, 64),
+    entry("block", "resnext_block", (256, 56, 56), "Xie et al. 2017, figure 3c", resnext_block, 256, 128),
+    entry("block", "se_block", (64, 56, 56), "Hu et al. 2018, figure 3", se_block, 64, 64),
+)
+"""The blocks stand on the maps of the stage in which their paper shows them."""

@@ -10,20 +10,20 @@ The keyword-only parameters of the function that builds a network *are* its opti
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from inspect import Parameter, signature
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from resbench.arch import blocks, examples, inception, resnet, vgg
+from resbench.arch import blocks
 from resbench.arch.algebra import Node
 from resbench.arch.cost import Cost, Mode, cost
+from resbench.arch.entry import Entry as Entry
+from resbench.arch.entry import Size as Size
+from resbench.arch.families import examples, inception, resnet, vgg
 from resbench.arch.fields import MAX_SIZE
-from resbench.arch.orders import Order
 from resbench.errors import ArchitectureError, OptionError, UnknownModelError
-
-Size = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,6 @@ class Architecture:
         return f"{self.name} = {self.body}"
 
 
-class Entry(NamedTuple):
-    """One line of the catalog. A pattern such as ``resnet{6n+2}`` stands for every depth."""
-
-    name: str
-    family: str
-    build: Callable[..., Node]
-    input: Size
-    source: str
-
-
 class Option(NamedTuple):
     """A keyword of the building function, as a user writes it."""
 
@@ -63,90 +53,11 @@ class Option(NamedTuple):
     kind: type
 
 
-IMAGENET: Size = (3, 224, 224)
-CIFAR: Size = (3, 32, 32)
-
-_HE15, _HE16 = "He et al. 2015", "He et al. 2016"
-_SZEGEDY = "Szegedy et al. 2014"
-_PREACT: Order = "full-preact"
-
-
-def _catalog() -> Iterator[Entry]:
-    imagenet, cifar = resnet.imagenet_resnet, resnet.cifar_resnet
-    for depth in (18, 34):
-        yield Entry(f"plain{depth}", "plain", partial(resnet.imagenet_plain, depth), IMAGENET, f"{_HE15}, Table 2")
-    for depth in (18, 34, 50, 101, 152):
-        yield Entry(f"resnet{depth}", "resnet", partial(imagenet, depth), IMAGENET, f"{_HE15}, Table 1")
-    for depth in (18, 34, 50, 101, 152, 200):
-        build = partial(imagenet, depth, order=_PREACT)
-        yield Entry(f"preact_resnet{depth}", "preact_resnet", build, IMAGENET, f"{_HE16}, Table 5")
-    for depth, groups, width in ((50, 32, 4), (101, 32, 8), (101, 64, 4)):
-        build = partial(imagenet, depth, groups=groups, group_width=width)
-        yield Entry(f"resnext{depth}_{groups}x{width}d", "resnext", build, IMAGENET, "Xie et al. 2017, Table 1")
-    for depth in (50, 101):
-        build = partial(imagenet, depth, group_width=128)
-        yield Entry(f"wide_resnet{depth}_2", "wide_resnet", build, IMAGENET, "Zagoruyko & Komodakis 2016, Table 8")
-    yield Entry("plain{6n+2}", "plain", resnet.cifar_plain, CIFAR, f"{_HE15}, sec. 4.2")
-    yield Entry("resnet{6n+2}", "resnet", cifar, CIFAR, f"{_HE15}, sec. 4.2")
-    yield Entry("preact_resnet{6n+2}", "preact_resnet", partial(cifar, order=_PREACT), CIFAR, f"{_HE16}, Table 2")
-    for depth in (164, 1001):
-        # the two published bottleneck networks; cifar_resnet164 is the basic-block one of that depth
-        build = partial(cifar, depth, block="bottleneck", shortcut="B")
-        yield Entry(f"resnet{depth}", "resnet", build, CIFAR, f"{_HE16}, Table 3")
-        build = partial(build, order=_PREACT)
-        yield Entry(f"preact_resnet{depth}", "preact_resnet", build, CIFAR, f"{_HE16}, Table 3")
-    for depth in vgg.CONVS:
-        for suffix, bn in (("", False), ("_bn", True)):
-            build = partial(vgg.vgg, depth, bn)
-            yield Entry(f"vgg{depth}{suffix}", "vgg", build, IMAGENET, "Simonyan & Zisserman 2014, Table 1")
-    yield Entry("googlenet", "inception", inception.googlenet, IMAGENET, f"{_SZEGEDY}, Table 1")
-    yield Entry("inception_v3", "inception", inception.inception_v3, (3, 299, 299), "Szegedy et al. 2015, Table 1")
-
-    def lesson(name: str, build: Callable[..., Node], size: Size, source: str) -> Entry:
-        return Entry(name, "lesson", build, size, source)
-
-    yield lesson("conv5x5_direct", examples.conv5x5_direct, (192, 28, 28), f"{_SZEGEDY}, sec. 5")
-    yield lesson("conv5x5_reduced", examples.conv5x5_reduced, (192, 28, 28), f"{_SZEGEDY}, sec. 5")
-    yield lesson("inception_naive", examples.inception_3a_naive, (192, 28, 28), f"{_SZEGEDY}, figure 2a")
-    yield lesson("inception_reduced", examples.inception_3a_reduced, (192, 28, 28), f"{_SZEGEDY}, figure 2b")
-    yield lesson("two_3x3_64", partial(examples.two_3x3, 64), (64, 56, 56), f"{_HE15}, figure 5")
-    yield lesson("two_3x3_256", partial(examples.two_3x3, 256), (256, 56, 56), f"{_HE15}, figure 5")
-    yield lesson("bottleneck_256", examples.bottleneck_256, (256, 56, 56), f"{_HE15}, figure 5")
-    yield lesson("conv1x1", examples.conv1x1, (64, 56, 56), "arithmetic")
-    yield lesson("conv3x3", examples.conv3x3, (64, 56, 56), "arithmetic")
-
-    def block(name: str, build: Callable[..., Node], size: Size, source: str) -> Entry:
-        return Entry(name, "block", build, size, source)
-
-    yield block("plain_block", partial(blocks.plain_block, 64, 64), (64, 56, 56), f"{_HE15}, figure 3")
-    yield block("basic_block", partial(blocks.basic_block, 64, 64), (64, 56, 56), f"{_HE15}, figure 5")
-    yield block("basic_block_down", partial(blocks.basic_block, 64, 128, 2), (64, 56, 56), f"{_HE15}, figure 3")
-    yield block("bottleneck_block", partial(blocks.bottleneck_block, 256, 64), (256, 56, 56), f"{_HE15}, figure 5")
-    build = partial(blocks.bottleneck_block, 256, 128, 2)
-    yield block("bottleneck_block_down", build, (256, 56, 56), f"{_HE15}, Table 1")
-    build = partial(blocks.basic_block, 64, 64, order=_PREACT)
-    yield block("preact_basic_block", build, (64, 56, 56), f"{_HE16}, figure 4e")
-    build = partial(blocks.bottleneck_block, 256, 64, order=_PREACT)
-    yield block("preact_bottleneck_block", build, (256, 56, 56), f"{_HE16}, figure 4e")
-    yield block("resnext_block", partial(blocks.resnext_block, 256, 128), (256, 56, 56), "Xie et al. 2017, figure 3c")
-    yield block("se_block", partial(blocks.se_block, 64, 64), (64, 56, 56), "Hu et al. 2018, figure 3")
-    for letter, args, size in (
-        ("a", (192, 32), (192, 35, 35)),
-        ("b", (288,), (288, 35, 35)),
-        ("c", (768, 128), (768, 17, 17)),
-        ("d", (768,), (768, 17, 17)),
-        ("e", (1280,), (1280, 8, 8)),
-    ):
-        build = partial(getattr(inception, f"inception_{letter}"), *args)
-        yield block(f"inception_{letter}", build, size, "Szegedy et al. 2015, Table 1")
-    build = partial(inception.residual_inception_block, 384)
-    yield block("residual_inception_block", build, (384, 35, 35), "Szegedy et al. 2016, figure 16")
-
-
 @cache
 def entries() -> Mapping[str, Entry]:
     """Every line of the catalog by name, patterns included."""
-    return {entry.name: entry for entry in _catalog()}
+    networks = (*resnet.NETWORKS, *vgg.NETWORKS, *inception.NETWORKS)
+    return {entry.name: entry for entry in (*networks, *examples.LESSONS, *blocks.BLOCKS, *inception.MODULES)}
 
 
 def find(name: str) -> Entry:

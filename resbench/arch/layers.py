@@ -154,46 +154,39 @@ class Activation(Layer):
         return prod(output)
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class ReLU(Activation):
     """max(x, 0)."""
 
-    __slots__ = ()
 
-
+@dataclass(frozen=True, slots=True, repr=False)
 class ReLU6(Activation):
     """min(max(x, 0), 6) (Howard et al. 2017)."""
 
-    __slots__ = ()
 
-
+@dataclass(frozen=True, slots=True, repr=False)
 class Sigmoid(Activation):
     """1 / (1 + exp(-x))."""
 
-    __slots__ = ()
 
-
+@dataclass(frozen=True, slots=True, repr=False)
 class Tanh(Activation):
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
 
-    __slots__ = ()
 
-
+@dataclass(frozen=True, slots=True, repr=False)
 class SiLU(Activation):
     """x sigmoid(x), also called swish (Elfwing et al. 2017; Ramachandran et al. 2017)."""
 
-    __slots__ = ()
 
-
+@dataclass(frozen=True, slots=True, repr=False)
 class Hardswish(Activation):
     """x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, sec. 5.2)."""
 
-    __slots__ = ()
 
-
+@dataclass(frozen=True, slots=True, repr=False)
 class Hardsigmoid(Activation):
     """min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, sec. 5.2)."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -277,17 +270,17 @@ class Pool(Layer):
         return f"{self.letter} {_by(self.kernel)}{_stride(self.stride)}"  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class MaxPool2d(Pool):
     """The largest of each window; kh kw operations an output."""
 
-    __slots__ = ()
     letter = "max"
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class AvgPool2d(Pool):
     """The mean of each window, padding counted in; kh kw operations an output."""
 
-    __slots__ = ()
     letter = "avg"
 
 

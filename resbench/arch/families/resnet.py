@@ -12,13 +12,14 @@ from typing import Any, Literal
 
 from resbench.arch.algebra import Aux, Node, Seq
 from resbench.arch.blocks import StrideOn, basic_convs, bottleneck_convs, squeeze_excitation, unit
+from resbench.arch.entry import CIFAR, HE15, HE16, IMAGENET, entry
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 from resbench.arch.orders import Norm, Order, ending
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut
 from resbench.arch.stages import Stage, Unit, trunk
 from resbench.errors import ArchitectureError
 
-IMAGENET = {
+LAYOUTS = {
     18: ("basic", (2, 2, 2, 2)),
     34: ("basic", (3, 4, 6, 3)),
     50: ("bottleneck", (3, 4, 6, 3)),
@@ -79,7 +80,7 @@ def imagenet_resnet(
     4 (Xie et al. 2017), Wide ResNet-50-2 has 1 and 128 (Zagoruyko & Komodakis 2016). ``stride`` names
     the convolution of a bottleneck that carries it, ``se`` is the reduction of squeeze-and-excitation.
     """
-    block, counts = IMAGENET[depth]
+    block, counts = LAYOUTS[depth]
     bottleneck = block == "bottleneck"
     if not bottleneck and (groups, group_width) != (1, 64):
         raise ArchitectureError(f"groups and group_width belong to bottlenecks; depth {depth} is made of basic blocks")
@@ -161,3 +162,30 @@ def cifar_resnet(
 def cifar_plain(depth: int, *, norm: Norm = "bn", width: int = 1, aux: bool = False, classes: int = 10) -> Seq:
     """The same layers as ``cifar_resnet`` without shortcuts (He et al. 2015, sec. 4.2)."""
     return cifar_resnet(depth, shortcut="none", norm=norm, width=width, aux=aux, classes=classes)
+
+
+# -- the catalog --------------------------------------------------------------------------------------
+
+
+_preact = partial(entry, "preact_resnet", order="full-preact")
+_bottleneck = partial(cifar_resnet, block="bottleneck", shortcut="B")
+_resnext, _wide = "Xie et al. 2017, Table 1", "Zagoruyko & Komodakis 2016, Table 8"
+
+NETWORKS = (
+    *(entry("plain", f"plain{n}", IMAGENET, f"{HE15}, Table 2", imagenet_plain, n) for n in (18, 34)),
+    *(entry("resnet", f"resnet{n}", IMAGENET, f"{HE15}, Table 1", imagenet_resnet, n) for n in (18, 34, 50, 101, 152)),
+    *(_preact(f"preact_resnet{n}", IMAGENET, f"{HE16}, Table 5", imagenet_resnet, n) for n in LAYOUTS),
+    entry("resnext", "resnext50_32x4d", IMAGENET, _resnext, imagenet_resnet, 50, groups=32, group_width=4),
+    entry("resnext", "resnext101_32x8d", IMAGENET, _resnext, imagenet_resnet, 101, groups=32, group_width=8),
+    entry("resnext", "resnext101_64x4d", IMAGENET, _resnext, imagenet_resnet, 101, groups=64, group_width=4),
+    entry("wide_resnet", "wide_resnet50_2", IMAGENET, _wide, imagenet_resnet, 50, group_width=128),
+    entry("wide_resnet", "wide_resnet101_2", IMAGENET, _wide, imagenet_resnet, 101, group_width=128),
+    entry("plain", "plain{6n+2}", CIFAR, f"{HE15}, sec. 4.2", cifar_plain),
+    entry("resnet", "resnet{6n+2}", CIFAR, f"{HE15}, sec. 4.2", cifar_resnet),
+    _preact("preact_resnet{6n+2}", CIFAR, f"{HE16}, Table 2", cifar_resnet),
+    # the two published bottleneck networks; cifar_resnet164 is the basic-block one of that depth
+    entry("resnet", "resnet164", CIFAR, f"{HE16}, Table 3", _bottleneck, 164),
+    _preact("preact_resnet164", CIFAR, f"{HE16}, Table 3", _bottleneck, 164),
+    entry("resnet", "resnet1001", CIFAR, f"{HE16}, Table 3", _bottleneck, 1001),
+    _preact("preact_resnet1001", CIFAR, f"{HE16}, Table 3", _bottleneck, 1001),
+)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Literal
 
 from resbench.arch.algebra import Add, Aux, Concat, Node, Seq, stack
+from resbench.arch.entry import IMAGENET, SZEGEDY14, SZEGEDY15, SZEGEDY16, entry
 from resbench.arch.fields import Pair
 from resbench.arch.layers import (
     AdaptiveAvgPool2d,
@@ -276,3 +277,22 @@ def inception_v3(*, aux: bool = False, classes: int = 1000) -> Seq:
         fc=Linear(2048, classes),
     )
     return Seq(body, *([Aux(AuxLogits=head)] if aux else []), top)
+
+
+# -- the catalog --------------------------------------------------------------------------------------
+
+
+NETWORKS = (
+    entry("inception", "googlenet", IMAGENET, f"{SZEGEDY14}, Table 1", googlenet),
+    entry("inception", "inception_v3", (3, 299, 299), f"{SZEGEDY15}, Table 1", inception_v3),
+)
+
+MODULES = (
+    entry("block", "inception_a", (192, 35, 35), f"{SZEGEDY15}, Table 1", inception_a, 192, 32),
+    entry("block", "inception_b", (288, 35, 35), f"{SZEGEDY15}, Table 1", inception_b, 288),
+    entry("block", "inception_c", (768, 17, 17), f"{SZEGEDY15}, Table 1", inception_c, 768, 128),
+    entry("block", "inception_d", (768, 17, 17), f"{SZEGEDY15}, Table 1", inception_d, 768),
+    entry("block", "inception_e", (1280, 8, 8), f"{SZEGEDY15}, Table 1", inception_e, 1280),
+    entry("block", "residual_inception_block", (384, 35, 35), f"{SZEGEDY16}, figure 16", residual_inception_block, 384),
+)
+"""Each module stands on the maps on which it stands in its network."""
