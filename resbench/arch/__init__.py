@@ -1,4 +1,4 @@
-"""What a network is: immutable expressions and their readings. Nothing here imports torch.
+"""A network is an immutable expression, and everything else reads it. Nothing here imports torch.
 
 The module itself can be called: ``resbench.arch("resnet50")`` is ``architecture("resnet50")``.
 """

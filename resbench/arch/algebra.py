@@ -1,4 +1,4 @@
-"""The algebra: what nodes are, and how they combine.
+"""The algebra says what nodes are and how they combine.
 
 An architecture is an immutable expression of *layers* (``layers.py``) and combinators::
 
@@ -34,17 +34,17 @@ from resbench.errors import ArchitectureError, ShapeError
 from resbench.units import shape_text
 
 Shape = tuple[int, ...]
-"""(N, C, H, W), or (N, F) after a flatten."""
+"""A shape is (N, C, H, W), or (N, F) after a flatten."""
 
 
 class Node:
-    """Any expression: a layer or a combinator. Immutable, hashable, compared by value."""
+    """A node is any expression: a layer or a combinator. It is immutable, hashable and compared by value."""
 
     __slots__ = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that this node brings to its level when it stands there in place."""
+        """A node brings these names to its level when it stands there in place."""
         return ()
 
     def __deepcopy__(self, memo: object) -> Self:
@@ -52,7 +52,7 @@ class Node:
 
 
 class Layer(Node):
-    """A leaf. It states, once, its output shape, parameters, MACs and elementwise operations.
+    """A layer is a leaf. It states, once, its output shape, parameters, MACs and elementwise operations.
 
     ``free`` layers (identity, flatten, dropout at inference) do no work; a layer that is also
     ``silent`` has no row of its own in any table.
@@ -63,33 +63,33 @@ class Layer(Node):
 
     @property
     def params(self) -> int:
-        """Learnable scalars."""
+        """It learns so many scalars."""
         return 0
 
     @property
     def buffer_bytes(self) -> int:
-        """Bytes of what it holds and does not learn."""
+        """It holds so many bytes that it does not learn."""
         return 0
 
     def output(self, shape: Shape) -> Shape:
-        """Output shape for an input shape. Raises ShapeError, without a path: the reader knows that."""
+        """An input of this shape gives an output of that. Raises ShapeError without a path, which the reader knows."""
         return shape
 
     def macs(self, output: Shape) -> int:
-        """Multiply-accumulates for an output of this shape."""
+        """An output of this shape takes so many multiply-accumulates."""
         return 0
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
-        """Arithmetic that is not a MAC, per forward at inference."""
+        """A forward at inference takes so much arithmetic that is not a MAC."""
         return 0
 
     def elementwise_in_training(self, shape: Shape, output: Shape) -> int:
-        """The same, per forward in training."""
+        """A forward in training takes so much of it."""
         return self.elementwise(shape, output)
 
     @property
     def brief(self) -> str:
-        """The layer as a paper's table writes it."""
+        """A paper's table writes the layer like this."""
         return type(self).__name__
 
     def __repr__(self) -> str:
@@ -109,19 +109,19 @@ def _call(layer: Layer) -> str:
 
 
 Part = tuple[str, Node]
-"""A name and a node; the empty name stands for *in place*."""
+"""A part is a name and a node; the empty name stands for *in place*."""
 
 MAX_DEPTH = 100
-"""Of combinators within combinators: readings walk down by recursion."""
+"""Combinators stand no deeper in each other, since readings walk down by recursion."""
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Combinator(Node):
-    """A node with parts. Subclasses say what becomes of the parts' results."""
+    """A combinator is a node with parts. Subclasses say what becomes of the parts' results."""
 
     parts: tuple[Part, ...]
     depth: int = field(compare=False)
-    """Combinators from here down to the deepest one."""
+    """So many combinators stand in each other from here down."""
     roles: ClassVar[tuple[str, ...]] = ()
     arity: ClassVar[tuple[int, int]] = (1, 1_000_000)
 
@@ -163,7 +163,7 @@ class Combinator(Node):
 
     @property
     def positional(self) -> int:
-        """How many parts, from the first, stand by position: their names say no more."""
+        """So many parts, from the first, stand by position: their names say no more."""
         named = (i for i, (name, node) in enumerate(self.parts) if name != self._name(i, node))
         return next(named, len(self.parts))
 
@@ -186,14 +186,14 @@ class Combinator(Node):
 
 
 def dotted(path: str, name: str) -> str:
-    """The name of a part within a level; the level's own where the part is in place."""
+    """A part has this name within a level; one that is in place has the level's own."""
     return f"{path}.{name}" if path and name else path or name
 
 
 def walk(
     node: Node, name: str = "", into: Callable[[str, Combinator], Iterable[Part]] = lambda name, node: node.parts
 ) -> Iterator[tuple[str, Node]]:
-    """The node and all that it holds, in running order, each with its dotted name; a level comes before its parts.
+    """It gives the node and all that it holds, in running order, each with its dotted name, a level before its parts.
 
     ``into`` gives the parts of a combinator that are walked, in place of all.
     """
@@ -204,7 +204,7 @@ def walk(
 
 
 def _lines(node: Node, name: str) -> Iterator[str]:
-    """The expression as an indented outline; equal neighbours are folded (``1-2``)."""
+    """An expression prints as an indented outline, in which equal neighbours are folded (``1-2``)."""
     label = f"{name} = " if name else ""
     if not isinstance(node, Combinator):
         yield f"{label}{node!r}"
@@ -219,14 +219,14 @@ def _lines(node: Node, name: str) -> Iterator[str]:
 
 
 class Seq(Combinator):
-    """One after the other: y = f_n(...f_2(f_1(x))). The empty sequence is x itself."""
+    """y = f_n(...f_2(f_1(x))): the parts run one after the other. The empty sequence is x itself."""
 
     __slots__ = ()
     arity = (0, 1_000_000)
 
 
 def stack(*nodes: Node) -> Seq:
-    """A ``Seq`` whose parts are the levels 0, 1, 2, ..., as ``nn.Sequential`` names them."""
+    """It gives a ``Seq`` whose parts are the levels 0, 1, 2, ..., as ``nn.Sequential`` names them."""
     return Seq(**{str(i): node for i, node in enumerate(nodes)})
 
 
@@ -242,15 +242,15 @@ class Operator(Combinator):
 
     @property
     def operation(self) -> str:
-        """The name of the operator's own row: ``add``, ``concat``, ..."""
+        """The operator's own row is called so: ``add``, ``concat``, ..."""
         return type(self).__name__.lower()
 
     def fits(self, shape: Shape, first: Shape) -> bool:
-        """Whether an operand of this shape goes with the first one."""
+        """Does an operand of this shape go with the first one?"""
         return shape == first
 
     def combine(self, shapes: list[Shape]) -> Shape:
-        """The shape of the result. Raises ShapeError naming the operands that disagree."""
+        """The result has this shape. Raises ShapeError naming the operands that disagree."""
         first = shapes[0]
         for i, shape in enumerate(shapes):
             if not self.fits(shape, first):
@@ -260,7 +260,7 @@ class Operator(Combinator):
         return first
 
     def elementwise(self, output: Shape) -> int:
-        """Arithmetic of the operator itself: one per element and operand beyond the first."""
+        """The operator itself takes one operation for each element and operand beyond the first."""
         return (len(self.parts) - 1) * prod(output)
 
     def _role(self, position: int) -> str:
@@ -270,14 +270,14 @@ class Operator(Combinator):
 
 
 class Add(Operator):
-    """The residual sum H(x) = F(x) + h(x) (He et al. 2015, eq. 1). All shapes must be equal."""
+    """H(x) = F(x) + h(x) is the residual sum (He et al. 2015, eq. 1). All shapes must be equal."""
 
     __slots__ = ()
     roles = ("branch", "shortcut")
 
 
 class Mul(Operator):
-    """A gate: value(x) * gate(x). A gate of 1x1 maps, one number a channel, is broadcast."""
+    """value(x) * gate(x) is gated. A gate of 1x1 maps, one number a channel, is broadcast."""
 
     __slots__ = ()
     roles = ("value", "gate")
@@ -287,7 +287,7 @@ class Mul(Operator):
 
 
 class Concat(Operator):
-    """Parallel paths joined along the channels (Szegedy et al. 2014, figure 2)."""
+    """Parallel paths are joined along the channels (Szegedy et al. 2014, figure 2)."""
 
     __slots__ = ()
     roles = tuple(f"branch{i}" for i in range(1, 10))
@@ -304,7 +304,7 @@ class Concat(Operator):
 
 
 class Highway(Operator):
-    """Exclusive gating: g(x) F(x) + (1 - g(x)) h(x) (He et al. 2016, figure 2c; Srivastava et al. 2015)."""
+    """g(x) F(x) + (1 - g(x)) h(x) is exclusive gating (He et al. 2016, figure 2c; Srivastava et al. 2015)."""
 
     __slots__ = ()
     roles = ("gate", "branch", "shortcut")
@@ -315,7 +315,7 @@ class Highway(Operator):
 
 
 class Aux(Combinator):
-    """An auxiliary classifier: gives x on unchanged, and in training also head(x) as a further output.
+    """An auxiliary classifier gives x on unchanged, and in training also head(x) as a further output.
 
     At inference the head does not run: its parameters count, its work does not.
     """

@@ -1,4 +1,4 @@
-"""The building blocks. Each docstring is the paper's row; each value is an expression of the algebra.
+"""Blocks are the parts of networks. Each docstring is the paper's row; each value is an expression of the algebra.
 
 A residual unit is y = f(h(x) + F(x)) (He et al. 2016, eq. 1): F is a *branch*, h a shortcut
 (``shortcuts.py``), f what follows the sum. Plain and basic blocks are made of the same branch.
@@ -87,7 +87,7 @@ def unit(
     first: bool = False,
     gate_bias: int = GATE_BIAS,
 ) -> Seq:
-    """y = f(h(x) + F(x)): convolutions with their activations, what stands behind them in the branch, the shortcut.
+    """y = f(h(x) + F(x)): F is convolutions with their activations and what stands behind them, h is the shortcut.
 
     A shortcut with weights reads the pre-activated x, as the authors' own code does where dimensions
     grow; a parameter-free one reads x itself, so that nothing stands on the identity path. ``first``

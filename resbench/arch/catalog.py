@@ -28,7 +28,7 @@ from resbench.errors import ArchitectureError, OptionError, UnknownModelError
 
 @dataclass(frozen=True)
 class Architecture:
-    """A named network: its expression, the input (C, H, W) that it is meant for, and where it was published."""
+    """It is a named expression, with the input (C, H, W) that it is meant for, and where it was published."""
 
     name: str
     body: Node
@@ -36,7 +36,7 @@ class Architecture:
     source: str
 
     def cost(self, *, batch: int = 1, mode: Mode = "inference") -> Cost:
-        """Rows for this input; see ``resbench.arch.cost``."""
+        """Its rows are counted for this input; see ``resbench.arch.cost``."""
         return cost(self.body, self.input, batch=batch, model=self.name, source="catalog", mode=mode)
 
     def __str__(self) -> str:
@@ -44,24 +44,24 @@ class Architecture:
 
 
 class Option(NamedTuple):
-    """A keyword of the building function, as a user writes it."""
+    """An option is a keyword of the building function, as a user writes it."""
 
     name: str
     values: tuple[str, ...]
-    """The words that it takes; empty for a whole number."""
+    """It takes these words; where there are none, a whole number."""
     default: Any
     kind: type
 
 
 @cache
 def entries() -> Mapping[str, Entry]:
-    """Every line of the catalog by name, patterns included."""
+    """The catalog holds these lines by name, patterns included."""
     networks = (*resnet.NETWORKS, *vgg.NETWORKS, *inception.NETWORKS)
     return {entry.name: entry for entry in (*networks, *examples.LESSONS, *blocks.BLOCKS, *inception.MODULES)}
 
 
 def find(name: str) -> Entry:
-    """The entry of a plain name; a depth is bound into its pattern. Raises UnknownModelError."""
+    """A plain name has this entry; a depth is bound into its pattern. Raises UnknownModelError."""
     known = entries()
     if name in known and "{" not in name:
         return known[name]
@@ -77,7 +77,7 @@ def find(name: str) -> Entry:
 
 
 def options(entry: Entry) -> tuple[Option, ...]:
-    """What may follow the name: the keyword-only parameters of the function behind it."""
+    """These may follow the name: the keyword-only parameters of the function behind it."""
     call = entry.build
     function: Any = call
     while isinstance(function, partial):
@@ -93,7 +93,7 @@ def options(entry: Entry) -> tuple[Option, ...]:
 
 
 def architecture(text: str) -> Architecture:
-    """The network that ``name,option=value,...`` says, under its canonical name.
+    """``name,option=value,...`` says this network, which has its canonical name.
 
     Raises UnknownModelError, OptionError, or ArchitectureError where the values do not go together.
     """
@@ -129,7 +129,7 @@ def architecture(text: str) -> Architecture:
 
 
 def parse_size(word: str, what: str = "input") -> Size:
-    """``3x224x224`` as (3, 224, 224). Raises OptionError."""
+    """``3x224x224`` is read as (3, 224, 224). Raises OptionError."""
     match = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})x([0-9]{1,9})", word)
     sizes = tuple(int(side) for side in match.groups()) if match else ()
     if len(sizes) != 3 or not all(1 <= side <= MAX_SIZE for side in sizes):
@@ -154,7 +154,7 @@ def _value(model: str, option: Option, word: str) -> Any:
 
 
 def option_text(value: object) -> str:
-    """A value as it is written after the equals sign."""
+    """A value is written like this after the equals sign."""
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""The reading `describe`: a network as its paper's table writes it, equal neighbours folded.
+"""`describe` reads a network as its paper's table writes it, equal neighbours folded.
 
 >>> from resbench.arch.catalog import architecture
 >>> for line in describe(architecture("resnet20"))[:4]:
@@ -51,7 +51,7 @@ def brief(node: Node) -> str:
 
 
 def describe(arch: Architecture) -> list[DescribedBlock]:
-    """The blocks and single layers in running order, each with its structure."""
+    """The blocks and single layers stand in running order, each with its structure."""
     return [
         DescribedBlock(block.name, block.repeat, brief(block.node), block.output, block.params, block.macs)
         for block in blocks(arch)

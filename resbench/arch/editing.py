@@ -1,4 +1,4 @@
-"""Editing: what is selected by kind or by name is replaced; all else stays as it was, names included.
+"""What is selected by kind or by name is replaced; all else stays as it was, names included.
 
 >>> from resbench.arch import GELU, Identity, ReLU, architecture
 >>> smooth = select(architecture("resnet50"), ReLU).replace(GELU())
@@ -23,11 +23,11 @@ from resbench.errors import ArchitectureError
 Network = TypeVar("Network", Node, Architecture)
 
 Edit = Node | Callable[[Node, str], Node]
-"""What comes in place of a node; or a function of the node and its name that gives it."""
+"""A node comes in place of another, or a function of the other and its name gives it."""
 
 
 def select(network: Network, what: type[Node] | str) -> Selection[Network]:
-    """The nodes of one kind, a class or its name; or those whose dotted names match a pattern such as ``*.bn2``.
+    """It finds the nodes of a kind, a class or its name, or those whose dotted names match a pattern such as ``*.bn2``.
 
     A pattern that ends in ``add``, ``mul``, ``concat`` or ``highway`` finds these by the names of their rows, such as
     ``layer1.0.add``. Raises ArchitectureError where there is nothing of the kind.
@@ -44,14 +44,14 @@ def select(network: Network, what: type[Node] | str) -> Selection[Network]:
 
 @dataclass(frozen=True)
 class Selection(Generic[Network]):
-    """What was selected of a network: names and nodes, in running order, nothing within a selected node."""
+    """A selection gives names and nodes in running order, and nothing within a selected node."""
 
     network: Network
     what: type[Node] | str
 
     @property
     def body(self) -> Node:
-        """The expression itself."""
+        """The network is this expression."""
         return self.network.body if isinstance(self.network, Architecture) else self.network
 
     def __iter__(self) -> Iterator[tuple[str, Node]]:
@@ -59,7 +59,7 @@ class Selection(Generic[Network]):
         return ((name, node) for name, node in nodes if self._holds(name, node))
 
     def replace(self, new: Edit, *, name: str = "") -> Network:
-        """The network with something else in each of these places.
+        """It gives the network with something else in each of these places.
 
         Identity removes: a named part of a sequence goes, any other gives x on. Shapes are checked when the result is
         read. An architecture takes ``name``, else its own and ``(edited)``.
@@ -90,7 +90,7 @@ class Selection(Generic[Network]):
 
 
 def _of(node: Combinator, parts: list[Node]) -> Node:
-    """The same combinator of other parts, under the same names."""
+    """The combinator is made anew of other parts under the same names."""
     first = node.positional
     named = {
         name: part

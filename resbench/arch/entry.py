@@ -1,4 +1,4 @@
-"""A line of the catalog: what is built under a name, for which input, and where it was published."""
+"""A line of the catalog says what is built under a name, for which input, and where it was published."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SZEGEDY14, SZEGEDY15, SZEGEDY16 = (f"Szegedy et al. {year}" for year in (2014, 2
 
 
 class Entry(NamedTuple):
-    """One line of the catalog. A pattern such as ``resnet{6n+2}`` stands for every depth."""
+    """An entry is one line of the catalog. A pattern such as ``resnet{6n+2}`` stands for every depth."""
 
     name: str
     family: str
@@ -30,5 +30,5 @@ class Entry(NamedTuple):
 def entry(
     family: str, name: str, input: Size, source: str, build: Callable[..., Node], *arguments: Any, **options: Any
 ) -> Entry:
-    """The line under which ``build`` is called with these arguments and options, and those that a user adds."""
+    """Under this line ``build`` is called with these arguments and options, and those that a user adds."""
     return Entry(name, family, partial(build, *arguments, **options), input, source)

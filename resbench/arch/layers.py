@@ -1,4 +1,4 @@
-"""The layers: each states its shape, parameters, MACs and elementwise work, once.
+"""Each layer states its shape, parameters, MACs and elementwise work, once.
 
 Signatures and output shapes are those of the layers of the same name in ``torch.nn``.
 
@@ -128,7 +128,7 @@ class BatchNorm2d(Layer):
 
     @property
     def buffer_bytes(self) -> int:
-        """Running mean and variance in float32, and torch's 64-bit count of the batches seen."""
+        """It holds the running mean and variance in float32, and torch's 64-bit count of the batches seen."""
         return 2 * FP32_BYTES * self.channels + 8
 
     def output(self, shape: Shape) -> Shape:
@@ -272,21 +272,21 @@ class Pool(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class MaxPool2d(Pool):
-    """The largest of each window; kh kw operations an output."""
+    """It gives the largest of each window; kh kw operations an output."""
 
     letter = "max"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class AvgPool2d(Pool):
-    """The mean of each window, padding counted in; kh kw operations an output."""
+    """It gives the mean of each window, padding counted in; kh kw operations an output."""
 
     letter = "avg"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class AdaptiveAvgPool2d(Layer):
-    """size x size means over windows [floor(iH/size), ceil((i+1)H/size)); one operation an element read."""
+    """It gives size x size means over windows [floor(iH/size), ceil((i+1)H/size)); one operation an element read."""
 
     size: int | Pair
 
@@ -310,7 +310,7 @@ class AdaptiveAvgPool2d(Layer):
 
 
 def GlobalAvgPool() -> AdaptiveAvgPool2d:  # noqa: N802 - a layer by its usual name
-    """One mean a channel: (N, C, H, W) to (N, C, 1, 1)."""
+    """(N, C, H, W) becomes (N, C, 1, 1): one mean a channel."""
     return AdaptiveAvgPool2d(1)
 
 
@@ -341,7 +341,10 @@ class LocalResponseNorm(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Dropout(Layer):
-    """Zeroes a fraction p in training (2 operations an element: a mask is scaled, a product); nothing at inference."""
+    """It zeroes a fraction p in training and does nothing at inference.
+
+    In training it takes 2 operations an element: a mask is scaled, and a product.
+    """
 
     p: float = 0.5
 
@@ -370,7 +373,7 @@ class Identity(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Flatten(Layer):
-    """(N, C, H, W) to (N, C H W): a view, so no work and no row."""
+    """(N, C, H, W) becomes (N, C H W): a view, so no work and no row."""
 
     silent = True
 
@@ -380,7 +383,7 @@ class Flatten(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PadChannels(Layer):
-    """Option A: take every stride-th position, fill the new channels with zeros (He et al. 2015, sec. 3.3). No work."""
+    """Option A takes every stride-th position; new channels are zeros (He et al. 2015, sec. 3.3). It is no work."""
 
     in_channels: int
     out_channels: int

@@ -1,4 +1,4 @@
-"""Where the activations of a residual unit stand: the five orders of He et al. 2016, figure 4, and what reads them.
+"""The activations of a residual unit stand in one of the five orders of He et al. 2016, figure 4.
 
 >>> convs = [Conv2d(64, 64, 3, padding=1), Conv2d(64, 64, 3, padding=1)]
 >>> [list(part) for part in ordered(convs, "original")]
@@ -31,11 +31,11 @@ the branch ends, and the sum stands, where the plus is."""
 NAMES = {"C": "conv", "B": "bn", "R": "relu"}
 
 Layers = dict[str, Node]
-"""Layers by name, in running order."""
+"""Layers have names and stand in running order."""
 
 
 def ordered(convs: Sequence[Conv2d], order: Order = "original", norm: Norm = "bn") -> tuple[Layers, Layers, Layers]:
-    """The opening of a unit, the rest of its branch, and what stands behind the sum.
+    """A unit is its opening, the rest of its branch, and what stands behind the sum.
 
     The opening is the activation before the first convolution: empty unless the order is pre-activated. Layers bear
     the number of their convolution.
@@ -56,7 +56,7 @@ def ordered(convs: Sequence[Conv2d], order: Order = "original", norm: Norm = "bn
 
 
 def ending(channels: int, order: Order, norm: Norm) -> Layers:
-    """The opening of the unit that does not follow: it stands behind the last sum (He et al. 2016, appendix)."""
+    """Behind the last sum stands the opening of the unit that does not follow (He et al. 2016, appendix)."""
     opening = ORDERS[order].partition("C")[0]
     return {f"{NAMES[letter]}2": _activation(letter, channels) for letter in opening if norm == "bn" or letter != "B"}
 

@@ -1,4 +1,4 @@
-"""Figures that were printed, to as many digits as they were printed with, and where they are wrong."""
+"""These figures were printed, with these digits; where they are wrong, it is said."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 
 class Figure(NamedTuple):
-    """``params`` and ``macs`` as printed: ``0.27M``, ``25,557,032``, ``4.089G``; empty where nothing was."""
+    """``params`` and ``macs`` are as printed: ``0.27M``, ``25,557,032``, ``4.089G``; empty where nothing was."""
 
     params: str
     macs: str
     source: str
     remark: str = ""
-    """Why the printed figure differs from what its own layout gives; empty where it does not."""
+    """It says why the printed figure differs from what its own layout gives; empty where it does not."""
 
 
 _HE, _TV = "He et al. 2015, Table 1", "torchvision 0.28, weights metadata"
@@ -72,7 +72,7 @@ def agrees(count: int, printed: str) -> bool:
 
 
 class Printed(NamedTuple):
-    """A test error on CIFAR-10, in percent, to as many digits as were printed."""
+    """It is a test error on CIFAR-10 in percent, to as many digits as were printed."""
 
     percent: str
     source: str
@@ -125,4 +125,4 @@ TOP1_ERRORS: dict[str, Printed] = {
     "resnet101,stride=1x1": Printed("21.75", _R3),
     "resnet152,stride=1x1": Printed("21.43", _R3),
 }
-"""On ImageNet's validation images, 10 crops. The catalog's own ResNet-50 strides in its 3x3 and is another network."""
+"""They are of ImageNet's validation images, 10 crops. The catalog's own ResNet-50 strides in its 3x3: it is another."""

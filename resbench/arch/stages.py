@@ -1,4 +1,4 @@
-"""The trunk of a residual network: stages of equal units, each stage as wide as its row of the paper's table says."""
+"""The trunk of a residual network is stages of equal units, each as wide as the paper's table says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Unit(Protocol):
 
 
 class Stage(NamedTuple):
-    """So many units that give ``width`` channels; the first of them has the stride."""
+    """A stage is so many units that give ``width`` channels; the first of them has the stride."""
 
     width: int
     units: int
@@ -23,7 +23,7 @@ class Stage(NamedTuple):
 
 
 def trunk(channels: int, stages: Iterable[Stage], unit: Unit) -> dict[str, Node]:
-    """layer1, layer2, ...: one stage after the other. ``channels`` enter the first."""
+    """layer1, layer2, ...: the stages follow each other. ``channels`` enter the first."""
     layers: dict[str, Node] = {}
     for i, (width, units, stride) in enumerate(stages, 1):
         opening = unit(channels, width, stride, first=i == 1)

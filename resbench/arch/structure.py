@@ -1,4 +1,4 @@
-"""The blocks of a network with equal neighbours folded: what ``describe`` writes and ``draw`` draws.
+"""A network is read as blocks with equal neighbours folded: ``describe`` writes them, ``draw`` draws them.
 
 >>> from resbench.arch.catalog import architecture
 >>> [(block.name, block.repeat) for block in blocks(architecture("resnet20"))][3:6]
@@ -32,7 +32,7 @@ class Block(NamedTuple):
 
 
 def blocks(arch: Architecture) -> list[Block]:
-    """The blocks in running order; layers stay single. Raises ShapeError where shapes do not fit."""
+    """The blocks stand in running order; layers stay single. Raises ShapeError where shapes do not fit."""
     cost(arch.body, arch.input, model=arch.name)  # names the place of a misfit
     found: list[Block] = []
     shape: Shape = (1, *arch.input)
@@ -61,7 +61,7 @@ def _joined(block: Block, again: Block) -> Block:
 
 
 def _leveled(node: Node, path: str = "", aux: bool = False) -> Iterator[tuple[str, Node, bool]]:
-    """The nodes that stand at a stage's or a block's level: numbered parts one by one, others whole.
+    """These nodes stand at a stage's or a block's level: numbered parts one by one, others whole.
 
     Where an operator stands in place, the parts cannot be told apart by name.
     """

@@ -1,4 +1,4 @@
-"""One forward pass with everything that gradient statistics need kept at hand.
+"""One forward pass is run with everything that gradient statistics need kept at hand.
 
 A network that resbench built is run step by step: at every residual sum the branch and the shortcut get an alias of x
 each, so that one backward pass gives the gradient along either path. Any other network runs as it is, under forward
@@ -32,7 +32,7 @@ from resbench.networks.modules import Add, Highway
 
 
 class Boundary(NamedTuple):
-    """The value between two blocks, and how many layers with weights lie before it."""
+    """A boundary is the value between two blocks; ``depth`` layers with weights lie before it."""
 
     name: str
     depth: int
@@ -40,17 +40,17 @@ class Boundary(NamedTuple):
 
 
 class Sum(NamedTuple):
-    """A residual sum: the gradients along its paths, and the norms of what they gave."""
+    """A residual sum has the gradients along its paths, and the norms of what they gave."""
 
     name: str
     depth: int
     passing: Passing
     terms: Numbers
-    """The norms of F(x), the branch, and h(x), the shortcut; gates included."""
+    """They are the norms of F(x), the branch, and h(x), the shortcut; gates included."""
 
 
 class Weighted(NamedTuple):
-    """A convolution or linear layer with weights of its own; those of a parametrised one are made at each call."""
+    """It is a convolution or linear layer with weights of its own; a parametrised one makes them at each call."""
 
     name: str
     depth: int
@@ -58,7 +58,7 @@ class Weighted(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What a layer put out: sum, sum of squares and count behind a BN, which channels of a ReLU are dead."""
+    """A layer put this out: sum, sum of squares and count behind a BN, which channels of a ReLU are dead."""
 
     name: str
     depth: int
@@ -67,25 +67,25 @@ class Response(NamedTuple):
 
 @dataclass(eq=False)
 class Observation:
-    """What one forward pass left, in running order."""
+    """One forward pass left this, in running order."""
 
     first: Callable[[Observation], object] = bool
-    """Told once, before any weight of this pass has its gradient."""
+    """It is told once, before any weight of this pass has its gradient."""
     boundaries: list[Boundary] = field(default_factory=list)
     sums: list[Sum] = field(default_factory=list)
     layers: list[Weighted] = field(default_factory=list)
     deviations: list[Response] = field(default_factory=list)
     dead: list[Response] = field(default_factory=list)
     depth: int = 0
-    """Layers with weights so far, those on shortcuts left out."""
+    """So many layers with weights have run, those on shortcuts left out."""
     features_last: bool = False
     """The last of them was linear: its channels are the last dimension."""
     task: int | None = None
-    """The backward pass that came first; None: none has."""
+    """This backward pass came first; None: none has come."""
     heard: list[RemovableHandle] = field(default_factory=list)
 
     def hear(self, output: Any) -> None:
-        """Note when a gradient comes to an output."""
+        """It is noted when a gradient comes to an output."""
         leaves = tree_leaves(output)
         leaves += [inner for leaf in leaves if hasattr(leaf, "__dict__") for inner in tree_leaves(vars(leaf))]
         values = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.requires_grad]
@@ -106,7 +106,7 @@ class Observation:
         return self.task is not None or any(map(is_alive, handles))
 
     def close(self) -> None:
-        """Take what has come, and let go of the graph."""
+        """What has come is taken, and the graph let go."""
         for passing in self.passings:
             passing.done()
             passing.close()
@@ -122,7 +122,7 @@ def observe(
     watch: frozenset[str] | None = None,
     first: Callable[[Observation], object] = bool,
 ) -> tuple[Any, Observation]:
-    """The model's output, and what was seen. ``watch``: the boundaries, by name, in place of those that are found."""
+    """It gives the model's output and what was seen. ``watch`` names boundaries in place of those that are found."""
     kwargs = kwargs or {}
     network = model
     while "_orig_mod" in network._modules:
@@ -158,7 +158,7 @@ class _Observer(Interpreter):
         super().__init__()
         self.at, self.seen = at, seen
         self.beside = 0
-        """Shortcuts that are open: their layers add no depth."""
+        """So many shortcuts are open, whose layers add no depth."""
 
     def part(self, module: nn.Module, name: str, x: Tensor) -> Tensor:
         if isinstance(module, Level):
@@ -183,7 +183,7 @@ class _Observer(Interpreter):
         return self.passed(name, module(*outputs))
 
     def passed(self, name: str, value: Tensor) -> Tensor:
-        """The value, noted as a boundary if it is one."""
+        """A value that is a boundary is noted as one."""
         if name in self.at:
             self.seen.boundaries.append(Boundary(name, self.seen.depth, Passing((value,), of_a_value, self.seen.came)))
         return value
@@ -199,7 +199,7 @@ def _terms(module: nn.Module, outputs: list[Tensor]) -> Numbers:
 
 
 class _Candidate:
-    """An output that may turn out to be a boundary; the value itself is not held."""
+    """A candidate is an output that may turn out to be a boundary; the value itself is not held."""
 
     def __init__(self, name: str, seen: Observation, value: Tensor) -> None:
         self.name, self.depth, self.dimensions = name, seen.depth, value.dim()
@@ -209,7 +209,7 @@ class _Candidate:
         self.try_to_listen()
 
     def try_to_listen(self) -> bool:
-        """False where the value has no graph yet: that of a checkpoint which runs its part again gets one later."""
+        """It is False where the value has no graph yet: a checkpoint that runs its part again makes one later."""
         value = self._value()
         if value is not None and value.requires_grad and value._version == self._version:
             self.passing = Passing((value,), of_a_value, self._came)
@@ -217,7 +217,7 @@ class _Candidate:
 
 
 class _Hooks:
-    """Forward hooks of one pass: every output is a candidate."""
+    """The forward hooks of one pass make every output a candidate."""
 
     def __init__(self, seen: Observation, watch: frozenset[str] | None) -> None:
         self.seen, self.watch = seen, watch
@@ -250,7 +250,7 @@ class _Hooks:
             self._without_graph = [one for one in self._without_graph if not one.try_to_listen()]
 
     def keep(self, chosen: Collection[_Candidate]) -> None:
-        """Make boundaries of some, and let go of the others."""
+        """Some become boundaries, and the others are let go."""
         for one in self.ran:
             if one in chosen and one.passing is not None:
                 self.seen.boundaries.append(Boundary(one.name, one.depth, one.passing))
@@ -273,7 +273,7 @@ def _hooked(
 
 
 def _found(model: nn.Module, hooks: _Hooks) -> set[_Candidate]:
-    """Those between the pieces of the trunk, in the order in which they ran."""
+    """They lie between the pieces of the trunk, in the order in which they ran."""
     parts = {part.name: part for part in trunk(model, hooks.layers)}
     pieces = [one for one in hooks.ran if one.name in parts]
     found = [pieces[i] for i in between([parts[one.name] for one in pieces]) if pieces[i].passing]
@@ -285,7 +285,7 @@ def _found(model: nn.Module, hooks: _Hooks) -> set[_Candidate]:
 
 
 def own_weight(module: nn.Module) -> nn.Parameter | None:
-    """The weights that the optimiser moves; none of a parametrised layer, where reading them is a computation."""
+    """The optimiser moves these weights; of a parametrised layer none, since reading them is a computation."""
     return module._parameters.get("weight")
 
 

@@ -1,4 +1,4 @@
-"""The reading `build`: an architecture as a ``torch.nn.Module`` under the same names.
+"""`build` reads an architecture as a ``torch.nn.Module`` under the same names.
 
 >>> net = build("resnet20", seed=1)
 >>> net.get_submodule("layer1.0.conv1")
@@ -23,7 +23,7 @@ from resbench.errors import ArchitectureError
 from resbench.networks import modules
 
 Steps = tuple[Any, ...]
-"""What a level does, in order: the name of a part; (operator, a tuple of Steps per operand) where paths
+"""A level does these in order: the name of a part; (operator, a tuple of Steps per operand) where paths
 meet; or (None, name) for an auxiliary head."""
 
 LEAVES: dict[type[Layer], Callable[..., nn.Module]] = {
@@ -52,7 +52,7 @@ LEAVES: dict[type[Layer], Callable[..., nn.Module]] = {
     layers.Flatten: nn.Flatten,
     layers.PadChannels: modules.PadChannels,
 }
-"""What makes the module of a layer, of the layer's fields in their order."""
+"""Each makes the module of a layer of the layer's fields in their order."""
 
 OPERATORS: dict[type[Operator], type[nn.Module]] = {
     algebra.Add: modules.Add,
@@ -66,12 +66,12 @@ REWRITABLE = (nn.Conv2d, nn.BatchNorm2d, nn.Linear, modules.Add)
 
 
 class Level(nn.Module):
-    """One level of names. Its parts are its children; ``steps`` says how they are run."""
+    """A level is one level of names. Its parts are its children; ``steps`` says how they are run."""
 
     steps: Steps
 
     def forward(self, x: Tensor) -> Any:
-        """The level's output; in training with auxiliary heads, (output, head outputs in order)."""
+        """It gives the level's output; in training with auxiliary heads, (output, head outputs in order)."""
         return Interpreter().run(self, x)
 
 
@@ -85,12 +85,12 @@ class Interpreter:
         self.heads: list[Tensor] = []
 
     def run(self, level: Level, x: Tensor) -> Any:
-        """The level's output; in training with auxiliary heads, (output, head outputs in order)."""
+        """It gives the level's output; in training with auxiliary heads, (output, head outputs in order)."""
         y = self.follow(level, level.steps, x, "")
         return (y, *self.heads) if self.heads else y
 
     def follow(self, level: Level, steps: Steps, x: Tensor, path: str) -> Tensor:
-        """The value behind the last step."""
+        """It gives the value behind the last step."""
         for step in steps:
             if isinstance(step, str):
                 x = self.part(level._modules[step], path + step, x)  # type: ignore[arg-type]
@@ -101,11 +101,11 @@ class Interpreter:
         return x
 
     def part(self, module: nn.Module, name: str, x: Tensor) -> Tensor:
-        """What a layer, or a level with its own steps, makes of x."""
+        """A layer, or a level with its own steps, is called with x."""
         return module(x)  # type: ignore[no-any-return]
 
     def join(self, level: Level, step: tuple[str, tuple[Steps, ...]], x: Tensor, path: str) -> Tensor:
-        """What an operator makes of what its paths make of x."""
+        """An operator is called with what its paths make of x."""
         operator, paths = step
         return level._modules[operator](*[self.follow(level, one, x, path) for one in paths])  # type: ignore[misc,no-any-return]
 
@@ -117,7 +117,7 @@ def build(
     device: str | torch.device = "cpu",
     zero_init_residual: bool = False,
 ) -> nn.Module:
-    """The module of an architecture, initialised from ``seed`` alone; the global random state is not touched.
+    """The module is initialised from ``seed`` alone; the global random state is not touched.
 
     Convolutions start from He's normal distribution over the fan-out (He et al. 2015b, eq. 14), linear layers
     from N(0, 1/in), BN from 1 and 0, biases from 0 or what the architecture says. ``zero_init_residual``
@@ -145,7 +145,7 @@ def _level(node: Node, top: bool = False) -> Level:
 
 
 def _place(node: Node, level: Level, top: bool) -> Steps:
-    """Register what stands in place at this level; the steps that run it."""
+    """What stands in place is registered at this level; these steps run it."""
     if isinstance(node, Layer):
         assert node.silent, "a layer in place has no name only when it does nothing"
         return () if isinstance(node, layers.Identity) else (_register(level, "flatten", _leaf(node)),)

@@ -1,4 +1,4 @@
-"""The worked examples: each a tiny network that shows one integer of the residual-learning notes."""
+"""Each worked example is a tiny network that shows one integer of the residual-learning notes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The residual family: ImageNet and CIFAR layouts of plain, ResNet, pre-activation, ResNeXt and wide networks.
+"""The residual family has ImageNet and CIFAR layouts of plain, ResNet, pre-activation, ResNeXt and wide networks.
 
 A network is a stem, stages of units and a head. Everything that differs between its members is a
 parameter of the unit; a plain network is the same expression with ``shortcut="none"``.
@@ -27,7 +27,7 @@ LAYOUTS = {
     152: ("bottleneck", (3, 8, 36, 3)),
     200: ("bottleneck", (3, 24, 36, 3)),
 }
-"""Depth to block and units per stage: He et al. 2015, Table 1; 200 from He et al. 2016, Table 5."""
+"""A depth has this block and so many units in each stage: He et al. 2015, Table 1; 200 from He et al. 2016, Table 5."""
 
 MAX_DEPTH = 10_000
 """The deepest published network has 1,202 layers."""
@@ -102,12 +102,12 @@ def imagenet_resnet(
 
 
 def imagenet_plain(depth: int, *, norm: Norm = "bn", width: int = 1, classes: int = 1000) -> Seq:
-    """The same layers as ``imagenet_resnet`` without shortcuts (He et al. 2015, figure 3 middle)."""
+    """It has the layers of ``imagenet_resnet`` without shortcuts (He et al. 2015, figure 3 middle)."""
     return imagenet_resnet(depth, shortcut="none", norm=norm, width=width, classes=classes)
 
 
 def _units_per_stage(depth: int, layers: int) -> int:
-    """n of a depth 6n + 2 (basic) or 9n + 2 (bottleneck)."""
+    """A depth is 6n + 2 (basic) or 9n + 2 (bottleneck); this is its n."""
     n, rest = divmod(depth - 2, layers)
     if rest or not 1 <= depth <= MAX_DEPTH or n < 1:
         below = max(min(n, (MAX_DEPTH - 2) // layers - 1), 1)
@@ -160,7 +160,7 @@ def cifar_resnet(
 
 
 def cifar_plain(depth: int, *, norm: Norm = "bn", width: int = 1, aux: bool = False, classes: int = 10) -> Seq:
-    """The same layers as ``cifar_resnet`` without shortcuts (He et al. 2015, sec. 4.2)."""
+    """It has the layers of ``cifar_resnet`` without shortcuts (He et al. 2015, sec. 4.2)."""
     return cifar_resnet(depth, shortcut="none", norm=norm, width=width, aux=aux, classes=classes)
 
 
