@@ -32,7 +32,7 @@ import torch
 from torch import nn
 from torch._library.custom_ops import CustomOpDef
 
-from resbench.arch.published import Figure
+from resbench.arch.published import PublishedCost
 from resbench.errors import SourceError, first_line, foreign
 
 Options = dict[str, Any]
@@ -52,7 +52,7 @@ class Loaded:
     input: Inputs
     """(C, H, W), or the tensors that an exported program was made with."""
     source: str
-    published: tuple[Figure, ...] = ()
+    published: tuple[PublishedCost, ...] = ()
     """Figures that the source itself prints for this input."""
 
     def arguments(self, batch: int = 1) -> Inputs:
@@ -195,13 +195,15 @@ def torchvision_accuracies(name: str) -> dict[str, float]:
     return {name: of["ImageNet-1K"]["acc@1"] for name, of in every.items() if "ImageNet-1K" in of}
 
 
-def _torchvisions_figures(name: str, size: Inputs) -> tuple[Figure, ...]:
+def _torchvisions_figures(name: str, size: Inputs) -> tuple[PublishedCost, ...]:
     """num_params and GFLOPS (multiply-accumulates) of the weights that were measured at this size."""
     models = _package("torchvision").models
     for weights in models.get_model_weights(name):
         if weights.transforms.keywords.get("crop_size") == size[-1] and "_ops" in weights.meta:
             remark = "without the auxiliary heads" if name == "googlenet" else ""
-            figure = Figure(f"{weights.meta['num_params']:,}", f"{weights.meta['_ops']:.3f}G", "torchvision", remark)
+            figure = PublishedCost(
+                f"{weights.meta['num_params']:,}", f"{weights.meta['_ops']:.3f}G", "torchvision", remark
+            )
             return (figure,)
     return ()
 
