@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from inspect import Parameter, signature
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from resbench.arch import blocks
 from resbench.arch.algebra import Node
@@ -78,17 +78,12 @@ def find(name: str) -> Entry:
 
 def options(entry: Entry) -> tuple[Option, ...]:
     """These may follow the name: the keyword-only parameters of the function behind it."""
-    call = entry.build
-    function: Any = call
-    while isinstance(function, partial):
-        function = function.func
-    hints = get_type_hints(function)
+    hints = get_type_hints(entry.build.func)
     found = []
-    for name, parameter in signature(call).parameters.items():
+    for name, parameter in signature(entry.build).parameters.items():
         if parameter.kind is Parameter.KEYWORD_ONLY:
-            kind = hints[name]
-            words = get_args(kind) if get_origin(kind) is Literal else ("yes", "no") if kind is bool else ()
-            found.append(Option(name, words, parameter.default, kind))
+            words = ("yes", "no") if hints[name] is bool else get_args(hints[name])
+            found.append(Option(name, words, parameter.default, hints[name]))
     return tuple(found)
 
 

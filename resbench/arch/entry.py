@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
     name: str
     family: str
-    build: Callable[..., Node]
+    build: partial[Node]
     input: Size
     source: str
 

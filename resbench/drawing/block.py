@@ -207,7 +207,7 @@ def bars(leaves: Sequence[Leaf], width: float = 0) -> Drawing:
             marks.append(Text(x + room / 2, y + base, leaf.layer.brief, font, "middle"))
             x += room
         y += height
-    return Drawing(width, y, width / 2, tuple(marks), kind="bars")
+    return Drawing(width, y, width / 2, tuple(marks))
 
 
 # -- operators --------------------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ def _joined(node: Operator, boxes: Sequence[Drawing]) -> Drawing:
             x = lane + 4 + text_width("identity", "word")
         marks.append(Path(ways, _style(part) if what else "line", True, what))
     marks += _sign(axis, centre, "×" if isinstance(node, Mul) else "+")
-    return Drawing(x, centre + RADIUS, axis, tuple(marks), tuple(placed), node.operation)
+    return Drawing(x, centre + RADIUS, axis, tuple(marks), tuple(placed))
 
 
 def _sign(x: float, y: float, kind: str) -> list[Path | Circle]:
@@ -333,10 +333,10 @@ def _barred(node: Operator, boxes: Sequence[Drawing], label: str, main: int | No
     marks.append(line((axis, 0), (axis, SPLIT / 2)))
     marks.append(Rect(0, bar, width, BAR - 2, "join"))
     marks.append(Text(width / 2, bar + 12, label, "label", "middle"))
-    return Drawing(width, bar + BAR - 2, axis, tuple(marks), tuple(placed), node.operation)
+    return Drawing(width, bar + BAR - 2, axis, tuple(marks), tuple(placed))
 
 
 def aside(head: Drawing) -> Drawing:
     """The head stands to the right of a line that goes on."""
     marks = (line((1, 0), (1, head.height + SPLIT)), arrow((1, 6), (LANE + head.axis, 6), (LANE + head.axis, SPLIT)))
-    return Drawing(LANE + head.width, head.height + SPLIT, 1, marks, ((LANE, SPLIT, head),), "aux")
+    return Drawing(LANE + head.width, head.height + SPLIT, 1, marks, ((LANE, SPLIT, head),))

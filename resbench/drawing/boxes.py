@@ -107,9 +107,6 @@ class Drawing:
     marks: tuple[Mark, ...] = ()
     children: tuple[tuple[float, float, Drawing], ...] = ()
     """Each is (x, y, box) and is drawn above the marks."""
-    kind: str = ""
-    name: str = ""
-    repeat: int = 1
 
     @property
     def right(self) -> float:
@@ -147,13 +144,14 @@ def shorten(text: str, font: str, width: float) -> str:
     return "…"
 
 
-def arrow(*points: tuple[float, float], style: str = "line", shortcut: str = "") -> Path:
+def arrow(*points: tuple[float, float]) -> Path:
     """The line has its head at the last point."""
-    return Path((points,), style, True, shortcut)
+    return Path((points,), arrow=True)
 
 
-def line(*points: tuple[float, float], style: str = "line", shortcut: str = "") -> Path:
-    return Path((points,), style, False, shortcut)
+def line(*points: tuple[float, float]) -> Path:
+    """The line has no head."""
+    return Path((points,))
 
 
 # -- SVG --------------------------------------------------------------------------------------------------

@@ -35,30 +35,23 @@ def draw(*archs: Architecture) -> str:
 
 def panel(arch: Architecture) -> Panel:
     """A network becomes bands of blocks that are drawn but not yet placed."""
-    found = blocks(arch)
-    if not any(isinstance(block.node, Combinator) or "." in block.first for block in found):
-        found = _whole(arch, found)
+    found, whole = blocks(arch), arch.cost()
+    if found and not any(isinstance(block.node, Combinator) or "." in block.first for block in found):
+        # an architecture without levels is itself one block
+        totals = whole.total.output, whole.params, whole.macs
+        found = [Block(arch.name, 1, arch.body, whole.input, *totals, first=arch.name, aux=False)]
     before = next((kinds for block in found if (kinds := _opening(block))), ())
-    params, macs = sum(block.params for block in found), sum(block.macs for block in found)
-    facts = f"input {shape_text(arch.input)} · {count_text(params)} params · {count_text(macs)} MACs"
+    facts = f"input {shape_text(arch.input)} · {count_text(whole.params)} params · {count_text(whole.macs)} MACs"
     bands = [
         Band(name, tuple(_items(members, before)), sum(b.params for b in members), sum(b.macs for b in members))
         for name, members in _stages(found)
     ]
-    return Panel(arch.name, f"{facts} · {arch.source}", macs, tuple(bands))
+    return Panel(arch.name, f"{facts} · {arch.source}", whole.macs, tuple(bands))
 
 
 def _summary(panel: Panel) -> str:
     stages = ", ".join(band.name for band in panel.bands if band.name)
     return f"{panel.name}: {panel.facts}{f'; from input to output {stages}' if stages else ''}."
-
-
-def _whole(arch: Architecture, found: list[Block]) -> list[Block]:
-    """An architecture without levels is itself one block."""
-    if not found:
-        return []
-    params, macs = sum(block.params for block in found), sum(block.macs for block in found)
-    return [Block(arch.name, 1, arch.body, (1, *arch.input), found[-1].output, params, macs, arch.name, False)]
 
 
 def _opening(block: Block) -> Opening:
@@ -77,7 +70,7 @@ def _stages(found: Sequence[Block]) -> Iterator[tuple[str, list[Block]]]:
             keys.append(keys[-1])  # a head stands in the stage that it taps
         elif _stage(block):
             keys.append((_stage(block), _maps(block)))
-        elif (real and real[0] < i < real[-1]) or i in real:
+        elif real and real[0] <= i <= real[-1]:
             keys.append(("", _maps(block)))
         else:
             keys.append(("" if not real else "stem" if i < real[0] else "head", ()))
@@ -159,9 +152,7 @@ def _beside(box: Drawing, name: str, cost: str) -> Drawing:
         line((box.axis, 0), (box.axis, top)),
         line((box.axis, top + box.height), (box.axis, 2 * top + box.height)),
     )
-    return Drawing(
-        width, box.height + 2 * top, box.axis, (*marks, *(through if top else ())), ((0, top, box),), "layer", name
-    )
+    return Drawing(width, box.height + 2 * top, box.axis, (*marks, *(through if top else ())), ((0, top, box),))
 
 
 HEAD = 32
@@ -193,4 +184,4 @@ def _frame(inner: Drawing, block: Block) -> Drawing:
         line((axis, HEAD + inner.height), (axis, bottom)),
     )
     placed = ((axis - inner.axis, HEAD, inner),)
-    return Drawing(width + behind, bottom + behind, axis, marks, placed, "block", block.name, block.repeat)
+    return Drawing(width + behind, bottom + behind, axis, marks, placed)

@@ -102,7 +102,7 @@ def _stacked(band: Band) -> Drawing:
         placed.append((left - item.box.axis, y + length, item.box))
         y += length + item.box.height
         above = item
-    return Drawing(left + right, y, left, tuple(marks), tuple(placed), "items")
+    return Drawing(left + right, y, left, tuple(marks), tuple(placed))
 
 
 def _edge(x: float, y: float, length: float, label: str) -> list[Mark]:
@@ -125,9 +125,7 @@ def _framed(band: Band, inner: Drawing, extent: Extent, whole: int) -> Drawing:
         line((extent.left, BAND_HEAD), (extent.left, BAND_HEAD + 1)),
         line((extent.left, BAND_HEAD + inner.height), (extent.left, bottom)),
     )
-    return Drawing(
-        width, bottom, extent.left, marks, ((extent.left - inner.axis, BAND_HEAD, inner),), "band", band.name
-    )
+    return Drawing(width, bottom, extent.left, marks, ((extent.left - inner.axis, BAND_HEAD, inner),))
 
 
 def _totals(band: Band, whole: int) -> str:
@@ -228,7 +226,7 @@ def _panel(panel: Panel, stack: Sequence[Drawing], cut: Sequence[range], extents
         marks += _edge(*out, LABELLED, shape_text(panel.bands[-1].items[-1].output))
         bottom = max(bottom, out[1] + LABELLED)
     width = max(x - GUTTER, *(text_width(mark.text, mark.font) for mark in marks[:2] if isinstance(mark, Text)))
-    return Drawing(width, bottom, 0, tuple(marks), tuple(placed), "panel", panel.name)
+    return Drawing(width, bottom, 0, tuple(marks), tuple(placed))
 
 
 def _label(panel: Panel, i: int) -> str:
@@ -271,7 +269,7 @@ def legend(boxes: Sequence[Drawing]) -> list[Drawing]:
             swatch = Rect(x, y + 5, 15, 3, style, radius=0)
         marks += [swatch, Text(x + 20, y + 10, word, "small")]
         x += room
-    return [Drawing(width, y + 14, 0, tuple(marks), (), "legend")]
+    return [Drawing(width, y + 14, 0, tuple(marks))]
 
 
 def _styles(box: Drawing) -> Iterator[str]:

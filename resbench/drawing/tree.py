@@ -83,7 +83,7 @@ def draw_tree(cost: Cost) -> str:
     )
     body = _columns(shown, 0 if cost.uncounted else cost.macs)
     width = max(body.width, *(text_width(mark.text, mark.font) for mark in head if isinstance(mark, Text)))
-    page = Drawing(width, 44 + body.height, 0, head, ((0, 44, body),), "tree", cost.model)
+    page = Drawing(width, 44 + body.height, 0, head, ((0, 44, body),))
     return svg([page], f"Module tree of {cost.model}", f"{cost.model}: {facts}, {len(every)} modules.")
 
 
@@ -119,7 +119,7 @@ def _columns(shown: Sequence[TreeRow], whole: int) -> Drawing:
     for column in columns:
         placed.append((x, 0.0, column))
         x += column.width + GUTTER
-    return Drawing(x - GUTTER, max(column.height for column in columns), 0, (), tuple(placed), "columns")
+    return Drawing(x - GUTTER, max(column.height for column in columns), 0, (), tuple(placed))
 
 
 def _column(rows: Sequence[TreeRow], whole: int) -> Drawing:
@@ -145,7 +145,7 @@ def _column(rows: Sequence[TreeRow], whole: int) -> Drawing:
                 Rect(inner, y + 6, 50, 3, "track", radius=0),
                 Rect(inner, y + 6, 50 * line.macs / whole, 3, "share", radius=0),
             ]
-    return Drawing(inner + 50, len(rows) * HEIGHT, 0, tuple(marks), (), "column")
+    return Drawing(inner + 50, len(rows) * HEIGHT, 0, tuple(marks))
 
 
 def _shape(line: TreeRow) -> str:
