@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
-from resbench.arch.published import Figure
+from resbench.arch.published import PublishedCost
 from resbench.errors import MeasureError, OptionError, SourceError, message
 from resbench.networks.name import Input, ModelInput, ModelName, parse_input
 
@@ -34,7 +34,7 @@ class Model:
     source: str
     make: Callable[[], nn.Module]
     architecture: Architecture | None = None
-    published: tuple[Figure, ...] = ()
+    published: tuple[PublishedCost, ...] = ()
     tensors: tuple[Tensor, ...] = ()
 
     @classmethod

@@ -24,8 +24,9 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from resbench.arch.catalog import IMAGENET, Size
-from resbench.arch.published import Figure
+from resbench.arch.catalog import Size
+from resbench.arch.entry import IMAGENET
+from resbench.arch.published import PublishedCost
 from resbench.errors import SourceError, first_line, foreign
 from resbench.networks.name import ModelName
 
@@ -50,7 +51,7 @@ class Found:
     made: Any
     source: str
     shape: Size = DEFAULT_INPUT
-    published: tuple[Figure, ...] = ()
+    published: tuple[PublishedCost, ...] = ()
     tensors: tuple[Tensor, ...] = ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from resbench.arch.published import Figure
+from resbench.arch.published import PublishedCost
 from resbench.networks.name import ModelName
 from resbench.networks.sources import DEFAULT_INPUT, Found, Options, call, check_known, package
 
@@ -36,11 +36,11 @@ def accuracies(name: str) -> dict[str, float]:
     return {name: of["ImageNet-1K"]["acc@1"] for name, of in every.items() if "ImageNet-1K" in of}
 
 
-def _figures(models: Any, name: str, side: int) -> tuple[Figure, ...]:
+def _figures(models: Any, name: str, side: int) -> tuple[PublishedCost, ...]:
     """Look up num_params and GFLOPS (multiply-accumulates) of the weights that were measured at this size."""
     for weights in models.get_model_weights(name):
         if weights.transforms.keywords.get("crop_size") == side and "_ops" in weights.meta:
             remark = "without the auxiliary heads" if name == "googlenet" else ""
-            figure = Figure(f"{weights.meta['num_params']:,}", f"{weights.meta['_ops']:.3f}G", "torchvision", remark)
-            return (figure,)
+            params, macs = f"{weights.meta['num_params']:,}", f"{weights.meta['_ops']:.3f}G"
+            return (PublishedCost(params, macs, "torchvision", remark),)
     return ()
