@@ -71,7 +71,7 @@ class Cost:
     """Layers and parameters that were made while the forward ran: they count, though the model did not hold them."""
 
     derived: ClassVar = (
-        *("params", "macs", "elementwise", "activations"),
+        *("params", "macs", "flops", "elementwise", "activations"),
         *("trainable", "param_bytes", "buffer_bytes", "backward_macs"),
     )
 
