@@ -72,7 +72,7 @@ class Cost:
 
     derived: ClassVar = (
         *("params", "macs", "flops", "elementwise", "activations"),
-        *("trainable", "param_bytes", "buffer_bytes", "backward_macs"),
+        *("trainable", "param_bytes", "buffer_bytes", "activation_bytes", "backward_macs"),
     )
 
     @property
@@ -111,6 +111,10 @@ class Cost:
     @property
     def buffer_bytes(self) -> int | None:
         return self.total.buffer_bytes
+
+    @property
+    def activation_bytes(self) -> int | None:
+        return self.total.activation_bytes
 
     @property
     def backward_macs(self) -> int | None:

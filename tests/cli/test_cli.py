@@ -166,7 +166,7 @@ def test_json_has_the_contract():
 def test_csv_has_the_numbers_of_the_json(per):
     lines = list(csv.DictReader(io.StringIO(run("flops", "googlenet", "--per", per, "-f", "csv").stdout)))
     model = json.loads(run("flops", "googlenet", "-f", "json").stdout)["costs"][0]
-    for key in ("params", "macs", "flops", "elementwise", "activations", "param_bytes"):
+    for key in ("params", "macs", "flops", "elementwise", "activations", "param_bytes", "activation_bytes"):
         assert sum(int(line[key]) for line in lines) == model[key]
 
 
