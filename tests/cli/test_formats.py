@@ -152,9 +152,7 @@ def test_pandas_has_the_numbers_of_the_csv(documents):
 
 @pytest.mark.skipif(not (shutil.which("pdflatex") or shutil.which("tectonic")), reason="no pdflatex and no tectonic")
 def test_every_table_compiles_as_latex(documents, tmp_path):
-    tables = [
-        render(table, "latex") for _, tables in measured(documents) for table in tables if len(table.rows) < 60
-    ]
+    tables = [render(table, "latex") for _, tables in measured(documents) for table in tables if len(table.rows) < 60]
     body = "\n\\clearpage\n".join(tables)
     (tmp_path / "all.tex").write_text(
         "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\n\\end{document}\n"
