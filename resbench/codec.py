@@ -20,7 +20,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -63,7 +63,8 @@ def _converter(derived: bool) -> Converter:
     converter.register_unstructure_hook(datetime, datetime.isoformat)
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
-    converter.register_structure_hook_func(_of_any_type, lambda value, _: _frozen(value))
+    converter.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: _frozen(value))
+    converter.register_structure_hook_func(lambda kind: get_origin(kind) is Literal, _one_of)
 
     def beside(kind: Any) -> Callable[[Any], Any]:
         fields = make_dict_unstructure_fn(kind, converter)
@@ -85,6 +86,12 @@ def _of_any_type(kind: Any) -> bool:
 def _exact(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise TypeError(f"expected {kind.__name__}, received {str(value)[:40]!r}")
+    return value
+
+
+def _one_of(value: Any, kind: Any) -> Any:
+    if value not in get_args(kind):
+        raise ValueError(f"expected {' or '.join(map(str, get_args(kind)))}, received {str(value)[:40]!r}")
     return value
 
 

@@ -28,8 +28,7 @@ def documents(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.chdir(folder)
-        made_with = f"resbench {COMMANDS['latency.json']} -o latency.json"
-        Path("latency.json").write_text(json.dumps({**latency(), "made_with": made_with}, indent=1))
+        Path("latency.json").write_text(latencies().to_json(f"resbench {COMMANDS['latency.json']} -o latency.json"))
         for name in COMMANDS:
             if name != "latency.json":
                 patch.setattr(sys, "argv", ["resbench", *COMMANDS[name].split(), "-o", name])
@@ -39,20 +38,26 @@ def documents(tmp_path_factory):
     return folder
 
 
-def latency():
-    """The document of two readings."""
-    from resbench.timing.replicas import Cell, workload
-    from resbench.timing.tables import latency_document
+def changed(path, change):
+    """The document in a file after a change to it in place, as text."""
+    document = json.loads(path.read_text())
+    change(document)
+    return json.dumps(document, indent=1)
 
-    from resbench.timing.latency.measure import Latency, read
+
+def latencies():
+    """The result of two readings."""
+    from resbench.timing.case import Case, workload
+    from resbench.timing.latency.reading import read
+    from resbench.timing.latency.result import Latencies, Latency
     from resbench.timing.roofline import roof
     from resbench.workers.environment import environment
     from resbench.workers.sampling import Rules
     from resbench.workers.workload import Setup
 
     setup, quick = Setup(), Rules(warmup_s=0.1, warmup_cap_s=0.2, least_s=0.1, cap_s=0.2)
-    work, name = workload(Cell("resnet20", None, setup))
+    work, name = workload(Case("resnet20", None, setup))
     with setup.applied():
         ceiling = roof("cpu")
     one = Latency(name, tuple(work.inputs[0].shape), setup, (read(work, quick), read(work, quick)), 0.02, 3)
-    return latency_document([one], {"fp32": ceiling}, environment())
+    return Latencies((one,), {"fp32": ceiling}, environment())

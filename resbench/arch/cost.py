@@ -71,8 +71,8 @@ class Cost:
     """Layers and parameters that were made while the forward ran: they count, though the model did not hold them."""
 
     derived: ClassVar = (
-        *("params", "macs", "elementwise", "activations"),
-        *("trainable", "param_bytes", "buffer_bytes", "backward_macs"),
+        *("params", "macs", "flops", "elementwise", "activations"),
+        *("trainable", "param_bytes", "buffer_bytes", "activation_bytes", "backward_macs"),
     )
 
     @property
@@ -111,6 +111,10 @@ class Cost:
     @property
     def buffer_bytes(self) -> int | None:
         return self.total.buffer_bytes
+
+    @property
+    def activation_bytes(self) -> int | None:
+        return self.total.activation_bytes
 
     @property
     def backward_macs(self) -> int | None:

@@ -76,7 +76,7 @@ def command(
     words = chosen_verdicts(fail_on)
     style = checked(format, output, plot)
     options: dict[str, Any] = {"seeds": seeds, "batch": batch, "lr": lr, "device": device, "deep": deep}
-    events = board(tensorboard, "gradflow", data=data, norm=norm, steps=steps, **options)
+    events = board(tensorboard, "gradflow", data=data, norm=norm)
     if input:
         parse_input(input)  # of all models: refused once
     failures = Failures(names)

@@ -104,6 +104,7 @@ class Board:
 
     def flows(self, result: Flows) -> None:
         """Gradient flow: by step with the histograms over the places, and by depth with a run for each step."""
+        recipe = {**asdict(result.recipe), "steps": ",".join(map(str, result.recipe.steps))}
         for flow in (flow for flow in result.flows if flow.rows):
             with self._writing():
                 with self._run(flow.model) as writer:
@@ -114,7 +115,7 @@ class Board:
                     with self._run(flow.model, f"step{step}") as writer:
                         _by_depth(writer, flow, step)
                 with self._run(flow.model, "end") as writer:
-                    own = {"model": flow.model, "input": _shape(flow.input)}
+                    own = {**recipe, "model": flow.model, "input": _shape(flow.input)}
                     self._session(writer, own, flow.record(flow.steps[-1]), FLOW_END, flow.steps[-1])
 
     def training(self, result: Training) -> None:

@@ -61,7 +61,9 @@ def test_torch_and_pandas_are_not_imported(arguments):
 
 
 def test_importing_resbench_imports_nothing_heavy():
-    code = "import resbench, sys; resbench.cost('resnet50'); assert not {'torch', 'pandas', 'numpy'} & set(sys.modules)"
+    code = (
+        "import resbench, sys; resbench.flops('resnet50'); assert not {'torch', 'pandas', 'numpy'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -153,8 +155,8 @@ def test_a_read_only_folder_is_named(tmp_path):
 
 def test_json_has_the_contract():
     document = json.loads(run("flops", "--model", "resnet50", "--format", "json").stdout)
-    assert (document["schema"], document["command"]) == (1, "flops")
-    model = document["models"][0]
+    assert (document["schema"], document["kind"]) == (2, "flops")
+    model = document["costs"][0]
     assert model["input"] == [1, 3, 224, 224]
     assert (model["params"], model["macs"], model["flops"]) == (25_557_032, 4_089_184_256, 8_178_368_512)
     assert sum(layer["macs"] for layer in model["layers"]) == model["macs"]
@@ -165,8 +167,8 @@ def test_json_has_the_contract():
 @pytest.mark.parametrize("per", ["model", "stage", "block", "layer"])
 def test_csv_has_the_numbers_of_the_json(per):
     lines = list(csv.DictReader(io.StringIO(run("flops", "googlenet", "--per", per, "-f", "csv").stdout)))
-    model = json.loads(run("flops", "googlenet", "-f", "json").stdout)["models"][0]
-    for key in ("params", "macs", "flops", "elementwise", "activations", "param_bytes"):
+    model = json.loads(run("flops", "googlenet", "-f", "json").stdout)["costs"][0]
+    for key in ("params", "macs", "flops", "elementwise", "activations", "param_bytes", "activation_bytes"):
         assert sum(int(line[key]) for line in lines) == model[key]
 
 

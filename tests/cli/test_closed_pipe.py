@@ -106,7 +106,7 @@ def test_more_than_a_pipe_holds_is_cut_without_a_word():
 def test_a_file_is_written_all_the_same(runs, closed, tmp_path, stdout):
     streams = {"stdout": closed if stdout == "closed" else None, "stderr": closed}
     assert status("compare-runs", runs[0], runs[1], "-o", tmp_path / "said.json", **streams) == 1
-    assert json.loads((tmp_path / "said.json").read_text())["command"] == "compare-runs"
+    assert json.loads((tmp_path / "said.json").read_text())["kind"] == "compare-runs"
 
 
 def test_a_reader_of_the_file_that_has_enough_changes_nothing(runs):

@@ -17,10 +17,11 @@ def rows(cli, *arguments):
 
 def test_stored_figures_stand_beside_counts_that_need_no_storing(cli, documents):
     found = rows(cli, "resnet20", "plain20", "--from", str(documents), "--metrics", "params,latency,gradient,error")
-    (latency,) = json.loads((documents / "latency.json").read_text())["models"]
-    flows = {m["model"]: m["steps"][0] for m in json.loads((documents / "gradflow.json").read_text())["models"]}
+    (latency,) = json.loads((documents / "latency.json").read_text())["latencies"]
+    flows = {m["model"]: m["records"][0] for m in json.loads((documents / "gradflow.json").read_text())["flows"]}
     assert float(found["resnet20"]["latency_s"]) == latency["median_s"]
-    assert float(found["resnet20"]["latency_s_spread"]) == pytest.approx(latency["half_width"])
+    half = latency["half_width_s"] / latency["median_s"]
+    assert float(found["resnet20"]["latency_s_spread"]) == pytest.approx(half)
     ratio = flows["plain20"]["first_to_last"] / flows["resnet20"]["first_to_last"]
     assert float(found["plain20"]["first_to_last_ratio"]) == pytest.approx(ratio)
     assert found["plain20"]["params"] == "269722"
@@ -38,12 +39,12 @@ def test_machines_stand_side_by_side(cli, documents, tmp_path):
     shutil.copy(documents / "latency.json", tmp_path / "a.json")
     other = json.loads((documents / "latency.json").read_text())
     other["environment"]["stable"]["cpu"] = "Another CPU"
-    for model in other["models"]:
-        for process in model["processes"]:
+    for model in other["latencies"]:
+        for process in model["readings"]:
             process["runs_s"] = [[2 * x for x in run] for run in process["runs_s"]]
     (tmp_path / "b.json").write_text(json.dumps(other))
     done = cli("compare", "resnet20", "--from", str(tmp_path), "--metrics", "macs,latency", "-f", "json")
-    (row,) = json.loads(done.stdout)["models"]
+    (row,) = json.loads(done.stdout)["models_by_key"]
     assert row["latency_s_b"] == pytest.approx(2 * row["latency_s_a"])
     text = cli("compare", "resnet20", "--from", str(tmp_path), "--metrics", "macs,latency").stdout
     assert "Latency a: cpu, fp32" in text
@@ -55,7 +56,7 @@ def test_batches_are_not_held_against_each_other(cli, tmp_path):
     for name, batch in (("resnet18", 1), ("resnet50", 8)):
         cli("flops", name, "--batch", str(batch), "-o", str(tmp_path / f"{name}.json"))
     done = cli("compare", "resnet18", "resnet50", "--from", str(tmp_path), "--sort", "macs", "-f", "json")
-    one, eight = json.loads(done.stdout)["models"]
+    one, eight = json.loads(done.stdout)["models_by_key"]
     assert (one["macs_a"], one["macs_b"]) == (1_814_073_344, None)
     assert (eight["macs_a"], eight["macs_b"]) == (None, 8 * 4_089_184_256)
     assert eight["params_ratio"] == pytest.approx(25_557_032 / 11_689_512)
@@ -103,7 +104,7 @@ def test_a_network_that_cannot_run_loses_its_own_figures_alone(cli, tmp_path, mo
     done = cli("compare", "plain8", f"file:{tmp_path / 'net.py'}:net", "--metrics", "macs,latency", "-f", "json")
     assert done.returncode == 2
     assert "1 of 2 networks could not be measured" in done.stderr
-    working, broken = json.loads(done.stdout)["models"]
+    working, broken = json.loads(done.stdout)["models_by_key"]
     assert working["latency_s"] > 0 and broken["latency_s"] is None and broken["macs"] > 0
 
 
@@ -111,10 +112,10 @@ def test_of_the_same_place_the_latest_counts(cli, documents, tmp_path):
     for name, factor, time in (("a", 3, "2026-01-02"), ("b", 1, "2026-01-01")):
         data = json.loads((documents / "latency.json").read_text())
         data["environment"]["volatile"]["time_utc"] = time
-        for process in data["models"][0]["processes"]:
+        for process in data["latencies"][0]["readings"]:
             process["runs_s"] = [[factor * x for x in run] for run in process["runs_s"]]
         (tmp_path / f"{name}.json").write_text(json.dumps(data))
-    first = json.loads((documents / "latency.json").read_text())["models"][0]["median_s"]
+    first = json.loads((documents / "latency.json").read_text())["latencies"][0]["median_s"]
     found = rows(cli, "resnet20", "--from", str(tmp_path), "--metrics", "latency")
     assert float(found["resnet20"]["latency_s"]) == pytest.approx(3 * first)
 

@@ -1,7 +1,7 @@
 """Every format of every command says the same: the numbers of the JSON are those of the CSV, in full, and those of the
 tables for people, to the digits that are printed.
 
-What is measured is measured once: its JSON is read back, and written in the other formats by the command's own tables.
+What is measured is measured once: its JSON is read back, and written in the other formats by the result's own tables.
 """
 
 import csv
@@ -13,23 +13,15 @@ import shutil
 import subprocess
 
 import pytest
-from resbench.stored import Claims, Costs, Flows, Trainings, find
-from resbench.timing.tables import latency_table, layer_table, memory_table
 
-from resbench.costs.table import cost_table
-from resbench.gradients.statistics import chosen_statistics
-from resbench.gradients.table import depth_table, network_table, row_table
-from resbench.lessons.table import claim_table
 from resbench.regression.duel import ARMS, Duel, paired
 from resbench.regression.expectations import CounterChange
-from resbench.regression.gating.measure import Gate
-from resbench.regression.gating.table import change_table, gate_document, time_table
+from resbench.regression.gating.result import Gate
+from resbench.regression.gating.table import change_table, time_table
 from resbench.regression.verdict import GateRules, replay
+from resbench.results import find
 from resbench.tables.render import render
 from resbench.timing.latency.result import Latencies
-from resbench.timing.layers.result import Layers
-from resbench.timing.memory.result import Memories
-from resbench.training.table import end_table, epoch_tables, history_table
 from resbench.workers.environment import environment
 
 EXACT = {
@@ -97,10 +89,16 @@ def numbers(document):
     return {str(document)}
 
 
+OWN = ("share", "ratio", "flops", "half_width", "of_roof", "n")
+"""Columns that only a table has: each follows from numbers of the JSON."""
+
+
 def check_json(full, document):
     """Each number of the CSV stands in the JSON, to its last digit."""
     known = numbers(document)
-    counted = [i for i, key in enumerate(full[0]) if key not in ("share", "ratio")]  # the table's own
+    for row in (dict(zip(full[0], line, strict=True)) for line in full[1:]):
+        assert "flops" not in row or int(row["flops"]) == 2 * int(row["macs"])
+    counted = [i for i, key in enumerate(full[0]) if key not in OWN]
     cells = {line[i] for line in full[1:] for i in counted if re.fullmatch(r"-?\d+(\.\d+)?(e[+-]?\d+)?", line[i])}
     assert cells <= known, sorted(cells - known)[:5]
 
@@ -119,50 +117,42 @@ def test_formats_of_what_is_counted_agree(cli, name):
 
 
 def measured(documents):
-    """A name, the document and the tables of every stored result: what CSV holds first."""
+    """Every stored result, with its tables: what CSV holds first."""
     for stored in find([documents]):
-        match stored.result:
-            case Costs(costs):
-                tables = [cost_table(costs)]
-            case Latencies():
-                tables = [latency_table(*stored.result)]
-            case Layers():
-                tables = [layer_table(*stored.result)]
-            case Memories():
-                tables = [memory_table(*stored.result)]
-            case Flows(flows, verdicts, recipe, data, limits, here):
-                shown = [depth_table(statistic, flows) for statistic in chosen_statistics("gradient,update")]
-                tables = [
-                    row_table(flows),
-                    network_table(flows, verdicts, recipe, data, limits, here),
-                    *filter(None, shown),
-                ]
-            case Trainings(command, outcome, said, here):
-                tables = [
-                    history_table(outcome.results),
-                    end_table(outcome, command, said, here),
-                    *epoch_tables(outcome),
-                ]
-            case Claims(findings, here):
-                tables = [claim_table(findings, here, whole=True)]
-        yield stored.path.name, stored.document, tables
+        yield stored, [stored.result.flat(), *stored.result.tables()]
 
 
 def test_formats_of_what_is_measured_agree(documents):
-    for name, document, tables in measured(documents):
+    for stored, tables in measured(documents):
         for i, table in enumerate(tables):
             full = separated(render(table, "csv"))
             check_people(full, render(table, "markdown"))
             assert separated(render(table, "tsv"), "\t") == full
-            if i == 0 and name != "memory.json":  # its ratios are the table's own
-                check_json(full, document)
+            if i == 0:
+                check_json(full, stored.document)
+            for format in ("csv", "tsv"):
+                assert stored.result.text(format) == render(tables[0], format)
+
+
+def test_a_row_of_latency_follows_from_its_samples(documents):
+    for stored in find([documents / "latency.json"]):
+        assert isinstance(stored.result, Latencies)
+        for row, one in zip(stored.result.flat().records(), stored.document["latencies"], strict=True):
+            assert row["n"] == sum(len(reading["runs_s"]) for reading in one["readings"])
+            assert row["half_width"] == one["half_width_s"] / one["median_s"]
+            assert row["of_roof"] == one["flops_per_s"] / stored.document["roofs"]["fp32"]["flops_per_s"]
+
+
+def test_pandas_has_the_numbers_of_the_csv(documents):
+    for stored, (flat, *_) in measured(documents):
+        frame = stored.result.to_pandas()
+        assert [*frame.columns] == separated(render(flat, "csv"))[0]
+        assert frame.shape == (len(flat.rows), len(flat.columns))
 
 
 @pytest.mark.skipif(not (shutil.which("pdflatex") or shutil.which("tectonic")), reason="no pdflatex and no tectonic")
 def test_every_table_compiles_as_latex(documents, tmp_path):
-    tables = [
-        render(table, "latex") for _, _, tables in measured(documents) for table in tables if len(table.rows) < 60
-    ]
+    tables = [render(table, "latex") for _, tables in measured(documents) for table in tables if len(table.rows) < 60]
     body = "\n\\clearpage\n".join(tables)
     (tmp_path / "all.tex").write_text(
         "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\n\\end{document}\n"
@@ -179,12 +169,12 @@ def test_formats_of_the_gate_agree():
         for _ in range(16)
     ]
     duel = Duel(GateRules(), environment(), rounds, replay(paired(rounds), GateRules()), 123.4)
-    changes = [
+    changes = (
         CounterChange("test_a[1|2]", "", "macs", 1_000_000, None),
         CounterChange("test_b", "conv1", "aten.add", 1, 2),
-    ]
-    gate = Gate("1234567", "working tree", changes, changes[1:], benchmarks=["test_a[1|2]", "test_b"], duel=duel)
-    document = json.loads(json.dumps(gate_document(gate)))
+    )
+    gate = Gate("1234567", "working tree", changes, changes[1:], benchmarks=("test_a[1|2]", "test_b"), duel=duel)
+    document = json.loads(gate.to_json())
     for table in (change_table(gate), time_table(duel)):
         full = separated(render(table, "csv"))
         assert len(full) == len(table.rows) + 1

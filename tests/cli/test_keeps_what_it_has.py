@@ -48,13 +48,13 @@ def test_flops_keeps_the_others_in_a_table_and_in_a_file(cli, mine, tmp_path):
     assert "plain20" in done.stdout
     target = tmp_path / "costs.json"
     kept(cli("flops", "resnet20", mine("broken"), "-o", str(target)), [mine("broken")])
-    assert [model["model"] for model in json.loads(target.read_text())["models"]] == ["resnet20"]
+    assert [model["model"] for model in json.loads(target.read_text())["costs"]] == ["resnet20"]
 
 
 def test_flops_verify_keeps_the_others(cli, mine):
     done = cli("flops", mine("no_factory"), "plain20", "--verify", "--format", "json")
     kept(done, [mine("no_factory")])
-    assert [(model["model"], model["agrees"]) for model in json.loads(done.stdout)["models"]] == [("plain20", True)]
+    assert [(check["model"], check["agrees"]) for check in json.loads(done.stdout)["checks"]] == [("plain20", True)]
 
 
 def test_flops_plot_draws_the_others(cli, mine, tmp_path):
@@ -88,7 +88,7 @@ def test_compare_keeps_the_others(cli, mine):
     kept(done, [mine("broken")])
     document = json.loads(done.stdout)
     assert document["baseline"] == "resnet20"
-    assert [model["model"] for model in document["models"]] == ["resnet20", "plain20"]
+    assert [model["model"] for model in document["models_by_key"]] == ["resnet20", "plain20"]
 
 
 def test_compare_with_a_baseline_that_fails_says_why(cli, mine):
@@ -113,20 +113,20 @@ def test_compare_where_all_fail_says_it_of_each(cli, mine):
 def test_latency_keeps_the_others(cli, mine):
     done = cli("latency", "plain8,typo=1", "plain8", mine("broken"), "--processes", "1", "--format", "json")
     kept(done, ["plain8,typo=1", mine("broken")], lines=2)
-    assert [row["model"] for row in json.loads(done.stdout)["models"]] == ["plain8"]
+    assert [row["model"] for row in json.loads(done.stdout)["latencies"]] == ["plain8"]
 
 
 def test_latency_memory_keeps_the_others(cli, mine):
     done = cli("latency", mine("broken"), "plain8", "--memory", "--format", "json")
     kept(done, [mine("broken")])
-    assert [row["model"] for row in json.loads(done.stdout)["models"]] == ["plain8"]
+    assert [row["model"] for row in json.loads(done.stdout)["reports"]] == ["plain8"]
 
 
 def test_gradflow_keeps_the_others_and_names_each_that_failed(cli, mine):
     arguments = ("--steps", "0", "--seeds", "1", "--batch", "4", "--input", "3x16x16")
     done = cli("gradflow", mine("broken"), "plain8", *arguments, "--format", "json")
     kept(done, [mine("broken")])
-    assert [model["model"] for model in json.loads(done.stdout)["models"]] == ["plain8,input=3x16x16"]
+    assert [flow["model"] for flow in json.loads(done.stdout)["flows"]] == ["plain8,input=3x16x16"]
     kept(cli("gradflow", mine("broken"), mine("no_factory"), *arguments), [mine("broken"), mine("no_factory")], 2)
 
 
@@ -135,7 +135,7 @@ def test_degradation_keeps_the_others_and_their_other_seeds(cli, mine, tmp_path)
     done = cli("degradation", "resent20", mine("broken"), "plain8", *arguments)
     kept(done, ["resent20", mine("broken")], lines=2)
     document = json.loads(done.stdout)
-    assert [(run["model"], run["seed"], run["finished"]) for run in document["runs"]] == [
+    assert [(one["cell"]["model"], one["cell"]["seed"], one["finished"]) for one in document["trainings"]] == [
         ("plain8", 0, True),
         ("plain8", 1, True),
     ]

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from functools import partial
+from statistics import median
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_the_table_says_how_far_it_can_be_trusted(run):
 def test_memory_is_predicted_beside_measured(run):
     done = run("resnet20", "--memory", "--mode", "training", "-f", "json")
     document = json.loads(done.stdout)
-    model = document["models"][0]
+    model = document["reports"][0]
     assert model["predicted"]["weights"] == model["measured"]["weights"] == 4 * 269_722
     assert document["environment"]["stable"]["threads"] >= 1
 
@@ -80,10 +81,12 @@ def test_json_has_every_sample_and_the_machine(run):
     done = run("resnet20", "--processes", "2", "-f", "json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert (document["schema"], document["command"]) == (1, "latency")
-    (model,) = document["models"]
-    assert len(model["processes"]) == 2
-    assert sum(len(process["runs_s"]) for process in model["processes"]) == model["n"] >= 60
+    assert (document["schema"], document["kind"]) == (2, "latency")
+    (model,) = document["latencies"]
+    assert len(model["readings"]) == 2
+    totals = [sum(run) for process in model["readings"] for run in process["runs_s"]]
+    assert len(totals) >= 60
+    assert model["median_s"] == pytest.approx(median(totals))
     assert model["setup"]["dtype"] == "fp32"
     assert set(document["roofs"]) == {"fp32"}
     assert len(document["environment"]["id"]) == 12
@@ -116,7 +119,7 @@ def leaves():
 def test_what_a_users_model_prints_stays_out_of_the_result_and_its_exit_is_one_line(run, tmp_path, option):
     (tmp_path / "nets.py").write_text(CODE)
     done = run(f"file:{tmp_path}/nets.py:talks", "--input", "3x8x8", option, "-f", "json")
-    assert json.loads(done.stdout)["command"] == f"latency {option}"
+    assert json.loads(done.stdout)["kind"] == f"latency {option}"
     assert "factory" in done.stderr
     assert "forward" in done.stderr
     done = run(f"file:{tmp_path}/nets.py:leaves", "--input", "3x8x8", option)

@@ -60,11 +60,11 @@ def test_every_format_has_the_numbers(run, tmp_path):
     done = run(*options, "-o", str(tmp_path / "d.json"), "--plot", str(tmp_path / "d.svg"))
     assert done.returncode == 0, done.stderr
     document = json.loads((tmp_path / "d.json").read_text())
-    assert (document["schema"], document["command"]) == (1, "degradation")
-    assert document["runs"][1]["history"][1]["test_error"] == float(rows[3]["test_error"])
-    assert {row["statistic"] for row in document["runs"][0]["rows"]} >= {"gradient", "strength"}
-    assert document["runs"][0]["recipe"]["weight_decay"] == 1e-4
-    (model,) = document["models"]
+    assert (document["schema"], document["kind"]) == (2, "degradation")
+    assert document["trainings"][1]["history"][1]["test_error"] == float(rows[3]["test_error"])
+    assert {row["statistic"] for row in document["trainings"][0]["rows"]} >= {"gradient", "strength"}
+    assert document["trainings"][0]["cell"]["recipe"]["weight_decay"] == 1e-4
+    (model,) = document["ends"]
     mean = sum(float(row["test_error"]) for row in rows if row["epoch"] == "2") / 2
     assert model["test_error"] == pytest.approx(mean)
     assert b"<svg" in (tmp_path / "d.svg").read_bytes()[:100]
@@ -76,7 +76,7 @@ def test_placements_are_ranked_beside_what_was_published(cli, tmp_path):
     options = ("--table", "orders", "--depth", "8", "--epochs", "1", "--dir", str(tmp_path), "--dtype", "fp32")
     done = cli("placements", *options, "-f", "json")
     assert done.returncode == 0, done.stderr
-    published = {end["model"]: end["published"] for end in json.loads(done.stdout)["models"]}
+    published = {end["model"]: end["published"] for end in json.loads(done.stdout)["ends"]}
     assert published["preact_resnet8"] == "6.37"
     assert published["resnet8,order=bn-after-add"] == "8.17"
     table = cli("placements", *options).stdout
@@ -144,7 +144,8 @@ def test_claims_say_verdict_and_figure(cli, tmp_path):
     (row,) = csv.DictReader(io.StringIO(cli("claims", "10", "--dir", str(tmp_path), "-f", "csv").stdout))
     assert (row["verdict"], row["expected"]) == ("holds", "holds")
     document = json.loads(cli("claims", "10", "--dir", str(tmp_path), "-f", "json").stdout)
-    assert document["claims"][0]["as_expected"] is True
+    (claim,) = document["claims"]
+    assert (claim["id"], claim["verdict"], document["unexpected"]) == (10, claim["expected"], [])
 
 
 def test_a_claim_that_comes_out_otherwise_is_exit_1(cli, tmp_path, monkeypatch):

@@ -36,7 +36,7 @@ def test_the_data_beside_a_chart_are_the_numbers_of_the_command(cli, tmp_path):
     plot = tmp_path / "cost.svg"
     done = cli("flops", "resnet20", "plain20", "--plot", str(plot), "--format", "json")
     held = rows(tmp_path / "cost.data.csv")
-    models = {model["model"]: model for model in json.loads(done.stdout)["models"]}
+    models = {model["model"]: model for model in json.loads(done.stdout)["costs"]}
     for name, model in models.items():
         mine = [row for row in held if row["chart"] == f"cost by layer of {name}"]
         assert [(r["layer"], int(r["macs"])) for r in mine] == [(r["name"], r["macs"]) for r in model["layers"]]
@@ -48,7 +48,7 @@ def test_networks_as_bubbles(cli, tmp_path):
     plot = tmp_path / "networks.svg"
     done = cli("compare", *names, "--plot", str(plot), "--format", "json")
     held = {row["model"]: row for row in rows(tmp_path / "networks.data.csv")}
-    for model in json.loads(done.stdout)["models"]:
+    for model in json.loads(done.stdout)["models_by_key"]:
         assert int(held[model["model"]]["macs"]) == model["macs"]
     text = plot.read_text()
     assert all(f">{name}<" in text for name in names)

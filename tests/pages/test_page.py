@@ -16,9 +16,9 @@ import subprocess
 import sys
 
 import pytest
-from resbench.stored import read
 
 from resbench.drawing.charts import Box, labels
+from resbench.results import read
 
 
 @pytest.fixture(scope="module")
@@ -233,9 +233,9 @@ def test_names_of_a_model_are_text_wherever_they_stand(chromium, documents, tmp_
 
 def test_two_thousand_layers_sort_and_filter(chromium, documents, tmp_path):
     data = json.loads((documents / "flops.json").read_text())
-    model = data["models"][0]
+    model = data["costs"][0]
     model["layers"] = [{**model["layers"][i % 50], "name": f"block{i // 10}.{i % 10}"} for i in range(2000)]
-    data["models"] = [{**model, "model": "file:deep.py:net"}]
+    data["costs"] = [{**model, "model": "file:deep.py:net"}]
     (tmp_path / "flops.json").write_text(json.dumps(data))
     path = tmp_path / "report.html"
     command = [sys.executable, "-m", "resbench", "report", "--from", str(tmp_path / "flops.json"), "-o", str(path)]

@@ -5,6 +5,7 @@ import json
 import re
 import resource
 import sys
+from collections import Counter
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import datetime
 from math import inf, isfinite, isnan, log10, nan
@@ -17,12 +18,15 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
+from resbench.codec import decoded, encoded
 from resbench.errors import OutputError
-from resbench.gradients.result import Flow
+from resbench.gradients.result import Flow, FlowRecipe, Flows
 from resbench.gradients.statistics import STATISTICS, StatisticRow
 from resbench.pages.tensorboard import Board
+from resbench.timing.latency.result import Latencies, Reading
 from resbench.training.recipe import TrainingRecipe
-from resbench.training.result import Cell, Epoch, Outcome, Result
+from resbench.training.result import Cell, Degradation, Epoch, Training
+from resbench.workers.environment import environment
 
 SMALL = ("--input", "3x8x8")
 
@@ -84,7 +88,7 @@ def flowed(tmp_path_factory):
     options = ("--steps", "0,2", "--seeds", "2", "--batch", "8", "--tensorboard", folder / "board", "-f", "json")
     done = command("gradflow", "resnet8", "plain8", *SMALL, *options)
     assert done.returncode == 0, done.stderr
-    return SimpleNamespace(done=done, models=json.loads(done.stdout)["models"], top=only(folder / "board" / "gradflow"))
+    return SimpleNamespace(done=done, models=json.loads(done.stdout)["flows"], top=only(folder / "board" / "gradflow"))
 
 
 def means(model, statistic, step):
@@ -106,7 +110,7 @@ def test_the_command_says_where_the_files_are_and_nothing_else(flowed):
 def test_a_network_has_its_numbers_by_step(flowed):
     for model in flowed.models:
         found = {key: v for key, v in scalars(flowed.top / model["model"]).items() if key[0].startswith("Network/")}
-        steps = [(record, record["step"]) for record in model["steps"]]
+        steps = [(record, record["step"]) for record in model["records"]]
         expected = {
             (f"Network/{key}", step): near(value)
             for record, step in steps
@@ -164,7 +168,7 @@ def test_hyperparameters_stand_beside_what_came_out(flowed):
         found = hparams(run)
         assert (found["model"], found["input"], found["steps"]) == (model["model"], "3x8x8", "0,2")
         assert (found["seeds"], found["lr"], found["weight_decay"], found["deep"]) == (2, 0.1, 1e-4, "False")
-        last = model["steps"][-1]
+        last = model["records"][-1]
         keys = ("c1", "early_update", "first_to_last", "growth", "loss")
         expected = {(f"gradflow/{key}", 2): near(last[key]) for key in keys if last[key] is not None}
         assert scalars(run) == expected
@@ -193,7 +197,7 @@ def test_a_model_that_prints_and_cannot_be_traced_costs_one_line(tmp_path):
     options = ("--steps", "0", "--seeds", "1", "--batch", "8", "--norm", "none", "-f", "json")
     done = command("gradflow", name, *SMALL, *options, "--tensorboard", tmp_path / "board")
     assert done.returncode == 0, done.stderr
-    (model,) = json.loads(done.stdout)["models"]
+    (model,) = json.loads(done.stdout)["flows"]
     said = [line for line in done.stderr.splitlines() if line != "forward"]
     assert (
         said[0]
@@ -201,7 +205,7 @@ def test_a_model_that_prints_and_cannot_be_traced_costs_one_line(tmp_path):
     )
     assert len(said) == 2
     top = only(only(tmp_path / "board" / "gradflow"))
-    assert points(top, "Network/loss") == {0: near(model["steps"][0]["loss"])}
+    assert points(top, "Network/loss") == {0: near(model["records"][0]["loss"])}
     assert not events(top).Tags()["graph"]
     assert hparams(top / "end")["norm"] == "none"
 
@@ -214,7 +218,7 @@ def test_the_graph_is_that_of_the_network_without_bn(tmp_path):
     drawn = {}
     for title in (f"file:{tmp_path}/nets.py:net", f"file:{tmp_path}/nets.py:net without BN"):
         one = board(tmp_path / title[-3:], "gradflow")
-        one.flows([Flow(title, (3, 8, 8), (row(0),))])
+        one.flows(flows(Flow(title, (3, 8, 8), (row(0),))))
         drawn[title[-3:]] = {node.op for node in events(only(one.folder)).Graph().node}
     assert drawn["net"] - drawn[" BN"] == {"aten::batch_norm"}
     assert "aten::_convolution" in drawn[" BN"]
@@ -222,7 +226,9 @@ def test_the_graph_is_that_of_the_network_without_bn(tmp_path):
 
 def test_places_of_one_depth_have_points_of_their_own(tmp_path):
     one = board(tmp_path, "gradflow")
-    one.flows([Flow("resnet8", (3, 8, 8), tuple(row(0, value, name=name) for value, name in ((1, "a"), (2, "b"))))])
+    one.flows(
+        flows(Flow("resnet8", (3, 8, 8), tuple(row(0, value, name=name) for value, name in ((1, "a"), (2, "b")))))
+    )
     assert points(only(one.folder) / "step0", "Depth/gradient") == {500: 1, 501: 2}
 
 
@@ -236,9 +242,9 @@ def test_what_ctrl_c_leaves_is_written(tmp_path, monkeypatch):
     options = ("--steps", "0", "--seeds", "1", "--batch", "8", "-f", "json")
     done = command("gradflow", "resnet8", "plain8", *SMALL, *options, "--tensorboard", tmp_path)
     assert done.returncode == 130
-    (model,) = json.loads(done.stdout)["models"]
+    (model,) = json.loads(done.stdout)["flows"]
     run = only(only(tmp_path / "gradflow"))
-    assert points(run, "Network/loss") == {0: near(model["steps"][0]["loss"])}
+    assert points(run, "Network/loss") == {0: near(model["records"][0]["loss"])}
 
 
 # -- degradation ---------------------------------------------------------------------------------------
@@ -253,7 +259,8 @@ def trained(tmp_path_factory):
     done = command(*call)
     assert done.returncode == 0, done.stderr
     top = only(folder / "board" / "degradation")
-    return SimpleNamespace(done=done, call=call, runs=json.loads(done.stdout)["runs"], top=top)
+    runs = [{**one, **one["cell"]} for one in json.loads(done.stdout)["trainings"]]
+    return SimpleNamespace(done=done, call=call, runs=runs, top=top)
 
 
 def curves(run):
@@ -321,14 +328,22 @@ def row(step, value=1.0, statistic="gradient", name="layer1"):
     return StatisticRow("net", 0, step, STATISTICS[statistic].place, name, 0.5, statistic, value)
 
 
+def flows(*found):
+    return Flows(found, FlowRecipe(), "digits", environment())
+
+
+def trainings(*found):
+    return Degradation(found, "digits", 1, 1, environment(), {})
+
+
 def board(folder, command="degradation", **options):
     return Board(folder, command, {"data": "digits"}, lambda: datetime(2026, 1, 2, 3, 4, 5), **options)
 
 
 def test_a_training_can_be_watched_while_it_goes_on_and_nothing_is_written_twice(tmp_path):
     cell = Cell("net", (3, 8, 8), 0, RECIPE)
-    one = Result(cell, (epoch(1),), (row(0), row(8)), finished=False)
-    two = Result(cell, (epoch(1), epoch(2)), (row(0), row(8), row(16)))
+    one = Training(cell, (epoch(1),), (row(0), row(8)), finished=False)
+    two = Training(cell, (epoch(1), epoch(2)), (row(0), row(8), row(16)))
     watched = board(tmp_path)
     watched.training(one)
     run = tmp_path / "degradation" / "20260102-030405" / "net" / "seed0"
@@ -336,7 +351,7 @@ def test_a_training_can_be_watched_while_it_goes_on_and_nothing_is_written_twice
     assert points(run, "gradient/layer1") == {0: 1.0, 8: 1.0}
     for _ in range(2):
         watched.training(two)
-    watched.trainings(Outcome((two,), "digits", 1, 1))
+    watched.trainings(trainings(two))
     assert [event.step for event in events(run).Scalars("Training/loss")] == [10, 20]
     assert [event.step for event in events(run).Scalars("gradient/layer1")] == [0, 8, 16]
     assert points(run / "end", "degradation/loss") == {20: 0.5}
@@ -363,11 +378,11 @@ def test_a_watcher_sees_every_epoch_when_it_ends():
 
 
 def test_a_training_that_was_interrupted_ends_where_it_was(tmp_path):
-    begun = Result(Cell("resnet8", (3, 8, 8), 0, RECIPE), (epoch(1),), finished=False)
-    waiting = Result(Cell("resnet8", (3, 8, 8), 1, RECIPE), (), finished=False)
+    begun = Training(Cell("resnet8", (3, 8, 8), 0, RECIPE), (epoch(1),), finished=False)
+    waiting = Training(Cell("resnet8", (3, 8, 8), 1, RECIPE), (), finished=False)
     watched = board(tmp_path)
     watched.training(begun)
-    watched.trainings(Outcome((begun, waiting), "digits", 1, 1))
+    watched.trainings(trainings(begun, waiting))
     top = only(tmp_path / "degradation") / "resnet8"
     assert points(top / "seed0" / "end", "degradation/test_error") == {10: near(0.6)}
     assert not (top / "seed1").exists()
@@ -380,32 +395,41 @@ def test_a_training_that_was_interrupted_ends_where_it_was(tmp_path):
 @pytest.fixture
 def timed(tmp_path, monkeypatch):
     """The command with a clock of the test's own."""
-    from resbench.timing import replicas, roofline
-    from resbench.timing.latency.measure import Latency, Reading
+    from resbench.timing.latency import measure
+    from resbench.timing.roofline import Roof
 
-    def measure(cells, processes, progress):
-        found = []
-        for cell in cells:
-            took = 0.001 * cell.setup.batch
-            runs = [tuple((took * (1 + i / 100 + p / 1000),) for i in range(40)) for p in range(processes)]
-            readings = tuple(Reading(("forward",), r, "settled", True, 0, 10**6, 10**5, 10**4) for r in runs)
-            found.append(Latency(cell.model, (cell.setup.batch, 3, 32, 32), cell.setup, readings))
-        return replicas.Outcome(found, ["plain8: no more"], interrupted=True)
+    asked = Counter()
 
-    roof = roofline.Roof("cpu", "fp32", 1, "0" * 12, 1e12, ((10**6, 1e10),))
-    monkeypatch.setattr(replicas, "measure", measure)
-    monkeypatch.setattr(roofline, "roof", lambda device, dtype: roof)
-    options = ("--batch", "4,1", "--processes", "2", "--dtype", "fp32", "-f", "json")
-    done = command("latency", "resnet8", *options, "--tensorboard", tmp_path)
-    return SimpleNamespace(done=done, models=json.loads(done.stdout)["models"], top=only(tmp_path / "latency"))
+    def ask(case, processes):
+        if case.model == "plain8":
+            return {"error": "plain8: no more"}
+        if asked[case] == 2:
+            raise KeyboardInterrupt
+        took, p = 0.001 * case.setup.batch, asked[case]
+        asked[case] += 1
+        runs = tuple((took * (1 + i / 100 + p / 1000),) for i in range(40))
+        reading = Reading(("forward",), runs, "settled", True, 0, 10**6, 10**5, 10**4)
+        input = [case.setup.batch, 3, 32, 32]
+        return {"model": case.model, "input": input, "reading": encoded(reading), "pace_s": 0.01}
+
+    roof = Roof("cpu", "fp32", 1, "0" * 12, 1e12, ((10**6, 1e10),))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(measure, "_ask", ask)
+    monkeypatch.setattr(measure, "roof", lambda device, dtype: roof)
+    options = ("--batch", "4,1", "--processes", "3", "--dtype", "fp32", "-f", "json")
+    done = command("latency", "resnet8", "plain8", *options, "--tensorboard", tmp_path)
+    document = json.loads(done.stdout)
+    assert document["interrupted"]
+    records = decoded(Latencies, document).flat().records()
+    return SimpleNamespace(done=done, models=document["latencies"], records=records, top=only(tmp_path / "latency"))
 
 
 def test_latency_stands_by_batch(timed):
     expected = {
-        (f"Batch/{key}", model["batch"]): near(value)
-        for model in timed.models
-        for key, value in model.items()
-        if isinstance(value, int | float) and key not in ("batch", "drift", "calls")
+        (f"Batch/{key}", record["batch"]): near(value)
+        for record in timed.records
+        for key, value in record.items()
+        if isinstance(value, int | float) and key != "batch"
     }
     assert scalars(timed.top / "resnet8") == expected
     assert {("Batch/median_s", 1), ("Batch/throughput", 4), ("Batch/peak_bytes", 1), ("Batch/of_roof", 4)} <= set(
@@ -415,9 +439,9 @@ def test_latency_stands_by_batch(timed):
 
 def test_every_sample_is_in_a_histogram_and_each_process_has_its_own(timed):
     for model in timed.models:
-        found = events(timed.top / "resnet8" / f"batch{model['batch']}")
+        found = events(timed.top / "resnet8" / f"batch{model['setup']['batch']}")
         (whole,) = found.Histograms("Samples/total_s")
-        processes = [[run[0] for run in process["runs_s"]] for process in model["processes"]]
+        processes = [[run[0] for run in process["runs_s"]] for process in model["readings"]]
         assert whole.histogram_value.num == sum(whole.histogram_value.bucket) == 80
         assert whole.histogram_value.max == max(map(max, processes))
         parts = found.Histograms("Samples/total_s by process")
@@ -429,14 +453,14 @@ def test_every_sample_is_in_a_histogram_and_each_process_has_its_own(timed):
 
 
 def test_the_setup_stands_beside_the_latency_and_the_graph_is_there(timed):
-    for model in timed.models:
-        run = timed.top / "resnet8" / f"batch{model['batch']}"
+    for model, record in zip(timed.models, timed.records, strict=True):
+        run = timed.top / "resnet8" / f"batch{record['batch']}"
         found = hparams(run)
         wanted = {key: str(v) if isinstance(v, bool) else v for key, v in model["setup"].items() if v is not None}
         assert {key: found[key] for key in wanted} == wanted
-        assert (found["model"], found["input"], found["processes"]) == ("resnet8", f"{model['batch']}x3x32x32", 2)
+        assert (found["model"], found["input"], found["processes"]) == ("resnet8", f"{record['batch']}x3x32x32", 2)
         keys = ("median_s", "p10_s", "p90_s", "peak_bytes", "throughput")
-        assert scalars(run) == {(f"latency/{key}", model["batch"]): near(model[key]) for key in keys}
+        assert scalars(run) == {(f"latency/{key}", record["batch"]): near(record[key]) for key in keys}
     assert events(timed.top / "resnet8").Graph().node
 
 
@@ -490,14 +514,14 @@ CALLS = {
 @pytest.mark.parametrize("place", ["file", "file/board", "link", "taken"])
 def test_a_folder_that_cannot_be_written_is_said_before_anything_is_measured(tmp_path, monkeypatch, name, place):
     from resbench import data
-    from resbench.timing import replicas
+    from resbench.timing.latency import measure
 
     def refuse(*arguments, **options):
         raise AssertionError("it was begun")
 
     monkeypatch.setattr(data, "load_images", refuse)
     monkeypatch.setattr(data, "load_split", refuse)
-    monkeypatch.setattr(replicas, "measure", refuse)
+    monkeypatch.setattr(measure, "_ask", refuse)
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     (tmp_path / "taken").mkdir()
@@ -521,13 +545,13 @@ def test_a_call_that_measures_nothing_leaves_no_folder(tmp_path):
 def test_calls_of_the_same_second_have_folders_of_their_own(tmp_path):
     flow = Flow("resnet8", (3, 8, 8), (row(0),))
     for _ in range(2):
-        board(tmp_path, "gradflow").flows([flow])
+        board(tmp_path, "gradflow").flows(flows(flow))
     assert sorted(path.name for path in (tmp_path / "gradflow").iterdir()) == ["20260102-030405", "20260102-030405-2"]
 
 
 def test_names_that_look_alike_as_folders_stay_apart(tmp_path):
     one = board(tmp_path, "gradflow")
-    one.flows([Flow(name, (3, 8, 8), (row(0),)) for name in ("file:a/b:net", "file:a:b:net", "x" * 300)])
+    one.flows(flows(*(Flow(name, (3, 8, 8), (row(0),)) for name in ("file:a/b:net", "file:a:b:net", "x" * 300))))
     assert one.failure == ""
     assert sorted(path.name for path in one.folder.iterdir()) == ["file_a_b_net", "file_a_b_net-2", "x" * 120]
 
@@ -537,7 +561,7 @@ def test_numbers_that_are_not_finite_stay_scalars_and_are_left_out_of_histograms
     rows = [row(0, value, name=name) for name, value in values.items()]
     rows += [row(0, nan, "cosine"), row(0, -inf, "first_to_last", "")]
     one = board(tmp_path, "gradflow")
-    one.flows([Flow("resnet8", (3, 8, 8), tuple(rows), broken="resnet8, seed 0: loss is nan")])
+    one.flows(flows(Flow("resnet8", (3, 8, 8), tuple(rows), broken="resnet8, seed 0: loss is nan")))
     run = only(one.folder)
     found = events(run)
     assert isnan(points(run, "gradient/a")[0])
@@ -557,7 +581,7 @@ def test_a_disk_that_is_full_is_said_at_the_end_in_one_line(tmp_path, capfd, lim
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
-        one.flows([Flow("resnet8", (3, 8, 8), tuple(row(0, name=f"layer{i}") for i in range(100)))])
+        one.flows(flows(Flow("resnet8", (3, 8, 8), tuple(row(0, name=f"layer{i}") for i in range(100)))))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     with pytest.raises(OutputError, match=r"cannot write .*gradflow/20260102-030405: File too large"):
