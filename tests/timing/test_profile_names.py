@@ -369,7 +369,7 @@ def test_the_command_prints_ranges_and_writes_them(tmp_path, cli):
     assert done.returncode == 0, done.stderr
     assert "Ranges" in done.stdout
     assert "attention" in done.stdout
-    (row,) = json.loads(cli(*words, "-f", "json").stdout)["ranges"]
+    (row,) = json.loads(cli(*words, "-f", "json").stdout)["views"]["ranges"]
     assert (row["name"], row["calls"], set(row)) == (
         "attention",
         1,
