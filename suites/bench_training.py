@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from resbench.codec import encoded
 from resbench.costs.measure import cost
 from resbench.data import load_split
 from resbench.networks.load import load
@@ -118,7 +119,7 @@ def test_epochs(benchmark, device, name):
     benchmark.extra_info.update(
         params=cost(name).params,
         macs=cost(name).macs,
-        environment=environment(device).document(),
+        environment=encoded(environment(device)),
         ratios=ratios,
         seconds=seconds,
         history=[epoch._asdict() for epoch in ours.history],
@@ -157,7 +158,7 @@ def test_graph(benchmark, name):
         rates.append(50 * feed.batch / graph)
 
     benchmark.pedantic(pair, rounds=15)
-    benchmark.extra_info.update(environment=environment("cuda").document(), ratios=ratios, images_per_s=rates)
+    benchmark.extra_info.update(environment=encoded(environment("cuda")), ratios=ratios, images_per_s=rates)
     print(
         f"\ncuda {name} {data} batch {feed.batch}: graph / eager throughput {statistics.median(ratios):.2f} "
         f"({min(ratios):.2f} to {max(ratios):.2f}, n {len(ratios)}); {statistics.median(rates):,.0f} images/s"

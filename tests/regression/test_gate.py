@@ -316,7 +316,7 @@ def test_the_same_code_does_not_regress_and_the_raw_file_holds_every_sample(proj
     done = project.gate("main", "--time-budget", "100s", "--raw", "raw.json")
     assert done.returncode in (0, 2), done.stderr_text
     raw = json.loads((project.root / "raw.json").read_text())
-    times = raw["rounds"][0]["times"]["test_block"]
+    times = raw["duel"]["rounds"][0]["test_block"]
     assert {arm: len(samples) for arm, samples in times.items()} == dict.fromkeys(("base", "again", "head"), SAMPLES)
     assert raw["verdict"] in ("PASS", "INCONCLUSIVE")
 
@@ -327,5 +327,5 @@ def test_twice_the_work_is_a_regression_in_counters_and_in_time(project):
     done = project.gate("--time-budget", "10m", "--format", "json")
     assert done.returncode == 1, done.stderr_text
     found = json.loads(done.stdout_text)
-    assert found["judged"][0]["verdict"] == "REGRESSED"
+    assert found["duel"]["judgement"]["benchmarks"]["suites/bench_block.py::test_block"]["verdict"] == "REGRESSED"
     assert ("conv", "aten.convolution") in {(change["layer"], change["counter"]) for change in found["changes"]}
