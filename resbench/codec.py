@@ -64,7 +64,7 @@ def _converter(derived: bool) -> Converter:
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
     converter.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: _frozen(value))
-    converter.register_structure_hook_func(lambda kind: get_origin(kind) is Literal, _one_of)
+    converter.register_structure_hook_func(_is_literal, _one_of)
 
     def beside(kind: Any) -> Callable[[Any], Any]:
         fields = make_dict_unstructure_fn(kind, converter)
@@ -81,6 +81,11 @@ def _converter(derived: bool) -> Converter:
 def _of_any_type(kind: Any) -> bool:
     """Are its values, or those in it, of no stated type or plain?"""
     return kind is Any or kind == Scalar or Any in get_args(kind)
+
+
+def _is_literal(kind: Any) -> bool:
+    origin: Any = get_origin(kind)
+    return origin is Literal
 
 
 def _exact(value: Any, kind: type) -> Any:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from resbench.codec import Scalar, encoded
 from resbench.gradients.result import FlowRecipe
 from resbench.results import KINDS, load
-from resbench.training.recipe import Recipe
+from resbench.training.recipe import TrainingRecipe
 from resbench.workers.workload import Setup
 
 TEXT = st.text(max_size=8)
@@ -31,7 +31,9 @@ FIXED = {
     Path: TEXT.map(lambda name: Path("folder", name.replace("/", "").replace("\0", ""))),
     datetime: st.datetimes(min_value=datetime(1970, 1, 2), timezones=st.just(UTC)),
     Setup: st.sampled_from([Setup(), Setup(batch=8, dtype="bf16", mode="training", compile=True, threads=2)]),
-    Recipe: st.sampled_from([Recipe(100), Recipe(64_000, 64, 0.05, warmup=400, augment=True, dtype="bf16")]),
+    TrainingRecipe: st.sampled_from(
+        [TrainingRecipe(100), TrainingRecipe(64_000, 64, 0.05, warmup=400, augment=True, dtype="bf16")]
+    ),
     FlowRecipe: st.sampled_from([FlowRecipe(), FlowRecipe((0,), 1, 8, 0.01, "cpu", True)]),
 }
 
