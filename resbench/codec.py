@@ -63,7 +63,7 @@ def _converter(derived: bool) -> Converter:
     converter.register_unstructure_hook(datetime, datetime.isoformat)
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
-    converter.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: _frozen(value))
+    converter.register_structure_hook_func(_of_any_type, lambda value, _: _frozen(value))
     converter.register_structure_hook_func(_is_literal, _one_of)
 
     def beside(kind: Any) -> Callable[[Any], Any]:
