@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two tests at a time, each on one thread: they are many and small.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-all test-cuda bench fig6 results readme format clean
+.PHONY: demo test test-all test-cuda bench fig6 results tour readme format clean
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -45,6 +45,9 @@ fig6: .venv/dev  ## figure 6 of He et al. 2015 on CIFAR-10 in CIFAR10=DIR, in pi
 
 results: .venv/dev  ## the gallery: every command, what it prints and draws
 	$(BIN)/python docs/gallery.py
+
+tour: .venv/dev  ## run docs/tour.ipynb anew: five minutes
+	$(BIN)/jupyter-execute --inplace docs/tour.ipynb
 
 readme: .venv/dev  ## write the tables of README.md anew
 	$(BIN)/python docs/generate.py
