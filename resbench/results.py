@@ -13,6 +13,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 from resbench.codec import decoded, encoded
 from resbench.drawing.charts import SUFFIXES as DRAWN
 from resbench.drawing.charts import Picture, save, whole
-from resbench.errors import Failures, OptionError, OutputError, ResbenchError, StoredError, first_line
+from resbench.errors import AllFailed, Failures, OptionError, OutputError, ResbenchError, StoredError, first_line
 from resbench.files import write
 from resbench.tables.render import SUFFIXES, Format, html_table, plain, render
 from resbench.tables.table import Kind, Table
@@ -264,6 +265,22 @@ def metric_names() -> list[str]:
 def measured_by(metric: str) -> str:
     """The kind of result that holds it."""
     return next(kind for kind, entry in KINDS.items() if metric in entry.metrics.split())
+
+
+def measured(
+    kind: str, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress
+) -> list[Result]:
+    """What the commands of a kind find of these networks by default; nothing of those that fail. Ctrl-C ends it."""
+    made = KINDS[kind].load()
+    found: list[Result] = []
+    if made.of_one:
+        found = failures.each(models, lambda name: made.measured([name], batch, device, failures, progress))
+    else:
+        with suppress(AllFailed):
+            found = [made.measured(models, batch, device, failures, progress)]
+    if any(getattr(one, "interrupted", False) for one in found):
+        raise KeyboardInterrupt
+    return found
 
 
 @cache

@@ -12,12 +12,12 @@ from resbench.codec import encoded
 from resbench.costs.measure import cost
 from resbench.costs.result import Costs
 from resbench.drawing.charts import Picture
-from resbench.errors import AllFailed, Failures, OptionError, StoredError, UnknownModelError
+from resbench.errors import Failures, OptionError, StoredError, UnknownModelError
 from resbench.networks.load import result_name
 from resbench.networks.name import Input, ModelName
 from resbench.pages.bubbles import bubbles
 from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
-from resbench.results import KINDS, Progress, Result, measured_by, silent, uncounted
+from resbench.results import Progress, Result, measured, measured_by, silent, uncounted
 from resbench.tables.table import Table
 
 
@@ -102,11 +102,10 @@ def compare(
         raise OptionError(f"nothing can be compared to the baseline: {failures.reasons[baseline]}")
     view = replace(view, baseline=baseline or names[0])
     behind = dict.fromkeys(measured_by(metric) for metric in view.wanted)
-    measured = [kind for kind in behind if kind != "flops" and (results is None or kind == "published")]
+    wanted = [kind for kind in behind if kind != "flops" and (results is None or kind == "published")]
     found = [counted, *given]
-    for kind in measured:
-        with suppress(AllFailed):
-            found.append(KINDS[kind].load().measured(failures.without(names), batch, device, failures, progress))
+    for kind in wanted:
+        found += measured(kind, failures.without(names), batch, device, failures, progress)
     cautions = [line for result in found[::-1] for line in result.cautions(names)]
     axes = (*view.pareto, *(metric for metric in view.metrics if metric != "params"))[:2]
     return side_by_side(names, found, view, axes, [*failures.reasons.values(), *cautions])

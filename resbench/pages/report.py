@@ -9,14 +9,14 @@ from pathlib import Path
 
 from resbench.costs.measure import cost
 from resbench.costs.result import Costs
-from resbench.errors import AllFailed, Failures, OptionError, StoredError, UnknownModelError
+from resbench.errors import Failures, OptionError, StoredError, UnknownModelError
 from resbench.files import write
 from resbench.networks.load import result_name
 from resbench.networks.name import Input, ModelName
 from resbench.pages.compare import side_by_side
 from resbench.pages.comparison import View
 from resbench.pages.page import page
-from resbench.results import KINDS, Progress, Result, Section, Stored, metric_names, silent
+from resbench.results import KINDS, Progress, Result, Section, Stored, measured, metric_names, silent
 
 PARTS = {
     "cost": "flops",
@@ -108,12 +108,8 @@ def _measured(
 ) -> Iterator[Stored]:
     """Part by part; a network that fails in one is left out of the next."""
     for part in (part for part in PARTS if part in parts):
-        made = KINDS[PARTS[part]].load()
-        left = failures.without(names)
-        for several in [[name] for name in left] if made.of_one else [left]:
-            with suppress(AllFailed), failures.of(several[0]):
-                result = made.measured(several, batch, device, failures, progress)
-                yield kept(result, f"layers-{result.models()[0]}" if made.of_one else "")
+        for result in measured(PARTS[part], failures.without(names), batch, device, failures, progress):
+            yield kept(result, f"layers-{result.models()[0]}" if result.of_one else "")
 
 
 def _named(
