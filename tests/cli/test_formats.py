@@ -130,8 +130,8 @@ def test_formats_of_what_is_measured_agree(documents):
             assert separated(render(table, "tsv"), "\t") == full
             if i == 0:
                 check_json(full, stored.document)
-            for format in ("csv", "tsv"):
-                assert stored.result.text(format) == render(tables[0], format)
+            for kind in ("csv", "tsv"):
+                assert stored.result.text(kind) == render(tables[0], kind)
 
 
 def test_a_row_of_latency_follows_from_its_samples(documents):

@@ -226,9 +226,8 @@ def test_the_graph_is_that_of_the_network_without_bn(tmp_path):
 
 def test_places_of_one_depth_have_points_of_their_own(tmp_path):
     one = board(tmp_path, "gradflow")
-    one.flows(
-        flows(Flow("resnet8", (3, 8, 8), tuple(row(0, value, name=name) for value, name in ((1, "a"), (2, "b")))))
-    )
+    rows = row(0, 1, name="a"), row(0, 2, name="b")
+    one.flows(flows(Flow("resnet8", (3, 8, 8), rows)))
     assert points(only(one.folder) / "step0", "Depth/gradient") == {500: 1, 501: 2}
 
 
@@ -409,8 +408,8 @@ def timed(tmp_path, monkeypatch):
         asked[case] += 1
         runs = tuple((took * (1 + i / 100 + p / 1000),) for i in range(40))
         reading = Reading(("forward",), runs, "settled", True, 0, 10**6, 10**5, 10**4)
-        input = [case.setup.batch, 3, 32, 32]
-        return {"model": case.model, "input": input, "reading": encoded(reading), "pace_s": 0.01}
+        shape = [case.setup.batch, 3, 32, 32]
+        return {"model": case.model, "input": shape, "reading": encoded(reading), "pace_s": 0.01}
 
     roof = Roof("cpu", "fp32", 1, "0" * 12, 1e12, ((10**6, 1e10),))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
