@@ -3,8 +3,8 @@
     python docs/generate.py           rewrite the pages
     python docs/generate.py --check   exit 1 and name the pages that are stale
 
-A page shows a command as a ``console`` block whose first line is ``$ resbench ...``. The tree of files, a ``text`` block
-whose first line is ``resbench/``, says of each what its docstring begins with.
+A page shows a command as a ``console`` block whose first line is ``$ resbench ...``, and the tree of files as a
+``text`` block whose first line is ``resbench/``: of each file it says what its docstring begins with.
 """
 
 import ast

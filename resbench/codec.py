@@ -33,28 +33,26 @@ WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": -float("inf
 """What stands for the numbers that JSON lacks."""
 
 
-def encoded(value: Any) -> Any:
+def encoded(value: Any, derived: bool = True) -> Any:
     """The value as JSON has it: dictionaries, lists, strings, numbers, booleans and null.
 
     A class may name properties in ``derived``: they are written for readers, beside its fields, and are not read back.
     """
-    return _converter().unstructure(value)
+    return _converter(derived).unstructure(value)
 
 
 def decoded(kind: type[Value], data: Any) -> Value:
     """The value of that class. Raises TypeError, ValueError or LookupError where the data are of another."""
-    return _converter().structure(data, kind)
+    return _converter(False).structure(data, kind)
 
 
 @cache
-def _converter() -> Converter:
+def _converter(derived: bool) -> Converter:
     from cattrs import Converter
     from cattrs.cols import is_namedtuple, namedtuple_dict_structure_factory, namedtuple_dict_unstructure_factory
     from cattrs.gen import make_dict_unstructure_fn
-    from cattrs.strategies import configure_union_passthrough
 
     converter = Converter(detailed_validation=False)
-    configure_union_passthrough(Scalar, converter)
     converter.register_structure_hook_factory(is_namedtuple, namedtuple_dict_structure_factory)
     converter.register_unstructure_hook_factory(is_namedtuple, namedtuple_dict_unstructure_factory)
     for plain in (str, int, bool):
@@ -65,8 +63,8 @@ def _converter() -> Converter:
     converter.register_unstructure_hook(datetime, datetime.isoformat)
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
-    converter.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: _frozen(value))
-    converter.register_structure_hook_func(lambda kind: get_origin(kind) is Literal, _one_of)
+    converter.register_structure_hook_func(_of_any_type, lambda value, _: _frozen(value))
+    converter.register_structure_hook_func(_is_literal, _one_of)
 
     def beside(kind: Any) -> Callable[[Any], Any]:
         fields = make_dict_unstructure_fn(kind, converter)
@@ -75,8 +73,19 @@ def _converter() -> Converter:
             **fields(value),
         }
 
-    converter.register_unstructure_hook_factory(lambda kind: hasattr(kind, "derived"), beside)
+    if derived:
+        converter.register_unstructure_hook_factory(lambda kind: hasattr(kind, "derived"), beside)
     return converter
+
+
+def _of_any_type(kind: Any) -> bool:
+    """Are its values, or those in it, of no stated type or plain?"""
+    return kind is Any or kind == Scalar or Any in get_args(kind)
+
+
+def _is_literal(kind: Any) -> bool:
+    origin: Any = get_origin(kind)
+    return origin is Literal
 
 
 def _exact(value: Any, kind: type) -> Any:

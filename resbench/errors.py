@@ -1,11 +1,11 @@
-"""Everything that can go wrong for a user, as one tree.
+"""Every error that a user can cause or meet stands in one tree, and prints as one line.
 
     ResbenchError                 exit status 2, one line, no traceback
     ├── ArchitectureError         a layer, block or combinator that cannot exist (negative width)
     ├── ShapeError                parts that exist but do not fit each other or the input
     ├── UnknownModelError         a name that neither the catalog nor a source knows
     ├── OptionError               an option that the family lacks, or a value that it does not take
-    ├── SourceError               a model that could not be loaded from where it was said to be
+    ├── SourceError               a model, or data, that could not be loaded from its source
     ├── TraceError                a model that could not be run for counting
     ├── MeasureError              a measurement that this machine cannot make: device, dtype, memory
     ├── GateError                 two sides that cannot be compared: a revision, a suite, a run that was stopped
@@ -20,6 +20,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from difflib import get_close_matches
 from typing import TypeVar
 
 Made = TypeVar("Made")
@@ -27,15 +28,15 @@ Given = TypeVar("Given")
 
 
 class ResbenchError(Exception):
-    """A user's mistake or a limit of the machine: shown as one line, exit status 2."""
+    """A user made a mistake, or the machine has a limit; the command shows one line and ends with status 2."""
 
 
 class ArchitectureError(ResbenchError):
-    """A value refused where it was made, for example ``Conv2d(0, 64, 3)``."""
+    """A layer, block or combinator cannot exist, for example ``Conv2d(0, 64, 3)``; it is refused where it is made."""
 
 
 class ShapeError(ResbenchError):
-    """A shape that does not fit. ``path`` names the node once the reader knows where it was."""
+    """A shape does not fit. ``path`` names the node once the reader knows where it was."""
 
     def __init__(self, reason: str, path: str = "") -> None:
         self.reason = reason
@@ -44,35 +45,35 @@ class ShapeError(ResbenchError):
 
 
 class UnknownModelError(ResbenchError):
-    """A model name that nothing answers to."""
+    """Neither the catalog nor a source knows the name of the model."""
 
 
 class OptionError(ResbenchError):
-    """An option of a model, or a value of it, that does not exist."""
+    """An option does not exist, or does not take the value that was given."""
 
 
 class SourceError(ResbenchError):
-    """A model that its source could not give."""
+    """A source could not give the model, or the data, that was asked of it."""
 
 
 class TraceError(ResbenchError):
-    """A model whose forward could not be followed."""
+    """The forward pass of a model could not be followed."""
 
 
 class MeasureError(ResbenchError):
-    """A measurement that this machine cannot make."""
+    """This machine cannot make the measurement."""
 
 
 class GateError(ResbenchError):
-    """Two sides that cannot be compared, or one that does not run."""
+    """Two sides cannot be compared, or one of them does not run."""
 
 
 class StoredError(ResbenchError):
-    """A result of an earlier command that cannot be read."""
+    """The result of an earlier command cannot be read."""
 
 
 class OutputError(ResbenchError):
-    """A result that could not be written."""
+    """A result could not be written."""
 
 
 class AllFailed(ResbenchError):
@@ -80,19 +81,20 @@ class AllFailed(ResbenchError):
 
 
 class Failures:
-    """Which of several models failed, and why: what could be made of the others is kept. Of one alone, or of none,
-    the error is raised."""
+    """This records which of several models failed and why, so that the others go on.
+
+    Where one model alone was asked for, or none, its error is raised. Ctrl-C sets ``stopped``: then no further model is
+    begun.
+    """
 
     def __init__(self, models: Sequence[str] = ()) -> None:
         self.several = len(models) > 1
         self.reasons: dict[str, str] = {}
-        """By model, in order: the line that says so."""
         self.stopped = False
-        """By Ctrl-C: what is left is not begun."""
 
     @contextmanager
     def of(self, model: str) -> Iterator[None]:
-        """What goes wrong with this model ends here, as its line."""
+        """Turn an error of this model into its line, and go on behind the ``with``."""
         try:
             yield
         except ResbenchError as error:
@@ -110,7 +112,7 @@ class Failures:
         return made
 
     def add(self, model: str, reason: str) -> None:
-        """The line names the model, by itself or by what is put before it."""
+        """Record a model's first failure; the model's name is put before a reason that does not hold it."""
         self.reasons.setdefault(model, reason if model in reason else f"{model}: {reason}")
 
     def left(self, made: list[Made]) -> list[Made]:
@@ -120,12 +122,12 @@ class Failures:
         return made
 
     def without(self, models: Iterable[str]) -> list[str]:
-        """Those that have not failed."""
+        """Return the models that have not failed."""
         return [model for model in models if model not in self.reasons]
 
 
 def message(error: BaseException | None) -> str:
-    """All that an exception says; nothing where someone else's fails to say even that."""
+    """Return the text of an exception; it is empty where an exception of other people's code cannot be printed."""
     try:
         return str(error)
     except Exception:
@@ -133,13 +135,26 @@ def message(error: BaseException | None) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, in one line; its name where it says nothing."""
+    """Return the first line of an exception's text that is not empty, or else the name of its class."""
     return next((line.strip() for line in message(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return a hint, behind a semicolon, at the known word that is nearest to an unknown one.
+
+    ``otherwise`` is the hint where none is near; without it there is none.
+
+    >>> did_you_mean("widht", ["width", "depth"]), did_you_mean("x", ["width"], "expected width")
+    ('; did you mean width?', '; expected width')
+    """
+    near = get_close_matches(word, list(known), n=1)
+    hint = f"did you mean {near[0]}?" if near else otherwise
+    return f"; {hint}" if hint else ""
 
 
 @contextmanager
 def foreign(kind: type[ResbenchError], say: Callable[[BaseException], str]) -> Iterator[None]:
-    """Somebody else's code runs: what it prints goes to stderr, and what it raises becomes one line of this kind."""
+    """Run other people's code: what it prints goes to stderr, and what it raises becomes an error of this kind."""
     try:
         with redirect_stdout(sys.stderr):
             yield
@@ -150,7 +165,7 @@ def foreign(kind: type[ResbenchError], say: Callable[[BaseException], str]) -> I
 
 
 def cannot_run(what: str, where: str = "") -> AbstractContextManager[None]:
-    """What torch or a model cannot do as a MeasureError: memory that is not there, a type that it refuses."""
+    """Turn what torch or a model cannot do into a MeasureError, such as too little memory or a type it refuses."""
 
     def say(error: BaseException) -> str:
         reason = first_line(error)

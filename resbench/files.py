@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and the folder where what was measured of a machine is kept from call to call."""
+"""This module writes a file whole or not at all, and finds the folder of cached files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from resbench.errors import OutputError
 
 
 def check_writable(path: Path) -> None:
-    """Raises OutputError where a file cannot be written, before hours are spent on its content."""
+    """Raise OutputError where a file cannot be written, before hours are spent on its content."""
     folder = path.parent
     if path.exists() and not path.is_dir() and not path.is_file():
         return  # a device or a pipe
@@ -21,7 +21,10 @@ def check_writable(path: Path) -> None:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Replace the file in one step: a reader, or a crash, sees the old content or the new, never a half."""
+    """Replace the file in one step: a reader sees the old content or the new, also after a crash.
+
+    Raises OutputError. A link, device or pipe is written through, never replaced.
+    """
     data = content.encode() if isinstance(content, str) else content
     handle = None
     try:
@@ -29,7 +32,7 @@ def write(path: Path, content: str | bytes) -> None:
             raise IsADirectoryError("it is a folder")
         if path.is_symlink() or (path.exists() and not path.is_file()):
             with suppress(BrokenPipeError):  # its reader has enough
-                path.write_bytes(data)  # a link, device or pipe is written through, never replaced
+                path.write_bytes(data)
             return
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
@@ -52,7 +55,7 @@ def _umask() -> int:
 
 
 def cache(name: str) -> Path | None:
-    """Where a file of that name is kept; None without a home."""
+    """Return the path of a cached file; it is None where the user has no home."""
     with suppress(RuntimeError):
         base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
         return Path(base or Path.home() / ".cache", "resbench", name)
@@ -60,7 +63,7 @@ def cache(name: str) -> Path | None:
 
 
 def keep(path: Path | None, text: str) -> None:
-    """Where nothing can be written, the next call measures again."""
+    """Write a cached file if that is possible; if it is not, the next call measures again."""
     if path:
         with suppress(OSError, OutputError):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The conventions, and the only place where numbers become text.
+"""This module holds the counting conventions, and turns numbers into text.
 
 MACs are multiply-accumulates of convolutions, linear layers and matrix products; FLOPs = 2 x MACs.
 Numbers stay plain (counts, bytes, seconds) everywhere else, with the unit in the name.
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 
 def convention(*, training: bool = False, fp32: bool = True) -> tuple[str, ...]:
-    """The lines that stand under a table of costs.
+    """Return the lines that stand under a table of costs.
 
     >>> print(convention()[1])
     Elementwise: BN, activations, sums, pooling, bias. BN counts gamma and beta. Inference; bytes in fp32.
@@ -26,7 +26,6 @@ def convention(*, training: bool = False, fp32: bool = True) -> tuple[str, ...]:
 BACKWARD = "Backward: MACs for the gradients of weights and inputs that training needs; all else is the forward's."
 
 CONVENTION = convention()
-"""Stands under every table of costs of networks in float32 at inference."""
 
 FP32_BYTES = 4
 
@@ -36,7 +35,7 @@ _BINARY = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"
 
 
 def shape_text(shape: Iterable[int]) -> str:
-    """``(1, 64, 56, 56)`` as ``64x56x56``: a batch of one goes without saying.
+    """Write ``(1, 64, 56, 56)`` as ``64x56x56``: a batch of one is left out.
 
     >>> shape_text((1, 64, 56, 56)), shape_text((8, 10)), shape_text((1, 10))
     ('64x56x56', '8x10', '10')
@@ -46,7 +45,7 @@ def shape_text(shape: Iterable[int]) -> str:
 
 
 def scale(values: Iterable[float | None], kind: str) -> tuple[float, str]:
-    """One divisor and prefix for a whole column, taken from its largest value.
+    """Return one divisor and prefix for a whole column, taken from its largest value.
 
     ``kind`` is ``count`` (k, M, G, ...), ``bytes`` (KiB, MiB, ...) or ``seconds`` (ms, us, ...).
 
@@ -59,7 +58,7 @@ def scale(values: Iterable[float | None], kind: str) -> tuple[float, str]:
 
 
 def count_text(count: int) -> str:
-    """Three digits and a prefix, for a picture: ``25.6M``.
+    """Write a count with three digits and a prefix, for a picture: ``25.6M``.
 
     >>> count_text(25_557_032), count_text(9408), count_text(640), count_text(999_960), count_text(0)
     ('25.6M', '9.41k', '640', '1M', '0')
@@ -77,7 +76,7 @@ def seeds_text(count: int) -> str:
 
 
 def calls_text(calls: Mapping[str, int]) -> str:
-    """Operators and how often each ran.
+    """Name operators with the number of times that each ran.
 
     >>> calls_text({"my.op": 3, "aten._cdist_backward": 1})
     'my.op (3 calls), aten._cdist_backward (1 calls)'

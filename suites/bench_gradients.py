@@ -13,6 +13,7 @@ import time
 import pytest
 import torch
 
+from resbench.codec import encoded
 from resbench.costs.measure import cost
 from resbench.data import load_images
 from resbench.gradients.probe import GradientProbe
@@ -23,7 +24,7 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 def describe(benchmark, name, device, batch=1, **more):
-    report, here = cost(name, batch=batch), environment(device).document()
+    report, here = cost(name, batch=batch), encoded(environment(device))
     benchmark.extra_info.update(params=report.params, macs=report.macs, environment=here, **more)
 
 

@@ -12,10 +12,11 @@ from itertools import product
 
 import pytest
 import torch
-from resbench.timing.replicas import Cell, measure
 from torch.utils.benchmark import Timer
 
+import resbench
 from resbench.arch.catalog import entries
+from resbench.codec import encoded
 from resbench.costs.measure import cost
 from resbench.networks.load import load
 from resbench.timing.layers.measure import layer_times
@@ -38,7 +39,7 @@ def workload(name, setup, input=None):
 def describe(benchmark, name, work, **more):
     report = cost(name, batch=work.setup.batch)
     here = environment(work.setup.device)
-    benchmark.extra_info.update(params=report.params, macs=report.macs, environment=here.document(), **more)
+    benchmark.extra_info.update(params=report.params, macs=report.macs, environment=encoded(here), **more)
 
 
 @pytest.mark.benchmark(group="closure: do the layers sum to the whole, and what do the instruments cost?")
@@ -133,10 +134,10 @@ def test_coverage(benchmark, device, name, threads):
     reruns = int(os.environ.get("RESBENCH_RERUNS", "0"))
     if not reruns:
         pytest.skip("RESBENCH_RERUNS=50 asks for it: it takes some 10 minutes")
-    cell, found = Cell(name, None, Setup(device, threads=threads)), []
+    found = []
 
     def rerun():
-        found.extend(measure([cell]).latencies)
+        found.extend(resbench.latency(name, device=device, threads=threads).latencies)
 
     benchmark.pedantic(rerun, rounds=reruns)
     pooled = statistics.median(total for one in found for total in one.totals)

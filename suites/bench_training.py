@@ -15,13 +15,14 @@ import pytest
 import torch
 from torch import nn
 
+from resbench.codec import encoded
 from resbench.costs.measure import cost
 from resbench.data import load_split
 from resbench.networks.load import load
 from resbench.training.feed import Feed
 from resbench.training.precision import precision
-from resbench.training.recipe import Recipe
-from resbench.training.run import Run
+from resbench.training.recipe import TrainingRecipe
+from resbench.training.run import TrainingRun
 from resbench.workers.environment import environment
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -92,9 +93,9 @@ class ByHand:
 @pytest.mark.parametrize("device", DEVICES)
 def test_epochs(benchmark, device, name):
     data, (train, test) = parts()
-    recipe = Recipe(64_000, augment=data == "cifar10", dtype=precision(device))
+    recipe = TrainingRecipe(64_000, augment=data == "cifar10", dtype=precision(device))
     feed = Feed(train, test, recipe.batch, recipe.augment, device)
-    ours = Run(name, load(name, SIZE).module, 0, recipe, feed, device)
+    ours = TrainingRun(name, load(name, SIZE).module, 0, recipe, feed, device)
     theirs = ByHand(name, train, test, recipe, device)
     seconds = {"ours": [], "theirs": []}
 
@@ -118,7 +119,7 @@ def test_epochs(benchmark, device, name):
     benchmark.extra_info.update(
         params=cost(name).params,
         macs=cost(name).macs,
-        environment=environment(device).document(),
+        environment=encoded(environment(device)),
         ratios=ratios,
         seconds=seconds,
         history=[epoch._asdict() for epoch in ours.history],
@@ -135,9 +136,9 @@ def test_epochs(benchmark, device, name):
 @pytest.mark.parametrize("name", ["plain20", "resnet20", "resnet56", "resnet110"])
 def test_graph(benchmark, name):
     data, (train, test) = parts()
-    recipe = Recipe(64_000, augment=True, dtype=precision("cuda"))
+    recipe = TrainingRecipe(64_000, augment=True, dtype=precision("cuda"))
     feed = Feed(train, test, recipe.batch, True, "cuda")
-    run = Run(name, load(name, SIZE).module, 0, recipe, feed, "cuda")
+    run = TrainingRun(name, load(name, SIZE).module, 0, recipe, feed, "cuda")
     rows = feed.rows(0, 0)
     ratios, rates = [], []
 
@@ -157,7 +158,7 @@ def test_graph(benchmark, name):
         rates.append(50 * feed.batch / graph)
 
     benchmark.pedantic(pair, rounds=15)
-    benchmark.extra_info.update(environment=environment("cuda").document(), ratios=ratios, images_per_s=rates)
+    benchmark.extra_info.update(environment=encoded(environment("cuda")), ratios=ratios, images_per_s=rates)
     print(
         f"\ncuda {name} {data} batch {feed.batch}: graph / eager throughput {statistics.median(ratios):.2f} "
         f"({min(ratios):.2f} to {max(ratios):.2f}, n {len(ratios)}); {statistics.median(rates):,.0f} images/s"

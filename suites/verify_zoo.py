@@ -96,12 +96,12 @@ def declare_torchvision() -> None:
 
 def said_of(title: str, name: str) -> dict[str, Any]:
     """What the check says of one, or why there is none."""
-    from resbench.costs.measure import verified
+    from resbench.costs.measure import checked
     from resbench.errors import ResbenchError
 
     start = perf_counter()
     try:
-        found = verified(name)
+        found = checked(name)
     except ResbenchError as error:
         return {"model": title, "agrees": False, "error": str(error), "lines": [], "remarks": []}
     lines = [line._asdict() for line in found.lines]

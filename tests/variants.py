@@ -2,8 +2,8 @@
 
 from typing import get_args
 
-from resbench.arch.blocks import Order
 from resbench.arch.catalog import entries
+from resbench.arch.orders import Order
 from resbench.arch.shortcuts import Shortcut
 
 CATALOG = [name for name in entries() if "{" not in name]

@@ -1,4 +1,4 @@
-"""What a network is: immutable expressions and their readings. Nothing here imports torch.
+"""A network is an immutable expression, and everything else reads it. Nothing here imports torch.
 
 The module itself can be called: ``resbench.arch("resnet50")`` is ``architecture("resnet50")``.
 """
@@ -9,7 +9,10 @@ from types import ModuleType
 from resbench.arch.algebra import Add, Aux, Concat, Highway, Layer, Mul, Node, Operator, Seq, Shape, stack
 from resbench.arch.catalog import Architecture, architecture
 from resbench.arch.cost import Cost, Row, cost
+from resbench.arch.editing import Selection, select
 from resbench.arch.layers import (
+    ELU,
+    GELU,
     AdaptiveAvgPool2d,
     AvgPool2d,
     BatchNorm2d,
@@ -17,14 +20,20 @@ from resbench.arch.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool,
+    Hardsigmoid,
+    Hardswish,
     Identity,
+    LeakyReLU,
     Linear,
     LocalResponseNorm,
     MaxPool2d,
     PadChannels,
     ReLU,
+    ReLU6,
     Scale,
     Sigmoid,
+    SiLU,
+    Tanh,
 )
 
 __all__ = [
@@ -38,11 +47,16 @@ __all__ = [
     "Conv2d",
     "Cost",
     "Dropout",
+    "ELU",
     "Flatten",
+    "GELU",
     "GlobalAvgPool",
+    "Hardsigmoid",
+    "Hardswish",
     "Highway",
     "Identity",
     "Layer",
+    "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
     "MaxPool2d",
@@ -51,13 +65,18 @@ __all__ = [
     "Operator",
     "PadChannels",
     "ReLU",
+    "ReLU6",
     "Row",
     "Scale",
+    "Selection",
     "Seq",
     "Shape",
+    "SiLU",
     "Sigmoid",
+    "Tanh",
     "architecture",
     "cost",
+    "select",
     "stack",
 ]
 

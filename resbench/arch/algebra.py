@@ -1,4 +1,4 @@
-"""The algebra: what nodes are, and how they combine.
+"""The algebra says what nodes are and how they combine.
 
 An architecture is an immutable expression of *layers* (``layers.py``) and combinators::
 
@@ -23,8 +23,9 @@ numbers its parts, as ``nn.Sequential`` does. So a residual block reads
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
+from itertools import groupby
 from keyword import iskeyword
 from math import prod
 from typing import ClassVar, Self
@@ -33,17 +34,17 @@ from resbench.errors import ArchitectureError, ShapeError
 from resbench.units import shape_text
 
 Shape = tuple[int, ...]
-"""(N, C, H, W), or (N, F) after a flatten."""
+"""A shape is (N, C, H, W), or (N, F) after a flatten."""
 
 
 class Node:
-    """Any expression: a layer or a combinator. Immutable, hashable, compared by value."""
+    """A node is any expression: a layer or a combinator. It is immutable, hashable and compared by value."""
 
     __slots__ = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that this node brings to its level when it stands there in place."""
+        """A node brings these names to its level when it stands there in place."""
         return ()
 
     def __deepcopy__(self, memo: object) -> Self:
@@ -51,7 +52,7 @@ class Node:
 
 
 class Layer(Node):
-    """A leaf. It states, once, its output shape, parameters, MACs and elementwise operations.
+    """A layer is a leaf. It states, once, its output shape, parameters, MACs and elementwise operations.
 
     ``free`` layers (identity, flatten, dropout at inference) do no work; a layer that is also
     ``silent`` has no row of its own in any table.
@@ -62,33 +63,33 @@ class Layer(Node):
 
     @property
     def params(self) -> int:
-        """Learnable scalars."""
+        """It learns so many scalars."""
         return 0
 
     @property
     def buffer_bytes(self) -> int:
-        """Bytes of what it holds and does not learn."""
+        """It holds so many bytes that it does not learn."""
         return 0
 
     def output(self, shape: Shape) -> Shape:
-        """Output shape for an input shape. Raises ShapeError, without a path: the reader knows that."""
+        """An input of this shape gives an output of that. Raises ShapeError without a path, which the reader knows."""
         return shape
 
     def macs(self, output: Shape) -> int:
-        """Multiply-accumulates for an output of this shape."""
+        """An output of this shape takes so many multiply-accumulates."""
         return 0
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
-        """Arithmetic that is not a MAC, per forward at inference."""
+        """A forward at inference takes so much arithmetic that is not a MAC."""
         return 0
 
     def elementwise_in_training(self, shape: Shape, output: Shape) -> int:
-        """The same, per forward in training."""
+        """A forward in training takes so much of it."""
         return self.elementwise(shape, output)
 
     @property
     def brief(self) -> str:
-        """The layer as a paper's table writes it."""
+        """A paper's table writes the layer like this."""
         return type(self).__name__
 
     def __repr__(self) -> str:
@@ -100,32 +101,27 @@ def _call(layer: Layer) -> str:
     arguments: list[str] = []
     for slot in fields(layer):  # type: ignore[arg-type]
         value = getattr(layer, slot.name)
-        if value == slot.default:
-            continue
         if isinstance(value, tuple) and len(set(value)) == 1:
             value = value[0]
-            if value == slot.default:
-                continue
-        required = not arguments or "=" not in arguments[-1]
-        required &= slot.default is MISSING
-        arguments.append(f"{value!r}" if required else f"{slot.name}={value!r}")
+        if value != slot.default:
+            arguments.append(f"{value!r}" if slot.default is MISSING else f"{slot.name}={value!r}")
     return f"{type(layer).__name__}({', '.join(arguments)})"
 
 
 Part = tuple[str, Node]
-"""A name and a node; the empty name stands for *in place*."""
+"""A part is a name and a node; the empty name stands for *in place*."""
 
 MAX_DEPTH = 100
-"""Of combinators within combinators: readings walk down by recursion."""
+"""Combinators stand no deeper in each other, since readings walk down by recursion."""
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Combinator(Node):
-    """A node with parts. Subclasses say what becomes of the parts' results."""
+    """A combinator is a node with parts. Subclasses say what becomes of the parts' results."""
 
     parts: tuple[Part, ...]
     depth: int = field(compare=False)
-    """Combinators from here down to the deepest one."""
+    """So many combinators stand in each other from here down."""
     roles: ClassVar[tuple[str, ...]] = ()
     arity: ClassVar[tuple[int, int]] = (1, 1_000_000)
 
@@ -163,8 +159,13 @@ class Combinator(Node):
 
     @property
     def names(self) -> tuple[str, ...]:
-        own = [n for name, node in self.parts for n in ((name,) if name else node.names)]
-        return tuple(own)
+        return tuple(inner for name, node in self.parts for inner in ((name,) if name else node.names))
+
+    @property
+    def positional(self) -> int:
+        """So many parts, from the first, stand by position: their names say no more."""
+        named = (i for i, (name, node) in enumerate(self.parts) if name != self._name(i, node))
+        return next(named, len(self.parts))
 
     def __iter__(self) -> Iterator[Node]:
         return (node for _, node in self.parts)
@@ -173,49 +174,59 @@ class Combinator(Node):
         numbered = [name for name, _ in self.parts] == [str(i) for i in range(len(self.parts))]
         if self.parts and numbered and isinstance(self, Seq):
             return f"stack({', '.join(repr(node) for node in self)})"
-        inside: list[str] = []
-        keyword = False
-        for i, (name, node) in enumerate(self.parts):
-            keyword = keyword or name != self._name(i, node)
+        first = self.positional
+        inside = [repr(node) for _, node in self.parts[:first]]
+        for name, node in self.parts[first:]:
             plain = name.isidentifier() and name.isascii() and not iskeyword(name)
-            shown = "" if not keyword else f"{name}=" if plain else f"**{{{name!r}: "
-            inside.append(f"{shown}{node!r}{'}' if shown.startswith('*') else ''}")
+            inside.append(f"{name}={node!r}" if plain else f"**{{{name!r}: {node!r}}}")
         return f"{type(self).__name__}({', '.join(inside)})"
 
     def __str__(self) -> str:
         return "\n".join(_lines(self, ""))
 
 
+def dotted(path: str, name: str) -> str:
+    """A part has this name within a level; one that is in place has the level's own."""
+    return f"{path}.{name}" if path and name else path or name
+
+
+def walk(
+    node: Node, name: str = "", into: Callable[[str, Combinator], Iterable[Part]] = lambda name, node: node.parts
+) -> Iterator[tuple[str, Node]]:
+    """It gives the node and all that it holds, in running order, each with its dotted name, a level before its parts.
+
+    ``into`` gives the parts of a combinator that are walked, in place of all.
+    """
+    yield name, node
+    if isinstance(node, Combinator):
+        for part, inner in into(name, node):
+            yield from walk(inner, dotted(name, part), into)
+
+
 def _lines(node: Node, name: str) -> Iterator[str]:
-    """The expression as an indented outline; equal neighbours are folded (``1-2``)."""
+    """An expression prints as an indented outline, in which equal neighbours are folded (``1-2``)."""
     label = f"{name} = " if name else ""
     if not isinstance(node, Combinator):
         yield f"{label}{node!r}"
         return
     yield f"{label}{type(node).__name__}("
-    i = 0
-    while i < len(node.parts):
-        first, part = node.parts[i]
-        last = i
-        while first and last + 1 < len(node.parts) and node.parts[last + 1][1] == part:
-            last += 1
-        if isinstance(part, Layer) or last == i:
-            last = i
-        name = first if last == i else f"{first}-{node.parts[last][0]}"
-        yield from (f"  {line}" for line in _lines(part, name))
-        i = last + 1
+    for _, run in groupby(
+        node.parts, lambda part: part[1] if part[0] and isinstance(part[1], Combinator) else object()
+    ):
+        (first, inner), *more = run
+        yield from (f"  {line}" for line in _lines(inner, f"{first}-{more[-1][0]}" if more else first))
     yield ")"
 
 
 class Seq(Combinator):
-    """One after the other: y = f_n(...f_2(f_1(x))). The empty sequence is x itself."""
+    """y = f_n(...f_2(f_1(x))): the parts run one after the other. The empty sequence is x itself."""
 
     __slots__ = ()
     arity = (0, 1_000_000)
 
 
 def stack(*nodes: Node) -> Seq:
-    """A ``Seq`` whose parts are the levels 0, 1, 2, ..., as ``nn.Sequential`` names them."""
+    """It gives a ``Seq`` whose parts are the levels 0, 1, 2, ..., as ``nn.Sequential`` names them."""
     return Seq(**{str(i): node for i, node in enumerate(nodes)})
 
 
@@ -227,19 +238,29 @@ class Operator(Combinator):
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (*Combinator.names.fget(self), self.operation)  # type: ignore[attr-defined]
+        return (*super().names, self.operation)
 
     @property
     def operation(self) -> str:
-        """The name of the operator's own row: ``add``, ``concat``, ..."""
+        """The operator's own row is called so: ``add``, ``concat``, ..."""
         return type(self).__name__.lower()
 
+    def fits(self, shape: Shape, first: Shape) -> bool:
+        """Does an operand of this shape go with the first one?"""
+        return shape == first
+
     def combine(self, shapes: list[Shape]) -> Shape:
-        """The shape of the result. Raises ShapeError naming the operands that disagree."""
-        raise NotImplementedError
+        """The result has this shape. Raises ShapeError naming the operands that disagree."""
+        first = shapes[0]
+        for i, shape in enumerate(shapes):
+            if not self.fits(shape, first):
+                raise ShapeError(
+                    f"the {self._role(i)} gives {shape_text(shape)}, the {self._role(0)} {shape_text(first)}"
+                )
+        return first
 
     def elementwise(self, output: Shape) -> int:
-        """Arithmetic of the operator itself: one per element and operand beyond the first."""
+        """The operator itself takes one operation for each element and operand beyond the first."""
         return (len(self.parts) - 1) * prod(output)
 
     def _role(self, position: int) -> str:
@@ -247,51 +268,35 @@ class Operator(Combinator):
             return self.roles[position]
         return self.parts[position][0] or f"operand {position + 1}"
 
-    def _disagree(self, position: int, shapes: list[Shape]) -> ShapeError:
-        other, first = shapes[position], shapes[0]
-        return ShapeError(
-            f"the {self._role(position)} gives {shape_text(other)}, the {self._role(0)} {shape_text(first)}"
-        )
-
 
 class Add(Operator):
-    """The residual sum H(x) = F(x) + h(x) (He et al. 2015, eq. 1). All shapes must be equal."""
+    """H(x) = F(x) + h(x) is the residual sum (He et al. 2015, eq. 1). All shapes must be equal."""
 
     __slots__ = ()
     roles = ("branch", "shortcut")
 
-    def combine(self, shapes: list[Shape]) -> Shape:
-        for i, shape in enumerate(shapes):
-            if shape != shapes[0]:
-                raise self._disagree(i, shapes)
-        return shapes[0]
-
 
 class Mul(Operator):
-    """A gate: value(x) * gate(x). A gate of 1x1 maps, one number a channel, is broadcast."""
+    """value(x) * gate(x) is gated. A gate of 1x1 maps, one number a channel, is broadcast."""
 
     __slots__ = ()
     roles = ("value", "gate")
 
-    def combine(self, shapes: list[Shape]) -> Shape:
-        first = shapes[0]
-        for i, shape in enumerate(shapes):
-            if shape != first and shape != (*first[:2], *(1 for _ in first[2:])):
-                raise self._disagree(i, shapes)
-        return first
+    def fits(self, shape: Shape, first: Shape) -> bool:
+        return shape in (first, (*first[:2], *(1 for _ in first[2:])))
 
 
 class Concat(Operator):
-    """Parallel paths joined along the channels (Szegedy et al. 2014, figure 2)."""
+    """Parallel paths are joined along the channels (Szegedy et al. 2014, figure 2)."""
 
     __slots__ = ()
     roles = tuple(f"branch{i}" for i in range(1, 10))
 
+    def fits(self, shape: Shape, first: Shape) -> bool:
+        return len(shape) == len(first) and (shape[0], *shape[2:]) == (first[0], *first[2:])
+
     def combine(self, shapes: list[Shape]) -> Shape:
-        first = shapes[0]
-        for i, shape in enumerate(shapes):
-            if shape[0] != first[0] or shape[2:] != first[2:] or len(shape) != len(first):
-                raise self._disagree(i, shapes)
+        first = super().combine(shapes)
         return (first[0], sum(shape[1] for shape in shapes), *first[2:])
 
     def elementwise(self, output: Shape) -> int:
@@ -299,24 +304,18 @@ class Concat(Operator):
 
 
 class Highway(Operator):
-    """Exclusive gating: g(x) F(x) + (1 - g(x)) h(x) (He et al. 2016, figure 2c; Srivastava et al. 2015)."""
+    """g(x) F(x) + (1 - g(x)) h(x) is exclusive gating (He et al. 2016, figure 2c; Srivastava et al. 2015)."""
 
     __slots__ = ()
     roles = ("gate", "branch", "shortcut")
     arity = (3, 3)
-
-    def combine(self, shapes: list[Shape]) -> Shape:
-        for i, shape in enumerate(shapes):
-            if shape != shapes[0]:
-                raise self._disagree(i, shapes)
-        return shapes[0]
 
     def elementwise(self, output: Shape) -> int:
         return 4 * prod(output)
 
 
 class Aux(Combinator):
-    """An auxiliary classifier: gives x on unchanged, and in training also head(x) as a further output.
+    """An auxiliary classifier gives x on unchanged, and in training also head(x) as a further output.
 
     At inference the head does not run: its parameters count, its work does not.
     """

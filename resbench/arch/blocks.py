@@ -1,4 +1,4 @@
-"""The building blocks. Each docstring is the paper's row; each value is an expression of the algebra.
+"""Blocks are the parts of networks. Each docstring is the paper's row; each value is an expression of the algebra.
 
 A residual unit is y = f(h(x) + F(x)) (He et al. 2016, eq. 1): F is a *branch*, h a shortcut
 (``shortcuts.py``), f what follows the sum. Plain and basic blocks are made of the same branch.
@@ -11,17 +11,19 @@ A residual unit is y = f(h(x) + F(x)) (He et al. 2016, eq. 1): F is a *branch*, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 from resbench.arch.algebra import Mul, Node, Seq
-from resbench.arch.layers import BatchNorm2d, Conv2d, GlobalAvgPool, Identity, ReLU, Sigmoid
+from resbench.arch.entry import HE15, HE16, entry
+from resbench.arch.layers import Conv2d, GlobalAvgPool, Identity, ReLU, Sigmoid
+from resbench.arch.orders import Norm, Order, ordered
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut, join, projects
 
-Order = Literal["original", "bn-after-add", "relu-before-add", "relu-only-preact", "full-preact"]
 StrideOn = Literal["3x3", "1x1"]
-Norm = Literal["bn", "none"]
 
-# -- branches: the convolutions, and the activations around them ------------------------------------
+# -- what a branch is made of: convolutions, and what may stand behind them -----------------------------
 
 
 def basic_convs(in_channels: int, out_channels: int, stride: int = 1, norm: Norm = "bn") -> list[Conv2d]:
@@ -57,78 +59,51 @@ def bottleneck_convs(
     ]
 
 
-def branch(
-    convs: list[Conv2d], order: Order = "original", norm: Norm = "bn", *, first: bool = False
-) -> tuple[Seq, Seq, dict[str, Node]]:
-    """The activations of He et al. 2016, figure 4, set around the convolutions of a unit::
+def squeeze_excitation(channels: int, reduction: int = 16) -> Seq:
+    """u * sigmoid(W2 relu(W1 mean(u))), W1: C -> C/reduction (Hu et al. 2018, eq. 2-4).
 
-        original           conv BN ReLU conv BN            sum, then ReLU      (a)
-        bn-after-add       conv BN ReLU conv               sum, then BN, ReLU  (b)
-        relu-before-add    conv BN ReLU conv BN ReLU       sum                 (c)
-        relu-only-preact   ReLU conv BN ReLU conv BN       sum                 (d)
-        full-preact        BN ReLU conv BN ReLU conv       sum                 (e)
-
-    Gives three parts: the activation that opens the unit (empty unless pre-activated), the rest of
-    the branch, and the layers after the sum. ``first`` drops the opening activation: it then stands
-    behind the stem (appendix of the paper).
+    It stands behind anything that gives ``channels`` maps; the two fully connected layers are 1x1 convolutions.
     """
-    preact = order in ("relu-only-preact", "full-preact")
-    opening: dict[str, Node] = {}
-    rest: dict[str, Node] = {}
-    after: dict[str, Node] = {}
-    last = len(convs)
-
-    def bn(to: dict[str, Node], i: int, channels: int) -> None:
-        if norm == "bn":
-            to[f"bn{i}"] = BatchNorm2d(channels)
-
-    for i, conv in enumerate(convs, 1):
-        if preact:
-            to = opening if i == 1 else rest
-            if i > 1 or not first:
-                if order == "full-preact":
-                    bn(to, i, conv.in_channels)
-                to[f"relu{i}"] = ReLU()
-            rest[f"conv{i}"] = conv
-            if order == "relu-only-preact":
-                bn(rest, i, conv.out_channels)
-        else:
-            rest[f"conv{i}"] = conv
-            bn(after if (order, i) == ("bn-after-add", last) else rest, i, conv.out_channels)
-            to = rest if i < last or order == "relu-before-add" else after
-            to[f"relu{i}"] = ReLU()
-    return Seq(**opening), Seq(**rest), after
+    squeezed = max(channels // reduction, 1)
+    excitation = Seq(
+        pool=GlobalAvgPool(),
+        fc1=Conv2d(channels, squeezed, 1),
+        relu=ReLU(),
+        fc2=Conv2d(squeezed, channels, 1),
+        sigmoid=Sigmoid(),
+    )
+    return Seq(se=Mul(Identity(), excitation))
 
 
 # -- units: a branch, its shortcut, and what follows the sum -----------------------------------------
 
 
 def unit(
-    convs: list[Conv2d],
+    branch: Sequence[Node],
     shortcut: Shortcut,
     order: Order = "original",
     norm: Norm = "bn",
     *,
     first: bool = False,
-    se: int = 0,
     gate_bias: int = GATE_BIAS,
 ) -> Seq:
-    """y = f(h(x) + F(x)) around any list of convolutions.
+    """y = f(h(x) + F(x)): F is convolutions with their activations and what stands behind them, h is the shortcut.
 
     A shortcut with weights reads the pre-activated x, as the authors' own code does where dimensions
-    grow; a parameter-free one reads x itself, so that nothing stands on the identity path.
+    grow; a parameter-free one reads x itself, so that nothing stands on the identity path. ``first``
+    drops the opening activation: it then stands behind the stem (appendix of the paper).
     """
+    convs = [part for part in branch if isinstance(part, Conv2d)]
+    opening, rest, after = ordered(convs, order, norm)
     in_channels, out_channels = convs[0].in_channels, convs[-1].out_channels
     stride = max(conv.stride[0] for conv in convs)  # type: ignore[index]
-    opening, rest, after = branch(convs, order, norm, first=first)
-    if se:
-        rest = squeeze_excitation(rest, out_channels, se)
-    shared = bool(opening.parts) and projects(shortcut, in_channels, out_channels, stride)
-    if not shared:
-        rest = Seq(opening, rest) if opening.parts else rest
+    shared = bool(opening) and not first and projects(shortcut, in_channels, out_channels, stride)
+    body = Seq(**({} if first or shared else opening), **rest)
+    for part in branch[len(convs) :]:
+        body = Seq(body, part)
     bn = norm == "bn" and order != "full-preact"  # there, the next unit's BN normalises the sum
-    body = join(rest, shortcut, in_channels, out_channels, stride, bn=bn, gate_bias=gate_bias)
-    return Seq(*([opening] if shared else []), body, **after)
+    joined = join(body, shortcut, in_channels, out_channels, stride, bn=bn, gate_bias=gate_bias)
+    return Seq(*([Seq(**opening)] if shared else []), joined, **after)
 
 
 def plain_block(
@@ -171,20 +146,24 @@ def resnext_block(in_channels: int, width: int, stride: int = 1, *, groups: int 
 
 def se_block(in_channels: int, out_channels: int, *, reduction: int = 16) -> Seq:
     """[3x3, out; 3x3, out], squeezed and excited, + x (Hu et al. 2018, figure 3)."""
-    return unit(basic_convs(in_channels, out_channels), "A", se=reduction)
+    branch = [*basic_convs(in_channels, out_channels), squeeze_excitation(out_channels, reduction)]
+    return unit(branch, "A")
 
 
-def squeeze_excitation(body: Seq, channels: int, reduction: int = 16) -> Seq:
-    """body, then u * sigmoid(W2 relu(W1 mean(u))), W1: C -> C/reduction (Hu et al. 2018, eq. 2-4).
+# -- the catalog --------------------------------------------------------------------------------------
 
-    Wraps anything that gives ``channels`` maps; the two fully connected layers are 1x1 convolutions.
-    """
-    squeezed = max(channels // reduction, 1)
-    excitation = Seq(
-        pool=GlobalAvgPool(),
-        fc1=Conv2d(channels, squeezed, 1),
-        relu=ReLU(),
-        fc2=Conv2d(squeezed, channels, 1),
-        sigmoid=Sigmoid(),
-    )
-    return Seq(body, se=Mul(Identity(), excitation))
+
+_preact = partial(entry, "block", order="full-preact")
+
+BLOCKS = (
+    entry("block", "plain_block", (64, 56, 56), f"{HE15}, figure 3", plain_block, 64, 64),
+    entry("block", "basic_block", (64, 56, 56), f"{HE15}, figure 5", basic_block, 64, 64),
+    entry("block", "basic_block_down", (64, 56, 56), f"{HE15}, figure 3", basic_block, 64, 128, 2),
+    entry("block", "bottleneck_block", (256, 56, 56), f"{HE15}, figure 5", bottleneck_block, 256, 64),
+    entry("block", "bottleneck_block_down", (256, 56, 56), f"{HE15}, Table 1", bottleneck_block, 256, 128, 2),
+    _preact("preact_basic_block", (64, 56, 56), f"{HE16}, figure 4e", basic_block, 64, 64),
+    _preact("preact_bottleneck_block", (256, 56, 56), f"{HE16}, figure 4e", bottleneck_block, 256, 64),
+    entry("block", "resnext_block", (256, 56, 56), "Xie et al. 2017, figure 3c", resnext_block, 256, 128),
+    entry("block", "se_block", (64, 56, 56), "Hu et al. 2018, figure 3", se_block, 64, 64),
+)
+"""The blocks stand on the maps of the stage in which their paper shows them."""

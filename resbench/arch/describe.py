@@ -1,4 +1,4 @@
-"""The reading `describe`: a network as its paper's table writes it, equal neighbours folded.
+"""`describe` reads a network as its paper's table writes it, equal neighbours folded.
 
 >>> from resbench.arch.catalog import architecture
 >>> for line in describe(architecture("resnet20"))[:4]:
@@ -18,8 +18,8 @@ from resbench.arch.catalog import Architecture
 from resbench.arch.structure import blocks
 
 
-class Line(NamedTuple):
-    """One block, or ``repeat`` equal ones; ``params`` and ``macs`` are theirs together."""
+class DescribedBlock(NamedTuple):
+    """It is one block, or ``repeat`` equal ones; ``params`` and ``macs`` are theirs together."""
 
     name: str
     repeat: int
@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
 
 def brief(node: Node) -> str:
-    """A node in the notation of the papers: ``[1x1, 64; BN; ReLU] + x``."""
+    """The papers write a node like this: ``[1x1, 64; BN; ReLU] + x``."""
     if isinstance(node, Layer):
         return node.brief
     parts = [brief(part) for part in node]  # type: ignore[attr-defined]
@@ -50,9 +50,9 @@ def brief(node: Node) -> str:
             return "; ".join(p for p in parts if p)
 
 
-def describe(arch: Architecture) -> list[Line]:
-    """One line per block or layer, in running order."""
+def describe(arch: Architecture) -> list[DescribedBlock]:
+    """The blocks and single layers stand in running order, each with its structure."""
     return [
-        Line(block.name, block.repeat, brief(block.node), block.output, block.params, block.macs)
+        DescribedBlock(block.name, block.repeat, brief(block.node), block.output, block.params, block.macs)
         for block in blocks(arch)
     ]

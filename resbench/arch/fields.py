@@ -1,4 +1,4 @@
-"""What the layers share: which values they take, and where a sliding window fits."""
+"""The layers share which values they take, and where a sliding window fits."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def expect_maps(layer: Layer, shape: Shape, channels: int | None = None) -> None
 
 
 def windows(layer: Layer, shape: Shape, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil: bool) -> Pair:
-    """Positions of a sliding window: floor((size + 2p - d(k - 1) - 1) / s) + 1, or ceil for pooling."""
+    """A sliding window has so many positions: floor((size + 2p - d(k - 1) - 1) / s) + 1, or ceil for pooling."""
     sides = []
     for size, k, s, p, d in zip(shape[2:], kernel, stride, padding, dilation, strict=True):
         room = size + 2 * p - d * (k - 1) - 1

@@ -1,4 +1,4 @@
-"""The layers: each states its shape, parameters, MACs and elementwise work, once.
+"""Each layer states its shape, parameters, MACs and elementwise work, once.
 
 Signatures and output shapes are those of the layers of the same name in ``torch.nn``.
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from resbench.arch.algebra import Layer, Shape
 from resbench.arch.fields import Pair, expect_maps, flag, number, pairs, refuse, whole, windows
@@ -128,7 +128,7 @@ class BatchNorm2d(Layer):
 
     @property
     def buffer_bytes(self) -> int:
-        """Running mean and variance in float32, and torch's 64-bit count of the batches seen."""
+        """It holds the running mean and variance in float32, and torch's 64-bit count of the batches seen."""
         return 2 * FP32_BYTES * self.channels + 8
 
     def output(self, shape: Shape) -> Shape:
@@ -147,19 +147,77 @@ class BatchNorm2d(Layer):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ReLU(Layer):
-    """max(x, 0): one operation an element."""
+class Activation(Layer):
+    """An activation is counted as one operation an element, whatever its formula."""
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Sigmoid(Layer):
-    """1 / (1 + exp(-x)), counted as one operation an element."""
+class ReLU(Activation):
+    """max(x, 0)."""
 
-    def elementwise(self, shape: Shape, output: Shape) -> int:
-        return prod(output)
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ReLU6(Activation):
+    """min(max(x, 0), 6) (Howard et al. 2017)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Sigmoid(Activation):
+    """1 / (1 + exp(-x))."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Tanh(Activation):
+    """(exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SiLU(Activation):
+    """x sigmoid(x), also called swish (Elfwing et al. 2017; Ramachandran et al. 2017)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Hardswish(Activation):
+    """x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, sec. 5.2)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Hardsigmoid(Activation):
+    """min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, sec. 5.2)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class GELU(Activation):
+    """x Phi(x), Phi the normal distribution, or its approximation by a hyperbolic tangent (Hendrycks & Gimpel 2016)."""
+
+    approximate: Literal["none", "tanh"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.approximate not in ("none", "tanh"):
+            refuse(self, "approximate", "'none' or 'tanh'", self.approximate)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LeakyReLU(Activation):
+    """max(x, 0) + slope min(x, 0) (Maas et al. 2013)."""
+
+    slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        number(self, "slope")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ELU(Activation):
+    """max(x, 0) + alpha (exp(min(x, 0)) - 1) (Clevert et al. 2015)."""
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        number(self, "alpha")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -181,7 +239,9 @@ class Scale(Layer):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class _Pool(Layer):
+class Pool(Layer):
+    """A pool reads windows; those at the edge read the padding too."""
+
     kernel: int | Pair
     stride: int | Pair = 0
     padding: int | Pair = 0
@@ -210,23 +270,23 @@ class _Pool(Layer):
         return f"{self.letter} {_by(self.kernel)}{_stride(self.stride)}"  # type: ignore[arg-type]
 
 
-class MaxPool2d(_Pool):
-    """The largest of each window; kh kw operations an output."""
+@dataclass(frozen=True, slots=True, repr=False)
+class MaxPool2d(Pool):
+    """It gives the largest of each window; kh kw operations an output."""
 
-    __slots__ = ()
     letter = "max"
 
 
-class AvgPool2d(_Pool):
-    """The mean of each window, padding counted in; kh kw operations an output."""
+@dataclass(frozen=True, slots=True, repr=False)
+class AvgPool2d(Pool):
+    """It gives the mean of each window, padding counted in; kh kw operations an output."""
 
-    __slots__ = ()
     letter = "avg"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class AdaptiveAvgPool2d(Layer):
-    """size x size means over windows [floor(iH/size), ceil((i+1)H/size)); one operation an element read."""
+    """It gives size x size means over windows [floor(iH/size), ceil((i+1)H/size)); one operation an element read."""
 
     size: int | Pair
 
@@ -250,7 +310,7 @@ class AdaptiveAvgPool2d(Layer):
 
 
 def GlobalAvgPool() -> AdaptiveAvgPool2d:  # noqa: N802 - a layer by its usual name
-    """One mean a channel: (N, C, H, W) to (N, C, 1, 1)."""
+    """(N, C, H, W) becomes (N, C, 1, 1): one mean a channel."""
     return AdaptiveAvgPool2d(1)
 
 
@@ -281,7 +341,10 @@ class LocalResponseNorm(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Dropout(Layer):
-    """Zeroes a fraction p in training (2 operations an element: a mask is scaled, a product); nothing at inference."""
+    """It zeroes a fraction p in training and does nothing at inference.
+
+    In training it takes 2 operations an element: a mask is scaled, and a product.
+    """
 
     p: float = 0.5
 
@@ -310,7 +373,7 @@ class Identity(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Flatten(Layer):
-    """(N, C, H, W) to (N, C H W): a view, so no work and no row."""
+    """(N, C, H, W) becomes (N, C H W): a view, so no work and no row."""
 
     silent = True
 
@@ -320,7 +383,7 @@ class Flatten(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PadChannels(Layer):
-    """Option A: take every stride-th position, fill the new channels with zeros (He et al. 2015, sec. 3.3). No work."""
+    """Option A takes every stride-th position; new channels are zeros (He et al. 2015, sec. 3.3). It is no work."""
 
     in_channels: int
     out_channels: int

@@ -1,60 +1,60 @@
-"""Figures that were printed, to as many digits as they were printed with, and where they are wrong."""
+"""These figures were printed, with these digits; where they are wrong, it is said."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 
-class Figure(NamedTuple):
-    """``params`` and ``macs`` as printed: ``0.27M``, ``25,557,032``, ``4.089G``; empty where nothing was."""
+class PublishedCost(NamedTuple):
+    """``params`` and ``macs`` are as printed: ``0.27M``, ``25,557,032``, ``4.089G``; empty where nothing was."""
 
     params: str
     macs: str
     source: str
     remark: str = ""
-    """Why the printed figure differs from what its own layout gives; empty where it does not."""
+    """It says why the printed figure differs from what its own layout gives; empty where it does not."""
 
 
 _HE, _TV = "He et al. 2015, Table 1", "torchvision 0.28, weights metadata"
 
-PUBLISHED: dict[str, tuple[Figure, ...]] = {
-    "resnet20": (Figure("0.27M", "", "He et al. 2015, Table 6"),),
-    "resnet32": (Figure("0.46M", "", "He et al. 2015, Table 6"),),
-    "resnet44": (Figure("0.66M", "", "He et al. 2015, Table 6"),),
-    "resnet56": (Figure("0.85M", "", "He et al. 2015, Table 6"),),
-    "resnet110": (Figure("1.7M", "", "He et al. 2015, Table 6"),),
-    "resnet1202": (Figure("19.4M", "", "He et al. 2015, Table 6"),),
-    "preact_resnet164": (Figure("1.7M", "", "He et al. 2016, Table 4"),),
-    "preact_resnet1001": (Figure("10.2M", "", "He et al. 2016, Table 4", "its layout gives 10.33M"),),
-    "plain18": (Figure("", "1.8G", _HE),),
-    "plain34": (Figure("", "3.6G", _HE),),
-    "resnet34,shortcut=A": (Figure("", "3.6G", _HE),),
-    "resnet50,stride=1x1": (Figure("", "3.8G", _HE, "cut, not rounded: its layout gives 3.858"),),
-    "resnet101,stride=1x1": (Figure("", "7.6G", _HE),),
-    "resnet152,stride=1x1": (Figure("", "11.3G", _HE),),
-    "resnet18": (Figure("", "1.8G", _HE), Figure("11,689,512", "1.814G", _TV)),
-    "resnet34": (Figure("21,797,672", "3.664G", _TV),),
-    "resnet50": (Figure("25,557,032", "4.089G", _TV),),
-    "resnet101": (Figure("44,549,160", "7.801G", _TV),),
-    "resnet152": (Figure("60,192,808", "11.514G", _TV),),
-    "resnext50_32x4d": (Figure("25,028,904", "4.230G", _TV),),
-    "resnext101_32x8d": (Figure("88,791,336", "16.414G", _TV),),
-    "resnext101_64x4d": (Figure("83,455,272", "15.460G", _TV),),
-    "wide_resnet50_2": (Figure("68,883,240", "11.398G", _TV),),
-    "wide_resnet101_2": (Figure("126,886,696", "22.753G", _TV),),
-    "vgg11": (Figure("132,863,336", "7.609G", _TV),),
-    "vgg11_bn": (Figure("132,868,840", "7.609G", _TV),),
-    "vgg13": (Figure("133,047,848", "11.308G", _TV),),
-    "vgg13_bn": (Figure("133,053,736", "11.308G", _TV),),
+PUBLISHED: dict[str, tuple[PublishedCost, ...]] = {
+    "resnet20": (PublishedCost("0.27M", "", "He et al. 2015, Table 6"),),
+    "resnet32": (PublishedCost("0.46M", "", "He et al. 2015, Table 6"),),
+    "resnet44": (PublishedCost("0.66M", "", "He et al. 2015, Table 6"),),
+    "resnet56": (PublishedCost("0.85M", "", "He et al. 2015, Table 6"),),
+    "resnet110": (PublishedCost("1.7M", "", "He et al. 2015, Table 6"),),
+    "resnet1202": (PublishedCost("19.4M", "", "He et al. 2015, Table 6"),),
+    "preact_resnet164": (PublishedCost("1.7M", "", "He et al. 2016, Table 4"),),
+    "preact_resnet1001": (PublishedCost("10.2M", "", "He et al. 2016, Table 4", "its layout gives 10.33M"),),
+    "plain18": (PublishedCost("", "1.8G", _HE),),
+    "plain34": (PublishedCost("", "3.6G", _HE),),
+    "resnet34,shortcut=A": (PublishedCost("", "3.6G", _HE),),
+    "resnet50,stride=1x1": (PublishedCost("", "3.8G", _HE, "cut, not rounded: its layout gives 3.858"),),
+    "resnet101,stride=1x1": (PublishedCost("", "7.6G", _HE),),
+    "resnet152,stride=1x1": (PublishedCost("", "11.3G", _HE),),
+    "resnet18": (PublishedCost("", "1.8G", _HE), PublishedCost("11,689,512", "1.814G", _TV)),
+    "resnet34": (PublishedCost("21,797,672", "3.664G", _TV),),
+    "resnet50": (PublishedCost("25,557,032", "4.089G", _TV),),
+    "resnet101": (PublishedCost("44,549,160", "7.801G", _TV),),
+    "resnet152": (PublishedCost("60,192,808", "11.514G", _TV),),
+    "resnext50_32x4d": (PublishedCost("25,028,904", "4.230G", _TV),),
+    "resnext101_32x8d": (PublishedCost("88,791,336", "16.414G", _TV),),
+    "resnext101_64x4d": (PublishedCost("83,455,272", "15.460G", _TV),),
+    "wide_resnet50_2": (PublishedCost("68,883,240", "11.398G", _TV),),
+    "wide_resnet101_2": (PublishedCost("126,886,696", "22.753G", _TV),),
+    "vgg11": (PublishedCost("132,863,336", "7.609G", _TV),),
+    "vgg11_bn": (PublishedCost("132,868,840", "7.609G", _TV),),
+    "vgg13": (PublishedCost("133,047,848", "11.308G", _TV),),
+    "vgg13_bn": (PublishedCost("133,053,736", "11.308G", _TV),),
     "vgg16": (
-        Figure("", "15.3G", _HE, "the convolutions alone: 15.347; with the classifier 15.470"),
-        Figure("138,357,544", "15.470G", _TV),
+        PublishedCost("", "15.3G", _HE, "the convolutions alone: 15.347; with the classifier 15.470"),
+        PublishedCost("138,357,544", "15.470G", _TV),
     ),
-    "vgg16_bn": (Figure("138,365,992", "15.470G", _TV),),
-    "vgg19": (Figure("", "19.6G", _HE), Figure("143,667,240", "19.632G", _TV)),
-    "vgg19_bn": (Figure("143,678,248", "19.632G", _TV),),
-    "googlenet,norm=bn": (Figure("6,624,904", "1.498G", _TV),),
-    "inception_v3,aux=yes": (Figure("27,161,264", "5.713G", _TV),),
+    "vgg16_bn": (PublishedCost("138,365,992", "15.470G", _TV),),
+    "vgg19": (PublishedCost("", "19.6G", _HE), PublishedCost("143,667,240", "19.632G", _TV)),
+    "vgg19_bn": (PublishedCost("143,678,248", "19.632G", _TV),),
+    "googlenet,norm=bn": (PublishedCost("6,624,904", "1.498G", _TV),),
+    "inception_v3,aux=yes": (PublishedCost("27,161,264", "5.713G", _TV),),
 }
 
 
@@ -72,7 +72,7 @@ def agrees(count: int, printed: str) -> bool:
 
 
 class Printed(NamedTuple):
-    """A test error on CIFAR-10, in percent, to as many digits as were printed."""
+    """It is a test error on CIFAR-10 in percent, to as many digits as were printed."""
 
     percent: str
     source: str
@@ -125,4 +125,4 @@ TOP1_ERRORS: dict[str, Printed] = {
     "resnet101,stride=1x1": Printed("21.75", _R3),
     "resnet152,stride=1x1": Printed("21.43", _R3),
 }
-"""On ImageNet's validation images, 10 crops. The catalog's own ResNet-50 strides in its 3x3 and is another network."""
+"""They are of ImageNet's validation images, 10 crops. The catalog's own ResNet-50 strides in its 3x3: it is another."""

@@ -1,4 +1,4 @@
-"""The shortcut connections: how F(x) and x become one.
+"""A shortcut connection says how F(x) and x become one.
 
     none             F(x)                         a plain stack (He et al. 2015, table 1 "plain")
     identity         F(x) + x                     eq. 1
@@ -25,11 +25,11 @@ from resbench.errors import ArchitectureError
 Shortcut = Literal["none", "A", "B", "C", "scaling", "exclusive-gate", "shortcut-gate", "conv1x1", "dropout"]
 
 GATE_BIAS = -6
-"""Where the gates of He et al. 2016 start: nearly closed (sec. 3.1)."""
+"""The gates of He et al. 2016 start here, nearly closed (sec. 3.1)."""
 
 
 def padding(in_channels: int, out_channels: int, stride: int) -> Node:
-    """Option A's h(x): x itself, or subsampled and zero-padded where the shape changes. No parameters."""
+    """Option A's h(x) is x itself, or x subsampled and zero-padded where the shape changes. It has no parameters."""
     if in_channels == out_channels and stride == 1:
         return Identity()
     return PadChannels(in_channels, out_channels, stride)
@@ -62,7 +62,7 @@ def join(
     bn: bool = True,
     gate_bias: int = GATE_BIAS,
 ) -> Node:
-    """The branch and its shortcut, joined as the table above says. ``bn``: a projection is normalised."""
+    """The branch and its shortcut are joined as the table above says. ``bn``: a projection is normalised."""
     if gate_bias != GATE_BIAS and not kind.endswith("-gate"):
         raise ArchitectureError(f"gate_bias belongs to exclusive-gate and shortcut-gate; the shortcut is {kind}")
     if kind == "none":

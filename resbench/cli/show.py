@@ -37,9 +37,10 @@ def command(
         if svg.suffix.lower() != ".svg":
             raise OptionError(f"--svg takes a file that ends in .svg; received {svg.name!r}")
         check_writable(svg)
-        write(svg, drawing(model, input))
-        return
     found = load(model, input, device="meta")
+    if svg:
+        write(svg, drawing(found))
+        return
     if expression and not found.architecture:
         raise OptionError(f"--expression is of a model of the catalog; received {model!r}, which has none")
     if expression:

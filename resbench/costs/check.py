@@ -16,7 +16,7 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from resbench.arch.cost import Cost
-from resbench.arch.published import PUBLISHED, Figure, agrees
+from resbench.arch.published import PUBLISHED, PublishedCost, agrees
 from resbench.costs.fvcore_counts import MACS, OPERATIONS, Counts, fvcore_counts
 from resbench.errors import TraceError
 
@@ -67,7 +67,7 @@ def check(
     fold: Cost | None,
     trace: Cost | None,
     module: nn.Module,
-    published: tuple[Figure, ...] = (),
+    published: tuple[PublishedCost, ...] = (),
     inputs: tuple[int, ...] | tuple[Tensor, ...] = (),
     failed: Sequence[str] = (),
 ) -> Check:
@@ -151,7 +151,7 @@ def _compared(kind: str, unit: str, fold: int | None, trace: int | None, fvcore:
     return Line(kind, unit, fold, trace, fvcore, "alone" if single else "equal" if len(values) == 1 else "differs")
 
 
-def _published(figure: Figure, fold: Cost | None, trace: Cost | None) -> Iterator[Line]:
+def _published(figure: PublishedCost, fold: Cost | None, trace: Cost | None) -> Iterator[Line]:
     for what, title, printed in (("params", "parameters", figure.params), ("macs", "MACs", figure.macs)):
         if printed:
             same = agrees(getattr(fold or trace, what), printed)

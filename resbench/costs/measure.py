@@ -1,4 +1,4 @@
-"""The cost of a model, however it is given: an architecture is folded, anything else is traced."""
+"""A model's cost is counted however it is given: an architecture is folded, anything else is traced."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def cost(
     batch: int = 1,
     mode: Mode = "inference",
 ) -> Cost:
-    """Parameters, MACs, elementwise work and activations of every layer; in training the backward pass's MACs too.
+    """Count every layer's parameters, MACs, elementwise work and activations; in training the backward's MACs too.
 
     ``model`` is a name (``resnet56,shortcut=B``, ``torchvision:resnet50``), a model that is loaded, an architecture,
     an expression of the algebra, or an ``nn.Module``; the last two need their ``input`` (C, H, W). Raises ShapeError
@@ -93,7 +93,7 @@ def verified(
 
 
 def checked(name: str, input: Input = None, *, batch: int = 1) -> Check:
-    """The model counted by every counter that applies, beside the figures published for it.
+    """Count the model by every counter that applies, and hold the figures published for it beside that.
 
     A counter that fails is blank there, with its reason. Raises what `load` raises, and TraceError where all fail.
     """
@@ -108,7 +108,7 @@ def checked(name: str, input: Input = None, *, batch: int = 1) -> Check:
 
 
 def _counted(count: Callable[[], Cost], counter: str, failed: list[str]) -> Cost | None:
-    """What a counter finds; None where it fails, and its reason goes to the others."""
+    """Let a counter count; None where it fails, and its reason goes to the others."""
     try:
         return count()
     except ResbenchError as error:
@@ -117,7 +117,7 @@ def _counted(count: Callable[[], Cost], counter: str, failed: list[str]) -> Cost
 
 
 def _of_model(model: Model, batch: int, mode: Mode) -> Cost:
-    """Folded where there is an expression; else traced, with the weights where the forward looks at values."""
+    """Fold where there is an expression; else trace, with the weights where the forward looks at values."""
     arch = model.architecture
     if arch:
         return fold(arch.body, arch.input, batch=batch, model=arch.name, source=model.source, mode=mode)

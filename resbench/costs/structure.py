@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
-from resbench.arch.describe import Line, describe
+from resbench.arch.describe import DescribedBlock, describe
 from resbench.costs.measure import Given, cost
 from resbench.costs.result import Costs
 from resbench.drawing.diagram import draw
@@ -37,7 +37,7 @@ class Structure(Result):
     model: str
     source: str
     input: tuple[int, ...]
-    blocks: tuple[Line, ...]
+    blocks: tuple[DescribedBlock, ...]
 
     kind: ClassVar = "show"
 

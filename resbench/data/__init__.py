@@ -1,4 +1,4 @@
-"""Real images: the digits that come with scikit-learn, and the sets that a user has.
+"""This package loads real images: scikit-learn's digits, and the sets that a user has.
 
 digits               1,797 images of 1x8x8; the last 360 are the test part, other writers' than the first
 cifar10, cifar100    50,000 and 10,000 of 3x32x32, in the binary or the Python layout of their authors
@@ -19,14 +19,14 @@ __all__ = ["Images", "load_images", "load_split"]
 NAMES = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "folder")
 
 DIGITS_TEST = 360
-"""A fifth, from the end: there the writers are others."""
+"""The last fifth is the test part: there the writers are others."""
 
 FOLDER_SIZE = (3, 64, 64)
-"""To which images of any size are brought where the network says nothing else."""
+"""Images of a folder are brought to this size where the network has none of its own."""
 
 
 def load_images(name: str, root: Path | None = None, size: tuple[int, ...] = FOLDER_SIZE) -> Images:
-    """The images to train on; all of ``digits``. ``size``: (C, H, W) of an image folder's images.
+    """Load the images to train on; of ``digits`` these are all. ``size``: (C, H, W) of an image folder's images.
 
     Raises OptionError for a name or folder that was not given, SourceError for files that are missing or broken.
     """
@@ -38,7 +38,7 @@ def load_images(name: str, root: Path | None = None, size: tuple[int, ...] = FOL
 
 
 def load_split(name: str, root: Path | None = None, size: tuple[int, ...] = FOLDER_SIZE) -> tuple[Images, Images]:
-    """The images to train on and those to test on. Raises as ``load_images`` does."""
+    """Load the images to train on and those to test on. Raises as ``load_images`` does."""
     train = load_images(name, root, size)
     if name != "digits":
         return train, _part(name, root, size, test=True)
@@ -49,8 +49,5 @@ def load_split(name: str, root: Path | None = None, size: tuple[int, ...] = FOLD
 def _part(name: str, root: Path | None, size: tuple[int, ...], test: bool) -> Images:
     if root is None:
         raise OptionError(f"--data {name} needs --data-root DIR, the folder that holds it")
-    if name == "folder":
-        images, labels, classes = folder.read(root, size, test)
-    else:
-        images, labels, classes = readers.READERS[name](root, test)
-    return from_arrays(name, images, labels, classes)
+    arrays = folder.read(root, size, test) if name == "folder" else readers.READERS[name](root, test)
+    return from_arrays(name, *arrays)

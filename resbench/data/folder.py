@@ -1,4 +1,7 @@
-"""A folder of images: train/CLASS/*.png and test/CLASS/*.png, as torchvision's ``ImageFolder`` has it."""
+"""This module reads a folder of images, in which each class has a folder of its own.
+
+train/CLASS/*.png and test/CLASS/*.png, as torchvision's ``ImageFolder`` has it
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,16 @@ from resbench.errors import SourceError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 BESIDE = ("__MACOSX", "@eaDir")
-"""Folders of resource forks and thumbnails, which macOS and NAS systems put beside the pictures; others are hidden."""
+"""macOS and NAS systems put these folders of resource forks and thumbnails beside the pictures; others are hidden."""
 
 PARTS = {False: ("train", "training"), True: ("test", "val", "validation")}
 
 
 def read(root: Path, size: tuple[int, ...], test: bool) -> tuple[Any, Any, int]:
-    """Every image, its middle brought to (C, H, W); classes by name, those of the training part. Raises SourceError."""
+    """Read every image, its middle brought to (C, H, W), its label, and the number of classes.
+
+    The classes are those of the training part, in the order of their names. Raises SourceError.
+    """
     classes = [folder.name for folder in _classes(root, test=False)]
     found = _classes(root, test)
     strange = [folder.name for folder in found if folder.name not in classes]
@@ -44,7 +50,7 @@ def _classes(root: Path, test: bool) -> list[Path]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """The files of a class, also in folders below it; what the system keeps beside them (``._1.png``) is none."""
+    """Return the image files of a class, also from folders below it, but not what the system puts beside them."""
     found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.is_dir())
     return sorted(path for path in found if not any(map(_beside, path.relative_to(folder).parts)))
 

@@ -1,4 +1,4 @@
-"""Images as a value, and the batches of the gradient flow: standardised, and brought to the network's size."""
+"""Images are a value, from which standardised batches of the network's size are taken."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from torch.nn.functional import interpolate
 from resbench.errors import OptionError
 
 CHUNK = 10_000
-"""Images that are resized at once: floats take four times the bytes."""
+"""So many images are resized at once: floats take four times the bytes."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """``images``: (N, C, H, W) of bytes; ``labels``: (N,); ``mean`` and ``std`` of each channel: (1, C, 1, 1)."""
+    """The ``images`` are (N, C, H, W) of bytes, the ``labels`` (N,), ``mean`` and ``std`` of channels (1, C, 1, 1)."""
 
     name: str
     images: Tensor
@@ -31,11 +31,10 @@ class Images:
     std: Tensor
 
     def batch(self, size: int, step: int, seed: int, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """The batch of one step, of an order that the seed gives; a new order when all have been seen.
+        """Return the batch of one step, ``fitted`` to the network's (C, H, W), and its labels.
 
-        ``shape``: the network's (C, H, W). Other channels than the data's are their mean, repeated; other sizes are
-        interpolated linearly.
-        Raises OptionError where the batch is larger than the data.
+        The seed gives the order, and a new one when all images have been seen. Raises OptionError where the batch is
+        larger than the data.
         """
         n = len(self.labels)
         epoch, place = divmod(step, steps_per_epoch(self, size))
@@ -44,11 +43,11 @@ class Images:
         return fitted((self.images[chosen].float() - self.mean) / spread, shape), self.labels[chosen]
 
     def part(self, chosen: slice) -> Images:
-        """Some of them, with their own mean and deviation."""
+        """Return some of the images, with their own mean and deviation."""
         return from_arrays(self.name, self.images[chosen].numpy(), self.labels[chosen].numpy(), self.classes)
 
     def resized(self, shape: tuple[int, ...]) -> Images:
-        """All of them at a network's (C, H, W), as bytes again."""
+        """Return all images at a network's (C, H, W), as bytes again."""
         if tuple(self.images.shape[1:]) == shape:
             return self
         parts = [fitted(part.float(), shape).round_().clamp_(0, 255).byte() for part in torch.split(self.images, CHUNK)]
@@ -56,12 +55,12 @@ class Images:
 
     @cached_property
     def digest(self) -> str:
-        """Eight hex digits of every byte and label."""
+        """Return eight hex digits that change with any byte or label."""
         return f"{zlib.crc32(self.labels.numpy().tobytes(), zlib.crc32(self.images.numpy().tobytes())):08x}"
 
 
 def steps_per_epoch(images: Images, batch: int) -> int:
-    """Whole batches in all images; what is left over waits for another order. Raises OptionError."""
+    """Return the number of whole batches; what is left over waits for another order. Raises OptionError."""
     n = len(images.labels)
     if batch > n:
         raise OptionError(f"{images.name} has {n} images: expected a --batch of at most {n}, received {batch}")
@@ -69,12 +68,12 @@ def steps_per_epoch(images: Images, batch: int) -> int:
 
 
 def order(n: int, seed: int, epoch: int) -> Tensor:
-    """The order of n images in one epoch, a function of seed and epoch alone."""
+    """Return the order of n images in one epoch, which is a function of seed and epoch alone."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(1_000_003 * seed + epoch))
 
 
 def fitted(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Brought to (C, H, W): other channels are the mean, repeated; other sizes are interpolated linearly."""
+    """Bring images to (C, H, W): other channels become their mean, repeated; other sizes are interpolated linearly."""
     channels, height, width = shape
     if x.shape[1] != channels:
         x = x.mean(1, keepdim=True).expand(-1, channels, -1, -1)
@@ -84,7 +83,7 @@ def fitted(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def from_arrays(name: str, images: Any, labels: Any, classes: int) -> Images:
-    """With the mean and deviation of each channel, exactly, from how often each byte occurs."""
+    """Make ``Images``; mean and deviation of each channel are exact, from how often each byte occurs."""
     values, means, deviations = np.arange(256), [], []
     for channel in np.swapaxes(images, 0, 1):
         counts = sum(np.bincount(part.ravel(), minlength=256) for part in np.array_split(channel, 8))
@@ -92,5 +91,5 @@ def from_arrays(name: str, images: Any, labels: Any, classes: int) -> Images:
         means.append(mean)
         deviations.append(sqrt(counts @ (values - mean) ** 2 / channel.size))
     mean, std = (torch.tensor(numbers, dtype=torch.float32).view(1, -1, 1, 1) for numbers in (means, deviations))
-    held = torch.from_numpy(np.array(images, np.uint8))
-    return Images(name, held, torch.from_numpy(labels.astype(np.int64)), classes, mean, std)
+    own = torch.from_numpy(np.array(images, np.uint8))
+    return Images(name, own, torch.from_numpy(labels.astype(np.int64)), classes, mean, std)

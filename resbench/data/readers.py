@@ -1,4 +1,4 @@
-"""The files of the published sets, each with its size checked: what is missing or broken is named.
+"""Each reader reads the files of a published set; one that is missing or broken is named.
 
 A reader gives images (N, C, H, W) of bytes, labels (N,) and the number of classes, of the training or the test part.
 """
@@ -23,18 +23,19 @@ Arrays = tuple[Any, Any, int]
 
 
 class Cifar(NamedTuple):
-    """One of the two sets of https://www.cs.toronto.edu/~kriz/cifar.html."""
+    """This describes one of the two sets of https://www.cs.toronto.edu/~kriz/cifar.html.
+
+    ``folders`` are those of the binary and the Python layout. Each training file has so many ``records``, every test
+    file 10,000. In front of an image are ``label_bytes``, of which the last is the label.
+    """
 
     title: str
     folders: tuple[str, str]
-    """Binary and Python layout."""
     train: tuple[str, ...]
     test: tuple[str, ...]
     records: int
-    """In each training file; every test file has 10,000."""
     classes: int
     label_bytes: int
-    """In front of an image; the last one is the label."""
     label_key: bytes
 
 
@@ -63,9 +64,9 @@ AGAIN = "unpack it again"
 
 
 def digits() -> tuple[Any, Any]:
-    """The file that ``sklearn.datasets.load_digits`` reads; importing scikit-learn for it takes a second.
+    """Read the file that ``sklearn.datasets.load_digits`` reads; importing scikit-learn for it takes a second.
 
-    Its 17 greys, 0 to 16, as bytes: 0 to 240.
+    Its 17 greys, 0 to 16, become bytes from 0 to 240. Raises SourceError.
     """
     found = find_spec("sklearn")
     path = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz" if found and found.origin else None
@@ -76,7 +77,7 @@ def digits() -> tuple[Any, Any]:
 
 
 def cifar(kind: Cifar, root: Path, test: bool) -> Arrays:
-    """Either layout, in ``root`` or in the folder of its official name below it."""
+    """Read either layout, in ``root`` or in the folder of its official name below it. Raises SourceError."""
     names, records = (kind.test, 10_000) if test else (kind.train, kind.records)
     for folder in (root, *(root / name for name in kind.folders)):
         for suffix, read in ((".bin", _binary), ("", _pickled)):
@@ -97,7 +98,7 @@ def _binary(kind: Cifar, path: Path, records: int) -> tuple[Any, Any]:
 
 
 class _Arrays(pickle.Unpickler):
-    """Arrays and plain values alone: a pickle can otherwise run any code."""
+    """This unpickles arrays and plain values alone: a pickle can otherwise run any code."""
 
     def find_class(self, module: str, name: str) -> Any:
         array = module.partition(".")[0] == "numpy" and name in ("_reconstruct", "ndarray", "dtype")
@@ -109,20 +110,19 @@ class _Arrays(pickle.Unpickler):
 def _pickled(kind: Cifar, path: Path, records: int) -> tuple[Any, Any]:
     try:
         with path.open("rb") as handle:
-            held = _Arrays(handle, encoding="bytes").load()
-        pixels, classes = np.asarray(held[b"data"]), np.asarray(held[kind.label_key])
+            batch = _Arrays(handle, encoding="bytes").load()
+        pixels, classes = np.asarray(batch[b"data"]), np.asarray(batch[kind.label_key])
         if pixels.dtype != np.uint8 or classes.dtype.kind not in "iu" or pixels.shape != (records, PIXELS):
             raise ValueError(f"expected {records:,} x {PIXELS} bytes and whole numbers")
         if classes.shape != (records,):
             raise ValueError(f"expected {records:,} labels")
     except Exception as error:
-        reason = error.strerror if isinstance(error, OSError) else first_line(error)
-        raise SourceError(f"cannot read {path} as a {kind.title} batch ({reason}); {AGAIN}") from error
+        raise SourceError(f"cannot read {path} as a {kind.title} batch ({_reason(error)}); {AGAIN}") from error
     return pixels, _labels(path, classes, kind.classes)
 
 
 def idx(folders: Sequence[str], root: Path, test: bool) -> Arrays:
-    """The four files of http://yann.lecun.com/exdb/mnist, compressed or not."""
+    """Read the four files of http://yann.lecun.com/exdb/mnist, compressed or not. Raises SourceError."""
     part = "t10k" if test else "train"
     for folder in (root, *(root / name for name in folders)):
         found = [_either(folder / f"{part}-{what}-ubyte") for what in ("images-idx3", "labels-idx1")]
@@ -140,7 +140,7 @@ def _either(path: Path) -> Path:
 
 
 def _idx(path: Path, rank: int) -> Any:
-    """A magic number that says bytes and rank, as many sizes of four bytes, the bytes."""
+    """Read a magic number that says bytes and rank, as many sizes of four bytes, and the bytes."""
     data = _bytes(path)
     sizes = [int.from_bytes(data[4 * i : 4 * i + 4], "big") for i in range(1, rank + 1)]
     magic = bytes((0, 0, 8, rank))
@@ -155,10 +155,12 @@ def _idx(path: Path, rank: int) -> Any:
 def _bytes(path: Path) -> bytes:
     try:
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror or first_line(error)}; {AGAIN}") from error
-    except (EOFError, zlib.error) as error:
-        raise SourceError(f"cannot read {path}: {first_line(error)}; {AGAIN}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"cannot read {path}: {_reason(error)}; {AGAIN}") from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or first_line(error)
 
 
 def _labels(path: Path, labels: Any, classes: int) -> Any:

@@ -1,4 +1,4 @@
-"""One node as boxes: a sequence runs down, an operator puts its parts side by side and joins them below.
+"""A node becomes boxes: a sequence runs down, an operator puts its parts side by side and joins them below.
 
 A layer with weights, or a pool, is a bar; BN, activations and their like are strips on the bar that they follow, or,
 where a block is pre-activated, on the bar that they precede.
@@ -10,61 +10,72 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from resbench.arch.algebra import Add, Aux, Combinator, Concat, Highway, Layer, Mul, Node, Operator, Shape
+from resbench.arch.algebra import (
+    Add,
+    Aux,
+    Combinator,
+    Concat,
+    Highway,
+    Layer,
+    Mul,
+    Node,
+    Operator,
+    Part,
+    Seq,
+    Shape,
+    dotted,
+    walk,
+)
 from resbench.arch.layers import (
+    Activation,
     AdaptiveAvgPool2d,
-    AvgPool2d,
     BatchNorm2d,
     Conv2d,
     Dropout,
     Linear,
     LocalResponseNorm,
-    MaxPool2d,
     PadChannels,
-    ReLU,
+    Pool,
     Scale,
-    Sigmoid,
 )
-from resbench.drawing.boxes import Box, Circle, Path, Rect, Text, arrow, line, text_width
+from resbench.drawing.boxes import Circle, Drawing, Path, Rect, Text, arrow, line, text_width
 from resbench.units import shape_text
 
-KINDS: dict[type[Node], str] = {
+TINTS: dict[type[Node], str] = {
     Conv2d: "conv",
     Linear: "fc",
-    MaxPool2d: "pool",
-    AvgPool2d: "pool",
+    Pool: "pool",
     AdaptiveAvgPool2d: "pool",
     BatchNorm2d: "norm",
     LocalResponseNorm: "norm",
-    ReLU: "act",
-    Sigmoid: "act",
+    Activation: "act",
 }
-"""How a layer is tinted; any other is white."""
+"""Layers are tinted so; any other is white."""
 
-STRIPS = (BatchNorm2d, LocalResponseNorm, ReLU, Sigmoid, Scale, Dropout)
-"""Layers that go with another one."""
+STRIPS = (BatchNorm2d, LocalResponseNorm, Activation, Scale, Dropout)
+"""These layers go with another one."""
 
 WEIGHTED = (Conv2d, Linear)
 
 Opening = tuple[type[Node], ...]
-"""The kinds of layer that stand before the convolutions of a pre-activated block."""
+"""These kinds of layer stand before the convolutions of a pre-activated block."""
 
 BAR, STRIP = 18, 13
-"""Heights of a layer with weights, and of those that go with it."""
+"""A layer with weights is so high, and those that go with it."""
 NARROW = 56
 """No bar is less wide, so that equal blocks of different widths look alike."""
 GAP = 8
-"""Between what follows each other."""
+"""What follows each other stands so far apart."""
 SPLIT = 14
-"""From the top of an operator to its parts."""
+"""The parts of an operator stand so far below its top."""
 LANE = 16
-"""Between parts side by side."""
+"""Parts side by side stand so far apart."""
 RADIUS = 8
-"""Of the sign where paths meet."""
+"""The sign where paths meet has this radius."""
 
 
 class Leaf(NamedTuple):
-    """A layer with its name and what it makes of its input."""
+    """A leaf is a layer with its name and what it makes of its input."""
 
     path: str
     layer: Layer
@@ -77,12 +88,16 @@ class Leaf(NamedTuple):
         return f"{self.path}: {self.layer!r}, {shape_text(self.output)}, {cost}"
 
     @property
+    def tint(self) -> str:
+        return next((tint for kind, tint in TINTS.items() if isinstance(self.layer, kind)), "other")
+
+    @property
     def is_strip(self) -> bool:
         return isinstance(self.layer, STRIPS)
 
 
 def opening(node: Node) -> Opening:
-    """The layers of a branch that stand before its first convolution: empty unless it is pre-activated."""
+    """These layers of a branch stand before its first convolution; there are none unless it is pre-activated."""
     found: list[type[Node]] = []
     for part in _parts(node):
         if not isinstance(part, STRIPS):
@@ -92,61 +107,43 @@ def opening(node: Node) -> Opening:
 
 
 def _parts(node: Node) -> Iterator[Node]:
-    """Layers one after the other, down the first part of a sum."""
-    if isinstance(node, Layer):
-        if not node.silent:
-            yield node
-    elif isinstance(node, Add):
-        yield from _parts(node.parts[0][1])
-    elif isinstance(node, Operator):
-        yield node
-    elif isinstance(node, Combinator):
-        for part in node:
-            yield from _parts(part)
+    """Layers and operators follow each other, down the first part of a sum."""
+
+    def into(name: str, node: Combinator) -> Sequence[Part]:
+        return node.parts[:1] if isinstance(node, Add) else () if isinstance(node, Operator) else node.parts
+
+    for _, part in walk(node, into=into):
+        if not (part.silent if isinstance(part, Layer) else isinstance(part, (Add, Seq, Aux))):
+            yield part
 
 
-def flow(node: Node, path: str, shape: Shape, before: Opening = ()) -> tuple[Box, Shape]:
-    """The node from top to bottom, and the shape that leaves it."""
-    pieces: list[list[Leaf] | Box] = []
-    for step, part in _steps(node, path):
-        if isinstance(part, Layer):
-            leaf = Leaf(step, part, shape, part.output(shape))
-            shape = leaf.output
-            if part.silent:
-                continue
-            if pieces and isinstance(pieces[-1], list):
-                pieces[-1].append(leaf)
-            else:
-                pieces.append([leaf])
-        else:
-            box, shape = _combined(part, step, shape, before)
-            pieces.append(box)
-    rows: list[list[Leaf] | Box] = []
-    for piece in pieces:
-        rows += [piece] if isinstance(piece, Box) else grouped(piece, before)
+def flow(node: Node, path: str, shape: Shape, before: Opening = ()) -> tuple[Drawing, Shape]:
+    """It draws the node from top to bottom; the shape leaves it."""
+    rows: list[list[Leaf] | Drawing] = []
+    for layered, run in groupby(_steps(node, path), key=lambda step: isinstance(step[1], Layer)):
+        if layered:
+            leaves = [Leaf(name, x, shape, shape := x.output(shape)) for name, x in run if isinstance(x, Layer)]
+            rows += grouped([leaf for leaf in leaves if not leaf.layer.silent], before)
+            continue
+        for name, part in run:
+            box, shape = _combined(part, name, shape, before)
+            rows.append(box)
     width = max((bar_width(row) for row in rows if isinstance(row, list)), default=0)
-    return down([row if isinstance(row, Box) else bars(row, width) for row in rows]), shape
+    return down([row if isinstance(row, Drawing) else bars(row, width) for row in rows]), shape
 
 
 def _steps(node: Node, path: str) -> Iterator[tuple[str, Node]]:
-    """Layers and operators in running order with their names; sequences are opened."""
-    if isinstance(node, Layer | Operator | Aux) or not isinstance(node, Combinator):
-        yield path, node
-        return
-    for name, part in node.parts:
-        yield from _steps(part, step(path, name))
+    """Layers and operators come in running order with their names; sequences are opened."""
+    steps = walk(node, path, into=lambda name, node: node.parts if isinstance(node, Seq) else ())
+    return ((name, part) for name, part in steps if not isinstance(part, Seq))
 
 
-def step(path: str, name: str) -> str:
-    return f"{path}.{name}" if path and name else path or name
-
-
-def down(boxes: Sequence[Box], gap: float = GAP) -> Box:
-    """Below each other, axes in line, joined by lines; nothing at all is a line of no length."""
+def down(boxes: Sequence[Drawing], gap: float = GAP) -> Drawing:
+    """The boxes stand below each other, axes in line, joined by lines; nothing at all is a line of no length."""
     left = max((box.axis for box in boxes), default=1.0)
     right = max((box.right for box in boxes), default=1.0)
     y = 0.0
-    placed: list[tuple[float, float, Box]] = []
+    placed: list[tuple[float, float, Drawing]] = []
     marks: list[Path] = []
     for box in boxes:
         if placed:
@@ -154,14 +151,14 @@ def down(boxes: Sequence[Box], gap: float = GAP) -> Box:
             y += gap
         placed.append((left - box.axis, y, box))
         y += box.height
-    return Box(left + right, y, left, tuple(marks), tuple(placed))
+    return Drawing(left + right, y, left, tuple(marks), tuple(placed))
 
 
 # -- layers -----------------------------------------------------------------------------------------------
 
 
 def grouped(leaves: Sequence[Leaf], before: Opening = ()) -> list[list[Leaf]]:
-    """Each layer with weights, or pool, with the strips that go with it."""
+    """Each layer with weights, and each pool, comes with the strips that go with it."""
     head = tuple(type(leaf.layer) for leaf in leaves[: next((i for i, x in enumerate(leaves) if not x.is_strip), 0)])
     before = head or before
     groups: list[list[Leaf]] = []
@@ -178,7 +175,7 @@ def grouped(leaves: Sequence[Leaf], before: Opening = ()) -> list[list[Leaf]]:
 
 
 def bar_width(leaves: Sequence[Leaf]) -> float:
-    """What a bar with its strips needs; strips alone ask for nothing."""
+    """A bar with its strips needs this width; strips alone ask for nothing."""
     if all(leaf.is_strip for leaf in leaves):
         return 0
     return max(NARROW, *(sum(_room(leaf) for leaf in row) for row in _rows(leaves)))
@@ -193,8 +190,8 @@ def _room(leaf: Leaf) -> float:
     return text_width(leaf.layer.brief, "strip" if leaf.is_strip else "label") + (6 if leaf.is_strip else 10)
 
 
-def bars(leaves: Sequence[Leaf], width: float = 0) -> Box:
-    """A bar with its strips, all of one width; strips alone are as wide as they need."""
+def bars(leaves: Sequence[Leaf], width: float = 0) -> Drawing:
+    """A bar and its strips have one width; strips alone are as wide as they need."""
     rows = _rows(leaves)
     if all(leaf.is_strip for leaf in leaves):
         width = max(sum(_room(leaf) for leaf in row) for row in rows)
@@ -206,23 +203,23 @@ def bars(leaves: Sequence[Leaf], width: float = 0) -> Box:
         x = 0.0
         for leaf in row:
             room = _room(leaf) + spare
-            marks.append(Rect(x, y, room, height, KINDS.get(type(leaf.layer), "other"), leaf.hint))
+            marks.append(Rect(x, y, room, height, leaf.tint, leaf.hint))
             marks.append(Text(x + room / 2, y + base, leaf.layer.brief, font, "middle"))
             x += room
         y += height
-    return Box(width, y, width / 2, tuple(marks), kind="bars")
+    return Drawing(width, y, width / 2, tuple(marks))
 
 
 # -- operators --------------------------------------------------------------------------------------------
 
 
-def _combined(node: Node, path: str, shape: Shape, before: Opening) -> tuple[Box, Shape]:
+def _combined(node: Node, path: str, shape: Shape, before: Opening) -> tuple[Drawing, Shape]:
     if isinstance(node, Aux):
-        head, _ = flow(node.parts[0][1], step(path, node.parts[0][0]), shape)
+        head, _ = flow(node.parts[0][1], dotted(path, node.parts[0][0]), shape)
         return aside(head), shape
     assert isinstance(node, Operator)
     inner = before if isinstance(node, Add) else ()
-    parts = [flow(part, step(path, name), shape, inner) for name, part in node.parts]
+    parts = [flow(part, dotted(path, name), shape, inner) for name, part in node.parts]
     output = node.combine([made for _, made in parts])
     boxes = [_named(node, i, box) for i, (box, _) in enumerate(parts)]
     match node:
@@ -236,7 +233,7 @@ def _combined(node: Node, path: str, shape: Shape, before: Opening) -> tuple[Box
 
 
 def carries(node: Node) -> str:
-    """What a shortcut does to x: identity, projection, padding, or what its layers do."""
+    """A shortcut does this to x: identity, projection, padding, or what its layers do."""
     layers = [part for part in _parts(node.parts[0][1] if isinstance(node, Mul) else node) if isinstance(part, Layer)]
     if any(isinstance(layer, Conv2d) for layer in layers):
         return "projection"
@@ -247,8 +244,8 @@ def carries(node: Node) -> str:
     return {Scale: "scaling", Dropout: "dropout"}.get(type(layers[0]), "path") if layers else "identity"
 
 
-def _named(node: Operator, position: int, box: Box) -> Box:
-    """The box of an operand under its name, where its layers do not say it."""
+def _named(node: Operator, position: int, box: Drawing) -> Drawing:
+    """The box of an operand stands under its name, where its layers do not say it."""
     if isinstance(node, Highway) and position == 0:
         return captioned(box, "gate g")
     shortcut = position > 0 if isinstance(node, Add) else position == 2 and isinstance(node, Highway)
@@ -259,16 +256,16 @@ def _style(node: Node) -> str:
     return "dashed" if carries(node) in ("projection", "padding") else "line"
 
 
-def captioned(box: Box, caption: str) -> Box:
-    """The box under a word or two that say what it is."""
+def captioned(box: Drawing, caption: str) -> Drawing:
+    """The box stands under a word or two that say what it is."""
     width = text_width(caption, "word")
     left, right = max(box.axis, width / 2), max(box.right, width / 2)
     marks = (Text(left, 9, caption, "word", "middle"),)
-    return Box(left + right, box.height + 12, left, marks, ((left - box.axis, 12, box),))
+    return Drawing(left + right, box.height + 12, left, marks, ((left - box.axis, 12, box),))
 
 
-def _joined(node: Operator, boxes: Sequence[Box]) -> Box:
-    """The first part on the axis, the others to the right, the sign below: the residual sum, a gate."""
+def _joined(node: Operator, boxes: Sequence[Drawing]) -> Drawing:
+    """The first part stands on the axis, the others to the right, the sign below: the residual sum, a gate."""
     main, *sides = boxes
     deep = max(box.height for box in boxes)
     centre = SPLIT + deep + GAP + RADIUS
@@ -295,11 +292,11 @@ def _joined(node: Operator, boxes: Sequence[Box]) -> Box:
             x = lane + 4 + text_width("identity", "word")
         marks.append(Path(ways, _style(part) if what else "line", True, what))
     marks += _sign(axis, centre, "×" if isinstance(node, Mul) else "+")
-    return Box(x, centre + RADIUS, axis, tuple(marks), tuple(placed), node.operation)
+    return Drawing(x, centre + RADIUS, axis, tuple(marks), tuple(placed))
 
 
 def _sign(x: float, y: float, kind: str) -> list[Path | Circle]:
-    """A circle with + or ×, drawn, not written: no font need have it."""
+    """A circle with + or × is drawn, not written: no font need have it."""
     r = 4.0 if kind == "+" else 2.8
     if kind == "+":
         strokes = (((x - r, y), (x + r, y)), ((x, y - r), (x, y + r)))
@@ -308,12 +305,12 @@ def _sign(x: float, y: float, kind: str) -> list[Path | Circle]:
     return [Circle(x, y, RADIUS, "join"), Path(strokes)]
 
 
-def _barred(node: Operator, boxes: Sequence[Box], label: str, main: int | None = None) -> Box:
-    """Parts side by side under a split, joined in a bar: concatenation, the highway's mixture."""
+def _barred(node: Operator, boxes: Sequence[Drawing], label: str, main: int | None = None) -> Drawing:
+    """Parts stand side by side under a split and are joined in a bar: concatenation, the highway's mixture."""
     deep = max(box.height for box in boxes)
     bar = SPLIT + deep + SPLIT
     axes: list[float] = []
-    placed: list[tuple[float, float, Box]] = []
+    placed: list[tuple[float, float, Drawing]] = []
     marks: list[Path | Text | Rect] = []
     x = 0.0
     for box in boxes:
@@ -336,10 +333,10 @@ def _barred(node: Operator, boxes: Sequence[Box], label: str, main: int | None =
     marks.append(line((axis, 0), (axis, SPLIT / 2)))
     marks.append(Rect(0, bar, width, BAR - 2, "join"))
     marks.append(Text(width / 2, bar + 12, label, "label", "middle"))
-    return Box(width, bar + BAR - 2, axis, tuple(marks), tuple(placed), node.operation)
+    return Drawing(width, bar + BAR - 2, axis, tuple(marks), tuple(placed))
 
 
-def aside(head: Box) -> Box:
-    """A head to the right of a line that goes on."""
+def aside(head: Drawing) -> Drawing:
+    """The head stands to the right of a line that goes on."""
     marks = (line((1, 0), (1, head.height + SPLIT)), arrow((1, 6), (LANE + head.axis, 6), (LANE + head.axis, SPLIT)))
-    return Box(LANE + head.width, head.height + SPLIT, 1, marks, ((LANE, SPLIT, head),), "aux")
+    return Drawing(LANE + head.width, head.height + SPLIT, 1, marks, ((LANE, SPLIT, head),))

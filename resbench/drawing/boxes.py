@@ -1,6 +1,6 @@
-"""Boxes that know their size, and the SVG that they become. No ids, no style sheet: a page may hold several.
+"""Boxes know their size and become SVG. It has no ids and no style sheet, so that a page may hold several.
 
->>> box = Box(40, 20, 20, (Rect(0, 0, 40, 20, "conv"), Text(20, 14, "3x3", "label", "middle")))
+>>> box = Drawing(40, 20, 20, (Rect(0, 0, 40, 20, "conv"), Text(20, 14, "3x3", "label", "middle")))
 >>> svg([box, box], "two", "Two convolutions.").count("<rect")
 3
 """
@@ -36,7 +36,7 @@ STYLES: dict[str, str] = {
 
 
 class Font(NamedTuple):
-    """How a kind of text is set."""
+    """A font says how a kind of text is set."""
 
     size: float
     attributes: str = ""
@@ -63,7 +63,7 @@ class Rect(NamedTuple):
     height: float
     style: str
     hint: str = ""
-    """What a pointer resting on it shows."""
+    """A pointer that rests on it shows this."""
     radius: float = 2
 
 
@@ -78,13 +78,13 @@ class Text(NamedTuple):
 
 
 class Path(NamedTuple):
-    """Lines through corners that are rounded off; several of them are one path with gaps."""
+    """A path is lines through corners that are rounded off; several of them are one path with gaps."""
 
     lines: tuple[tuple[tuple[float, float], ...], ...]
     style: str = "line"
     arrow: bool = False
     shortcut: str = ""
-    """What this path is, where it is a shortcut: identity, projection, ..."""
+    """A shortcut's path says which it is: identity, projection, ..."""
 
 
 class Circle(NamedTuple):
@@ -98,27 +98,24 @@ Mark = Rect | Text | Path | Circle
 
 
 @dataclass(frozen=True)
-class Box:
-    """A picture of that size. What flows enters above and leaves below, ``axis`` from the left."""
+class Drawing:
+    """A drawing is a picture of that size. What flows enters above and leaves below, ``axis`` from the left."""
 
     width: float
     height: float
     axis: float
     marks: tuple[Mark, ...] = ()
-    children: tuple[tuple[float, float, Box], ...] = ()
-    """(x, y, box), drawn above the marks."""
-    kind: str = ""
-    name: str = ""
-    repeat: int = 1
+    children: tuple[tuple[float, float, Drawing], ...] = ()
+    """Each is (x, y, box) and is drawn above the marks."""
 
     @property
     def right(self) -> float:
-        """From the axis to the right edge."""
+        """It is so far from the axis to the right edge."""
         return self.width - self.axis
 
 
 def text_width(text: str, font: str) -> float:
-    """An upper bound for what common sans-serif fonts take, from the widths of Verdana and DejaVu Sans."""
+    """Common sans-serif fonts take at most this: the widths are those of Verdana and DejaVu Sans."""
     size, attributes = FONTS[font]
     em = sum(_em(letter) for letter in text)
     return em * size * (BOLD if "bold" in attributes else 1)
@@ -135,7 +132,7 @@ def _em(letter: str) -> float:
 
 
 def shorten(text: str, font: str, width: float) -> str:
-    """The text, or as much of its beginning and end as fits, around an ellipsis."""
+    """It gives the text, or as much of its beginning and end as fits, around an ellipsis."""
     if text_width(text, font) <= width:
         return text
     keep = len(text)
@@ -147,24 +144,25 @@ def shorten(text: str, font: str, width: float) -> str:
     return "…"
 
 
-def arrow(*points: tuple[float, float], style: str = "line", shortcut: str = "") -> Path:
-    """A line with its head at the last point."""
-    return Path((points,), style, True, shortcut)
+def arrow(*points: tuple[float, float]) -> Path:
+    """The line has its head at the last point."""
+    return Path((points,), arrow=True)
 
 
-def line(*points: tuple[float, float], style: str = "line", shortcut: str = "") -> Path:
-    return Path((points,), style, False, shortcut)
+def line(*points: tuple[float, float]) -> Path:
+    """The line has no head."""
+    return Path((points,))
 
 
 # -- SVG --------------------------------------------------------------------------------------------------
 
 MARGIN = 14
 ROUND = 5
-"""Radius of a line's corners."""
+"""The corners of a line have this radius."""
 
 
-def svg(boxes: Sequence[Box], title: str, description: str) -> str:
-    """The boxes below each other on a light panel, as one SVG that needs nothing else."""
+def svg(boxes: Sequence[Drawing], title: str, description: str) -> str:
+    """The boxes stand below each other on a light panel, in one SVG that needs nothing else."""
     width = max(box.width for box in boxes) + 2 * MARGIN
     y: float = MARGIN
     body: list[str] = []
@@ -188,11 +186,11 @@ def svg(boxes: Sequence[Box], title: str, description: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Escaped, and without the characters that XML cannot hold."""
+    """The text is escaped and loses the characters that XML cannot hold."""
     return escape(re.sub("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
 
 
-def _render(box: Box, x: float, y: float) -> Iterator[str]:
+def _render(box: Drawing, x: float, y: float) -> Iterator[str]:
     for mark in box.marks:
         yield _mark(mark, x, y)
     for dx, dy, child in box.children:
@@ -218,7 +216,7 @@ def _mark(mark: Mark, x: float, y: float) -> str:
 
 
 def _d(points: Sequence[tuple[float, float]]) -> str:
-    """The path through the points; every corner begins and ends ROUND before and after it."""
+    """The path leads through the points; every corner begins and ends ROUND before and after it."""
     x, y = points[0]
     steps = [f"M{_n(x)} {_n(y)}"]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
@@ -229,7 +227,7 @@ def _d(points: Sequence[tuple[float, float]]) -> str:
 
 
 def _towards(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
-    """ROUND from start on the way to end, or half of a shorter way."""
+    """The point lies ROUND from start on the way to end, or in the middle of a shorter way."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     length = abs(dx) + abs(dy)  # lines are upright or level
     part = min(ROUND / length, 0.5) if length else 0
@@ -237,7 +235,7 @@ def _towards(start: tuple[float, float], end: tuple[float, float]) -> tuple[floa
 
 
 def _head(points: Iterable[tuple[float, float]]) -> str:
-    """The triangle at the end of an arrow. No <marker>: it would need an id."""
+    """A triangle ends an arrow. It is no <marker>, which would need an id."""
     (ax, ay), (bx, by) = points
     length = abs(bx - ax) + abs(by - ay) or 1
     ux, uy = (bx - ax) / length, (by - ay) / length

@@ -1,4 +1,4 @@
-"""The reading `draw`: a network as a block diagram, in SVG.
+"""`draw` reads a network as a block diagram, in SVG.
 
 >>> from resbench.arch.catalog import architecture
 >>> picture = draw(architecture("plain34"), architecture("resnet34"))
@@ -14,17 +14,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from resbench.arch.algebra import Combinator, Layer, Node, Operator, Shape
+from resbench.arch.algebra import Combinator, Layer, Node, Operator, Shape, walk
 from resbench.arch.catalog import Architecture
 from resbench.arch.structure import Block, blocks
 from resbench.drawing.block import Leaf, Opening, aside, bar_width, bars, flow, grouped, opening
-from resbench.drawing.boxes import Box, Mark, Rect, Text, line, svg, text_width
+from resbench.drawing.boxes import Drawing, Mark, Rect, Text, line, svg, text_width
 from resbench.drawing.sheet import PAD, Band, Item, Panel, cost_text, layout
 from resbench.units import count_text, shape_text
 
 
 def draw(*archs: Architecture) -> str:
-    """The block diagram of a network; of several below each other, stages in line where they have as many.
+    """A network becomes a block diagram; several stand below each other, stages in line where they have as many.
 
     Raises ShapeError where shapes do not fit.
     """
@@ -34,31 +34,24 @@ def draw(*archs: Architecture) -> str:
 
 
 def panel(arch: Architecture) -> Panel:
-    """A network as bands of blocks that are drawn but not yet placed."""
-    found = blocks(arch)
-    if not any(isinstance(block.node, Combinator) or "." in block.first for block in found):
-        found = _whole(arch, found)
+    """A network becomes bands of blocks that are drawn but not yet placed."""
+    found, whole = blocks(arch), arch.cost()
+    if found and not any(isinstance(block.node, Combinator) or "." in block.first for block in found):
+        # an architecture without levels is itself one block
+        totals = whole.total.output, whole.params, whole.macs
+        found = [Block(arch.name, 1, arch.body, whole.input, *totals, first=arch.name, aux=False)]
     before = next((kinds for block in found if (kinds := _opening(block))), ())
-    params, macs = sum(block.params for block in found), sum(block.macs for block in found)
-    facts = f"input {shape_text(arch.input)} · {count_text(params)} params · {count_text(macs)} MACs"
+    facts = f"input {shape_text(arch.input)} · {count_text(whole.params)} params · {count_text(whole.macs)} MACs"
     bands = [
         Band(name, tuple(_items(members, before)), sum(b.params for b in members), sum(b.macs for b in members))
         for name, members in _stages(found)
     ]
-    return Panel(arch.name, f"{facts} · {arch.source}", macs, tuple(bands))
+    return Panel(arch.name, f"{facts} · {arch.source}", whole.macs, tuple(bands))
 
 
 def _summary(panel: Panel) -> str:
     stages = ", ".join(band.name for band in panel.bands if band.name)
     return f"{panel.name}: {panel.facts}{f'; from input to output {stages}' if stages else ''}."
-
-
-def _whole(arch: Architecture, found: list[Block]) -> list[Block]:
-    """An architecture without levels is itself one block."""
-    if not found:
-        return []
-    params, macs = sum(block.params for block in found), sum(block.macs for block in found)
-    return [Block(arch.name, 1, arch.body, (1, *arch.input), found[-1].output, params, macs, arch.name, False)]
 
 
 def _opening(block: Block) -> Opening:
@@ -69,7 +62,7 @@ def _opening(block: Block) -> Opening:
 
 
 def _stages(found: Sequence[Block]) -> Iterator[tuple[str, list[Block]]]:
-    """Numbered blocks by the name of their stage, the others as stem, by the size of their maps, and head."""
+    """Numbered blocks go by the name of their stage; others are stem or head, or go by the size of their maps."""
     real = [i for i, block in enumerate(found) if not block.aux and (_stage(block) or _operates(block.node))]
     keys: list[tuple[str, Shape]] = []
     for i, block in enumerate(found):
@@ -77,7 +70,7 @@ def _stages(found: Sequence[Block]) -> Iterator[tuple[str, list[Block]]]:
             keys.append(keys[-1])  # a head stands in the stage that it taps
         elif _stage(block):
             keys.append((_stage(block), _maps(block)))
-        elif (real and real[0] < i < real[-1]) or i in real:
+        elif real and real[0] <= i <= real[-1]:
             keys.append(("", _maps(block)))
         else:
             keys.append(("" if not real else "stem" if i < real[0] else "head", ()))
@@ -97,19 +90,19 @@ def _stage(block: Block) -> str:
 
 
 def _maps(block: Block) -> Shape:
-    """The size of the maps that a block makes, but that a layer takes: a pool closes its stage, a block opens one."""
+    """The maps that a block makes, or a layer takes, have this size: a pool closes its stage, a block opens one."""
     return (block.input if isinstance(block.node, Layer) else block.output)[2:]
 
 
 def _operates(node: Node) -> bool:
-    return isinstance(node, Operator) or (isinstance(node, Combinator) and any(_operates(part) for part in node))
+    return any(isinstance(part, Operator) for _, part in walk(node))
 
 
 # -- blocks -------------------------------------------------------------------------------------------------
 
 
 def _items(members: Sequence[Block], before: Opening) -> Iterator[Item]:
-    """Blocks in frames; layers and single convolutions with their name and cost beside them."""
+    """Blocks stand in frames; layers and single convolutions have their name and cost beside them."""
     for bare, run in groupby(members, lambda block: isinstance(block.node, Layer) and not block.aux):
         if bare:
             yield from _loose([Leaf(b.name, b.node, b.input, b.output) for b in run if isinstance(b.node, Layer)])
@@ -125,7 +118,7 @@ def _items(members: Sequence[Block], before: Opening) -> Iterator[Item]:
 
 
 def _single(block: Block) -> list[Leaf]:
-    """The layers of a block that is no more than one convolution and what goes with it."""
+    """A block that is no more than one convolution and what goes with it has these layers."""
     leaves: list[Leaf] = []
     shape = block.input
     for name, part in block.node.parts if isinstance(block.node, Combinator) else ():
@@ -146,8 +139,8 @@ def _loose(leaves: Sequence[Leaf], name: str = "") -> Iterator[Item]:
         yield Item(box, group[0].input, group[-1].output)
 
 
-def _beside(box: Box, name: str, cost: str) -> Box:
-    """The box with its name and cost at its right."""
+def _beside(box: Drawing, name: str, cost: str) -> Drawing:
+    """The box has its name and cost at its right."""
     x, middle = box.width + 6, box.height / 2 + 3
     texts = [Text(x, middle, name, "small")]
     if cost:
@@ -159,19 +152,17 @@ def _beside(box: Box, name: str, cost: str) -> Box:
         line((box.axis, 0), (box.axis, top)),
         line((box.axis, top + box.height), (box.axis, 2 * top + box.height)),
     )
-    return Box(
-        width, box.height + 2 * top, box.axis, (*marks, *(through if top else ())), ((0, top, box),), "layer", name
-    )
+    return Drawing(width, box.height + 2 * top, box.axis, (*marks, *(through if top else ())), ((0, top, box),))
 
 
 HEAD = 32
-"""Of a frame: its name and cost."""
+"""The name and cost of a frame take this height."""
 COPY = 3
-"""By how much the copies behind a repeated block stand out."""
+"""The copies behind a repeated block stand out by this."""
 
 
-def _frame(inner: Box, block: Block) -> Box:
-    """The block under its name and cost; one that is repeated has copies behind it."""
+def _frame(inner: Drawing, block: Block) -> Drawing:
+    """The block stands under its name and cost; one that is repeated has copies behind it."""
     times = f"× {block.repeat}" if block.repeat > 1 else ""
     cost = cost_text(block.params // block.repeat, block.macs // block.repeat) + (" each" if times else "")
     name = f"{block.name}, in training" if block.aux else block.name
@@ -193,4 +184,4 @@ def _frame(inner: Box, block: Block) -> Box:
         line((axis, HEAD + inner.height), (axis, bottom)),
     )
     placed = ((axis - inner.axis, HEAD, inner),)
-    return Box(width + behind, bottom + behind, axis, marks, placed, "block", block.name, block.repeat)
+    return Drawing(width + behind, bottom + behind, axis, marks, placed)

@@ -1,4 +1,4 @@
-"""Bands in columns, a heading above and a legend below: the page on which a network is drawn."""
+"""The page on which a network is drawn has bands in columns, a heading above and a legend below."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from math import log
 from typing import NamedTuple
 
 from resbench.arch.algebra import Shape
-from resbench.drawing.boxes import Box, Mark, Path, Rect, Text, arrow, line, text_width
+from resbench.drawing.boxes import Drawing, Mark, Path, Rect, Text, arrow, line, text_width
 from resbench.units import count_text, shape_text
 
 PAD = 8
-"""Between a frame and what it holds."""
+"""A frame is so far from what it holds."""
 EDGE, LABELLED = 14, 24
-"""Length of an arrow, without and with a shape beside it."""
+"""An arrow is so long without and with a shape beside it."""
 ENTRY = 26
-"""Above the first band of a column, for the line that comes from the last one."""
+"""The line that comes from the last column has this room above a column's first band."""
 EXIT = 12
-"""Below the last band of a column."""
+"""It has this room below a column's last band."""
 GUTTER = 26
-"""Between columns."""
+"""Columns stand so far apart."""
 ASPECT = 1.45
-"""Width over height that columns aim at: a page on its side, a README."""
+"""Columns aim at this width over height: a page on its side, a README."""
 WIDE = 1000
-"""Pixels beyond which letters become too small on a page that shows 900."""
+"""Beyond so many pixels letters become too small on a page that shows 900."""
 BAND_HEAD = 42
-"""Of a band: its name, cost and share."""
+"""The name, cost and share of a band take this height."""
 
 
 class Item(NamedTuple):
-    """What stands in a band, and the shapes above and below it."""
+    """An item stands in a band, between the shapes above and below it."""
 
-    box: Box
+    box: Drawing
     input: Shape
     output: Shape
 
 
 class Band(NamedTuple):
-    """A stage."""
+    """A band is a stage."""
 
     name: str
     items: tuple[Item, ...]
@@ -46,7 +46,7 @@ class Band(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """A network, drawn but not placed."""
+    """A panel is a network, drawn but not placed."""
 
     name: str
     facts: str
@@ -55,19 +55,19 @@ class Panel(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """Room at both sides of a column's axis."""
+    """A column has this room at both sides of its axis."""
 
     left: float
     right: float
 
 
 def cost_text(params: int, macs: int) -> str:
-    """``70.4k / 218M``; nothing where there is neither."""
+    """A cost reads ``70.4k / 218M``; it is empty where there is neither."""
     return f"{count_text(params)} / {count_text(macs)}" if params or macs else ""
 
 
-def layout(panels: Sequence[Panel]) -> list[Box]:
-    """The panels and the legend. Panels of as many bands share their columns."""
+def layout(panels: Sequence[Panel]) -> list[Drawing]:
+    """The legend stands below the panels. Panels of as many bands share their columns."""
     stacks = [[_stacked(band) for band in panel.bands] for panel in panels]
     alike = len({len(panel.bands) for panel in panels}) == 1
     cuts = (
@@ -86,13 +86,13 @@ def layout(panels: Sequence[Panel]) -> list[Box]:
 # -- bands --------------------------------------------------------------------------------------------------
 
 
-def _stacked(band: Band) -> Box:
-    """The items of a band below each other; an arrow into each, with the shape where it changed."""
+def _stacked(band: Band) -> Drawing:
+    """The items of a band stand below each other; an arrow leads into each, with the shape where it changed."""
     left = max(item.box.axis for item in band.items)
     right = max(item.box.right for item in band.items)
     y = 0.0
     marks: list[Mark] = []
-    placed: list[tuple[float, float, Box]] = []
+    placed: list[tuple[float, float, Drawing]] = []
     above: Item | None = None
     for item in band.items:
         label = shape_text(item.input) if above and above.input != item.input else ""
@@ -102,7 +102,7 @@ def _stacked(band: Band) -> Box:
         placed.append((left - item.box.axis, y + length, item.box))
         y += length + item.box.height
         above = item
-    return Box(left + right, y, left, tuple(marks), tuple(placed), "items")
+    return Drawing(left + right, y, left, tuple(marks), tuple(placed))
 
 
 def _edge(x: float, y: float, length: float, label: str) -> list[Mark]:
@@ -110,8 +110,8 @@ def _edge(x: float, y: float, length: float, label: str) -> list[Mark]:
     return [*mark, Text(x + 6, y + length / 2 + 3, label, "small")] if label else mark
 
 
-def _framed(band: Band, inner: Box, extent: Extent, whole: int) -> Box:
-    """The band under its name and totals, with a bar for its share of the MACs."""
+def _framed(band: Band, inner: Drawing, extent: Extent, whole: int) -> Drawing:
+    """The band stands under its name and totals, with a bar for its share of the MACs."""
     if not band.name:
         return inner
     width, bottom = extent.left + extent.right, BAND_HEAD + inner.height + PAD
@@ -125,7 +125,7 @@ def _framed(band: Band, inner: Box, extent: Extent, whole: int) -> Box:
         line((extent.left, BAND_HEAD), (extent.left, BAND_HEAD + 1)),
         line((extent.left, BAND_HEAD + inner.height), (extent.left, bottom)),
     )
-    return Box(width, bottom, extent.left, marks, ((extent.left - inner.axis, BAND_HEAD, inner),), "band", band.name)
+    return Drawing(width, bottom, extent.left, marks, ((extent.left - inner.axis, BAND_HEAD, inner),))
 
 
 def _totals(band: Band, whole: int) -> str:
@@ -142,8 +142,8 @@ def _need(band: Band, whole: int) -> float:
 # -- columns ------------------------------------------------------------------------------------------------
 
 
-def _cuts(panel: Panel, stack: Sequence[Box]) -> list[range]:
-    """Which bands stand in which column: as even as it goes, and as many as come nearest to ASPECT."""
+def _cuts(panel: Panel, stack: Sequence[Drawing]) -> list[range]:
+    """Each column has these bands: columns are as even as can be, and as many as come nearest to ASPECT."""
     heights = [box.height + BAND_HEAD + PAD + LABELLED for box in stack]
     best: tuple[float, list[range]] = (float("inf"), [range(0)])
     for count in range(1, len(stack) + 1):
@@ -156,7 +156,7 @@ def _cuts(panel: Panel, stack: Sequence[Box]) -> list[range]:
 
 
 def _even(heights: Sequence[float], count: int) -> list[range]:
-    """At most ``count`` runs, the highest as low as it can be."""
+    """There are at most ``count`` runs, and the highest is as low as it can be."""
     low, high = max(heights), sum(heights)
     while high - low > 1:
         middle = (low + high) / 2
@@ -175,7 +175,7 @@ def _filled(heights: Sequence[float], limit: float) -> list[range]:
     return [*runs, range(start, len(heights))]
 
 
-def _extents(panel: Panel, stack: Sequence[Box], cut: Sequence[range]) -> list[Extent]:
+def _extents(panel: Panel, stack: Sequence[Drawing], cut: Sequence[range]) -> list[Extent]:
     extents = []
     for column in cut:
         left = max((stack[i].axis for i in column), default=0) + PAD
@@ -185,11 +185,11 @@ def _extents(panel: Panel, stack: Sequence[Box], cut: Sequence[range]) -> list[E
     return extents
 
 
-def _panel(panel: Panel, stack: Sequence[Box], cut: Sequence[range], extents: Sequence[Extent]) -> Box:
-    """Heading, columns, and the line that leads from each column to the next."""
+def _panel(panel: Panel, stack: Sequence[Drawing], cut: Sequence[range], extents: Sequence[Extent]) -> Drawing:
+    """A panel has a heading, columns, and a line that leads from each column to the next."""
     top = 44.0
     marks: list[Mark] = [Text(0, 16, panel.name, "title"), Text(0, 32, panel.facts, "small")]
-    placed: list[tuple[float, float, Box]] = []
+    placed: list[tuple[float, float, Drawing]] = []
     x, bottom = 0.0, top
     out: tuple[float, float] | None = None
     for column, extent in zip(cut, extents, strict=True):
@@ -226,11 +226,11 @@ def _panel(panel: Panel, stack: Sequence[Box], cut: Sequence[range], extents: Se
         marks += _edge(*out, LABELLED, shape_text(panel.bands[-1].items[-1].output))
         bottom = max(bottom, out[1] + LABELLED)
     width = max(x - GUTTER, *(text_width(mark.text, mark.font) for mark in marks[:2] if isinstance(mark, Text)))
-    return Box(width, bottom, 0, tuple(marks), tuple(placed), "panel", panel.name)
+    return Drawing(width, bottom, 0, tuple(marks), tuple(placed))
 
 
 def _label(panel: Panel, i: int) -> str:
-    """The shape that enters a band: the network's input, or what the band before made anew."""
+    """This shape enters a band: the network's input, or what the band before made anew."""
     here = panel.bands[i].items[0].input
     return shape_text(here) if i == 0 or panel.bands[i - 1].items[-1].input != here else ""
 
@@ -250,8 +250,8 @@ WORDS = {
 }
 
 
-def legend(boxes: Sequence[Box]) -> list[Box]:
-    """What the tints and lines stand for, as far as they occur; numbers are params / MACs."""
+def legend(boxes: Sequence[Drawing]) -> list[Drawing]:
+    """The legend says what the tints and lines stand for, as far as they occur; numbers are params / MACs."""
     seen = {style for box in boxes for style in _styles(box)}
     width = max((box.width for box in boxes), default=0)
     marks: list[Mark] = [Text(0, 10, "params / MACs", "small")]
@@ -269,10 +269,10 @@ def legend(boxes: Sequence[Box]) -> list[Box]:
             swatch = Rect(x, y + 5, 15, 3, style, radius=0)
         marks += [swatch, Text(x + 20, y + 10, word, "small")]
         x += room
-    return [Box(width, y + 14, 0, tuple(marks), (), "legend")]
+    return [Drawing(width, y + 14, 0, tuple(marks))]
 
 
-def _styles(box: Box) -> Iterator[str]:
+def _styles(box: Drawing) -> Iterator[str]:
     for mark in box.marks:
         if isinstance(mark, Rect) or (isinstance(mark, Path) and mark.shortcut):
             yield mark.style

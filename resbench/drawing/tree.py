@@ -1,4 +1,4 @@
-"""The module tree of a network without an expression, in SVG: a row for each module, equal neighbours folded.
+"""A network without an expression is drawn as its module tree: a row for each module, equal neighbours folded.
 
 >>> from resbench.arch.cost import Cost, Row
 >>> row = Row("", "Conv2d", (1, 8, 4, 4), 80, 1280, 0, 128)
@@ -15,27 +15,27 @@ from itertools import groupby
 from typing import NamedTuple
 
 from resbench.arch.cost import Cost, Row
-from resbench.drawing.boxes import Box, Mark, Rect, Text, shorten, svg, text_width
+from resbench.drawing.boxes import Drawing, Mark, Rect, Text, shorten, svg, text_width
 from resbench.drawing.sheet import cost_text
 from resbench.units import calls_text, count_text, shape_text
 
 MOST = 240
-"""Rows of a picture: of a larger tree its deepest levels are left out."""
+"""A picture has at most so many rows: a larger tree is drawn without its deepest levels."""
 
 COLUMN = 60
-"""Rows of a column, at least."""
+"""A column has at least so many rows."""
 
 HEIGHT, INDENT, GUTTER = 15, 12, 26
 NAME, COST = 190, 92
-"""Pixels of a name, and of params / MACs."""
+"""A name takes so many pixels, and params / MACs."""
 
 KINDS = {"Conv": "conv", "Linear": "fc", "Pool": "pool", "Norm": "norm", "ReLU": "act", "GELU": "act", "SiLU": "act"}
-"""Tints by what is in the name of a type."""
+"""What is in the name of a type gives the tint."""
 
 
 @dataclass
 class _Module:
-    """One module with its own layers and what is below it. ``rows``: all of them, in running order."""
+    """A module has its own layers and what is below it; ``rows`` are all of them, in running order."""
 
     name: str
     kind: str = ""
@@ -43,13 +43,13 @@ class _Module:
     below: dict[str, _Module] = field(default_factory=dict)
 
     def same(self) -> object:
-        """Equal for modules that look alike but for their names."""
+        """It is equal for modules that look alike but for their names."""
         own = [(row.type, row.output, row.params, row.macs) for row in self.rows]
         return own, [(name, module.same()) for name, module in self.below.items()]
 
 
-class Line(NamedTuple):
-    """One row: a module, or ``repeat`` equal neighbours; the figures are theirs together."""
+class TreeRow(NamedTuple):
+    """A row shows a module, or ``repeat`` equal neighbours; the figures are theirs together."""
 
     depth: int
     name: str
@@ -61,7 +61,7 @@ class Line(NamedTuple):
 
 
 def draw_tree(cost: Cost) -> str:
-    """The modules by their dotted names, with type, shape, cost and share of the MACs."""
+    """It draws the modules by their dotted names, with type, shape, cost and share of the MACs."""
     every = list(lines(cost))
     deepest = max(line.depth for line in every)
     depth = next((d for d in range(deepest, 0, -1) if sum(line.depth <= d for line in every) <= MOST), 1)
@@ -83,12 +83,12 @@ def draw_tree(cost: Cost) -> str:
     )
     body = _columns(shown, 0 if cost.uncounted else cost.macs)
     width = max(body.width, *(text_width(mark.text, mark.font) for mark in head if isinstance(mark, Text)))
-    page = Box(width, 44 + body.height, 0, head, ((0, 44, body),), "tree", cost.model)
+    page = Drawing(width, 44 + body.height, 0, head, ((0, 44, body),))
     return svg([page], f"Module tree of {cost.model}", f"{cost.model}: {facts}, {len(every)} modules.")
 
 
-def lines(cost: Cost) -> Iterator[Line]:
-    """The tree from above, depth first."""
+def lines(cost: Cost) -> Iterator[TreeRow]:
+    """The rows come from above, depth first."""
     root = _Module(cost.model)
     for row in cost.layers:
         here = root
@@ -100,29 +100,29 @@ def lines(cost: Cost) -> Iterator[Line]:
     yield from _lines([root], 0)
 
 
-def _lines(modules: Sequence[_Module], depth: int) -> Iterator[Line]:
+def _lines(modules: Sequence[_Module], depth: int) -> Iterator[TreeRow]:
     for _, run in groupby(modules, key=_Module.same):
         same = list(run)
         first, rows = same[0], [row for module in same for row in module.rows]
         name = first.name if len(same) == 1 else f"{first.name}-{same[-1].name}"
         output = rows[-1].output if rows else ()
         figures = sum(row.params for row in rows), sum(row.macs for row in rows)
-        yield Line(depth, name, len(same), "" if first.below else first.kind, output, *figures)
+        yield TreeRow(depth, name, len(same), "" if first.below else first.kind, output, *figures)
         yield from _lines(list(first.below.values()), depth + 1)
 
 
-def _columns(shown: Sequence[Line], whole: int) -> Box:
-    """Rows in as many columns as make the page about as wide as high. ``whole``: what shares are of; 0 for none."""
+def _columns(shown: Sequence[TreeRow], whole: int) -> Drawing:
+    """There are as many columns as make the page about as wide as high. Shares are of ``whole``; 0 shows none."""
     length = max(COLUMN, -(-len(shown) // 3))
     columns = [_column(shown[i : i + length], whole) for i in range(0, len(shown), length)]
     x, placed = 0.0, []
     for column in columns:
         placed.append((x, 0.0, column))
         x += column.width + GUTTER
-    return Box(x - GUTTER, max(column.height for column in columns), 0, (), tuple(placed), "columns")
+    return Drawing(x - GUTTER, max(column.height for column in columns), 0, (), tuple(placed))
 
 
-def _column(rows: Sequence[Line], whole: int) -> Box:
+def _column(rows: Sequence[TreeRow], whole: int) -> Drawing:
     kind = max(text_width(line.kind or "", "small") for line in rows) + 10
     output = max(text_width(_shape(line), "small") for line in rows) + 10
     inner = NAME + kind + output + COST
@@ -145,8 +145,8 @@ def _column(rows: Sequence[Line], whole: int) -> Box:
                 Rect(inner, y + 6, 50, 3, "track", radius=0),
                 Rect(inner, y + 6, 50 * line.macs / whole, 3, "share", radius=0),
             ]
-    return Box(inner + 50, len(rows) * HEIGHT, 0, tuple(marks), (), "column")
+    return Drawing(inner + 50, len(rows) * HEIGHT, 0, tuple(marks))
 
 
-def _shape(line: Line) -> str:
+def _shape(line: TreeRow) -> str:
     return shape_text(line.output) if line.output else ""

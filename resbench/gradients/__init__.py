@@ -1,1 +1,1 @@
-"""Does the gradient get through? Observe a training step, read statistics, judge."""
+"""This package observes training steps, and judges whether the gradient gets through."""

@@ -1,12 +1,14 @@
-"""What a network does to small changes of its input, its batch statistics held fast.
+"""These statistics tell what a network with frozen BN does to small changes of its input.
 
-Checkpoint statistics: they need passes of their own, over a copy of the model.
+They are checkpoint statistics: they need passes of their own, over a copy of the model.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
 from math import nan
 from typing import Any
 
@@ -17,9 +19,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from resbench.errors import MeasureError
 from resbench.gradients.trunk import blocks
+from resbench.workers.switches import unfused
 
 POINTS = 48
-"""On the line between two images."""
+"""The line between two images has so many points."""
 
 PROBES = 8
 POWER_STEPS, SETTLED = 200, 1e-4
@@ -28,7 +31,7 @@ POWER_STEPS, SETTLED = 200, 1e-4
 
 @torch.no_grad()
 def frozen(model: nn.Module, x: Tensor) -> nn.Module:
-    """A copy in which every BN normalises by the statistics of this batch, whatever it is given.
+    """Return a copy in which every BN normalises by the statistics of this batch, whatever it is given.
 
     Raises MeasureError where the copy shares weights with the model, which is to go on as it is.
     """
@@ -48,7 +51,7 @@ def frozen(model: nn.Module, x: Tensor) -> nn.Module:
 
 
 def logits(output: Any) -> list[Tensor]:
-    """The output of a classifier, and those of its auxiliary heads, which have its shape.
+    """Return the output of a classifier, and those of its auxiliary heads, which have its shape.
 
     The ``logits`` of a dictionary or an object come first, else the first tensor of several. Raises MeasureError where
     there is none.
@@ -68,11 +71,11 @@ def logits(output: Any) -> list[Tensor]:
 
 
 def shattering(still: nn.Module, a: Tensor, b: Tensor, seed: int = 0) -> dict[str, float]:
-    """How the gradient of the output by the input changes along the line from image ``a`` to image ``b``.
+    """Measure how the gradient of the output by the input changes on the line from image ``a`` to image ``b``.
 
     The output is one number: a random direction, the same at every point, of the logits. ``c1``: mean cosine of
     the gradients of successive points (Balduzzi et al. 2017: 0 for white noise, near 1 where the network is smooth).
-    ``effective_rank``: ||G||_F^2 / ||G||_2^2 of all of them, from 1 to 48. Nothing where a gradient is zero.
+    ``effective_rank``: ||G||_F^2 / ||G||_2^2 of all of them, from 1 to 48. Where a gradient is zero there is neither.
     """
     steps = torch.linspace(0, 1, POINTS, dtype=a.dtype, device=a.device).view(-1, *(1 for _ in a.shape))
     line = torch.lerp(a, b, steps).requires_grad_()
@@ -95,35 +98,28 @@ def shattering(still: nn.Module, a: Tensor, b: Tensor, seed: int = 0) -> dict[st
 
 
 def jacobians(still: nn.Module, x: Tensor, seed: int = 0) -> dict[str, dict[str, float]]:
-    """Of every block: the largest singular value of dy/dx by power iteration, and ||dy/dx||_F^2 / n by Hutchinson's
-    estimate over random signs, both as means over the images. n is the number of inputs."""
+    """Estimate the Jacobian dy/dx of every block, as means over the images.
+
+    ``sigma_max`` is its largest singular value, by power iteration; ``energy`` is ||dy/dx||_F^2 / n for n inputs, by
+    Hutchinson's estimate over random signs.
+    """
     inputs = _inputs(still, x)
     draw = torch.Generator("cpu").manual_seed(seed)  # the CPU's, for the same draws on every device
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):  # the others have no forward derivative
-            return {name: _jacobian(block, inputs[name], draw) for name, block in blocks(still) if name in inputs}
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    with unfused(), sdpa_kernel(SDPBackend.MATH):  # the others have no forward derivative
+        return {name: _jacobian(block, inputs[name], draw) for name, block in blocks(still) if name in inputs}
 
 
 def _inputs(still: nn.Module, x: Tensor) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
-    hooks = []
-    for name, block in blocks(still):
 
-        def keep(module: nn.Module, args: Any, name: str = name) -> None:
-            if args and isinstance(args[0], Tensor):
-                found[name] = args[0].clone()
+    def keep(name: str, module: nn.Module, args: Any) -> None:
+        if args and isinstance(args[0], Tensor):
+            found[name] = args[0].clone()
 
-        hooks.append(block.register_forward_pre_hook(keep))
-    try:
-        with torch.no_grad():
-            still(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with ExitStack() as hooks, torch.no_grad():
+        for name, block in blocks(still):
+            hooks.enter_context(block.register_forward_pre_hook(partial(keep, name)))
+        still(x)
     return found
 
 

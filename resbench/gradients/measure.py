@@ -23,7 +23,7 @@ from resbench.gradients.frozen import frozen, jacobians, logits, shattering
 from resbench.gradients.passing import wide
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.result import Flow, FlowRecipe, Flows
-from resbench.gradients.statistics import Row
+from resbench.gradients.statistics import StatisticRow
 from resbench.gradients.verdicts import Thresholds, verdicts
 from resbench.networks.load import Model, load, without_norm
 from resbench.networks.name import Input, ModelName
@@ -94,7 +94,7 @@ def flow(
         name = ModelName.parse(str(model), input)
         name = name.without_norm() if norm == "none" else name
     title = str(name)
-    rows: list[Row] = []
+    rows: list[StatisticRow] = []
     skipped: dict[str, None] = {}
     shape: tuple[int, ...] = ()
     broken, interrupted = "", False
@@ -145,7 +145,7 @@ class _Run:
         x, labels = self.images.batch(self.recipe.batch, step, self.seed, self.shape)
         return x.to(self.recipe.device, self.dtype), labels.to(self.recipe.device)
 
-    def observed(self, progress: Progress) -> Iterator[list[Row]]:
+    def observed(self, progress: Progress) -> Iterator[list[StatisticRow]]:
         """Train; give the rows of each observed step, until a number is not finite: ``broken`` says which."""
         last = max(self.recipe.steps)
         for step in range(last + 1):
@@ -160,7 +160,7 @@ class _Run:
                 if self.broken:
                     return
 
-    def step(self, step: int) -> list[Row]:
+    def step(self, step: int) -> list[StatisticRow]:
         """Train by one batch; the rows, if it is observed. Nothing else waits for the device."""
         x, labels = self.batch(step)
         observed = step in self.recipe.steps
@@ -199,12 +199,12 @@ class _Run:
                 v.mul_(self.recipe.momentum).add_(p.grad.add(p, alpha=self.recipe.weight_decay))
                 p.add_(v, alpha=-self.recipe.lr)
 
-    def row(self, step: int, statistic: str, value: float) -> Row:
-        return Row(self.name, self.seed, step, "network", "", 1.0, statistic, value)
+    def row(self, step: int, statistic: str, value: float) -> StatisticRow:
+        return StatisticRow(self.name, self.seed, step, "network", "", 1.0, statistic, value)
 
-    def checkpoint(self, x: Tensor, step: int) -> list[Row]:
+    def checkpoint(self, x: Tensor, step: int) -> list[StatisticRow]:
         """What needs passes of its own; a network that cannot make them goes without."""
-        rows: list[Row] = []
+        rows: list[StatisticRow] = []
         try:
             with _seeded(self.recipe.device, self.seed):
                 still = frozen(self.model, x)
@@ -220,7 +220,7 @@ class _Run:
             return rows
         for i, (block, values) in enumerate(found.items(), 1):
             place = (self.name, self.seed, step, "block", block, i / len(found))
-            rows += [Row(*place, key, value) for key, value in values.items()]
+            rows += [StatisticRow(*place, key, value) for key, value in values.items()]
         return rows
 
     def skip(self, what: str, error: Exception) -> None:
@@ -247,7 +247,7 @@ def loss_of(name: str, output: Any, labels: Tensor, classes: int) -> Tensor:
     return loss
 
 
-def _not_finite(rows: Sequence[Row]) -> str:
+def _not_finite(rows: Sequence[StatisticRow]) -> str:
     """The first number that is not finite: on the way forward, the loss, and on the way back."""
     forward = [row for row in rows if row.statistic in ("deviation", "strength", "loss")]
     for row in (*forward, *reversed(rows)):

@@ -1,4 +1,4 @@
-"""One forward pass with everything that gradient statistics need kept at hand.
+"""One forward pass is run with everything that gradient statistics need kept at hand.
 
 A network that resbench built is run step by step: at every residual sum the branch and the shortcut get an alias of x
 each, so that one backward pass gives the gradient along either path. Any other network runs as it is, under forward
@@ -27,12 +27,12 @@ from torch.utils.hooks import RemovableHandle
 from resbench.gradients.passing import Numbers, Passing, is_alive, listen, norm, of_a_sum, of_a_value, wide
 from resbench.gradients.trunk import WEIGHTED, between, boundaries, trunk
 from resbench.gradients.wrappers import named
-from resbench.networks.build import Level, Steps
+from resbench.networks.build import Interpreter, Level, Steps
 from resbench.networks.modules import Add, Highway
 
 
 class Boundary(NamedTuple):
-    """The value between two blocks, and how many layers with weights lie before it."""
+    """A boundary is the value between two blocks; ``depth`` layers with weights lie before it."""
 
     name: str
     depth: int
@@ -40,17 +40,17 @@ class Boundary(NamedTuple):
 
 
 class Sum(NamedTuple):
-    """A residual sum: the gradients along its paths, and the norms of what they gave."""
+    """A residual sum has the gradients along its paths, and the norms of what they gave."""
 
     name: str
     depth: int
     passing: Passing
     terms: Numbers
-    """The norms of F(x), the branch, and h(x), the shortcut; gates included."""
+    """They are the norms of F(x), the branch, and h(x), the shortcut; gates included."""
 
 
 class Weighted(NamedTuple):
-    """A convolution or linear layer with weights of its own; those of a parametrised one are made at each call."""
+    """It is a convolution or linear layer with weights of its own; a parametrised one makes them at each call."""
 
     name: str
     depth: int
@@ -58,7 +58,7 @@ class Weighted(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What a layer put out: sum, sum of squares and count behind a BN, which channels of a ReLU are dead."""
+    """A layer put this out: sum, sum of squares and count behind a BN, which channels of a ReLU are dead."""
 
     name: str
     depth: int
@@ -67,25 +67,25 @@ class Response(NamedTuple):
 
 @dataclass(eq=False)
 class Observation:
-    """What one forward pass left, in running order."""
+    """One forward pass left this, in running order."""
 
     first: Callable[[Observation], object] = bool
-    """Told once, before any weight of this pass has its gradient."""
+    """It is told once, before any weight of this pass has its gradient."""
     boundaries: list[Boundary] = field(default_factory=list)
     sums: list[Sum] = field(default_factory=list)
     layers: list[Weighted] = field(default_factory=list)
     deviations: list[Response] = field(default_factory=list)
     dead: list[Response] = field(default_factory=list)
     depth: int = 0
-    """Layers with weights so far, those on shortcuts left out."""
+    """So many layers with weights have run, those on shortcuts left out."""
     features_last: bool = False
     """The last of them was linear: its channels are the last dimension."""
     task: int | None = None
-    """The backward pass that came first; None: none has."""
+    """This backward pass came first; None: none has come."""
     heard: list[RemovableHandle] = field(default_factory=list)
 
     def hear(self, output: Any) -> None:
-        """Note when a gradient comes to an output."""
+        """It is noted when a gradient comes to an output."""
         leaves = tree_leaves(output)
         leaves += [inner for leaf in leaves if hasattr(leaf, "__dict__") for inner in tree_leaves(vars(leaf))]
         values = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.requires_grad]
@@ -106,7 +106,7 @@ class Observation:
         return self.task is not None or any(map(is_alive, handles))
 
     def close(self) -> None:
-        """Take what has come, and let go of the graph."""
+        """What has come is taken, and the graph let go."""
         for passing in self.passings:
             passing.done()
             passing.close()
@@ -122,18 +122,17 @@ def observe(
     watch: frozenset[str] | None = None,
     first: Callable[[Observation], object] = bool,
 ) -> tuple[Any, Observation]:
-    """The model's output, and what was seen. ``watch``: the boundaries, by name, in place of those that are found."""
+    """It gives the model's output and what was seen. ``watch`` names boundaries in place of those that are found."""
     kwargs = kwargs or {}
     network = model
     while "_orig_mod" in network._modules:
         network = network._modules["_orig_mod"]  # type: ignore[assignment]
     with as_written():
         if isinstance(network, Level) and not kwargs and len(args) == 1 and not _is_touched(network):
-            walk = _Walk(boundaries(network) if watch is None else watch, network.training, Observation(first))
-            y = walk.follow(network, network.steps, args[0], "")
-            output: Any = (y, *walk.heads) if walk.heads else y
-            walk.seen.hear(output)
-            return output, walk.seen
+            observer = _Observer(boundaries(network) if watch is None else watch, Observation(first))
+            output = observer.run(network, args[0])
+            observer.seen.hear(output)
+            return output, observer.seen
         return _hooked(model, args, kwargs, watch, Observation(first))
 
 
@@ -152,41 +151,27 @@ def _touched(module: nn.Module) -> bool:
     return any(hooks) or "forward" in vars(module)
 
 
-class _Walk:
-    """Runs a network of ours as ``Level.forward`` does."""
+class _Observer(Interpreter):
+    """It runs a network of ours and notes what passes: levels are followed, so that their steps are seen."""
 
-    def __init__(self, at: frozenset[str], training: bool, seen: Observation) -> None:
-        self.at, self.training, self.seen = at, training, seen
-        self.heads: list[Tensor] = []
+    def __init__(self, at: frozenset[str], seen: Observation) -> None:
+        super().__init__()
+        self.at, self.seen = at, seen
         self.beside = 0
-        """Shortcuts that are open: their layers add no depth."""
+        """So many shortcuts are open, whose layers add no depth."""
 
-    def follow(self, level: Level, steps: Steps, x: Tensor, path: str) -> Tensor:
-        for step in steps:
-            if isinstance(step, str):
-                name, module = path + step, level._modules[step]
-                if isinstance(module, Level):
-                    x = self.follow(module, module.steps, x, f"{name}.")
-                else:
-                    assert module is not None
-                    x = self.leaf(module, name, x)
-            elif step[0] is None:
-                if self.training:
-                    head = level._modules[step[1]]
-                    self.heads.append(head(x))  # type: ignore[misc]
-                continue
-            else:
-                name = path + step[0]
-                x = self.join(level, step, x, path)
-            if name in self.at:
-                self.seen.boundaries.append(Boundary(name, self.seen.depth, Passing((x,), of_a_value, self.seen.came)))
-        return x
+    def part(self, module: nn.Module, name: str, x: Tensor) -> Tensor:
+        if isinstance(module, Level):
+            return self.passed(name, self.follow(module, module.steps, x, f"{name}."))
+        y: Tensor = module(x)
+        _note(self.seen, module, name, y, counts=not self.beside)
+        return self.passed(name, y)
 
-    def join(self, level: Level, step: Any, x: Tensor, path: str) -> Tensor:
+    def join(self, level: Level, step: tuple[str, tuple[Steps, ...]], x: Tensor, path: str) -> Tensor:
         operator, paths = step
-        module = level._modules[operator]
+        name, module = path + operator, level._modules[operator]
         if not isinstance(module, (Add, Highway)):
-            return module(*[self.follow(level, one, x, path) for one in paths])  # type: ignore[misc,no-any-return]
+            return self.passed(name, super().join(level, step, x, path))
         depth = self.seen.depth
         aliases = tuple(x.view_as(x) for _ in paths)
         passing = Passing(aliases, of_a_sum, self.seen.came)
@@ -194,13 +179,14 @@ class _Walk:
         self.beside += 1
         outputs.append(self.follow(level, paths[-1], aliases[-1], path))
         self.beside -= 1
-        self.seen.sums.append(Sum(path + operator, depth, passing, _terms(module, outputs)))
-        return module(*outputs)  # type: ignore[no-any-return]
+        self.seen.sums.append(Sum(name, depth, passing, _terms(module, outputs)))
+        return self.passed(name, module(*outputs))
 
-    def leaf(self, module: nn.Module, name: str, x: Tensor) -> Tensor:
-        y: Tensor = module(x)
-        _note(self.seen, module, name, y, counts=not self.beside)
-        return y
+    def passed(self, name: str, value: Tensor) -> Tensor:
+        """A value that is a boundary is noted as one."""
+        if name in self.at:
+            self.seen.boundaries.append(Boundary(name, self.seen.depth, Passing((value,), of_a_value, self.seen.came)))
+        return value
 
 
 @torch.no_grad()
@@ -213,7 +199,7 @@ def _terms(module: nn.Module, outputs: list[Tensor]) -> Numbers:
 
 
 class _Candidate:
-    """An output that may turn out to be a boundary; the value itself is not held."""
+    """A candidate is an output that may turn out to be a boundary; the value itself is not held."""
 
     def __init__(self, name: str, seen: Observation, value: Tensor) -> None:
         self.name, self.depth, self.dimensions = name, seen.depth, value.dim()
@@ -223,7 +209,7 @@ class _Candidate:
         self.try_to_listen()
 
     def try_to_listen(self) -> bool:
-        """False where the value has no graph yet: that of a checkpoint which runs its part again gets one later."""
+        """It is False where the value has no graph yet: a checkpoint that runs its part again makes one later."""
         value = self._value()
         if value is not None and value.requires_grad and value._version == self._version:
             self.passing = Passing((value,), of_a_value, self._came)
@@ -231,7 +217,7 @@ class _Candidate:
 
 
 class _Hooks:
-    """Forward hooks of one pass: every output is a candidate."""
+    """The forward hooks of one pass make every output a candidate."""
 
     def __init__(self, seen: Observation, watch: frozenset[str] | None) -> None:
         self.seen, self.watch = seen, watch
@@ -264,7 +250,7 @@ class _Hooks:
             self._without_graph = [one for one in self._without_graph if not one.try_to_listen()]
 
     def keep(self, chosen: Collection[_Candidate]) -> None:
-        """Make boundaries of some, and let go of the others."""
+        """Some become boundaries, and the others are let go."""
         for one in self.ran:
             if one in chosen and one.passing is not None:
                 self.seen.boundaries.append(Boundary(one.name, one.depth, one.passing))
@@ -287,7 +273,7 @@ def _hooked(
 
 
 def _found(model: nn.Module, hooks: _Hooks) -> set[_Candidate]:
-    """Those between the pieces of the trunk, in the order in which they ran."""
+    """They lie between the pieces of the trunk, in the order in which they ran."""
     parts = {part.name: part for part in trunk(model, hooks.layers)}
     pieces = [one for one in hooks.ran if one.name in parts]
     found = [pieces[i] for i in between([parts[one.name] for one in pieces]) if pieces[i].passing]
@@ -299,7 +285,7 @@ def _found(model: nn.Module, hooks: _Hooks) -> set[_Candidate]:
 
 
 def own_weight(module: nn.Module) -> nn.Parameter | None:
-    """The weights that the optimiser moves; none of a parametrised layer, where reading them is a computation."""
+    """The optimiser moves these weights; of a parametrised layer none, since reading them is a computation."""
     return module._parameters.get("weight")
 
 

@@ -1,4 +1,4 @@
-"""Numbers of gradients, taken while the gradients pass; of the gradients nothing is kept, and nothing of the values.
+"""Numbers of gradients are taken while these pass, so that no gradient is kept.
 
 A hook hangs on the node of the graph that made the value. It sees what comes to the value as it was then, whatever is
 done to it in place afterwards; it ends with the graph, and holds none of it.
@@ -17,13 +17,13 @@ Numbers = dict[str, Tensor]
 
 
 def wide(x: Tensor) -> Tensor:
-    """In a type in which sums over many values are exact enough: float32 or float64."""
+    """Convert to a type in which sums over many values are exact enough: float32 or float64."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
 @torch.no_grad()
 def norm(x: Tensor) -> Tensor:
-    """The Euclidean norm over everything.
+    """Return the Euclidean norm over the whole tensor.
 
     A loss scaled far up has squares beyond float32. Only a processor that need not be waited for can look at that.
     """
@@ -36,13 +36,13 @@ def norm(x: Tensor) -> Tensor:
 
 
 def listen(value: Tensor, take: Callable[[Tensor], None]) -> RemovableHandle:
-    """``take`` gets the gradient of a value as it is now, behind all tensor hooks, whoever set them."""
-    node, at = value.grad_fn, value.output_nr
+    """Call ``take`` with the gradient of a value as it is now, behind all tensor hooks, whoever set them."""
+    node, output = value.grad_fn, value.output_nr
     if node is None:
         return value.register_hook(take)  # type: ignore[no-untyped-call,no-any-return]
 
     def hook(gradients: tuple[Tensor | None, ...]) -> None:
-        gradient = gradients[at]
+        gradient = gradients[output]
         if gradient is not None:
             take(gradient)
 
@@ -50,14 +50,14 @@ def listen(value: Tensor, take: Callable[[Tensor], None]) -> RemovableHandle:
 
 
 def is_alive(handle: RemovableHandle) -> bool:
-    """Is there still a graph that the hook hangs on?"""
+    """Tell whether there is still a graph that the hook hangs on."""
     return handle.hooks_dict_ref() is not None
 
 
 class Passing:
-    """The numbers of gradients that come by in the backward pass; of none that comes, those of zero.
+    """This takes the numbers of gradients that come by in the backward pass; where none comes, those of zero.
 
-    ``came`` is told of each. Of a value whose graph is kept for another backward pass the gradient is kept too, for
+    ``came`` is called for each. Where a value's graph is kept for another backward pass its gradient is kept too, for
     the two add up.
     """
 
@@ -68,8 +68,8 @@ class Passing:
         self.numbers: Numbers = {}
         self.shape = values[0].shape
         self._zeros = [value.detach().new_zeros(()) for value in values]
-        self._held: dict[int, Tensor] = {}
-        self._here: set[int] = set()
+        self._gradients: dict[int, Tensor] = {}
+        self._arrived: set[int] = set()
         self._task = -1
         self.handles = [listen(value, partial(self._take, i)) for i, value in enumerate(values) if value.requires_grad]
         self.is_view = len(values) == 1 and values[0]._is_view()
@@ -77,7 +77,7 @@ class Passing:
             self._listen_below(values[0])
 
     def _listen_below(self, view: Tensor) -> None:
-        """What is done to a view in place is done to its base, and the gradient goes past the view's own node."""
+        """Listen to the base of a view too: after a change in place the gradient goes past the view's own node."""
         base = view._base
         if base is not None and base.requires_grad and base.numel() == view.numel():
             self.handles.append(listen(base, self._take_below))
@@ -90,37 +90,37 @@ class Passing:
     def _take(self, i: int, gradient: Tensor) -> None:
         self.came()
         self._task = torch._C._current_graph_task_id()
-        held = self._held.get(i)
-        self._held[i] = gradient.detach() if held is None else held + gradient
-        self._here.add(i)
-        if len(self._here) == len(self._zeros):
+        earlier = self._gradients.get(i)
+        self._gradients[i] = gradient.detach() if earlier is None else earlier + gradient
+        self._arrived.add(i)
+        if len(self._arrived) == len(self._zeros):
             self.done()
-            self._here.clear()
+            self._arrived.clear()
             if not torch._C._autograd._get_current_graph_task_keep_graph():
-                self._held.clear()
+                self._gradients.clear()
 
     @torch.no_grad()
     def done(self) -> None:
-        """Take the numbers of what has come."""
-        if self._held or not (self.numbers or self.is_view):
-            came = [self._held.get(i, zero) for i, zero in enumerate(self._zeros)]
-            self.numbers = self.numbers_of(*map(wide, came))
+        """Take the numbers of the gradients that have come."""
+        if self._gradients or not (self.numbers or self.is_view):
+            gradients = [self._gradients.get(i, zero) for i, zero in enumerate(self._zeros)]
+            self.numbers = self.numbers_of(*map(wide, gradients))
 
     def close(self) -> None:
-        """Let go of the graph, and of what is held."""
+        """Let go of the graph and of the gradients."""
         for handle in self.handles:
             handle.remove()
-        self._held.clear()
+        self._gradients.clear()
         self.came = bool
 
 
 def of_a_value(gradient: Tensor) -> Numbers:
-    """The norm, at the value between two blocks."""
+    """Return the norm of the gradient of a value between two blocks."""
     return {"gradient": norm(gradient)}
 
 
 def of_a_sum(*gradients: Tensor) -> Numbers:
-    """Along the branches, together, and along the shortcut, which comes last."""
+    """Return the numbers of the gradients of a sum: of all branches together, and of the shortcut, the last."""
     first, *more, identity = gradients
     residual = sum(more, first)
     inner = (identity * residual).sum()

@@ -1,4 +1,4 @@
-"""A probe in a training loop: statistics of every K-th step, and nothing but a comparison in the steps between.
+"""A probe takes statistics of every K-th step of a training loop, and is idle in between.
 
     probe = GradientProbe(model, every=8)
     for images, labels in batches:
@@ -19,7 +19,6 @@ sum. A forward pass that no gradient comes back to, or whose gradient is set to 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -27,18 +26,27 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.optim.optimizer import Optimizer
 
-from resbench.errors import MeasureError, OptionError
+from resbench.errors import MeasureError, OptionError, did_you_mean
 from resbench.gradients.observe import Observation, Weighted, observe, own_weight
 from resbench.gradients.passing import norm
-from resbench.gradients.reading import Found, Kept, Reading, Told, reading_of, statistics_of, together, unscaled
-from resbench.gradients.statistics import Row
+from resbench.gradients.reading import (
+    AppliedPass,
+    Found,
+    StepReading,
+    StepReport,
+    reading_of,
+    statistics_of,
+    together,
+    unscaled,
+)
+from resbench.gradients.statistics import StatisticRow
 from resbench.gradients.steps import Rate, Steps, at_present, rates
 from resbench.gradients.trunk import WEIGHTED
 from resbench.gradients.wrappers import inside, named, submodule
 
 
 class GradientProbe:
-    """Observes every K-th step of a training loop. Observed steps run a compiled model as it was written.
+    """A gradient probe observes every K-th step of a training loop, in which a compiled model runs as written.
 
     ``watch``: the modules, or their names, whose outputs are the boundaries, in place of those that are found.
     """
@@ -56,11 +64,11 @@ class GradientProbe:
         self.model, self.every = model, every
         self.name, self.seed = name or type(inside(model)).__name__, seed
         self.steps = 0
-        self.readings: list[Reading] = []
+        self.readings: list[StepReading] = []
         self._watch = None if watch is None else _names(model, watch)
         self._forwards: list[Observation] = []
         self._backwards: list[tuple[Observation, Tensor | None]] = []
-        """The forward passes that a gradient came back to, and where that of earlier passes had been set to zero."""
+        """A gradient came back to these forward passes; the tensor tells where that of earlier ones had been zeroed."""
         self._steps: Steps | None = None
         self._start = {
             id(weight): norm(weight)
@@ -70,28 +78,27 @@ class GradientProbe:
         self._written = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """``model(*args, **kwargs)``."""
+        """Call ``model(*args, **kwargs)``, and observe it if this step is to be observed."""
         if self.steps % self.every or not torch.is_grad_enabled():
             return self.model(*args, **kwargs)
         weights = _weights(self.model)  # before the forward pass: in it, those of a sharded layer are others
-        output, seen = observe(self.model, args, kwargs, self._watch, self._backward)
-        seen.layers = [layer._replace(weight=weights.get(layer.name, layer.weight)) for layer in seen.layers]
-        self._forwards = [*filter(Observation.may_come, self._forwards), seen]
-        if self._steps is None:
-            self._steps = Steps()
-        self._steps.start([layer.weight for layer in seen.layers], again=not self._backwards)
+        output, forward = observe(self.model, args, kwargs, self._watch, self._backward)
+        forward.layers = [layer._replace(weight=weights.get(layer.name, layer.weight)) for layer in forward.layers]
+        self._forwards = [*filter(Observation.may_come, self._forwards), forward]
+        self._steps = self._steps or Steps()
+        self._steps.start([layer.weight for layer in forward.layers], again=not self._backwards)
         return output
 
-    def _backward(self, seen: Observation) -> None:
-        """The first gradient of a forward pass: is that of earlier passes still in the weights?"""
+    def _backward(self, forward: Observation) -> None:
+        """Note that a gradient came back to a forward pass, and whether that of earlier passes is still there."""
         zeroed: Tensor | None = None
-        if self._backwards and self._backwards[-1][0].task != seen.task and self._steps is not None:
+        if self._backwards and self._backwards[-1][0].task != forward.task and self._steps is not None:
             gradients = [weight.grad for weight in self._steps.weights.values() if weight.grad is not None]
             if gradients:
                 zeroed = torch.stack([norm(gradient).float() for gradient in gradients]).amax() == 0
             else:
                 self._backwards.clear()
-        self._backwards.append((seen, zeroed))
+        self._backwards.append((forward, zeroed))
 
     @torch.no_grad()
     def read(
@@ -101,10 +108,11 @@ class GradientProbe:
         lr: float | Tensor | None = None,
         scale: float | Tensor | None = None,
     ) -> None:
-        """After the optimiser's step: keep this step's numbers, if it was observed.
+        """Keep the numbers of this step, if it was observed; this is called after the optimiser's step.
 
         The rates are those of the optimiser's groups, or ``lr`` for all. Without either, they are those of the
-        optimisers whose step was seen. ``scale``: by what the loss was multiplied, where no ``GradScaler`` did it.
+        optimisers whose step was seen. ``scale`` is the factor of the loss, where no ``GradScaler`` multiplied it.
+        Raises OptionError, and MeasureError where no gradient came or nothing can be observed.
         """
         if isinstance(optimizer, (int, float, Tensor)):
             optimizer, lr = None, optimizer
@@ -126,18 +134,20 @@ class GradientProbe:
         chosen = None if lr is None else Rate(at_present(lr), predicts=True)
         given = rates(optimizer) if optimizer is not None and not steps.rates else steps.rates
         layers = {
-            (id(one.weight), one.name, one.depth): self._layer(one, steps, chosen or given.get(id(one.weight)))
-            for seen, _ in passes
-            for one in seen.layers
+            (id(layer.weight), layer.name, layer.depth): self._layer(
+                layer, steps, chosen or given.get(id(layer.weight))
+            )
+            for forward, _ in passes
+            for layer in forward.layers
         }
-        told = Told(bool(steps.rates), optimizer is not None)
-        places = [unscaled(one, steps.scale if scale is None else scale) for one in together(passes)]
-        depth = max(seen.depth for seen, _ in passes)
+        report = StepReport(bool(steps.rates), optimizer is not None)
+        places = [unscaled(found, steps.scale if scale is None else scale) for found in together(passes)]
+        depth = max(forward.depth for forward, _ in passes)
         if not places and not layers:
             raise MeasureError(
                 f"{self.name} calls no convolution, linear layer or block of its own: nothing to observe"
             )
-        self.readings.append(reading_of(step, max(depth, 1), places, list(layers.values()), told))
+        self.readings.append(reading_of(step, max(depth, 1), places, list(layers.values()), report))
 
     def _layer(self, layer: Weighted, steps: Steps, rate: Rate | None) -> Found:
         key = id(layer.weight)
@@ -147,36 +157,36 @@ class GradientProbe:
             numbers["weight_gradient"] = steps.gradients[key]
         return Found("layer", layer.name, layer.depth, (), numbers, rate)
 
-    def _end(self) -> tuple[list[Observation], list[Kept], Steps | None]:
-        """The forward passes of this step, those whose gradient was applied, and what optimisers did; no hook stays."""
+    def _end(self) -> tuple[list[Observation], list[AppliedPass], Steps | None]:
+        """Return this step's forward passes, those whose gradient was applied, and its steps; no hook stays."""
         forwards, backwards, steps = self._forwards, self._backwards, self._steps
         self._forwards, self._backwards, self._steps = [], [], None
-        for seen in forwards:
-            seen.close()
+        for forward in forwards:
+            forward.close()
         if steps is not None:
             steps.close()
-        passes: list[Kept] = []
-        kept: Tensor | None = None
-        for seen, zeroed in reversed(backwards):
-            passes.append((seen, kept))
+        passes: list[AppliedPass] = []
+        applied: Tensor | None = None
+        for forward, zeroed in reversed(backwards):
+            passes.append((forward, applied))
             if zeroed is not None:
-                kept = ~zeroed if kept is None else kept & ~zeroed
+                applied = ~zeroed if applied is None else applied & ~zeroed
         return forwards, passes[::-1], steps
 
     @property
-    def rows(self) -> list[Row]:
-        """Every statistic of every observed step."""
+    def rows(self) -> list[StatisticRow]:
+        """Return every statistic of every observed step."""
         return [row for reading in self.readings for row in self.derived(reading)]
 
     def write(self, writer: Any) -> None:
-        """The observed steps since the last call, to a ``SummaryWriter``: one scalar a statistic and place."""
+        """Write the observed steps since the last call to a ``SummaryWriter``: one scalar a statistic and place."""
         for reading in self.readings[self._written :]:
             for row in self.derived(reading):
                 writer.add_scalar("/".join((row.statistic, row.name or self.name)), row.value, row.step)
         self._written = len(self.readings)
 
-    def derived(self, reading: Reading) -> list[Row]:
-        """The statistics of one reading."""
+    def derived(self, reading: StepReading) -> list[StatisticRow]:
+        """Return the statistics of one reading."""
         return statistics_of(reading, self.name, self.seed)
 
 
@@ -186,27 +196,23 @@ def _weights(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def _names(model: nn.Module, watch: str | nn.Module | Collection[str | nn.Module]) -> frozenset[str]:
-    """Of the modules to watch. Raises OptionError for what is no part of the model, or never called."""
+    """Return the names of the modules to watch. Raises OptionError for one that is not the model's, or not called."""
     if isinstance(watch, str) or not isinstance(watch, Iterable):
         watch = [watch]
     names = {id(module): name for name, module in named(model)}
     chosen = set()
-    for one in watch:
-        if isinstance(one, nn.Module):
-            name = names.get(id(inside(one)))
-            if name is None:
-                whole, part = type(model).__name__, type(one).__name__
-                raise OptionError(f"expected modules of {whole} to watch, received another {part}")
-        else:
-            try:
-                name = names[id(submodule(model, one))]
-            except (AttributeError, KeyError):
-                near = get_close_matches(one, names.values(), 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise OptionError(f"expected names of modules to watch, received {one!r}{hint}") from None
-        chosen.add(name)
-        module = submodule(model, name)
+    for wanted in watch:
+        try:
+            module = inside(wanted) if isinstance(wanted, nn.Module) else submodule(model, wanted)
+            name = names[id(module)]
+        except (AttributeError, KeyError):
+            if isinstance(wanted, nn.Module):
+                whole, part = type(model).__name__, type(wanted).__name__
+                raise OptionError(f"expected modules of {whole} to watch, received another {part}") from None
+            hint = did_you_mean(wanted, names.values())
+            raise OptionError(f"expected names of modules to watch, received {wanted!r}{hint}") from None
         if type(module).forward is nn.Module.forward and "forward" not in vars(module):
             kind = type(module).__name__
             raise OptionError(f"expected modules that are called, received {name}, a {kind}; watch what it holds")
+        chosen.add(name)
     return frozenset(chosen)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures, OptionError, OutputError
-from resbench.gradients.statistics import Row, Statistic, chosen_statistics
+from resbench.gradients.statistics import Statistic, StatisticRow, chosen_statistics
 from resbench.results import Figure, Metric, Progress, Result, Section
 from resbench.tables.table import Table
 from resbench.units import seeds_text
@@ -65,7 +65,7 @@ class Flow:
 
     model: str
     input: tuple[int, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[StatisticRow, ...]
     broken: str = ""
     """Where the first number was not finite; the rows end with that step."""
     interrupted: bool = False
@@ -87,7 +87,7 @@ class Flow:
 
     def means(self, statistic: str, step: int) -> dict[str, tuple[float, float]]:
         """Depth, and mean over the seeds, of every place in running order."""
-        found: dict[str, list[Row]] = {}
+        found: dict[str, list[StatisticRow]] = {}
         for row in self.rows:
             if row.statistic == statistic and row.step == step:
                 found.setdefault(row.name, []).append(row)

@@ -1,8 +1,8 @@
-"""What is computed of an observed training step: each statistic's name, unit, formula and source, in one place.
+"""Each statistic of an observed training step has its name, formula and source here.
 
 L is the mean loss of the batch, all norms are Euclidean over a whole tensor, W a layer's weights, lr the learning rate.
-Of a training loop L is the loss whose gradient the optimiser applies: unscaled, the sum of accumulated passes;
-``update`` under Adam and others, of which SGD's formula does not hold, is the step that they took.
+In a training loop L is the loss whose gradient the optimiser applies: unscaled, the sum of accumulated passes;
+``update`` under Adam and others, for which SGD's formula does not hold, is the step that they took.
 
 >>> path_lengths([0.5, 0.5])
 [0.25, 0.5, 0.25]
@@ -11,15 +11,14 @@ Of a training loop L is the loss whose gradient the optimiser applies: unscaled,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from math import exp, isfinite, log
 from typing import NamedTuple
 
-from resbench.errors import OptionError
+from resbench.errors import OptionError, did_you_mean
 
 
 class Statistic(NamedTuple):
-    """``place``: boundary, layer, sum, stage, norm, relu, block or network."""
+    """A statistic belongs to a ``place``: boundary, layer, sum, stage, norm, relu, block or network."""
 
     key: str
     title: str
@@ -62,22 +61,24 @@ STATISTICS = {
 
 
 def chosen_statistics(text: str) -> list[Statistic]:
-    """``gradient,update`` as statistics; ``all`` as those that stand at places of a network. Raises OptionError."""
-    placed = {key: one for key, one in STATISTICS.items() if one.place not in ("network", "stage")}
+    """Return the statistics that ``gradient,update`` or ``all`` names. Raises OptionError.
+
+    These are the statistics that stand at places of a network.
+    """
+    placed = {key: s for key, s in STATISTICS.items() if s.place not in ("network", "stage")}
     if text.strip() == "all":
         return list(placed.values())
     found = []
     for word in map(str.strip, text.split(",")):
         if word not in placed:
-            near = get_close_matches(word, placed, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(word, placed)
             raise OptionError(f"--stat takes {', '.join(placed)} or all; received {word!r}{hint}")
         found.append(placed[word])
     return found
 
 
-class Row(NamedTuple):
-    """One number: of which network, seed and step, where in it (depth from 0 to 1), and what."""
+class StatisticRow(NamedTuple):
+    """A row is one number of a network, seed and step, with its place in the network (depth from 0 to 1)."""
 
     model: str
     seed: int
@@ -90,9 +91,10 @@ class Row(NamedTuple):
 
 
 def growth_per_layer(depths: Sequence[float], norms: Sequence[float]) -> float | None:
-    """The factor by which the gradient grows at each layer on its way to the input: exp(-slope of ln ||g|| by layers).
+    """Return exp(-slope of ln ||g|| by layers): the gradient grows by it at each layer on its way to the input.
 
-    Least squares over the boundaries of one stage. None where there are not two depths, or a norm is not positive.
+    The slope is that of least squares over the boundaries of one stage. The answer is None where there are not two
+    depths, or a norm is not positive.
 
     >>> round(growth_per_layer([1, 3, 5], [4.0, 2.0, 1.0]) ** 2, 9)
     2.0
@@ -106,10 +108,10 @@ def growth_per_layer(depths: Sequence[float], norms: Sequence[float]) -> float |
 
 
 def path_lengths(shares: Sequence[float]) -> list[float]:
-    """Share of the gradient's energy on the paths through 0, 1, ..., n branches (Veit et al. 2016, figure 6).
+    """Return the shares of the gradient's energy on the paths through 0, 1, ..., n branches.
 
-    ``shares``: of each sum, through its branch. Each is taken for itself: a Poisson binomial distribution, whose mean
-    is the effective depth.
+    ``shares`` are those of the branch of each sum. Each is taken for itself: the answer is a Poisson binomial
+    distribution, whose mean is the effective depth. Source: Veit et al. 2016, figure 6.
     """
     lengths = [1.0]
     for p in shares:

@@ -1,4 +1,4 @@
-"""What optimisers do to the weights between an observed forward pass and its reading.
+"""Steps are what optimisers do to the weights between a forward pass and its reading.
 
 Torch tells of every optimiser's step before and after it: there the gradient is the one that is applied, unscaled,
 clipped and averaged, whatever becomes of it before the reading; and a step that a scaler leaves out is not there.
@@ -24,14 +24,14 @@ from resbench.gradients.passing import norm
 
 
 class Rate(NamedTuple):
-    """The learning rate of a weight; ``predicts``: the step is the rate times the gradient, momentum left out."""
+    """A weight has a learning rate; ``predicts``: the step is the rate times the gradient, without momentum."""
 
     lr: float | Tensor
     predicts: bool
 
 
 def rates(optimizer: Optimizer) -> dict[int, Rate]:
-    """Of every weight of an optimiser, by identity, as they are now."""
+    """Return the rates of every weight of an optimiser, by identity, as they are now."""
     predicts = type(optimizer) is torch.optim.SGD
     found: dict[int, Rate] = {}
     for group in optimizer.param_groups:
@@ -41,12 +41,12 @@ def rates(optimizer: Optimizer) -> dict[int, Rate]:
 
 
 def at_present(value: float | Tensor) -> float | Tensor:
-    """A tensor may be filled anew by a scheduler."""
+    """Return a copy of a rate: a scheduler may fill a tensor anew."""
     return value.detach().clone() if isinstance(value, Tensor) else float(value)
 
 
 def loss_scale() -> Tensor | None:
-    """The factor of the ``GradScaler`` whose step this is; the optimiser is not told of it, but called by it."""
+    """Return the factor of the ``GradScaler`` whose step this is; it calls the optimiser, but does not tell it."""
     frame = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name in ("step", "_maybe_opt_step"):
@@ -59,7 +59,7 @@ def loss_scale() -> Tensor | None:
 
 
 class Steps:
-    """Of some weights, by identity: their gradients as applied, their change and their rates."""
+    """These are the steps of some weights, by identity: their gradients as applied, their change and their rates."""
 
     def __init__(self) -> None:
         self.weights: dict[int, nn.Parameter] = {}
@@ -86,7 +86,7 @@ class Steps:
                 self.before[key] = weight.detach().clone()
 
     def moved(self) -> bool:
-        """Has any of the weights changed? Waits for the device."""
+        """Tell whether any of the weights has changed; this waits for the device."""
         return any(float(change) for change in self.changes.values())
 
     @torch.no_grad()
@@ -95,14 +95,13 @@ class Steps:
         if not found:
             return
         self.scale = loss_scale()
-        still = getattr(optimizer, "grad_scale", None)  # a fused step that unscales by itself
+        own_scale = getattr(optimizer, "grad_scale", None)  # a fused step that unscales by itself
         for key in found.keys() & self.rates.keys():  # a second step of these, and the first was never read
             self.before[key] = self.weights[key].detach().clone()
         for key, weight in self.weights.items():
             if weight.grad is not None and (key in found or key not in self.rates):
-                by = still if key in found else self.scale  # of another optimiser, or of none: not unscaled yet
-                size = norm(weight.grad)
-                self.gradients[key] = size if by is None else size / by
+                # the gradient of another optimiser, or of none, is not unscaled yet
+                self.gradients[key] = _unscaled(weight.grad, own_scale if key in found else self.scale)
         self.rates |= found
 
     @torch.no_grad()
@@ -118,19 +117,22 @@ class Steps:
 
     @torch.no_grad()
     def close(self) -> None:
-        """Stop listening; what no optimiser has told of, take from the weights as they are now."""
+        """Stop listening; where no optimiser has reported, take the gradients and changes as they are now."""
         for hook in self._hooks:
             hook.remove()
         for key, weight in self.weights.items():
             if key not in self.gradients and weight.grad is not None:
-                size = norm(weight.grad)
-                self.gradients[key] = size if self.scale is None else size / self.scale
+                self.gradients[key] = _unscaled(weight.grad, self.scale)
             if key not in self.changes:
                 self.changes[key] = norm(weight - self.before[key])
 
 
+def _unscaled(gradient: Tensor, scale: Tensor | None) -> Tensor:
+    return norm(gradient) if scale is None else norm(gradient) / scale
+
+
 def _weakly(method: Callable[[Optimizer, Any, Any], None]) -> Callable[[Optimizer, Any, Any], None]:
-    """A hook of all optimisers that does not keep its probe alive."""
+    """Return a hook of all optimisers that does not keep its probe alive."""
     reference = weakref.WeakMethod(method)
 
     def hook(optimizer: Optimizer, args: Any, kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""The trunk of a network: its pieces that follow one another, which of them are blocks, and where boundaries lie."""
+"""The trunk of a network is its pieces that follow one another; some are blocks, and boundaries lie between them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from resbench.networks.build import Level
 from resbench.networks.modules import Add, Highway
 
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
-"""The layers that depth counts."""
+"""Depth counts these layers."""
 
 
 class Part(NamedTuple):
-    """One piece of the trunk."""
+    """It is one piece of the trunk."""
 
     name: str
     block: bool
@@ -25,20 +25,20 @@ class Part(NamedTuple):
 
 
 def boundaries(model: nn.Module) -> frozenset[str]:
-    """Behind which pieces of the trunk the value is a boundary, if they run in the order in which they stand."""
+    """Behind these pieces of the trunk the value is a boundary, if they run in the order in which they stand."""
     parts = trunk(model)
     return frozenset(parts[i].name for i in between(parts))
 
 
 def trunk(model: nn.Module, counted: Collection[nn.Module] | None = None) -> list[Part]:
-    """The pieces of a model that follow one another, by those of its layers that count; else by all."""
+    """These pieces of a model follow one another, by those of its layers that count; else by all."""
     layers = [m for m in model.modules() if isinstance(m, WEIGHTED)] if counted is None else counted
     held = {id(layer) for layer in layers}
     return list(_trunk(model, "", held, _weights(model, held) / 2))
 
 
 def between(parts: Sequence[Part]) -> list[int]:
-    """Around every block; where there is none, before every layer with weights. The image and the logits are none."""
+    """They lie around every block; without blocks, before every layer with weights. Image and logits are none."""
     weighted = [i for i, part in enumerate(parts) if part.weighted]
     if not weighted:
         return []
@@ -50,7 +50,7 @@ def between(parts: Sequence[Part]) -> list[int]:
 
 
 def blocks(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The blocks of the trunk that are modules of their own."""
+    """These blocks of the trunk are modules of their own."""
     names = [part.name for part in trunk(model) if part.block]
     held = [(name, submodule(model, name)) for name in names]
     return [(name, block) for name, block in held if not isinstance(block, (Add, Highway))]
@@ -61,7 +61,7 @@ def _weights(module: nn.Module, counted: Set[int]) -> int:
 
 
 def _trunk(module: nn.Module, path: str, counted: Set[int], half: float) -> Iterator[Part]:
-    """Pieces that follow one another: containers, and what holds more than half of all layers, are looked into."""
+    """Pieces follow one another: containers, and what holds more than half of all layers, are looked into."""
     for name, wrapped in _children(inside(module)):
         child = None if wrapped is None else inside(wrapped)
         if child is None:
@@ -74,7 +74,7 @@ def _trunk(module: nn.Module, path: str, counted: Set[int], half: float) -> Iter
 
 
 def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module | None]]:
-    """The pieces by name; None for an operator with its paths."""
+    """The pieces have names; None stands for an operator with its paths."""
     if not isinstance(module, Level):
         yield from module.named_children()
         return

@@ -1,4 +1,4 @@
-"""What the numbers of a network say, with the thresholds that were used and the step at which it holds.
+"""Thresholds turn the numbers of a network into verdicts, each at the step where it holds.
 
     vanishing, exploding, healthy, marginal    by R = ||dL/dx_first|| / ||dL/dx_last||
     over-stepping                              the early layers move by a large part of themselves in one step
@@ -6,7 +6,7 @@
     no-gradient                                R cannot be computed: nothing reaches the last boundary
     shattered, intact                          by c1, the correlation of the gradients of neighbouring images
 
-What is judged are the numbers of the table: means over the seeds (``flow.py``).
+The numbers that are judged are those of the table: means over the seeds.
 """
 
 from __future__ import annotations
@@ -22,27 +22,24 @@ from resbench.gradients.result import Flow, Verdict
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where one verdict ends and the next begins."""
+    """The thresholds say where one verdict ends and the next begins.
+
+    R is ``vanishing`` below and ``exploding`` above these, ``healthy`` between those, and marginal elsewhere. The
+    early update ratio is ``over_stepping`` above it in the first ten steps, and ``frozen`` below it while that of the
+    last layer is above ``alive``. c1 is ``shattered`` below and ``intact`` above these.
+    """
 
     vanishing: float = 1e-3
-    """R below it."""
     exploding: float = 1e3
-    """R above it."""
     healthy: tuple[float, float] = (1e-2, 1e2)
-    """R between them; marginal elsewhere."""
     over_stepping: float = 0.3
-    """The early update ratio above it, in the first ten steps."""
     frozen: float = 1e-4
-    """The early update ratio below it..."""
     alive: float = 1e-3
-    """...while that of the last layer is above this."""
     shattered: float = 0.1
-    """c1 below it."""
     intact: float = 0.4
-    """c1 above it."""
 
     def changed(self, texts: Iterable[str]) -> Thresholds:
-        """With ``name=value`` set: ``exploding=100``, ``healthy=0.1:10``. Raises OptionError."""
+        """Return thresholds with ``name=value`` set: ``exploding=100``, ``healthy=0.1:10``. Raises OptionError."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         for text in texts:
             name, _, given = text.partition("=")
@@ -62,7 +59,7 @@ class Thresholds:
 
     @property
     def line(self) -> str:
-        """All of them, for under a table."""
+        """Return the line of all thresholds that stands under a table."""
         low, high = self.healthy
         return (
             f"Verdicts: R < {self.vanishing:g} vanishing, > {self.exploding:g} exploding, {low:g} to {high:g} healthy, "
@@ -82,7 +79,7 @@ EARLY_STEPS = 10
 
 
 def verdicts(flow: Flow, limits: Thresholds) -> list[Verdict]:
-    """Those of one network, step by step."""
+    """Return the verdicts on one network, step by step."""
     return [verdict for step in flow.steps for verdict in _judged(flow.record(step), limits)]
 
 
@@ -109,7 +106,7 @@ def _judged(record: dict[str, Any], limits: Thresholds) -> Iterator[Verdict]:
 
 
 def chosen_verdicts(text: str) -> list[str]:
-    """``exploding,frozen`` as words. Raises OptionError for one that is none."""
+    """Split ``exploding,frozen`` into words. Raises OptionError for one that is no verdict."""
     words = [word.strip() for word in text.split(",")] if text else []
     for word in words:
         if word not in VERDICTS:
@@ -118,5 +115,5 @@ def chosen_verdicts(text: str) -> list[str]:
 
 
 def against(found: Iterable[Verdict], words: Collection[str]) -> list[Verdict]:
-    """Those that a gate was told to fail on; a gate also fails where nothing could be judged."""
+    """Return the verdicts that a gate was told to fail on; it also fails where nothing could be judged."""
     return [verdict for verdict in found if words and verdict.word in (*words, NO_GRADIENT)]

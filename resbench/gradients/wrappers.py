@@ -1,6 +1,6 @@
-"""Modules that hold another and compute what it computes: compiled, checkpointed, parallel. They add no place.
+"""Wrappers are modules that hold another and compute what it computes; they add no place.
 
-The names and the blocks of a network are those that it has without them.
+They compile, checkpoint or distribute it. The names and the blocks of a network are those that it has without them.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from torch import nn
 
 WRAPPED = ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
-"""Under which names torch's wrappers hold their module; nobody else uses them."""
+"""torch's wrappers hold their module under these names; nobody else uses them."""
 
 PARALLEL = ("torch.nn.parallel.", "torch.distributed.", "torch.optim.swa_utils")
-"""Where those are defined that call it ``module``, as many a residual block does."""
+"""The wrappers of these modules call it ``module``, as many a residual block does."""
 
 
-def _held(wrapper: nn.Module) -> nn.Module | None:
+def _wrapped(wrapper: nn.Module) -> nn.Module | None:
     children = wrapper._modules
     for name in WRAPPED:
         if name in children:
@@ -27,14 +27,14 @@ def _held(wrapper: nn.Module) -> nn.Module | None:
 
 
 def inside(module: nn.Module) -> nn.Module:
-    """The module itself, out of all its wrappers."""
-    while (held := _held(module)) is not None:
-        module = held
+    """Return the module itself, out of all its wrappers."""
+    while (wrapped := _wrapped(module)) is not None:
+        module = wrapped
     return module
 
 
 def named(model: nn.Module, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, nn.Module]]:
-    """``named_modules()``, as if nothing were wrapped."""
+    """Yield what ``named_modules()`` would if nothing were wrapped."""
     seen = set() if seen is None else seen
     model = inside(model)
     if id(model) in seen:
@@ -46,7 +46,7 @@ def named(model: nn.Module, path: str = "", seen: set[int] | None = None) -> Ite
 
 
 def submodule(model: nn.Module, path: str) -> nn.Module:
-    """The module that ``named`` calls so."""
+    """Return the module that ``named`` gives this path."""
     for name in path.split(".") if path else ():
         model = inside(model).get_submodule(name)
     return inside(model)

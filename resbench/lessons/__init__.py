@@ -1,1 +1,1 @@
-"""What is said of residual learning, each claim tried as an experiment."""
+"""Each claim about residual learning is tried as an experiment."""

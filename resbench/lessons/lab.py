@@ -1,4 +1,4 @@
-"""What the experiments share: trainings that are kept, gradient flows, and a stopwatch for pairs."""
+"""The experiments share kept trainings, gradient flows, and a stopwatch for pairs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from resbench.training.train import Options
 
 HOLDS, CONDITION, WRONG = "holds", "holds with a condition", "wrong as stated"
 UNANSWERED = "not answered"
-"""The experiment could not be made."""
+"""The experiment behind it could not be made."""
 
 OBSERVED = {"digits": 44, "cifar10": 12_800}
-"""Steps between two observations of the gradient: five of them in a training."""
+"""So many steps lie between two observations of the gradient, which makes five of them in a training."""
 
 PAIRS = 31
-"""Of runs side by side."""
+"""So many pairs are run side by side."""
 
 
 class Answer(NamedTuple):
-    """What an experiment says, and its figures in words."""
+    """An answer is the verdict of an experiment, and its figures in words."""
 
     verdict: str
     figure: str
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
 @dataclass
 class Lab:
-    """``plan`` and ``options`` are those of every training."""
+    """A lab runs experiments; ``plan`` and ``options`` are those of every training."""
 
     plan: Plan
     options: Options
@@ -47,7 +47,7 @@ class Lab:
     _share: float = 1.0
 
     def at(self, line: str, begin: float, share: float) -> None:
-        """What is asked now, and which part of the whole it is."""
+        """Tell what is asked now, and which part of the whole it is."""
         self._before, self._from, self._share = line, begin, share
         self.progress(line, begin)
 
@@ -61,7 +61,7 @@ class Lab:
         return outcome
 
     def flow(self, name: str, norm: str = "bn") -> Flow:
-        """The gradient at the first step, of two seeds, on the images that are trained on."""
+        """Observe the gradient at the first step, of two seeds, on the images that are trained on."""
         if (name, norm) not in self.flows:
             images = load_images(self.plan.data, self.plan.root)
             recipe = FlowRecipe(steps=(0,), seeds=2, device=self.options.device)
@@ -71,8 +71,8 @@ class Lab:
             self.flows[name, norm] = found
         return self.flows[name, norm]
 
-    def ratio(self, one: str, other: str, batch: int = 8) -> tuple[float, float, float]:
-        """Time of ``one`` over that of ``other``, run in turn: median, 10th and 90th percentile over the pairs."""
+    def ratio(self, slow: str, fast: str, batch: int = 8) -> tuple[float, float, float]:
+        """Return the time of ``slow`` over that of ``fast``, run in turn: median, 10th and 90th percentile."""
         from resbench.networks.load import load
         from resbench.workers import stopwatch
         from resbench.workers.medians import tenths
@@ -81,7 +81,7 @@ class Lab:
 
         watches: list[Callable[[], float]] = []
         works = []
-        for name in (one, other):
+        for name in (slow, fast):
             loaded = load(name)
             works.append(Workload(loaded.module, loaded.arguments(batch), Setup(device=self.options.device)))
         with works[0].ready():
@@ -98,5 +98,5 @@ class Lab:
 
 
 def percent(share: float) -> str:
-    """``29.1 %``."""
+    """Write a share as ``29.1 %``."""
     return f"{100 * share:.1f} %"

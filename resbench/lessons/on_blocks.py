@@ -1,4 +1,4 @@
-"""Claims about a block, in float64 on the block itself."""
+"""These claims are about a block, and are tried in float64 on the block itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from resbench.networks.modules import Add
 
 
 def identity(lab: Lab) -> Answer:
-    """2: how far block(x) is from x, with all convolutions zero."""
+    """Claim 2: measure how far block(x) is from x, with all convolutions zero."""
     x = torch.randn(2, 64, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     pre, original = (_without_weights(name) for name in ("preact_basic_block", "basic_block"))
     far = {
@@ -47,7 +47,7 @@ def _distance(block: nn.Module, x: Tensor) -> float:
 
 
 def gradient_of_the_sum(lab: Lab) -> Answer:
-    """3: dE/dx_l - dE/dx_L - d(sum of F)/dx_l dE/dx_L, relative to the first, over the units of one stage."""
+    """Claim 3: compute dE/dx_l - dE/dx_L - d(sum of F)/dx_l dE/dx_L over one stage, relative to the first."""
     names = {
         "pre-activation": "resnet20,order=full-preact",
         "original": "resnet20",
@@ -56,12 +56,12 @@ def gradient_of_the_sum(lab: Lab) -> Answer:
     defects = {what: sum_defect(name) for what, name in names.items()}
     exact, *others = defects.values()
     right = exact < 1e-12 and min(others) > 1e-2
-    said = ", ".join(f"{what} {defect:.1e}" for what, defect in defects.items())
-    return Answer(CONDITION if right else WRONG, f"what is left over, of the gradient at x_l: {said}")
+    figures = ", ".join(f"{what} {defect:.1e}" for what, defect in defects.items())
+    return Answer(CONDITION if right else WRONG, f"what is left over, of the gradient at x_l: {figures}")
 
 
 def sum_defect(name: str) -> float:
-    """Of the units of the third stage behind the first one, whose shortcut changes shape."""
+    """Return the defect of the third stage's units behind the first one, whose shortcut changes shape."""
     stage = build(name).double().get_submodule("layer3")
     units = list(stage.children())[1:]
     draw = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Claims about parameters, multiply-accumulates and time."""
+"""These claims are about parameters, multiply-accumulates and time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from resbench.training.degradation import layers
 
 
 def free_shortcuts(lab: Lab) -> Answer:
-    """7: plain-56 against ResNet-56 with options A and B, and the two side by side on the clock."""
+    """Claim 7: count plain-56 and ResNet-56 with options A and B, and run the two side by side on the clock."""
     plain, a, b = (cost(name) for name in ("plain56", "resnet56", "resnet56,shortcut=B"))
     same = (plain.params, plain.macs) == (a.params, a.macs)
     median, low, high = lab.ratio("resnet56", "plain56")
@@ -23,22 +23,22 @@ def free_shortcuts(lab: Lab) -> Answer:
 
 
 def options(lab: Lab) -> Answer:
-    """8: the parameters of ResNet-56 with each option, and how many shortcuts have weights."""
+    """Claim 8: count the parameters of ResNet-56 with each option, and the shortcuts that have weights."""
     plain = cost("plain56").params
     counted = {option: cost(f"resnet56,shortcut={option}") for option in "ABC"}
     projections = {
-        option: sum("downsample" in row.name and row.type == "Conv2d" for row in one.layers)
-        for option, one in counted.items()
+        option: sum("downsample" in row.name and row.type == "Conv2d" for row in found.layers)
+        for option, found in counted.items()
     }
     right = counted["A"].params == plain and list(projections.values()) == [0, 2, 27]
-    said = "; ".join(
-        f"{option}: {one.params:,} parameters, {projections[option]} projections" for option, one in counted.items()
+    figures = "; ".join(
+        f"{option}: {found.params:,} parameters, {projections[option]} projections" for option, found in counted.items()
     )
-    return Answer(HOLDS if right else WRONG, f"ResNet-56, 27 units. {said}")
+    return Answer(HOLDS if right else WRONG, f"ResNet-56, 27 units. {figures}")
 
 
 def bottleneck(lab: Lab) -> Answer:
-    """9: the weights of both, counted."""
+    """Claim 9: count the weights of a basic and of a bottleneck block."""
     two, three = (cost(name).params for name in ("two_3x3_64", "bottleneck_256"))
     return Answer(
         HOLDS if (two, three) == (1152, 896) else WRONG,
@@ -47,27 +47,27 @@ def bottleneck(lab: Lab) -> Answer:
 
 
 def reduction(lab: Lab) -> Answer:
-    """10: the 5x5 directly and through 16 channels."""
+    """Claim 10: count the 5x5 convolution directly and through 16 channels."""
     direct, reduced = (cost(name).macs for name in ("conv5x5_direct", "conv5x5_reduced"))
     right = agrees(direct, "120M") and agrees(reduced, "12.4M")
     return Answer(HOLDS if right else WRONG, f"{direct:,} to {reduced:,} MACs: {direct / reduced:.2f} times fewer")
 
 
 def nine_times(lab: Lab) -> Answer:
-    """11: MACs exactly, and time here: does it hold, all pairs but the outer tenths are within 10 % of 9."""
-    few, many = (cost(name).macs for name in ("conv1x1", "conv3x3"))
+    """Claim 11: count the MACs, and time both here; all pairs but the outer tenths are to be within 10 % of 9."""
+    pointwise, spatial = (cost(name).macs for name in ("conv1x1", "conv3x3"))
     median, low, high = lab.ratio("conv3x3", "conv1x1")
     shown = 0.9 * 9 < low <= high < 1.1 * 9
-    verdict = WRONG if many != 9 * few else HOLDS if shown else CONDITION
+    verdict = WRONG if spatial != 9 * pointwise else HOLDS if shown else CONDITION
     return Answer(
         verdict,
-        f"{many / few:.3f} times fewer MACs, {median:.2f} times less time here ({low:.2f} to {high:.2f}, 64 channels "
-        "of 56x56, batch 8)",
+        f"{spatial / pointwise:.3f} times fewer MACs, {median:.2f} times less time here ({low:.2f} to {high:.2f}, "
+        "64 channels of 56x56, batch 8)",
     )
 
 
 def constant_cost(lab: Lab) -> Answer:
-    """12: every 3x3 convolution of ResNet-56 behind the stem."""
+    """Claim 12: count every 3x3 convolution of ResNet-56 behind the stem."""
     rows = [row for row in cost("resnet56").layers if row.type == "Conv2d" and row.name.startswith("layer")]
     halving = {"layer2.0.conv1", "layer3.0.conv1"}
     inside = {row.macs for row in rows if row.name not in halving}
@@ -81,7 +81,7 @@ def constant_cost(lab: Lab) -> Answer:
 
 
 def depths(lab: Lab) -> Answer:
-    """15: depths counted from the layers, and which block they are made of."""
+    """Claim 15: count depths from the layers, and tell which block they are made of."""
     made = {}
     for depth in (18, 34, 50, 101, 152):
         counted = cost(f"resnet{depth}")
@@ -92,5 +92,5 @@ def depths(lab: Lab) -> Answer:
     except ArchitectureError:
         thirteen = False
     right = made == {18: "basic", 34: "basic", 50: "bottleneck", 101: "bottleneck", 152: "bottleneck"}
-    said = ", ".join(f"{depth} {kind}" for depth, kind in made.items())
-    return Answer(HOLDS if thirteen or not right else WRONG, f"{said}; no network has 13")
+    figures = ", ".join(f"{depth} {kind}" for depth, kind in made.items())
+    return Answer(HOLDS if thirteen or not right else WRONG, f"{figures}; no network has 13")

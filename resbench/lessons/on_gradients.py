@@ -1,4 +1,4 @@
-"""Claims about the gradient at the first step."""
+"""These claims are about the gradient at the first step."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from resbench.lessons.lab import CONDITION, HOLDS, WRONG, Answer, Lab
 
 
 def no_cancellation(lab: Lab) -> Answer:
-    """4: the cosine of the gradients along shortcut and branch, at every sum of ResNet-56."""
+    """Claim 4: take the cosine of the gradients along shortcut and branch, at every sum of ResNet-56."""
     flow = lab.flow("resnet56")
     cosines = [abs(row.value) for row in flow.rows if row.statistic == "cosine"]
     ratios = [row.value for row in flow.rows if row.statistic == "ratio"]
@@ -18,7 +18,7 @@ def no_cancellation(lab: Lab) -> Answer:
 
 
 def explosion(lab: Lab) -> Answer:
-    """5: R of ResNet-56 with and without BN."""
+    """Claim 5: compare R of ResNet-56 with and without BN."""
     tamed, bare = (lab.flow("resnet56", norm).record(0)["first_to_last"] for norm in ("bn", "none"))
     verdict = WRONG if bare < 1e3 else HOLDS if tamed > 1e3 else CONDITION
     return Answer(verdict, f"R of ResNet-56 at the first step: {tamed:.3g}, without BN {bare:.3g}")

@@ -1,4 +1,4 @@
-"""Claims about networks that are trained."""
+"""These claims are about networks that are trained."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from resbench.training.placements import ORDERS, variants
 from resbench.training.result import Trainings
 
 DEPTH = 20
-"""Of the networks whose variants are compared."""
+"""The networks whose variants are compared have this depth."""
 
 
 def degradation(lab: Lab) -> Answer:
-    """1: plain-20 and plain-56, and R at the first step."""
+    """Claim 1: train plain-20 and plain-56, and take R at the first step."""
     outcome = lab.train(*MODELS)
     gap = next(gap for gap in gaps(outcome.trainings) if gap.family.startswith("plain"))
     r = lab.flow("plain56").record(0)["first_to_last"]
@@ -34,14 +34,14 @@ def _errors(outcome: Trainings) -> str:
 
 
 def shrinking_residuals(lab: Lab) -> Answer:
-    """6: ||F(x)|| / ||h(x)||, mean over the sums, five times in a training."""
+    """Claim 6: take ||F(x)|| / ||h(x)||, mean over the sums, five times in a training."""
     outcome = lab.train(*MODELS)
     paths = {name: _trajectory(outcome, name, "strength") for name in ("resnet20", "resnet56")}
     left = [path[-1] / path[0] for path in paths.values()]
-    said = "; ".join(f"{name} {' '.join(f'{value:.2f}' for value in path)}" for name, path in paths.items())
+    figures = "; ".join(f"{name} {' '.join(f'{value:.2f}' for value in path)}" for name, path in paths.items())
     return Answer(
         HOLDS if max(left) < 0.1 else CONDITION if left[1] < left[0] < 1 else WRONG,
-        f"mean ||F|| / ||h|| at the beginning of each fifth of the training: {said}",
+        f"mean ||F|| / ||h|| at the beginning of each fifth of the training: {figures}",
     )
 
 
@@ -58,7 +58,7 @@ def _trajectory(outcome: Trainings, name: str, statistic: str) -> list[float]:
 
 
 def addition_last(lab: Lab) -> Answer:
-    """13: the five orders trained, what is published of them, and the signal that can only grow."""
+    """Claim 13: train the five orders, and compare what is published of them, and the signal that can only grow."""
     names = [order.format(DEPTH) for order in ORDERS]
     outcome = lab.train(*names)
     test = {end["model"]: end["test_error"] for end in outcome.ends}
@@ -66,10 +66,10 @@ def addition_last(lab: Lab) -> Answer:
     last = f"resnet{DEPTH},order=relu-before-add"
     best = min(test.values())
     right = printed[-1] == min(printed) and test[last] > best and test[f"preact_resnet{DEPTH}"] < best + MARGIN
-    said = ", ".join(f"{name} {percent(error)}" for name, error in test.items())
+    figures = ", ".join(f"{name} {percent(error)}" for name, error in test.items())
     return Answer(
         WRONG if right else CONDITION,
-        f"test error: {said}; published at 110 layers: {', '.join(printed)} %; with ReLU before the addition "
+        f"test error: {figures}; published at 110 layers: {', '.join(printed)} %; with ReLU before the addition "
         f"{percent(falling_share(last))} of what a branch adds is negative (original "
         f"{percent(falling_share(names[0]))})",
     )
@@ -77,23 +77,22 @@ def addition_last(lab: Lab) -> Answer:
 
 @torch.no_grad()
 def falling_share(name: str) -> float:
-    """The share of what the branches add to the signal that is negative: 0 where they end in ReLU."""
+    """Return the negative share of what the branches add to the signal, which is 0 where they end in ReLU."""
     net = load(name).module.train()
-    below: list[tuple[int, int]] = []
+    negative: list[torch.Tensor] = []
 
     def look(module: Add, operands: tuple[torch.Tensor, ...]) -> None:
-        branch = operands[0]
-        below.append((int((branch < 0).sum()), branch.numel()))
+        negative.append((operands[0] < 0).flatten())
 
-    handles = [module.register_forward_pre_hook(look) for module in net.modules() if isinstance(module, Add)]
+    for module in net.modules():
+        if isinstance(module, Add):
+            module.register_forward_pre_hook(look)
     net(torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
-    for handle in handles:
-        handle.remove()
-    return sum(count for count, _ in below) / sum(size for _, size in below)
+    return torch.cat(negative).double().mean().item()
 
 
 def preactivation(lab: Lab) -> Answer:
-    """14: ResNet-56 and its pre-activation form: R at the first step, and training at the full rate from there on."""
+    """Claim 14: compare ResNet-56 with its pre-activation form: R at the first step, and training at the full rate."""
     short = {"epochs": 8.0} if lab.plan.data == "digits" else {}
     outcome = lab.train("resnet56", "preact_resnet56", warmup=0, **short)
     names = ("resnet56", "preact_resnet56")
@@ -108,7 +107,7 @@ def preactivation(lab: Lab) -> Answer:
 
 
 def projection(lab: Lab) -> Answer:
-    """16: options A, B and C trained."""
+    """Claim 16: train options A, B and C."""
     outcome = lab.train(*(f"resnet{DEPTH}{option}" for option in ("", ",shortcut=B", ",shortcut=C")))
     a, b = (load(f"resnet{DEPTH}{option}").module for option in ("", ",shortcut=B"))
     shares = [_silent_channels(net) for net in (a, b)]
@@ -129,14 +128,14 @@ def _silent_channels(net: torch.nn.Module) -> float:
 
 
 def auxiliary(lab: Lab) -> Answer:
-    """17: plain-56 with two auxiliary classifiers, without them, and ResNet-56."""
+    """Claim 17: train plain-56 with two auxiliary classifiers and without them, and ResNet-56."""
     outcome = lab.train("plain56", "plain56,aux=yes", "resnet56")
     _, helped, residual = (end["train_error"] for end in outcome.ends)
     return Answer(HOLDS if helped > residual + MARGIN else WRONG, _errors(outcome))
 
 
 def deeper(lab: Lab) -> Answer:
-    """18: ResNet-20, 32, 44 and 56: falls the training error with each, or does it at least not rise?"""
+    """Claim 18: train ResNet-20, 32, 44 and 56, and tell whether the training error falls with each, or rises."""
     names = [f"resnet{depth}" for depth in (20, 32, 44, 56)]
     outcome = lab.train(*names)
     errors = [end["train_error"] for end in outcome.ends]

@@ -1,1 +1,1 @@
-"""Models by name: the catalog built as torch modules, and modules from elsewhere."""
+"""Models are loaded by name: the catalog's, built as torch modules, and those from elsewhere."""

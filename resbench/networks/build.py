@@ -1,4 +1,4 @@
-"""The reading `build`: an architecture as a ``torch.nn.Module`` under the same names.
+"""`build` reads an architecture as a ``torch.nn.Module`` under the same names.
 
 >>> net = build("resnet20", seed=1)
 >>> net.get_submodule("layer1.0.conv1")
@@ -9,40 +9,50 @@ Conv2d(16, 16, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import astuple
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from resbench.arch import algebra, layers
-from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator
+from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, dotted, walk
 from resbench.arch.catalog import Architecture, architecture
 from resbench.errors import ArchitectureError
 from resbench.networks import modules
 
 Steps = tuple[Any, ...]
-"""What a level does, in order: the name of a part; (operator, a tuple of Steps per operand) where paths
+"""A level does these in order: the name of a part; (operator, a tuple of Steps per operand) where paths
 meet; or (None, name) for an auxiliary head."""
 
-LEAVES: dict[type[Layer], Callable[[Any], nn.Module]] = {
-    layers.Conv2d: lambda n: nn.Conv2d(
-        n.in_channels, n.out_channels, n.kernel, n.stride, n.padding, n.dilation, n.groups, n.bias
+LEAVES: dict[type[Layer], Callable[..., nn.Module]] = {
+    layers.Conv2d: lambda inputs, outputs, kernel, stride, padding, groups, dilation, bias, _: nn.Conv2d(
+        inputs, outputs, kernel, stride, padding, dilation, groups, bias
     ),
-    layers.Linear: lambda n: nn.Linear(n.in_features, n.out_features, n.bias),
-    layers.BatchNorm2d: lambda n: nn.BatchNorm2d(n.channels, n.eps),
-    layers.ReLU: lambda n: nn.ReLU(),
-    layers.Sigmoid: lambda n: nn.Sigmoid(),
-    layers.Scale: lambda n: modules.Scale(n.factor, n.offset),
-    layers.MaxPool2d: lambda n: nn.MaxPool2d(n.kernel, n.stride, n.padding, ceil_mode=n.ceil_mode),
-    layers.AvgPool2d: lambda n: nn.AvgPool2d(n.kernel, n.stride, n.padding, ceil_mode=n.ceil_mode),
-    layers.AdaptiveAvgPool2d: lambda n: nn.AdaptiveAvgPool2d(n.size),
-    layers.LocalResponseNorm: lambda n: nn.LocalResponseNorm(n.size, n.alpha, n.beta, n.k),
-    layers.Dropout: lambda n: nn.Dropout(n.p),
-    layers.Identity: lambda n: nn.Identity(),
-    layers.Flatten: lambda n: nn.Flatten(),
-    layers.PadChannels: lambda n: modules.PadChannels(n.in_channels, n.out_channels, n.stride),
+    layers.Linear: nn.Linear,
+    layers.BatchNorm2d: nn.BatchNorm2d,
+    layers.ReLU: nn.ReLU,
+    layers.ReLU6: nn.ReLU6,
+    layers.LeakyReLU: nn.LeakyReLU,
+    layers.ELU: nn.ELU,
+    layers.GELU: nn.GELU,
+    layers.SiLU: nn.SiLU,
+    layers.Hardswish: nn.Hardswish,
+    layers.Sigmoid: nn.Sigmoid,
+    layers.Hardsigmoid: nn.Hardsigmoid,
+    layers.Tanh: nn.Tanh,
+    layers.Scale: modules.Scale,
+    layers.MaxPool2d: lambda kernel, stride, padding, ceil: nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil),
+    layers.AvgPool2d: nn.AvgPool2d,
+    layers.AdaptiveAvgPool2d: nn.AdaptiveAvgPool2d,
+    layers.LocalResponseNorm: nn.LocalResponseNorm,
+    layers.Dropout: nn.Dropout,
+    layers.Identity: nn.Identity,
+    layers.Flatten: nn.Flatten,
+    layers.PadChannels: modules.PadChannels,
 }
+"""Each makes the module of a layer of the layer's fields in their order."""
 
 OPERATORS: dict[type[Operator], type[nn.Module]] = {
     algebra.Add: modules.Add,
@@ -56,28 +66,48 @@ REWRITABLE = (nn.Conv2d, nn.BatchNorm2d, nn.Linear, modules.Add)
 
 
 class Level(nn.Module):
-    """One level of names. Its parts are its children; ``steps`` says how they are run."""
+    """A level is one level of names. Its parts are its children; ``steps`` says how they are run."""
 
     steps: Steps
 
     def forward(self, x: Tensor) -> Any:
-        """The level's output; in training with auxiliary heads, (output, head outputs in order)."""
-        heads: list[Tensor] = []
-        y = self._follow(self.steps, x, heads)
-        return (y, *heads) if heads else y
+        """It gives the level's output; in training with auxiliary heads, (output, head outputs in order)."""
+        return Interpreter().run(self, x)
 
-    def _follow(self, steps: Steps, x: Tensor, heads: list[Tensor]) -> Tensor:
-        parts = self._modules
+
+class Interpreter:
+    """It runs a level step by step. A subclass that observes overrides ``part`` and ``join``.
+
+    ``path`` is the name of the level with its dot; of the level that is run, the empty name.
+    """
+
+    def __init__(self) -> None:
+        self.heads: list[Tensor] = []
+
+    def run(self, level: Level, x: Tensor) -> Any:
+        """It gives the level's output; in training with auxiliary heads, (output, head outputs in order)."""
+        y = self.follow(level, level.steps, x, "")
+        return (y, *self.heads) if self.heads else y
+
+    def follow(self, level: Level, steps: Steps, x: Tensor, path: str) -> Tensor:
+        """It gives the value behind the last step."""
         for step in steps:
             if isinstance(step, str):
-                x = parts[step](x)  # type: ignore[misc]
-            elif step[0] is None:
-                if self.training:
-                    heads.append(parts[step[1]](x))  # type: ignore[misc]
-            else:
-                operator, paths = step
-                x = parts[operator](*[self._follow(path, x, heads) for path in paths])  # type: ignore[misc]
+                x = self.part(level._modules[step], path + step, x)  # type: ignore[arg-type]
+            elif step[0] is not None:
+                x = self.join(level, step, x, path)
+            elif level.training:
+                self.heads.append(level._modules[step[1]](x))  # type: ignore[misc]
         return x
+
+    def part(self, module: nn.Module, name: str, x: Tensor) -> Tensor:
+        """A layer, or a level with its own steps, is called with x."""
+        return module(x)  # type: ignore[no-any-return]
+
+    def join(self, level: Level, step: tuple[str, tuple[Steps, ...]], x: Tensor, path: str) -> Tensor:
+        """An operator is called with what its paths make of x."""
+        operator, paths = step
+        return level._modules[operator](*[self.follow(level, one, x, path) for one in paths])  # type: ignore[misc,no-any-return]
 
 
 def build(
@@ -87,7 +117,7 @@ def build(
     device: str | torch.device = "cpu",
     zero_init_residual: bool = False,
 ) -> nn.Module:
-    """The module of an architecture, initialised from ``seed`` alone; the global random state is not touched.
+    """The module is initialised from ``seed`` alone; the global random state is not touched.
 
     Convolutions start from He's normal distribution over the fan-out (He et al. 2015b, eq. 14), linear layers
     from N(0, 1/in), BN from 1 and 0, biases from 0 or what the architecture says. ``zero_init_residual``
@@ -115,10 +145,10 @@ def _level(node: Node, top: bool = False) -> Level:
 
 
 def _place(node: Node, level: Level, top: bool) -> Steps:
-    """Register what stands in place at this level; the steps that run it."""
+    """What stands in place is registered at this level; these steps run it."""
     if isinstance(node, Layer):
         assert node.silent, "a layer in place has no name only when it does nothing"
-        return () if isinstance(node, layers.Identity) else (_register(level, "flatten", LEAVES[type(node)](node)),)
+        return () if isinstance(node, layers.Identity) else (_register(level, "flatten", _leaf(node)),)
     assert isinstance(node, Combinator)
     if isinstance(node, Operator):
         paths = tuple(_part(name, part, level, False) for name, part in node.parts)
@@ -145,7 +175,7 @@ def _part(name: str, node: Node, level: Level, top: bool) -> Steps:
     if not name:
         return _place(node, level, top)
     if isinstance(node, Layer):
-        return (_register(level, name, LEAVES[type(node)](node)),)
+        return (_register(level, name, _leaf(node)),)
     empty = isinstance(node, algebra.Seq) and not node.parts
     return (_register(level, name, nn.Identity() if empty else _level(node)),)
 
@@ -168,19 +198,14 @@ def _rewritable(level: Level, steps: Steps) -> bool:
     return name is not None and isinstance(level._modules[name], REWRITABLE)
 
 
-def named_layers(node: Node, path: str = "") -> Iterator[tuple[str, Layer]]:
-    """Every layer with its name, in running order."""
-    if isinstance(node, Layer):
-        yield path, node
-    elif isinstance(node, Combinator):
-        for name, part in node.parts:
-            yield from named_layers(part, ".".join(step for step in (path, name) if step))
+def _leaf(layer: Layer) -> nn.Module:
+    return LEAVES[type(layer)](*astuple(layer))  # type: ignore[call-overload]
 
 
 def _initialise(net: nn.Module, body: Node, seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for name, layer in named_layers(body):
+        for name, layer in walk(body):
             module = net.get_submodule(name)
             if isinstance(module, nn.Conv2d) and isinstance(layer, layers.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=draw)
@@ -194,14 +219,11 @@ def _initialise(net: nn.Module, body: Node, seed: int) -> None:
                 module.reset_parameters()
 
 
-def _zero_branches(net: nn.Module, node: Node, path: str = "") -> None:
-    if not isinstance(node, Combinator):
-        return
-    for name, part in node.parts:
-        _zero_branches(net, part, ".".join(step for step in (path, name) if step))
-    if isinstance(node, algebra.Add):
-        name, branch = node.parts[0]
-        weighted = [n for n, layer in named_layers(branch, ".".join(s for s in (path, name) if s)) if layer.params]
-        if weighted:
-            last = net.get_submodule(weighted[-1])
-            nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+def _zero_branches(net: nn.Module, body: Node) -> None:
+    for path, node in walk(body):
+        if isinstance(node, algebra.Add):
+            name, branch = node.parts[0]
+            inner = walk(branch, dotted(path, name))
+            weighted = [place for place, layer in inner if isinstance(layer, Layer) and layer.params]
+            if weighted:
+                nn.init.zeros_(net.get_submodule(weighted[-1]).weight)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A model, however it is named: the catalog's architecture, or what a source gives, with its input."""
+"""A model is loaded by its name: the catalog's architecture, or what a source gives, with its input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
-from resbench.arch.published import Figure
+from resbench.arch.published import PublishedCost
 from resbench.errors import MeasureError, OptionError, SourceError, message
 from resbench.networks.name import Input, ModelInput, ModelName, parse_input
 
@@ -22,41 +22,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """A network with its name, its input, and all that is known of it without running it."""
+    """A model is a network with its name, its input, and all that is known of it without running it.
+
+    ``inputs`` is one image; empty for a program that was exported with ``tensors`` of its own, batch and all. What the
+    module is built from is its ``architecture``: None for a module that somebody else has written. ``published`` are
+    figures that the source itself prints for this input.
+    """
 
     name: ModelName
     inputs: tuple[ModelInput, ...]
-    """One image; empty for a program that was exported with tensors of its own."""
     source: str
     make: Callable[[], nn.Module]
     architecture: Architecture | None = None
-    """What the module is built from; None for a module that somebody else has written."""
-    published: tuple[Figure, ...] = ()
-    """Figures that the source itself prints for this input."""
+    published: tuple[PublishedCost, ...] = ()
     tensors: tuple[Tensor, ...] = ()
-    """The inputs that a program was exported with, batch and all."""
 
     @classmethod
     def of(cls, module: nn.Module, input: Input) -> Self:
-        """A module of the caller's, named as its class is."""
+        """Take a module of the caller's; it is named as its class is. Raises OptionError without an input."""
         if input is None:
             raise OptionError("a module has no input of its own: expected input=(C, H, W), received none")
         return cls(ModelName(type(module).__name__), (ModelInput("", parse_input(input)),), "module", lambda: module)
 
     @cached_property
     def module(self) -> nn.Module:
-        """The module, built when it is first asked for."""
+        """The module is built when it is first asked for."""
         return self.make()
 
     @property
     def input(self) -> tuple[int, ...]:
-        """The image (C, H, W) that the model takes. Raises MeasureError for one that was exported with tensors."""
+        """The model takes an image (C, H, W). Raises MeasureError for one that was exported with tensors."""
         if not self.inputs:
             raise MeasureError(f"{self.name}: expected a network of one image CxHxW; it was exported with other inputs")
         return self.inputs[0].shape
 
     def arguments(self, batch: int = 1) -> tuple[int, ...] | tuple[Tensor, ...]:
-        """What the forward takes: the shape (batch, C, H, W), or an exported program's own tensors.
+        """The forward takes the shape (batch, C, H, W), or an exported program's own tensors.
 
         Raises SourceError for another batch than the one that a program of several inputs was exported with.
         """
@@ -72,11 +73,11 @@ class Model:
 
 
 def load(name: str | ModelName, input: Input = None, *, device: str = "cpu", seed: int = 0) -> Model:
-    """The model of any name: its architecture where it has one, and its module, built from ``seed`` or by its source.
+    """Load the model of any name: its architecture where it has one, and its module, from ``seed`` or its source.
 
-    ``device="meta"`` allocates no weights where that is possible. Raises what ``ModelName.parse`` raises, and
-    SourceError: an unknown source or name, a package that is missing or does not fit, a factory that fails, weights of
-    another architecture.
+    ``input`` is for a name that is still text. ``device="meta"`` allocates no weights where that is possible. Raises
+    what ``ModelName.parse`` raises, and SourceError: an unknown source or name, a package that is missing or does not
+    fit, a factory that fails, weights of another architecture.
     """
     if isinstance(name, str):
         name = ModelName.parse(name, input)
@@ -95,7 +96,7 @@ def load(name: str | ModelName, input: Input = None, *, device: str = "cpu", see
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(made, torch.nn.Module):
         raise SourceError(
-            f"{name.source}:{name.base}: expected a torch.nn.Module, an Architecture or an expression, "
+            f"{name.head}: expected a torch.nn.Module, an Architecture or an expression, "
             f"received {type(made).__name__}; make the factory return one of them"
         )
     if not name.inputs:
@@ -116,7 +117,7 @@ def build(model: str | Architecture, input: Input = None, *, device: str = "cpu"
 
 
 def result_name(text: str, input: Input = None, *, classes: int | None = None) -> str:
-    """The name under which a model's results are kept, once it is known that the weights it names fit.
+    """Name a model's results as they are kept, once it is known that the weights in the name fit.
 
     >>> result_name("resnet56,shortcut=A", "3x32x32"), result_name("resnet56", "3x64x64")
     ('resnet56', 'resnet56,input=3x64x64')
@@ -130,7 +131,7 @@ def result_name(text: str, input: Input = None, *, classes: int | None = None) -
 
 
 def without_norm(model: nn.Module) -> nn.Module:
-    """The same module with every BN replaced by the identity; what a BN holds besides (an activation) stays."""
+    """Replace every BN of a module by the identity; what a BN holds besides (an activation) stays."""
     from torch import nn
     from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -142,7 +143,7 @@ def without_norm(model: nn.Module) -> nn.Module:
 
 
 def _built(name: ModelName, arch: Architecture, source: str, device: str, seed: int) -> Model:
-    """The model of an architecture. Weights from a file are read at once: they may be of another one."""
+    """Make the model of an architecture. Weights from a file are read at once: they may be of another one."""
 
     def make() -> nn.Module:
         from resbench.networks.build import build
@@ -159,7 +160,7 @@ def _built(name: ModelName, arch: Architecture, source: str, device: str, seed: 
 
 
 def _found(name: ModelName, device: str) -> Found:
-    """What the source gives; on the CPU where its factory needs values that the meta device does not have."""
+    """Ask the source; on the CPU where its factory needs values that the meta device does not have."""
     from resbench.networks.sources import find
 
     try:

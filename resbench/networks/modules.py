@@ -1,4 +1,4 @@
-"""The modules that torch does not have: the operators of the algebra, and option A's shortcut.
+"""Torch does not have these modules: the operators of the algebra, and option A's shortcut.
 
 Each is called as its node in ``resbench.arch`` is, so that a traced row has the type of a counted one.
 """
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Add(nn.Module):
-    """F(x) + h(x). ``inplace`` writes into F(x): right when nothing needs F(x) for its own backward."""
+    """y = F(x) + h(x). ``inplace`` writes into F(x): right when nothing needs F(x) for its own backward."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Add(nn.Module):
 
 
 class Mul(nn.Module):
-    """value(x) * gate(x), a gate of 1x1 maps broadcast."""
+    """y = value(x) * gate(x), where a gate of 1x1 maps is broadcast."""
 
     def forward(self, first: Tensor, *others: Tensor) -> Tensor:
         for other in others:
@@ -35,21 +35,21 @@ class Mul(nn.Module):
 
 
 class Concat(nn.Module):
-    """Parallel paths joined along the channels."""
+    """Parallel paths are joined along the channels."""
 
     def forward(self, *parts: Tensor) -> Tensor:
         return torch.cat(parts, 1)
 
 
 class Highway(nn.Module):
-    """g F(x) + (1 - g) h(x)."""
+    """y = g F(x) + (1 - g) h(x)."""
 
     def forward(self, gate: Tensor, branch: Tensor, shortcut: Tensor) -> Tensor:
         return gate * branch + (1 - gate) * shortcut
 
 
 class Scale(nn.Module):
-    """factor x + offset."""
+    """y = factor x + offset."""
 
     def __init__(self, factor: float, offset: float) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Scale(nn.Module):
 
 
 class PadChannels(nn.Module):
-    """Every stride-th position, the new channels zero: (N, C, H, W) to (N, out, ceil(H/s), ceil(W/s))."""
+    """It takes every stride-th position, new channels are zero: (N, C, H, W) to (N, out, ceil(H/s), ceil(W/s))."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Weights from a file, into a built network: tensors only, every name and shape checked."""
+"""Weights go from a file into a built network: tensors only, every name and shape checked."""
 
 from __future__ import annotations
 

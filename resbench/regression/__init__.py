@@ -1,1 +1,1 @@
-"""The performance gate: is the head slower than the base, and could this run have seen it?"""
+"""The gate tells if the head is slower than the base, and if this run could have seen it."""

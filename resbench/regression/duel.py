@@ -1,4 +1,4 @@
-"""Wall time as a duel: fresh processes of both sides, and of the base once more, take turns at every benchmark.
+"""Processes of both sides, and of the base once more, take turns at every benchmark.
 
 A round is one process a side. All three are made ready for a benchmark; then each in turn takes a sample of it while
 the others sleep, 25 times over in alternating order, so that what is compared was measured within some hundredths of a
@@ -23,7 +23,7 @@ from resbench.errors import GateError
 from resbench.regression.process import Process, Side
 from resbench.regression.samples import SAMPLES
 from resbench.regression.suite import Suite
-from resbench.regression.verdict import Judgement, Pairs, Rules, judge
+from resbench.regression.verdict import GateRules, Judgement, Pairs, judge
 from resbench.regression.walsh import BLOCK, rank
 from resbench.results import Progress, silent
 from resbench.workers.environment import Environment
@@ -31,43 +31,43 @@ from resbench.workers.environment import Environment
 ARMS = ("base", "again", "head")
 
 Times = dict[str, dict[str, list[float]]]
-"""Of a round: seconds a call of each inner sample, by benchmark and arm."""
+"""A round's times are seconds a call of each inner sample, by benchmark and arm."""
 
 
 @dataclass
 class Duel:
-    """The rounds so far, and what was said of them."""
+    """A duel holds its rounds so far, and the judgement of the last look at them."""
 
-    rules: Rules
+    rules: GateRules
     environment: Environment
     rounds: list[Times] = field(default_factory=list)
     judgement: Judgement | None = None
     seconds: float = 0.0
 
     def pairs(self) -> dict[str, Pairs]:
-        """Log ratios by benchmark."""
+        """Return the log ratios by benchmark."""
         return paired(self.rounds)
 
     def medians(self, name: str) -> dict[str, float]:
-        """Seconds a call by arm: the median over the rounds."""
+        """Return the seconds a call by arm: the median over the rounds."""
         return {arm: median(median(times[name][arm]) for times in self.rounds) for arm in ARMS}
 
 
 def paired(rounds: Sequence[Times]) -> dict[str, Pairs]:
-    """Of every round, the head against the mean of both base processes, and these against each other."""
+    """Compare, in every round, the head with the mean of both base processes, and these with each other."""
 
-    def ratio(times: Mapping[str, list[float]], arm: str, other: str) -> float:
-        return median(log(a / b) for a, b in zip(times[arm], times[other], strict=True))
+    def ratios(name: str, arm: str, other: str) -> list[float]:
+        arms = [(times[name][arm], times[name][other]) for times in rounds]
+        return [median(log(a / b) for a, b in zip(*samples, strict=True)) for samples in arms]
 
-    def pairs(name: str) -> Pairs:
-        found = [times[name] for times in rounds]
-        head = [(ratio(times, "head", "base") + ratio(times, "head", "again")) / 2 for times in found]
-        return Pairs(head, [ratio(times, "again", "base") for times in found])
+    pairs = {}
+    for name in rounds[0] if rounds else ():
+        both = zip(ratios(name, "head", "base"), ratios(name, "head", "again"), strict=True)
+        pairs[name] = Pairs([(base + again) / 2 for base, again in both], ratios(name, "again", "base"))
+    return pairs
 
-    return {name: pairs(name) for name in (rounds[0] if rounds else ())}
 
-
-def fight(
+def run_duel(
     duel: Duel,
     sides: Mapping[str, Side],
     suite: Suite,
@@ -76,17 +76,16 @@ def fight(
     progress: Progress = silent,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Rounds until a look ends the run or the next block would not be done within the budget.
+    """Run rounds until a look ends the run or the next block would not be done within the budget.
 
-    What is done stays in ``duel`` if this is interrupted. Raises GateError where the budget is too short to say
-    anything, or a side fails.
+    ``duel`` keeps the rounds that are done if this is interrupted. Raises GateError where the budget is too short to
+    say anything, or a side fails.
     """
     start, looks, least = clock(), duel.rules.looks, least_rounds(duel.rules, len(names))
-    for number, order in enumerate(orders(names, random.Random())):
-        progress(f"round {number + 1} of {looks[0]}, at most {looks[-1]}", number / looks[-1])
+    for n, order in enumerate(orders(names, random.Random()), 1):
+        progress(f"round {n} of {looks[0]}, at most {looks[-1]}", (n - 1) / looks[-1])
         duel.rounds.append(one_round(sides, suite, order))
         duel.seconds = clock() - start
-        n = number + 1
         block = n + 1 if n == 1 else n + 2  # rounds, when the one at hand or the next is done
         late = (n == 1 or n % 2 == 0) and duel.seconds * block / n > budget_s
         if late and n < least:
@@ -101,14 +100,14 @@ def fight(
                 return
 
 
-def least_rounds(rules: Rules, benchmarks: int) -> int:
-    """Of fewer not even the largest effect could be rejected."""
+def least_rounds(rules: GateRules, benchmarks: int) -> int:
+    """Return the least number of rounds that can reject any effect, however large."""
     level = rules.level / len(rules.looks) / benchmarks
     return next(n for n in range(BLOCK, rules.looks[0] + 1, BLOCK) if rank(n, level))
 
 
 def orders(names: Sequence[str], draw: random.Random) -> Iterator[dict[str, list[str]]]:
-    """The arms' order at each benchmark, round by round: drawn, then reversed."""
+    """Yield the order of the arms at each benchmark, round by round: it is drawn, then reversed."""
     while True:
         order = {name: draw.sample(ARMS, len(ARMS)) for name in names}
         yield order
@@ -116,7 +115,7 @@ def orders(names: Sequence[str], draw: random.Random) -> Iterator[dict[str, list
 
 
 def one_round(sides: Mapping[str, Side], suite: Suite, order: Mapping[str, Sequence[str]]) -> Times:
-    """Every benchmark on every side, in fresh processes. Raises GateError."""
+    """Time every benchmark on every side, in fresh processes. Raises GateError."""
     cores = some_cores(suite.threads)
     with ExitStack() as stack:
         running = {arm: stack.enter_context(Process(sides[arm], suite, "time", list(order), cores)) for arm in ARMS}
@@ -135,16 +134,18 @@ def one_round(sides: Mapping[str, Side], suite: Suite, order: Mapping[str, Seque
                 last = turn == SAMPLES - 1
                 for arm in reversed(arms) if turn % 2 else arms:
                     running[arm].go()
-                    said = running[arm].expect("timed" if last else "ready", name)
+                    message = running[arm].expect("timed" if last else "ready", name)
                     if last:
-                        times.setdefault(name, {})[arm] = said["seconds"]
+                        times.setdefault(name, {})[arm] = message["seconds"]
             for process in running.values():
                 process.go()
         return times
 
 
 def as_many(pieces: Sequence[tuple[int, int]]) -> str:
-    """Runs a piece and pieces a sample for all sides, of what each would take: the fastest of more pieces is faster.
+    """Return the runs a piece and the pieces a sample that all sides take: the largest that any of them would take.
+
+    All must take as many, for the fastest of more pieces is faster.
 
     >>> as_many([(1, 5), (1, 7), (2, 6)])
     '2 7'
@@ -153,7 +154,7 @@ def as_many(pieces: Sequence[tuple[int, int]]) -> str:
 
 
 def some_cores(count: int) -> list[int] | None:
-    """As many cores, drawn; None where that is all of them, or the system has no say in it."""
+    """Draw as many cores; the answer is None where that is all of them, or the system cannot choose cores."""
     if not hasattr(os, "sched_getaffinity"):
         return None
     usable = sorted(os.sched_getaffinity(0))

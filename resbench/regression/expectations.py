@@ -1,4 +1,4 @@
-"""Counters that are committed, and how they differ from what is counted now.
+"""The committed counters of a suite are read, written, and compared with those of now.
 
 One line a layer, so that a review shows which layer changed, and what about it.
 """
@@ -6,46 +6,46 @@ One line a layer, so that a review shows which layer changed, and what about it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 from resbench.counters.counts import MOST, Counted
-from resbench.errors import GateError
+from resbench.errors import GateError, did_you_mean
 from resbench.files import write
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Of a suite, by benchmark, and the torch that ran it."""
+class SuiteCounts:
+    """This holds a suite's counters by benchmark, the version of torch that ran it, and each benchmark's file.
+
+    ``skipped`` gives the reason why a benchmark did not run; a file that skips itself stands under its own name.
+    ``alone``: nothing of the tree was imported but the suite, so the code under test may be an installed copy.
+    """
 
     torch: str
     benchmarks: Mapping[str, Counted]
     skipped: Mapping[str, str] = field(default_factory=dict)
-    """Benchmarks that did not run, and why; a file that skips itself under its own name."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Where each is."""
     alone: bool = False
-    """Nothing of the tree was imported but the suite: the code under test may be an installed copy."""
 
     def by_work(self) -> list[str]:
-        """Benchmarks, those with the most operators first."""
+        """Return the names of the benchmarks, those with the most operators first."""
         return sorted(self.benchmarks, key=lambda name: -self.benchmarks[name].totals["operators"])
 
 
-def spared(expected: Counts, counts: Counts) -> list[str]:
-    """Benchmarks that are expected and were skipped, by name or with their file."""
+def spared(expected: SuiteCounts, counts: SuiteCounts) -> list[str]:
+    """Return the expected benchmarks that were skipped, by name or with their file."""
     skipped = counts.skipped
     return [name for name in expected.benchmarks if name in skipped or expected.files.get(name) in skipped]
 
 
-class Change(NamedTuple):
-    """A counter of a layer that is not what it was; None: there was no such layer or counter."""
+class CounterChange(NamedTuple):
+    """A counter of a layer has changed; a side is None where it has no such layer or counter."""
 
     benchmark: str
     layer: str
@@ -54,13 +54,13 @@ class Change(NamedTuple):
     after: int | None
 
 
-def changes(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> list[Change]:
-    """Of the benchmarks that both have, in their order.
+def changes(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> list[CounterChange]:
+    """Return the changes of the benchmarks that both sides have, in their order.
 
-    The same peak in another layer is none: of moments that are equally high the first is named, by chance.
+    A peak that is as high in another layer is no change: which of equally high moments is named is chance.
     """
     return [
-        Change(name, layer, counter, *values)
+        CounterChange(name, layer, counter, *values)
         for name in before
         if name in after
         for same in [{most for most in MOST if before[name].totals[most] == after[name].totals[most]}]
@@ -77,17 +77,17 @@ def _differences(a: Mapping[str, int], b: Mapping[str, int]) -> Iterator[tuple[s
 
 
 def unpaired(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> tuple[list[str], list[str]]:
-    """Benchmarks that only one side has: of the first, of the second."""
+    """Return the benchmarks that only the first side has, and those that only the second has."""
     return [name for name in before if name not in after], [name for name in after if name not in before]
 
 
 def release(torch: str) -> str:
-    """``2.13`` of ``2.13.0+cpu``: between releases operators change."""
+    """Return ``2.13`` of ``2.13.0+cpu``: operators change between releases."""
     return ".".join(torch.split(".")[:2])
 
 
-def store(path: Path, counts: Counts) -> None:
-    """Replace the file. Raises OutputError."""
+def store(path: Path, counts: SuiteCounts) -> None:
+    """Replace the file of expectations. Raises OutputError."""
     names, files = sorted(counts.benchmarks), sorted(set(counts.files.values()))
     within = {file: [name for name in names if counts.files.get(name) == file] for file in files}
     where = ",\n".join(f"  {json.dumps(file)}: {json.dumps(within[file])}" for file in files if within[file])
@@ -102,8 +102,8 @@ def _lines(counted: Counted) -> str:
     return ",\n".join(f"   {json.dumps(layer)}: {json.dumps(values)}" for layer, values in counted.layers.items())
 
 
-def load(path: Path) -> Counts | None:
-    """None where nothing is stored. Raises GateError for what is no such file."""
+def load(path: Path) -> SuiteCounts | None:
+    """Read the file of expectations; the answer is None where there is none. Raises GateError for another file."""
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:
@@ -117,13 +117,13 @@ def load(path: Path) -> Counts | None:
             )
         files = {name: file for file, names in found.get("files", {}).items() for name in names}
         benchmarks = {name: Counted(layers) for name, layers in found["benchmarks"].items()}
-        return Counts(found["torch"], benchmarks, files=files)
+        return SuiteCounts(found["torch"], benchmarks, files=files)
     except (KeyError, TypeError, AttributeError):
         raise GateError(f"{path} holds no counters of a suite; `resbench gate --update` writes it anew") from None
 
 
-def check_release(expected: Counts, counts: Counts, path: Path, where: str = "and review") -> None:
-    """Raises GateError where another torch counted."""
+def check_release(expected: SuiteCounts, counts: SuiteCounts, path: Path, where: str = "and review") -> None:
+    """Raise GateError where another release of torch counted the expectations."""
     if expected.torch != release(counts.torch):
         raise GateError(
             f"{path} was counted with torch {expected.torch}, here is {release(counts.torch)}: take that one, "
@@ -132,7 +132,7 @@ def check_release(expected: Counts, counts: Counts, path: Path, where: str = "an
 
 
 class Excess(NamedTuple):
-    """A total above the limit that the suite sets."""
+    """A total is above the limit that the suite sets."""
 
     benchmark: str
     counter: str
@@ -140,27 +140,22 @@ class Excess(NamedTuple):
     total: int
 
 
-def over(limits: Mapping[str, Mapping[str, int]], counts: Counts) -> list[Excess]:
-    """Every total above its limit. Raises GateError for a benchmark or a counter that does not exist."""
+def over(limits: Mapping[str, Mapping[str, int]], counts: SuiteCounts) -> list[Excess]:
+    """Return every total above its limit. Raises GateError for a benchmark or a counter that does not exist."""
     found = []
     for name, wanted in limits.items():
         if name not in counts.benchmarks and not counts.skipped:
-            raise GateError(
-                f"[benchmarks] names {name!r}, which the suite does not have; {_near(name, counts.benchmarks)}"
-            )
+            hint = did_you_mean(name, counts.benchmarks, f"expected one of {', '.join(counts.benchmarks)}")
+            raise GateError(f"[benchmarks] names {name!r}, which the suite does not have{hint}")
         totals = counts.benchmarks[name].totals if name in counts.benchmarks else {}
         for counter, limit in wanted.items():
             if totals and counter not in totals and counter not in RARE:
-                raise GateError(f"limits of {name}: {counter!r} is no total of it; {_near(counter, totals)}")
+                hint = did_you_mean(counter, totals, f"expected one of {', '.join(totals)}")
+                raise GateError(f"limits of {name}: {counter!r} is no total of it{hint}")
             if totals.get(counter, 0) > limit:
                 found.append(Excess(name, counter, limit, totals[counter]))
     return found
 
 
 RARE = ("kernels", "graph_failures", "onednn_off", "cudnn_off", "deterministic", "anomaly_detection")
-"""Totals that only some runs have."""
-
-
-def _near(word: str, known: Iterable[str]) -> str:
-    near = get_close_matches(word, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+"""Only some runs have these totals."""

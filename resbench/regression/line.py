@@ -1,5 +1,6 @@
-"""Between the gate and a process in which a suite runs: a JSON object a line on the process's standard output, and the
-gate's answers on its standard input.
+"""A line joins the gate to a process in which a suite runs.
+
+The process writes a JSON object a line to its standard output, and reads the gate's answers from its standard input.
 """
 
 from __future__ import annotations
@@ -8,18 +9,18 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 VARIABLE = "RESBENCH_GATE"
-"""Holds what the gate wants of the process, as JSON."""
+"""This environment variable holds what the gate wants of the process, as JSON."""
 
 
-class Line:
-    """This side's end of the line to the gate. What else the process prints goes to stderr.
+class GateLine:
+    """This is the process's end of the line to the gate. What else the process prints goes to stderr.
 
-    ``names``: benchmarks in the order that the gate wants; where it counts, all others behind them. ``cores``: where
+    ``names``: the benchmarks in the order that the gate wants; where it counts, all others follow. ``cores``: where
     they are timed. ``root``: this side's tree; ``elsewhere``: trees with the same code, from which nothing may come.
     """
 
@@ -38,7 +39,7 @@ class Line:
         os.dup2(2, 1)
 
     def say(self, what: str, name: str, **more: Any) -> None:
-        """One line to the gate."""
+        """Send one message to the gate."""
         print(json.dumps({"said": what, "name": name, **more}), file=self.out)
 
     def turn(self, name: str) -> None:
@@ -47,7 +48,7 @@ class Line:
         self.wait()
 
     def wait(self) -> str:
-        """Until the gate answers."""
+        """Wait until the gate answers, and return the answer; without a gate, end the session."""
         answer = self.back.readline()
         if not answer:
             import pytest
@@ -56,13 +57,13 @@ class Line:
         return answer.strip()
 
     def numbers(self) -> Iterator[int]:
-        """Of the benchmarks that the gate wants from this process, each when the one before is done."""
+        """Yield the numbers of the benchmarks that the gate wants from this process, one when the last is done."""
         while True:
             self.say("free", "")
             yield int(self.wait())
 
     def imported(self) -> Iterator[tuple[str, str, str]]:
-        """Modules below any of the trees, but not installed ones: the tree, the name, the file."""
+        """Yield the tree, name and file of every imported module below one of the trees that is not installed."""
         for module in list(sys.modules.values()):
             file = os.path.realpath(getattr(module, "__file__", None) or os.sep)
             below = [tree for tree in (self.root, *self.elsewhere) if file.startswith(tree + os.sep)]
@@ -71,13 +72,9 @@ class Line:
 
     @contextmanager
     def pinned(self) -> Iterator[None]:
-        """On the cores that the gate chose: the same for all sides, so that what else runs there slows all of them."""
-        if not self.cores:
+        """Run on the cores that the gate chose, the same for all sides: what else runs there slows all of them."""
+        with ExitStack() as stack:
+            if self.cores:
+                stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
+                os.sched_setaffinity(0, self.cores)
             yield
-            return
-        before = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, self.cores)
-        try:
-            yield
-        finally:
-            os.sched_setaffinity(0, before)

@@ -1,4 +1,4 @@
-"""A pytest plugin: the fixture ``resbench``, a benchmark that counts too.
+"""This pytest plugin gives the fixture ``resbench``, a benchmark that counts too.
 
     def test_my_block(resbench):
         resbench(MyBlock(), (8, 64, 56, 56), mode="training", memory_format="channels_last")
@@ -19,14 +19,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from functools import partial
 from itertools import cycle, takewhile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resbench.regression.line import VARIABLE, Line
+from resbench.errors import OptionError, did_you_mean
+from resbench.regression.line import VARIABLE, GateLine
 from resbench.regression.samples import SAMPLES, cut, fastest, often
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 CALLED = pytest.StashKey[bool]()
 
 KNOWN = set[str]()
-"""Node ids of what is a benchmark for certain: it takes the fixture, the gate names it, or it has asked by now."""
+"""These node ids are benchmarks for certain: they take the fixture, the gate names them, or they have asked by now."""
 
 TOOLS = ("_pytest", "pytest_benchmark")
-"""Whose own fixtures take ``request`` and never ask for ours."""
+"""The fixtures of these packages take ``request`` and never ask for ours."""
 
 # before pytest captures what goes to descriptor 1
-LINE = Line(**json.loads(os.environ[VARIABLE])) if VARIABLE in os.environ else None
+LINE = GateLine(**json.loads(os.environ[VARIABLE])) if VARIABLE in os.environ else None
 if LINE:
     gc.disable()  # an import leaves next to no garbage; looking for it takes a tenth of the time
 
@@ -55,11 +55,7 @@ def resbench(request: pytest.FixtureRequest) -> Callable[..., None]:
     KNOWN.add(request.node.nodeid)
     if LINE is not None and LINE.wanted == "count":
         LINE.say("asked", _name(request.node.nodeid))
-
-    def run(target: Any, input: Any = None, **setup: Any) -> None:
-        bench(request, target, input, **setup)
-
-    return run
+    return partial(bench, request)
 
 
 def bench(
@@ -77,8 +73,6 @@ def bench(
     memory_format, device, compile; batch for a name). ``counters``: further integers that should not change. Raises
     OptionError or MeasureError.
     """
-    from resbench.errors import OptionError
-
     if request.node.stash.get(CALLED, False):
         raise OptionError("expected one call of the fixture `resbench` in a test, received another; make it two tests")
     request.node.stash[CALLED] = True
@@ -89,7 +83,8 @@ def bench(
             benchmark.extra_info["counters"] = _count(work, counters).totals
             benchmark(often(work, 1))
         elif LINE.wanted == "count":
-            LINE.say("counted", name, layers=_count(work, counters).layers, torch=_torch())
+            layers = _count(work, counters).layers
+            LINE.say("counted", name, layers=layers, torch=sys.modules["torch"].__version__)
         else:
             benchmark = request.getfixturevalue("benchmark")
             turn = partial(LINE.turn, name)
@@ -104,11 +99,11 @@ def bench(
 
 
 def _nothing() -> None:
-    """Between the pieces of a sample."""
+    """Do nothing between the pieces of a sample."""
 
 
 def _count(work: Workload, more: Mapping[str, int] | None) -> Counted:
-    """Of the model as it is written, also where it is timed compiled."""
+    """Count a run of the model as it is written, also where it is timed compiled."""
     from resbench.counters.watch import count
     from resbench.workers.workload import Workload
 
@@ -118,9 +113,8 @@ def _count(work: Workload, more: Mapping[str, int] | None) -> Counted:
 
 
 def own(counted: Counted, more: Mapping[str, int]) -> Counted:
-    """With further counters on the model itself. Raises OptionError."""
+    """Add further counters to those of the model itself. Raises OptionError."""
     from resbench.counters.counts import TOTALS, Counted
-    from resbench.errors import OptionError
 
     model = counted.layers.get("", {})
     for name, value in more.items():
@@ -129,24 +123,16 @@ def own(counted: Counted, more: Mapping[str, int]) -> Counted:
     return Counted({**counted.layers, "": {**model, **more}})
 
 
-def _torch() -> str:
-    import torch
-
-    return torch.__version__
-
-
 def _workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
     from torch import Tensor, nn
     from torch.utils._pytree import tree_leaves
 
-    from resbench.errors import OptionError
     from resbench.workers.workload import Call, Setup, Workload
 
     options = [field.name for field in fields(Setup)]
     for name in setup.keys() - options:
-        near = get_close_matches(name, options, n=1)
-        said = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(options)}"
-        raise OptionError(f"the fixture `resbench` takes no {name}; {said}")
+        hint = did_you_mean(name, options, f"expected one of {', '.join(options)}")
+        raise OptionError(f"the fixture `resbench` takes no {name}{hint}")
     if isinstance(target, str):
         from resbench.networks.load import load
 
@@ -172,88 +158,83 @@ def _workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """What ``resbench compare-runs`` and ``history`` know a machine by."""
+    """Store what ``resbench compare-runs`` and ``history`` know a machine by; what changes there is left out."""
     if "torch" in sys.modules:
         from resbench.workers.environment import environment
 
-        machine = environment(_device())
-        machine_info["resbench"] = {"id": machine.id, "stable": dict(machine.stable)}  # what changes is of no machine
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
+        machine = environment("cuda")  # a GPU is described where there is one
+        machine_info["resbench"] = {"id": machine.id, "stable": dict(machine.stable)}
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The gate runs what uses the fixture, or may ask for it when it runs, in the order that it says."""
+    """Leave the tests that use the fixture, or may ask for it when they run, in the order that the gate names."""
     if LINE is None:
         return
     ours = [item for item in items if _takes(item) or _may_ask(item)]
     KNOWN.update(item.nodeid for item in ours if _takes(item) or _name(item.nodeid) in LINE.names)
     named = {"names": [_name(i.nodeid) for i in ours], "files": [i.nodeid.partition("::")[0] for i in ours]}
     LINE.say("collected", "", **named, certain=[_name(item.nodeid) for item in ours if _takes(item)])
-    by_name: dict[str, list[pytest.Item]] = {}
-    for item in ours:
-        by_name.setdefault(_name(item.nodeid), []).append(item)
-    others = sorted(by_name.keys() - set(LINE.names)) if LINE.wanted == "count" else []
-    items[:] = [item for name in (*LINE.names, *others) for item in by_name.get(name, ())]
+    place = {name: i for i, name in enumerate(LINE.names)}
+    wanted = [item for item in ours if LINE.wanted == "count" or _name(item.nodeid) in place]
+    items[:] = sorted(wanted, key=lambda i: (place.get(_name(i.nodeid), len(place)), _name(i.nodeid)))
 
 
 def _takes(item: pytest.Item) -> bool:
-    """Is the fixture among its arguments, or its fixtures'?"""
+    """Tell whether a test has the fixture among its arguments, or its fixtures'."""
     return "resbench" in getattr(item, "fixturenames", ())
 
 
 def _may_ask(item: pytest.Item) -> bool:
-    """Has it, or a fixture of its own, the ``request`` that gives fixtures by name? Then only running it tells."""
+    """Tell whether a test, or a fixture of its own, has the ``request`` that gives fixtures by name.
+
+    Whether it asks for ours is then only known when it runs.
+    """
     found = getattr(item, "_fixtureinfo", None)
     if found is None:
         return False
-    fixtures = [one for several in found.name2fixturedefs.values() for one in several]
-    own = [one for one in fixtures if getattr(one.func, "__module__", "").partition(".")[0] not in TOOLS]
-    return "request" in found.initialnames or any("request" in one.argnames for one in own)
+    fixtures = [fixture for same_name in found.name2fixturedefs.values() for fixture in same_name]
+    own = [fixture for fixture in fixtures if getattr(fixture.func, "__module__", "").partition(".")[0] not in TOOLS]
+    return "request" in found.initialnames or any("request" in fixture.argnames for fixture in own)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """Of several processes that count one suite, each asks for the next benchmark when it has none left.
+    """Run the benchmarks that the gate hands out, one by one, to the processes that count one suite.
 
     Which ones share a process is chance: fixtures are made anew for each, and none leaves anything to the next.
     """
     if LINE is None or LINE.wanted != "count" or session.testsfailed:
         return None
-    from resbench.workers.switches import kept
+    from resbench.workers.switches import settings_kept
 
     for number in takewhile(lambda number: number < len(session.items), LINE.numbers()):
         item = session.items[number]
-        with kept():
+        with settings_kept():
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
     return True
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection() -> None:
-    """What a file draws when it is imported."""
+    """Seed what a file draws when it is imported."""
     _seed()
 
 
 def pytest_collection_finish() -> None:
-    """All is imported."""
+    """Turn garbage collection on again: all files are imported."""
     if LINE is not None:
         gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """What a benchmark draws."""
+    """Seed what a benchmark draws."""
     _seed()
 
 
 def _seed() -> None:
-    """The same random weights and choices on each side and in each run."""
+    """Seed all generators, so that each side and each run has the same random weights and choices."""
     if LINE is not None:
         import torch
 
@@ -264,13 +245,13 @@ def _seed() -> None:
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
-    """A file that cannot be imported, or skips itself."""
+    """Report a file that cannot be imported, or skips itself."""
     if LINE is not None and (report.failed or report.skipped):
         LINE.say("failed" if report.failed else "skipped", report.nodeid, why=_why(report))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """A benchmark that failed, or was skipped."""
+    """Report a benchmark that failed, or was skipped."""
     if LINE is not None and (report.failed or report.skipped):
         known, why = report.nodeid in KNOWN, _why(report)
         why = why if known else f"it ended before it asked for the fixture `resbench`: {why}"
@@ -279,7 +260,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """The last word; what is not said behind it was a crash."""
+    """Send the last message; where it does not come, the process crashed."""
     if LINE is None:
         return
     tests, own = {os.path.realpath(item.path) for item in session.items}, False
@@ -294,12 +275,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def _name(nodeid: str) -> str:
-    """Behind the file: ``test_block[basic]``, ``TestBlock::test_it``."""
+    """Return the part of a node id behind the file: ``test_block[basic]``, ``TestBlock::test_it``."""
     return nodeid.partition("::")[2]
 
 
 def _why(report: Any) -> str:
-    """The line that says something."""
+    """Return the one line of a report that tells why the test failed or was skipped."""
     if hasattr(report, "wasxfail"):
         return f"expected to fail: {report.wasxfail or 'no reason given'}"
     if isinstance(report.longrepr, tuple):
@@ -309,6 +290,5 @@ def _why(report: Any) -> str:
         return next((line.strip() for line in crash.message.splitlines() if line.strip()), "without a word")
     lines = [re.sub(r"^E\s+", "", line).strip() for line in str(report.longrepr).splitlines() if line.strip()]
     last = lines[-1] if lines else "without a word"
-    places = [re.match(r'File "(.+)", line (\d+)', line) for line in lines]
-    where = next((place for place in reversed(places) if place), None)
-    return f"{last} ({where[1]}, line {where[2]})" if where and "Error" in last else last
+    places = [place for line in lines if (place := re.match(r'File "(.+)", line (\d+)', line))]
+    return f"{last} ({places[-1][1]}, line {places[-1][2]})" if places and "Error" in last else last

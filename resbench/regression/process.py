@@ -1,4 +1,4 @@
-"""A fresh process that runs a suite's benchmarks in one tree, seen from the gate.
+"""The gate starts fresh processes, each of which runs a suite's benchmarks in one tree.
 
 ``RESBENCH_GATE`` tells the plugin in it to count, or to time when it is told to.
 """
@@ -32,7 +32,7 @@ OPTIONS = (
 )
 
 PLUGIN = ("-p", "no:resbench", "-p", "resbench.regression.plugin")
-"""By its module, for the code under test may bring one of its own under that name."""
+"""The plugin is named by its module, for the code under test may bring one of its own under that name."""
 
 KEEPING = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
 """glibc keeps memory that is freed. By itself it gives some back and takes it again in every run or in none, as the
@@ -46,36 +46,38 @@ UNWANTED = (
     *("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_XDIST_WORKER"),
     *("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE"),
 )
-"""Variables of the user that would change what is run."""
+"""These variables of the user would change what is run."""
 
 OF_A_HOOK = frozenset(
     f"GIT_{name}"
     for name in "DIR WORK_TREE INDEX_FILE PREFIX OBJECT_DIRECTORY COMMON_DIR ALTERNATE_OBJECT_DIRECTORIES".split()
 )
-"""What git sets for its hooks, and what would send our commands to the user's index."""
+"""git sets these variables for its hooks; they would send our commands to the user's index."""
 
 PATIENCE_S = 600.0
-"""Without a word from a process: it hangs."""
+"""A process that says nothing for so long hangs."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """A tree in which the suite runs: ``base``, ``again`` or ``head``, and what a person calls it."""
+    """A side is a tree in which the suite runs: ``base``, ``again`` or ``head``, and what a person calls it.
+
+    ``ours``: nobody else uses the tree, so bytecode may be written there. ``elsewhere`` names other trees with the
+    same code, from which nothing may be imported.
+    """
 
     name: str
     what: str
     root: Path
     ours: bool = True
-    """A tree that nobody else uses, where bytecode may be written."""
     elsewhere: tuple[Path, ...] = ()
-    """Other trees with the same code, from which nothing may be imported."""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.what})"
 
 
 def check_files(side: Side, suite: Suite) -> None:
-    """Raises GateError where the suite's files are not in the side."""
+    """Raise GateError where the suite's files are not in the side."""
     for file in suite.files:
         if not (side.root / suite.path.parent / file).is_file():
             raise GateError(
@@ -85,7 +87,7 @@ def check_files(side: Side, suite: Suite) -> None:
 
 
 class Process:
-    """pytest on one side, stopped at the end of the ``with``. Raises GateError, naming the side."""
+    """This runs pytest on one side, and is stopped at the end of the ``with``. Raises GateError, naming the side."""
 
     def __init__(
         self,
@@ -97,9 +99,13 @@ class Process:
     ) -> None:
         self.side = side
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed by stop()
-        elsewhere = [str(path) for path in side.elsewhere]
-        trees = {"root": str(side.root), "elsewhere": elsewhere}
-        request = {"wanted": wanted, "names": names, "cores": cores, **trees}
+        request = {
+            "wanted": wanted,
+            "names": names,
+            "cores": cores,
+            "root": str(side.root),
+            "elsewhere": [str(path) for path in side.elsewhere],
+        }
         self.running = subprocess.Popen(
             [sys.executable, "-m", "pytest", *OPTIONS, *PLUGIN, *suite.files],
             cwd=side.root / suite.path.parent,
@@ -110,7 +116,7 @@ class Process:
             text=True,
             start_new_session=True,  # so that what it starts is stopped with it
         )
-        self.lines: queue.Queue[str] = queue.Queue()
+        self.messages: queue.Queue[dict[str, Any]] = queue.Queue()
         self.finished = False
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -129,47 +135,45 @@ class Process:
         assert self.running.stdout
         with suppress(ValueError, OSError):  # closed by stop()
             for line in self.running.stdout:
-                self.lines.put(line)
+                with suppress(json.JSONDecodeError):  # something else printed it before the plugin could
+                    message = json.loads(line)
+                    if isinstance(message, dict) and "said" in message:
+                        self.messages.put(message)
 
     def hear(self) -> dict[str, Any]:
-        """The next thing that it says; ``{"said": "done"}`` at its end."""
+        """Wait for the next message and return it; it is ``{"said": "finished"}`` at the end."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             over = self.running.poll() is not None
             try:
-                said = _understood(self.lines.get(timeout=1.0))
+                message = self.messages.get(timeout=1.0)
+                break
             except queue.Empty:
                 if over:
-                    break
+                    raise GateError(f"{self.side}: {self._last_words(self.running.returncode)}") from None
                 if time.monotonic() > deadline:
                     raise GateError(f"{self.side}: nothing was heard for {PATIENCE_S:.0f} s; does it hang?") from None
-                continue
-            if said is None:
-                continue
-            if said["said"] == "failed":
-                raise GateError(f"{self.side}: {said['name'] or 'the suite'} fails: {said['why']}")
-            if said["said"] == "finished":
-                self.finished = True
-                return {"said": "done", "name": ""}
-            return said
-        raise GateError(f"{self.side}: {self._last_words(self.running.returncode)}")
+        if message["said"] == "failed":
+            raise GateError(f"{self.side}: {message['name'] or 'the suite'} fails: {message['why']}")
+        self.finished = message["said"] == "finished"
+        return message
 
     def expect(self, what: str, name: str) -> dict[str, Any]:
-        """That it says just this of a benchmark. Raises GateError for anything else."""
-        while (said := self.hear())["said"] in ("collected", "skipped", "imported"):
+        """Return the next message, which has to be this one of this benchmark. Raises GateError for any other."""
+        while (message := self.hear())["said"] in ("collected", "skipped", "imported"):
             pass
-        if (said["said"], said["name"]) != (what, name):
-            heard = f"{said['name']} {said['said']}".strip()
-            raise GateError(f"{self.side}: expected {name} {what}, received {heard}; run the suite alone to see why")
-        return said
+        if (message["said"], message["name"]) != (what, name):
+            received = "done" if self.finished else f"{message['name']} {message['said']}".strip()
+            raise GateError(f"{self.side}: expected {name} {what}, received {received}; run the suite alone to see why")
+        return message
 
     def everything(self) -> Iterator[dict[str, Any]]:
-        """All that it says, up to its end."""
-        while (said := self.hear())["said"] != "done":
-            yield said
+        """Yield every message up to the end."""
+        while (message := self.hear())["said"] != "finished":
+            yield message
 
     def go(self, answer: str = "go") -> None:
-        """Its turn, or what it asked for."""
+        """Give the process its turn, or what it asked for."""
         assert self.running.stdin
         try:
             self.running.stdin.write(f"{answer}\n")
@@ -178,7 +182,7 @@ class Process:
             raise GateError(f"{self.side}: {self._last_words(self.running.wait())}") from None
 
     def stop(self) -> None:
-        """At once, with all that it started."""
+        """Stop the process at once, with all that it started."""
         kill(self.running)
         for pipe in (self.running.stdin, self.running.stdout, self.errors):
             with suppress(BrokenPipeError):
@@ -197,17 +201,8 @@ class Process:
         return f"the suite ended early, with status {status}: {words}"
 
 
-def _understood(line: str) -> dict[str, Any] | None:
-    """What the plugin says; None for what something else printed before it could."""
-    with suppress(ValueError):
-        said = json.loads(line)
-        if isinstance(said, dict) and "said" in said:
-            return said
-    return None
-
-
 def kill(running: subprocess.Popen[str]) -> None:
-    """A process of its own session, and whatever it started in it."""
+    """Kill a process of its own session, and whatever it started in it."""
     with suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(running.pid, signal.SIGKILL)
@@ -217,12 +212,12 @@ def kill(running: subprocess.Popen[str]) -> None:
 
 
 def outside() -> dict[str, str]:
-    """The environment, as it is outside of any hook of git."""
+    """Return the environment variables as they are outside of any hook of git."""
     return {name: value for name, value in os.environ.items() if name not in OF_A_HOOK}
 
 
 def surroundings(side: Side, suite: Suite) -> dict[str, str]:
-    """The environment: this side's code before what is installed."""
+    """Return the environment variables of a side's process: its own code is found before what is installed."""
     folder = side.root / suite.path.parent
     paths = [str((folder / path).resolve()) for path in suite.pythonpath]
     threads = str(suite.threads)

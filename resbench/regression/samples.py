@@ -1,4 +1,4 @@
-"""How long and how often a process runs a benchmark for the duel: in samples, each of several pieces."""
+"""A process runs a benchmark for the duel in samples, each of several pieces."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from resbench.workers.workload import Workload
 
 SAMPLES, SAMPLE_S = 25, 0.01
-"""That a process takes of a benchmark for the gate, and how long each lasts at least. A shared core changes its speed
-by a third from one moment to the next: from round to round the median ratio of 25 short turns differs by 1 to 3 %, that
-of 5 long ones, which take the same time, by 2 to 9 % (`results/gate/turns.txt`)."""
+"""A process takes so many samples of a benchmark, and each lasts at least so long. A shared core changes its speed by
+a third from one moment to the next: from round to round the median ratio of 25 short turns differs by 1 to 3 %, that of
+5 long ones, which take the same time, by 2 to 9 % (`results/gate/turns.txt`)."""
 
 PIECE_S = 0.0005
 """A sample is timed in pieces of one run, or of as many as last so long; its figure is the fastest of them. What else
@@ -21,7 +21,7 @@ runs on a core comes in slices of some milliseconds, which some of the pieces es
 
 
 def often(work: Workload, calls: int) -> Callable[[], None]:
-    """So many runs, and the device done with them."""
+    """Return a function that makes so many runs and waits until the device is done with them."""
 
     def sample() -> None:
         for _ in range(calls):
@@ -32,7 +32,7 @@ def often(work: Workload, calls: int) -> Callable[[], None]:
 
 
 def fastest(times: Sequence[float], runs: int, pieces: int) -> list[float]:
-    """Seconds a run in the fastest piece of each sample, in six digits.
+    """Return the seconds a run in the fastest piece of each sample, in six digits.
 
     >>> fastest([0.6, 0.4, 0.5, 0.8], runs=2, pieces=2)
     [0.2, 0.25]
@@ -42,7 +42,7 @@ def fastest(times: Sequence[float], runs: int, pieces: int) -> list[float]:
 
 
 def cut(work: Workload) -> tuple[int, int]:
-    """How many runs would make a piece, and how many pieces a sample; warm after it."""
+    """Find how many runs make a piece and how many pieces a sample; the benchmark is warm afterwards."""
     often(work, 1)()
     start = time.perf_counter()
     often(work, 2)()

@@ -1,4 +1,6 @@
-"""The trees that are compared: two revisions, the working tree, or directories. The user's checkout is only read.
+"""The gate compares two trees, and only reads the user's checkout.
+
+A tree is a revision, the working tree, or a directory.
 
 A process of its own waits for this one to end, however it ends, and takes the worktrees and temporary files away.
 """
@@ -17,7 +19,7 @@ from resbench.errors import GateError
 from resbench.regression.process import Side, outside
 
 MAIN = ("origin/HEAD", "origin/main", "main", "origin/master", "master")
-"""Where the default base is looked for."""
+"""The default base is looked for in these, in this order."""
 
 CLEANER = """
 import shutil, subprocess, sys, time
@@ -31,22 +33,22 @@ for line in listed.stdout.splitlines() if listed else ():
         subprocess.run(["git", "-C", top, "worktree", "remove", "-f", "-f", line[9:]], capture_output=True)
 shutil.rmtree(folder, ignore_errors=True)
 """
-"""Takes away the worktrees in the folder, and no others: the user's own may just not be mounted."""
+"""This program takes away the worktrees in the folder, and no others: the user's own may just not be mounted."""
 
 
 class Workshop:
-    """A temporary folder, and where the git repository is around it (None without one)."""
+    """A workshop makes the trees of both sides in a temporary folder; ``top`` is the git repository, or None."""
 
-    def __init__(self, folder: Path, top: Path | None, here: Path) -> None:
-        self.folder, self.top, self.here = folder, top, here
+    def __init__(self, folder: Path, top: Path | None, current: Path) -> None:
+        self.folder, self.top, self.current = folder, top, current
 
     def side(self, name: str, what: str) -> Side:
-        """``what``: a revision, or a directory. Raises GateError."""
+        """Make a side of ``what``: a revision, or a directory. Raises GateError."""
         commit = self._git("rev-parse", "--verify", "--quiet", f"{what}^{{commit}}") if self.top else ""
-        if not commit and (self.here / what).is_dir():
-            return Side(name, what, (self.here / what).resolve(), ours=False)
+        if not commit and (self.current / what).is_dir():
+            return Side(name, what, (self.current / what).resolve(), ours=False)
         if self.top is None:
-            raise GateError(f"{self.here} is no git repository: expected two directories, received {what!r}")
+            raise GateError(f"{self.current} is no git repository: expected two directories, received {what!r}")
         if not commit:
             raise GateError(f"expected a git revision or a directory, received {what!r}; `git branch -a` lists some")
         changes = self.changes("--untracked-files=no")
@@ -58,10 +60,10 @@ class Workshop:
         return Side(name, self._git("rev-parse", "--short", commit), self._worktree(name, commit))
 
     def base(self) -> str:
-        """The merge base with main."""
+        """Return the merge base with main. Raises GateError."""
         if self.top is None:
             raise GateError(
-                f"{self.here} is no git repository, so there is no base: expected two directories, "
+                f"{self.current} is no git repository, so there is no base: expected two directories, "
                 "such as `resbench gate before after`"
             )
         for branch in MAIN:
@@ -73,9 +75,9 @@ class Workshop:
         raise GateError(f"no merge base with {', '.join(MAIN)}; name BASE, or fetch the history (fetch-depth: 0)")
 
     def working_tree(self) -> Side:
-        """What git would take with ``add --all``, copied as it is now."""
+        """Copy what git would take with ``add --all``, as it is now. Raises GateError."""
         if self.top is None:
-            raise GateError(f"{self.here} is no git repository: expected two directories, received one")
+            raise GateError(f"{self.current} is no git repository: expected two directories, received one")
         root = self.folder / "head"
         for name in self._git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
             source = self.top / name
@@ -86,48 +88,49 @@ class Workshop:
         return Side("head", f"working tree: {commit} with {changes}" if changes else f"working tree: {commit}", root)
 
     def changes(self, *options: str) -> str:
-        """``2 changed files``; empty for none."""
+        """Return ``2 changed files``; the text is empty where none has changed."""
         count = len([line for line in self._git("status", "--porcelain", *options).splitlines() if line])
         return f"{count} changed file{'s' * (count > 1)}" if count else ""
 
     def _worktree(self, name: str, commit: str) -> Path:
         root = self.folder / name
         quiet = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
-        done = self._run(*quiet, "worktree", "add", "--detach", "--quiet", str(root), commit)
+        done = _run_git(self.top, *quiet, "worktree", "add", "--detach", "--quiet", str(root), commit)
         if done.returncode:
             raise GateError(f"git cannot check out {commit[:12]}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
         return root
 
     def _git(self, *words: str) -> str:
-        """What git says; empty where it refuses."""
-        done = self._run(*words)
+        """Return what git prints; it is empty where git refuses."""
+        done = _run_git(self.top, *words)
         return done.stdout.strip("\n") if done.returncode == 0 else ""
 
-    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = ["git", "--no-optional-locks", "-C", str(self.top), *words]
-        return subprocess.run(
-            command, capture_output=True, text=True, errors="surrogateescape", check=False, env=outside()
-        )
+
+def _run_git(folder: Path | None, *words: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", "--no-optional-locks", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", check=False, env=outside())
 
 
-def top_of(here: Path) -> Path | None:
-    """The root of the git repository around a folder; None without git or repository. Raises GateError."""
-    command = ["git", "-C", str(here), "rev-parse", "--show-toplevel"]
+def top_of(current: Path) -> Path | None:
+    """Return the root of the git repository around a folder; it is None without git or repository.
+
+    Raises GateError where git refuses the folder.
+    """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=outside())
+        done = _run_git(current, "rev-parse", "--show-toplevel")
     except OSError:
         return None
     if "safe.directory" in done.stderr:
         raise GateError(
-            f"git refuses {here}: {done.stderr.strip().splitlines()[0]}; see `git help config`, safe.directory"
+            f"git refuses {current}: {done.stderr.strip().splitlines()[0]}; see `git help config`, safe.directory"
         )
     return Path(done.stdout.strip()).resolve() if done.returncode == 0 else None
 
 
 @contextmanager
-def workshop(here: Path) -> Iterator[Workshop]:
-    """A place for worktrees that is gone afterwards, also after ``kill -9``."""
-    top = top_of(here)
+def workshop(current: Path) -> Iterator[Workshop]:
+    """Open a workshop whose folder and worktrees are gone afterwards, also after ``kill -9``."""
+    top = top_of(current)
     folder = Path(tempfile.mkdtemp(prefix="resbench-gate-")).resolve()
     cleaner = subprocess.Popen(
         [sys.executable, "-c", CLEANER, str(folder), str(top or "")],
@@ -137,6 +140,6 @@ def workshop(here: Path) -> Iterator[Workshop]:
         text=True,
     )
     try:
-        yield Workshop(folder, top, here)
+        yield Workshop(folder, top, current)
     finally:
         cleaner.communicate("done")

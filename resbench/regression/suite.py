@@ -1,4 +1,4 @@
-"""What a gate runs, and what it lets pass: a TOML file beside the benchmarks.
+"""A TOML file beside the benchmarks says what a gate runs, and what it lets pass.
 
 files = ["bench_gate.py"]                  # relative to this file, as all paths here
 pythonpath = [".."]                        # where the code under test is imported from
@@ -19,21 +19,20 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from resbench.errors import GateError
+from resbench.errors import GateError, did_you_mean
 
 SUITE = Path("suites/ci.toml")
 
 LARGEST = 10.0
-"""A margin above is a slip: 5 for 5 %."""
+"""A margin above it is a slip: 5 for 5 %."""
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """What is special about one."""
+class BenchmarkLimits:
+    """One benchmark has a margin and limits of totals of its own."""
 
     margin: float | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
@@ -41,7 +40,7 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Suite:
-    """A file's content; ``path`` is where it lies in a tree."""
+    """A suite is the file's content; ``path`` says where the file lies in a tree."""
 
     path: Path
     files: list[str]
@@ -52,25 +51,25 @@ class Suite:
     margin: float = 0.01
     target: float = 0.05
     unpaired: list[str] = field(default_factory=list)
-    benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
+    benchmarks: Mapping[str, BenchmarkLimits] = field(default_factory=dict)
 
     @property
     def margins(self) -> dict[str, float]:
-        """Of the benchmarks that have one of their own."""
+        """Return the margins of the benchmarks that have one of their own."""
         return {name: b.margin for name, b in self.benchmarks.items() if b.margin is not None}
 
     @property
     def limits(self) -> dict[str, Mapping[str, int]]:
-        """Of totals, by benchmark."""
+        """Return the limits of totals, by benchmark."""
         return {name: b.limits for name, b in self.benchmarks.items()}
 
     def stored(self, root: Path) -> Path:
-        """The committed counters of a tree."""
+        """Return the path of a tree's committed counters."""
         return root / self.path.parent / self.expectations / f"{self.path.stem}.json"
 
 
 def read(root: Path, path: Path) -> Suite:
-    """Of the tree at ``root``. Raises GateError for a file that is missing, no TOML, or not understood."""
+    """Read the suite of the tree at ``root``. Raises GateError for a file that is missing, no TOML, or malformed."""
     try:
         content = tomllib.loads((root / path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -93,7 +92,7 @@ def read(root: Path, path: Path) -> Suite:
     _check_values(path, content)
     if not content.get("files"):
         raise GateError(f'{path}: expected files = ["bench_....py", ...], received none')
-    suite = Suite(path, benchmarks={name: Benchmark(**entry) for name, entry in special.items()}, **content)
+    suite = Suite(path, benchmarks={name: BenchmarkLimits(**entry) for name, entry in special.items()}, **content)
     largest = max([suite.margin, *suite.margins.values()])
     if largest >= suite.target:
         raise GateError(f"{path}: expected margins below the target of {suite.target:g}, received {largest:g}")
@@ -103,9 +102,8 @@ def read(root: Path, path: Path) -> Suite:
 def _check_names(path: Path, entries: Mapping[str, Any], known: Any, where: str) -> None:
     for name in entries:
         if name not in known:
-            near = get_close_matches(name, list(known), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(known)}"
-            raise GateError(f"{path}: {where}{name!r} is not known; {hint}")
+            hint = did_you_mean(name, known, f"expected {', '.join(known)}")
+            raise GateError(f"{path}: {where}{name!r} is not known{hint}")
 
 
 def _check_values(path: Path, entries: Mapping[str, Any]) -> None:

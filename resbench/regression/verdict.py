@@ -1,4 +1,4 @@
-"""What a look says of each benchmark, and of the run.
+"""A look at the rounds gives a verdict on each benchmark, and on the run.
 
 REGRESSED      slower by more than the margin, at the level of the run
 IMPROVED       faster by more than the margin, likewise
@@ -18,13 +18,13 @@ import numpy
 
 from resbench.regression.walsh import BLOCK, Floats, estimate, holm, slower
 
-Verdict = Literal["INVALID", "REGRESSED", "UNDECIDED", "INCONCLUSIVE", "IMPROVED", "PASS"]
-PRECEDENCE: tuple[Verdict, ...] = ("REGRESSED", "UNDECIDED", "INCONCLUSIVE", "IMPROVED", "PASS")
+GateVerdict = Literal["INVALID", "REGRESSED", "UNDECIDED", "INCONCLUSIVE", "IMPROVED", "PASS"]
+PRECEDENCE: tuple[GateVerdict, ...] = ("REGRESSED", "UNDECIDED", "INCONCLUSIVE", "IMPROVED", "PASS")
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What is asked of a run, before it begins. Effects are shares: 0.01 is 1 % more time."""
+class GateRules:
+    """The rules of a run are fixed before it begins. Effects are shares: 0.01 is 1 % more time."""
 
     margin: float = 0.01
     target: float = 0.05
@@ -33,13 +33,13 @@ class Rules:
     margins: Mapping[str, float] = field(default_factory=dict)
 
     def margin_of(self, name: str) -> float:
-        """The benchmark's own margin, if it has one."""
+        """Return the benchmark's own margin, or that of the run where it has none."""
         return self.margins.get(name, self.margin)
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """One benchmark: log(head / base), of both its processes, and log(base again / base), round by round."""
+    """A benchmark has, in each round, log(head / base), of both base processes, and log(base again / base)."""
 
     head: Sequence[float]
     again: Sequence[float]
@@ -47,9 +47,9 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Judged:
-    """One benchmark after n rounds. ``slower`` and ``faster`` are p values adjusted for benchmarks and looks."""
+    """A benchmark is judged after n rounds. ``slower`` and ``faster`` are p adjusted for benchmarks and looks."""
 
-    verdict: Verdict
+    verdict: GateVerdict
     n: int
     effect: float
     low: float
@@ -61,21 +61,21 @@ class Judged:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The benchmarks by name, those whose base differs from itself, and whether the run is over."""
+    """A judgement holds the benchmarks by name, those whose base differs from itself, and whether the run is over."""
 
     benchmarks: Mapping[str, Judged]
     invalid: tuple[str, ...]
     final: bool
 
     @property
-    def verdict(self) -> Verdict:
-        """Of the run: the worst of its benchmarks."""
+    def verdict(self) -> GateVerdict:
+        """Return the verdict on the run, which is the worst of its benchmarks."""
         found = {judged.verdict for judged in self.benchmarks.values()}
         return "INVALID" if self.invalid else next(verdict for verdict in PRECEDENCE if verdict in found)
 
 
-def judge(pairs: Mapping[str, Pairs], rules: Rules, last: bool, before: Judgement | None = None) -> Judgement:
-    """One look, after the look ``before``: both arms tested in both directions, the head estimated as well.
+def judge(pairs: Mapping[str, Pairs], rules: GateRules, last: bool, before: Judgement | None = None) -> Judgement:
+    """Look once, after the look ``before``: test both arms in both directions, and estimate the head's effect.
 
     The run is over at its last look, and before it if nothing is undecided, anything is slower, or the base differs
     from itself. A block that is not complete is left out: the reversed order that balances it is missing.
@@ -91,40 +91,46 @@ def judge(pairs: Mapping[str, Pairs], rules: Rules, last: bool, before: Judgemen
     benchmarks = {}
     for i, name in enumerate(pairs):
         effect, low, high, detectable = map(expm1, estimate(head[i], margins[i], strictest))
-        one = Judged("UNDECIDED", n, effect, low, high, detectable, float(up[i]), float(down[i]))
+        judged = Judged("UNDECIDED", n, effect, low, high, detectable, float(up[i]), float(down[i]))
         if before:
             earlier = before.benchmarks[name]
-            one = replace(one, slower=min(one.slower, earlier.slower), faster=min(one.faster, earlier.faster))
-        benchmarks[name] = replace(one, verdict=said(one, rules))
+            judged = replace(
+                judged, slower=min(judged.slower, earlier.slower), faster=min(judged.faster, earlier.faster)
+            )
+        benchmarks[name] = replace(judged, verdict=verdict_on(judged, rules))
 
-    found = {one.verdict for one in benchmarks.values()}
+    found = {judged.verdict for judged in benchmarks.values()}
     final = last or bool(invalid) or "REGRESSED" in found or "UNDECIDED" not in found
     if final:
-        for name, one in benchmarks.items():
-            if one.verdict == "UNDECIDED":
-                benchmarks[name] = replace(one, verdict="INCONCLUSIVE")
+        for name, judged in benchmarks.items():
+            if judged.verdict == "UNDECIDED":
+                benchmarks[name] = replace(judged, verdict="INCONCLUSIVE")
     return Judgement(benchmarks, invalid, final)
 
 
-def adjusted(d: Floats, margins: Floats, rules: Rules) -> Floats:
-    """p of each row, Holm over the rows, times the number of looks: they share the level evenly."""
+def adjusted(d: Floats, margins: Floats, rules: GateRules) -> Floats:
+    """Return p of each row, by Holm over the rows, times the number of looks, which share the level evenly."""
     return numpy.minimum(1, holm(slower(d, margins[:, None])) * len(rules.looks))
 
 
-def said(one: Judged, rules: Rules) -> Verdict:
-    """Of one benchmark, were there a look to come. What a look rejected stays so: the p are the least so far."""
-    if one.slower <= rules.level:
+def verdict_on(judged: Judged, rules: GateRules) -> GateVerdict:
+    """Return the verdict on a benchmark if another look follows.
+
+    What a look rejected stays rejected, for the p values are the least so far.
+    """
+    if judged.slower <= rules.level:
         return "REGRESSED"
-    if one.faster <= rules.level:
+    if judged.faster <= rules.level:
         return "IMPROVED"
-    return "PASS" if one.detectable <= rules.target and one.high < rules.target else "UNDECIDED"
+    return "PASS" if judged.detectable <= rules.target and judged.high < rules.target else "UNDECIDED"
 
 
-def replay(pairs: Mapping[str, Pairs], rules: Rules) -> Judgement:
-    """The looks of a whole run in order, up to the one that ends it; the last at its end, were it short of rounds."""
+def replay(pairs: Mapping[str, Pairs], rules: GateRules) -> Judgement:
+    """Make the looks of a whole run in order, up to the one that ends it; the last is at the end of a short run."""
     rounds = min(min(len(pair.head) for pair in pairs.values()), rules.looks[-1])
     judgement = None
-    for n in (*(look for look in rules.looks if look < rounds), rounds):
+    looks = (*(look for look in rules.looks if look < rounds), rounds)
+    for n in looks:
         seen = {name: Pairs(pair.head[:n], pair.again[:n]) for name, pair in pairs.items()}
         judgement = judge(seen, rules, last=n == rounds, before=judgement)
         if judgement.final:

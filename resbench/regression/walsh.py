@@ -1,4 +1,4 @@
-"""Is a benchmark slower, by how much, and how little more would have been seen? All from the Walsh averages.
+"""The Walsh averages tell if a benchmark is slower, by how much, and what could be seen.
 
 Data are log ratios by round, ``d[i] = log(head / base)``. The test is Wilcoxon's signed-rank test, which wants no more
 than symmetry: half of the noise of a benchmark is spikes, and its mean is theirs. Its rank sum is the number of Walsh
@@ -21,17 +21,17 @@ from scipy.stats import wilcoxon
 Floats = NDArray[numpy.float64]
 
 BLOCK = 2
-"""Rounds: the order and the order reversed."""
+"""A block has two rounds: the order and the order reversed."""
 RESAMPLES = 1000
-"""Some 25 lie beyond each end of the interval."""
+"""Some 25 of them lie beyond each end of the interval."""
 SEED = 0
-"""One for all: the same data give the same verdict."""
+"""The seed is one for all, so that the same data give the same verdict."""
 TAIL = 0.025
-"""Beyond each end of an interval of 95 %."""
+"""This share lies beyond each end of an interval of 95 %."""
 
 
 class Estimate(NamedTuple):
-    """The Hodges-Lehmann estimate, its 95 % interval, and the smallest effect that would have been rejected."""
+    """This is the Hodges-Lehmann estimate, its 95 % interval, and the least effect that would have been rejected."""
 
     effect: float
     low: float
@@ -40,7 +40,7 @@ class Estimate(NamedTuple):
 
 
 def slower(d: ArrayLike, margin: ArrayLike) -> Floats:
-    """P(a rank sum W+ of d - margin at least as large) if the effect is the margin: one p for each row.
+    """Return P(a rank sum W+ of d - margin is at least as large) if the effect is the margin, one p for each row.
 
     Exact without ties; with ties conservative. The other direction is ``slower(-d, margin)``.
 
@@ -48,12 +48,11 @@ def slower(d: ArrayLike, margin: ArrayLike) -> Floats:
     True
     """
     test = wilcoxon(numpy.asarray(d) - margin, alternative="greater", method="exact", axis=-1)
-    p: Floats = numpy.asarray(test.pvalue)
-    return p
+    return numpy.asarray(test.pvalue)
 
 
 def holm(p_values: ArrayLike) -> Floats:
-    """max over j <= i of (m - j + 1) p_(j): the least family-wise level at which each is rejected.
+    """Return max over j <= i of (m - j + 1) p_(j), the least family-wise level at which each is rejected.
 
     Source: Holm, "A simple sequentially rejective multiple test procedure" (1979).
 
@@ -68,7 +67,7 @@ def holm(p_values: ArrayLike) -> Floats:
 
 
 def walsh(d: ArrayLike) -> Floats:
-    """(d[i] + d[j]) / 2 for i <= j: n (n + 1) / 2 averages, not sorted."""
+    """Return (d[i] + d[j]) / 2 for i <= j: n (n + 1) / 2 averages, not sorted."""
     values = numpy.asarray(d, dtype=float)
     i, j = numpy.triu_indices(len(values))
     averages: Floats = (values[i] + values[j]) / 2
@@ -77,7 +76,7 @@ def walsh(d: ArrayLike) -> Floats:
 
 @cache
 def rank(n: int, level: float) -> int:
-    """k: the test of n rounds rejects if the k-th smallest Walsh average is above the margin; 0 if it never can.
+    """Return k: the test of n rounds rejects if the k-th smallest Walsh average is above the margin; 0 if never.
 
     W+ is a sum over the ranks 1..n of the rank or nothing, each with probability a half.
 
@@ -91,7 +90,7 @@ def rank(n: int, level: float) -> int:
 
 
 def hodges_lehmann(d: ArrayLike) -> float:
-    """Median of the Walsh averages.
+    """Return the median of the Walsh averages.
 
     >>> hodges_lehmann([1, 2, 6])
     2.75
@@ -100,7 +99,7 @@ def hodges_lehmann(d: ArrayLike) -> float:
 
 
 def lower_bound(d: ArrayLike, level: float) -> float:
-    """The effect is above it with confidence 1 - level: the k-th smallest Walsh average; -inf if n is too small."""
+    """Return the k-th smallest Walsh average: the effect is above it with confidence 1 - level; -inf if n is small."""
     averages = numpy.sort(walsh(d))
     k = rank(numpy.size(d), level)
     return float(averages[k - 1]) if k else -numpy.inf
@@ -108,7 +107,7 @@ def lower_bound(d: ArrayLike, level: float) -> float:
 
 @cache
 def weights(n: int) -> NDArray[numpy.int32]:
-    """How often each Walsh average of n rounds is in each resample of n / 2 blocks: (n (n + 1) / 2, RESAMPLES)."""
+    """Count each Walsh average of n rounds in each resample of n / 2 blocks: (n (n + 1) / 2, RESAMPLES)."""
     blocks = n // BLOCK
     draws = numpy.random.default_rng(SEED).multinomial(blocks, [1 / blocks] * blocks, size=RESAMPLES)
     often = draws.repeat(BLOCK, axis=1).T
@@ -119,7 +118,7 @@ def weights(n: int) -> NDArray[numpy.int32]:
 
 
 def resampled(d: ArrayLike, *ranks: int) -> list[Floats]:
-    """The k-th smallest Walsh average of each resample, for each k: a resample only counts the averages anew."""
+    """Return the k-th smallest Walsh average of each resample, for each k; a resample counts the averages anew."""
     averages = walsh(d)
     order = averages.argsort()
     counted = weights(numpy.size(d))[order].cumsum(axis=0, dtype=numpy.int32)
@@ -127,7 +126,7 @@ def resampled(d: ArrayLike, *ranks: int) -> list[Floats]:
 
 
 def estimate(d: ArrayLike, margin: float, level: float) -> Estimate:
-    """Effect, 95 % interval over resampled blocks, and the effect that a test at the level would reject.
+    """Estimate the effect, its 95 % interval over resampled blocks, and the effect that a test would reject.
 
     The test rejects if its lower bound L(d) is above the margin, and L moves with d. L lies below the effect by what it
     did here, and the effect itself may lie as high as the upper bound U of its interval: ``margin + U(d) - L(d)`` is

@@ -1,1 +1,1 @@
-"""Everything that is reachable from a model, put back bit for bit when others have run it."""
+"""All that is reachable from a model is put back bit for bit when others have run it."""

@@ -1,7 +1,7 @@
-"""How each kind of thing that holds others, or a state, is kept and put back in place.
+"""Each kind of thing that holds others, or a state, has a function that keeps it.
 
-Each function takes a thing, and gives what it holds and how it is put back: identity and order stay, and nothing is
-written where nothing has changed.
+The function takes a thing, and gives what it holds and how it is put back in place: identity and order stay, and
+nothing is written where nothing has changed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Undo = Callable[[], None]
+Undo = Callable[[], object]
 Held = tuple[Iterable[Any], Undo | None]
 
 OfTensor = tuple[Tensor | None, Any, Any]
-"""Its gradient, and its two tables of hooks."""
+"""A tensor holds its gradient, and two tables of hooks."""
 
 ABSENT: Any = object()
-"""In place of what was not there."""
+"""This stands in place of what was not there."""
 
 
 def same(now: Iterable[Any], before: Iterable[Any]) -> bool:
-    """The very same things, in order."""
+    """Tell whether both hold the very same things, in order."""
     return all(map(is_, now, before))
 
 
@@ -41,30 +41,20 @@ def same_entries(table: dict[Any, Any], before: dict[Any, Any]) -> bool:
 
 
 def refill(table: dict[Any, Any], before: dict[Any, Any]) -> None:
-    """Those entries in their order, past whatever a subclass does when an item is set."""
+    """Give a table those entries in their order, past whatever a subclass does when an item is set."""
     kind: Any = OrderedDict if isinstance(table, OrderedDict) else dict
     kind.clear(table)
     for key, value in before.items():
         kind.__setitem__(table, key, value)
 
 
-def _list(items: list[Any]) -> Held:
-    before = list(list.__iter__(items))
+def _sequence(kind: Any, items: Any) -> Held:
+    before = list(kind.__iter__(items))
 
     def put_back() -> None:
-        if list.__len__(items) != len(before) or not same(list.__iter__(items), before):
-            list.__setitem__(items, slice(None), before)
-
-    return before, put_back
-
-
-def _deque(items: deque[Any]) -> Held:
-    before = list(items)
-
-    def put_back() -> None:
-        if len(items) != len(before) or not same(items, before):
-            deque.clear(items)
-            deque.extend(items, before)
+        if kind.__len__(items) != len(before) or not same(kind.__iter__(items), before):
+            kind.clear(items)
+            kind.extend(items, before)
 
     return before, put_back
 
@@ -82,6 +72,11 @@ def _set(items: set[Any]) -> Held:
 
 def _members(items: Iterable[Any]) -> Held:
     return list(items), None
+
+
+def _attributes(*names: str) -> Callable[[Any], Held]:
+    """Return the function for a thing that holds others in these attributes, which nobody can change."""
+    return lambda thing: _members(getattr(thing, name) for name in names)
 
 
 def _bytes(items: Any) -> Held:
@@ -111,16 +106,8 @@ def _random(generator: Random) -> Held:
     return (), lambda: generator.setstate(before)
 
 
-def _torch_generator(generator: torch.Generator) -> Held:
-    before = generator.get_state()
-
-    def put_back() -> None:
-        generator.set_state(before)
-
-    return (), put_back
-
-
-def _random_state(generator: Any) -> Held:
+def _generator(generator: Any) -> Held:
+    """Keep a generator of torch, or one of numpy's old ones."""
     before = generator.get_state()
     return (), lambda: generator.set_state(before)
 
@@ -130,49 +117,8 @@ def _bit_generator(generator: Any) -> Held:
     return (), lambda: setattr(generator, "state", before)
 
 
-def _generator(generator: Any) -> Held:
-    return (generator.bit_generator,), None
-
-
-def _cell(cell: types.CellType) -> Held:
-    before = [_contents(cell)]
-
-    def put_back() -> None:
-        if _contents(cell) is before[0]:
-            return
-        if before[0] is ABSENT:
-            del cell.cell_contents
-        else:
-            cell.cell_contents = before[0]
-
-    return before, put_back
-
-
-def _contents(cell: types.CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # a variable that has no value yet
-        return ABSENT
-
-
-def _method(method: types.MethodType) -> Held:
-    return (method.__self__, method.__func__), None
-
-
-def _descriptor(method: Any) -> Held:
-    return (method.__func__,), None
-
-
-def _property(one: property) -> Held:
-    return (one.fget, one.fset, one.fdel), None
-
-
-def _partial(call: functools.partial[Any]) -> Held:
-    return (call.func, call.args, call.keywords), None
-
-
 def _cached(function: Any) -> Held:
-    """Of a cache that nobody can read: empty where it was filled."""
+    """Keep a function's cache, which nobody can read: it is emptied where it has been filled since."""
     before = function.cache_info().misses
 
     def put_back() -> None:
@@ -182,44 +128,38 @@ def _cached(function: Any) -> Held:
     return (function.__wrapped__,), put_back
 
 
-def _slot(member: Any, thing: Any) -> Held:
-    """One attribute of a class with ``__slots__``."""
-    before = slot_value(member, thing)
+def keep_slot(member: Any, thing: Any) -> Held:
+    """Keep one attribute of a class with ``__slots__``, or the contents of a closure's cell."""
+    before = [slot_value(member, thing)]
 
     def put_back() -> None:
-        if slot_value(member, thing) is before:
+        if slot_value(member, thing) is before[0]:
             return
-        if before is ABSENT:
+        if before[0] is ABSENT:
             member.__delete__(thing)
         else:
-            member.__set__(thing, before)
+            member.__set__(thing, before[0])
 
-    return (before,), put_back
+    return before, put_back
 
 
 def slot_value(member: Any, thing: Any) -> Any:
     try:
         return member.__get__(thing, type(thing))
-    except AttributeError:
+    except (AttributeError, ValueError):  # of a cell: a variable that has no value yet
         return ABSENT
 
 
-def slots(thing: Any, members: Iterable[Any]) -> tuple[list[Any], list[Undo]]:
-    """The attributes of those slots."""
-    held = [_slot(member, thing) for member in members]
-    return [value for values, _ in held for value in values], [undo for _, undo in held if undo]
-
-
 def slots_of(kind: type) -> list[Any]:
-    """The slots that a class and its bases name."""
+    """Return the slots that a class and its bases name."""
     named = (vars(base) for base in kind.__mro__ if "__slots__" in vars(base))
     members = (member for names in named for member in names.values())
     return [member for member in members if isinstance(member, types.MemberDescriptorType)]
 
 
 HOLDERS: dict[type, Callable[[Any], Held]] = {
-    list: _list,
-    deque: _deque,
+    list: functools.partial(_sequence, list),
+    deque: functools.partial(_sequence, deque),
     set: _set,
     tuple: _members,  # of a class of its own; the plain ones need no keeping
     frozenset: _members,
@@ -227,41 +167,40 @@ HOLDERS: dict[type, Callable[[Any], Held]] = {
     bytearray: _bytes,
     array: _bytes,
     Random: _random,
-    torch.Generator: _torch_generator,
-    types.CellType: _cell,
-    types.MethodType: _method,
-    staticmethod: _descriptor,
-    classmethod: _descriptor,
-    property: _property,
-    functools.partial: _partial,
+    torch.Generator: _generator,
+    types.CellType: functools.partial(keep_slot, types.CellType.cell_contents),
+    types.MethodType: _attributes("__self__", "__func__"),
+    staticmethod: _attributes("__func__"),
+    classmethod: _attributes("__func__"),
+    property: _attributes("fget", "fset", "fdel"),
+    functools.partial: _attributes("func", "args", "keywords"),
     functools._lru_cache_wrapper: _cached,
     weakref.ref: lambda reference: _members([reference()]),
 }
 
 
 def holders() -> dict[type, Callable[[Any], Held]]:
-    """The kinds that are known; numpy's too where it is in use."""
+    """Return the function for each kind that is known, numpy's kinds too where numpy is in use."""
     numpy = sys.modules.get("numpy")
     if not numpy:
         return HOLDERS
-    theirs = {
+    return HOLDERS | {
         numpy.ndarray: _ndarray,
-        numpy.random.RandomState: _random_state,
+        numpy.random.RandomState: _generator,
         numpy.random.BitGenerator: _bit_generator,
-        numpy.random.Generator: _generator,
+        numpy.random.Generator: _attributes("bit_generator"),
     }
-    return HOLDERS | theirs
 
 
 def counted_from(counter: itertools.count[Any]) -> itertools.count[Any]:
-    """Another counter that goes on where this one is."""
+    """Return another counter that goes on where this one is."""
     start, _, step = repr(counter).removeprefix("count(").removesuffix(")").partition(", ")
     number = complex if "j" in repr(counter) else float if "." in repr(counter) else int
     return itertools.count(number(start), number(step or "1"))
 
 
 def storage(tensor: Tensor) -> int:
-    """Which storage a tensor lies in; 0 for one that has none."""
+    """Return the identity of the storage that a tensor lies in; it is 0 for one that has none."""
     try:
         return int(tensor.untyped_storage()._cdata)
     except (RuntimeError, NotImplementedError):
@@ -292,7 +231,7 @@ def restore_names(space: dict[str, Any], before: dict[str, Any]) -> None:
 def restore_tensor(
     tensor: Tensor, kind: type[Tensor], alias: Tensor, address: int, version: int, requires_grad: bool, held: OfTensor
 ) -> None:
-    """Everything but the contents."""
+    """Put back everything of a tensor but its contents."""
     if type(tensor) is not kind:
         tensor.__class__ = kind
     if not _lies_as(tensor, alias, address):
@@ -309,7 +248,7 @@ def restore_tensor(
 
 
 def _lies_as(tensor: Tensor, alias: Tensor, address: int) -> bool:
-    """In the same memory, in the same way."""
+    """Tell whether a tensor lies in the same memory, in the same way."""
     if address < 0 or tensor.dtype != alias.dtype or tensor.size() != alias.size():
         return False
     return tensor.data_ptr() == address and tensor.stride() == alias.stride()

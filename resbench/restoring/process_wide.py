@@ -1,21 +1,28 @@
-"""What the whole process shares, kept while others run: random states, the defaults of torch, its switches."""
+"""Random states and settings, which the process shares, are kept while others run."""
 
 from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
 
-from resbench.workers.switches import kept
+from resbench.workers.switches import Setting, attribute, settings_kept
 
 CUDNN, SDP = torch.backends.cudnn, torch.backends.cuda
 
-SHARED: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+
+def _default_device() -> torch.device | None:
+    """Return the device that was set for good, or None, whatever ``with`` statements are open."""
+    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    return None if context is None else context.device
+
+
+SHARED: tuple[Setting, ...] = (
     (torch.get_num_threads, torch.set_num_threads),
+    (_default_device, torch.set_default_device),
     (torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled),
     (torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
     *(
@@ -26,51 +33,28 @@ SHARED: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
         (lambda kind=kind: torch.get_autocast_dtype(kind), lambda d, kind=kind: torch.set_autocast_dtype(kind, d))
         for kind in ("cpu", "cuda")
     ),
-    (lambda: CUDNN.benchmark, lambda on: setattr(CUDNN, "benchmark", on)),
-    (lambda: CUDNN.deterministic, lambda on: setattr(CUDNN, "deterministic", on)),
+    attribute(CUDNN, "benchmark"),
+    attribute(CUDNN, "deterministic"),
     (SDP.flash_sdp_enabled, SDP.enable_flash_sdp),
     (SDP.mem_efficient_sdp_enabled, SDP.enable_mem_efficient_sdp),
     (SDP.math_sdp_enabled, SDP.enable_math_sdp),
     (SDP.cudnn_sdp_enabled, SDP.enable_cudnn_sdp),
 )
-"""Beside the switches: how each is read, and how it is set."""
+"""These settings are kept beside the switches."""
 
 
 @contextmanager
 def process_kept() -> Iterator[None]:
-    """Whatever is drawn or set within: behind it the process goes on as if nothing had been."""
-    before = [read() for read, _ in SHARED]
-    device = _default_device()
-    with kept(), _draws_kept():
-        try:
-            yield
-        finally:
-            for (read, put), value in zip(SHARED, before, strict=True):
-                if read() != value:
-                    put(value)
-            if _default_device() != device:
-                torch.set_default_device(device)
+    """Put back whatever is drawn or set within, so that the process goes on as if nothing had been.
 
-
-@contextmanager
-def _draws_kept() -> Iterator[None]:
-    """The random states of Python, numpy and torch, on every GPU in use too."""
+    These are torch's settings, and the random states of Python, numpy and torch, on every GPU in use too.
+    """
     numpy = sys.modules.get("numpy")
-    python, legacy, cpu = random.getstate(), numpy.random.get_state() if numpy else None, torch.get_rng_state()
-    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    gpus = torch.cuda.get_rng_state_all() if in_use else []
-    try:
-        yield
-    finally:
-        random.setstate(python)
+    with settings_kept(*SHARED), ExitStack() as stack:
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(torch.set_rng_state, torch.get_rng_state())
         if numpy:
-            numpy.random.set_state(legacy)
-        torch.set_rng_state(cpu)
-        if gpus:
-            torch.cuda.set_rng_state_all(gpus)
-
-
-def _default_device() -> torch.device | None:
-    """The one that was set for good; None where there is none, whatever ``with`` statements are open."""
-    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
-    return None if context is None else context.device
+            stack.callback(numpy.random.set_state, numpy.random.get_state())
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            stack.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
+        yield

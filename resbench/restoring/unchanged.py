@@ -1,4 +1,4 @@
-"""A model and all that is reachable from it, put back bit for bit when others have run it.
+"""A snapshot of a model, and of all that it reaches, puts it back when others have run it.
 
 >>> net = torch.nn.Sequential(torch.nn.Linear(2, 2))
 >>> with unchanged(net):
@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
+from torch.utils._pytree import tree_leaves
 
 from resbench.restoring.holders import (
     ABSENT,
@@ -33,12 +34,12 @@ from resbench.restoring.holders import (
     Undo,
     counted_from,
     holders,
+    keep_slot,
     refill,
     restore_class,
     restore_names,
     restore_tensor,
     same_entries,
-    slots,
     slots_of,
     storage,
 )
@@ -47,13 +48,13 @@ from resbench.restoring.process_wide import process_kept
 
 TABLES = frozenset((dict, OrderedDict))
 
-_Kept = tuple[Tensor, type[Tensor], Tensor, int, int, bool, OfTensor]
-"""A tensor, its class, another of the same memory, the address and version of that, is it trained, what it holds."""
+_KeptTensor = tuple[Tensor, type[Tensor], Tensor, int, int, bool, OfTensor]
+"""A tensor, its class, another of the same memory, its address and version, is it trained, and what it holds."""
 
 
 @contextmanager
 def unchanged(*roots: Any, contents: bool = True) -> Iterator[Snapshot]:
-    """Whatever runs within: behind it the roots are as before, after a failure and Ctrl-C too.
+    """Put the roots back, as they are now, when the ``with`` ends, after a failure and Ctrl-C too.
 
     ``contents=False`` copies no parameter and no buffer beforehand: before an operator writes into one, whoever runs
     the model calls ``writing``.
@@ -71,28 +72,31 @@ def unchanged(*roots: Any, contents: bool = True) -> Iterator[Snapshot]:
 
 
 class Snapshot:
-    """What was reachable, how it was, and how it is put back."""
+    """A snapshot keeps what is reachable and how it is, and puts it back.
+
+    ``seen``        the identities of all things; ``alive`` holds those to which there may be weak references alone, so
+                    that nothing else takes their place
+    ``empty``       dictionaries without an entry, as nearly all tables of hooks are; ``tables`` are the others
+    ``names``       namespaces of which only some names are looked at
+    ``bytes``       by storage, its bytes and those that it had
+    ``counters``    each beside another that goes on where it was
+    ``orders``      what the lists and cells held
+    """
 
     def __init__(self, roots: Iterable[Any], contents: bool = True) -> None:
         self.contents = contents
         self.seen: set[int] = set()
         self.empty: list[dict[Any, Any]] = []
-        """Dictionaries without an entry, as nearly all tables of hooks are."""
         self.tables: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
         self.names: list[tuple[dict[str, Any], dict[str, Any]]] = []
-        """Some names of a namespace: no others of it are looked at."""
         self.classes: list[tuple[type, dict[str, Any]]] = []
         self.kinds: list[tuple[Any, type]] = []
-        self.tensors: list[_Kept] = []
+        self.tensors: list[_KeptTensor] = []
         self.undo: list[Undo] = []
         self.alive: list[Any] = []
-        """What may be held by weak references alone: nothing else is to take its place in ``seen``."""
         self.bytes: dict[int, tuple[Tensor, Tensor]] = {}
-        """By storage: its bytes, and those that it had."""
         self.counters: list[tuple[itertools.count[Any], itertools.count[Any]]] = []
-        """Each, and another that goes on where it was."""
         self.orders: list[list[Any]] = []
-        """What the lists and cells held."""
         self._buffers: set[int] = set()
         self._storages: dict[int, Tensor] = {}
         self._keepers: dict[type, Callable[[Any], Iterable[Any]]] = {}
@@ -100,47 +104,39 @@ class Snapshot:
         self.include(*roots, *self._named(vars(hooks), [name for name in vars(hooks) if name.startswith("_global_")]))
 
     def holds(self, thing: object) -> bool:
-        """Was it reachable before?"""
+        """Tell whether a thing was reachable before."""
         return id(thing) in self.seen
 
     def writing(self, *arguments: Any) -> None:
-        """An operator with these arguments is about to write into one of them."""
-        for leaf in arguments:
-            if isinstance(leaf, (tuple, list)):
-                self.writing(*leaf)
-            elif isinstance(leaf, dict):
-                self.writing(*leaf.values())
-            elif isinstance(leaf, Tensor) and not leaf.is_meta:
+        """Keep the contents of tensors before an operator with these arguments writes into one of them."""
+        for leaf in tree_leaves(arguments):
+            if isinstance(leaf, Tensor) and not leaf.is_meta:
                 if not self._storages:
                     self._storages = {storage(alias): alias for _, _, alias, *_ in self.tensors}
-                held = self._storages.get(storage(leaf))
-                if held is not None:
-                    self._copy(held)
+                alias = self._storages.get(storage(leaf))
+                if alias is not None:
+                    self._copy(alias)
 
     # -- the walk ------------------------------------------------------------------------------------------------
 
     def include(self, *roots: Any) -> None:
-        """Keep these too, as they are now."""
+        """Keep these things too, as they are now, with all that is reachable from them."""
+        seen, keepers, waiting = self.seen, self._keepers, list(roots)
         with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
-            self._walk(list(roots))
-
-    def _walk(self, waiting: list[Any]) -> None:
-        seen, keepers = self.seen, self._keepers
-        while waiting:
-            thing = waiting.pop()
-            kind = type(thing)
-            if kind in ATOMS or id(thing) in seen:
-                continue
-            seen.add(id(thing))
-            keep = keepers.get(kind)
-            if keep is None:
-                keep = keepers[kind] = self._keeper(kind)
-            waiting += keep(thing)
+            while waiting:
+                thing = waiting.pop()
+                kind = type(thing)
+                if kind in ATOMS or id(thing) in seen:
+                    continue
+                seen.add(id(thing))
+                if kind not in keepers:
+                    keepers[kind] = self._keeper(kind)
+                waiting += keepers[kind](thing)
 
     def _keeper(self, kind: type) -> Callable[[Any], Iterable[Any]]:
-        """What keeps the things of one type; it gives what they hold."""
+        """Return the function that keeps the things of one type, and gives what they hold."""
         if issubclass(kind, types.ModuleType):
-            return _nothing
+            return lambda thing: ()
         if kind is itertools.count:
             return self._counter
         if issubclass(kind, type):
@@ -159,11 +155,10 @@ class Snapshot:
             parts.append(lambda thing: self._hold(*known(thing)))
         home = str(kind.__module__)
         attributes = kind.__flags__ & CHANGEABLE or kind.__dictoffset__  # a namespace of C has them too
-        if attributes and (not is_machinery(home) or home.startswith(DATA)):
-            members = slots_of(kind)
+        is_data = attributes and (not is_machinery(home) or home.startswith(DATA))
+        if is_data or issubclass(kind, nn.Module):
+            members = slots_of(kind) if is_data else []
             parts.append(lambda thing: self._instance(thing, members))
-        elif issubclass(kind, nn.Module):
-            parts.append(lambda thing: self._instance(thing, []))
         if len(parts) == 1:
             return parts[0]
         return lambda thing: [held for part in parts for held in part(thing)]
@@ -194,16 +189,14 @@ class Snapshot:
         return saved
 
     def _instance(self, thing: Any, members: list[Any]) -> Iterable[Any]:
-        """Its attributes, and its class."""
+        """Keep the attributes of an instance, and its class."""
         kind = type(thing)
         found = list[Any]()
         if id(kind) not in self.seen:
             self.seen.add(id(kind))
             found += self._class(kind)
-        if members:
-            values, undo = slots(thing, members)
-            found += values
-            self.undo += undo
+        for member in members:
+            found += self._hold(*keep_slot(member, thing))
         fields = getattr(thing, "__dict__", None)
         if isinstance(thing, nn.Module):
             self.kinds.append((thing, kind))
@@ -221,7 +214,7 @@ class Snapshot:
         return found
 
     def _class(self, kind: type) -> Iterable[Any]:
-        """What the class and its bases hold themselves."""
+        """Keep what a class and its bases hold themselves."""
         found: list[Any] = []
         for base in kind.__mro__:
             if base is kind or id(base) not in self.seen:
@@ -235,7 +228,10 @@ class Snapshot:
         return found
 
     def _function(self, function: types.FunctionType) -> Iterable[Any]:
-        """What it encloses, its defaults and attributes; in no installed package also the globals that it names."""
+        """Keep what a function encloses, its defaults and attributes.
+
+        The globals that it names are kept too where it is in no installed package.
+        """
         if is_machinery(function.__module__):
             return ()
         found = [*(function.__closure__ or ()), *(function.__defaults__ or ()), function.__kwdefaults__]
@@ -267,10 +263,10 @@ class Snapshot:
         if fields:
             return (*held, *self._entries(fields).values())
         self.empty.append(fields)
-        return held if any(one is not None for one in held) else ()
+        return held if any(value is not None for value in held) else ()
 
     def _copy(self, alias: Tensor) -> None:
-        """Keep the bytes of its storage."""
+        """Keep the bytes of a tensor's storage."""
         identity = storage(alias)
         if identity and identity not in self.bytes and not alias.is_meta:
             raw = torch.empty(0, dtype=torch.uint8, device=alias.device).set_(alias.untyped_storage())
@@ -279,7 +275,7 @@ class Snapshot:
     # -- and back ------------------------------------------------------------------------------------------------
 
     def restore(self) -> None:
-        """Put everything back; what has not changed is not written."""
+        """Put everything back; nothing is written where nothing has changed."""
         self._turn_back()
         for kind, members in self.classes:
             restore_class(kind, members)
@@ -297,8 +293,8 @@ class Snapshot:
         for undo in self.undo:
             undo()
         with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
-            for kept in self.tensors:
-                restore_tensor(*kept)
+            for kept_tensor in self.tensors:
+                restore_tensor(*kept_tensor)
             for raw, before in self.bytes.values():
                 if raw.untyped_storage().nbytes() != before.nbytes:
                     raw.untyped_storage().resize_(before.nbytes)
@@ -309,7 +305,7 @@ class Snapshot:
                     torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
 
     def _turn_back(self) -> None:
-        """A counter cannot be turned back: another one takes its place, the same wherever it was held."""
+        """Put another counter in the place of one that has moved, the same wherever it was held: none turns back."""
         moved = {id(counter): fresh for counter, fresh in self.counters if repr(counter) != repr(fresh)}
         if not moved:
             return
@@ -317,7 +313,3 @@ class Snapshot:
             saved.update([(key, moved[id(value)]) for key, value in saved.items() if id(value) in moved])
         for order in self.orders:
             order[:] = [moved.get(id(value), value) for value in order]
-
-
-def _nothing(thing: Any) -> Iterable[Any]:
-    return ()

@@ -1,4 +1,4 @@
-"""Table -> text: one function per format, one scale per column, rounding here and only here."""
+"""Each format has a function that renders a table; numbers are rounded only here."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Printed = tuple[list[str], list[list[str]]]
 """Titles, and rows of text."""
 
 
-def printed(table: Table) -> Printed:
-    """Titles with their units, and every value as a person reads it, the footer last."""
+def printed(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Return the titles with their units, and the rows as a person reads them, the footer last."""
     rows = [*table.rows, *table.footer]
     titles, columns = [], []
     for i, column in enumerate(table.columns):
@@ -38,7 +38,7 @@ def printed(table: Table) -> Printed:
 
 
 def _format(column: Column, values: Sequence[Any]) -> tuple[str, Callable[[Any], str]]:
-    """The unit of a column and the way its values print."""
+    """Return the unit of a column and the function that prints its values."""
     match column.kind:
         case "exact":
             return "", lambda v: f"{v:,}"
@@ -76,20 +76,20 @@ def _tabulated(table: Table, style: str) -> str:
 
 
 def plain(table: Table) -> str:
-    """Text of any width, never cut: for pipes and files."""
+    """Render plain text of any width, which is never cut, for pipes and files."""
     body = _tabulated(table, "simple") if table.rows else ""
     return "\n\n".join(part for part in (table.title, body, "\n".join(table.remarks)) if part)
 
 
 def markdown(table: Table) -> str:
-    """A pipe table; title and notes in paragraphs of their own."""
+    """Render a pipe table; title and notes are paragraphs of their own."""
     title = f"**{table.title}**" if table.title else ""
     body = _tabulated(table, "pipe") if table.rows else ""
     return "\n\n".join(part for part in (title, body, *table.remarks) if part)
 
 
 def latex(table: Table) -> str:
-    """A booktabs table; title and notes are its caption."""
+    """Render a booktabs table; title and notes are its caption."""
     caption = _latex_escape(" ".join(text for text in (table.title, *table.remarks) if text))
     body = _tabulated(table, "latex_booktabs")
     return "\n".join([r"\begin{table}", r"\centering", body, rf"\caption{{{caption}}}", r"\end{table}"])
@@ -101,7 +101,7 @@ def _latex_escape(text: str) -> str:
 
 
 def html_table(table: Table) -> str:
-    """A <table> with a caption, and its notes; every text escaped."""
+    """Render a <table> with a caption, and the notes behind it; every text is escaped."""
     body = _tabulated(table, "html")
     if table.title:
         body = body.replace("<table>", f"<table>\n<caption>{html.escape(table.title)}</caption>", 1)
@@ -109,7 +109,7 @@ def html_table(table: Table) -> str:
 
 
 def _separated(table: Table, delimiter: str) -> str:
-    """Full numbers under the columns' keys; shapes as 1x64x56x56."""
+    """Write full numbers under the columns' keys; shapes are written as 1x64x56x56."""
     out = io.StringIO()
     writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
     writer.writerow(column.key for column in table.columns)
@@ -122,7 +122,7 @@ def _separated(table: Table, delimiter: str) -> str:
 
 
 def render(table: Table, format: Format) -> str:
-    """The table as text. JSON is not a rendering of a table: a command writes its own document."""
+    """Render a table as text. JSON is not among the formats here: a command writes its own document."""
     match format:
         case "csv" | "tsv":
             return _separated(table, "," if format == "csv" else "\t")
@@ -137,14 +137,15 @@ def render(table: Table, format: Format) -> str:
 
 
 PROSE = 18
-"""Characters below which a column of prose is left out."""
+"""A terminal leaves out a column of prose that would have fewer characters than this."""
 
 
 def to_terminal(table: Table, width: int) -> None:
-    """Print to a terminal. Columns that do not fit are left out from the right, and named below."""
+    """Print a table to a terminal. Columns that do not fit are left out from the right, and named below."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table as RichTable
+    from rich.text import Text
 
     console = Console(width=width, highlight=False, markup=False)
     titles, rows = printed(table)
@@ -167,17 +168,10 @@ def to_terminal(table: Table, width: int) -> None:
         picture.add_column(title, justify=align, overflow="fold", no_wrap=fixed)  # type: ignore[arg-type]
     for i, row in enumerate(rows):
         last = i == len(table.rows) - 1 and bool(table.footer)
-        picture.add_row(*(_plain_text(cell) for cell in row[:shown]), end_section=last)
+        picture.add_row(*map(Text, row[:shown]), end_section=last)  # in a Text, [brackets] are no markup
     console.print(picture if table.rows else table.title, style="" if table.rows else "bold")
     for note in table.remarks:
         console.print(note, style="dim")
     if shown < len(titles):
         hidden = ", ".join(title for title in titles[shown:] if title != "rel.")
         console.print(f"Left out at {width} columns: {hidden}. Widen, pipe, or --format csv.", style="dim")
-
-
-def _plain_text(cell: str) -> Any:
-    """A cell in which [brackets] are not markup."""
-    from rich.text import Text
-
-    return Text(cell)

@@ -1,9 +1,9 @@
-"""A table holds numbers; text happens in ``render.py`` and nowhere else."""
+"""A table holds rows of numbers under columns; only ``render.py`` turns them into text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ Kind = Literal["text", "prose", "shape", "exact", "count", "bytes", "seconds", "
 
 @dataclass(frozen=True)
 class Column:
-    """``key`` is the name in CSV and JSON, ``title`` what a person reads. The kind says how a number prints:
+    """A column has a ``key``, its name in CSV and JSON, a ``title`` for people, and a kind that says how it prints:
 
     prose   text that a terminal may break into lines
     exact   25,557,032          every digit
@@ -34,29 +34,31 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of plain values, one per column; a missing value is None and prints blank."""
+    """A table has rows of plain values, one per column; a missing value is None and prints blank.
+
+    The ``footer`` holds totals: they are printed for people, and left out of CSV and TSV. The ``warnings`` are the
+    first notes, and go to stderr where a format has no notes.
+    """
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Any]]
     title: str = ""
     notes: Sequence[str] = ()
-    footer: Sequence[Sequence[Any]] = field(default=())
-    """Totals: printed for people, left out of CSV and TSV."""
+    footer: Sequence[Sequence[Any]] = ()
     warnings: Sequence[str] = ()
-    """What nobody may miss: the first notes, and on stderr where a format has none."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """All that stands below the rows."""
+        """Return the lines that stand below the rows."""
         return (*self.warnings, *self.notes)
 
     def records(self) -> list[dict[str, Any]]:
-        """One dictionary a row, keyed by column."""
+        """Return one dictionary a row, keyed by column."""
         keys = [column.key for column in self.columns]
         return [dict(zip(keys, row, strict=True)) for row in self.rows]
 
     def to_pandas(self) -> pandas.DataFrame:
-        """The rows as a DataFrame; the columns keep their keys and their numbers."""
+        """Return the rows as a DataFrame; the columns keep their keys and their numbers."""
         import pandas
 
         return pandas.DataFrame(self.records(), columns=[column.key for column in self.columns])

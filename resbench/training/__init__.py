@@ -1,1 +1,1 @@
-"""Small networks trained to the end, on whatever device there is: bit for bit again after any interruption."""
+"""Small networks are trained to the end, bit for bit again after any interruption."""

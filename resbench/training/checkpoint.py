@@ -1,4 +1,4 @@
-"""States on disk: whole or not at all, each under the key of everything that it depends on."""
+"""A checkpoint keeps a state on disk, under the key of everything that it depends on."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from resbench.errors import OutputError, SourceError, first_line
+from resbench.errors import OutputError, SourceError, first_line, foreign
 from resbench.files import write
 
 SCHEMA = 1
 SUM = 4
-"""Bytes of the checksum at the end: torch's own format does not notice a bit that has changed."""
+"""The checksum at the end has so many bytes: torch's own format does not notice a bit that has changed."""
 
 
 def fingerprint(model: nn.Module) -> str:
-    """Eight hex digits of a module's structure and first weights."""
-    held = zlib.crc32(repr(model).encode())
+    """Return eight hex digits of a module's structure and first weights."""
+    checksum = zlib.crc32(repr(model).encode())
     for name, value in model.state_dict().items():
-        held = zlib.crc32(
-            value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy(), zlib.crc32(name.encode(), held)
-        )
-    return f"{held:08x}"
+        content = value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+        checksum = zlib.crc32(content, zlib.crc32(name.encode(), checksum))
+    return f"{checksum:08x}"
 
 
 class Checkpoint:
-    """The state of one training in a folder. ``key``: what another training would differ in."""
+    """This keeps the state of one training in a folder. ``key``: another training would differ in one of these."""
 
     def __init__(self, folder: Path, name: str, key: Mapping[str, Any]) -> None:
         self.key = {"schema": SCHEMA, **key}
@@ -44,28 +43,25 @@ class Checkpoint:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the file in one step. Raises OutputError."""
-        held = io.BytesIO()
-        torch.save({"key": self.key, "state": dict(state)}, held)
-        write(self.path, held.getvalue() + _sum(held.getvalue()))
+        saved = io.BytesIO()
+        torch.save({"key": self.key, "state": dict(state)}, saved)
+        write(self.path, saved.getvalue() + _sum(saved.getvalue()))
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The state, or None where there is none yet. Raises SourceError for a file that is damaged."""
-        for left in self.path.parent.glob(f".{glob.escape(self.path.name[:40])}.*"):
-            left.unlink(missing_ok=True)  # half a file of a process that was killed
+        """Load the state; it is None where there is none yet. Raises SourceError for a file that is damaged."""
+        for leftover in self.path.parent.glob(f".{glob.escape(self.path.name[:40])}.*"):
+            leftover.unlink(missing_ok=True)  # half a file of a process that was killed
         if not self.path.exists():
             return None
-        try:
+        broken = f"{self.path} is not a whole checkpoint"
+        with foreign(SourceError, lambda e: f"{broken} ({first_line(e)}); delete it to train that network anew"):
             data = self.path.read_bytes()
             if data[-SUM:] != _sum(data[:-SUM]):
                 raise ValueError("its checksum is another one")
-            held = torch.load(io.BytesIO(data[:-SUM]), map_location=device, weights_only=True)
-            if held["key"] != self.key:
-                raise ValueError(f"it is of {held['key']}")
-            return dict(held["state"])
-        except Exception as error:
-            raise SourceError(
-                f"{self.path} is not a whole checkpoint ({first_line(error)}); delete it to train that network anew"
-            ) from error
+            saved = torch.load(io.BytesIO(data[:-SUM]), map_location=device, weights_only=True)
+            if saved["key"] != self.key:
+                raise ValueError(f"it is of {saved['key']}")
+        return dict(saved["state"])
 
 
 def _sum(data: bytes) -> bytes:
@@ -74,7 +70,7 @@ def _sum(data: bytes) -> bytes:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """The folder, for one training process at a time; a process that is killed lets it go. Raises OutputError."""
+    """Hold the folder for one training process at a time; one that is killed lets it go. Raises OutputError."""
     from filelock import FileLock, Timeout
 
     try:

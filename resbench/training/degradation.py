@@ -19,7 +19,7 @@ from resbench.networks.name import Input, ModelName, parse_input
 from resbench.results import Progress, silent
 from resbench.training.feed import Feed
 from resbench.training.precision import precision
-from resbench.training.recipe import Recipe
+from resbench.training.recipe import TrainingRecipe
 from resbench.training.result import Cell, Degradation, Training
 from resbench.training.train import Options, options, train
 from resbench.workers.environment import environment
@@ -143,7 +143,7 @@ def study(
     return Degradation(tuple(trainings), plan.data, *images, environment(run.device), published)
 
 
-def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> Recipe:
+def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> TrainingRecipe:
     if plan.epochs is not None and not plan.epochs <= MOST_EPOCHS:
         raise OptionError(f"--epochs takes a number up to {MOST_EPOCHS:,}, such as 20 or 0.5; received {plan.epochs}")
     default = 20 * steps if plan.data == "digits" else ITERATIONS
@@ -154,7 +154,7 @@ def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> Recipe:
         warmup = WARMUP_EPOCHS * iterations // 20
     else:
         warmup = WARMUP if ModelName.stored(name).catalogued and layers(cost(name)) >= 100 else 0
-    return Recipe(iterations, plan.batch, plan.lr, warmup=warmup, augment=augment, dtype=plan.dtype)
+    return TrainingRecipe(iterations, plan.batch, plan.lr, warmup=warmup, augment=augment, dtype=plan.dtype)
 
 
 def _own_input(models: Sequence[str], failures: Failures) -> tuple[int, ...] | None:

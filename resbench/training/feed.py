@@ -1,4 +1,4 @@
-"""Both parts of a data set on the device, as bytes: crop, flip and normalisation happen there, a batch at a time.
+"""A feed holds a data set on the device, where a batch is cropped, flipped and normalised.
 
 The order of an epoch, its crops and its flips are a function of seed and epoch, so that nothing of it is ever stored.
 """
@@ -14,13 +14,13 @@ from torch.nn.functional import pad
 from resbench.data.images import Images, order, steps_per_epoch
 
 PAD = 4
-"""On each side, before the crop (He et al. 2015, sec. 4.2)."""
+"""Images are padded by so much on each side before the crop (He et al. 2015, sec. 4.2)."""
 
 TEST_BATCH = 1000
 
 
 class Feed:
-    """Batches (N, C, H, W) in channels_last: less the per-pixel mean of the training images, over their deviation.
+    """A feed gives batches (N, C, H, W) in channels_last, less the training images' per-pixel mean, over their std.
 
     A *row* says what is in a training batch: index, vertical and horizontal offset, and flip of each image: (4, N).
     """
@@ -36,7 +36,7 @@ class Feed:
         self.std = train.std.clamp_min(1).to(device)
 
     def rows(self, seed: int, epoch: int) -> Tensor:
-        """What is in every batch of an epoch: (steps, 4, N), on the device."""
+        """Return the rows of all batches of an epoch: (steps, 4, N), on the device."""
         n = self.steps * self.batch
         draw = torch.Generator().manual_seed(1_000_003 * seed + epoch + 500_000)
         chosen = order(len(self.labels), seed, epoch)[:n]
@@ -46,30 +46,27 @@ class Feed:
         return table.view(4, self.steps, self.batch).transpose(0, 1).contiguous().to(self.images.device)
 
     def training(self, row: Tensor) -> tuple[Tensor, Tensor]:
-        """Images and labels of a row."""
+        """Return the images and labels of a row."""
         chosen, top, left, flip = row
         x = self.normal(self.images[chosen])
         return (crop(x, top, left, flip) if self.augment else x), self.labels[chosen]
 
     def testing(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The single original view of every test image."""
-        for images, labels in zip(
-            *(torch.split(t, TEST_BATCH) for t in (self.test_images, self.test_labels)), strict=True
-        ):
-            yield self.normal(images), labels
+        """Yield the single original view of every test image, and the labels, in batches."""
+        for start in range(0, len(self.test_labels), TEST_BATCH):
+            part = slice(start, start + TEST_BATCH)
+            yield self.normal(self.test_images[part]), self.test_labels[part]
 
     def normal(self, images: Tensor) -> Tensor:
-        """Bytes as standardised numbers."""
+        """Turn bytes into standardised numbers."""
         x: Tensor = (images.float() - self.mean) / self.std
         return x.contiguous(memory_format=torch.channels_last)
 
 
 def crop(x: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
-    """Each image padded with zeros by 4, cut at its own place to its own size, and mirrored where ``flip`` is 1."""
-    n, _, height, width = x.shape
-    here = x.device
-    down = top[:, None] + torch.arange(height, device=here)
-    across = torch.arange(width, device=here)
-    right = left[:, None] + torch.where(flip[:, None] > 0, across.flip(0), across)
+    """Pad each image with zeros by 4, cut it at its own place to its own size, and mirror it where ``flip`` is 1."""
+    images, down, across = (torch.arange(x.shape[axis], device=x.device) for axis in (0, 2, 3))
+    rows = top[:, None] + down
+    columns = left[:, None] + torch.where(flip[:, None] > 0, across.flip(0), across)
     padded = pad(x, (PAD,) * 4).permute(0, 2, 3, 1)
-    return padded[torch.arange(n, device=here)[:, None, None], down[:, :, None], right[:, None, :]].permute(0, 3, 1, 2)
+    return padded[images[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

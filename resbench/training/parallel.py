@@ -1,6 +1,8 @@
-"""One large network on several devices: data parallel under torchrun, which sets RANK, LOCAL_RANK and WORLD_SIZE.
+"""One large network trains on several devices, data parallel, under torchrun.
 
 torchrun --nproc-per-node 2 -m resbench degradation resnet110 --data cifar10 --data-root DIR
+
+torchrun sets RANK, LOCAL_RANK and WORLD_SIZE.
 """
 
 from __future__ import annotations
@@ -17,19 +19,19 @@ from resbench.errors import OptionError
 
 
 class Ranks(NamedTuple):
-    """Which process of how many this is. Every batch is dealt out to all of them."""
+    """This process is number ``rank`` of ``world`` processes, to all of which every batch is dealt out."""
 
     rank: int = 0
     world: int = 1
 
     def wrapped(self, model: Any, device: torch.device) -> Any:
-        """With gradients averaged over the processes; BN sees its own part, as on the two GPUs of the paper."""
+        """Average the gradients over the processes; BN sees its own part, as on the two GPUs of the paper."""
         if self.world == 1:
             return model
         return nn.parallel.DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
     def total(self, value: Tensor) -> Tensor:
-        """The sum over all processes."""
+        """Return the sum over all processes."""
         if self.world == 1:
             return value
         whole = value.clone()
@@ -37,17 +39,17 @@ class Ranks(NamedTuple):
         return whole
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean over all processes."""
+        """Return the mean over all processes."""
         return self.total(value) / self.world if self.world > 1 else value
 
     def average(self, gradients: Sequence[Tensor]) -> None:
-        """Over all processes, in place."""
+        """Average gradients over all processes, in place."""
         for gradient in gradients if self.world > 1 else ():
             torch.distributed.all_reduce(gradient)
             gradient /= self.world
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait until all processes are here."""
         if self.world > 1:
             torch.distributed.barrier()
 
@@ -56,13 +58,15 @@ ALONE = Ranks()
 
 
 def join(device: str) -> tuple[Ranks, str]:
-    """This process among those of torchrun, and its own device; alone where nobody else was started."""
+    """Join the processes of torchrun, and return the ranks and this process's own device. Raises OptionError."""
     given = {name: os.environ.get(name, "") for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR")}
     if given["WORLD_SIZE"] in ("", "1"):
         return ALONE, device
     if not all(given.values()) or not all(value.isdigit() for name, value in given.items() if name != "MASTER_ADDR"):
-        said = " ".join(f"{name}={value or 'none'}" for name, value in given.items())
-        raise OptionError(f"WORLD_SIZE asks for several processes: expected to be started by torchrun, received {said}")
+        listed = " ".join(f"{name}={value or 'none'}" for name, value in given.items())
+        raise OptionError(
+            f"WORLD_SIZE asks for several processes: expected to be started by torchrun, received {listed}"
+        )
     world, local = int(given["WORLD_SIZE"]), int(given["LOCAL_RANK"])
     if device.startswith("cuda") and local >= torch.cuda.device_count():
         raise OptionError(f"expected at most {torch.cuda.device_count()} processes, one a GPU; received {local + 1}")

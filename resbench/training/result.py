@@ -10,10 +10,10 @@ from typing import Any, ClassVar, NamedTuple
 from resbench.arch.published import Printed
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
-from resbench.gradients.statistics import Row
+from resbench.gradients.statistics import StatisticRow
 from resbench.results import Figure, Metric, Progress, Result, Section
 from resbench.tables.table import Table
-from resbench.training.recipe import Recipe
+from resbench.training.recipe import TrainingRecipe
 from resbench.units import seeds_text, shape_text
 from resbench.workers.environment import Environment
 from resbench.workers.medians import mean_and_half
@@ -25,7 +25,7 @@ class Cell(NamedTuple):
     model: str
     input: tuple[int, ...]
     seed: int
-    recipe: Recipe
+    recipe: TrainingRecipe
 
 
 class Epoch(NamedTuple):
@@ -49,7 +49,7 @@ class Training:
 
     cell: Cell
     history: tuple[Epoch, ...]
-    rows: tuple[Row, ...] = ()
+    rows: tuple[StatisticRow, ...] = ()
     broken: str = ""
     finished: bool = True
     earlier: bool = False

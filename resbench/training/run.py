@@ -1,4 +1,4 @@
-"""The training of one network with one seed, step by step.
+"""A run trains one network with one seed, step by step.
 
 All that is random (weights, order, crops, dropout) is a function of seed and step, so a state is whole with the
 weights, the momentum and the sums of the current epoch.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -20,27 +21,31 @@ from resbench.errors import MeasureError
 from resbench.gradients.frozen import logits
 from resbench.gradients.measure import loss_of
 from resbench.gradients.probe import GradientProbe
-from resbench.gradients.statistics import Row
+from resbench.gradients.statistics import StatisticRow
 from resbench.training.feed import Feed
 from resbench.training.parallel import ALONE, Ranks
-from resbench.training.recipe import Recipe
+from resbench.training.recipe import TrainingRecipe
 from resbench.training.result import Epoch
 
 State = dict[str, Any]
 
 STRIDE = 16
-"""Steps that a GPU is given at once."""
+"""A GPU is given so many steps at once."""
 
 
-class Run:
-    """A network on its device, somewhere between its first weights and its last."""
+class TrainingRun:
+    """A run has a network on its device, somewhere between its first weights and its last.
+
+    The ``rows`` are what the probe observed. ``broken`` says which number was not finite, and where; training ends
+    there.
+    """
 
     def __init__(
         self,
         name: str,
         model: nn.Module,
         seed: int,
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         feed: Feed,
         device: str = "cpu",
         *,
@@ -67,12 +72,10 @@ class Run:
         forward: Callable[[Tensor], Any] = torch.compile(self.model) if compiled else self.model
         self.forward = self.ranks.wrapped(forward, self.device)
         self.probe = GradientProbe(self.model, every, name, seed) if every else None
-        self.rows: list[Row] = []
-        """What the probe saw."""
+        self.rows: list[StatisticRow] = []
         self.step = 0
         self.history: list[Epoch] = []
         self.broken = ""
-        """Which number was not finite, and where; training ends there."""
         self.wrong = torch.zeros((), dtype=torch.int64, device=self.device)
         self.test_wrong = torch.zeros_like(self.wrong)
         self.loss = torch.zeros((), device=self.device)
@@ -84,11 +87,11 @@ class Run:
 
     @property
     def draws(self) -> bool:
-        """Are random numbers drawn in its steps?"""
+        """Tell whether random numbers are drawn in its steps."""
         return any(isinstance(module, _DropoutNd) for module in self.model.modules())
 
     def wait(self) -> None:
-        """Until a GPU has done what it was given."""
+        """Wait until a GPU has done what it was given."""
         if self.stream:
             self.stream.synchronize()
 
@@ -97,7 +100,7 @@ class Run:
         return bool(self.broken) or self.step >= self.recipe.iterations
 
     def state(self) -> State:
-        """All that the rest of the training depends on, as copies."""
+        """Return all that the rest of the training depends on, as copies."""
         return {
             "step": self.step,
             "model": {key: value.clone() for key, value in self.model.state_dict().items()},
@@ -115,12 +118,12 @@ class Run:
         """Go back, or on, to that state: every tensor keeps its place."""
         self.step, self.seconds, self.broken = state["step"], state["seconds"], state["broken"]
         self.model.load_state_dict(state["model"])
-        for p, held in zip(self.params, state["momentum"], strict=True):
-            self.optimizer.state[p]["momentum_buffer"].copy_(held)
+        for p, momentum in zip(self.params, state["momentum"], strict=True):
+            self.optimizer.state[p]["momentum_buffer"].copy_(momentum)
         self.wrong.copy_(state["wrong"])
         self.losses.copy_(state["losses"])
         self.history = [Epoch(*epoch) for epoch in state["history"]]
-        self.rows = [Row(*row) for row in state["rows"]]
+        self.rows = [StatisticRow(*row) for row in state["rows"]]
         self._start = state
 
     def epoch(self) -> Iterator[None]:
@@ -138,8 +141,7 @@ class Run:
                 self._train(rows[place])
                 self.losses[place] = self.loss
                 self.step += 1
-                alone = self.stream is None and self.ranks.world == 1
-                if alone and not isfinite(float(self.loss)):
+                if self.stream is None and self.ranks.world == 1 and not isfinite(float(self.loss)):
                     break
                 if place + 1 < last and (self.stream is None or place % STRIDE == STRIDE - 1):
                     self.seconds += time.perf_counter() - begun
@@ -150,7 +152,7 @@ class Run:
         self.seconds += time.perf_counter() - begun
 
     def close(self) -> None:
-        """Read what an epoch gave; here a GPU is waited for."""
+        """Read what an epoch gave, for which a GPU is waited for."""
         begun = time.perf_counter()
         self.wait()
         number = (self.step - 1) // self.feed.steps
@@ -199,11 +201,11 @@ class Run:
         self._replay(row)
 
     def _draw(self) -> None:
-        """The random numbers of this step, in this process."""
+        """Seed the random numbers of this step, in this process."""
         torch.manual_seed(1_000_003 * self.seed + self.step * self.ranks.world + self.ranks.rank)
 
     def _learn(self, row: Tensor, probe: GradientProbe | None = None) -> None:
-        """Forward, loss, backward, update."""
+        """Make one step: forward, loss, backward, update."""
         x, labels = self.feed.training(row[:, self.ranks.rank :: self.ranks.world])
         self.optimizer.zero_grad()
         if probe:
@@ -223,7 +225,10 @@ class Run:
             self.rows += probe.derived(probe.readings.pop())
 
     def _captured(self, row: Tensor) -> Callable[[Tensor], None]:
-        """The whole step as one CUDA graph, or as it is where it cannot be one; the runs that it needs are undone."""
+        """Capture the whole step as one CUDA graph; where it cannot be one, return the step as it is.
+
+        The runs that capturing needs are undone.
+        """
         static, before, start = row.clone(), self.state(), self._start
         stream = torch.cuda.current_stream()
         for _ in range(3):
@@ -262,20 +267,17 @@ class Run:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 
-    @contextmanager
-    def _stream(self) -> Iterator[None]:
-        """On a GPU, the run's own, behind all that was asked for before."""
+    def _stream(self) -> AbstractContextManager[Any]:
+        """Return, on a GPU, the context of the run's own stream, behind all that was asked for before."""
         if self.stream is None:
-            yield
-            return
+            return nullcontext()
         self.stream.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(self.stream):
-            yield
+        return torch.cuda.stream(self.stream)
 
     # -- what was not finite -------------------------------------------------------------------------
 
     def _where(self, step: int) -> str:
-        """The first layer whose weights or output are not finite at that step: the epoch is run again until there."""
+        """Name the first layer that is not finite at that step, for which the epoch is run again up to there."""
         self.restore(self._start)
         self._replay = None
         rows = self.feed.rows(self.seed, step // self.feed.steps)
@@ -291,26 +293,18 @@ class Run:
 
 @torch.no_grad()
 def first_not_finite(model: nn.Module, x: Tensor, precision: AbstractContextManager[None] | None = None) -> str:
-    """The first in running order with a number that is not finite: ``the weights of conv1``, ``the output of fc``."""
+    """Name what is not finite first, in running order: ``the weights of conv1``, ``the output of fc``."""
     found: list[str] = []
 
-    def look(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if found:
-                return
-            if not all(bool(p.isfinite().all()) for p in module.parameters(recurse=False)):
-                found.append(f"the weights of {name}")
-            elif isinstance(output, Tensor) and not bool(output.isfinite().all()):
-                found.append(f"the output of {name}")
+    def look(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        if not all(bool(p.isfinite().all()) for p in module.parameters(recurse=False)):
+            found.append(f"the weights of {name}")
+        elif isinstance(output, Tensor) and not bool(output.isfinite().all()):
+            found.append(f"the output of {name}")
 
-        return hook
-
-    leaves = [(name, module) for name, module in model.named_modules() if not next(module.children(), None)]
-    handles = [module.register_forward_hook(look(name)) for name, module in leaves]
-    try:
-        with precision or nullcontext():
-            model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as hooks, precision or nullcontext():
+        for name, module in model.named_modules():
+            if not next(module.children(), None):
+                hooks.enter_context(module.register_forward_hook(partial(look, name)))
+        model(x)
     return found[0] if found else ""

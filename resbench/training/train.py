@@ -1,4 +1,4 @@
-"""Trainings side by side: the networks of one seed in turn, epoch by epoch; kept in a folder, and gone on with.
+"""Networks of one seed train in turn, epoch by epoch, and go on from what a folder keeps.
 
     cells -> runs -> results
 
@@ -30,21 +30,24 @@ from resbench.training.checkpoint import Checkpoint, fingerprint, locked
 from resbench.training.feed import Feed
 from resbench.training.parallel import ALONE, Ranks, join
 from resbench.training.result import Cell, Training
-from resbench.training.run import Run
+from resbench.training.run import TrainingRun
 from resbench.workers.workload import check_device, repeatable
 
 SAVE_S = 10.0
-"""Between two saves: what a killed process has to do again."""
+"""So much time lies between two saves: a killed process has to do it again."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How trainings are run; nothing here changes what they give, but for the device and compilation."""
+    """The options say how trainings are run; only the device and compilation change what they give.
+
+    Gradient statistics are taken of every ``every``-th step; 0 takes none. ``watch`` is called with what a training
+    has given so far, at the end of each of its epochs.
+    """
 
     device: str = "cpu"
     compiled: bool = False
     every: int = 0
-    """Gradient statistics of every so manyth step; 0 for none."""
     folder: Path | None = None
     watch: Callable[[Training], object] | None = None
     """Told what a training has given so far, at the end of each of its epochs."""
@@ -65,8 +68,8 @@ def options(
 
 
 @dataclass
-class _Work:
-    """The share of the whole that is done, counted in MACs."""
+class _DoneWork:
+    """The work that is done, and that of the whole, are counted in MACs."""
 
     total: float
     done: float = 0.0
@@ -82,34 +85,33 @@ def train(
     """Train every cell to the end of its recipe, or until Ctrl-C: then some results are not finished.
 
     Raises MeasureError for what cannot be trained here, OutputError and SourceError for the folder. With ``failures``
-    of several networks one that fails is said there and left out, and the others go on.
+    of several networks, one that fails is recorded there and left out, and the others go on.
     """
     options, failures = options or Options(), failures or Failures()
     weights = {cell: _macs(cell) for cell in cells}
-    work = _Work(sum(cell.recipe.iterations * weights[cell] for cell in cells))
+    work = _DoneWork(sum(cell.recipe.iterations * weights[cell] for cell in cells))
     results: list[Training] = []
     first = options.ranks.rank == 0
     folder = locked(options.folder) if options.folder and first else nullcontext()
     with folder, repeatable(options.device), _interruptible(options.ranks.world == 1) as stop:
         for _, group in groupby(cells, key=lambda cell: cell.seed):
-            runs: list[_Kept] = []
+            trainings: list[_Training] = []
             for cell in _standing(group, failures):
                 with failures.of(cell.model):
-                    runs.append(_Kept(cell, feed, options, weights[cell], work))
-            while any(not one.run.finished for one in runs) and not stop():
-                active = [one for one in runs if not one.run.finished]
-                draws = any(one.run.draws for one in active)
-                for one in active:
-                    with failures.of(one.cell.model):
-                        one.epoch(stop, progress)
+                    trainings.append(_Training(cell, feed, options, weights[cell], work))
+            while (active := [training for training in trainings if not training.run.finished]) and not stop():
+                draws = any(training.run.draws for training in active)
+                for training in active:
+                    with failures.of(training.cell.model):
+                        training.epoch(stop, progress)
                         if draws:  # captured steps share one generator: no other is filled in while it is read
-                            one.run.wait()
-                for one in active:
-                    with failures.of(one.cell.model):
-                        one.close(stop())
-                standing = _standing((one.cell for one in runs), failures)
-                runs = [one for one in runs if one.cell in standing]
-            results += [one.result() for one in runs]
+                            training.run.wait()
+                for training in active:
+                    with failures.of(training.cell.model):
+                        training.close(stop())
+                standing = _standing((training.cell for training in trainings), failures)
+                trainings = [training for training in trainings if training.cell in standing]
+            results += [training.result() for training in trainings]
             if stop():
                 break
     begun = {result.cell for result in results}
@@ -118,35 +120,24 @@ def train(
 
 
 def _standing(cells: Iterable[Cell], failures: Failures) -> list[Cell]:
-    """Of networks that have not failed, with whichever seed."""
+    """Return the cells of networks that have not failed, with whichever seed."""
     return [cell for cell in cells if cell.model not in failures.reasons]
 
 
-class _Kept:
-    """A run and its checkpoint."""
+class _Training:
+    """A training is a run and its checkpoint."""
 
-    def __init__(self, cell: Cell, feed: Feed, options: Options, macs: float, work: _Work) -> None:
+    def __init__(self, cell: Cell, feed: Feed, options: Options, macs: float, work: _DoneWork) -> None:
         self.cell, self.macs, self.work, self.options = cell, macs, work, options
         torch.manual_seed(cell.seed)
-        loaded = load(cell.model, cell.input, seed=cell.seed)
-        model = loaded.module
+        model = load(cell.model, cell.input, seed=cell.seed).module
         with suppress(Exception):  # a factory may give the same module again; what cannot be copied is trained itself
             model = copy.deepcopy(model)
         with cannot_run(cell.model):
             if any(isinstance(module, LazyModuleMixin) for module in model.modules()):
                 model(torch.zeros(2, *cell.input))
-        key = {
-            "model": [cell.model, fingerprint(model)],
-            "input": list(cell.input),
-            "seed": cell.seed,
-            "recipe": asdict(cell.recipe),
-            "data": [feed.name, feed.digest],
-            "machine": [torch.device(options.device).type, options.ranks.world, options.compiled],
-            "probe": options.every,
-            "torch": str(torch.__version__),
-        }
-        with cannot_run(cell.model):
-            self.run = Run(
+            weights = fingerprint(model)
+            self.run = TrainingRun(
                 cell.model,
                 model,
                 cell.seed,
@@ -157,8 +148,19 @@ class _Kept:
                 every=options.every,
                 ranks=options.ranks,
             )
-        self.kept = Checkpoint(options.folder, f"{cell.model}-seed{cell.seed}", key) if options.folder else None
-        state = self.kept.load(self.run.device) if self.kept else None
+        key = {
+            "model": [cell.model, weights],
+            "input": list(cell.input),
+            "seed": cell.seed,
+            "recipe": asdict(cell.recipe),
+            "data": [feed.name, feed.digest],
+            "machine": [torch.device(options.device).type, options.ranks.world, options.compiled],
+            "probe": options.every,
+            "torch": str(torch.__version__),
+        }
+        name = f"{cell.model}-seed{cell.seed}"
+        self.checkpoint = Checkpoint(options.folder, name, key) if options.folder else None
+        state = self.checkpoint.load(self.run.device) if self.checkpoint else None
         options.ranks.wait()
         if state:
             self.run.restore(state)
@@ -200,8 +202,8 @@ class _Kept:
         return time.monotonic() - self.saved > SAVE_S
 
     def save(self) -> None:
-        if self.kept and self.options.ranks.rank == 0:
-            self.kept.save(self.run.state())
+        if self.checkpoint and self.options.ranks.rank == 0:
+            self.checkpoint.save(self.run.state())
             self.saved = time.monotonic()
 
     def result(self) -> Training:
@@ -210,7 +212,7 @@ class _Kept:
 
 
 def _macs(cell: Cell) -> float:
-    """Of one image; 1 for a network that cannot be counted."""
+    """Count the MACs of one image; a network that cannot be counted has 1."""
     try:
         return float(max(cost(cell.model, cell.input).macs, 1))
     except ResbenchError:
@@ -219,7 +221,7 @@ def _macs(cell: Cell) -> float:
 
 @contextmanager
 def _interruptible(possible: bool) -> Iterator[Callable[[], bool]]:
-    """Gives a question: was Ctrl-C pressed? Pressed a second time it ends the program as always."""
+    """Give a function that tells whether Ctrl-C was pressed; pressed a second time it ends the program as always."""
     asked: list[int] = []
     if not possible or threading.current_thread() is not threading.main_thread():
         yield lambda: False

@@ -1,1 +1,1 @@
-"""What is run and where: setup, machine, clock, and the switches of the process."""
+"""This package runs workloads: setup, machine, clock, and the switches of the process."""

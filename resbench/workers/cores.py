@@ -1,4 +1,4 @@
-"""The processors that this process may use."""
+"""This module counts the processors that this process may use."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def usable_cores() -> int | None:
-    """All where the system does not say which; None where it says nothing."""
+    """Count the usable cores: all of them where the system does not say which, None where it says nothing."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

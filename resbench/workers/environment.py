@@ -1,7 +1,7 @@
-"""The machine that a result belongs to: a fingerprint of what changes its speed, and the state that it was found in.
+"""An environment describes the machine of a result: what changes its speed, and its state.
 
->>> here = environment()
->>> here.id == environment().id, "time_utc" in here.stable
+>>> machine = environment()
+>>> machine.id == environment().id, "time_utc" in machine.stable
 (True, False)
 """
 
@@ -29,16 +29,16 @@ Value = str | int | float | bool | None
 """Of a field; None where the machine does not say."""
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "ONEDNN_MAX_CPU_ISA")
-"""What the libraries below torch read."""
+"""The libraries below torch read these variables."""
 
 ROOT = Path("/")
 UNLIMITED = 2**60
-"""Control groups of version 1 write "no limit" as a number near 2**63."""
+"""A limit above this is none: control groups of version 1 write "no limit" as a number near 2**63."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """``stable``: what has to be equal for two results to be compared. ``volatile``: what was so at that moment."""
+    """The ``stable`` fields have to be equal for two results to be compared; the ``volatile`` are of one moment."""
 
     stable: Mapping[str, Value]
     volatile: Mapping[str, Value]
@@ -47,41 +47,41 @@ class Environment:
 
     @property
     def id(self) -> str:
-        """12 hex digits of the stable fields; no name of a person or machine is in them."""
+        """Return 12 hex digits of the stable fields, in which there is no name of a person or machine."""
         text = json.dumps(dict(self.stable), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def line(self) -> str:
-        """For a person, under a table."""
-        has, power = self.stable, self.stable.get("gpu_power_limit_w")
+        """Describe the machine in one line, for a person to read under a table."""
+        fields, power = self.stable, self.stable.get("gpu_power_limit_w")
         parts = [
-            has.get("gpu"),
-            f"driver {has['gpu_driver']}" if has.get("gpu_driver") else None,
+            fields.get("gpu"),
+            f"driver {fields['gpu_driver']}" if fields.get("gpu_driver") else None,
             f"{power:.0f} W" if isinstance(power, int | float) else None,
-            has.get("cpu") or "unknown CPU",
-            f"{has['usable_cores'] or has['logical_cores']} of {has['logical_cores']} cores"
-            if has.get("logical_cores")
+            fields.get("cpu") or "unknown CPU",
+            f"{fields['usable_cores'] or fields['logical_cores']} of {fields['logical_cores']} cores"
+            if fields.get("logical_cores")
             else "",
-            f"a quota of {has['cpu_quota']:g} cores" if has.get("cpu_quota") else None,
-            f"{has['threads']} thread" + ("s" if has.get("threads") != 1 else ""),
-            f"torch {has['torch']}",
-            has.get("system"),
+            f"a quota of {fields['cpu_quota']:g} cores" if fields.get("cpu_quota") else None,
+            f"{fields['threads']} thread" + ("s" if fields.get("threads") != 1 else ""),
+            f"torch {fields['torch']}",
+            fields.get("system"),
         ]
         return ", ".join(str(part) for part in parts if part)
 
     @property
     def note(self) -> str:
-        """The line with the id, under a table."""
+        """Return the line with the id, as it stands under a table."""
         return f"Environment {self.id}: {self.line}."
 
     def where(self, **stable: Value) -> Environment:
-        """The same machine with other values of these fields."""
+        """Return the same machine with other values of these fields."""
         return Environment({**self.stable, **stable}, self.volatile)
 
 
 def environment(device: str = "cpu") -> Environment:
-    """Of this process, here and now. A GPU is described when ``device`` names one (``cuda``, ``cuda:1``)."""
+    """Describe the environment of this process as it is now, and the GPU that ``device`` names (``cuda:1``)."""
     stable: dict[str, Value] = {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -114,7 +114,7 @@ def environment(device: str = "cpu") -> Environment:
 
 
 def available_bytes(root: Path = ROOT) -> int | None:
-    """Memory that this process may still take; None where the system does not say (macOS, Windows).
+    """Return the memory that this process may still take; None where the system does not say (macOS, Windows).
 
     The least of what the kernel has and what every control group around the process leaves. File cache that a group
     gives back under pressure is not counted as used.
@@ -134,20 +134,20 @@ def available_bytes(root: Path = ROOT) -> int | None:
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """Cores that the control groups grant, in time per time; None without a limit."""
+    """Return the cores that the control groups grant, in time per time; None without a limit."""
     quotas = []
     for group in _groups("cpu", root):
-        both = _text(group / "cpu.max").split()  # version 2: "150000 100000", or "max 100000"
-        both = both or [
+        # version 2 writes "150000 100000", or "max 100000"; in version 1 a quota of -1 is no limit
+        numbers = _text(group / "cpu.max").split() or [
             _text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")
-        ]  # 1: -1 is no limit
-        if len(both) == 2 and all(part.isdigit() and int(part) for part in both):
-            quotas.append(int(both[0]) / int(both[1]))
+        ]
+        if len(numbers) == 2 and all(number.isdigit() and int(number) for number in numbers):
+            quotas.append(int(numbers[0]) / int(numbers[1]))
     return min(quotas, default=None)
 
 
 def _groups(controller: str, root: Path) -> Iterator[Path]:
-    """The folders of this process's control group and of all around it, of version 1 and 2.
+    """Yield the folders of this process's control group and of all groups around it, of version 1 and 2.
 
     In a container the group's path may be the host's, of which the container sees only the top: all are tried.
     """
@@ -155,12 +155,12 @@ def _groups(controller: str, root: Path) -> Iterator[Path]:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers == "" or controller in controllers.split(","):
             top = root / "sys/fs/cgroup" / (controller if controllers else "")
-            here = top / path.strip("/")
-            yield from (folder for folder in (here, *here.parents) if folder.is_relative_to(top))
+            own = top / path.strip("/")
+            yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(top))
 
 
 def _cpu() -> str | None:
-    """As the system calls the processor."""
+    """Return the system's name for the processor."""
     found = re.search(r"^model name\s*:\s*(.+)$", _text(ROOT / "proc/cpuinfo"), re.MULTILINE)
     if found:
         return found[1].strip()
@@ -169,7 +169,7 @@ def _cpu() -> str | None:
 
 
 def _allocator() -> str | None:
-    """Of the CPU's memory, where another than the C library's is loaded before it."""
+    """Name the allocator of the CPU's memory where another than the C library's is loaded."""
     loaded = " ".join(os.environ.get(name, "") for name in ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES"))
     return next((name for name in ("jemalloc", "tcmalloc", "mimalloc") if name in loaded), None)
 
@@ -179,12 +179,12 @@ def _gpu(device: str) -> dict[str, Value]:
     index = torch.cuda.current_device() if index is None else index
     if index >= torch.cuda.device_count():
         return {}
-    properties, seen = torch.cuda.get_device_properties(index), gpu(index)
+    properties, queried = torch.cuda.get_device_properties(index), gpu(index)
     return {
         "gpu": properties.name,
         "gpu_memory_bytes": properties.total_memory,
-        "gpu_driver": seen.driver() if seen else None,
-        "gpu_power_limit_w": seen.power_limit_w() if seen else None,
+        "gpu_driver": queried.driver() if queried else None,
+        "gpu_power_limit_w": queried.power_limit_w() if queried else None,
         "gpu_allocator": os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF"),
     }
 
@@ -197,12 +197,12 @@ def _version() -> str | None:
 
 
 def _git(*words: str) -> str | None:
-    """git about the working directory, without taking its locks; None where there is no git or no repository."""
+    """Ask git about the working directory, without taking its locks; None where there is no git or repository."""
     return _output("git", "--no-optional-locks", *words)
 
 
 def _output(*command: str) -> str | None:
-    """What a command says; None where it is missing, fails or does not end."""
+    """Return what a command prints; None where it is missing, fails or does not end."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=5, check=True)
     except (OSError, ValueError, subprocess.SubprocessError):
@@ -211,7 +211,7 @@ def _output(*command: str) -> str | None:
 
 
 def _text(path: Path) -> str:
-    """Of a file that the kernel writes; empty where it has none."""
+    """Return the text of a file that the kernel writes; it is empty where there is no such file."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -13,11 +13,11 @@ from math import sqrt
 from statistics import fmean, median, quantiles, stdev
 
 BLOCKS = 8
-"""Of consecutive samples: few enough that each is longer than most disturbances."""
+"""Consecutive samples form so few blocks that each is longer than most disturbances."""
 
 
 def half_width(groups: Sequence[Sequence[float]]) -> float:
-    """Half of the 95 % interval of the median: Student's t over the medians of the groups. At least two groups.
+    """Return half of the 95 % interval of the median: Student's t over the medians of two groups or more.
 
     >>> round(half_width([[9, 10, 11], [11, 12, 13]]), 3)
     12.706
@@ -29,13 +29,13 @@ def half_width(groups: Sequence[Sequence[float]]) -> float:
 
 
 def blocks(samples: Sequence[float], count: int = BLOCKS) -> list[Sequence[float]]:
-    """Consecutive samples in ``count`` groups of equal length, a rest of less than ``count`` in the last ones."""
+    """Cut consecutive samples into ``count`` groups whose lengths differ by one at most."""
     n = len(samples)
     return [samples[i * n // count : (i + 1) * n // count] for i in range(count)]
 
 
 def tenths(samples: Sequence[float]) -> tuple[float, float]:
-    """The 10th and the 90th percentile."""
+    """Return the 10th and the 90th percentile."""
     if len(samples) == 1:
         return samples[0], samples[0]
     cuts = quantiles(samples, n=10, method="inclusive")
@@ -43,7 +43,7 @@ def tenths(samples: Sequence[float]) -> tuple[float, float]:
 
 
 def middle_half(totals: Sequence[float]) -> list[int]:
-    """Positions of the values between the quartiles: what is typical, with what was disturbed left out.
+    """Return the positions of the values between the quartiles: the typical ones, without what was disturbed.
 
     Means over these positions add up, which medians do not.
     """

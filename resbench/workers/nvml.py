@@ -1,4 +1,4 @@
-"""Clocks, power, temperature and throttling of an NVIDIA GPU, read through NVML while something else is measured.
+"""NVML tells the clocks, power, temperature and throttling of a GPU that is measured.
 
 NVML is part of the driver; the package nvidia-ml-py (module ``pynvml``) calls it. Without either there is no ``Gpu``.
 Source: NVML API reference, "Device Queries" and "NvmlClocksEventReasons".
@@ -23,35 +23,37 @@ SLOWER = {
     0x40: "hardware thermal slowdown",
     0x80: "power brake",
 }
-"""The reasons that slow a measurement, by their bits. Left out: idle (0x1), clocks that a person chose (0x2, 0x100),
+"""These reasons slow a measurement, by their bits. Left out are idle (0x1), clocks that a person chose (0x2, 0x100),
 sync boost (0x10), and what a newer driver may add."""
 
 
-class Reading(NamedTuple):
-    """One moment. None: the GPU does not say."""
+class GpuReading(NamedTuple):
+    """A GPU is read at one moment; a value is None where the GPU does not say.
+
+    The power is the mean of the last second from the Ampere generation on (but for GA100). ``throttle`` names what
+    holds the clocks down, and is empty when nothing does.
+    """
 
     sm_mhz: int | None
     memory_mhz: int | None
     power_w: float | None
-    """From the Ampere generation on (but for GA100) the mean of the last second."""
     temperature_c: int | None
     throttle: tuple[str, ...] | None
-    """What holds the clocks down; empty when nothing does."""
 
 
 def reasons(bits: int) -> tuple[str, ...]:
-    """NVML's mask of clock event reasons as words."""
+    """Return NVML's mask of clock event reasons as words."""
     return tuple(name for bit, name in SLOWER.items() if bits & bit)
 
 
 def missing() -> str | None:
-    """What is to be installed before a GPU can be read, in one line; None where nothing is missing."""
+    """Say in one line what is to be installed before a GPU can be read; None where nothing is missing."""
     found = _library()
     return found if isinstance(found, str) else None
 
 
 def gpu(index: int) -> Gpu | None:
-    """The GPU that torch calls ``cuda:index``; None where NVML is missing or does not know it."""
+    """Return the GPU that torch calls ``cuda:index``; None where NVML is missing or does not know it."""
     nvml = _library()
     if isinstance(nvml, str) or not torch.cuda.is_available() or not 0 <= index < torch.cuda.device_count():
         return None
@@ -60,18 +62,18 @@ def gpu(index: int) -> Gpu | None:
 
 
 class Gpu:
-    """One GPU. Every query that fails gives None, alone."""
+    """This queries one GPU; a query that fails gives None, and the others go on."""
 
     def __init__(self, nvml: Any, handle: Any) -> None:
         self._nvml = nvml
         self._handle = handle
 
-    def reading(self) -> Reading:
-        """Now. Takes some microseconds to a millisecond, and nothing of the GPU."""
+    def reading(self) -> GpuReading:
+        """Read the GPU now, which takes some microseconds to a millisecond, and nothing of the GPU."""
         nvml, bits = self._nvml, self._ask("nvmlDeviceGetCurrentClocksEventReasons")
         if bits is None:  # its name before driver 535
             bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
-        return Reading(
+        return GpuReading(
             self._ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_SM),
             self._ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_MEM),
             _watts(self._ask("nvmlDeviceGetPowerUsage")),
@@ -80,11 +82,11 @@ class Gpu:
         )
 
     def power_limit_w(self) -> float | None:
-        """The limit in force: the lowest of all that were set."""
+        """Return the limit in force, which is the lowest of all that were set."""
         return _watts(self._ask("nvmlDeviceGetEnforcedPowerLimit"))
 
     def driver(self) -> str | None:
-        """Version of the driver, as ``580.65.06``."""
+        """Return the version of the driver, as ``580.65.06``."""
         found = _asked(self._nvml, "nvmlSystemGetDriverVersion")
         return found.decode() if isinstance(found, bytes) else found
 
@@ -94,7 +96,7 @@ class Gpu:
 
 @cache
 def _library() -> Any:
-    """``pynvml`` with NVML running, for the rest of the process; else the line that says what is missing."""
+    """Return ``pynvml`` with NVML running, for the rest of the process, or the line that says what is missing."""
     try:
         pynvml: Any = import_module("pynvml")
     except ImportError:
@@ -107,7 +109,7 @@ def _library() -> Any:
 
 
 def _handle(nvml: Any, properties: Any) -> Any:
-    """Found by identity: NVML counts all GPUs in the order of the bus, torch those of CUDA_VISIBLE_DEVICES.
+    """Find a GPU by identity: NVML counts all in the order of the bus, torch those of CUDA_VISIBLE_DEVICES.
 
     The part of a GPU that MIG makes has an identity of its own; on the bus it is its GPU, which has the clocks.
     """
@@ -120,7 +122,7 @@ def _handle(nvml: Any, properties: Any) -> Any:
 
 
 def _asked(nvml: Any, name: str, *arguments: Any) -> Any:
-    """The answer to one query; None where this driver, this package or this GPU has none."""
+    """Return the answer to one query; None where this driver, this package or this GPU has none."""
     query: Callable[..., Any] | None = getattr(nvml, name, None)
     if query is None:
         return None

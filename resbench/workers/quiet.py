@@ -1,4 +1,4 @@
-"""What libraries print on their own, past Python, is kept from the terminal."""
+"""This module keeps from the terminal what libraries print on their own, past Python."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """What libkineto prints on its own is kept from the terminal; shown after all if the run fails."""
+    """Keep what libkineto prints on its own from the terminal, and show it after all if the run fails."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as printed:
+        os.dup2(printed.fileno(), 2)
         try:
             yield
         except BaseException:
-            os.dup2(kept, 2)
-            said.seek(0)
-            os.write(2, b"".join(line for line in said if not line.startswith(b"USDT:")))  # that it starts and stops
+            printed.seek(0)
+            lines = [line for line in printed if not line.startswith(b"USDT:")]  # that it starts and stops
+            os.write(terminal, b"".join(lines))
             raise
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(terminal, 2)
+            os.close(terminal)

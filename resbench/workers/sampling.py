@@ -1,4 +1,4 @@
-"""How a workload is sampled: warm up until it is settled, sample until the median is known, or say that it is not.
+"""A workload is warmed up until it settles, and sampled until its median is known.
 
 A *stopwatch* runs the workload some times and gives the seconds of each phase of each run; there is one per kind of
 device (``stopwatch.py``). The rules are here, and the same for all.
@@ -16,25 +16,27 @@ from typing import Literal
 from resbench.workers.medians import blocks, half_width
 
 Stopwatch = Callable[[int], list[tuple[float, ...]]]
-"""How often to run -> for each run, the seconds of its phases."""
+"""It takes the number of runs, and returns the seconds of each phase of each run."""
 
-Verdict = Literal["settled", "noisy", "unstable", "invalid"]
+SamplingVerdict = Literal["settled", "noisy", "unstable", "invalid"]
 """``settled``: the half-width within this process came below the precision. ``noisy``: it did not, and more samples
 no longer help. ``unstable``: the time was up first. ``invalid``: too many samples had to be rejected."""
 
 REJECTED = 0.2
-"""The share of throttled samples above which nothing is said about the rest."""
+"""Above this share of throttled samples nothing is said about the rest."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """When to begin, and when to stop. Seconds, and a precision relative to the median."""
+    """The rules say when sampling begins and stops, in seconds and in a precision relative to the median.
+
+    A workload is warm when two consecutive medians of 5 differ by less than ``settled``.
+    """
 
     warmup_runs: int = 10
     warmup_s: float = 1.0
     warmup_cap_s: float = 10.0
     settled: float = 0.005
-    """Warm when two consecutive medians of 5 differ by less."""
     least_runs: int = 30
     least_s: float = 0.5
     precision: float = 0.005
@@ -43,19 +45,20 @@ class Rules:
 
 @dataclass(frozen=True)
 class Samples:
-    """The seconds of each phase (a tuple a run, after warm-up), and how the sampling went."""
+    """Samples are the seconds of each phase (a tuple a run, after warm-up), and how the sampling went.
+
+    ``warm``: warm-up settled before its cap. ``rejected`` runs were thrown away, for the device was throttled.
+    """
 
     runs: tuple[tuple[float, ...], ...]
-    verdict: Verdict
+    verdict: SamplingVerdict
     warm: bool
-    """Did warm-up settle before its cap?"""
     warmup_s: float
     rejected: int = 0
-    """Further runs that were thrown away, for the device was throttled."""
 
     @property
     def totals(self) -> list[float]:
-        """Seconds of each run, all phases."""
+        """Return the seconds of each run, over all phases."""
         return [sum(run) for run in self.runs]
 
 
@@ -82,7 +85,7 @@ def sample(
             totals = [sum(run) for run in runs]
             width = half_width(blocks(totals)) / median(totals)
             if width <= rules.precision or width > 0.9 * before:  # twice the samples should take three tenths off
-                verdict: Verdict = "settled" if width <= rules.precision else "noisy"
+                verdict: SamplingVerdict = "settled" if width <= rules.precision else "noisy"
                 break
             enough, before = 2 * len(runs), width
         if spent >= rules.cap_s:
@@ -94,13 +97,13 @@ def sample(
 
 
 def warm_up(watch: Stopwatch, rules: Rules, clock: Callable[[], float] = time.perf_counter) -> bool:
-    """Run until two consecutive medians of 5 agree; False where they did not in time."""
-    start, done, last = clock(), 0, None
+    """Run until two consecutive medians of 5 agree; the answer is False where they did not in time."""
+    start, done, last = clock(), 0, inf
     while True:
         five = median(sum(run) for run in watch(5))
         done += 5
         spent = clock() - start
-        calm = last is not None and abs(five - last) < rules.settled * last
+        calm = abs(five - last) < rules.settled * last
         if calm and done >= rules.warmup_runs and spent >= rules.warmup_s:
             return True
         if spent >= rules.warmup_cap_s:

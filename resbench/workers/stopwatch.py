@@ -1,4 +1,4 @@
-"""The seconds of each phase of a workload, on the clock of its device.
+"""A stopwatch takes the seconds of each phase of a workload, on the clock of its device.
 
 On a CPU and on Apple's GPUs the host's clock is read around each phase. On an NVIDIA GPU events are recorded between
 the phases, and read after one synchronisation at the end. There are three ways to run it there:
@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 
 import torch
@@ -22,21 +22,21 @@ from resbench.workers.sampling import Stopwatch
 from resbench.workers.workload import Workload
 
 FLUSH_BYTES = 2**28
-"""More than the last cache of any processor that we know."""
+"""The last cache of any processor that we know is smaller."""
 
 
 def eager(work: Workload) -> Stopwatch:
-    """As a loop runs it."""
+    """Run a workload as a loop runs it."""
+    phases = [phase for _, phase in work.phases]
     if work.setup.kind == "cuda":
-        return _events([phase for _, phase in work.phases], _before(work))
-    phases, before = [phase for _, phase in work.phases], _before(work)
+        return _events(phases, _before(work))
     if work.setup.kind == "mps":
         phases = [_finished(phase) for phase in phases]
-    return _host(phases, before)
+    return _host(phases, _before(work))
 
 
 def queued(work: Workload) -> Stopwatch:
-    """CUDA: the device's own time. The GPU sleeps for longer than the host takes to queue one run."""
+    """Take a GPU's own time: it sleeps for longer than the host takes to queue one run."""
     torch.cuda.synchronize()
     start = time.perf_counter()
     work.run()
@@ -52,12 +52,12 @@ def queued(work: Workload) -> Stopwatch:
 
 
 def rest(host_s: float) -> None:
-    """CUDA: the GPU sleeps for half as long again as the host takes to queue what comes next."""
+    """Let a GPU sleep for half as long again as the host takes to queue what comes next."""
     torch.cuda._sleep(int(1.5 * host_s * 2e9))  # type: ignore[no-untyped-call]  # no clock is above 2 GHz by much
 
 
 def graph(work: Workload) -> Stopwatch:
-    """CUDA: a captured run, replayed. Raises RuntimeError where the model cannot be captured."""
+    """Replay a captured run on a GPU. Raises RuntimeError where the model cannot be captured."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -71,13 +71,13 @@ def graph(work: Workload) -> Stopwatch:
 
 
 def _before(work: Workload) -> Callable[[], object]:
-    """What precedes a run, untimed: nothing, or a write over every cache."""
+    """Return what precedes a run, untimed: nothing, or a write over every cache."""
     if work.setup.cache == "warm":
         return lambda: None
     return torch.empty(FLUSH_BYTES, dtype=torch.uint8, device=work.setup.device).zero_
 
 
-def _finished(phase: Callable[[], None]) -> Callable[[], None]:
+def _finished(phase: Callable[[], object]) -> Callable[[], None]:
     def run() -> None:
         phase()
         torch.mps.synchronize()
@@ -85,7 +85,7 @@ def _finished(phase: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
-def _host(phases: list[Callable[[], None]], before: Callable[[], object]) -> Stopwatch:
+def _host(phases: list[Callable[[], object]], before: Callable[[], object]) -> Stopwatch:
     clock = time.perf_counter_ns
 
     def watch(times: int) -> list[tuple[float, ...]]:
@@ -103,7 +103,7 @@ def _host(phases: list[Callable[[], None]], before: Callable[[], object]) -> Sto
     return watch
 
 
-def _events(phases: list[Callable[[], None]], before: Callable[[], object]) -> Stopwatch:
+def _events(phases: list[Callable[[], object]], before: Callable[[], object]) -> Stopwatch:
     def watch(times: int) -> list[tuple[float, ...]]:
         runs = [[new_event() for _ in range(len(phases) + 1)] for _ in range(times)]
         torch.cuda.synchronize()
@@ -126,11 +126,9 @@ def new_event() -> torch.cuda.Event:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without Python's garbage collector."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
+    """Run without Python's garbage collector."""
+    with ExitStack() as stack:
+        if gc.isenabled():
+            stack.callback(gc.enable)
+            gc.disable()
         yield
-    finally:
-        if enabled:
-            gc.enable()

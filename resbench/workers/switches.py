@@ -1,9 +1,10 @@
-"""Choices of the whole process that change how torch computes, though no operator tells."""
+"""Some choices of the whole process change how torch computes, though no operator tells."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ SWITCHES: dict[str, Callable[[], bool]] = {
     "deterministic": torch.are_deterministic_algorithms_enabled,
     "anomaly_detection": torch.is_anomaly_enabled,
 }
-"""What nobody leaves on who wants it fast."""
+"""Nobody leaves these on who wants it fast."""
 
 
 UNASKED: dict[str, Callable[[str], bool]] = {
@@ -27,18 +28,18 @@ UNASKED: dict[str, Callable[[str], bool]] = {
     "flash attention was off": lambda kind: not torch.backends.cuda.flash_sdp_enabled(),  # type: ignore[no-untyped-call]
     "torch's default dtype was not float32": lambda kind: torch.get_default_dtype() != torch.float32,
 }
-"""What no setup asks for, by the words for it: does it hold on this kind of device?"""
+"""No setup asks for these; each tells whether it holds on a kind of device."""
 
 
 def unasked(kind: str, inference: bool) -> tuple[str, ...]:
-    """What holds at this moment though no setup asks for it."""
+    """Name what holds at this moment though no setup asks for it."""
     recorded = inference and torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     found = [words for words, holds in UNASKED.items() if holds(kind)]
     return (*found, "gradients were recorded") if recorded else tuple(found)
 
 
 def float32_in(kind: str, convolution: bool) -> str:
-    """In what a product of float32 numbers runs at this moment: ``fp32``, ``tf32``, or ``fp32 as bf16``.
+    """Return how a product of float32 numbers runs at this moment: ``fp32``, ``tf32``, or ``fp32 as bf16``.
 
     oneDNN takes the narrower one only on processors that have it, which nothing tells.
     """
@@ -55,56 +56,76 @@ def float32_in(kind: str, convolution: bool) -> str:
     return f"fp32 as {precision}" if precision in ("bf16", "tf32") else "fp32"
 
 
+Setting = tuple[Callable[[], Any], Callable[[Any], object]]
+"""A setting is read by the first function, and set by the second."""
+
+
+def attribute(place: Any, name: str) -> Setting:
+    """Return the setting that is an attribute of a module or object."""
+    return partial(getattr, place, name), partial(setattr, place, name)
+
+
+@contextmanager
+def put_back(*settings: Setting) -> Iterator[None]:
+    """Put settings back when the ``with`` ends; one that is as it was is not set."""
+    before = [read() for read, _ in settings]
+    try:
+        yield
+    finally:
+        for (read, put), value in zip(settings, before, strict=True):
+            if read() != value:
+                put(value)
+
+
 @contextmanager
 def unfused() -> Iterator[None]:
-    """Encoder layers and attention run in parts, each with its own dtype, and not in one operator of their own."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
+    """Let encoder layers and attention run in parts, each with its own dtype, and not in one operator."""
+    with put_back((torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled)):
+        torch.backends.mha.set_fastpath_enabled(False)
         yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
 
 
-@contextmanager
-def kept() -> Iterator[None]:
-    """Whatever is changed within is as it was behind it, so that what comes next does not depend on it."""
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    anomaly, gradients, dtype = torch.is_anomaly_enabled(), torch.is_grad_enabled(), torch.get_default_dtype()
-    onednn, cudnn = torch.backends.mkldnn.enabled, torch.backends.cudnn.enabled
-    precision, precisions = _of_matmul(), [place.fp32_precision for place in _places()]
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-        torch.autograd.set_detect_anomaly(anomaly)
-        torch.set_grad_enabled(gradients)
-        torch.set_default_dtype(dtype)
-        torch.backends.mkldnn.enabled = onednn
-        torch.backends.cudnn.enabled = cudnn
-        if precision and _of_matmul() != precision:
-            torch.set_float32_matmul_precision(precision)
-        for place, before in zip(_places(), precisions, strict=True):
-            if place.fp32_precision != before:  # what only follows its library's setting is not set itself
-                place.fp32_precision = before
+def settings_kept(*more: Setting) -> AbstractContextManager[None]:
+    """Put the switches, and further settings, back when the ``with`` ends, so that nothing depends on what ran."""
+    return put_back(*SETTINGS, *_precisions(), *more)
 
 
-def _of_matmul() -> str | None:
-    """The precision of float32 products by torch's first setting; None once a library's own contradicts it."""
+def _deterministic() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def _matmul_precision() -> str | None:
+    """Return the precision of float32 products by torch's first setting; None once a library's contradicts it."""
     try:
         return torch.get_float32_matmul_precision()
     except RuntimeError:
         return None
 
 
-def _places() -> list[Any]:
-    """Where the precision of float32 products is set since torch 2.9, the ones that others follow first."""
+def _set_matmul_precision(precision: str | None) -> None:
+    if precision:
+        torch.set_float32_matmul_precision(precision)
+
+
+SETTINGS: tuple[Setting, ...] = (
+    (_deterministic, lambda both: torch.use_deterministic_algorithms(both[0], warn_only=both[1])),
+    (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    attribute(torch.backends.mkldnn, "enabled"),
+    attribute(torch.backends.cudnn, "enabled"),
+    (_matmul_precision, _set_matmul_precision),
+)
+
+
+def _precisions() -> list[Setting]:
+    """Return the settings of the precision of float32 products since torch 2.9, those that others follow first."""
     backends: Any = torch.backends
     if not hasattr(backends.cuda.matmul, "fp32_precision"):
         return []
     intel, nvidia = backends.mkldnn, backends.cudnn
-    return [
+    places = (
         *(backends, nvidia, intel.matmul, intel.conv, intel.rnn),
         *(backends.cuda.matmul, nvidia.conv, nvidia.rnn),
-    ]
+    )
+    return [attribute(place, "fp32_precision") for place in places]

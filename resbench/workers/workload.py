@@ -1,4 +1,4 @@
-"""What is measured: a frozen setup, and a model made ready to run in it.
+"""A workload is a model that is made ready to run in a frozen setup.
 
 >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten())
 >>> work = Workload(net, (2, 3, 8, 8), Setup(batch=2, mode="training"))
@@ -22,22 +22,27 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from resbench.errors import MeasureError, OptionError, first_line
+from resbench.workers.switches import attribute, put_back
 
 Dtype = Literal["fp32", "tf32", "bf16", "fp16"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 Mode = Literal["inference", "training"]
 Cache = Literal["warm", "cold"]
-"""Are the processor's caches left as the run before left them, or overwritten before each run?"""
+"""The processor's caches are left as the run before left them, or overwritten before each run."""
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-"""The model stays in float32; operators that gain from it run in these."""
+"""The model stays in float32; operators that gain from it run in these types."""
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything about a measurement but the model. Raises OptionError or MeasureError for what can be nowhere."""
+    """A setup is everything about a measurement but the model.
+
+    ``threads`` is the number that PyTorch's operators use on the CPU; None leaves it to torch. Raises OptionError or
+    MeasureError for a setup that no machine can have.
+    """
 
     device: str = "cpu"
     batch: int = 1
@@ -47,7 +52,6 @@ class Setup:
     cache: Cache = "warm"
     compile: bool = False
     threads: int | None = None
-    """Of PyTorch's operators on the CPU; None for torch's own choice."""
 
     def __post_init__(self) -> None:
         for name, words in {"dtype": Dtype, "memory_format": MemoryFormat, "mode": Mode, "cache": Cache}.items():
@@ -63,35 +67,31 @@ class Setup:
 
     @property
     def kind(self) -> str:
-        """``cuda`` of ``cuda:1``."""
+        """Return ``cuda`` of ``cuda:1``."""
         return self.device.partition(":")[0]
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The global switches that it stands for; put back afterwards. Raises MeasureError where it cannot be here.
+        """Set the global switches that the setup stands for, and put them back afterwards.
 
         They are the precision of float32 products, cuDNN's search for the fastest, and the threads where it names a
         number. What else the program has chosen stays (oneDNN off, deterministic algorithms, ...), and the model's
-        forward may choose again: ``resbench.timing.ran`` says what held while it ran.
+        forward may choose again: ``resbench.timing.ran`` says what held while it ran. Raises MeasureError where this
+        machine cannot run it.
         """
         check_device(self.device)
         switches = [*_precisions(self.dtype), (torch.backends.cudnn, "benchmark", True)]
-        before = [(place, name, getattr(place, name)) for place, name, _ in switches]
-        threads = torch.get_num_threads()
-        try:
+        before = [attribute(place, name) for place, name, _ in switches]
+        with put_back((torch.get_num_threads, torch.set_num_threads), *before):
             if self.threads:
                 torch.set_num_threads(self.threads)
             for place, name, value in switches:
                 setattr(place, name, value)
             yield
-        finally:
-            torch.set_num_threads(threads)
-            for place, name, value in before:
-                setattr(place, name, value)
 
 
 def _precisions(dtype: Dtype) -> list[tuple[Any, str, Any]]:
-    """What makes a float32 product one in float32, whatever the program asked for before; or one in tf32."""
+    """Return what makes a float32 product run in float32, or in tf32, whatever the program asked for before."""
     backends, tf32 = torch.backends, dtype == "tf32"
     if not hasattr(backends.cuda.matmul, "fp32_precision"):  # torch before 2.9
         return [(backends.cuda.matmul, "allow_tf32", tf32), (backends.cudnn, "allow_tf32", tf32)]
@@ -103,17 +103,17 @@ def _precisions(dtype: Dtype) -> list[tuple[Any, str, Any]]:
     ]
 
 
-def check_device_name(device: str) -> None:
-    """Raises OptionError unless there are such devices, here or elsewhere."""
+def check_device_name(device: str) -> tuple[str, str]:
+    """Return the kind and the index of a device. Raises OptionError unless there are such devices somewhere."""
     kind, _, index = device.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
         raise OptionError(f"--device takes cpu, cuda, cuda:INDEX or mps; received {device!r}")
+    return kind, index
 
 
 def check_device(device: str) -> None:
-    """Raises MeasureError unless torch can run there."""
-    check_device_name(device)
-    kind, _, index = device.partition(":")
+    """Raise MeasureError unless torch can run there."""
+    kind, index = check_device_name(device)
     if kind == "cuda" and not torch.cuda.is_available():
         why = "torch is a CPU build" if torch.version.cuda is None else "torch sees no NVIDIA GPU"
         raise MeasureError(f"no CUDA here ({why}); `resbench doctor` says more; use --device cpu")
@@ -125,19 +125,15 @@ def check_device(device: str) -> None:
 
 @contextmanager
 def repeatable(device: str) -> Iterator[None]:
-    """The same numbers again, in full precision; the program's own draws go on as if none had been made within."""
-    cudnn = torch.backends.cudnn
-    deterministic, cuda = cudnn.deterministic, device.startswith("cuda")
-    with torch.random.fork_rng(devices=[torch.device(device)] if cuda else []), Setup(device).applied():
+    """Make the same numbers again, in full precision; the program's own draws go on as if none had been made."""
+    cudnn, devices = torch.backends.cudnn, [torch.device(device)] if device.startswith("cuda") else []
+    with torch.random.fork_rng(devices), Setup(device).applied(), put_back(attribute(cudnn, "deterministic")):
         cudnn.benchmark, cudnn.deterministic = False, True
-        try:
-            yield
-        finally:
-            cudnn.deterministic = deterministic
+        yield
 
 
 class Workload:
-    """A model on its device with an input: ``phases`` are what is timed apart, in the order in which they run.
+    """A workload is a model on its device, with inputs; its ``phases`` run in this order, and are timed apart.
 
     ``inputs``: the shape (N, C, H, W) of random numbers, or tensors. The model is moved, its mode set. Training is
     one step of SGD with momentum 0.9 on the mean of the outputs, at a learning rate of 0: all of the work, and the
@@ -164,7 +160,7 @@ class Workload:
         model.train(setup.mode == "training")
         self.call: Callable[..., Any] = torch.compile(model) if setup.compile else model
         self.loss: Tensor | None = None
-        self.phases: tuple[tuple[str, Callable[[], None]], ...] = (("forward", self._infer),)
+        self.phases: tuple[tuple[str, Callable[[], object]], ...] = (("forward", self._infer),)
         if setup.mode == "training":
             trained = [p for p in model.parameters() if p.requires_grad]
             if not trained:
@@ -174,17 +170,17 @@ class Workload:
 
     @property
     def tensors(self) -> list[Tensor]:
-        """Those among its inputs."""
+        """Return the tensors among the inputs."""
         return [leaf for leaf in tree_leaves(self.inputs) if isinstance(leaf, Tensor)]
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """The setup applied, and gradients only where they are needed."""
+        """Apply the setup, and record gradients only where they are needed."""
         with self.setup.applied(), torch.set_grad_enabled(self.setup.mode == "training"):
             yield
 
     def run(self) -> None:
-        """Every phase once."""
+        """Run every phase once."""
         for _, phase in self.phases:
             phase()
 
@@ -200,7 +196,7 @@ class Workload:
         return tensor.contiguous(memory_format=FORMATS[self.setup.memory_format]) if tensor.dim() == 4 else tensor
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """What the forward pass runs in."""
+        """Return the context in which the forward pass runs."""
         dtype = AUTOCAST.get(self.setup.dtype)
         return torch.autocast(self.setup.kind, dtype) if dtype else nullcontext()
 
@@ -227,17 +223,17 @@ class Workload:
 
 
 class Call(Workload):
-    """A function as a workload: one phase, and no layers."""
+    """A function is a workload of one phase, without layers."""
 
     def __init__(self, function: Callable[[], object], setup: Setup) -> None:
         self.setup, self.model, self.inputs, self.loss = setup, nn.Module(), (), None
         self.asked_threads = setup.threads or torch.get_num_threads()
         self.call = function
-        self.phases = (("forward", lambda: _dropped(function())),)
+        self.phases = (("forward", function),)
 
 
 def _lay_out(model: nn.Module, memory_format: MemoryFormat) -> None:
-    """The weights in that format. Raises OptionError where they have none."""
+    """Lay the weights out in that format. Raises OptionError where they cannot be."""
     try:
         model.to(memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
     except RuntimeError as error:
@@ -246,12 +242,8 @@ def _lay_out(model: nn.Module, memory_format: MemoryFormat) -> None:
         ) from error
 
 
-def _dropped(result: object) -> None:
-    """A result that nobody keeps."""
-
-
 def _drawn(inputs: tuple[int, ...] | tuple[Tensor, ...], model: nn.Module, device: str) -> tuple[Tensor, ...]:
-    """Random numbers of that shape, in the model's precision; tensors as they are."""
+    """Return random numbers of that shape, in the model's precision; tensors are returned as they are."""
     if not isinstance(inputs[0], int):
         return inputs
     generator = torch.Generator(device).manual_seed(0)

@@ -30,6 +30,7 @@ from pathlib import Path
 
 from corpus_tables import by_base, by_defect, summary, verdicts
 
+from resbench.codec import encoded
 from resbench.tables import render
 from resbench.workers.environment import environment
 
@@ -121,7 +122,7 @@ def corpus():
     files = [HERE / "defects.toml", *sorted((HERE / "victim").glob("*.[pt]*"))]
     here = environment()
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-    return {"digest": digest, "note": here.note, "environment": here.document()}
+    return {"digest": digest, "note": here.note, "environment": encoded(here)}
 
 
 def expectations():

@@ -26,6 +26,7 @@ from simulate import rate
 from tabulate import tabulate
 
 from resbench.files import write
+from resbench.results import read
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,14 +121,14 @@ def summary(paths: list[Path]) -> str:
     """A row for each run, and the rates with exact 95 % bounds."""
     rows, verdicts, caught = [], [], []
     for path in paths:
-        found = json.loads(gzip.decompress(path.read_bytes()))
-        planted = found["planted"]
-        slow = [one["benchmark"] for one in found["judged"] if one["verdict"] == "REGRESSED"]
-        verdicts.append(found["verdict"])
-        caught.append(planted["benchmark"] in slow and found["verdict"] == "REGRESSED")
-        worst = max(one["detectable"] for one in found["judged"])
+        _, gate, document = read(path)
+        planted, judged = document["planted"], gate.duel.judgement.benchmarks
+        slow = [name for name, one in judged.items() if one.verdict == "REGRESSED"]
+        verdicts.append(gate.verdict)
+        caught.append(planted["benchmark"] in slow and gate.verdict == "REGRESSED")
+        worst = max(one.detectable for one in judged.values())
         what = f"{planted['share']:+.0%} {planted['benchmark']}" if planted["share"] else "same code"
-        rows.append([path.name, what, found["verdict"], ", ".join(slow), len(found["rounds"]), found["wall_s"], worst])
+        rows.append([path.name, what, gate.verdict, ", ".join(slow), len(gate.duel.rounds), document["wall_s"], worst])
     table = tabulate(
         [[*row[:5], f"{row[5]:.0f}", f"{100 * row[6]:.1f}"] for row in rows],
         ["run", "head", "verdict", "slower", "rounds", "wall (s)", "worst MDE (%)"],

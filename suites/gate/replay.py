@@ -15,8 +15,6 @@ that the run happened to show, as if it were an effect. ``--keep-arms`` leaves t
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -25,11 +23,13 @@ import numpy
 from simulate import rate
 from tabulate import tabulate
 
+from resbench import results
 from resbench.regression.duel import ARMS, Times, paired
-from resbench.regression.verdict import Judgement, Rules, replay
+from resbench.regression.gating.result import Gate
+from resbench.regression.verdict import GateRules, Judgement, replay
 from resbench.regression.walsh import BLOCK
 
-RULES = Rules()
+RULES = GateRules()
 
 Run = list[Times]
 """Round by round."""
@@ -38,13 +38,12 @@ Question = Callable[[Run], list[bool]]
 
 def read(path: Path) -> Run:
     """A recorded run, plain or gzipped."""
-    data = path.read_bytes()
-    document = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
-    if document.get("schema") != 1 or document.get("command") != "gate":
-        raise SystemExit(f"expected a run of resbench gate, schema 1; {path} is not")
-    if Rules(**document["rules"] | {"looks": tuple(document["rules"]["looks"])}) != RULES:
+    gate = results.read(path).result
+    if not isinstance(gate, Gate) or not gate.duel:
+        raise SystemExit(f"expected a run of resbench gate that timed; {path} is not")
+    if gate.duel.rules != RULES:
         raise SystemExit(f"expected a run under {RULES}; {path} is under others")
-    return [record["times"] for record in document["rounds"]]
+    return gate.duel.rounds
 
 
 def judged(run: Run) -> Judgement:

@@ -30,12 +30,12 @@ from scipy.signal import lfilter
 from scipy.stats import binomtest, mannwhitneyu
 from tabulate import tabulate
 
-from resbench.regression.verdict import Judgement, Pairs, Rules, replay
+from resbench.regression.verdict import GateRules, Judgement, Pairs, replay
 from resbench.regression.walsh import BLOCK, Floats
 
 BENCHMARKS, ROUNDS, ARMS, SAMPLES = 8, 32, 3, 25
 BASE, AGAIN, HEAD = range(ARMS)
-RULES = Rules()
+RULES = GateRules()
 NOMINAL = 0.01
 """Of the sequential Mann-Whitney test."""
 THRESHOLD = 0.10

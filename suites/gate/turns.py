@@ -25,6 +25,7 @@ import numpy
 from live import benchmarks, copied, hog
 from tabulate import tabulate
 
+from resbench.codec import encoded
 from resbench.files import write
 from resbench.regression import duel
 from resbench.regression.duel import ARMS, Times, one_round, orders
@@ -88,7 +89,7 @@ def main() -> None:
     here = environment()
     print(f"\n{options.rounds} rounds of each cut, {'quiet' if options.quiet else 'beside a hog'}. {here.note}")
     if options.raw:
-        document = {"schema": 1, "hog": not options.quiet, "environment": here.document(), "rounds": rounds}
+        document = {"schema": 1, "hog": not options.quiet, "environment": encoded(here), "rounds": rounds}
         write(options.raw, gzip.compress(json.dumps(document).encode(), mtime=0))
 
 

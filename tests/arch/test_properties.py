@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from resbench import arch
 from resbench.arch import (
+    ELU,
+    GELU,
     AdaptiveAvgPool2d,
     Add,
     Aux,
@@ -23,18 +25,24 @@ from resbench.arch import (
     Dropout,
     Flatten,
     GlobalAvgPool,
+    Hardsigmoid,
+    Hardswish,
     Highway,
     Identity,
     Layer,
+    LeakyReLU,
     Linear,
     LocalResponseNorm,
     MaxPool2d,
     Mul,
     PadChannels,
     ReLU,
+    ReLU6,
     Scale,
     Seq,
     Sigmoid,
+    SiLU,
+    Tanh,
     cost,
     stack,
 )
@@ -147,12 +155,26 @@ def adaptive(draw, shape):
     return AdaptiveAvgPool2d(spelt(draw, size)), (shape[0], *size)
 
 
+ACTIVATIONS = [
+    Sigmoid(),
+    ReLU6(),
+    LeakyReLU(0.2),
+    ELU(),
+    GELU(),
+    GELU("tanh"),
+    SiLU(),
+    Hardswish(),
+    Hardsigmoid(),
+    Tanh(),
+]
+
+
 def unchanged(draw, shape):
     factor = draw(st.sampled_from([0.5, 1, -1, 2.0]))
     layers = [
         BatchNorm2d(shape[0]),
         ReLU(),
-        Sigmoid(),
+        draw(st.sampled_from(ACTIVATIONS)),
         Identity(),
         Scale(factor, draw(st.sampled_from([0, 1, -0.5]))),
         LocalResponseNorm(draw(SMALL)),
@@ -387,15 +409,23 @@ SOUND = {
     BatchNorm2d: {"channels": 4},
     Conv2d: {"in_channels": 4, "out_channels": 8, "kernel": 3},
     Dropout: {},
+    ELU: {},
     Flatten: {},
+    GELU: {},
+    Hardsigmoid: {},
+    Hardswish: {},
     Identity: {},
+    LeakyReLU: {},
     Linear: {"in_features": 4, "out_features": 2},
     LocalResponseNorm: {},
     MaxPool2d: {"kernel": 2},
     PadChannels: {"in_channels": 4, "out_channels": 6},
     ReLU: {},
+    ReLU6: {},
     Scale: {"factor": 2},
+    SiLU: {},
     Sigmoid: {},
+    Tanh: {},
 }
 
 

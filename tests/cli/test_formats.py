@@ -15,10 +15,10 @@ import subprocess
 import pytest
 
 from resbench.regression.duel import ARMS, Duel, paired
-from resbench.regression.expectations import Change
+from resbench.regression.expectations import CounterChange
 from resbench.regression.gating.result import Gate
 from resbench.regression.gating.table import change_table, time_table
-from resbench.regression.verdict import Rules, replay
+from resbench.regression.verdict import GateRules, replay
 from resbench.results import find
 from resbench.tables.render import render
 from resbench.timing.latency.result import Latencies
@@ -130,8 +130,8 @@ def test_formats_of_what_is_measured_agree(documents):
             assert separated(render(table, "tsv"), "\t") == full
             if i == 0:
                 check_json(full, stored.document)
-            for kind in ("csv", "tsv"):
-                assert stored.result.text(kind) == render(tables[0], kind)
+            for style in ("csv", "tsv"):
+                assert stored.result.text(style) == render(tables[0], style)
 
 
 def test_a_row_of_latency_follows_from_its_samples(documents):
@@ -168,8 +168,11 @@ def test_formats_of_the_gate_agree():
         {name: {arm: [draw.gauss(0.01, 1e-4) for _ in range(5)] for arm in ARMS} for name in ("test_a[1|2]", "test_b")}
         for _ in range(16)
     ]
-    duel = Duel(Rules(), environment(), rounds, replay(paired(rounds), Rules()), 123.4)
-    changes = Change("test_a[1|2]", "", "macs", 1_000_000, None), Change("test_b", "conv1", "aten.add", 1, 2)
+    duel = Duel(GateRules(), environment(), rounds, replay(paired(rounds), GateRules()), 123.4)
+    changes = (
+        CounterChange("test_a[1|2]", "", "macs", 1_000_000, None),
+        CounterChange("test_b", "conv1", "aten.add", 1, 2),
+    )
     gate = Gate("1234567", "working tree", changes, changes[1:], benchmarks=("test_a[1|2]", "test_b"), duel=duel)
     document = json.loads(gate.to_json())
     for table in (change_table(gate), time_table(duel)):

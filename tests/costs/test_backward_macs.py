@@ -10,9 +10,9 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 from variants import CATALOG, VARIANTS
 
-import resbench
 from resbench.arch.catalog import architecture
 from resbench.costs.holdings import bytes_of
+from resbench.costs.measure import cost
 from resbench.costs.trace import trace
 from resbench.counters.watch import count
 from resbench.networks.build import build
@@ -219,7 +219,7 @@ def test_bytes_are_those_of_the_models_own_types():
     net = Call(lambda self, x: self.wide(self.narrow(x).double()), narrow=nn.Linear(64, 32, bias=False).bfloat16())
     net.wide = nn.Linear(32, 16, bias=False).double()
     net.register_buffer("table", torch.zeros(100, dtype=torch.int8))
-    report = resbench.cost(net, (1, 1, 64))
+    report = cost(net, (1, 1, 64))
     rows = {row.name: row for row in report.layers}
     assert (rows["narrow"].param_bytes, rows["narrow"].activation_bytes) == (2 * 64 * 32, 2 * 32)
     assert (rows["wide"].param_bytes, rows["wide"].activation_bytes) == (8 * 32 * 16, 8 * 16)

@@ -9,7 +9,7 @@ from torch import nn
 from variants import CATALOG, VARIANTS
 
 from resbench.arch.catalog import architecture
-from resbench.arch.published import PUBLISHED, Figure
+from resbench.arch.published import PUBLISHED, PublishedCost
 from resbench.costs.check import check
 from resbench.costs.measure import cost, verified
 from resbench.costs.trace import trace
@@ -72,9 +72,9 @@ def test_a_wrong_figure_or_a_wrong_counter_is_found():
     arch = architecture("resnet20")
     net = build(arch)
     right, traced = arch.cost(), trace(net, (1, 3, 32, 32))
-    assert check("x", right, traced, net, (Figure("0.27M", "40.55M", "right"),)).agrees
-    assert not check("x", right, traced, net, (Figure("0.28M", "", "wrong"),)).agrees
-    assert check("x", right, traced, net, (Figure("0.28M", "", "wrong", "a misprint"),)).agrees
+    assert check("x", right, traced, net, (PublishedCost("0.27M", "40.55M", "right"),)).agrees
+    assert not check("x", right, traced, net, (PublishedCost("0.28M", "", "wrong"),)).agrees
+    assert check("x", right, traced, net, (PublishedCost("0.28M", "", "wrong", "a misprint"),)).agrees
     other = architecture("resnet20,shortcut=B").cost()
     assert {line.kind for line in check("x", other, traced, net).lines if line.differs} == {
         "convolution",

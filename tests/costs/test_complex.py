@@ -1,7 +1,6 @@
 """Complex numbers: one multiply-accumulate of two of them is four real ones, in every operator."""
 
 import io
-import json
 
 import pytest
 import torch
@@ -134,9 +133,9 @@ def test_a_run_counts_complex_convolutions_the_same_way_forward_and_backward(gro
 
 
 def test_the_convention_stands_under_the_table_where_complex_numbers_were_met(tmp_path):
-    from resbench.stored import read
-
-    from resbench.costs.table import cost_document, cost_table
+    from resbench.costs.result import Costs
+    from resbench.costs.table import cost_table
+    from resbench.results import read
 
     real, complexes = both(lambda self, x: self.fc(x), (1, 6, 8), fc=nn.Linear(8, 5))
     note = "A complex multiply-accumulate is 4 real ones."
@@ -144,5 +143,5 @@ def test_the_convention_stands_under_the_table_where_complex_numbers_were_met(tm
     assert note in cost_table(complexes, per="layer").notes
     assert note not in cost_table(real).notes
     assert (real.complex, complexes.complex) == (False, True)
-    (tmp_path / "costs.json").write_text(json.dumps(cost_document([complexes])))
+    Costs((complexes,)).save(tmp_path / "costs.json")
     assert note in cost_table(read(tmp_path / "costs.json").result.costs).notes

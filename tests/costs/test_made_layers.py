@@ -4,13 +4,14 @@ import json
 
 import pytest
 import torch
-from resbench.stored import read
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as torch's users call it
 
 from resbench.arch.cost import Cost
-from resbench.costs.table import cost_document, cost_table
+from resbench.costs.result import Costs
+from resbench.costs.table import cost_table
 from resbench.costs.trace import trace
+from resbench.results import read
 
 IMAGE = (1, 3, 8, 8)
 CONV, LINEAR = 3 * 4 * 9 + 4, 4 * 8 * 8 * 5 + 5  # 112 and 1,285 parameters
@@ -128,11 +129,11 @@ def test_what_was_made_is_said_in_table_and_json_and_read_back(tmp_path):
     report = trace(Late(attribute), IMAGE, name="late")
     (line,) = cost_table(report).warnings
     assert line == "late: made in the forward, and counted: fc."
-    document = cost_document([report])
-    assert document["models"][0]["made"] == ["fc"]
+    document = Costs((report,)).document()
+    assert document["costs"][0]["made"] == ["fc"]
     path = tmp_path / "flops.json"
     path.write_text(json.dumps(document))
     assert read(path).result.costs[0].made == ("fc",)
-    del document["models"][0]["made"]  # as earlier versions wrote it
+    del document["costs"][0]["made"]  # as earlier versions wrote it
     path.write_text(json.dumps(document))
     assert read(path).result.costs[0].made == Cost("", "", (), ()).made == ()

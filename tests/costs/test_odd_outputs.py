@@ -1,18 +1,18 @@
 """Outputs that are no tensor and no container of torch's: their tensors are found, or the row says nothing."""
 
-import json
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import pytest
 import torch
-from resbench.stored import read
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - as torch's users call it
 
-from resbench.costs.table import cost_document, cost_table
+from resbench.costs.result import Costs
+from resbench.costs.table import cost_table
 from resbench.costs.trace import trace
+from resbench.results import read
 from resbench.timing.memory.measure import predicted
 from resbench.workers.workload import Setup
 
@@ -90,10 +90,11 @@ def test_what_nobody_sees_into_is_blank_and_so_is_its_sum(tmp_path):
     table = cost_table(report, "layer")
     at = [column.key for column in table.columns].index("activations")
     assert [row[at] for row in (*table.rows, *table.footer)] == [96, None, None]
-    document = cost_document([report])
-    assert document["models"][0]["activations"] is document["models"][0]["layers"][1]["activations"] is None
+    result = Costs((report,))
+    (written,) = result.document()["costs"]
+    assert written["activations"] is written["layers"][1]["activations"] is None
     path = tmp_path / "flops.json"
-    path.write_text(json.dumps(document))
+    result.save(path)
     assert [row.activations for row in read(path).result.costs[0].layers] == [96, None]
 
 

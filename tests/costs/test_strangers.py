@@ -13,6 +13,7 @@ from accounts import kept
 from torch import nn
 
 import resbench
+from resbench.costs import measure
 from resbench.costs.table import cost_table
 from resbench.counters.watch import count
 from resbench.errors import OptionError
@@ -50,13 +51,13 @@ def in_a_thread(net, x):
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @pytest.mark.parametrize("forward", [in_a_pool, in_a_thread])
 def test_what_runs_in_another_thread_is_named_and_not_counted_as_nothing(forward, mode):
-    cost = resbench.cost(Forward(forward), input=ROWS, mode=mode)
+    cost = measure.cost(Forward(forward), input=ROWS, mode=mode)
     assert (cost.params, cost.uncounted) == (45, (("fc in a thread of its own", 1),))
 
 
 def test_a_backward_pass_from_what_shows_no_tensors_is_unknown_and_not_none():
     leaf = Forward(lambda net, x: iter([net.fc(x)]))
-    cost = resbench.cost(leaf, input=ROWS, mode="training")
+    cost = measure.cost(leaf, input=ROWS, mode="training")
     assert (cost.macs, cost.backward_macs) == (480, None)
     table = cost_table([cost])
     assert table.records()[0]["backward_macs"] is None
@@ -64,7 +65,7 @@ def test_a_backward_pass_from_what_shows_no_tensors_is_unknown_and_not_none():
 
 
 def test_a_backward_pass_that_has_nothing_to_start_from_takes_nothing():
-    cost = resbench.cost(Forward(lambda net, x: net.fc(x).argmax(-1)), input=ROWS, mode="training")
+    cost = measure.cost(Forward(lambda net, x: net.fc(x).argmax(-1)), input=ROWS, mode="training")
     assert (cost.macs, cost.backward_macs) == (480, 0)
 
 
@@ -101,7 +102,7 @@ def test_counting_leaves_what_libraries_hold_as_it_was(deed, mode):
     net = holding(DEEDS[deed])
     held = (vars(net.space), vars(net.local), vars(net.queue)["queue"], net.set.data)
     as_before = kept(net, *held, vars(net.optimizer), vars(net.scaler))
-    assert resbench.cost(net, input=ROWS, mode=mode).macs == 480
+    assert measure.cost(net, input=ROWS, mode=mode).macs == 480
     as_before()
 
 
@@ -116,7 +117,7 @@ def test_a_counter_goes_on_where_it_was_and_is_still_the_same_for_all_who_hold_i
     net, quiet = Forward(forward), itertools.count(1)
     net.mine = net.also_mine = itertools.count(5)
     net.several, net.quiet, net.numbered = [itertools.count(3)], quiet, Numbered()
-    resbench.cost(net, input=ROWS)
+    measure.cost(net, input=ROWS)
     assert net.mine is net.also_mine and net.quiet is quiet
     assert [*map(next, (NUMBERS, Numbered.numbers, net.mine, *net.several, enclosed))] == [2, 7, 5, 3, 4]
 
@@ -162,7 +163,7 @@ def test_a_forward_in_inference_mode_is_counted_like_any_other(name):
             with torch.inference_mode():
                 return call(x)
 
-    plain, frozen = (resbench.cost(net, input=size) for net in (Net(), Frozen()))
+    plain, frozen = (measure.cost(net, input=size) for net in (Net(), Frozen()))
     assert (frozen.macs, frozen.uncounted) == (macs, ())
     assert [row[2:] for row in frozen.layers] == [row[2:] for row in plain.layers]
 
@@ -185,7 +186,7 @@ def test_a_layer_that_is_made_may_take_the_weight_of_one_that_was_there(mode, ba
 
     net = Forward(forward)
     net.first, net.fc = nn.Linear(8, 8), None
-    cost = resbench.cost(net, input=ROWS, mode=mode)
+    cost = measure.cost(net, input=ROWS, mode=mode)
     assert (cost.macs, cost.params, cost.backward_macs) == (2 * 768, 64 + 8 + 8, backward)
 
 

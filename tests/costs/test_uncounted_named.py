@@ -4,17 +4,20 @@ import json
 
 import pytest
 import torch
-from resbench.pages.figures import figures, uncounted
-from resbench.stored import Costs, read
-from resbench.timing.tables import latency_record
 from torch import nn
 
 import resbench
 from resbench.costs.chart import by_layer
+from resbench.costs.diagram import diagram
+from resbench.costs.measure import cost
+from resbench.costs.result import Costs
+from resbench.costs.table import cost_table
 from resbench.counters.watch import count
 from resbench.operators.boundaries import Modules
 from resbench.operators.macs import macs_of
 from resbench.pages.comparison import View, comparison
+from resbench.results import read, uncounted
+from resbench.timing.latency.table import latency_record
 from resbench.timing.layers.chart import roofline
 from resbench.timing.layers.measure import layer_times
 from resbench.timing.traffic import traffic
@@ -134,17 +137,11 @@ def test_a_gradient_that_may_hold_products_is_named():
 @pytest.fixture(scope="module")
 def layers(names):
     """`latency --layers`, a training."""
-    from resbench.cli.live import layers_of
-    from resbench.timing.replicas import Cell
-
-    return layers_of(Cell(names[0], None, Setup(mode="training")))
+    return resbench.layers(names[0], mode="training")
 
 
 def test_layers_name_it_in_its_row_and_leave_its_roof_blank(layers):
-    from resbench.stored import document
-    from resbench.timing.tables import layer_table
-
-    table = layer_table(*layers)
+    (table,) = layers.tables()
     rows = {row["name"]: row for row in table.records()}
     assert rows["2"]["uncounted"] == "named.scan (1 calls), named.scan_backward (1 calls)"
     assert (rows["2"]["of_roof"], rows["2"]["bound"]) == (None, None)
@@ -152,8 +149,8 @@ def test_layers_name_it_in_its_row_and_leave_its_roof_blank(layers):
     assert rows["0"]["of_roof"] > 0
     assert "not counted: named.scan (2 calls), named.scan_backward (2 calls)" in table.warnings[-1]
     assert "of 2, 3 and of the total are too low" in table.warnings[-1]
-    written = json.loads(json.dumps(document(layers)))
-    assert written["uncounted"] == {"named.scan": 2, "named.scan_backward": 2}
+    assert layers.uncounted() == {layers.model: {"named.scan": 2, "named.scan_backward": 2}}
+    written = json.loads(layers.to_json())
     assert written["layers"][2]["uncounted"] == {"named.scan": 1, "named.scan_backward": 1}
 
 
@@ -162,14 +159,11 @@ def test_the_roofline_names_it_below_its_title(layers):
 
 
 def test_layers_come_back_from_their_file_as_they_were(layers, tmp_path):
-    from resbench.stored import document
-
     path = tmp_path / "layers.json"
-    path.write_text(json.dumps(document(layers)))
-    assert read(path).result.times.uncounted == layers.times.uncounted
-    old = document(layers)
-    del old["uncounted"]
-    for row in old["layers"]:
+    layers.save(path)
+    assert read(path).result == layers
+    old = layers.document()
+    for row in old["times"]["rows"]:
         del row["uncounted"]
     path.write_text(json.dumps(old))
     assert read(path).result.times.uncounted == {}
@@ -178,16 +172,17 @@ def test_layers_come_back_from_their_file_as_they_were(layers, tmp_path):
 
 def test_a_latency_keeps_its_rate_and_loses_its_roof(net, layers):
     found = resbench.latency(net, (3, 8, 8))
-    assert found.uncounted == {"named.scan": 2}
-    record = latency_record(found, layers.roof)
-    assert record["flops_per_s"] == 2 * MACS / found.median_s
+    assert found.uncounted() == {"Sequential": {"named.scan": 2}}
+    (one,) = found.latencies
+    record = latency_record(one, layers.roof)
+    assert record["flops_per_s"] == 2 * MACS / one.median_s
     assert record["of_roof"] is None
 
 
 def test_a_comparison_gives_no_ratio_of_a_count_that_is_too_low(net, names):
-    low = resbench.cost(net, (3, 8, 8))
-    whole = resbench.cost("resnet20")
-    known = list(figures([Costs([low, whole])]))
+    low, whole = cost(net, (3, 8, 8)), cost("resnet20")
+    costs = Costs((low, whole))
+    known = list(costs.figures())
     table = comparison([low.model, "resnet20"], known, View(sort="macs"))
     rows = {row["model"]: row for row in table.records()}
     assert rows[low.model]["macs"] == MACS
@@ -197,21 +192,19 @@ def test_a_comparison_gives_no_ratio_of_a_count_that_is_too_low(net, names):
     assert not [note for note in table.notes if "MACs than" in note]
     filtered = comparison([low.model, "resnet20"], known, View(only=["macs<5G"]))
     assert [row["model"] for row in filtered.records()] == ["resnet20"]
-    assert uncounted([Costs([low, whole])]) == {low.model: {"named.scan": 2}}
+    assert uncounted([costs]) == {low.model: {"named.scan": 2}}
 
 
 def test_shares_of_a_count_that_is_too_low_are_blank(net):
-    table = resbench.cost_table(resbench.cost(net, (3, 8, 8)), "layer")
+    table = cost_table(cost(net, (3, 8, 8)), "layer")
     assert {row["share"] for row in table.records()} == {None}
     assert "share" in [column.key for column in table.columns]
 
 
 def test_charts_and_drawings_name_it(net):
-    from resbench.pages.diagrams import diagram
-
-    cost = resbench.cost(net, (3, 8, 8))
-    assert "not counted: named.scan (2 calls)" in json.dumps(by_layer(cost).chart.to_dict())
-    assert "not counted: named.scan (2 calls)" in diagram(cost)
+    report = cost(net, (3, 8, 8))
+    assert "not counted: named.scan (2 calls)" in json.dumps(by_layer(report).chart.to_dict())
+    assert "not counted: named.scan (2 calls)" in diagram(report)
 
 
 def test_flops_names_it_and_strict_ends_with_1(cli, names):
@@ -220,7 +213,7 @@ def test_flops_names_it_and_strict_ends_with_1(cli, names):
     assert "not counted: named.scan (2 calls)" in done.stdout
     done = cli("flops", names[0], "--strict", "--format", "json")
     assert done.returncode == 1
-    assert json.loads(done.stdout)["models"][0]["uncounted"] == {"named.scan": 2}
+    assert json.loads(done.stdout)["costs"][0]["uncounted"] == [["named.scan", 2]]
     assert done.stderr == f"resbench: --strict: not counted: {names[0]}: named.scan (2 calls)\n"
     assert cli("flops", names[1], "resnet20", "--strict").returncode == 0
 
@@ -229,8 +222,8 @@ def test_compare_names_it_and_strict_ends_with_1(cli, names):
     done = cli("compare", *names, "--strict", "--format", "json")
     document = json.loads(done.stdout)
     assert done.returncode == 1
-    assert document["uncounted"] == {names[0]: {"named.scan": 2}}
-    assert any("not counted: named.scan (2 calls)" in note for note in document["notes"])
+    assert document["unknown"] == {names[0]: {"named.scan": 2}}
+    assert any("not counted: named.scan (2 calls)" in note for note in document["table"]["warnings"])
     assert cli("compare", names[1], "resnet20", "--strict").returncode == 0
 
 

@@ -6,12 +6,12 @@ import sys
 import pytest
 import torch
 
-from resbench.workers.switches import SWITCHES, kept
+from resbench.workers.switches import SWITCHES, settings_kept
 
 
 def test_every_switch_is_as_it_was():
     before = {name: on() for name, on in SWITCHES.items()}
-    with kept():
+    with settings_kept():
         torch.use_deterministic_algorithms(True)
         torch.autograd.set_detect_anomaly(True)
         torch.backends.mkldnn.enabled = False
@@ -27,7 +27,7 @@ def test_every_switch_is_as_it_was():
 PRECISIONS = """
 import torch
 from torch import backends as b
-from resbench.workers.switches import kept
+from resbench.workers.switches import settings_kept
 
 places = b, b.cudnn, b.mkldnn.matmul, b.mkldnn.conv, b.mkldnn.rnn, b.cuda.matmul, b.cudnn.conv, b.cudnn.rnn
 def read():
@@ -35,7 +35,7 @@ def read():
 {chosen}
 before = read()
 for within in ("pass", "torch.set_float32_matmul_precision('high')", "b.fp32_precision = 'tf32'"):
-    with kept():
+    with settings_kept():
         exec(within)
     assert read() == before, (within, before, read())
 b.fp32_precision = "tf32"

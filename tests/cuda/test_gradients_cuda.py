@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from resbench.data import load_images
-from resbench.gradients.measure import Recipe, flow
+from resbench.gradients.measure import flow
 from resbench.gradients.probe import GradientProbe
+from resbench.gradients.result import FlowRecipe
 from resbench.networks.build import build
 
 pytestmark = [
@@ -68,7 +69,7 @@ def test_training_with_the_probe_is_bit_for_bit_training_without(name):
 
 def test_the_gpu_finds_what_the_cpu_finds():
     images = load_images("digits")
-    here, there = (flow("resnet20", images, Recipe(steps=(0,), seeds=1, device=d)) for d in ("cpu", "cuda"))
+    here, there = (flow("resnet20", images, FlowRecipe(steps=(0,), seeds=1, device=d)) for d in ("cpu", "cuda"))
     for a, b in zip(here.rows, there.rows, strict=True):
         assert (a.name, a.statistic) == (b.name, b.statistic)
         assert b.value == pytest.approx(a.value, rel=0.05, abs=0.02)

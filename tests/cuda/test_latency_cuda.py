@@ -10,7 +10,8 @@ import torch
 from resbench.costs.measure import cost
 from resbench.errors import MeasureError
 from resbench.networks.load import load
-from resbench.timing.latency.measure import Latency, read
+from resbench.timing.latency.reading import read
+from resbench.timing.latency.result import Latency
 from resbench.timing.layers.measure import layer_times
 from resbench.timing.memory.measure import measured, predicted
 from resbench.timing.roofline import roof
@@ -105,8 +106,8 @@ def test_out_of_memory_is_one_line_and_the_other_rows_stay(tmp_path):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "take a smaller --batch" in done.stderr
-    (row,) = json.loads(done.stdout)["models"]
-    assert row["batch"] == 8
+    (row,) = json.loads(done.stdout)["latencies"]
+    assert row["setup"]["batch"] == row["input"][0] == 8
     assert row["queued_s"] > 0
 
 

@@ -6,9 +6,9 @@ import torch
 from resbench.data import load_split
 from resbench.networks.load import load
 from resbench.training.feed import Feed
-from resbench.training.recipe import Recipe
+from resbench.training.recipe import TrainingRecipe
 from resbench.training.result import Cell
-from resbench.training.run import Run
+from resbench.training.run import TrainingRun
 from resbench.training.train import Options, train
 
 pytestmark = pytest.mark.cuda
@@ -29,7 +29,7 @@ def finish(run, until=None):
 
 
 def run(feed, name="resnet20", **more):
-    return Run(name, load(name, SIZE).module, 0, Recipe(44, augment=True, **more), feed, "cuda")
+    return TrainingRun(name, load(name, SIZE).module, 0, TrainingRecipe(44, augment=True, **more), feed, "cuda")
 
 
 def equal(a, b):
@@ -62,7 +62,7 @@ def test_a_run_goes_on_bit_for_bit(feed, name):
 
 
 def test_networks_side_by_side_are_those_alone(feed, tmp_path):
-    cells = [Cell(name, SIZE, 0, Recipe(22)) for name in ("plain20", "resnet20")]
+    cells = [Cell(name, SIZE, 0, TrainingRecipe(22)) for name in ("plain20", "resnet20")]
     together = train(cells, feed, Options("cuda", folder=tmp_path / "a"))
     alone = [train([cell], feed, Options("cuda"))[0] for cell in cells]
     for a, b in zip(together, alone, strict=True):
@@ -70,14 +70,16 @@ def test_networks_side_by_side_are_those_alone(feed, tmp_path):
 
 
 def test_the_probe_joins_captured_steps(feed):
-    one = Run("resnet20", load("resnet20", SIZE).module, 0, Recipe(22), feed, "cuda", every=11)
+    one = TrainingRun("resnet20", load("resnet20", SIZE).module, 0, TrainingRecipe(22), feed, "cuda", every=11)
     finish(one)
     assert {row.step for row in one.rows} == {0, 11}
     assert one.history[-1].train_error < 0.9
 
 
 def test_what_is_not_finite_is_named(feed):
-    one = Run("plain20,norm=none", load("plain20,norm=none", SIZE).module, 0, Recipe(22, lr=1e20), feed, "cuda")
+    one = TrainingRun(
+        "plain20,norm=none", load("plain20,norm=none", SIZE).module, 0, TrainingRecipe(22, lr=1e20), feed, "cuda"
+    )
     finish(one)
     assert "first in the " in one.broken
 

@@ -60,7 +60,7 @@ def test_nothing_overlaps_and_nothing_is_clipped(name):
                 for bx, by, b in placed[:i]:
                     across = min(ax + a.width, bx + b.width) - max(ax, bx)
                     down = min(ay + a.height, by + b.height) - max(ay, by)
-                    assert across <= 0.01 or down <= 0.01, (a.name, b.name)
+                    assert across <= 0.01 or down <= 0.01, (a, b)
 
 
 def sums(node):

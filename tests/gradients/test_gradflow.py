@@ -13,12 +13,13 @@ import torch
 
 from resbench.data import load_images
 from resbench.errors import MeasureError, OptionError
-from resbench.gradients.measure import Recipe, flow
+from resbench.gradients.measure import flow
+from resbench.gradients.result import FlowRecipe
 from resbench.gradients.statistics import STATISTICS
 from resbench.gradients.verdicts import Thresholds, verdicts
 from resbench.networks.build import build
 
-STEP0 = Recipe(steps=(0,), seeds=1)
+STEP0 = FlowRecipe(steps=(0,), seeds=1)
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_plain_and_residual_stand_at_the_same_depths(pair):
 
 
 def test_after_some_steps_the_norms_of_plain56_look_healthy_and_its_early_layers_are_frozen(digits):
-    found = flow("plain56", digits, Recipe(steps=(0, 5), seeds=1))
+    found = flow("plain56", digits, FlowRecipe(steps=(0, 5), seeds=1))
     by_step = {step: [v.word for v in verdicts(found, Thresholds()) if v.step == step] for step in (0, 5)}
     assert "exploding" in by_step[0]
     assert {"healthy", "frozen"} <= set(by_step[5])
@@ -72,7 +73,7 @@ def test_after_some_steps_the_norms_of_plain56_look_healthy_and_its_early_layers
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain56", "resnet56"])
 def test_the_verdicts_of_ten_seeds_agree(digits, name):
-    found = flow(name, digits, Recipe(steps=(0,), seeds=10))
+    found = flow(name, digits, FlowRecipe(steps=(0,), seeds=10))
     words = {
         tuple(
             v.word for v in verdicts(replace(found, rows=tuple(r for r in found.rows if r.seed == seed)), Thresholds())
@@ -89,7 +90,7 @@ def test_without_bn_resnet_explodes(digits):
 
 def test_any_networks_bn_can_be_taken_out(digits, tmp_path):
     (tmp_path / "nets.py").write_text(CODE)
-    name, small = f"file:{tmp_path}/nets.py:normed", Recipe(steps=(0,), seeds=1, batch=4)
+    name, small = f"file:{tmp_path}/nets.py:normed", FlowRecipe(steps=(0,), seeds=1, batch=4)
     assert len(numbers(flow(name, digits, small, input="3x8x8"), "deviation")) == 2
     found = flow(name, digits, small, input="3x8x8", norm="none")
     assert found.model.endswith("without BN")
@@ -98,14 +99,14 @@ def test_any_networks_bn_can_be_taken_out(digits, tmp_path):
 
 
 def test_a_seed_gives_the_same_numbers_again_and_another_other_ones(digits):
-    one, two = (flow("resnet20", digits, Recipe(steps=(0, 2), seeds=2, batch=8)) for _ in range(2))
+    one, two = (flow("resnet20", digits, FlowRecipe(steps=(0, 2), seeds=2, batch=8)) for _ in range(2))
     assert one.rows == two.rows
     values = numbers(one, "first_to_last")
     assert values[0] != values[1]
 
 
 def test_dropout_is_drawn_from_the_seed_and_from_nothing_else(digits):
-    recipe = Recipe(steps=(0, 1), seeds=1, batch=8)
+    recipe = FlowRecipe(steps=(0, 1), seeds=1, batch=8)
     one = flow("resnet20,shortcut=dropout", digits, recipe)
     before = torch.get_rng_state()
     assert one.rows == flow("resnet20,shortcut=dropout", digits, recipe).rows
@@ -115,7 +116,7 @@ def test_dropout_is_drawn_from_the_seed_and_from_nothing_else(digits):
 @pytest.mark.parametrize("factory", ["mlp", "lazy", "double"])
 def test_networks_without_convolutions_of_unknown_size_and_of_other_precision(digits, tmp_path, factory):
     (tmp_path / "nets.py").write_text(CODE)
-    found = flow(f"file:{tmp_path}/nets.py:{factory}", digits, Recipe(steps=(0,), seeds=1), input="3x8x8")
+    found = flow(f"file:{tmp_path}/nets.py:{factory}", digits, FlowRecipe(steps=(0,), seeds=1), input="3x8x8")
     assert len(numbers(found, "gradient")) == 2
     assert numbers(found, "first_to_last")[0] > 0
 
@@ -125,13 +126,13 @@ def test_deep_adds_the_jacobian_of_every_block(digits):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        found = flow("resnet20", digits, Recipe(steps=(0,), seeds=1, batch=4, deep=True))
+        found = flow("resnet20", digits, FlowRecipe(steps=(0,), seeds=1, batch=4, deep=True))
     assert len(numbers(found, "sigma_max")) == len(numbers(found, "energy")) == 9
     assert all(value >= 1 for value in numbers(found, "sigma_max"))
 
 
 def test_what_is_not_finite_is_named_with_its_step_and_the_rows_so_far_stay(digits):
-    found = flow("plain20,norm=none", digits, Recipe(steps=(0, 1, 2, 3), seeds=1, batch=8, lr=1e20))
+    found = flow("plain20,norm=none", digits, FlowRecipe(steps=(0, 1, 2, 3), seeds=1, batch=8, lr=1e20))
     assert "seed 0" in found.broken
     assert "step" in found.broken
     assert found.steps[0] == 0
@@ -158,9 +159,9 @@ def test_csv_has_every_number_and_json_the_verdicts(run, tmp_path):
     assert sum(row["statistic"] == "ratio" for row in rows) == 2 * 9
     done = run(*options, "-o", str(tmp_path / "flow.json"))
     document = json.loads((tmp_path / "flow.json").read_text())
-    assert (document["schema"], document["command"]) == (1, "gradflow")
+    assert (document["schema"], document["kind"]) == (2, "gradflow")
     assert document["recipe"]["batch"] == 8
-    (model,) = document["models"]
+    (model,) = document["flows"]
     assert model["verdicts"][0]["step"] == 0
     assert len(model["rows"]) == len(rows)
 
@@ -284,8 +285,8 @@ def test_numbers_that_overflow_end_the_run_with_exit_1_and_the_rows_so_far(run, 
     assert "step" in done.stderr
     text = (tmp_path / "flow.json").read_text()
     document = json.loads(text, parse_constant=pytest.fail)  # no NaN, no Infinity
-    assert document["models"][0]["broken"]
-    assert document["models"][0]["rows"]
+    assert document["flows"][0]["broken"]
+    assert document["flows"][0]["rows"]
 
 
 def test_a_gate_does_not_pass_what_it_cannot_judge(run, tmp_path):
@@ -299,7 +300,7 @@ def test_a_gate_does_not_pass_what_it_cannot_judge(run, tmp_path):
 
 def test_a_network_that_cannot_be_copied_goes_without_what_needs_a_copy(digits, tmp_path):
     (tmp_path / "nets.py").write_text(CODE)
-    found = flow(f"file:{tmp_path}/nets.py:NoCopy", digits, Recipe(steps=(0,), seeds=2), input="3x8x8")
+    found = flow(f"file:{tmp_path}/nets.py:NoCopy", digits, FlowRecipe(steps=(0,), seeds=2), input="3x8x8")
     assert numbers(found, "gradient")
     assert not numbers(found, "c1")
     assert "not me" in found.skipped[0]
@@ -318,7 +319,7 @@ def test_a_factory_that_gives_one_module_again_and_again_gives_every_seed_its_fi
 ):
     (tmp_path / "held_nets.py").write_text(CODE)
     monkeypatch.chdir(tmp_path)
-    found = flow("held_nets:cached", digits, Recipe(steps=(0, 3), seeds=2), input="3x8x8")
+    found = flow("held_nets:cached", digits, FlowRecipe(steps=(0, 3), seeds=2), input="3x8x8")
     weights = [row.value for row in found.rows if row.statistic == "weight" and row.step == 0 and row.name == "0"]
     assert weights[0] == weights[1]
 
@@ -339,7 +340,7 @@ def test_a_chart_of_nothing_is_one_line(run, tmp_path):
 
 
 def test_the_recipe_is_torchs_sgd(digits):
-    found = flow("plain20", digits, Recipe(steps=(0, 3), seeds=1, batch=16))
+    found = flow("plain20", digits, FlowRecipe(steps=(0, 3), seeds=1, batch=16))
     model = build("plain20", seed=0).train()
     start = model.get_submodule("layer2.0.conv1").weight.detach().clone()
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
@@ -358,7 +359,7 @@ def test_the_recipe_is_torchs_sgd(digits):
 def test_recipes_that_cannot_be_are_refused():
     for bad in ({"steps": ()}, {"steps": (-1,)}, {"seeds": 0}, {"batch": 1}, {"lr": float("inf")}):
         with pytest.raises(OptionError):
-            Recipe(**bad)
+            FlowRecipe(**bad)
     if not torch.cuda.is_available():
         with pytest.raises(MeasureError, match="no CUDA here"):
-            flow("resnet20", load_images("digits"), Recipe(device="cuda"))
+            flow("resnet20", load_images("digits"), FlowRecipe(device="cuda"))

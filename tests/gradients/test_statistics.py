@@ -10,7 +10,7 @@ from torch import nn
 from resbench.errors import OptionError
 from resbench.gradients.frozen import frozen, jacobians, shattering
 from resbench.gradients.result import Flow
-from resbench.gradients.statistics import STATISTICS, Row, chosen_statistics, growth_per_layer, path_lengths
+from resbench.gradients.statistics import STATISTICS, StatisticRow, chosen_statistics, growth_per_layer, path_lengths
 from resbench.gradients.verdicts import Thresholds, Verdict, against, chosen_verdicts, verdicts
 from resbench.networks.build import build
 
@@ -101,10 +101,10 @@ def rows(step=0, **values):
     for name, value in values.items():
         if name in ("early", "last"):
             places = (0, 1) if name == "early" else (5,)
-            found += [Row("net", 0, step, "layer", f"conv{i}", i / 5, "update", value) for i in places]
+            found += [StatisticRow("net", 0, step, "layer", f"conv{i}", i / 5, "update", value) for i in places]
         else:
-            found.append(Row("net", 0, step, "network", "", 1.0, name, value))
-    middle = [Row("net", 0, step, "layer", f"conv{i}", i / 5, "update", 0.01) for i in (2, 3, 4)]
+            found.append(StatisticRow("net", 0, step, "network", "", 1.0, name, value))
+    middle = [StatisticRow("net", 0, step, "layer", f"conv{i}", i / 5, "update", 0.01) for i in (2, 3, 4)]
     return sorted([*found, *(middle if "early" in values else [])], key=lambda row: row.depth)
 
 

@@ -8,8 +8,29 @@ import torch
 from torch import nn
 from variants import CATALOG, VARIANTS
 
-from resbench.arch import Add, Aux, Conv2d, Flatten, Identity, Linear, ReLU, Seq, stack
+from resbench.arch import (
+    ELU,
+    GELU,
+    Add,
+    Aux,
+    Conv2d,
+    Flatten,
+    Hardsigmoid,
+    Hardswish,
+    Identity,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    ReLU6,
+    Seq,
+    Sigmoid,
+    SiLU,
+    Tanh,
+    select,
+    stack,
+)
 from resbench.arch.catalog import architecture
+from resbench.costs.trace import trace
 from resbench.errors import ArchitectureError
 from resbench.networks.build import build
 
@@ -143,6 +164,17 @@ def test_a_single_layer_and_a_hand_made_block_build():
     x = torch.randn(1, 4, 8, 8)
     net = build(block)
     assert torch.equal(net(x), torch.relu(x + net.conv(x)))
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("kind", [ELU, GELU, Hardsigmoid, Hardswish, LeakyReLU, ReLU, ReLU6, SiLU, Sigmoid, Tanh])
+def test_every_activation_is_counted_alike_in_the_expression_and_in_the_module(kind, mode):
+    net = select(architecture("resnet8"), ReLU).replace(kind())
+    module = build(net)
+    traced, folded = trace(module, (2, *net.input), training=mode == "training"), net.cost(batch=2, mode=mode)
+    assert [row[:5] for row in traced.layers] == [row[:5] for row in folded.layers]
+    assert (traced.elementwise, traced.backward_macs) == (folded.elementwise, folded.backward_macs)
+    assert sum(type(part).__name__ == kind.__name__ for part in module.modules()) == 7
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ from tensorboard.plugins.hparams import metadata
 from resbench.codec import decoded, encoded
 from resbench.errors import OutputError
 from resbench.gradients.result import Flow, FlowRecipe, Flows
-from resbench.gradients.statistics import STATISTICS, Row
+from resbench.gradients.statistics import STATISTICS, StatisticRow
 from resbench.pages.tensorboard import Board
 from resbench.timing.latency.result import Latencies, Reading
-from resbench.training.recipe import Recipe
+from resbench.training.recipe import TrainingRecipe
 from resbench.training.result import Cell, Degradation, Epoch, Training
 from resbench.workers.environment import environment
 
@@ -316,7 +316,7 @@ def test_the_same_command_again_writes_the_same_curves_beside_the_first(trained)
         assert scalars(again / place) == scalars(trained.top / place)
 
 
-RECIPE = Recipe(20, 8)
+RECIPE = TrainingRecipe(20, 8)
 
 
 def epoch(number):
@@ -324,7 +324,7 @@ def epoch(number):
 
 
 def row(step, value=1.0, statistic="gradient", name="layer1"):
-    return Row("net", 0, step, STATISTICS[statistic].place, name, 0.5, statistic, value)
+    return StatisticRow("net", 0, step, STATISTICS[statistic].place, name, 0.5, statistic, value)
 
 
 def flows(*found):
@@ -364,7 +364,7 @@ def test_a_watcher_sees_every_epoch_when_it_ends():
     from resbench.training.train import Options, train
 
     feed = Feed(*(part.resized((3, 8, 8)) for part in load_split("digits")), 512, False, "cpu")
-    cells = [Cell(name, (3, 8, 8), 0, Recipe(4, 512)) for name in ("plain8", "resnet8")]
+    cells = [Cell(name, (3, 8, 8), 0, TrainingRecipe(4, 512)) for name in ("plain8", "resnet8")]
     seen = []
     results = train(cells, feed, Options(watch=seen.append))
     assert [(r.cell.model, len(r.history), r.finished) for r in seen] == [
@@ -408,8 +408,8 @@ def timed(tmp_path, monkeypatch):
         asked[case] += 1
         runs = tuple((took * (1 + i / 100 + p / 1000),) for i in range(40))
         reading = Reading(("forward",), runs, "settled", True, 0, 10**6, 10**5, 10**4)
-        shape = [case.setup.batch, 3, 32, 32]
-        return {"model": case.model, "input": shape, "reading": encoded(reading), "pace_s": 0.01}
+        size = [case.setup.batch, 3, 32, 32]
+        return {"model": case.model, "input": size, "reading": encoded(reading), "pace_s": 0.01}
 
     roof = Roof("cpu", "fp32", 1, "0" * 12, 1e12, ((10**6, 1e10),))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

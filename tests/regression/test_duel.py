@@ -8,8 +8,8 @@ import pytest
 
 from resbench.errors import GateError
 from resbench.regression import duel as module
-from resbench.regression.duel import ARMS, Duel, fight, least_rounds, orders, paired
-from resbench.regression.verdict import Rules
+from resbench.regression.duel import ARMS, Duel, least_rounds, orders, paired, run_duel
+from resbench.regression.verdict import GateRules
 from resbench.workers.environment import Environment
 
 
@@ -30,8 +30,8 @@ def run(monkeypatch):
             }
 
         monkeypatch.setattr(module, "one_round", one_round)
-        duel = Duel(Rules(), Environment({}, {}))
-        fight(duel, {}, None, names, budget_s, clock=lambda: next(now))
+        duel = Duel(GateRules(), Environment({}, {}))
+        run_duel(duel, {}, None, names, budget_s, clock=lambda: next(now))
         return duel
 
     return run
@@ -72,7 +72,7 @@ def test_a_budget_that_can_say_nothing_is_refused_with_one_that_can(run):
 
 
 def test_fewer_rounds_than_the_least_reject_nothing():
-    assert [least_rounds(Rules(), n) for n in (1, 2, 8)] == [8, 10, 12]
+    assert [least_rounds(GateRules(), n) for n in (1, 2, 8)] == [8, 10, 12]
 
 
 def test_two_rounds_are_each_others_mirror():

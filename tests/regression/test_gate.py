@@ -11,7 +11,7 @@ from projects import BENCH, BLOCK, SUITE
 
 from resbench.counters.counts import Counted
 from resbench.errors import OptionError
-from resbench.regression.expectations import Counts, changes, load, spared, store
+from resbench.regression.expectations import SuiteCounts, changes, load, spared, store
 from resbench.regression.gating.measure import notes
 from resbench.regression.plugin import own
 from resbench.regression.samples import SAMPLES
@@ -141,16 +141,16 @@ def test_a_half_merged_file_of_expectations_is_written_anew(expected):
 
 def test_a_file_that_skips_itself_spares_its_own_benchmarks_alone():
     one = {"aten.add": 1}
-    expected = Counts(
+    expected = SuiteCounts(
         "2.0", dict.fromkeys(("test_a", "test_b"), Counted({"": one})), files={"test_a": "a.py", "test_b": "b.py"}
     )
-    assert spared(expected, Counts("2.0", {}, skipped={"a.py": "no GPU"})) == ["test_a"]
+    assert spared(expected, SuiteCounts("2.0", {}, skipped={"a.py": "no GPU"})) == ["test_a"]
 
 
 def test_what_is_unpaired_no_longer_is_told():
-    one = Counts("2.0", {"test_new": Counted({"": {"aten.add": 1}})})
+    one = SuiteCounts("2.0", {"test_new": Counted({"": {"aten.add": 1}})})
     suite = Suite(Path("ci.toml"), ["a.py"], unpaired=["test_new"])
-    none = Counts("2.0", {})
+    none = SuiteCounts("2.0", {})
     assert "take it out of `unpaired`" in notes(suite, one, one)[0]
     assert notes(suite, none, one) == ["Not judged here: test_new, which has nothing to be compared with (`unpaired`)."]
     assert notes(suite, none, none) == ["Nowhere: test_new; take it out of `unpaired`."]
@@ -164,7 +164,7 @@ def test_the_same_peak_in_another_layer_is_no_change():
 
 def test_those_with_the_most_operators_come_first():
     few, many = (Counted({"": {"aten.add": often}}) for often in (1, 9))
-    assert Counts("2.0", {"few": few, "many": many}).by_work() == ["many", "few"]
+    assert SuiteCounts("2.0", {"few": few, "many": many}).by_work() == ["many", "few"]
 
 
 @pytest.mark.parametrize("counters", [{"macs": 1}, {"aten.add": 1}, {"rows": 1.5}, {"rows": True}])
@@ -176,7 +176,7 @@ def test_counters_of_ones_own_are_integers_under_new_names(counters):
 
 def test_expectations_come_back_as_they_were(tmp_path):
     one = Counted({"": {"aten.add": 1}})
-    stored = Counts("2.0", {"test_a": one, "test_b": one}, files={"test_a": "a.py", "test_b": "b.py"})
+    stored = SuiteCounts("2.0", {"test_a": one, "test_b": one}, files={"test_a": "a.py", "test_b": "b.py"})
     store(tmp_path / "ci.json", stored)
     assert load(tmp_path / "ci.json") == stored
 
@@ -316,7 +316,7 @@ def test_the_same_code_does_not_regress_and_the_raw_file_holds_every_sample(proj
     done = project.gate("main", "--time-budget", "100s", "--raw", "raw.json")
     assert done.returncode in (0, 2), done.stderr_text
     raw = json.loads((project.root / "raw.json").read_text())
-    times = raw["rounds"][0]["times"]["test_block"]
+    times = raw["duel"]["rounds"][0]["test_block"]
     assert {arm: len(samples) for arm, samples in times.items()} == dict.fromkeys(("base", "again", "head"), SAMPLES)
     assert raw["verdict"] in ("PASS", "INCONCLUSIVE")
 
@@ -327,5 +327,5 @@ def test_twice_the_work_is_a_regression_in_counters_and_in_time(project):
     done = project.gate("--time-budget", "10m", "--format", "json")
     assert done.returncode == 1, done.stderr_text
     found = json.loads(done.stdout_text)
-    assert found["judged"][0]["verdict"] == "REGRESSED"
+    assert found["duel"]["judgement"]["benchmarks"]["suites/bench_block.py::test_block"]["verdict"] == "REGRESSED"
     assert ("conv", "aten.convolution") in {(change["layer"], change["counter"]) for change in found["changes"]}

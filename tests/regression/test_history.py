@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy
 import pytest
 
-from resbench.regression.history.measure import change_points
+from resbench.regression.history.result import change_points
 
 START = datetime(2026, 1, 1, 3, tzinfo=UTC)
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy
 import pytest
 
-from resbench.regression.verdict import Judged, Judgement, Pairs, Rules, judge, replay, said
+from resbench.regression.verdict import GateRules, Judged, Judgement, Pairs, judge, replay, verdict_on
 from resbench.regression.walsh import slower
 
-RULES = Rules()
+RULES = GateRules()
 NAMES = tuple("abcdefgh")
 
 
@@ -140,7 +140,7 @@ def test_rounds_after_the_last_look_do_not_count():
 )
 def test_a_pass_needs_that_the_target_would_have_been_seen_and_lies_above_the_interval(found, expected):
     passing = Judged("UNDECIDED", 16, 0.0, -0.02, 0.02, 0.05, 1.0, 1.0)
-    assert said(replace(passing, **found), RULES) == expected
+    assert verdict_on(replace(passing, **found), RULES) == expected
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def make(name, size):
 
 
 COMMANDS = {
-    "cost": functools.partial(resbench.cost, batch=2),
+    "flops": functools.partial(resbench.flops, batch=2),
     "latency": functools.partial(resbench.latency, batch=2, mode="training"),
     "gradflow": functools.partial(resbench.gradflow, steps=(0,), seeds=1, batch=2),
     "profile": functools.partial(resbench.profile, batch=2, steps=1, mode="training"),

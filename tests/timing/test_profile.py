@@ -9,7 +9,8 @@ from torch import nn
 from resbench.costs.measure import cost
 from resbench.errors import MeasureError, OutputError
 from resbench.networks.load import load
-from resbench.timing.profile.measure import profile, read, record
+from resbench.timing.profile import measure
+from resbench.timing.profile.measure import read, record
 from resbench.workers.workload import Setup, Workload
 
 STEPS = 2
@@ -20,8 +21,7 @@ def profiled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     loaded = load("resnet20")
     work = Workload(loaded.module, (2, 3, 32, 32), Setup(batch=2, mode="training"))
-    found = profile(work, folder, "resnet20,shortcut=A", steps=STEPS)
-    return folder, found.trace, found
+    return folder, *measure.profiled(work, folder, "resnet20,shortcut=A", steps=STEPS)
 
 
 def test_the_trace_is_where_tensorboard_looks_and_in_chromes_format(profiled):
@@ -39,22 +39,22 @@ def test_the_trace_is_where_tensorboard_looks_and_in_chromes_format(profiled):
 
 
 def test_every_convolution_is_an_operator_call_in_each_step(profiled):
-    rows = {row["name"]: row for row in profiled[2].views["operators"]}
+    rows = {row["name"]: row for row in profiled[2]["operators"]}
     convolutions = sum(row.type == "Conv2d" for row in cost("resnet20").layers)
     assert rows["aten::conv2d"]["calls"] == STEPS * convolutions
     assert rows["aten::conv2d"]["host_total_s"] >= rows["aten::conv2d"]["host_self_s"] > 0
 
 
 def test_the_parts_of_a_step_are_the_step(profiled):
-    *parts, step = profiled[2].views["overview"]
+    *parts, step = profiled[2]["overview"]
     assert step["part"] == "average step"
     assert sum(part["seconds"] for part in parts) == pytest.approx(step["seconds"], rel=0.01)
-    own = sum(row["host_self_s"] for row in profiled[2].views["operators"])
+    own = sum(row["host_self_s"] for row in profiled[2]["operators"])
     assert own <= 1.05 * STEPS * step["seconds"]
 
 
 def test_modules_carry_the_models_own_names(profiled):
-    rows = {row["name"]: row for row in profiled[2].views["modules"]}
+    rows = {row["name"]: row for row in profiled[2]["modules"]}
     layers = {row.name: row.type for row in cost("resnet20").layers}
     for name, kind in layers.items():
         assert rows[name]["type"] == kind
@@ -64,13 +64,14 @@ def test_modules_carry_the_models_own_names(profiled):
 
 
 def test_memory_is_what_operators_allocate(profiled):
-    rows = {row["name"]: row for row in profiled[2].views["memory"]}
+    rows = {row["name"]: row for row in profiled[2]["memory"]}
     assert sum(row["allocated_bytes"] for row in rows.values()) >= STEPS * cost("resnet20", batch=2).activations
 
 
 def modules_of(model, folder):
     work = Workload(model, (1, 3, 8, 8), Setup())
-    return [(row["name"], row["calls"]) for row in profile(work, folder, "net", steps=STEPS).views["modules"]]
+    _, views = measure.profiled(work, folder, "net", steps=STEPS)
+    return [(row["name"], row["calls"]) for row in views["modules"]]
 
 
 def test_a_module_that_is_called_from_several_places_has_one_row_with_all_its_calls(tmp_path):
@@ -103,7 +104,7 @@ def test_a_gpus_trace_is_read_as_one_step_with_its_kernels(tmp_path):
     }
     path = tmp_path / "resbench.1.pt.trace.json"
     path.write_text(json.dumps(trace))
-    views = read(path).views
+    views = read(path)
     parts = {row["part"]: row["seconds"] for row in views["overview"]}
     assert parts["average step"] == pytest.approx(80e-6)
     assert parts["kernel"] == pytest.approx(30e-6)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, record_function
 from torch.utils.data import DataLoader
 
-from resbench.timing.profile.measure import profile, read
+from resbench.timing.profile.measure import profiled, read
 from resbench.timing.profile.module_calls import PATH
 from resbench.timing.profile.ranges import ranges
 from resbench.workers.workload import Call, Setup, Workload
@@ -95,7 +95,7 @@ class Experts(Drawing):
 
 
 def views(model, folder, mode="inference"):
-    return profile(Workload(model, (1, 3, 8, 8), Setup(mode=mode)), folder, "net", STEPS).views
+    return profiled(Workload(model, (1, 3, 8, 8), Setup(mode=mode)), folder, "net", STEPS)[1]
 
 
 def modules(model, folder):
@@ -202,12 +202,12 @@ def test_a_compiled_block_is_one_row_under_its_own_name(tmp_path):
 
 def test_the_trace_itself_says_which_module_each_call_is(tmp_path):
     model = LayerDrop(0)
-    found = profile(Workload(model, (1, 3, 8, 8), Setup()), tmp_path, "net", STEPS)
-    events = json.loads(found.trace.read_text())["traceEvents"]
+    trace, found = profiled(Workload(model, (1, 3, 8, 8), Setup()), tmp_path, "net", STEPS)
+    events = json.loads(trace.read_text())["traceEvents"]
     paths = [event["args"][PATH] for event in events if event["name"].startswith("nn.Module: Adds")]
     assert Counter(paths) == model.recorded()
-    assert [path.name for path in found.trace.parent.iterdir()] == [found.trace.name]
-    assert read(found.trace) == found
+    assert [path.name for path in trace.parent.iterdir()] == [trace.name]
+    assert read(trace) == found
 
 
 def test_a_model_that_fails_in_a_recorded_run_says_that_and_no_more(tmp_path, capfd):
@@ -262,15 +262,13 @@ def test_what_torch_marks_in_loaders_and_compilers_is_no_range_of_the_program(tm
                 optimizer.step()
                 optimizer.zero_grad()
 
-    found = profile(Call(loop, Setup(mode="training")), tmp_path, "loop", 1)
+    trace, found = profiled(Call(loop, Setup(mode="training")), tmp_path, "loop", 1)
     marked = {
-        event["name"]
-        for event in json.loads(found.trace.read_text())["traceEvents"]
-        if event.get("cat") == "user_annotation"
+        event["name"] for event in json.loads(trace.read_text())["traceEvents"] if event.get("cat") == "user_annotation"
     }
     assert {name.partition("#")[0] for name in marked} >= {"step", "Optimizer.step", "enumerate(DataLoader)"}
     assert any("compile_id" in name for name in marked)
-    assert [(row["name"], row["calls"]) for row in found.views["ranges"]] == [("step", 2)]
+    assert [(row["name"], row["calls"]) for row in found["ranges"]] == [("step", 2)]
 
 
 def test_a_ranges_times_are_those_that_torch_sums(tmp_path):
@@ -371,7 +369,7 @@ def test_the_command_prints_ranges_and_writes_them(tmp_path, cli):
     assert done.returncode == 0, done.stderr
     assert "Ranges" in done.stdout
     assert "attention" in done.stdout
-    (row,) = json.loads(cli(*words, "-f", "json").stdout)["ranges"]
+    (row,) = json.loads(cli(*words, "-f", "json").stdout)["views"]["ranges"]
     assert (row["name"], row["calls"], set(row)) == (
         "attention",
         1,

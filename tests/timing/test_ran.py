@@ -6,24 +6,30 @@ import sys
 from dataclasses import replace
 from functools import partial
 from math import inf
+from pathlib import Path
 
 import pytest
 import torch
-from resbench.pages.figures import figures
-from resbench.timing.tables import latency_document, latency_table
 from torch import nn
 
 import resbench
-from resbench import stored
+from resbench.codec import decoded, encoded
+from resbench.costs.measure import cost
+from resbench.results import load, read
 from resbench.timing import roofline
-from resbench.timing.latency.measure import Latency, Reading
+from resbench.timing.latency.result import Latencies, Latency, Reading
 from resbench.timing.layers import measure as layers
+from resbench.timing.layers.result import Layers
+from resbench.timing.memory.result import Memories
+from resbench.timing.profile.result import Profile
 from resbench.timing.ran import Ran, observed
 from resbench.timing.ran_lines import setup_words
 from resbench.timing.roofline import Roof
 from resbench.workers import sampling
-from resbench.workers.switches import kept
+from resbench.workers.switches import settings_kept
 from resbench.workers.workload import Setup, Workload
+
+GOLDEN = Path(__file__).parent.parent / "golden/stored"
 
 IMAGES = (1, 3, 16, 16)
 OTHER = 1 if torch.get_num_threads() > 1 else 2
@@ -34,7 +40,7 @@ OTHER = 1 if torch.get_num_threads() > 1 else 2
 def as_before():
     """No test leaves a switch to the next."""
     threads = torch.get_num_threads()
-    with kept():
+    with settings_kept():
         yield
     torch.set_num_threads(threads)
 
@@ -225,7 +231,7 @@ def test_compiled_code_is_read_back_too():
 
 def test_it_is_read_from_json_as_it_was_written():
     found = ran(Mixed())
-    assert Ran.of(json.loads(json.dumps(found.document()))) == found
+    assert decoded(Ran, json.loads(json.dumps(encoded(found)))) == found
 
 
 def made(found, model="x", **setup):
@@ -234,23 +240,24 @@ def made(found, model="x", **setup):
     return Latency(model, IMAGES, Setup(**setup), (reading,))
 
 
-def test_each_row_stands_under_the_roof_of_what_ran_and_says_where_there_is_none():
+def test_each_row_stands_under_the_roof_of_what_ran_and_says_where_there_is_none(tmp_path):
     here = resbench.workers.environment.environment()
     one = Ran((("fp32", 9),), "cpu", (1,), 2, "contiguous", False)
-    rows = [
+    rows = (
         made(replace(one, threads=(2,)), "plain"),
         made(one, "narrow"),
         made(replace(one, products=(("fp64", 9),), threads=(2,)), "wide"),
         made(replace(one, products=(("fp32", 5), ("bf16", 4)), threads=(2,)), "mixed"),
         made(replace(one, products=(("int8", 9),), threads=(2,)), "whole"),
-    ]
+    )
     fp32 = Roof("cpu", "fp32", 2, "", 10e9, ((2**20, 1e9),))
     roofs = {
         "fp32": fp32,
         "fp32, 1 thread": replace(fp32, threads=1, flops_per_s=5e9),
         "fp64": replace(fp32, dtype="fp64", flops_per_s=4e9),
     }
-    table = latency_table(rows, roofs, here)
+    result = Latencies(rows, roofs, here)
+    (table,) = result.tables()
     shares = [record["of_roof"] for record in table.records()]
     assert shares == [0.2, 0.4, 0.5, None, None]  # 2 GFLOP/s each
     text = "\n".join(table.remarks)
@@ -259,22 +266,22 @@ def test_each_row_stands_under_the_roof_of_what_ran_and_says_where_there_is_none
     assert "narrow, batch 1: it ran with 1 thread, 2 are the choice of torch." in text
     assert "Setup of plain: cpu, fp32" in text
     assert "Setup of narrow: cpu, fp32, contiguous, inference, warm caches, 1 thread." in text
-    document = json.loads(json.dumps(latency_document(rows, roofs, here)))
-    again = stored._latencies(document)
-    assert [one.ran for one in again.latencies] == [one.ran for one in rows]
+    result.save(tmp_path / "latencies.json")
+    again = load(tmp_path / "latencies.json")
+    assert again == result
     assert [one.roof(again.roofs) for one in again.latencies[:2]] == [fp32, roofs["fp32, 1 thread"]]
-    assert document["models"][1]["differences"] == ["it ran with 1 thread, 2 are the choice of torch"]
+    assert again.latencies[1].ran.differences(Setup()) == ["it ran with 1 thread, 2 are the choice of torch"]
 
 
 def test_compare_holds_what_ran_against_its_like_alone():
     here = resbench.workers.environment.environment()
     one = Ran((("fp32", 9),), "cpu", (2,), 2, "contiguous", False)
-    rows = [
+    rows = (
         made(one, "plain"),
         made(replace(one, products=(("fp64", 9),)), "wide"),
         made(replace(one, threads=(1,)), "one"),
-    ]
-    found = {figure.model: figure.where for figure in figures([stored.Latencies(rows, {}, here.where(threads=2))])}
+    )
+    found = {figure.model: figure.conditions for figure in Latencies(rows, {}, here.where(threads=2)).figures()}
     assert "cpu, fp32, contiguous" in found["plain"]
     assert "cpu, fp64, contiguous" in found["wide"]
     assert ", 2 threads, torch" in found["plain"]
@@ -282,15 +289,10 @@ def test_compare_holds_what_ran_against_its_like_alone():
 
 
 def test_what_an_earlier_version_stored_is_read_and_stands_under_the_roof_of_what_was_asked():
-    here = resbench.workers.environment.environment()
-    roof = Roof("cpu", "fp32", 2, "", 10e9, ((2**20, 1e9),))
-    document = json.loads(json.dumps(latency_document([made(None)], {"fp32": roof}, here)))
-    for record in (document["models"][0], document["models"][0]["processes"][0]):
-        record.pop("ran")
-        record.pop("differences", None)
-    (again,) = stored._latencies(document).latencies
-    assert again.ran is None
-    assert again.roof({"fp32": roof}) == roof
+    again = read(GOLDEN / "latency-plain-e460e53.json.gz").result
+    for one in again.latencies:
+        assert one.ran is None
+        assert one.roof(again.roofs) == again.roofs["fp32"]
 
 
 FILE = """
@@ -321,15 +323,17 @@ def test_latency_labels_a_row_by_the_process_that_ran_it(cli, quick, nets, monke
     )
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    (narrow,) = document["models"]
-    assert (narrow["ran"]["dtype"], narrow["ran"]["threads"], narrow["ran"]["asked_threads"]) == ("fp64", [1], 2)
-    assert narrow["differences"] == [
+    ran = document["latencies"][0]["readings"][0]["ran"]
+    assert (ran["dtype"], ran["threads"], ran["asked_threads"]) == ("fp64", [1], 2)
+    result = decoded(Latencies, document)
+    (narrow,) = result.latencies
+    assert narrow.ran.differences(narrow.setup) == [
         "its products ran in fp64, bf16 was asked for",
         "it ran with 1 thread, 2 are the choice of torch",
         "deterministic algorithms were on",
     ]
     assert {key: roof["threads"] for key, roof in document["roofs"].items()} == {"fp64": 1}
-    assert narrow["of_roof"] > 0
+    assert result.to_pandas()["of_roof"][0] > 0
     assert document["environment"]["stable"]["threads"] == 1
 
 
@@ -338,16 +342,16 @@ def test_layers_memory_and_profile_label_what_ran(cli, quick, nets, tmp_path):
     timed = json.loads(cli("latency", "--layers", *common).stdout)
     assert (timed["ran"]["dtype"], timed["roof"]["dtype"]) == ("bf16", "bf16")
     both = json.loads(cli("latency", "--memory", "--mode", "training", *common).stdout)
-    (held,) = both["models"]
+    (held,) = both["reports"]
     assert held["ran"]["dtype"] == "bf16"
     for what in ("weights", "gradients", "optimizer", "input"):
         assert held["predicted"][what] == held["measured"][what] > 0
-    earlier = {key: value for key, value in timed.items() if key not in ("ran", "differences")}
-    assert stored._layers(earlier).ran is None
-    assert stored._layers(timed).ran == Ran.of(timed["ran"])
-    assert list(stored._memories(both).ran) == [Ran.of(held["ran"])]
-    profiled = json.loads(cli("profile", *common, "--trace", str(tmp_path / "runs")).stdout)
-    assert profiled["differences"] == ["its products ran in bf16, fp32 was asked for"]
+    earlier = {key: value for key, value in timed.items() if key != "ran"}
+    assert decoded(Layers, earlier).ran is None
+    assert decoded(Layers, timed).ran == decoded(Ran, timed["ran"])
+    assert [one.ran for one in decoded(Memories, both).reports] == [decoded(Ran, held["ran"])]
+    profiled = decoded(Profile, json.loads(cli("profile", *common, "--trace", str(tmp_path / "runs")).stdout))
+    assert profiled.ran.differences(profiled.setup) == ["its products ran in bf16, fp32 was asked for"]
 
 
 def test_in_python_what_ran_is_part_of_the_value(quick):
@@ -361,6 +365,6 @@ def test_the_room_that_a_model_needs_is_asked_for_in_its_own_type():
     from resbench.timing.memory.measure import predicted
 
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
-    wide, narrow = (predicted(resbench.cost(one, (3, 8, 8)), Setup()) for one in (net, copy.deepcopy(net).bfloat16()))
+    wide, narrow = (predicted(cost(one, (3, 8, 8)), Setup()) for one in (net, copy.deepcopy(net).bfloat16()))
     assert wide.weights == 2 * narrow.weights == 4 * 224
     assert wide.peak == 2 * narrow.peak

@@ -9,9 +9,9 @@ import sys
 from contextlib import suppress
 
 import pytest
-from resbench.timing.replicas import Cell, measure
 
-from resbench.workers.workload import Setup
+import resbench
+from resbench.errors import Failures
 
 MINE = """
 import os, signal
@@ -49,21 +49,20 @@ def cache(tmp_path_factory):
 
 
 def test_a_process_that_dies_takes_no_other_row_with_it(mine):
-    cells = [Cell(name, "3x8x8", Setup(batch=2)) for name in (f"{mine}:Dies", f"{mine}:Loud")]
-    outcome = measure(cells, processes=2)
-    (row,) = outcome.latencies
+    names = [f"{mine}:Dies", f"{mine}:Loud"]
+    failures = Failures(names)
+    (row,) = resbench.latency(names, "3x8x8", batch=2, processes=2, failures=failures).latencies
     assert row.model == f"{mine}:Loud,input=3x8x8"
     assert len(row.readings) == 2
     assert row.half_width_s > 0
     assert row.readings[0].macs == 2 * 12 * 64
-    (failure,) = outcome.failures
+    (failure,) = failures.reasons.values()
     assert "was killed (signal 9)" in failure
     assert f"{mine}:Dies, batch 2" in failure
 
 
 def test_training_times_its_phases_apart():
-    outcome = measure([Cell("resnet20", None, Setup(batch=2, mode="training"))], processes=1)
-    (row,) = outcome.latencies
+    (row,) = resbench.latency("resnet20", batch=2, mode="training", processes=1).latencies
     assert list(row.phases_s) == ["forward", "backward", "step"]
     assert sum(row.phases_s.values()) == pytest.approx(row.median_s, rel=0.3)
     assert row.half_width_s is None
@@ -111,5 +110,7 @@ def test_ctrl_c_keeps_the_rows_that_are_done():
     os.close(parent)
     assert process.returncode == 130
     assert "Traceback" not in seen
-    (row,) = json.loads(out)["models"]
-    assert row["n"] >= 30
+    result = json.loads(out)
+    assert result["interrupted"]
+    (row,) = result["latencies"]
+    assert sum(len(one["runs_s"]) for one in row["readings"]) >= 30

@@ -6,18 +6,20 @@ from dataclasses import replace
 
 import pytest
 
+from resbench.arch.published import TEST_ERRORS
 from resbench.costs.measure import cost
 from resbench.networks.load import result_name
 from resbench.networks.name import ModelName
 from resbench.training.degradation import gaps, layers
 from resbench.training.placements import ORDERS, SHORTCUTS, variants
-from resbench.training.recipe import Recipe
-from resbench.training.result import Cell, Epoch, Outcome, Result
+from resbench.training.recipe import TrainingRecipe
+from resbench.training.result import Cell, Degradation, Epoch, Training
+from resbench.workers.environment import environment
 
 
 def result(model, seed, train, test, broken=""):
     epochs = (Epoch(1, 11, 0.1, 2.0, 0.9, 0.9, 1.0), Epoch(2, 22, 0.1, 1.0, train, test, 2.0))
-    return Result(Cell(model, (3, 8, 8), seed, Recipe(22)), () if broken else epochs, (), broken)
+    return Training(Cell(model, (3, 8, 8), seed, TrainingRecipe(22)), () if broken else epochs, (), broken)
 
 
 def pairs(errors):
@@ -107,7 +109,8 @@ def test_every_row_of_the_tables_stands_beside_what_was_published():
 
 
 def test_means_and_extremes_of_a_curve():
-    outcome = Outcome((result("plain20", 0, 0.2, 0.5), result("plain20", 1, 0.4, 0.7)), "digits", 1, 1)
+    trainings = result("plain20", 0, 0.2, 0.5), result("plain20", 1, 0.4, 0.7)
+    outcome = Degradation(trainings, "digits", 1, 1, environment(), {"plain20": TEST_ERRORS["plain20"]})
     last = outcome.curve("plain20", "train_error")[-1]
     assert last == {"epoch": 2, "iteration": 22, "error": pytest.approx(0.3), "low": 0.2, "high": 0.4}
     (end,) = outcome.ends

@@ -11,8 +11,8 @@ from resbench.data import load_split
 from resbench.errors import MeasureError, OptionError
 from resbench.networks.load import load
 from resbench.training.feed import Feed, crop
-from resbench.training.recipe import Recipe
-from resbench.training.run import Run, first_not_finite
+from resbench.training.recipe import TrainingRecipe
+from resbench.training.run import TrainingRun, first_not_finite
 
 SIZE = (3, 8, 8)
 
@@ -28,7 +28,7 @@ def feed(parts):
 
 
 def run(feed, name="resnet20", recipe=None, seed=0, **more):
-    return Run(name, load(name, SIZE, seed=seed).module, seed, recipe or Recipe(22), feed, **more)
+    return TrainingRun(name, load(name, SIZE, seed=seed).module, seed, recipe or TrainingRecipe(22), feed, **more)
 
 
 def finish(one):
@@ -45,7 +45,7 @@ def same(a, b):
 
 
 def test_the_rate_falls_at_one_half_and_three_quarters_as_in_the_paper():
-    recipe = Recipe(64_000, warmup=400)
+    recipe = TrainingRecipe(64_000, warmup=400)
     rates = {step: recipe.rate(step) for step in (0, 399, 400, 31_999, 32_000, 47_999, 48_000, 63_999)}
     assert list(rates.values()) == pytest.approx([0.01, 0.01, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
 
@@ -53,13 +53,13 @@ def test_the_rate_falls_at_one_half_and_three_quarters_as_in_the_paper():
 @pytest.mark.parametrize("wrong", [{"iterations": 0}, {"batch": 1}, {"lr": 0}, {"lr": math.nan}, {"dtype": "fp16"}])
 def test_a_recipe_that_cannot_be_is_refused(wrong):
     with pytest.raises(OptionError, match=r"expected|--dtype takes"):
-        Recipe(**{"iterations": 10, **wrong})
+        TrainingRecipe(**{"iterations": 10, **wrong})
 
 
 def test_the_steps_are_those_of_the_formula(feed):
     """v = 0.9 v + g + 1e-4 w; w = w - lr v, on batches put together by hand. Without BN and at a small rate, for a deep
     network makes much of the last bit."""
-    one = run(feed, "plain8,norm=none", Recipe(3, lr=0.01))
+    one = run(feed, "plain8,norm=none", TrainingRecipe(3, lr=0.01))
     net = load("plain8,norm=none", SIZE).module.train()
     params = list(net.parameters())
     velocity = [torch.zeros_like(p) for p in params]
@@ -82,7 +82,7 @@ def test_the_steps_are_those_of_the_formula(feed):
 
 
 def test_errors_are_those_of_the_batches_and_of_the_test_images(feed):
-    one = finish(run(feed, recipe=Recipe(33, lr=0.02)))
+    one = finish(run(feed, recipe=TrainingRecipe(33, lr=0.02)))
     assert [epoch.epoch for epoch in one.history] == [1, 2, 3]
     assert [epoch.iteration for epoch in one.history] == [11, 22, 33]
     one.model.eval()
@@ -94,7 +94,7 @@ def test_errors_are_those_of_the_batches_and_of_the_test_images(feed):
 
 
 def test_the_last_epoch_may_be_a_part(feed):
-    one = finish(run(feed, recipe=Recipe(13)))
+    one = finish(run(feed, recipe=TrainingRecipe(13)))
     assert [epoch.iteration for epoch in one.history] == [11, 13]
 
 
@@ -124,7 +124,7 @@ def test_a_run_goes_on_bit_for_bit_from_any_step(feed, uninterrupted, name, stop
 
 
 def test_seeds_differ_and_a_seed_is_itself(feed):
-    a, b, c = (finish(run(feed, recipe=Recipe(2), seed=seed)) for seed in (0, 0, 1))
+    a, b, c = (finish(run(feed, recipe=TrainingRecipe(2), seed=seed)) for seed in (0, 0, 1))
     assert same(a, b)
     assert not same(a, c)
 
@@ -138,7 +138,7 @@ def test_the_probe_changes_nothing_and_its_rows_are_kept(feed):
 
 @pytest.mark.parametrize(("lr", "where"), [(1e20, "first in the "), (1e38, "first in the ")])
 def test_what_is_not_finite_is_named_with_step_and_layer(feed, lr, where):
-    one = finish(run(feed, "plain20,norm=none", Recipe(22, lr=lr)))
+    one = finish(run(feed, "plain20,norm=none", TrainingRecipe(22, lr=lr)))
     assert one.finished
     assert "plain20,norm=none, seed 0: the loss is" in one.broken
     assert "at step " in one.broken
@@ -160,21 +160,21 @@ def test_the_first_layer_that_is_not_finite_is_found():
 
 
 def test_bf16_trains_too(feed):
-    one = finish(run(feed, "resnet8", Recipe(33, dtype="bf16", lr=0.02)))
+    one = finish(run(feed, "resnet8", TrainingRecipe(33, dtype="bf16", lr=0.02)))
     assert one.history[-1].train_error < one.history[0].train_error
     assert all(p.dtype == torch.float32 for p in one.params)
 
 
 def test_a_loss_that_is_finite_to_the_end_does_not_hide_weights_that_are_not(feed):
-    one = run(feed, "plain8,norm=none", Recipe(1, lr=1e42))
+    one = run(feed, "plain8,norm=none", TrainingRecipe(1, lr=1e42))
     finish(one)
     assert "weights are not finite after the last step" in one.broken
 
 
 def test_a_network_without_parameters_or_with_too_few_classes_is_refused(feed):
     with pytest.raises(MeasureError, match="no parameter to train"):
-        Run("flat", nn.Flatten(), 0, Recipe(1), feed)
-    few = Run("few", nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), 0, Recipe(1), feed)
+        TrainingRun("flat", nn.Flatten(), 0, TrainingRecipe(1), feed)
+    few = TrainingRun("few", nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), 0, TrainingRecipe(1), feed)
     with pytest.raises(MeasureError, match="at least 10 classes"):
         finish(few)
 

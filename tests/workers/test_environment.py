@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from resbench.codec import encoded
 from resbench.workers.environment import Environment, available_bytes, cpu_quota, environment
 
 GIB = 2**30
@@ -70,14 +71,14 @@ def test_variables_that_change_the_speed_change_the_id(monkeypatch, name, value,
 
 
 def test_the_machine_is_not_named():
-    text = json.dumps(environment().document())
+    text = json.dumps(encoded(environment()))
     assert socket.gethostname() not in text.split('"')
     assert str(Path.home()) not in text
 
 
 def test_the_document_is_json_with_the_id():
     here = environment()
-    document = json.loads(json.dumps(here.document(), allow_nan=False))
+    document = json.loads(json.dumps(encoded(here), allow_nan=False))
     assert document == {"id": here.id, "stable": here.stable, "volatile": here.volatile}
     assert document["stable"]["torch"] == torch.__version__
 

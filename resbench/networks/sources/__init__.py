@@ -1,4 +1,4 @@
-"""Everyone else's models, by name: ``torchvision:resnet50``, ``timm:...``, ``hf:...``, a factory, an exported program.
+"""Everyone else's models have names too: ``torchvision:resnet50``, ``timm:...``, a factory, an exported program.
 
     torchvision:NAME            torchvision.models.get_model(NAME)
     timm:NAME                   timm.create_model(NAME)
@@ -24,8 +24,9 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from resbench.arch.catalog import IMAGENET, Size
-from resbench.arch.published import Figure
+from resbench.arch.catalog import Size
+from resbench.arch.entry import IMAGENET
+from resbench.arch.published import PublishedCost
 from resbench.errors import SourceError, first_line, foreign
 from resbench.networks.name import ModelName
 
@@ -35,40 +36,38 @@ if TYPE_CHECKING:
 Options = dict[str, Any]
 
 DEFAULT_INPUT = IMAGENET
-SOURCES = ("torchvision", "timm", "hf", "pt2")
+SOURCES = {"torchvision": "torchvision", "timm": "timm", "hf": "hf", "pt2": "pt2", "file": "python"}
+"""Each source has a file in this folder; every other one is a Python module."""
 EXTRAS = {"torchvision": "torchvision", "timm": "timm", "transformers": "hf"}
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a source gives: a module, an architecture or an expression, and the image that it is meant for."""
+    """A source gives a module, an architecture or an expression, and the image that it is meant for.
+
+    ``tensors`` are the inputs of an exported program.
+    """
 
     made: Any
     source: str
     shape: Size = DEFAULT_INPUT
-    published: tuple[Figure, ...] = ()
+    published: tuple[PublishedCost, ...] = ()
     tensors: tuple[Tensor, ...] = ()
-    """The inputs of an exported program."""
 
 
 def find(name: ModelName, device: str) -> Found:
-    """What a name's source gives, its weights on ``device`` where that is possible. Raises SourceError."""
+    """Ask a name's source, for weights on ``device`` where that is possible. Raises SourceError."""
     options = {key: _literal(word) for key, word in name.options}
-    if name.source in SOURCES:
-        source = importlib.import_module(f"resbench.networks.sources.{name.source}")
-        return source.find(name.base, options, device)  # type: ignore[no-any-return]
-    if name.source != "file":
-        for point in entry_points(group="resbench.models"):
-            if point.name == name.source:
-                head = f"{name.source}:{name.base}"
-                return Found(call(point.load(), (name.base,), options, head, device), name.source)
-    from resbench.networks.sources import python
-
-    return python.find(name.source, name.base, options, device)
+    for point in entry_points(group="resbench.models"):
+        if point.name == name.source and name.source not in SOURCES:
+            return Found(call(point.load(), (name.base,), options, name.head, device), name.source)
+    source = importlib.import_module(f"{__name__}.{SOURCES.get(name.source, 'python')}")
+    found: Found = source.find(name, options, device)
+    return found
 
 
 def call(factory: Callable[..., Any], arguments: tuple[Any, ...], options: Options, name: str, device: str) -> Any:
-    """What a factory gives; whatever it raises becomes one line.
+    """Call a factory; whatever it raises becomes one line.
 
     Where the meta device is asked for and the factory looks at values while it builds, only its parameters go there.
     """
@@ -91,13 +90,13 @@ def call(factory: Callable[..., Any], arguments: tuple[Any, ...], options: Optio
 
 
 def on(device: str) -> AbstractContextManager[Any]:
-    """The device that torch makes tensors on; nothing for code that does not need torch."""
+    """Torch makes tensors on this device; code that does not need torch goes without."""
     torch = sys.modules.get("torch")
     return torch.device(device) if torch else nullcontext()
 
 
 def package(name: str) -> ModuleType:
-    """A package that is imported when a model of it is asked for. Raises SourceError where it is not there."""
+    """Import a package when a model of it is asked for. Raises SourceError where that does not work."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Models that look at values while they are built, and whose parameters allocate nothing all the same."""
+"""A model that looks at values while it is built can do so without allocating its parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The source ``pt2:path``: a program that ``torch.export.save`` has written, with the inputs it was exported with."""
+"""The source ``pt2:path`` reads a program of ``torch.export.save``, and the inputs it was exported with."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ from pathlib import Path
 import torch
 
 from resbench.errors import SourceError, first_line
+from resbench.networks.name import ModelName
 from resbench.networks.sources import Found, Options, on
 
 
-def find(path: str, options: Options, device: str) -> Found:
-    """The program as a module again. It has its weights, whatever the device that is asked for."""
+def find(name: ModelName, options: Options, device: str) -> Found:
+    """Make a module of the program again. It has its weights, whatever the device that is asked for."""
     if options:
-        raise SourceError(f"pt2:{path}: an exported program takes no options; received {', '.join(options)}")
-    if not Path(path).is_file():
-        raise SourceError(f"no file {path}; expected a program written by torch.export.save")
+        raise SourceError(f"{name.head}: an exported program takes no options; received {', '.join(options)}")
+    if not Path(name.base).is_file():
+        raise SourceError(f"no file {name.base}; expected a program written by torch.export.save")
     log = logging.getLogger("torch.export")
     level = log.level
     try:
         with on("cpu"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns and logs, and then raises the same
             log.setLevel(logging.CRITICAL)
-            program = torch.export.load(path)
+            program = torch.export.load(name.base)
             module = torch.export.unflatten(program)
     except Exception as error:
         raise SourceError(
-            f"cannot read {path} as an exported program ({first_line(error)}); expected a file of torch.export.save"
+            f"cannot read {name.base} as an exported program ({first_line(error)}); "
+            "expected a file of torch.export.save"
         ) from error
     finally:
         log.setLevel(level)
     arguments, keywords = program.example_inputs or ((), {})
     if keywords:
-        raise SourceError(f"pt2:{path}: it was exported with keyword inputs; export it with positional ones")
+        raise SourceError(f"{name.head}: it was exported with keyword inputs; export it with positional ones")
     return Found(module, "torch.export", tensors=tuple(arguments))

@@ -1,4 +1,4 @@
-"""The sources ``file:path.py:factory`` and ``package.module:factory``: what Python code of the user's makes.
+"""The sources ``file:path.py:factory`` and ``package.module:factory`` run Python code of the user's.
 
 A factory gives an ``nn.Module``, an ``Architecture`` or an expression of the algebra. For the last two nothing here
 imports torch, unless the code itself does.
@@ -19,30 +19,30 @@ from typing import Any
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
 from resbench.errors import SourceError, first_line, foreign
-from resbench.networks.name import VALID
+from resbench.networks.name import VALID, ModelName
 from resbench.networks.sources import Found, Options, call, on
 
 FILES: dict[tuple[Path, int, int], ModuleType] = {}
-"""Files that have registered operators in this process, by path, time and size."""
+"""These files have registered operators in this process; each has a path, a time and a size."""
 
 
-def find(source: str, base: str, options: Options, device: str) -> Found:
-    """What the factory of a file or of a module makes."""
-    if source != "file":
+def find(name: ModelName, options: Options, device: str) -> Found:
+    """Let the factory of a file or of a module make a network."""
+    if name.source != "file":
         with _importable(Path.cwd()):
-            return Found(_made(_imported(source, device), base, options, device), source)
-    name, colon, factory = base.rpartition(":")
-    path = Path(name)
+            return Found(_made(_imported(name.source, device), name.base, options, device), name.source)
+    file, colon, factory = name.base.rpartition(":")
+    path = Path(file)
     if not colon:
-        raise SourceError(f"file:{base}: expected file:path.py:factory, received no factory")
+        raise SourceError(f"{name.head}: expected file:path.py:factory, received no factory")
     if not path.is_file():
-        raise SourceError(f"file:{base}: expected file:path.py:factory, and no file {name!r} is there")
+        raise SourceError(f"{name.head}: expected file:path.py:factory, and no file {file!r} is there")
     with _importable(path.parent):
         return Found(_made(_executed(path, device), factory, options, device), str(path))
 
 
 def _executed(path: Path, device: str) -> ModuleType:
-    """The module that a file is, run anew, so that what it makes has other weights for another seed.
+    """Run a file anew as a module, so that what it makes has other weights for another seed.
 
     A file that registers operators of its own is run once, as long as it stays as it is: run again, it would take them
     from the models that it has made.
@@ -63,7 +63,7 @@ def _executed(path: Path, device: str) -> ModuleType:
 
 
 def _registers(value: object) -> bool:
-    """Whether a value is one of those that stand in a file which registers operators."""
+    """Such a value stands in a file that registers operators."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, (torch.library.Library, torch._library.custom_ops.CustomOpDef))
 
@@ -80,10 +80,8 @@ def _imported(name: str, device: str) -> ModuleType:
 
 
 def _run(load_code: Callable[[], Any], name: str, device: str) -> Any:
-    def say(error: BaseException) -> str:
-        return f"{name} raised {type(error).__name__} while it was imported: {first_line(error)}"
-
-    with on(device), foreign(SourceError, say):
+    when = "while it was imported"
+    with on(device), foreign(SourceError, lambda e: f"{name} raised {type(e).__name__} {when}: {first_line(e)}"):
         return load_code()
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from resbench.errors import GateError
 from resbench.regression import expectations
 from resbench.regression.counting import counted
-from resbench.regression.expectations import Change, Counts
+from resbench.regression.expectations import CounterChange, SuiteCounts
 from resbench.regression.gating.result import Gate
 from resbench.regression.process import Side, check_files, kill, surroundings
 from resbench.regression.sides import top_of, workshop
@@ -75,14 +75,14 @@ def update(path: Path, progress: Progress = silent) -> str:
         expected = expectations.load(stored)
     except GateError:  # half merged, or of another schema: written anew
         expected = None
-    expected = expected or Counts(counts.torch, {})
+    expected = expected or SuiteCounts(counts.torch, {})
     before = expected.benchmarks
     kept = {name: before[name] for name in expectations.spared(expected, counts) if name not in counts.benchmarks}
     if kept:
         expectations.check_release(expected, counts, stored, f"where {', '.join(kept)} is not skipped")
     gone, new = expectations.unpaired(before, {**counts.benchmarks, **kept})
     files = {**{name: expected.files[name] for name in kept if name in expected.files}, **counts.files}
-    expectations.store(stored, Counts(counts.torch, {**kept, **counts.benchmarks}, files=files))
+    expectations.store(stored, SuiteCounts(counts.torch, {**kept, **counts.benchmarks}, files=files))
     changed = len(expectations.changes(before, counts.benchmarks))
     count = len(counts.benchmarks)
     said = [f"{count} benchmark{'s' * (count != 1)}", f"{changed} counters changed"]
@@ -134,7 +134,7 @@ def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
     stored = expectations.load(suite.stored(head.root))
     said = stored.benchmarks if stored and stored.torch == expectations.release(after.torch) else {}
     known = said.keys() - {change.benchmark for change in expectations.changes(said, after.benchmarks)}
-    found: dict[bool, list[Change]] = {True: [], False: []}
+    found: dict[bool, list[CounterChange]] = {True: [], False: []}
     for change in expectations.changes(before.benchmarks, after.benchmarks):
         found[change.benchmark in known].append(change)
     common = [name for name in before.benchmarks if name in after.benchmarks]
@@ -152,17 +152,17 @@ def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
 
 
 def _timed(base: Side, head: Side, suite: Suite, names: Sequence[str], budget_s: float, progress: Progress) -> Duel:
-    from resbench.regression.duel import Duel, fight
-    from resbench.regression.verdict import Rules
+    from resbench.regression.duel import Duel, run_duel
+    from resbench.regression.verdict import GateRules
     from resbench.workers.environment import environment
 
     if budget_s <= 0:
         raise GateError("building and counting took all of the --time-budget: expected a longer one")
-    rules = Rules(margin=suite.margin, target=suite.target, margins=suite.margins)
+    rules = GateRules(margin=suite.margin, target=suite.target, margins=suite.margins)
     duel = Duel(rules, environment("cuda").where(threads=suite.threads))
     arms = {"base": base, "again": replace(base, name="again"), "head": head}
     try:
-        fight(duel, arms, suite, names, budget_s, progress)
+        run_duel(duel, arms, suite, names, budget_s, progress)
     except KeyboardInterrupt:
         raise GateError(
             f"interrupted after {len(duel.rounds)} of at least {rules.looks[0]} rounds: nothing is judged; "
@@ -219,7 +219,7 @@ def _check_paired(gone: list[str], new: list[str], suite: Suite, before: str, af
             )
 
 
-def notes(suite: Suite, before: Counts, after: Counts) -> list[str]:
+def notes(suite: Suite, before: SuiteCounts, after: SuiteCounts) -> list[str]:
     """What a reader should know who sees that all is well."""
     there = [(name in before.benchmarks) + (name in after.benchmarks) for name in suite.unpaired]
     nowhere, once, both = ([n for n, times in zip(suite.unpaired, there, strict=True) if times == k] for k in range(3))

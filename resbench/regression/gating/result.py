@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from resbench.regression.duel import Duel
-from resbench.regression.expectations import Change, Excess
+from resbench.regression.expectations import CounterChange, Excess
 from resbench.results import Result
 from resbench.tables.table import Table
 
@@ -18,9 +18,9 @@ class Gate(Result):
 
     base: str
     head: str
-    changes: tuple[Change, ...] = ()
+    changes: tuple[CounterChange, ...] = ()
     """Counters that differ, without those that the head's committed expectations explain."""
-    explained: tuple[Change, ...] = ()
+    explained: tuple[CounterChange, ...] = ()
     excesses: tuple[Excess, ...] = ()
     benchmarks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

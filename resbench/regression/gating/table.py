@@ -9,7 +9,7 @@ from resbench.tables.table import Column, Table
 
 if TYPE_CHECKING:
     from resbench.regression.duel import Duel
-    from resbench.regression.expectations import Change
+    from resbench.regression.expectations import CounterChange
     from resbench.regression.gating.result import Gate
 
 MOST = 40
@@ -54,7 +54,7 @@ def change_table(gate: Gate, whole: bool = True) -> Table:
     return Table(CHANGES, rows[:MOST] if cut else rows, _counters_say(gate), gate.notes, warnings=warnings)
 
 
-def _shown(change: Change) -> list[Any]:
+def _shown(change: CounterChange) -> list[Any]:
     return [change.benchmark, change.layer or "(the model itself)", *change[2:]]
 
 

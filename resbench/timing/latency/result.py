@@ -17,7 +17,7 @@ from resbench.timing.ran_lines import setup_words
 from resbench.timing.roofline import Roof, has_roof
 from resbench.workers.environment import Environment
 from resbench.workers.medians import half_width, tenths
-from resbench.workers.sampling import Verdict
+from resbench.workers.sampling import SamplingVerdict
 from resbench.workers.workload import Setup
 
 
@@ -27,7 +27,7 @@ class Reading(NamedTuple):
     phases: tuple[str, ...]
     runs_s: tuple[tuple[float, ...], ...]
     """Of each run, its phases."""
-    verdict: Verdict
+    verdict: SamplingVerdict
     warm: bool
     rejected: int
     macs: int
@@ -146,9 +146,9 @@ class Latency:
         return _median([value for reading in self.readings for value in reading.graph])
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> SamplingVerdict:
         """The worst of the processes."""
-        order: Sequence[Verdict] = get_args(Verdict)
+        order: Sequence[SamplingVerdict] = get_args(SamplingVerdict)
         return max((reading.verdict for reading in self.readings), key=order.index)
 
     @property

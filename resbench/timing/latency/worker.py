@@ -17,14 +17,14 @@ from resbench.timing.case import Case, one_line, workload
 from resbench.timing.drift import pace
 from resbench.timing.latency.reading import paced, read
 from resbench.workers.sampling import Rules
-from resbench.workers.switches import kept
+from resbench.workers.switches import settings_kept
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Make the model ready and measure it."""
     case = decoded(Case, request)
     try:
-        with kept():  # the machine's pace does not depend on what the model switches off
+        with settings_kept():  # the machine's pace does not depend on what the model switches off
             work, name = workload(case)
             with one_line(case):
                 # the medians of n processes together are known better than one of them, by the root of n

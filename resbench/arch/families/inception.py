@@ -1,4 +1,4 @@
-"""Inception: the modules of GoogLeNet, Inception-v3 and Inception-ResNet, and the two networks.
+"""Inception has the modules of GoogLeNet, Inception-v3 and Inception-ResNet, and the first two networks.
 
 Level names are torchvision's, so that its weights load.
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Literal
 
 from resbench.arch.algebra import Add, Aux, Concat, Node, Seq, stack
+from resbench.arch.entry import IMAGENET, SZEGEDY14, SZEGEDY15, SZEGEDY16, entry
 from resbench.arch.fields import Pair
 from resbench.arch.layers import (
     AdaptiveAvgPool2d,
@@ -90,12 +91,12 @@ def residual_inception_block(channels: int, width: int = 32) -> Seq:
 
 
 def _path(name: str, *convs: Seq) -> Seq:
-    """Convolutions one after the other, called name_1, name_2, ..."""
+    """The convolutions follow each other and are called name_1, name_2, ..."""
     return Seq(**{f"{name}_{i}": conv for i, conv in enumerate(convs, 1)})
 
 
 def _pooled(in_channels: int, out_channels: int) -> Seq:
-    """3x3 average pooling, then 1x1."""
+    """avg 3x3 - 1x1: a 1x1 convolution follows the pooling."""
     return Seq(pool=AvgPool2d(3, 1, 1), branch_pool=conv_relu(in_channels, out_channels, 1))
 
 
@@ -175,7 +176,7 @@ GOOGLENET: dict[str, tuple[int, Widths]] = {
     "5a": (832, (256, 160, 320, 32, 128, 128)),
     "5b": (832, (384, 192, 384, 48, 128, 128)),
 }
-"""Input channels and widths of each module: Szegedy et al. 2014, Table 1."""
+"""Each module has these input channels and widths: Szegedy et al. 2014, Table 1."""
 
 
 def googlenet(*, norm: Literal["lrn", "bn"] = "lrn", aux: bool = False, classes: int = 1000) -> Seq:
@@ -276,3 +277,22 @@ def inception_v3(*, aux: bool = False, classes: int = 1000) -> Seq:
         fc=Linear(2048, classes),
     )
     return Seq(body, *([Aux(AuxLogits=head)] if aux else []), top)
+
+
+# -- the catalog --------------------------------------------------------------------------------------
+
+
+NETWORKS = (
+    entry("inception", "googlenet", IMAGENET, f"{SZEGEDY14}, Table 1", googlenet),
+    entry("inception", "inception_v3", (3, 299, 299), f"{SZEGEDY15}, Table 1", inception_v3),
+)
+
+MODULES = (
+    entry("block", "inception_a", (192, 35, 35), f"{SZEGEDY15}, Table 1", inception_a, 192, 32),
+    entry("block", "inception_b", (288, 35, 35), f"{SZEGEDY15}, Table 1", inception_b, 288),
+    entry("block", "inception_c", (768, 17, 17), f"{SZEGEDY15}, Table 1", inception_c, 768, 128),
+    entry("block", "inception_d", (768, 17, 17), f"{SZEGEDY15}, Table 1", inception_d, 768),
+    entry("block", "inception_e", (1280, 8, 8), f"{SZEGEDY15}, Table 1", inception_e, 1280),
+    entry("block", "residual_inception_block", (384, 35, 35), f"{SZEGEDY16}, figure 16", residual_inception_block, 384),
+)
+"""Each is given the maps on which it stands in its network."""

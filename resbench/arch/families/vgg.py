@@ -1,12 +1,13 @@
-"""VGG: stacks of 3x3 convolutions and three wide fully connected layers (Simonyan & Zisserman 2014)."""
+"""VGG is stacks of 3x3 convolutions and three wide fully connected layers (Simonyan & Zisserman 2014)."""
 
 from __future__ import annotations
 
 from resbench.arch.algebra import Layer, Seq, stack
+from resbench.arch.entry import IMAGENET, entry
 from resbench.arch.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
 
 CONVS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
-"""3x3 convolutions per stage: columns A, B, D and E of the paper's Table 1."""
+"""Each stage has so many 3x3 convolutions: columns A, B, D and E of the paper's Table 1."""
 
 
 def vgg(depth: int, bn: bool = False, *, classes: int = 1000) -> Seq:
@@ -26,3 +27,10 @@ def vgg(depth: int, bn: bool = False, *, classes: int = 1000) -> Seq:
             Linear(512 * 7 * 7, 4096), ReLU(), Dropout(), Linear(4096, 4096), ReLU(), Dropout(), Linear(4096, classes)
         ),
     )
+
+
+NETWORKS = tuple(
+    entry("vgg", f"vgg{depth}{suffix}", IMAGENET, "Simonyan & Zisserman 2014, Table 1", vgg, depth, bn)
+    for depth in CONVS
+    for suffix, bn in (("", False), ("_bn", True))
+)

@@ -1,10 +1,11 @@
-"""The worked examples: each a tiny network that shows one integer of the residual-learning notes."""
+"""Each worked example is a tiny network that shows one integer of the residual-learning notes."""
 
 from __future__ import annotations
 
 from resbench.arch.algebra import Seq
 from resbench.arch.blocks import bottleneck_convs
-from resbench.arch.inception import GOOGLENET, inception_block, inception_naive
+from resbench.arch.entry import HE15, SZEGEDY14, entry
+from resbench.arch.families.inception import GOOGLENET, inception_block, inception_naive
 from resbench.arch.layers import Conv2d
 
 
@@ -50,3 +51,17 @@ def conv1x1() -> Seq:
 def conv3x3() -> Seq:
     """3x3, 64 -> 64 on 56x56: exactly 9 times the MACs of the 1x1."""
     return Seq(conv=Conv2d(64, 64, 3, padding=1, bias=False))
+
+
+LESSONS = (
+    entry("lesson", "conv5x5_direct", (192, 28, 28), f"{SZEGEDY14}, sec. 5", conv5x5_direct),
+    entry("lesson", "conv5x5_reduced", (192, 28, 28), f"{SZEGEDY14}, sec. 5", conv5x5_reduced),
+    entry("lesson", "inception_naive", (192, 28, 28), f"{SZEGEDY14}, figure 2a", inception_3a_naive),
+    entry("lesson", "inception_reduced", (192, 28, 28), f"{SZEGEDY14}, figure 2b", inception_3a_reduced),
+    entry("lesson", "two_3x3_64", (64, 56, 56), f"{HE15}, figure 5", two_3x3, 64),
+    entry("lesson", "two_3x3_256", (256, 56, 56), f"{HE15}, figure 5", two_3x3, 256),
+    entry("lesson", "bottleneck_256", (256, 56, 56), f"{HE15}, figure 5", bottleneck_256),
+    entry("lesson", "conv1x1", (64, 56, 56), "arithmetic", conv1x1),
+    entry("lesson", "conv3x3", (64, 56, 56), "arithmetic", conv3x3),
+)
+"""Each stands on the maps on which its integer holds."""

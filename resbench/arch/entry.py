@@ -1,0 +1,34 @@
+"""A line of the catalog says what is built under a name, for which input, and where it was published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from resbench.arch.algebra import Node
+
+Size = tuple[int, int, int]
+
+IMAGENET: Size = (3, 224, 224)
+CIFAR: Size = (3, 32, 32)
+
+HE15, HE16 = "He et al. 2015", "He et al. 2016"
+SZEGEDY14, SZEGEDY15, SZEGEDY16 = (f"Szegedy et al. {year}" for year in (2014, 2015, 2016))
+
+
+class Entry(NamedTuple):
+    """An entry is one line of the catalog. A pattern such as ``resnet{6n+2}`` stands for every depth."""
+
+    name: str
+    family: str
+    build: partial[Node]
+    input: Size
+    source: str
+
+
+def entry(
+    family: str, name: str, input: Size, source: str, build: Callable[..., Node], *arguments: Any, **options: Any
+) -> Entry:
+    """Under this line ``build`` is called with these arguments and options, and those that a user adds."""
+    return Entry(name, family, partial(build, *arguments, **options), input, source)

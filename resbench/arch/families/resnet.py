@@ -1,0 +1,191 @@
+"""The residual family has ImageNet and CIFAR layouts of plain, ResNet, pre-activation, ResNeXt and wide networks.
+
+A network is a stem, stages of units and a head. Everything that differs between its members is a
+parameter of the unit; a plain network is the same expression with ``shortcut="none"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+from resbench.arch.algebra import Aux, Node, Seq
+from resbench.arch.blocks import StrideOn, basic_convs, bottleneck_convs, squeeze_excitation, unit
+from resbench.arch.entry import CIFAR, HE15, HE16, IMAGENET, entry
+from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
+from resbench.arch.orders import Norm, Order, ending
+from resbench.arch.shortcuts import GATE_BIAS, Shortcut
+from resbench.arch.stages import Stage, Unit, trunk
+from resbench.errors import ArchitectureError
+
+LAYOUTS = {
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+    152: ("bottleneck", (3, 8, 36, 3)),
+    200: ("bottleneck", (3, 24, 36, 3)),
+}
+"""A depth has this block and so many units in each stage: He et al. 2015, Table 1; 200 from He et al. 2016, Table 5."""
+
+MAX_DEPTH = 10_000
+"""The deepest published network has 1,202 layers."""
+
+
+def _units(convs: Callable[[int, int, int], list[Conv2d]], se: int, residual: Callable[..., Seq]) -> Unit:
+    """Each unit is made of such convolutions; where ``se`` is not 0, its branch ends in squeeze-and-excitation."""
+
+    def one(in_channels: int, out_channels: int, stride: int, *, first: bool) -> Seq:
+        squeeze = [squeeze_excitation(out_channels, se)] if se else []
+        return residual([*convs(in_channels, out_channels, stride), *squeeze], first=first)
+
+    return one
+
+
+def _bottleneck_convs(
+    in_channels: int, out_channels: int, stride: int, *, groups: int = 1, group_width: int = 64, **options: Any
+) -> list[Conv2d]:
+    """The middle convolution has groups x group_width channels where the unit gives 256; wider ones in proportion."""
+    inner = out_channels * groups * group_width // 256
+    return bottleneck_convs(in_channels, inner, stride, groups=groups, out_channels=out_channels, **options)
+
+
+def _head(channels: int, classes: int) -> dict[str, Node]:
+    return {"avgpool": GlobalAvgPool(), "flatten": Flatten(), "fc": Linear(channels, classes)}
+
+
+def _stem_norm(channels: int, norm: Norm) -> dict[str, Node]:
+    return {"bn1": BatchNorm2d(channels)} if norm == "bn" else {}
+
+
+def imagenet_resnet(
+    depth: int,
+    *,
+    shortcut: Shortcut = "B",
+    order: Order = "original",
+    norm: Norm = "bn",
+    width: int = 1,
+    groups: int = 1,
+    group_width: int = 64,
+    stride: StrideOn = "3x3",
+    se: int = 0,
+    gate_bias: int = GATE_BIAS,
+    classes: int = 1000,
+) -> Seq:
+    """7x7/2 64, max/2, four stages of 64, 128, 256, 512, global average, fc (He et al. 2015, Table 1).
+
+    ``width`` multiplies every channel count. In bottlenecks, ``groups`` and ``group_width`` set the
+    middle convolution to groups x group_width channels in the first stage: ResNeXt-50 32x4d has 32 and
+    4 (Xie et al. 2017), Wide ResNet-50-2 has 1 and 128 (Zagoruyko & Komodakis 2016). ``stride`` names
+    the convolution of a bottleneck that carries it, ``se`` is the reduction of squeeze-and-excitation.
+    """
+    block, counts = LAYOUTS[depth]
+    bottleneck = block == "bottleneck"
+    if not bottleneck and (groups, group_width) != (1, 64):
+        raise ArchitectureError(f"groups and group_width belong to bottlenecks; depth {depth} is made of basic blocks")
+    base = 64 * width
+    stages = [Stage(base * 2**i * (4 if bottleneck else 1), count, 2 if i else 1) for i, count in enumerate(counts)]
+    convs = partial(basic_convs, norm=norm)
+    if bottleneck:
+        convs = partial(_bottleneck_convs, norm=norm, groups=groups, group_width=group_width, stride_on=stride)
+    residual = partial(unit, shortcut=shortcut, order=order, norm=norm, gate_bias=gate_bias)
+    return Seq(
+        conv1=Conv2d(3, base, 7, 2, 3, bias=norm == "none"),
+        **_stem_norm(base, norm),
+        relu=ReLU(),
+        maxpool=MaxPool2d(3, 2, 1),
+        **trunk(base, stages, _units(convs, se, residual)),
+        **ending(stages[-1].width, order, norm),
+        **_head(stages[-1].width, classes),
+    )
+
+
+def imagenet_plain(depth: int, *, norm: Norm = "bn", width: int = 1, classes: int = 1000) -> Seq:
+    """It has the layers of ``imagenet_resnet`` without shortcuts (He et al. 2015, figure 3 middle)."""
+    return imagenet_resnet(depth, shortcut="none", norm=norm, width=width, classes=classes)
+
+
+def _units_per_stage(depth: int, layers: int) -> int:
+    """A depth is 6n + 2 (basic) or 9n + 2 (bottleneck); this is its n."""
+    n, rest = divmod(depth - 2, layers)
+    if rest or not 1 <= depth <= MAX_DEPTH or n < 1:
+        below = max(min(n, (MAX_DEPTH - 2) // layers - 1), 1)
+        nearest = f"the nearest are {layers * below + 2} and {layers * (below + 1) + 2}"
+        raise ArchitectureError(f"expected a depth of {layers}n + 2 up to {MAX_DEPTH}, received {depth}; {nearest}")
+    return n
+
+
+def cifar_resnet(
+    depth: int,
+    *,
+    block: Literal["basic", "bottleneck"] = "basic",
+    shortcut: Shortcut = "A",
+    order: Order = "original",
+    norm: Norm = "bn",
+    width: int = 1,
+    stride: StrideOn = "3x3",
+    se: int = 0,
+    gate_bias: int = GATE_BIAS,
+    aux: bool = False,
+    classes: int = 10,
+) -> Seq:
+    """3x3 16, three stages of 16, 32, 64 with n units each, global average, fc (He et al. 2015, sec. 4.2).
+
+    Depth 6n + 2 of basic blocks, or 9n + 2 of bottlenecks (64, 128, 256 out; He et al. 2016, sec. 4). ``aux`` sets a
+    classifier of global average and fc behind the first and the second stage.
+    """
+    bottleneck = block == "bottleneck"
+    n = _units_per_stage(depth, 9 if bottleneck else 6)
+    base = 16 * width
+    channels = 4 * base * (4 if bottleneck else 1)
+    convs = partial(_bottleneck_convs, norm=norm, stride_on=stride) if bottleneck else partial(basic_convs, norm=norm)
+    residual = partial(unit, shortcut=shortcut, order=order, norm=norm, gate_bias=gate_bias)
+    stages = trunk(
+        base,
+        [Stage(channels // 4, n, 1), Stage(channels // 2, n, 2), Stage(channels, n, 2)],
+        _units(convs, se, residual),
+    )
+    stem: dict[str, Node] = {
+        "conv1": Conv2d(3, base, 3, 1, 1, bias=norm == "none"),
+        **_stem_norm(base, norm),
+        "relu": ReLU(),
+    }
+    end = {**ending(channels, order, norm), **_head(channels, classes)}
+    if not aux:
+        return Seq(**stem, **stages, **end)
+    heads = [Aux(**{f"aux{i}": Seq(**_head(channels * i // 4, classes))}) for i in (1, 2)]
+    first, second, third = ({name: stage} for name, stage in stages.items())
+    return Seq(Seq(**stem, **first), heads[0], Seq(**second), heads[1], Seq(**third, **end))
+
+
+def cifar_plain(depth: int, *, norm: Norm = "bn", width: int = 1, aux: bool = False, classes: int = 10) -> Seq:
+    """It has the layers of ``cifar_resnet`` without shortcuts (He et al. 2015, sec. 4.2)."""
+    return cifar_resnet(depth, shortcut="none", norm=norm, width=width, aux=aux, classes=classes)
+
+
+# -- the catalog --------------------------------------------------------------------------------------
+
+
+_preact = partial(entry, "preact_resnet", order="full-preact")
+_bottleneck = partial(cifar_resnet, block="bottleneck", shortcut="B")
+_resnext, _wide = "Xie et al. 2017, Table 1", "Zagoruyko & Komodakis 2016, Table 8"
+
+NETWORKS = (
+    *(entry("plain", f"plain{n}", IMAGENET, f"{HE15}, Table 2", imagenet_plain, n) for n in (18, 34)),
+    *(entry("resnet", f"resnet{n}", IMAGENET, f"{HE15}, Table 1", imagenet_resnet, n) for n in (18, 34, 50, 101, 152)),
+    *(_preact(f"preact_resnet{n}", IMAGENET, f"{HE16}, Table 5", imagenet_resnet, n) for n in LAYOUTS),
+    entry("resnext", "resnext50_32x4d", IMAGENET, _resnext, imagenet_resnet, 50, groups=32, group_width=4),
+    entry("resnext", "resnext101_32x8d", IMAGENET, _resnext, imagenet_resnet, 101, groups=32, group_width=8),
+    entry("resnext", "resnext101_64x4d", IMAGENET, _resnext, imagenet_resnet, 101, groups=64, group_width=4),
+    entry("wide_resnet", "wide_resnet50_2", IMAGENET, _wide, imagenet_resnet, 50, group_width=128),
+    entry("wide_resnet", "wide_resnet101_2", IMAGENET, _wide, imagenet_resnet, 101, group_width=128),
+    entry("plain", "plain{6n+2}", CIFAR, f"{HE15}, sec. 4.2", cifar_plain),
+    entry("resnet", "resnet{6n+2}", CIFAR, f"{HE15}, sec. 4.2", cifar_resnet),
+    _preact("preact_resnet{6n+2}", CIFAR, f"{HE16}, Table 2", cifar_resnet),
+    # the two published bottleneck networks; cifar_resnet164 is the basic-block one of that depth
+    entry("resnet", "resnet164", CIFAR, f"{HE16}, Table 3", _bottleneck, 164),
+    _preact("preact_resnet164", CIFAR, f"{HE16}, Table 3", _bottleneck, 164),
+    entry("resnet", "resnet1001", CIFAR, f"{HE16}, Table 3", _bottleneck, 1001),
+    _preact("preact_resnet1001", CIFAR, f"{HE16}, Table 3", _bottleneck, 1001),
+)
