@@ -139,7 +139,7 @@ class Result:
         """What it says of each network in one number, by metric."""
         yield from ()
 
-    def uncounted(self) -> Mapping[str, Mapping[str, int]]:
+    def not_counted(self) -> Mapping[str, Mapping[str, int]]:
         """By network, the operators that ran and have no formula, with their calls."""
         return {}
 
@@ -207,7 +207,7 @@ class Result:
             return pictures
         raise OutputError(f"nothing to draw: {self.undrawn}")
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n\n".join(map(plain, self.tables()))
 
     def _repr_html_(self) -> str:
@@ -276,7 +276,7 @@ def uncounted(results: Iterable[Result], models: Sequence[str] = ()) -> dict[str
     """What nobody could count, of these networks or of all: operators with their calls, the most that a result says."""
     found: dict[str, Counter[str]] = {}
     for result in results:
-        for model, calls in result.uncounted().items():
+        for model, calls in result.not_counted().items():
             if calls and (model in models or not models):
                 found[model] = found.get(model, Counter()) | Counter(calls)
     return {model: dict(calls) for model, calls in found.items()}

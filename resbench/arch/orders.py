@@ -40,14 +40,13 @@ def ordered(convs: Sequence[Conv2d], order: Order = "original", norm: Norm = "bn
     The opening is the activation before the first convolution: empty unless the order is pre-activated. Layers bear
     the number of their convolution.
     """
-    around = ORDERS[order].replace("+", "")
-    opens, closes = around.index("C"), (len(convs) - 1) * len(around) + ORDERS[order].index("+")
+    before, _, after = ORDERS[order].partition("+")
     layers: list[tuple[str, Node]] = []
     for i, conv in enumerate(convs, 1):
-        channels = conv.in_channels if around.startswith("B") else conv.out_channels
-        layers += [
-            (f"{NAMES[letter]}{i}", conv if letter == "C" else _activation(letter, channels)) for letter in around
-        ]
+        channels = conv.in_channels if before.startswith("B") else conv.out_channels
+        nodes = {"C": conv, "B": BatchNorm2d(channels), "R": ReLU()}
+        layers += [(f"{NAMES[letter]}{i}", nodes[letter]) for letter in before + after]
+    opens, closes = before.index("C"), len(layers) - len(after)
 
     def part(begin: int, end: int) -> Layers:
         return {name: layer for name, layer in layers[begin:end] if norm == "bn" or not name.startswith("bn")}
@@ -58,8 +57,5 @@ def ordered(convs: Sequence[Conv2d], order: Order = "original", norm: Norm = "bn
 def ending(channels: int, order: Order, norm: Norm) -> Layers:
     """Behind the last sum stands the opening of the unit that does not follow (He et al. 2016, appendix)."""
     opening = ORDERS[order].partition("C")[0]
-    return {f"{NAMES[letter]}2": _activation(letter, channels) for letter in opening if norm == "bn" or letter != "B"}
-
-
-def _activation(letter: str, channels: int) -> Node:
-    return BatchNorm2d(channels) if letter == "B" else ReLU()
+    nodes = {"B": BatchNorm2d(channels), "R": ReLU()}
+    return {f"{NAMES[letter]}2": nodes[letter] for letter in opening if norm == "bn" or letter != "B"}

@@ -12,7 +12,7 @@ from resbench.results import Result
 from resbench.tables.table import Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checks(Result):
     """Every counter that applies to a model, held against the others and against what is published."""
 

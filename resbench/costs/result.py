@@ -16,7 +16,7 @@ from resbench.results import Figure, Metric, Progress, Result, Section
 from resbench.tables.table import Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Costs(Result):
     """The costs of networks, in the order in which they were asked for."""
 
@@ -74,7 +74,7 @@ class Costs(Result):
                 elif value is not None:
                     yield Figure(one.model, metric, value, None, batch, least=bool(one.uncounted))
 
-    def uncounted(self) -> Mapping[str, Mapping[str, int]]:
+    def not_counted(self) -> Mapping[str, Mapping[str, int]]:
         return {one.model: dict(one.uncounted) for one in self.costs}
 
     def cautions(self, models: Sequence[str]) -> list[str]:

@@ -30,7 +30,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Structure(Result):
     """The blocks of one network, equal neighbours folded."""
 

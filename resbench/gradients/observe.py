@@ -129,7 +129,7 @@ def observe(
         network = network._modules["_orig_mod"]  # type: ignore[assignment]
     with as_written():
         if isinstance(network, Level) and not kwargs and len(args) == 1 and not _is_touched(network):
-            observer = _Observer(boundaries(network) if watch is None else watch, Observation(first))
+            observer = _StepObserver(boundaries(network) if watch is None else watch, Observation(first))
             output = observer.run(network, args[0])
             observer.seen.hear(output)
             return output, observer.seen
@@ -151,7 +151,7 @@ def _touched(module: nn.Module) -> bool:
     return any(hooks) or "forward" in vars(module)
 
 
-class _Observer(Interpreter):
+class _StepObserver(Interpreter):
     """It runs a network of ours and notes what passes: levels are followed, so that their steps are seen."""
 
     def __init__(self, at: frozenset[str], seen: Observation) -> None:

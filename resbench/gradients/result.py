@@ -122,7 +122,7 @@ class Flow:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Flows(Result):
     """The gradient flows of networks, with the verdicts on each."""
 

@@ -32,7 +32,7 @@ class Finding(NamedTuple):
         return self.verdict == self.expected
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Claims(Result):
     """The claims that were tried, in their order; they are of no network, and a page always shows them."""
 

@@ -50,7 +50,7 @@ class Choice(NamedTuple):
     default: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Listing(Result):
     """The networks of the catalog that contain a word, or the options of the one of that name."""
 

@@ -21,7 +21,7 @@ from resbench.results import KINDS, Progress, Result, measured_by, silent, uncou
 from resbench.tables.table import Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(Result):
     """Networks side by side, and what the ratios are relative to."""
 
@@ -56,13 +56,13 @@ class Comparison(Result):
     def tables(self) -> list[Table]:
         return [self.table]
 
-    def uncounted(self) -> Mapping[str, Mapping[str, int]]:
+    def not_counted(self) -> Mapping[str, Mapping[str, int]]:
         return self.unknown or {}
 
     def pictures(self) -> list[Picture]:
         if not self.axes:
             return []
-        picture = bubbles(self.table, self.families, self.axes, uncounted_lines(self.uncounted()))
+        picture = bubbles(self.table, self.families, self.axes, uncounted_lines(self.not_counted()))
         return [picture] if picture else []
 
 

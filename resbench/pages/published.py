@@ -12,7 +12,7 @@ from resbench.networks.name import ModelName
 from resbench.results import Figure, Metric, Progress, Result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Published(Result):
     """What was printed of networks, each figure with its source."""
 

@@ -44,9 +44,14 @@ class Page:
     """Networks that the results speak of and that were not named."""
 
     @property
+    def sections(self) -> list[Section]:
+        """Its parts: a summary, and then a section for each kind of result."""
+        return sections(self.stored, self.models)
+
+    @property
     def html(self) -> str:
         """The page as one file that loads nothing."""
-        return page(self.title, sections(self.stored, self.models), self.stored, self.made_with)
+        return page(self.title, self.sections, self.stored, self.made_with)
 
     def save(self, path: str | Path) -> None:
         """Write the page to a file. Raises OutputError."""

@@ -66,7 +66,7 @@ class Training:
         return self.history[-1] if self.history else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trainings(Result):
     """Trainings in the order of seeds and networks, and what they were trained on."""
 
@@ -185,7 +185,7 @@ class Trainings(Result):
         return [Section(*self.heading, (), tables, self.pictures())]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Degradation(Trainings):
     """Networks of several depths."""
 
@@ -198,7 +198,7 @@ class Degradation(Trainings):
         return on_digits(models, device, failures, progress)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Placements(Trainings):
     """The variants of He et al. 2016 at one depth, the lowest test error first."""
 

@@ -42,7 +42,7 @@ class Item(NamedTuple):
     meaning: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis(Result):
     """What is there, item by item."""
 

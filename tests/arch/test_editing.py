@@ -139,7 +139,9 @@ def test_what_selects_nothing_is_refused(what):
         select(architecture("resnet20"), what)
 
 
-@pytest.mark.parametrize("new", [GELU, None, "GELU", lambda node, name: None], ids=str)
+@pytest.mark.parametrize(
+    "new", [GELU, None, "GELU", lambda node, name: None], ids=["a class", "nothing", "a name", "a function"]
+)
 def test_only_a_node_takes_the_place_of_a_node(new):
     with pytest.raises(ArchitectureError, match=r"^relu: expected a layer in its place, such as ReLU\(\), received "):
         select(architecture("resnet20"), ReLU).replace(new)

@@ -149,7 +149,7 @@ def test_layers_name_it_in_its_row_and_leave_its_roof_blank(layers):
     assert rows["0"]["of_roof"] > 0
     assert "not counted: named.scan (2 calls), named.scan_backward (2 calls)" in table.warnings[-1]
     assert "of 2, 3 and of the total are too low" in table.warnings[-1]
-    assert layers.uncounted() == {layers.model: {"named.scan": 2, "named.scan_backward": 2}}
+    assert layers.not_counted() == {layers.model: {"named.scan": 2, "named.scan_backward": 2}}
     written = json.loads(layers.to_json())
     assert written["layers"][2]["uncounted"] == {"named.scan": 1, "named.scan_backward": 1}
 
@@ -172,7 +172,7 @@ def test_layers_come_back_from_their_file_as_they_were(layers, tmp_path):
 
 def test_a_latency_keeps_its_rate_and_loses_its_roof(net, layers):
     found = resbench.latency(net, (3, 8, 8))
-    assert found.uncounted() == {"Sequential": {"named.scan": 2}}
+    assert found.not_counted() == {"Sequential": {"named.scan": 2}}
     (one,) = found.latencies
     record = latency_record(one, layers.roof)
     assert record["flops_per_s"] == 2 * MACS / one.median_s

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from resbench.arch.catalog import IMAGENET, architecture, entries, find, options
+from resbench.arch.catalog import architecture, entries, find, options
+from resbench.arch.entry import IMAGENET
 from resbench.errors import OptionError, ResbenchError
 from resbench.networks.load import load, result_name
 from resbench.networks.name import ModelInput, ModelName

@@ -327,5 +327,5 @@ def test_twice_the_work_is_a_regression_in_counters_and_in_time(project):
     done = project.gate("--time-budget", "10m", "--format", "json")
     assert done.returncode == 1, done.stderr_text
     found = json.loads(done.stdout_text)
-    assert found["duel"]["judgement"]["benchmarks"]["suites/bench_block.py::test_block"]["verdict"] == "REGRESSED"
+    assert found["duel"]["judgement"]["benchmarks"]["test_block"]["verdict"] == "REGRESSED"
     assert ("conv", "aten.convolution") in {(change["layer"], change["counter"]) for change in found["changes"]}

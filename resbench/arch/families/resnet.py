@@ -169,17 +169,17 @@ def cifar_plain(depth: int, *, norm: Norm = "bn", width: int = 1, aux: bool = Fa
 
 _preact = partial(entry, "preact_resnet", order="full-preact")
 _bottleneck = partial(cifar_resnet, block="bottleneck", shortcut="B")
-_resnext, _wide = "Xie et al. 2017, Table 1", "Zagoruyko & Komodakis 2016, Table 8"
+_XIE, _ZAGORUYKO = "Xie et al. 2017, Table 1", "Zagoruyko & Komodakis 2016, Table 8"
 
 NETWORKS = (
     *(entry("plain", f"plain{n}", IMAGENET, f"{HE15}, Table 2", imagenet_plain, n) for n in (18, 34)),
     *(entry("resnet", f"resnet{n}", IMAGENET, f"{HE15}, Table 1", imagenet_resnet, n) for n in (18, 34, 50, 101, 152)),
     *(_preact(f"preact_resnet{n}", IMAGENET, f"{HE16}, Table 5", imagenet_resnet, n) for n in LAYOUTS),
-    entry("resnext", "resnext50_32x4d", IMAGENET, _resnext, imagenet_resnet, 50, groups=32, group_width=4),
-    entry("resnext", "resnext101_32x8d", IMAGENET, _resnext, imagenet_resnet, 101, groups=32, group_width=8),
-    entry("resnext", "resnext101_64x4d", IMAGENET, _resnext, imagenet_resnet, 101, groups=64, group_width=4),
-    entry("wide_resnet", "wide_resnet50_2", IMAGENET, _wide, imagenet_resnet, 50, group_width=128),
-    entry("wide_resnet", "wide_resnet101_2", IMAGENET, _wide, imagenet_resnet, 101, group_width=128),
+    entry("resnext", "resnext50_32x4d", IMAGENET, _XIE, imagenet_resnet, 50, groups=32, group_width=4),
+    entry("resnext", "resnext101_32x8d", IMAGENET, _XIE, imagenet_resnet, 101, groups=32, group_width=8),
+    entry("resnext", "resnext101_64x4d", IMAGENET, _XIE, imagenet_resnet, 101, groups=64, group_width=4),
+    entry("wide_resnet", "wide_resnet50_2", IMAGENET, _ZAGORUYKO, imagenet_resnet, 50, group_width=128),
+    entry("wide_resnet", "wide_resnet101_2", IMAGENET, _ZAGORUYKO, imagenet_resnet, 101, group_width=128),
     entry("plain", "plain{6n+2}", CIFAR, f"{HE15}, sec. 4.2", cifar_plain),
     entry("resnet", "resnet{6n+2}", CIFAR, f"{HE15}, sec. 4.2", cifar_resnet),
     _preact("preact_resnet{6n+2}", CIFAR, f"{HE16}, Table 2", cifar_resnet),

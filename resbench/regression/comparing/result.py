@@ -71,7 +71,7 @@ class Pair(NamedTuple):
         return {name: both for name, both in self.differing.items() if None not in both}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunComparison(Result):
     """Two runs. ``timed``: their wall times may be compared; ``problems``: what could not be compared, and why."""
 

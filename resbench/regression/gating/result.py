@@ -12,7 +12,7 @@ from resbench.results import Result
 from resbench.tables.table import Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Gate(Result):
     """What a run found, as far as it got."""
 

@@ -139,7 +139,7 @@ def change_points(seconds: Sequence[float]) -> list[int]:
     return sorted([*map(int, found), *within])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Histories(Result):
     """The history of a suite, machine by machine."""
 

@@ -65,13 +65,18 @@ class Latency:
 
     derived: ClassVar = (
         *("median_s", "half_width_s", "tenths_s", "phases_s", "throughput", "flops_per_s", "peak_bytes"),
-        *("queued_s", "graph_s", "verdict", "warm"),
+        *("queued_s", "graph_s", "verdict", "warm", "differences"),
     )
 
     @property
     def ran(self) -> Ran | None:
         """What really ran; None where an earlier version measured."""
         return self.readings[0].ran
+
+    @property
+    def differences(self) -> list[str]:
+        """Where what ran is not what was asked for."""
+        return self.ran.differences(self.setup) if self.ran else []
 
     def roof(self, roofs: Mapping[str, Roof]) -> Roof | None:
         """Of these, the one of what ran."""
@@ -128,7 +133,7 @@ class Latency:
         return 2 * self.readings[0].macs / self.median_s
 
     @property
-    def uncounted(self) -> Mapping[str, int]:
+    def not_counted(self) -> Mapping[str, int]:
         """Operators of a run without a formula: the MACs are too low by theirs."""
         return self.readings[0].uncounted or {}
 
@@ -161,7 +166,7 @@ def _median(values: Sequence[float]) -> float | None:
     return median(values) if values else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Latencies(Result):
     """The latencies of networks on one device, under the ceilings of what ran."""
 
@@ -218,7 +223,7 @@ class Latencies(Result):
                 bound = f"{roof.bound(flops, moved)} bound"
                 yield Figure(one.model, "roof", roof.attainable_s(flops, moved), None, f"{place} {roof.line}", bound)
 
-    def uncounted(self) -> Mapping[str, Mapping[str, int]]:
+    def not_counted(self) -> Mapping[str, Mapping[str, int]]:
         return {one.model: one.uncounted for one in self.latencies}
 
     def pictures(self) -> list[Picture]:

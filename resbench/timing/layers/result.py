@@ -66,7 +66,7 @@ class LayerTimes:
         return 1 - (sum(row.seconds for row in self.rows) + (self.step_s or 0.0)) / self.total_s
 
     @property
-    def uncounted(self) -> dict[str, int]:
+    def not_counted(self) -> dict[str, int]:
         """Operators without a formula for their MACs, with their calls, of all rows."""
         return together(row.uncounted for row in self.rows)
 
@@ -80,7 +80,7 @@ class LayerTimes:
         return tenths(self.overheads)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Layers(Result):
     """The layers of one network."""
 
@@ -100,7 +100,7 @@ class Layers(Result):
         "Layers",
         "The time of every layer, beside what the machine's ceilings allow. The rows sum to the whole.",
     )
-    derived: ClassVar = ("layers",)
+    derived: ClassVar = ("layers", "differences")
     undrawn: ClassVar = "no layer has both FLOPs and bytes, or there is no roof of what ran"
     left_out: ClassVar = "what the forward and the backward pass compute and move apart"
 
@@ -114,6 +114,11 @@ class Layers(Result):
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
         rows = [row for row in document["layers"] if row["forward_s"] is not None]
         return {**document, "times": {**document, "rows": rows}}
+
+    @property
+    def differences(self) -> list[str]:
+        """Where what ran is not what was asked for."""
+        return self.ran.differences(self.setup) if self.ran else []
 
     @property
     def layers(self) -> list[dict[str, Any]]:
@@ -133,7 +138,7 @@ class Layers(Result):
 
         return [layer_table(self)]
 
-    def uncounted(self) -> Mapping[str, Mapping[str, int]]:
+    def not_counted(self) -> Mapping[str, Mapping[str, int]]:
         return {self.model: self.times.uncounted}
 
     def pictures(self) -> list[Picture]:

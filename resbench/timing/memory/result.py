@@ -39,7 +39,7 @@ class Held(NamedTuple):
     """What really ran; None where an earlier version measured."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Memories(Result):
     """What networks hold in one setup."""
 
@@ -66,5 +66,5 @@ class Memories(Result):
                 place = f"{setup_words(self.setup, one.ran)}, batch {self.setup.batch}. {self.environment.note}"
                 yield Figure(one.model, "memory", one.measured.peak, None, place)
 
-    def uncounted(self) -> Mapping[str, Mapping[str, int]]:
+    def not_counted(self) -> Mapping[str, Mapping[str, int]]:
         return {one.model: one.predicted.uncounted or {} for one in self.reports}

@@ -24,7 +24,7 @@ SHOWN = 20
 """Rows of each table for people; the other formats have all."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Profile(Result):
     """The trace of some runs of one model, and the views of it."""
 
