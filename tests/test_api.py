@@ -7,7 +7,6 @@ import pytest
 
 import resbench
 from resbench.costs.measure import cost
-from resbench.costs.table import cost_table
 from resbench.errors import OptionError, OutputError
 
 PACKAGE = Path(resbench.__file__).parent
@@ -29,15 +28,6 @@ def test_no_module_has_the_name_of_a_public_function_but_arch():
     """The import of a submodule overwrites the attribute of its package."""
     modules = {path.stem for path in PACKAGE.iterdir()}
     assert modules & set(resbench.__all__) == {"arch"}
-
-
-def test_the_names_that_go_work_on_and_say_what_to_use_instead():
-    with pytest.warns(DeprecationWarning, match=r"use resbench\.flops$"):
-        report = resbench.cost("resnet20", batch=2)
-    assert report == cost("resnet20", batch=2) == resbench.flops("resnet20", batch=2).costs[0]
-    with pytest.warns(DeprecationWarning, match=r"use resbench\.flops\(\.\.\.\)\.tables\(per\)$"):
-        table = resbench.cost_table(report, per="stage")
-    assert table == cost_table([report], per="stage") == resbench.flops("resnet20", batch=2).tables("stage")[0]
 
 
 def test_a_result_of_one_network_is_asked_as_the_network_is():
