@@ -133,7 +133,7 @@ class Latency:
         return 2 * self.readings[0].macs / self.median_s
 
     @property
-    def not_counted(self) -> Mapping[str, int]:
+    def uncounted(self) -> Mapping[str, int]:
         """Operators of a run without a formula: the MACs are too low by theirs."""
         return self.readings[0].uncounted or {}
 

@@ -66,7 +66,7 @@ class LayerTimes:
         return 1 - (sum(row.seconds for row in self.rows) + (self.step_s or 0.0)) / self.total_s
 
     @property
-    def not_counted(self) -> dict[str, int]:
+    def uncounted(self) -> dict[str, int]:
         """Operators without a formula for their MACs, with their calls, of all rows."""
         return together(row.uncounted for row in self.rows)
 
