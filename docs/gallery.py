@@ -149,9 +149,8 @@ def run(entry: Entry) -> None:
 
 def tables(entry: Entry) -> str:
     """What the command would have printed of what it stored: its tables, without those of many rows."""
-    from resbench.pages.sections import sections
-    from resbench.stored import find
-
+    from resbench.pages.report import sections
+    from resbench.results import find
     from resbench.tables.render import plain
 
     stored = next((word for word in entry.command.split() if word.endswith(".json")), None)

@@ -4,17 +4,17 @@ The Python API on one screen (importing resbench imports neither torch nor panda
 
 >>> import resbench
 >>> net = resbench.arch("resnet50")              # an architecture is a value
->>> report = resbench.cost("resnet50")           # read it: rows per layer, in integers
+>>> report = resbench.flops("resnet50")          # read it: rows per layer, in integers
 >>> report.params, report.macs
 (25557032, 4089184256)
->>> resbench.cost(net, batch=8).macs == 8 * report.macs
+>>> resbench.flops(net, batch=8).macs == 8 * report.macs
 True
 >>> resbench.latency("resnet20", batch=8, processes=1).throughput > 0    # images a second, here
 True
->>> resbench.cost_table([report], per="stage").to_pandas()["macs"].sum().item()
+>>> report.tables("stage")[0].to_pandas()["macs"].sum().item()
 4089184256
 
-A module does as well as a name, and is afterwards what it was: ``resbench.cost(module, input=(3, 32, 32))``, and so
+A module does as well as a name, and is afterwards what it was: ``resbench.flops(module, input=(3, 32, 32))``, and so
 ``latency``, ``resbench.gradflow(module, input=...)`` and ``resbench.profile(module, input=..., trace="runs")``.
 ``resbench.GradientProbe(model, every=8)`` observes the steps of a training loop.
 Blocks and networks of your own are expressions of ``resbench.arch``: Seq, Add, Concat, Conv2d, ...

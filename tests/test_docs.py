@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import textwrap
 from importlib import import_module
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def run(code, page, line, scope):
 
 
 @pytest.mark.parametrize("page", [page for page in DOCS if blocks(page)], ids=name)
-def test_the_python_of_a_page_runs_from_top_to_bottom(page):
+def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write files
     scope = {"__name__": page.stem}
     for line, code in blocks(page):
         run(code, page, line, scope)
@@ -79,8 +81,12 @@ def test_every_dotted_name_in_backticks_is_importable(page):
 def tree():
     """The paths of the annotated tree, from its indentation."""
     block = re.search(r"^```text\n(resbench/.*?)^```", (ROOT / "docs/architecture.md").read_text(), re.M | re.S)
+    yield from paths(block[1])
+
+
+def paths(lines):
     above = []
-    for line in block[1].splitlines():
+    for line in lines.splitlines():
         depth = (len(line) - len(line.lstrip())) // 2
         above[depth:] = [line.split()[0]]
         yield "".join(above)
@@ -91,6 +97,13 @@ def test_the_tree_shows_what_is_there_and_every_package():
     assert [path for path in shown if not (ROOT / path).exists()] == []
     packages = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "resbench").rglob("__init__.py")}
     assert packages <= set(shown)
+
+
+def test_the_readmes_tree_shows_every_room_and_nothing_else():
+    block = re.search(r"^(    resbench/\n.*?)\n\n", (ROOT / "README.md").read_text(), re.M | re.S)
+    shown = set(paths(textwrap.dedent(block[1])))
+    assert {path for path in shown if not (ROOT / path).exists()} == set()
+    assert {f"resbench/{path.parent.name}/" for path in (ROOT / "resbench").glob("*/__init__.py")} <= shown
 
 
 def test_the_changelog_begins_with_this_version():

@@ -26,5 +26,6 @@ def test_the_readmes_python_runs():
     page = (ROOT / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert blocks
+    scope = {}
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, "README.md", "exec"), scope)

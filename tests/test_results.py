@@ -188,3 +188,15 @@ def test_trainings_of_another_recipe_are_from_elsewhere(documents, field, values
 def test_paths_are_files_or_folders():
     with pytest.raises(StoredError, match="cannot read nowhere"):
         find([Path("nowhere")])
+
+
+@pytest.mark.parametrize("command", ["compare", "report"])
+def test_what_a_file_of_an_earlier_version_left_out_is_said_once(cli, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(Path(__file__).parent / "golden/stored/flops-catalog-e460e53.json.gz", "flops.json.gz")
+    line = "flops.json.gz is of an earlier version, which did not say the MACs by kind of operator"
+    with pytest.warns(UserWarning, match=f"^{line}$"):
+        assert load("flops.json.gz").kind == "flops"
+    done = cli(command, "--from", "flops.json.gz")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == f"resbench: {line}\n"

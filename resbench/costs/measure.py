@@ -37,7 +37,7 @@ def flops(
     """The costs of models, layer by layer, each as ``cost`` counts it.
 
     >>> flops(["plain56", "resnet56"]).tables()[0].to_pandas()["macs"].tolist()
-    [125485696, 125747840]
+    [125485696, 125485696]
     """
     several: Sequence[Given] = models if isinstance(models, list | tuple) else [models]  # type: ignore[list-item]
     failures = failures or Failures()

@@ -226,9 +226,8 @@ def test_the_graph_is_that_of_the_network_without_bn(tmp_path):
 
 def test_places_of_one_depth_have_points_of_their_own(tmp_path):
     one = board(tmp_path, "gradflow")
-    one.flows(
-        flows(Flow("resnet8", (3, 8, 8), tuple(row(0, value, name=name) for value, name in ((1, "a"), (2, "b")))))
-    )
+    rows = row(0, 1, name="a"), row(0, 2, name="b")
+    one.flows(flows(Flow("resnet8", (3, 8, 8), rows)))
     assert points(only(one.folder) / "step0", "Depth/gradient") == {500: 1, 501: 2}
 
 

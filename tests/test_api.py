@@ -1,0 +1,52 @@
+"""What `import resbench` gives: one call a question, whose results read themselves."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import resbench
+from resbench.costs.measure import cost
+from resbench.errors import OptionError, OutputError
+
+PACKAGE = Path(resbench.__file__).parent
+
+
+def test_every_public_name_is_there_and_editors_know_the_same_ones():
+    assert all(getattr(resbench, name) is not None for name in resbench.__all__)
+    for_editors = [
+        (alias.asname, node.module)
+        for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("resbench")
+        for alias in node.names
+    ]
+    assert sorted(name for name, _ in for_editors) == sorted(resbench.__all__)
+    assert {name: module for name, module in for_editors if name != "arch"}.items() <= resbench._HOME.items()
+
+
+def test_no_module_has_the_name_of_a_public_function_but_arch():
+    """The import of a submodule overwrites the attribute of its package."""
+    modules = {path.stem for path in PACKAGE.iterdir()}
+    assert modules & set(resbench.__all__) == {"arch"}
+
+
+def test_a_result_of_one_network_is_asked_as_the_network_is():
+    assert resbench.flops("resnet20").macs == cost("resnet20").macs
+    with pytest.raises(AttributeError, match="Costs of 2 networks has no 'macs'"):
+        resbench.flops(["plain20", "resnet20"]).macs  # noqa: B018
+
+
+def test_a_result_reads_itself_as_text_html_frame_chart_and_file(tmp_path):
+    found = resbench.flops(["plain20", "resnet20"])
+    assert "40,551,040" in str(found)
+    assert found._repr_html_().count("<tr") >= 3
+    assert found.to_pandas()["macs"].tolist() == [one.macs for one in found.costs]
+    assert len(found.plot().to_dict()["vconcat"]) == 2
+    for name in ("a.json", "a.json.gz", "a.csv", "a.tsv", "a.md", "a.tex", "a.html", "a.svg"):
+        found.save(tmp_path / name)
+        assert (tmp_path / name).stat().st_size
+    with pytest.raises(OptionError, match=r"expected a file that ends in .*; received 'a.docx'"):
+        found.save(tmp_path / "a.docx")
+    with pytest.raises(OutputError, match="nothing to draw: "):
+        resbench.show("resnet20").plot()
+    assert not (tmp_path / "a.docx").exists()
