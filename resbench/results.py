@@ -175,11 +175,14 @@ class Result:
         """The document as text."""
         return json.dumps(self.document(made_with), indent=1, allow_nan=False)
 
-    def text(self, format: Format = "table", made_with: str | None = None) -> str:
-        """The result in one of the formats of the command line; CSV and TSV hold one table."""
+    def text(
+        self, format: Format = "table", made_with: str | None = None, tables: Sequence[Table] | None = None
+    ) -> str:
+        """It gives the result, or others of its tables, in a format of the command line; CSV and TSV hold one table."""
         if format == "json":
             return self.to_json(made_with)
-        tables = [self.flat()] if format in ("csv", "tsv") else self.tables()
+        if tables is None:
+            tables = [self.flat()] if format in ("csv", "tsv") else self.tables()
         return "\n\n".join(render(table, format) for table in tables)
 
     def save(self, path: str | Path) -> None:
