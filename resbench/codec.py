@@ -20,7 +20,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -64,7 +64,7 @@ def _converter(derived: bool) -> Converter:
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
     converter.register_structure_hook_func(_of_any_type, lambda value, _: _frozen(value))
-    converter.register_structure_hook_func(_is_literal, _one_of)
+    converter.register_structure_hook_func(lambda kind: getattr(kind, "__origin__", None) is Literal, _one_of)
 
     def beside(kind: Any) -> Callable[[Any], Any]:
         fields = make_dict_unstructure_fn(kind, converter)
@@ -83,11 +83,6 @@ def _of_any_type(kind: Any) -> bool:
     return kind is Any or kind == Scalar or Any in get_args(kind)
 
 
-def _is_literal(kind: Any) -> bool:
-    origin: Any = get_origin(kind)
-    return origin is Literal
-
-
 def _exact(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise TypeError(f"expected {kind.__name__}, received {str(value)[:40]!r}")
@@ -101,9 +96,7 @@ def _one_of(value: Any, kind: Any) -> Any:
 
 
 def _number(value: Any, _: type) -> float:
-    if type(value) in (int, float):
-        return float(value)
-    return WORDS[value]
+    return float(value) if type(value) in (int, float) else WORDS[value]
 
 
 def _finite(value: float) -> float | str:

@@ -15,8 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from resbench.codec import decoded, encoded
@@ -77,9 +77,12 @@ class Section:
 
     def with_more(self, other: Section) -> Section:
         """The section with what another one of its key holds behind it."""
-        drawings = {**self.drawings, **other.drawings}
-        tables, pictures = [*self.tables, *other.tables], [*self.pictures, *other.pictures]
-        return replace(self, tables=tables, pictures=pictures, drawings=drawings)
+        return replace(
+            self,
+            tables=[*self.tables, *other.tables],
+            pictures=[*self.pictures, *other.pictures],
+            drawings={**self.drawings, **other.drawings},
+        )
 
 
 class Result:
@@ -231,9 +234,8 @@ class Entry(NamedTuple):
     metrics: str = ""
 
     def load(self) -> type[Result]:
-        module, _, name = self.where.partition(":")
-        found: type[Result] = getattr(import_module(module), name)
-        return found
+        kind: type[Result] = resolve_name(self.where)
+        return kind
 
 
 KINDS = {
