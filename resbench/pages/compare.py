@@ -15,7 +15,6 @@ from resbench.drawing.charts import Picture
 from resbench.errors import AllFailed, Failures, OptionError, StoredError, UnknownModelError
 from resbench.networks.load import result_name
 from resbench.networks.name import Input, ModelName
-from resbench.pages.bubbles import bubbles
 from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
 from resbench.results import KINDS, Progress, Result, measured_by, silent, uncounted
 from resbench.tables.table import Table
@@ -60,10 +59,10 @@ class Comparison(Result):
         return self.unknown or {}
 
     def pictures(self) -> list[Picture]:
-        if not self.axes:
-            return []
-        picture = bubbles(self.table, self.families, self.axes, uncounted_lines(self.uncounted()))
-        return [picture] if picture else []
+        from resbench.pages.bubbles import bubbles
+
+        below = uncounted_lines(self.uncounted())
+        return bubbles(self.table, self.families, self.axes, below) if self.axes else []
 
 
 def compare(
