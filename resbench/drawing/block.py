@@ -7,7 +7,7 @@ where a block is pre-activated, on the bar that they precede.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from resbench.arch.algebra import (
@@ -142,16 +142,10 @@ def down(boxes: Sequence[Drawing], gap: float = GAP) -> Drawing:
     """The boxes stand below each other, axes in line, joined by lines; nothing at all is a line of no length."""
     left = max((box.axis for box in boxes), default=1.0)
     right = max((box.right for box in boxes), default=1.0)
-    y = 0.0
-    placed: list[tuple[float, float, Drawing]] = []
-    marks: list[Path] = []
-    for box in boxes:
-        if placed:
-            marks.append(line((left, y), (left, y + gap)))
-            y += gap
-        placed.append((left - box.axis, y, box))
-        y += box.height
-    return Drawing(left + right, y, left, tuple(marks), tuple(placed))
+    tops = [*accumulate((box.height + gap for box in boxes), initial=0.0)]
+    marks = tuple(line((left, top - gap), (left, top)) for top in tops[1:-1])
+    placed = tuple((left - box.axis, top, box) for box, top in zip(boxes, tops, strict=False))
+    return Drawing(left + right, max(tops[-1] - gap, 0.0), left, marks, placed)
 
 
 # -- layers -----------------------------------------------------------------------------------------------
@@ -165,9 +159,9 @@ def grouped(leaves: Sequence[Leaf], before: Opening = ()) -> list[list[Leaf]]:
     current: list[Leaf] = []
     for leaf in leaves:
         if not leaf.is_strip and current:
-            weighted = isinstance(leaf.layer, WEIGHTED)
-            opens = weighted and bool(before) and tuple(type(x.layer) for x in current[-len(before) :]) == before
-            cut = len(current) - len(before) if opens else len(current)
+            cut = len(current)
+            if isinstance(leaf.layer, WEIGHTED) and tuple(type(x.layer) for x in current[-len(before) :]) == before:
+                cut -= len(before)
             groups.append(current[:cut])
             current = current[cut:]
         current.append(leaf)
@@ -203,8 +197,10 @@ def bars(leaves: Sequence[Leaf], width: float = 0) -> Drawing:
         x = 0.0
         for leaf in row:
             room = _room(leaf) + spare
-            marks.append(Rect(x, y, room, height, leaf.tint, leaf.hint))
-            marks.append(Text(x + room / 2, y + base, leaf.layer.brief, font, "middle"))
+            marks += [
+                Rect(x, y, room, height, leaf.tint, leaf.hint),
+                Text(x + room / 2, y + base, leaf.layer.brief, font, "middle"),
+            ]
             x += room
         y += height
     return Drawing(width, y, width / 2, tuple(marks))
@@ -297,12 +293,8 @@ def _joined(node: Operator, boxes: Sequence[Drawing]) -> Drawing:
 
 def _sign(x: float, y: float, kind: str) -> list[Path | Circle]:
     """A circle with + or × is drawn, not written: no font need have it."""
-    r = 4.0 if kind == "+" else 2.8
-    if kind == "+":
-        strokes = (((x - r, y), (x + r, y)), ((x, y - r), (x, y + r)))
-    else:
-        strokes = (((x - r, y - r), (x + r, y + r)), ((x - r, y + r), (x + r, y - r)))
-    return [Circle(x, y, RADIUS, "join"), Path(strokes)]
+    strokes = ((4.0, 0.0), (0.0, 4.0)) if kind == "+" else ((2.8, 2.8), (2.8, -2.8))
+    return [Circle(x, y, RADIUS, "join"), Path(tuple(((x - a, y - b), (x + a, y + b)) for a, b in strokes))]
 
 
 def _barred(node: Operator, boxes: Sequence[Drawing], label: str, main: int | None = None) -> Drawing:
@@ -330,9 +322,11 @@ def _barred(node: Operator, boxes: Sequence[Drawing], label: str, main: int | No
         into = ((axis, SPLIT / 2), (lane, SPLIT / 2), (lane, SPLIT)) if lane != axis else ((axis, 0), (axis, SPLIT))
         ways = (into, ((lane, SPLIT + box.height), (lane, bar)))
         marks.append(Path(ways, style, True, carries(part) if shortcut else ""))
-    marks.append(line((axis, 0), (axis, SPLIT / 2)))
-    marks.append(Rect(0, bar, width, BAR - 2, "join"))
-    marks.append(Text(width / 2, bar + 12, label, "label", "middle"))
+    marks += [
+        line((axis, 0), (axis, SPLIT / 2)),
+        Rect(0, bar, width, BAR - 2, "join"),
+        Text(width / 2, bar + 12, label, "label", "middle"),
+    ]
     return Drawing(width, bar + BAR - 2, axis, tuple(marks), tuple(placed))
 
 

@@ -94,13 +94,12 @@ def save(pictures: Sequence[Picture], path: Path) -> None:
 def table_of(pictures: Sequence[Picture]) -> str:
     """The data of charts as CSV, full numbers; the first column names the chart where there are several."""
     names = dict.fromkeys(key for picture in pictures for row in picture.rows for key in row)
-    several = len(pictures) > 1
     out = StringIO()
-    writer = csv.DictWriter(out, [*(["chart"] if several else []), *names], lineterminator="\n")
+    first = ["chart"] if len(pictures) > 1 else []
+    writer = csv.DictWriter(out, [*first, *names], lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for picture in pictures:
-        first = {"chart": picture.name} if several else {}
-        writer.writerows({**first, **row} for row in picture.rows)
+        writer.writerows({"chart": picture.name, **row} for row in picture.rows)
     return out.getvalue()
 
 
