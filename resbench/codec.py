@@ -55,14 +55,10 @@ def _converter(derived: bool) -> Converter:
     converter = Converter(detailed_validation=False)
     converter.register_structure_hook_factory(is_namedtuple, namedtuple_dict_structure_factory)
     converter.register_unstructure_hook_factory(is_namedtuple, namedtuple_dict_unstructure_factory)
-    for plain in (str, int, bool):
-        converter.register_structure_hook(plain, _exact)
-    converter.register_structure_hook(float, _number)
-    converter.register_unstructure_hook(float, _finite)
-    converter.register_unstructure_hook(PurePath, str)
-    converter.register_unstructure_hook(datetime, datetime.isoformat)
-    converter.register_structure_hook(Path, lambda value, _: Path(value))
-    converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
+    for kind, read in READ.items():
+        converter.register_structure_hook(kind, read)
+    for kind, write in WRITTEN.items():
+        converter.register_unstructure_hook(kind, write)
     converter.register_structure_hook_func(_of_any_type, lambda value, _: _frozen(value))
     converter.register_structure_hook_func(lambda kind: getattr(kind, "__origin__", None) is Literal, _one_of)
 
@@ -101,6 +97,18 @@ def _number(value: Any, _: type) -> float:
 
 def _finite(value: float) -> float | str:
     return value if value - value == 0 else next(word for word, number in WORDS.items() if repr(number) == repr(value))
+
+
+READ: dict[Any, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys((str, int, bool), _exact),
+    float: _number,
+    Path: lambda value, _: Path(value),
+    datetime: lambda value, _: datetime.fromisoformat(value),
+}
+"""Values of these types are read so from JSON."""
+
+WRITTEN: dict[Any, Callable[[Any], Any]] = {float: _finite, PurePath: str, datetime: datetime.isoformat}
+"""Values of these types are written so."""
 
 
 def _frozen(value: Any) -> Any:

@@ -332,9 +332,9 @@ def find(places: Iterable[Path]) -> list[Stored]:
     places = list(places)
     found = [stored for place in places for stored in (_below(place) if place.is_dir() else [read(place)])]
     if not found:
-        where = ", ".join(map(str, places))
         raise StoredError(
-            f"nothing stored in {where}: expected what `resbench latency ... -o FILE.json` and others wrote"
+            f"nothing stored in {', '.join(map(str, places))}: "
+            "expected what `resbench latency ... -o FILE.json` and others wrote"
         )
     return sorted(found, key=lambda stored: stored.time)
 

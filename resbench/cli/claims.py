@@ -28,7 +28,6 @@ def command(
     checked(format, output)
     from resbench.lessons.measure import chosen, claims
 
-    asked = len(chosen(ids or ()))
     with training.bar() as progress:
         found = claims(
             ids or (),
@@ -43,7 +42,7 @@ def command(
     if training.leads():
         emit(found, format, output)
     if found.interrupted:
-        tell(f"interrupted after {len(found.claims)} of {asked} claims; the same command goes on with the trainings")
+        done = f"{len(found.claims)} of {len(chosen(ids or ()))} claims"
+        tell(f"interrupted after {done}; the same command goes on with the trainings")
         raise typer.Exit(130)
-    if found.unexpected:
-        raise typer.Exit(1)
+    raise typer.Exit(1 if found.unexpected else 0)

@@ -19,12 +19,16 @@ def complete_model(incomplete: str) -> list[str]:
     return [name for name in entries() if "{" not in name and name.startswith(incomplete)]
 
 
-MODEL_HELP = (
-    "A model: resnet50, or resnet56,shortcut=B,classes=100; `resbench models` lists them. Or torchvision:resnet50, "
-    "timm:resnet50d, hf:ID, package.module:factory, file:path.py:factory (both run that code), pt2:FILE."
-)
-
-Models = Annotated[list[str] | None, typer.Argument(metavar="MODEL...", help=MODEL_HELP, autocompletion=complete_model)]
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="MODEL...",
+        help="A model: resnet50, or resnet56,shortcut=B,classes=100; `resbench models` lists them. Or "
+        "torchvision:resnet50, timm:resnet50d, hf:ID, package.module:factory, file:path.py:factory (both run that "
+        "code), pt2:FILE.",
+        autocompletion=complete_model,
+    ),
+]
 Model = Annotated[
     list[str] | None, typer.Option("--model", "-m", help="The same, as an option.", autocompletion=complete_model)
 ]

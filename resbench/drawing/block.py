@@ -7,7 +7,7 @@ where a block is pre-activated, on the bar that they precede.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, takewhile
 from typing import NamedTuple
 
 from resbench.arch.algebra import (
@@ -98,12 +98,10 @@ class Leaf(NamedTuple):
 
 def opening(node: Node) -> Opening:
     """These layers of a branch stand before its first convolution; there are none unless it is pre-activated."""
-    found: list[type[Node]] = []
-    for part in _parts(node):
-        if not isinstance(part, STRIPS):
-            return tuple(found) if isinstance(part, (*WEIGHTED, Operator)) else ()
-        found.append(type(part))
-    return ()
+    parts = list(_parts(node))
+    strips = list(takewhile(lambda part: isinstance(part, STRIPS), parts))
+    rest = parts[len(strips) :]
+    return tuple(map(type, strips)) if rest and isinstance(rest[0], (*WEIGHTED, Operator)) else ()
 
 
 def _parts(node: Node) -> Iterator[Node]:
@@ -124,10 +122,10 @@ def flow(node: Node, path: str, shape: Shape, before: Opening = ()) -> tuple[Dra
         if layered:
             leaves = [Leaf(name, x, shape, shape := x.output(shape)) for name, x in run if isinstance(x, Layer)]
             rows += grouped([leaf for leaf in leaves if not leaf.layer.silent], before)
-            continue
-        for name, part in run:
-            box, shape = _combined(part, name, shape, before)
-            rows.append(box)
+        else:
+            for name, part in run:
+                box, shape = _combined(part, name, shape, before)
+                rows.append(box)
     width = max((bar_width(row) for row in rows if isinstance(row, list)), default=0)
     return down([row if isinstance(row, Drawing) else bars(row, width) for row in rows]), shape
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Literal, NamedTuple
 from xml.sax.saxutils import escape
 
@@ -114,14 +115,17 @@ def text_width(text: str, font: str) -> float:
     return sum(map(_em, text)) * size * (BOLD if "bold" in attributes else 1)
 
 
+EMS: dict[str, float] = {
+    **dict.fromkeys(ascii_uppercase + "+=<>_", 0.72),
+    **dict.fromkeys("ijl.,:;|!'()[]fI/- ", 0.41),
+    **dict.fromkeys("mwMW%@", 1.0),
+    **dict.fromkeys("×·−–…⊕", 0.84),
+}
+"""These letters are so wide, in the size of the font."""
+
+
 def _em(letter: str) -> float:
-    if letter in "ijl.,:;|!'()[]fI/- ":
-        return 0.41
-    if letter in "mwMW%@":
-        return 1.0
-    if letter.isascii():
-        return 0.72 if letter.isupper() or letter in "+=<>_" else 0.64
-    return 0.84 if letter in "×·−–…⊕" else 1.25
+    return EMS.get(letter, 0.64 if letter.isascii() else 1.25)
 
 
 def shorten(text: str, font: str, width: float) -> str:
@@ -208,13 +212,10 @@ def _mark(mark: Mark, x: float, y: float) -> str:
 
 def _d(points: Sequence[tuple[float, float]]) -> str:
     """The path leads through the points; every corner begins and ends ROUND before and after it."""
-    x, y = points[0]
-    steps = [f"M{_n(x)} {_n(y)}"]
+    steps = [f"M{_at(points[0])}"]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        (ax, ay), (bx, by) = _towards(corner, before), _towards(corner, after)
-        steps.append(f"L{_n(ax)} {_n(ay)}Q{_n(corner[0])} {_n(corner[1])} {_n(bx)} {_n(by)}")
-    x, y = points[-1]
-    return f"{''.join(steps)}L{_n(x)} {_n(y)}"
+        steps.append(f"L{_at(_towards(corner, before))}Q{_at(corner)} {_at(_towards(corner, after))}")
+    return f"{''.join(steps)}L{_at(points[-1])}"
 
 
 def _towards(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
@@ -235,7 +236,11 @@ def _head(points: Iterable[tuple[float, float]]) -> str:
         (bx - 5 * ux - 2.6 * uy, by - 5 * uy + 2.6 * ux),
         (bx - 5 * ux + 2.6 * uy, by - 5 * uy - 2.6 * ux),
     ]
-    return f'<path d="M{"L".join(f"{_n(x)} {_n(y)}" for x, y in corners)}Z"/>'
+    return f'<path d="M{"L".join(map(_at, corners))}Z"/>'
+
+
+def _at(point: tuple[float, float]) -> str:
+    return f"{_n(point[0])} {_n(point[1])}"
 
 
 def _n(number: float) -> str:

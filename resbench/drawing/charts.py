@@ -113,8 +113,12 @@ class Box(NamedTuple):
 
     def meets(self, other: Box) -> bool:
         """Do they overlap?"""
-        across = self.x < other.x + other.width and other.x < self.x + self.width
-        return across and self.y < other.y + other.height and other.y < self.y + self.height
+        return (
+            self.x < other.x + other.width
+            and other.x < self.x + self.width
+            and self.y < other.y + other.height
+            and other.y < self.y + self.height
+        )
 
 
 LETTER, LINE = 6.6, 13.0
@@ -141,8 +145,7 @@ def labels(points: Sequence[tuple[float, float, float, str]], width: float, heig
     placed = []
     for i, (x, y, r, text) in enumerate(points):
         others = [*taken, *(box for j, box in enumerate(bubbles) if j != i)]
-        tried = [(_badness(box, (x, y), others, width, height), n, box) for n, box in enumerate(_around(x, y, r, text))]
-        _, _, box = min(tried)
+        box = min(_around(x, y, r, text), key=lambda box: _badness(box, (x, y), others, width, height))
         taken.append(box)
         ends = min(max(x, box.x), box.x + box.width), min(max(y, box.y), box.y + box.height)
         placed.append(Label(box.x + box.width / 2, box.y + box.height / 2, *ends))

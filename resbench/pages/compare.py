@@ -99,9 +99,8 @@ def compare(
     if baseline and baseline not in names:
         raise OptionError(f"nothing can be compared to the baseline: {failures.reasons[baseline]}")
     view = replace(view, baseline=baseline or names[0])
-    behind = dict.fromkeys(measured_by(metric) for metric in view.wanted)
-    measured = [kind for kind in behind if kind != "flops" and (results is None or kind == "published")]
-    for kind in measured:
+    wanted = dict.fromkeys(measured_by(metric) for metric in view.wanted)
+    for kind in (kind for kind in wanted if kind != "flops" and (results is None or kind == "published")):
         with suppress(AllFailed):
             found.append(KINDS[kind].load().measured(failures.without(names), batch, device, failures, progress))
     cautions = [line for result in found[::-1] for line in result.cautions(names)]

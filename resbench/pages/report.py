@@ -101,8 +101,7 @@ def _measured(
     names: Sequence[str], parts: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress
 ) -> Iterator[Stored]:
     """Part by part; a network that fails in one is left out of the next."""
-    for part in (part for part in PARTS if part in parts):
-        made = KINDS[PARTS[part]].load()
+    for made in (KINDS[kind].load() for part, kind in PARTS.items() if part in parts):
         left = failures.without(names)
         for several in [[name] for name in left] if made.of_one else [left]:
             with suppress(AllFailed), failures.of(several[0]):
@@ -153,5 +152,6 @@ def _summary(results: Sequence[Result], order: Sequence[str]) -> Section:
     found = side_by_side(models, results, View([metric for metric in metric_names() if metric in metrics]))
     drawn = (replace(found, axes=("macs", metric)).pictures() for metric in ("latency", "error", "activations"))
     pictures = next(filter(None, drawn), [])
-    lead = f"Each figure beside its ratio to {models[0]}."
-    return Section("summary", "Summary", lead, verdicts, found.tables(), pictures)
+    return Section(
+        "summary", "Summary", f"Each figure beside its ratio to {models[0]}.", verdicts, found.tables(), pictures
+    )

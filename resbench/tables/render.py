@@ -107,9 +107,9 @@ def _separated(table: Table, delimiter: str) -> str:
     writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
     writer.writerow(column.key for column in table.columns)
     for row in table.rows:
-        cells = zip(table.columns, row, strict=True)
         writer.writerow(
-            "x".join(map(str, value)) if column.kind == "shape" and value else value for column, value in cells
+            "x".join(map(str, value)) if column.kind == "shape" and value else value
+            for column, value in zip(table.columns, row, strict=True)
         )
     return out.getvalue().rstrip("\n")
 

@@ -83,7 +83,6 @@ def _section(section: Section, specs: dict[str, Any]) -> dict[str, Any]:
 def _grid(table: Table, id: str, name: str) -> dict[str, Any]:
     """A table as the page shows it."""
     titles, rows = printed(table)
-    raw = [*table.rows, *table.footer]
     numeric = [column.kind not in ("text", "prose", "shape") for column in table.columns]
     prose = [column.kind == "prose" for column in table.columns]
     heads = [Cell(text, None, number) for text, number in zip(titles, numeric, strict=True)]
@@ -92,7 +91,7 @@ def _grid(table: Table, id: str, name: str) -> dict[str, Any]:
             Cell(text, _number(v) if number else None, number, wide)
             for text, v, number, wide in zip(*line, numeric, prose, strict=True)
         ]
-        for line in zip(rows, raw, strict=True)
+        for line in zip(rows, [*table.rows, *table.footer], strict=True)
     ]
     body = len(table.rows)
     return {
