@@ -71,10 +71,11 @@ def main() -> None:
     """Run a command; turn what goes wrong into one line on stderr. Only what it found or refused sets the status."""
     open_outlets()
     debug = "--debug" in sys.argv
-    arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
         try:
-            status = app(arguments, prog_name="resbench", standalone_mode=False)
+            status = app(
+                [word for word in sys.argv[1:] if word != "--debug"], prog_name="resbench", standalone_mode=False
+            )
         finally:
             sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):

@@ -8,7 +8,6 @@ import typer
 
 from resbench.cli import options, training
 from resbench.cli.output import board, checked
-from resbench.errors import Failures
 
 
 def command(
@@ -58,4 +57,4 @@ def command(
             watch=events.training if events else None,
             progress=progress,
         )
-    training.finish(found, folder, format, output, plot, events, Failures())
+    training.finish(found, folder, format, output, plot, events)

@@ -82,7 +82,7 @@ def finish(
     output: Path | None,
     plot: Path | None,
     events: Board | None,
-    failures: Failures,
+    failures: Failures | None = None,
 ) -> None:
     """Print and draw what there is; exit 130 where it was interrupted, 2 where a network failed, 1 where a number was
     not finite."""
@@ -106,6 +106,6 @@ def finish(
     if found.interrupted:
         tell("interrupted; the same command goes on from here")
         raise typer.Exit(130)
-    end(failures)
+    end(failures or Failures())
     if broken:
         raise typer.Exit(1)

@@ -254,8 +254,13 @@ def captioned(box: Drawing, caption: str) -> Drawing:
     """The box stands under a word or two that say what it is."""
     width = text_width(caption, "word")
     left, right = max(box.axis, width / 2), max(box.right, width / 2)
-    marks = (Text(left, 9, caption, "word", "middle"),)
-    return Drawing(left + right, box.height + 12, left, marks, ((left - box.axis, 12, box),))
+    return Drawing(
+        left + right,
+        box.height + 12,
+        left,
+        marks=(Text(left, 9, caption, "word", "middle"),),
+        children=((left - box.axis, 12, box),),
+    )
 
 
 def _joined(node: Operator, boxes: Sequence[Drawing]) -> Drawing:

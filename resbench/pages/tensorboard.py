@@ -17,7 +17,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, redirect_stderr, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from io import StringIO
 from itertools import count, groupby
@@ -63,15 +63,6 @@ def check_folder(folder: Path) -> None:
         ) from None
 
 
-@dataclass
-class _Open:
-    """A training in progress, and how much of it is written."""
-
-    writer: Any
-    epochs: int = 0
-    rows: int = 0
-
-
 class Board:
     """The event files of one call. A disk that fails stops nothing: ``failure`` says it.
 
@@ -94,7 +85,10 @@ class Board:
         self.remarks: list[str] = []
         """What could not be drawn, and why."""
         self._models: dict[str, Path] = {}
-        self._open: dict[Cell, _Open] = {}
+        self._open: dict[Cell, Any] = {}
+        """The writers of the trainings in progress."""
+        self._written: dict[Cell, tuple[int, int]] = {}
+        """How many epochs and rows of each training are written."""
         self._closed: set[Cell] = set()
 
     # -- what the commands hand over -----------------------------------------------------------------
@@ -122,15 +116,15 @@ class Board:
             return
         with self._writing():
             if cell not in self._open:
-                self._open[cell] = _Open(self._run(cell.model, f"seed{cell.seed}"))
-            seen = self._open[cell]
-            for epoch in result.history[seen.epochs :]:
+                self._open[cell] = self._run(cell.model, f"seed{cell.seed}")
+            writer, (epochs, rows) = self._open[cell], self._written.get(cell, (0, 0))
+            for epoch in result.history[epochs:]:
                 for key in TRAINING:
-                    seen.writer.add_scalar(f"Training/{key}", getattr(epoch, key), epoch.iteration)
-            for step, rows in groupby(result.rows[seen.rows :], attrgetter("step")):
-                _step(seen.writer, Flow(cell.model, cell.input, tuple(rows)), step)
-            seen.epochs, seen.rows = len(result.history), len(result.rows)
-            seen.writer.flush()
+                    writer.add_scalar(f"Training/{key}", getattr(epoch, key), epoch.iteration)
+            for step, same in groupby(result.rows[rows:], attrgetter("step")):
+                _step(writer, Flow(cell.model, cell.input, tuple(same)), step)
+            self._written[cell] = len(result.history), len(result.rows)
+            writer.flush()
         if result.finished and cell in self._open:
             self._end(result)
 
@@ -196,7 +190,7 @@ class Board:
         cell, last = result.cell, result.last
         self._closed.add(cell)
         with self._writing():
-            self._open.pop(cell).writer.close()
+            self._open.pop(cell).close()
             with closing(self._run(cell.model, f"seed{cell.seed}", "end")) as writer:
                 own = {"model": cell.model, "seed": cell.seed, "input": _shape(cell.input), **asdict(cell.recipe)}
                 self._session(writer, own, last._asdict() if last else {}, TRAINING_END, last.iteration if last else 0)

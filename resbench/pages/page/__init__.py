@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 from resbench.drawing.charts import Picture, table_of, whole
 from resbench.results import Section, Stored
@@ -23,15 +23,6 @@ from resbench.tables.table import Table
 
 WHEEL = "wheel![event.ctrlKey]"
 """With Ctrl, as maps have it: without, the page scrolls. A pinch on a touch pad is the same event."""
-
-
-class Cell(NamedTuple):
-    """``raw``: what the column sorts by, where that is a number."""
-
-    text: str
-    raw: float | None
-    number: bool
-    prose: bool = False
 
 
 def page(title: str, sections: Sequence[Section], stored: Sequence[Stored], made_with: str | None = None) -> str:
@@ -81,14 +72,14 @@ def _section(section: Section, specs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _grid(table: Table, id: str, name: str) -> dict[str, Any]:
-    """A table as the page shows it."""
+    """The parts of a table as the page shows them; ``raw`` is what a column sorts by, where that is a number."""
     titles, rows = printed(table)
     numeric = [column.kind not in ("text", "prose", "shape") for column in table.columns]
     prose = [column.kind == "prose" for column in table.columns]
-    heads = [Cell(text, None, number) for text, number in zip(titles, numeric, strict=True)]
+    heads = [{"text": text, "number": number} for text, number in zip(titles, numeric, strict=True)]
     cells = [
         [
-            Cell(text, _number(v) if number else None, number, wide)
+            {"text": text, "raw": _number(v) if number else None, "number": number, "prose": wide}
             for text, v, number, wide in zip(*line, numeric, prose, strict=True)
         ]
         for line in zip(rows, [*table.rows, *table.footer], strict=True)
