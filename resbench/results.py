@@ -127,8 +127,8 @@ class Result:
         """The result of these networks alone; None where it says nothing of them."""
         if not self.members:
             return self
-        kept = tuple(one for one in getattr(self, self.members) if one.model in models)
-        return replace(self, **{self.members: kept}) if kept else None  # type: ignore[type-var]
+        wanted = tuple(one for one in getattr(self, self.members) if one.model in models)
+        return replace(self, **{self.members: wanted}) if wanted else None  # type: ignore[type-var]
 
     def tables(self) -> list[Table]:
         """The tables that its command prints."""

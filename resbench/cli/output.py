@@ -33,7 +33,7 @@ def choose(format: str | None, path: Path | None) -> Format:
 
 
 def checked(format: str | None, output: Path | None, plot: Path | None = None) -> Format:
-    """The format, once all is refused that can be before anything is measured."""
+    """Give the format, once all is refused that can be before anything is measured."""
     chosen = choose(format, output)
     for path in filter(None, (output, plot)):
         check_writable(path)
@@ -81,19 +81,19 @@ def _to_terminal(tables: Sequence[Table]) -> None:
 
 def command_line() -> str | None:
     """The command that this process is, for a shell; None where resbench is used from Python."""
-    own = Path(sys.argv[0])
-    named = own.stem == "resbench" or (own.name == "__main__.py" and own.parent.name == "resbench")
+    program = Path(sys.argv[0])
+    named = program.stem == "resbench" or (program.name == "__main__.py" and program.parent.name == "resbench")
     return shlex.join(["resbench", *sys.argv[1:]]) if named else None
 
 
 def progress(line: str, share: float = 0.0) -> None:
-    """One line on stderr that the next one replaces; nothing where nobody looks."""
+    """Show one line on stderr that the next one replaces; nothing where nobody looks."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
 
 def board(folder: Path | None, command: str, **hparams: Any) -> Board | None:
-    """Where event files go, if they are asked for. Raises OutputError, before anything is measured."""
+    """Event files go there, if they are asked for. Raises OutputError, before anything is measured."""
     if folder is None:
         return None
     from resbench.pages.tensorboard import Board
@@ -111,7 +111,7 @@ def say_where(events: Board) -> None:
 
 
 def found_in(places: Iterable[Path]) -> list[Stored]:
-    """The results in files and folders; what one of an earlier version does not say is said on stderr."""
+    """Read the results in files and folders; what one of an earlier version does not say is said on stderr."""
     found = find(places)
     tell(*filter(None, (one.remark for one in found)))
     return found

@@ -31,7 +31,7 @@ STYLE: Mapping[str, Any] = {
 }
 
 DECADES = 1.3
-"""From which on an axis is logarithmic: a factor of 20."""
+"""An axis is logarithmic from here on: a factor of 20."""
 
 WIDTH = 620
 
@@ -135,7 +135,7 @@ class Label(NamedTuple):
 
 
 def labels(points: Sequence[tuple[float, float, float, str]], width: float, height: float) -> list[Label]:
-    """Where the names of bubbles go. ``points``: x, y and radius in pixels, and the text.
+    """The names of bubbles go to these places. ``points``: x, y and radius in pixels, and the text.
 
     Each takes the first place around its bubble, from ring to ring, that lies in the picture and meets no bubble, no
     earlier label and with its line none either; else the least bad one.
@@ -162,7 +162,7 @@ def _around(x: float, y: float, r: float, text: str) -> Iterator[Box]:
 
 
 def _badness(box: Box, middle: tuple[float, float], others: Sequence[Box], width: float, height: float) -> float:
-    """What a label at that place would cover, and its line cross."""
+    """It counts what a label at that place would cover, and its line cross."""
     inside = box.x >= 0 and box.x + box.width <= width and box.y >= 0 and box.y + box.height <= height
     ends = box.x + box.width / 2, box.y + box.height / 2
     steps = [

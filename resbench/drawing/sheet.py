@@ -221,8 +221,8 @@ def _panel(panel: Panel, stack: Sequence[Drawing], cut: Sequence[range], extents
 
 def _label(panel: Panel, i: int) -> str:
     """This shape enters a band: the network's input, or what the band before made anew."""
-    here = panel.bands[i].items[0].input
-    return shape_text(here) if i == 0 or panel.bands[i - 1].items[-1].input != here else ""
+    shape = panel.bands[i].items[0].input
+    return shape_text(shape) if i == 0 or panel.bands[i - 1].items[-1].input != shape else ""
 
 
 # -- legend -------------------------------------------------------------------------------------------------

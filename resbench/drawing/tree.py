@@ -93,12 +93,12 @@ def lines(cost: Cost) -> Iterator[TreeRow]:
     """The rows come from above, depth first."""
     root = _Module(cost.model)
     for row in cost.layers:
-        here = root
-        here.rows.append(row)
+        module = root
+        module.rows.append(row)
         for part in row.name.split("."):
-            here = here.below.setdefault(part, _Module(part))
-            here.rows.append(row)
-        here.kind = row.type
+            module = module.below.setdefault(part, _Module(part))
+            module.rows.append(row)
+        module.kind = row.type
     yield from _lines([root], 0)
 
 

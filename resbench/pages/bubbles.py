@@ -16,7 +16,7 @@ from resbench.units import scale
 HEIGHT = 400
 
 AREAS = 40.0, 900.0
-"""Of bubbles, in square pixels."""
+"""Bubbles have areas between these, in square pixels."""
 
 
 def bubbles(table: Table, families: Mapping[str, str], axes: Sequence[str], below: Sequence[str] = ()) -> list[Picture]:
@@ -69,22 +69,22 @@ def _drawn(
         base.mark_rule(color="#888", clip=True).encode(x, alt.Y("low:Q", title=up.title), y2="high:Q"),
     ]
     for mark, ((px, py, r, text), label) in zip(marks, named, strict=True):
-        here = alt.Chart(data([{"x": mark["x"], "y": mark["y"], "name": text}])).encode(x, y)
-        layers.append(here.mark_text(fontSize=11, dx=label.x - px, dy=label.y - py).encode(text="name:N"))
+        place = alt.Chart(data([{"x": mark["x"], "y": mark["y"], "name": text}])).encode(x, y)
+        layers.append(place.mark_text(fontSize=11, dx=label.x - px, dy=label.y - py).encode(text="name:N"))
         if max(abs(label.end_x - px), abs(label.end_y - py)) > r + LINE:
-            lead = here.mark_rule(color="#888", strokeWidth=0.7, x2Offset=label.end_x - px, y2Offset=label.end_y - py)
+            lead = place.mark_rule(color="#888", strokeWidth=0.7, x2Offset=label.end_x - px, y2Offset=label.end_y - py)
             layers.append(lead.encode(x2="x:Q", y2="y:Q"))
     return alt.layer(*layers)
 
 
 def _column(columns: Mapping[str, Column], metric: str) -> Column | None:
-    """Of a metric, from the first place where it has several."""
+    """The column is that of the metric's first place, where it has several."""
     key = metric_of(metric).key
     return columns.get(key) or columns.get(f"{key}_a")
 
 
 def _spread(column: Column) -> str:
-    """The key of its spread."""
+    """Its spread has this key."""
     return f"{column.key[:-2]}_spread_a" if column.key.endswith("_a") else f"{column.key}_spread"
 
 
@@ -115,11 +115,11 @@ class _Axis:
         self.axis = alt.Axis(format="%" if column.kind == "share" else ",.3~f", tickCount=6)
 
     def value(self, raw: float) -> float:
-        """In the unit of the axis."""
+        """The value is given in the unit of the axis."""
         return raw / self.divisor
 
     def pixel(self, raw: float) -> float:
-        """From its beginning."""
+        """The value stands so far from the beginning of the axis."""
         value, (low, high) = self.value(raw), self.domain
         if self.log:
             value, low, high = log10(value), log10(low), log10(high)

@@ -27,7 +27,7 @@ Place = tuple[str, str]
 """A metric and the conditions of its figures: one column."""
 
 Leading = Mapping[tuple[str, str], Figure]
-"""By network and metric, the figure of the metric's first place."""
+"""It holds, by network and metric, the figure of the metric's first place."""
 
 PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
@@ -38,7 +38,7 @@ UNITS: Mapping[Kind, Mapping[str, float]] = {
     "seconds": {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9},
     "bytes": {"": 1.0, "B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
 }
-"""That a limit may have, by the kind of its metric."""
+"""A limit may have these units, by the kind of its metric."""
 
 TESTS: Mapping[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
@@ -134,8 +134,8 @@ def comparison(
     sentences = list(_sentences(chosen, base, leading))
     notes = [*sentences, *_places([place for place in places if place[0] != "roof" or sentences], letters)]
     notes += CONVENTION if any(metric in COUNTED for metric in view.wanted) else []
-    had = {(name, metric) for name, (metric, _) in known}
-    below = (*warnings, *_elsewhere(models, had - {*leading}, letters, view), *_missing(chosen, had, view))
+    measured = {(name, metric) for name, (metric, _) in known}
+    below = (*warnings, *_elsewhere(models, measured - {*leading}, letters, view), *_missing(chosen, measured, view))
     return Table(tuple(cells), tuple(zip(*cells.values(), strict=True)), notes=tuple(notes), warnings=below)
 
 
@@ -244,15 +244,15 @@ def _front(names: Sequence[str], leading: Leading, metrics: Sequence[str]) -> se
     }
 
 
-def _missing(names: Sequence[str], had: Container[tuple[str, str]], view: View) -> Iterator[str]:
+def _missing(names: Sequence[str], measured: Container[tuple[str, str]], view: View) -> Iterator[str]:
     for metric in view.wanted:
-        without = [name for name in names if (name, metric) not in had]
+        without = [name for name in names if (name, metric) not in measured]
         if without:
             yield f"{_title(metric)}: not known of {', '.join(without)}."
 
 
 def _places(places: Sequence[Place], letters: Mapping[Place, str]) -> list[str]:
-    """Where the figures are from: those of one place in one line."""
+    """A line for each place says which figures are from there."""
     lines: dict[str, list[str]] = {}
     for metric, where in places:
         if where:
@@ -283,7 +283,7 @@ def _factor(ratio: float, more: str, fewer: str) -> str:
 
 
 def uncounted_lines(uncounted: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Where a network's figures are too low, for operators ran that nobody could count."""
+    """A line names each network whose figures are too low, for operators ran that nobody could count."""
     too_low = "what is counted of it is too low, has no ratio, and orders nothing"
     return [line for model, calls in uncounted.items() for line in warning(model, calls, too_low)]
 

@@ -83,7 +83,7 @@ def report(
         shown = {name for one in found for name in one.result.models()}
         names = [name for name in names if name not in failures.reasons or name in shown]
     else:
-        given = [one if isinstance(one, Stored) else kept(one) for one in results]
+        given = [one if isinstance(one, Stored) else as_stored(one) for one in results]
         names, found = _named(given, asked, input, failures)
     failures.left(names)
     progress("drawing", 0.0)
@@ -92,8 +92,8 @@ def report(
     return Page(title, tuple(names), tuple(found), made_with, tuple(unnamed))
 
 
-def kept(result: Result, name: str = "") -> Stored:
-    """A result as if it had been stored under its command's name."""
+def as_stored(result: Result, name: str = "") -> Stored:
+    """The result looks as if it had been stored under its command's name."""
     return Stored(Path(f"{name or result.kind}.json"), result, result.document())
 
 
@@ -106,7 +106,7 @@ def _measured(
         for several in [[name] for name in left] if made.of_one else [left]:
             with suppress(AllFailed), failures.of(several[0]):
                 result = made.measured(several, batch, device, failures, progress)
-                yield kept(result, f"layers-{result.models()[0]}" if made.of_one else "")
+                yield as_stored(result, f"layers-{result.models()[0]}" if made.of_one else "")
 
 
 def _named(
@@ -126,7 +126,7 @@ def _named(
 
     names = [*dict.fromkeys(failures.each(asked, named))] if asked else known
     missing = tuple(counted(names, [one.result for one in found], 1, failures))
-    return names, [*([kept(Costs(missing))] if missing else []), *found]
+    return names, [*([as_stored(Costs(missing))] if missing else []), *found]
 
 
 def sections(stored: Sequence[Stored], models: Sequence[str] = ()) -> list[Section]:

@@ -41,15 +41,15 @@ LINEAR = ("cosine", "share", "identity_share", "dead")
 """Statistics from -1 to 1; the others spread over orders of magnitude, and their histograms are of the logarithm."""
 
 BINS = 100
-"""Of a histogram, equally wide: TensorBoard's own are a tenth of the value wide, and latencies lie closer."""
+"""A histogram has so many, equally wide: TensorBoard's own are a tenth of the value wide, and latencies lie closer."""
 
 FLOW_END = ("c1", "early_update", "first_to_last", "growth", "loss")
 TRAINING_END = ("loss", "test_error", "train_error")
 LATENCY_END = ("median_s", "p10_s", "p90_s", "peak_bytes", "throughput")
-"""Beside the hyperparameters. TensorBoard shows the first five of them unasked."""
+"""These stand beside the hyperparameters. TensorBoard shows the first five of them unasked."""
 
 TRAINING = ("lr", "loss", "train_error", "test_error", "epoch", "seconds")
-"""Of an epoch, by iteration."""
+"""These numbers of an epoch are written by iteration."""
 
 
 def check_folder(folder: Path) -> None:
@@ -80,21 +80,21 @@ class Board:
         self.root, self.command, self.hparams = root, command, dict(hparams or {})
         self.time = f"{clock():%Y%m%d-%H%M%S}"
         self.folder: Path | None = None
-        """Of this call; made with its first run."""
+        """The folder of this call is made with its first run."""
         self.failure = ""
         self.remarks: list[str] = []
-        """What could not be drawn, and why."""
+        """A line says what could not be drawn, and why."""
         self._models: dict[str, Path] = {}
         self._open: dict[Cell, Any] = {}
-        """The writers of the trainings in progress."""
+        """Each training in progress has its writer."""
         self._written: dict[Cell, tuple[int, int]] = {}
-        """How many epochs and rows of each training are written."""
+        """So many epochs and rows of each training are written."""
         self._closed: set[Cell] = set()
 
     # -- what the commands hand over -----------------------------------------------------------------
 
     def flows(self, result: Flows) -> None:
-        """Gradient flow: by step with the histograms over the places, and by depth with a run for each step."""
+        """Write gradient flow: by step with the histograms over the places, and by depth with a run for each step."""
         recipe = {**asdict(result.recipe), "steps": ",".join(map(str, result.recipe.steps))}
         for flow in (flow for flow in result.flows if flow.rows):
             with self._writing():
@@ -110,7 +110,7 @@ class Board:
                     self._session(writer, own, flow.record(flow.steps[-1]), FLOW_END, flow.steps[-1])
 
     def training(self, result: Training) -> None:
-        """What a training has given since it was last seen; where it has ended, also its hyperparameters."""
+        """Write what a training has given since the last call; where it has ended, also its hyperparameters."""
         cell = result.cell
         if cell in self._closed or not (result.history or result.rows):
             return
@@ -129,7 +129,7 @@ class Board:
             self._end(result)
 
     def trainings(self, found: Trainings) -> None:
-        """All that is not written yet, and the graph of every network."""
+        """Write all that is not written yet, and the graph of every network."""
         for result in found.trainings:
             self.training(result)
             if result.cell in self._open:
@@ -140,7 +140,7 @@ class Board:
                     self._graph(writer, name, same[0].cell.input)
 
     def latencies(self, found: Latencies, input: str | None = None) -> None:
-        """By batch, and for each batch its samples: all of them, and those of each process."""
+        """Write the figures by batch, and for each batch its samples: all of them, and those of each process."""
         by_model: dict[str, dict[int, Latency]] = {}
         for one in sorted(found.latencies, key=lambda one: one.input[0]):
             by_model.setdefault(one.model, {})[one.input[0]] = one
@@ -268,7 +268,7 @@ def _scalars(writer: Any, group: str, record: Mapping[str, Any], step: int) -> N
 
 
 def _histogram(writer: Any, tag: str, values: Sequence[float], step: int) -> None:
-    """Of the finite ones; nothing where there are none."""
+    """The finite values are written; nothing is where there are none."""
     if finite := [value for value in values if isfinite(value)]:
         writer.add_histogram(tag, np.asarray(finite), step, bins=BINS)
 
