@@ -20,7 +20,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -55,16 +55,12 @@ def _converter(derived: bool) -> Converter:
     converter = Converter(detailed_validation=False)
     converter.register_structure_hook_factory(is_namedtuple, namedtuple_dict_structure_factory)
     converter.register_unstructure_hook_factory(is_namedtuple, namedtuple_dict_unstructure_factory)
-    for plain in (str, int, bool):
-        converter.register_structure_hook(plain, _exact)
-    converter.register_structure_hook(float, _number)
-    converter.register_unstructure_hook(float, _finite)
-    converter.register_unstructure_hook(PurePath, str)
-    converter.register_unstructure_hook(datetime, datetime.isoformat)
-    converter.register_structure_hook(Path, lambda value, _: Path(value))
-    converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
+    for kind, read in READ.items():
+        converter.register_structure_hook(kind, read)
+    for kind, write in WRITTEN.items():
+        converter.register_unstructure_hook(kind, write)
     converter.register_structure_hook_func(_of_any_type, lambda value, _: _frozen(value))
-    converter.register_structure_hook_func(_is_literal, _one_of)
+    converter.register_structure_hook_func(lambda kind: getattr(kind, "__origin__", None) is Literal, _one_of)
 
     def beside(kind: Any) -> Callable[[Any], Any]:
         fields = make_dict_unstructure_fn(kind, converter)
@@ -83,11 +79,6 @@ def _of_any_type(kind: Any) -> bool:
     return kind is Any or kind == Scalar or Any in get_args(kind)
 
 
-def _is_literal(kind: Any) -> bool:
-    origin: Any = get_origin(kind)
-    return origin is Literal
-
-
 def _exact(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise TypeError(f"expected {kind.__name__}, received {str(value)[:40]!r}")
@@ -101,13 +92,23 @@ def _one_of(value: Any, kind: Any) -> Any:
 
 
 def _number(value: Any, _: type) -> float:
-    if type(value) in (int, float):
-        return float(value)
-    return WORDS[value]
+    return float(value) if type(value) in (int, float) else WORDS[value]
 
 
 def _finite(value: float) -> float | str:
     return value if value - value == 0 else next(word for word, number in WORDS.items() if repr(number) == repr(value))
+
+
+READ: dict[Any, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys((str, int, bool), _exact),
+    float: _number,
+    Path: lambda value, _: Path(value),
+    datetime: lambda value, _: datetime.fromisoformat(value),
+}
+"""Values of these types are read so from JSON."""
+
+WRITTEN: dict[Any, Callable[[Any], Any]] = {float: _finite, PurePath: str, datetime: datetime.isoformat}
+"""Values of these types are written so."""
 
 
 def _frozen(value: Any) -> Any:

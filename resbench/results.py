@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from resbench.codec import decoded, encoded
@@ -78,9 +78,12 @@ class Section:
 
     def with_more(self, other: Section) -> Section:
         """The section with what another one of its key holds behind it."""
-        drawings = {**self.drawings, **other.drawings}
-        tables, pictures = [*self.tables, *other.tables], [*self.pictures, *other.pictures]
-        return replace(self, tables=tables, pictures=pictures, drawings=drawings)
+        return replace(
+            self,
+            tables=[*self.tables, *other.tables],
+            pictures=[*self.pictures, *other.pictures],
+            drawings={**self.drawings, **other.drawings},
+        )
 
 
 class Result:
@@ -125,8 +128,8 @@ class Result:
         """The result of these networks alone; None where it says nothing of them."""
         if not self.members:
             return self
-        kept = tuple(one for one in getattr(self, self.members) if one.model in models)
-        return replace(self, **{self.members: kept}) if kept else None  # type: ignore[type-var]
+        wanted = tuple(one for one in getattr(self, self.members) if one.model in models)
+        return replace(self, **{self.members: wanted}) if wanted else None  # type: ignore[type-var]
 
     def tables(self) -> list[Table]:
         """The tables that its command prints."""
@@ -176,11 +179,14 @@ class Result:
         """The document as text."""
         return json.dumps(self.document(made_with), indent=1, allow_nan=False)
 
-    def text(self, format: Format = "table", made_with: str | None = None) -> str:
-        """The result in one of the formats of the command line; CSV and TSV hold one table."""
+    def text(
+        self, format: Format = "table", made_with: str | None = None, tables: Sequence[Table] | None = None
+    ) -> str:
+        """It gives the result, or others of its tables, in a format of the command line; CSV and TSV hold one table."""
         if format == "json":
             return self.to_json(made_with)
-        tables = [self.flat()] if format in ("csv", "tsv") else self.tables()
+        if tables is None:
+            tables = [self.flat()] if format in ("csv", "tsv") else self.tables()
         return "\n\n".join(render(table, format) for table in tables)
 
     def save(self, path: str | Path) -> None:
@@ -229,9 +235,8 @@ class Entry(NamedTuple):
     metrics: str = ""
 
     def load(self) -> type[Result]:
-        module, _, name = self.where.partition(":")
-        found: type[Result] = getattr(import_module(module), name)
-        return found
+        kind: type[Result] = resolve_name(self.where)
+        return kind
 
 
 KINDS = {
@@ -344,9 +349,9 @@ def find(places: Iterable[Path]) -> list[Stored]:
     places = list(places)
     found = [stored for place in places for stored in (_below(place) if place.is_dir() else [read(place)])]
     if not found:
-        where = ", ".join(map(str, places))
         raise StoredError(
-            f"nothing stored in {where}: expected what `resbench latency ... -o FILE.json` and others wrote"
+            f"nothing stored in {', '.join(map(str, places))}: "
+            "expected what `resbench latency ... -o FILE.json` and others wrote"
         )
     return sorted(found, key=lambda stored: stored.time)
 

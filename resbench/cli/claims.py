@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from resbench.cli.options import DeviceOption, FormatOption, OutputOption, RootOption
-from resbench.cli.output import checked, emit
-from resbench.cli.training import FOLDER, FolderOption, PrecisionOption, SeedsOption, bar, leads
+from resbench.cli import options, training
+from resbench.cli.output import checked, emit, tell
 
 
 def command(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Which claims; all of them.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Train on CIFAR-10 for 64,000 iterations.")] = False,
-    data_root: RootOption = None,
-    seeds: SeedsOption = 1,
-    dtype: PrecisionOption = None,
-    folder: FolderOption = FOLDER,
-    device: DeviceOption = "cpu",
-    format: FormatOption = None,
-    output: OutputOption = None,
+    data_root: options.Root = None,
+    seeds: training.Seeds = 1,
+    dtype: training.Precision = None,
+    folder: training.Folder = training.FOLDER,
+    device: options.Device = "cpu",
+    format: options.Format = None,
+    output: options.Output = None,
 ) -> None:
     """Run each claim about residual learning as an experiment, on digits; exit 1 where one comes out unexpectedly.
 
@@ -30,8 +28,7 @@ def command(
     checked(format, output)
     from resbench.lessons.measure import chosen, claims
 
-    asked = len(chosen(ids or ()))
-    with bar() as progress:
+    with training.bar() as progress:
         found = claims(
             ids or (),
             full=full,
@@ -42,11 +39,10 @@ def command(
             device=device,
             progress=progress,
         )
-    if leads():
+    if training.leads():
         emit(found, format, output)
     if found.interrupted:
-        line = f"interrupted after {len(found.claims)} of {asked} claims; the same command goes on with the trainings"
-        print(f"resbench: {line}", file=sys.stderr)
+        done = f"{len(found.claims)} of {len(chosen(ids or ()))} claims"
+        tell(f"interrupted after {done}; the same command goes on with the trainings")
         raise typer.Exit(130)
-    if found.unexpected:
-        raise typer.Exit(1)
+    raise typer.Exit(1 if found.unexpected else 0)

@@ -6,32 +6,15 @@ from typing import Annotated
 
 import typer
 
-from resbench.cli.options import (
-    BatchOption,
-    DeviceOption,
-    FormatOption,
-    InputOption,
-    ModelOption,
-    Models,
-    OutputOption,
-    PlotOption,
-    StoredOption,
-    StrictOption,
-    chosen,
-    end,
-    found_in,
-    progress,
-    refuse_uncounted,
-)
-from resbench.cli.output import checked, emit
-from resbench.drawing.charts import save
+from resbench.cli import options
+from resbench.cli.output import checked, emit, end, found_in, progress
 from resbench.errors import Failures, OptionError
 from resbench.results import KINDS, metric_names
 
 
 def command(
-    models: Models = None,
-    model: ModelOption = None,
+    models: options.Models = None,
+    model: options.Model = None,
     metrics: Annotated[
         str,
         typer.Option(
@@ -39,7 +22,7 @@ def command(
             help=f"Some of {', '.join(metric_names())}. Gradient and errors: on digits, as gradflow and degradation.",
         ),
     ] = ",".join(KINDS["flops"].metrics.split()),
-    stored: StoredOption = None,
+    stored: options.Stored = None,
     baseline: Annotated[str, typer.Option("--baseline", help="What all others are relative to; the first.")] = "",
     sort: Annotated[str, typer.Option("--sort", help="A metric; with - before it, the largest first.")] = "",
     only: Annotated[
@@ -47,20 +30,19 @@ def command(
     ] = None,
     pareto: Annotated[str, typer.Option("--pareto", help="Mark the front of these metrics: error,latency.")] = "",
     group_by: Annotated[str, typer.Option("--group-by", help="family: rows of one family together.")] = "",
-    input: InputOption = None,
-    batch: BatchOption = 1,
-    device: DeviceOption = "cpu",
-    plot: PlotOption = None,
-    strict: StrictOption = False,
-    format: FormatOption = None,
-    output: OutputOption = None,
+    input: options.Input = None,
+    batch: options.Batch = 1,
+    device: options.Device = "cpu",
+    plot: options.Plot = None,
+    strict: options.Strict = False,
+    format: options.Format = None,
+    output: options.Output = None,
 ) -> None:
     """Put models side by side: what they cost, how fast they are, how the gradient flows, how well they train.
 
     Each figure stands beside its ratio to the baseline. What is no count is measured here and now, or with --from
     taken from what other commands have stored, machines side by side.
     """
-    from resbench.networks.name import parse_input
     from resbench.pages.compare import compare
     from resbench.pages.comparison import View, known_metrics
 
@@ -74,18 +56,12 @@ def command(
     front = known_metrics(pareto) if pareto else ()
     view = View(known_metrics(metrics), baseline, sort, only or (), front, bool(group_by))
     results = [one.result for one in found_in(stored)] if stored else None
-    names = chosen(models, model, least=0 if stored else 2)
-    if input:
-        parse_input(input)  # of all models: refused once
+    names = options.chosen(models, model, input, least=0 if stored else 2)
     failures = Failures(names)
     found = compare(
         names, input, results=results, view=view, batch=batch, device=device, failures=failures, progress=progress
     )
     progress("")
-    emit(found, format, output)
-    if plot:
-        if not found.pictures():
-            end(failures)  # which say why there is too little
-        save(found.drawn(), plot)
-    end(failures)
-    refuse_uncounted(strict, [found])
+    too_few = failures.reasons and not found.pictures()  # what failed says why there is nothing to draw
+    emit(found, format, output, plot=None if too_few else plot)
+    end(failures, strict, [found])

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from resbench.cli.options import FormatOption, OutputOption
-from resbench.cli.output import checked, emit
+from resbench.cli import options
+from resbench.cli.output import checked, emit, tell
 
 
 def command(
     a: Annotated[Path, typer.Argument(metavar="A.json", help="What pytest --benchmark-json wrote; also gzipped.")],
     b: Annotated[Path, typer.Argument(metavar="B.json", help="Another run of that suite.")],
-    format: FormatOption = None,
-    output: OutputOption = None,
+    format: options.Format = None,
+    output: options.Output = None,
 ) -> None:
     """Compare two stored runs of a suite: the counters always, wall times only of one machine and installation.
 
@@ -29,6 +28,5 @@ def command(
     found = compare(read(a), read(b))
     emit(found, format, output)
     if found.status:
-        reason = f"{found.changed} counters changed" if found.changed else "not everything could be compared"
-        print(f"resbench: {reason}", file=sys.stderr)
+        tell(f"{found.changed} counters changed" if found.changed else "not everything could be compared")
         raise typer.Exit(found.status)

@@ -2,57 +2,31 @@
 
 from __future__ import annotations
 
-from resbench.cli.options import (
-    BoardOption,
-    DataOption,
-    DeviceOption,
-    FormatOption,
-    InputOption,
-    ModelOption,
-    Models,
-    OutputOption,
-    PlotOption,
-    RootOption,
-    board,
-)
-from resbench.cli.output import checked
-from resbench.cli.training import (
-    FOLDER,
-    CompileOption,
-    EpochsOption,
-    FolderOption,
-    LrOption,
-    PrecisionOption,
-    ProbeOption,
-    SeedsOption,
-    TrainBatchOption,
-    WarmupOption,
-    bar,
-    finish,
-)
+from resbench.cli import options, training
+from resbench.cli.output import board, checked
 from resbench.errors import Failures
 
 
 def command(
-    models: Models = None,
-    model: ModelOption = None,
-    data: DataOption = "digits",
-    data_root: RootOption = None,
-    epochs: EpochsOption = None,
-    seeds: SeedsOption = 1,
-    batch: TrainBatchOption = 128,
-    lr: LrOption = 0.1,
-    warmup: WarmupOption = None,
-    dtype: PrecisionOption = None,
-    folder: FolderOption = FOLDER,
-    compiled: CompileOption = False,
-    probe: ProbeOption = 0,
-    tensorboard: BoardOption = None,
-    plot: PlotOption = None,
-    device: DeviceOption = "cpu",
-    input: InputOption = None,
-    format: FormatOption = None,
-    output: OutputOption = None,
+    models: options.Models = None,
+    model: options.Model = None,
+    data: options.Data = "digits",
+    data_root: options.Root = None,
+    epochs: training.Epochs = None,
+    seeds: training.Seeds = 1,
+    batch: training.Batch = 128,
+    lr: training.Lr = 0.1,
+    warmup: training.Warmup = None,
+    dtype: training.Precision = None,
+    folder: training.Folder = training.FOLDER,
+    compiled: training.Compile = False,
+    probe: training.Probe = 0,
+    tensorboard: options.Board = None,
+    plot: options.Plot = None,
+    device: options.Device = "cpu",
+    input: options.Input = None,
+    format: options.Format = None,
+    output: options.Output = None,
 ) -> None:
     """Train networks side by side and say whether the deeper ones train worse (He et al. 2015, sec. 4.2).
 
@@ -62,9 +36,9 @@ def command(
     events = board(tensorboard, "degradation", data=data, device=device)
     from resbench.training.degradation import MODELS, degradation
 
-    names = list(dict.fromkeys([*(models or ()), *(model or ())])) or list(MODELS)
+    names = list(dict.fromkeys(options.chosen(models, model, least=0) or MODELS))
     failures = Failures(names)
-    with bar() as progress:
+    with training.bar() as progress:
         found = degradation(
             names,
             input,
@@ -84,4 +58,4 @@ def command(
             failures=failures,
             progress=progress,
         )
-    finish(found, folder, format, output, plot, events, failures)
+    training.finish(found, folder, format, output, plot, events, failures)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from resbench.cli.options import FormatOption, OutputOption
+from resbench.cli import options
 from resbench.cli.output import checked, emit
 
 
-def command(format: FormatOption = None, output: OutputOption = None) -> None:
+def command(format: options.Format = None, output: options.Output = None) -> None:
     """Report the machine, the installed packages, and what is missing for what."""
     from resbench.workers.doctor import diagnosis
 

@@ -7,53 +7,37 @@ from typing import Annotated
 import typer
 
 from resbench.arch.cost import Level
-from resbench.cli.options import (
-    BatchOption,
-    FormatOption,
-    InputOption,
-    ModelOption,
-    Models,
-    OutputOption,
-    PlotOption,
-    StrictOption,
-    chosen,
-    end,
-    refuse_uncounted,
-)
-from resbench.cli.output import checked, emit
-from resbench.drawing.charts import save
+from resbench.cli import options
+from resbench.cli.output import checked, emit, end
 from resbench.errors import Failures, OptionError
 
 
 def command(
-    models: Models = None,
-    model: ModelOption = None,
+    models: options.Models = None,
+    model: options.Model = None,
     per: Annotated[Level, typer.Option("--per", help="One row for each of these.")] = "model",
     mode: Annotated[
         str, typer.Option("--mode", help="inference, or training: the backward pass's MACs too.")
     ] = "inference",
-    input: InputOption = None,
-    batch: BatchOption = 1,
-    format: FormatOption = None,
-    plot: PlotOption = None,
-    output: OutputOption = None,
+    input: options.Input = None,
+    batch: options.Batch = 1,
+    format: options.Format = None,
+    plot: options.Plot = None,
+    output: options.Output = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Hold fold, tracer, fvcore and published figures together.")
     ] = False,
-    strict: StrictOption = False,
+    strict: options.Strict = False,
 ) -> None:
     """Count parameters, MACs and FLOPs, per model, stage, block or layer. --plot draws them layer by layer.
 
     Names with a colon load other people's models; package.module:factory and file: run their code.
     """
     from resbench.costs.measure import flops, verified
-    from resbench.networks.name import parse_input
 
     checked(format, output, plot)
-    names = chosen(models, model)
+    names = options.chosen(models, model, input)
     failures = Failures(names)
-    if input:
-        parse_input(input)  # of all models: refused once
     if verify and plot:
         raise OptionError("--verify draws nothing: expected it without --plot")
     if verify and mode != "inference":
@@ -64,8 +48,5 @@ def command(
         end(failures)
         raise typer.Exit(0 if checks.agree else 1)
     costs = flops(names, input, batch=batch, mode=mode, failures=failures)  # type: ignore[arg-type]
-    emit(costs, format, output, costs.tables(per))
-    if plot:
-        save(costs.drawn(), plot)
-    end(failures)
-    refuse_uncounted(strict, [costs])
+    emit(costs, format, output, costs.tables(per), plot)
+    end(failures, strict, [costs])

@@ -10,40 +10,37 @@ from typing import Annotated
 
 import typer
 
-from resbench.cli.options import FormatOption, OutputOption, progress
-from resbench.cli.output import choose, emit
+from resbench.cli import options
+from resbench.cli.output import choose, emit, progress
 from resbench.errors import GateError, OptionError, OutputError, first_line, foreign
 from resbench.files import write
-
-BaseArgument = Annotated[
-    str | None, typer.Argument(metavar="BASE", help="A git revision or a directory; the merge base with main.")
-]
-HeadArgument = Annotated[
-    str | None, typer.Argument(metavar="HEAD", help="A git revision or a directory; the working tree.")
-]
-SuiteOption = Annotated[Path, typer.Option("--suite", metavar="FILE", help="What is run, with margins and limits.")]
-CountersOption = Annotated[
-    bool, typer.Option("--counters", help="Only the working tree's counters, against the committed expectations.")
-]
-UpdateOption = Annotated[bool, typer.Option("--update", help="Write these expectations anew.")]
-BudgetOption = Annotated[str, typer.Option("--time-budget", metavar="TIME", help="Of the whole run: 90s, 7m, 1h.")]
-RawOption = Annotated[
-    Path | None, typer.Option("--raw", metavar="FILE", help="Write every sample as JSON; FILE.json.gz is compressed.")
-]
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def command(
-    base: BaseArgument = None,
-    head: HeadArgument = None,
-    suite: SuiteOption = Path("suites/ci.toml"),
-    counters: CountersOption = False,
-    update: UpdateOption = False,
-    time_budget: BudgetOption = "7m",
-    raw: RawOption = None,
-    format: FormatOption = None,
-    output: OutputOption = None,
+    base: Annotated[
+        str | None, typer.Argument(metavar="BASE", help="A git revision or a directory; the merge base with main.")
+    ] = None,
+    head: Annotated[
+        str | None, typer.Argument(metavar="HEAD", help="A git revision or a directory; the working tree.")
+    ] = None,
+    suite: Annotated[
+        Path, typer.Option("--suite", metavar="FILE", help="What is run, with margins and limits.")
+    ] = Path("suites/ci.toml"),
+    counters: Annotated[
+        bool, typer.Option("--counters", help="Only the working tree's counters, against the committed expectations.")
+    ] = False,
+    update: Annotated[bool, typer.Option("--update", help="Write these expectations anew.")] = False,
+    time_budget: Annotated[
+        str, typer.Option("--time-budget", metavar="TIME", help="Of the whole run: 90s, 7m, 1h.")
+    ] = "7m",
+    raw: Annotated[
+        Path | None,
+        typer.Option("--raw", metavar="FILE", help="Write every sample as JSON; FILE.json.gz is compressed."),
+    ] = None,
+    format: options.Format = None,
+    output: options.Output = None,
 ) -> None:
     """Judge a change: first what it computes, counter by counter, then its wall time as a duel with its base.
 
@@ -57,16 +54,15 @@ def command(
     if (counters or update) and (base or head):
         raise OptionError("--counters and --update look at the working tree: expected no BASE, received one")
     for number in (signal.SIGINT, signal.SIGTERM):  # a background job of a shell would ignore the first
-        signal.signal(number, _interrupted)
-    from resbench.regression.gating.measure import gate
-    from resbench.regression.gating.measure import update as write_expectations
+        signal.signal(number, signal.default_int_handler)
+    from resbench.regression.gating import measure
 
     try:
         with foreign(GateError, _internal):
             if update:
-                written = write_expectations(suite, progress)
+                written = measure.update(suite, progress)
             else:
-                found = gate(base, head, suite=suite, counters=counters, budget_s=budget_s, progress=progress)
+                found = measure.gate(base, head, suite=suite, counters=counters, budget_s=budget_s, progress=progress)
     except KeyboardInterrupt:
         raise GateError("interrupted before anything was judged; nothing is left behind") from None
     finally:
@@ -75,11 +71,10 @@ def command(
         print(written)
         return
     if raw:
-        data = found.to_json().encode()
-        write(raw, gzip.compress(data, mtime=0) if raw.suffix == ".gz" else data)
+        text = found.to_json()
+        write(raw, gzip.compress(text.encode(), mtime=0) if raw.suffix == ".gz" else text)
     emit(found, format, output)
-    if found.status:
-        raise typer.Exit(found.status)
+    raise typer.Exit(found.status)
 
 
 def _internal(error: BaseException) -> str:
@@ -88,12 +83,8 @@ def _internal(error: BaseException) -> str:
 
 
 def seconds(text: str) -> float:
-    """Of ``90s``, ``7m`` or ``1h``. Raises OptionError."""
+    """``90s``, ``7m`` and ``1h`` are read as seconds. Raises OptionError."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
     if not found or not float(found[1]):
         raise OptionError(f"--time-budget takes a time such as 90s, 7m or 1h; received {text!r}")
     return float(found[1]) * UNITS[found[2]]
-
-
-def _interrupted(number: int, frame: object) -> None:
-    raise KeyboardInterrupt

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
 
-from resbench.cli.options import (
-    BoardOption,
-    DataOption,
-    DeviceOption,
-    FormatOption,
-    InputOption,
-    ModelOption,
-    Models,
-    OutputOption,
-    PlotOption,
-    RootOption,
-    board,
-    chosen,
-    end,
-    progress,
-    say_where,
-)
-from resbench.cli.output import checked, emit
+from resbench.cli import options
+from resbench.cli.output import board, checked, emit, end, progress, say_where, tell
 from resbench.drawing.charts import save
 from resbench.errors import Failures, OptionError
 
@@ -33,11 +16,11 @@ SHOWN = "gradient,update"
 
 
 def command(
-    models: Models = None,
-    model: ModelOption = None,
+    models: options.Models = None,
+    model: options.Model = None,
     steps: Annotated[str, typer.Option("--steps", help="At which training steps to look; 0 is the first.")] = "0,1,5",
-    data: DataOption = "digits",
-    data_root: RootOption = None,
+    data: options.Data = "digits",
+    data_root: options.Root = None,
     batch: Annotated[int, typer.Option("--batch", help="Images a step.", min=2, max=2**20)] = 64,
     seeds: Annotated[int, typer.Option("--seeds", help="Initialisations, each with its images.", min=1, max=1000)] = 3,
     lr: Annotated[float, typer.Option("--lr", help="Learning rate of SGD with momentum 0.9.")] = 0.1,
@@ -52,42 +35,40 @@ def command(
     fail_on: Annotated[
         str, typer.Option("--fail-on", help="Exit 1 on these verdicts: exploding,vanishing,frozen,...")
     ] = "",
-    plot: PlotOption = None,
-    tensorboard: BoardOption = None,
-    device: DeviceOption = "cpu",
-    input: InputOption = None,
-    format: FormatOption = None,
-    output: OutputOption = None,
+    plot: options.Plot = None,
+    tensorboard: options.Board = None,
+    device: options.Device = "cpu",
+    input: options.Input = None,
+    format: options.Format = None,
+    output: options.Output = None,
 ) -> None:
     """How the gradient reaches every layer in the first steps of training, and whether it moves the weights.
 
     Real images, some seeds, the recipe of He et al. 2015. Exit 0 whatever the verdicts, unless --fail-on names one.
     """
-    names = list(dict.fromkeys(chosen(models, model)))
+    names = list(dict.fromkeys(options.chosen(models, model, input)))
     if norm not in ("bn", "none"):
         raise OptionError(f"--norm takes bn, none; received {norm!r}")
     from resbench.gradients.measure import gradflow
     from resbench.gradients.statistics import chosen_statistics
     from resbench.gradients.verdicts import Thresholds, against, chosen_verdicts
-    from resbench.networks.name import parse_input
 
     shown = chosen_statistics(stat)
     limits = Thresholds().changed(threshold or ())
     words = chosen_verdicts(fail_on)
     style = checked(format, output, plot)
-    options: dict[str, Any] = {"seeds": seeds, "batch": batch, "lr": lr, "device": device, "deep": deep}
+    setup: dict[str, Any] = {"seeds": seeds, "batch": batch, "lr": lr, "norm": norm, "deep": deep, "device": device}
     events = board(tensorboard, "gradflow", data=data, norm=norm)
-    if input:
-        parse_input(input)  # of all models: refused once
+    looked_at = sorted(options.whole_numbers(steps, range(10**6), "--steps takes whole numbers from 0, such as 0,1,5"))
     failures = Failures(names)
-    common: dict[str, Any] = {"failures": failures, "progress": progress, "limits": limits}
-    found = gradflow(names, input, data=data, root=data_root, steps=_steps(steps), norm=norm, **options, **common)
+    setup |= {"limits": limits, "failures": failures, "progress": progress}
+    found = gradflow(names, input, data=data, root=data_root, steps=looked_at, **setup)
     progress("")
     known = {row.statistic for flow in found.flows for row in flow.rows}
     absent = [one.key for one in shown if one.key not in known]
     if absent and stat != "all" and style not in ("csv", "tsv") and known:
         hint = "" if deep else "; block statistics need --deep"
-        print(f"resbench: nothing to show for {', '.join(absent)} in these networks{hint}", file=sys.stderr)
+        tell(f"nothing to show for {', '.join(absent)} in these networks{hint}")
     emit(found, format, output, None if style in ("csv", "tsv") else found.tables(shown))
     if events:
         events.flows(found)
@@ -96,15 +77,6 @@ def command(
         save(found.pictures(() if stat == SHOWN else [one.key for one in shown]), plot)
     broken = [flow.broken for flow in found.flows if flow.broken]
     failed = [f"{flow.model}: {one}" for flow in found.flows for one in against(flow.verdicts, words)]
-    for line in (*broken, *failed):
-        print(f"resbench: {line}", file=sys.stderr)
+    tell(*broken, *failed)
     end(failures, interrupted=found.interrupted)
-    if broken or failed:
-        raise typer.Exit(1)
-
-
-def _steps(text: str) -> tuple[int, ...]:
-    words = text.split(",")
-    if not all(word.strip().isascii() and word.strip().isdigit() and len(word.strip()) < 7 for word in words):
-        raise OptionError(f"--steps takes whole numbers from 0, such as 0,1,5; received {text!r}")
-    return tuple(sorted(map(int, words)))
+    raise typer.Exit(1 if broken or failed else 0)

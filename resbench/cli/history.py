@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from resbench.cli.options import FormatOption, OutputOption, PlotOption
-from resbench.cli.output import checked, emit
-from resbench.drawing.charts import save
+from resbench.cli import options
+from resbench.cli.output import checked, emit, tell
 from resbench.errors import GateError
 
 
@@ -22,9 +20,9 @@ def command(
     folder: Annotated[
         Path, typer.Option("--dir", metavar="DIR", help="The history: a file for each machine, a line for each run.")
     ] = Path("results/history"),
-    plot: PlotOption = None,
-    format: FormatOption = None,
-    output: OutputOption = None,
+    plot: options.Plot = None,
+    format: options.Format = None,
+    output: options.Output = None,
 ) -> None:
     """Append stored runs of a suite to its history, and show when times and counters changed, and by how much.
 
@@ -37,13 +35,10 @@ def command(
     if runs:
         new = append(folder, [read(path) for path in runs])
         there = len(runs) - len(new)
-        line = f"{len(new)} of {len(runs)} runs appended to {folder}{f', {there} there already' if there else ''}"
-        print(f"resbench: {line}", file=sys.stderr)
+        tell(f"{len(new)} of {len(runs)} runs appended to {folder}{f', {there} there already' if there else ''}")
     found = histories(folder)
     if not found.histories:
         raise GateError(
             f"no history in {folder}: append a run that pytest --benchmark-json wrote, or name another --dir"
         )
-    emit(found, format, output)
-    if plot:
-        save(found.drawn(), plot)
+    emit(found, format, output, plot=plot)

@@ -6,54 +6,31 @@ from typing import Annotated, Any
 
 import typer
 
-from resbench.cli.options import (
-    BoardOption,
-    DeviceOption,
-    DtypeOption,
-    FormatOption,
-    InputOption,
-    LayoutOption,
-    ModelOption,
-    Models,
-    ModeOption,
-    OutputOption,
-    PlotOption,
-    StrictOption,
-    board,
-    chosen,
-    end,
-    progress,
-    refuse_uncounted,
-    say_where,
-)
-from resbench.cli.output import checked, emit
-from resbench.drawing.charts import save
+from resbench.cli import options
+from resbench.cli.output import board, checked, emit, end, progress, say_where
 from resbench.errors import Failures, OptionError
-from resbench.results import Result
-
-ThreadsOption = Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)]
 
 
 def command(
-    models: Models = None,
-    model: ModelOption = None,
-    device: DeviceOption = "cpu",
+    models: options.Models = None,
+    model: options.Model = None,
+    device: options.Device = "cpu",
     batch: Annotated[str, typer.Option("--batch", help="Batch sizes, such as 1,8,32.")] = "1",
-    dtype: DtypeOption = "fp32",
-    memory_format: LayoutOption = "contiguous",
-    mode: ModeOption = "inference",
+    dtype: options.Dtype = "fp32",
+    memory_format: options.Layout = "contiguous",
+    mode: options.Mode = "inference",
     cache: Annotated[str, typer.Option("--cache", help="warm, or cold: overwritten before each run.")] = "warm",
     compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
-    threads: ThreadsOption = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)] = None,
     processes: Annotated[int, typer.Option("--processes", help="Fresh processes for each row.", min=1, max=1000)] = 5,
     layers: Annotated[bool, typer.Option("--layers", help="One row for each layer, in this process.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="What is held in memory, predicted and measured.")] = False,
-    plot: PlotOption = None,
-    tensorboard: BoardOption = None,
-    strict: StrictOption = False,
-    input: InputOption = None,
-    format: FormatOption = None,
-    output: OutputOption = None,
+    plot: options.Plot = None,
+    tensorboard: options.Board = None,
+    strict: options.Strict = False,
+    input: options.Input = None,
+    format: options.Format = None,
+    output: options.Output = None,
 ) -> None:
     """Time networks on this machine, each in several fresh processes, with an interval for the median.
 
@@ -62,7 +39,10 @@ def command(
     checked(format, output, plot)
     if plot and not layers:
         raise OptionError("--plot draws layers under their roof: expected --layers with it")
-    names, sizes = chosen(models, model), _batches(batch)
+    names = options.chosen(models, model)
+    sizes = options.whole_numbers(
+        batch, range(1, 2**20 + 1), f"--batch takes whole numbers from 1 to {2**20}, such as 1,8,32"
+    )
     if layers and memory:
         raise OptionError("expected --layers or --memory, received both: they are two tables")
     if tensorboard and (layers or memory):
@@ -72,39 +52,25 @@ def command(
     if memory and len(sizes) != 1:
         raise OptionError(f"--memory takes one batch, received {len(sizes)}")
     from resbench.timing.latency.measure import latency
-    from resbench.timing.latency.result import Latencies
-    from resbench.timing.layers.measure import COMPILED
-    from resbench.timing.layers.measure import layers as layers_of
+    from resbench.timing.layers import measure
     from resbench.timing.memory.measure import memory as memory_of
 
     if layers and compile:
-        raise OptionError(COMPILED)
+        raise OptionError(measure.COMPILED)
     events, failures = board(tensorboard, "latency"), Failures(names)
     setup: dict[str, Any] = {
         **{"device": device, "dtype": dtype, "memory_format": memory_format},
         **{"mode": mode, "cache": cache, "threads": threads, "progress": progress},
     }
-    if not layers:
-        setup |= {"compile": compile, "failures": failures}
     if layers:
-        found: Result = layers_of(names[0], input, batch=sizes[0], **setup)
+        found: Any = measure.layers(names[0], input, batch=sizes[0], **setup)
     elif memory:
-        found = memory_of(names, input, batch=sizes[0], **setup)
+        found = memory_of(names, input, batch=sizes[0], compile=compile, failures=failures, **setup)
     else:
-        found = latency(names, input, batch=sizes, processes=processes, **setup)
+        found = latency(names, input, batch=sizes, processes=processes, compile=compile, failures=failures, **setup)
     progress("")
-    emit(found, format, output)
-    if events and isinstance(found, Latencies):
+    emit(found, format, output, plot=plot)
+    if events:
         events.latencies(found, input)
         say_where(events)
-    if plot:
-        save(found.drawn(), plot)
-    end(failures, getattr(found, "interrupted", False))
-    refuse_uncounted(strict, [found])
-
-
-def _batches(text: str) -> list[int]:
-    sizes = text.split(",")
-    if not all(size.isdigit() and 1 <= int(size) <= 2**20 for size in sizes):
-        raise OptionError(f"--batch takes whole numbers from 1 to {2**20}, such as 1,8,32; received {text!r}")
-    return [int(size) for size in sizes]
+    end(failures, strict, [found], interrupted=getattr(found, "interrupted", False))

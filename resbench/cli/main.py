@@ -29,6 +29,7 @@ from resbench.cli import (
     show,
 )
 from resbench.cli.outlets import open_outlets
+from resbench.cli.output import tell
 from resbench.errors import AllFailed, ResbenchError, first_line
 
 app = typer.Typer(
@@ -70,10 +71,11 @@ def main() -> None:
     """Run a command; turn what goes wrong into one line on stderr. Only what it found or refused sets the status."""
     open_outlets()
     debug = "--debug" in sys.argv
-    arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
         try:
-            status = app(arguments, prog_name="resbench", standalone_mode=False)
+            status = app(
+                [word for word in sys.argv[1:] if word != "--debug"], prog_name="resbench", standalone_mode=False
+            )
         finally:
             sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
@@ -88,22 +90,18 @@ def main() -> None:
 
 
 def _lines(error: Exception) -> list[str]:
-    """What a user can do about it: a line for each model that failed, and otherwise one."""
-    return str(error).splitlines() if isinstance(error, AllFailed) else [_words(error)]
-
-
-def _words(error: Exception) -> str:
-    """The error in words; nothing where the help was shown instead."""
+    """A line for each model that failed, and otherwise one; it is empty where the help was shown instead."""
+    if isinstance(error, AllFailed):
+        return str(error).splitlines()
     if isinstance(error, ResbenchError):
-        return str(error)
+        return [str(error)]
     if isinstance(error, ClickException):
-        return str(error.format_message())
-    kind = type(error).__name__  # status 1 would be a verdict
-    return f"resbench itself failed: {kind}: {first_line(error)}; --debug shows where; please report it"
+        return [str(error.format_message())]
+    kind = type(error).__name__
+    return [f"resbench itself failed: {kind}: {first_line(error)}; --debug shows where; please report it"]
 
 
 def _refuse(*messages: str) -> int:
-    for message in messages:
-        if line := " ".join(message.split()):
-            print(f"resbench: {line}", file=sys.stderr)
+    """Say what was refused, a line each; status 1 would be a verdict."""
+    tell(*filter(None, (" ".join(message.split()) for message in messages)))
     return 2

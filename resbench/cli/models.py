@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from resbench.cli.options import FormatOption, OutputOption
+from resbench.cli import options
 from resbench.cli.output import checked, emit
 
 
@@ -17,8 +17,8 @@ def command(
             metavar="FILTER", help="Part of a name, family or source; a whole name shows that model's options."
         ),
     ] = "",
-    format: FormatOption = None,
-    output: OutputOption = None,
+    format: options.Format = None,
+    output: options.Output = None,
 ) -> None:
     """List the networks, lessons and blocks, or the options of one."""
     from resbench.networks.listing import listing

@@ -5,16 +5,22 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from resbench.drawing.charts import check_suffix
-from resbench.errors import OptionError
+import typer
+
+from resbench.drawing.charts import check_suffix, save
+from resbench.errors import Failures, OptionError, OutputError
 from resbench.files import check_writable, write
-from resbench.results import Result
-from resbench.tables.render import SUFFIXES, Format, render, to_terminal
+from resbench.results import Result, Stored, find, uncounted
+from resbench.tables.render import SUFFIXES, Format, to_terminal
 from resbench.tables.table import Table
+from resbench.units import calls_text
+
+if TYPE_CHECKING:
+    from resbench.pages.tensorboard import Board
 
 
 def choose(format: str | None, path: Path | None) -> Format:
@@ -27,7 +33,7 @@ def choose(format: str | None, path: Path | None) -> Format:
 
 
 def checked(format: str | None, output: Path | None, plot: Path | None = None) -> Format:
-    """The format, once all is refused that can be before anything is measured."""
+    """Give the format, once all is refused that can be before anything is measured."""
     chosen = choose(format, output)
     for path in filter(None, (output, plot)):
         check_writable(path)
@@ -37,30 +43,33 @@ def checked(format: str | None, output: Path | None, plot: Path | None = None) -
 
 
 def emit(
-    result: Result, format: str | None = None, path: Path | None = None, tables: Sequence[Table] | None = None
+    result: Result,
+    format: str | None = None,
+    path: Path | None = None,
+    tables: Sequence[Table] | None = None,
+    plot: Path | None = None,
 ) -> None:
-    """Write a result: its tables, or others of it, for people and spreadsheets, or the whole as JSON."""
+    """Write a result: its tables, or others of it, or the whole as JSON; with ``plot``, its charts too."""
     chosen = choose(format, path)
     if chosen in ("csv", "tsv"):
         tables = tables or [result.flat()]
-        for warning in tables[0].warnings:
-            print(f"resbench: {warning}", file=sys.stderr)
-    if chosen == "json":
-        text = result.to_json(command_line())
-    else:
-        tables = result.tables() if tables is None else tables
-        if chosen == "table" and path is None and sys.stdout.isatty():
-            _to_terminal(tables)
-            text = ""
-        else:
-            text = "\n\n".join(render(table, chosen) for table in tables)
+        tell(*tables[0].warnings)
     if path:
-        write(path, text + "\n")
-        return
-    if text:
+        write(path, result.text(chosen, command_line(), tables) + "\n")
+    elif chosen == "table" and sys.stdout.isatty():
+        _to_terminal(result.tables() if tables is None else tables)
+    elif text := result.text(chosen, command_line(), tables):
         print(text)
-    if chosen == "table":
+    if chosen == "table" and not path:
         print(result.sketch(shutil.get_terminal_size().columns, sys.stdout.isatty()), end="")
+    if plot:
+        save(result.drawn(), plot)
+
+
+def tell(*lines: str) -> None:
+    """Say each line on stderr."""
+    for line in lines:
+        print(f"resbench: {line}", file=sys.stderr)
 
 
 def _to_terminal(tables: Sequence[Table]) -> None:
@@ -72,6 +81,59 @@ def _to_terminal(tables: Sequence[Table]) -> None:
 
 def command_line() -> str | None:
     """The command that this process is, for a shell; None where resbench is used from Python."""
-    own = Path(sys.argv[0])
-    named = own.stem == "resbench" or (own.name == "__main__.py" and own.parent.name == "resbench")
+    program = Path(sys.argv[0])
+    named = program.stem == "resbench" or (program.name == "__main__.py" and program.parent.name == "resbench")
     return shlex.join(["resbench", *sys.argv[1:]]) if named else None
+
+
+def progress(line: str, share: float = 0.0) -> None:
+    """Show one line on stderr that the next one replaces; nothing where nobody looks."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def board(folder: Path | None, command: str, **hparams: Any) -> Board | None:
+    """Event files go there, if they are asked for. Raises OutputError, before anything is measured."""
+    if folder is None:
+        return None
+    from resbench.pages.tensorboard import Board
+
+    return Board(folder, command, hparams)
+
+
+def say_where(events: Board) -> None:
+    """Say on stderr where the event files are, and what is not in them. Raises OutputError where the disk failed."""
+    tell(*events.remarks)
+    if events.failure:
+        raise OutputError(events.failure)
+    if events.folder:
+        print(f"event files: {events.folder}  (tensorboard --logdir {events.root})", file=sys.stderr)
+
+
+def found_in(places: Iterable[Path]) -> list[Stored]:
+    """Read the results in files and folders; what one of an earlier version does not say is said on stderr."""
+    found = find(places)
+    tell(*filter(None, (one.remark for one in found)))
+    return found
+
+
+def end(
+    failures: Failures,
+    strict: bool = False,
+    results: Sequence[Result] = (),
+    models: Sequence[str] = (),
+    interrupted: bool = False,
+) -> None:
+    """The last word of a command that took several models: a line for each that failed, and exit 2; or 130.
+
+    With ``--strict`` it is exit 1 where something ran for these results that nobody could count.
+    """
+    tell(*(" ".join(reason.split()) for reason in failures.reasons.values()))
+    if interrupted:
+        raise typer.Exit(130)
+    if failures.reasons:
+        raise typer.Exit(2)
+    if strict and (unknown := uncounted(results, models)):
+        listed = "; ".join(f"{model}: {calls_text(calls)}" for model, calls in unknown.items())
+        tell(f"--strict: not counted: {listed}")
+        raise typer.Exit(1)

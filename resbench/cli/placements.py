@@ -6,53 +6,29 @@ from typing import Annotated
 
 import typer
 
-from resbench.cli.options import (
-    BoardOption,
-    DataOption,
-    DeviceOption,
-    FormatOption,
-    OutputOption,
-    PlotOption,
-    RootOption,
-    board,
-)
-from resbench.cli.output import checked
-from resbench.cli.training import (
-    FOLDER,
-    CompileOption,
-    EpochsOption,
-    FolderOption,
-    LrOption,
-    PrecisionOption,
-    ProbeOption,
-    SeedsOption,
-    TrainBatchOption,
-    WarmupOption,
-    bar,
-    finish,
-)
-from resbench.errors import Failures
+from resbench.cli import options, training
+from resbench.cli.output import board, checked
 
 
 def command(
     depth: Annotated[int, typer.Option("--depth", help="Layers: 6n + 2.")] = 20,
     table: Annotated[str, typer.Option("--table", help="Of He et al. 2016: shortcuts (1), orders (2) or all.")] = "all",
-    data: DataOption = "digits",
-    data_root: RootOption = None,
-    epochs: EpochsOption = None,
-    seeds: SeedsOption = 1,
-    batch: TrainBatchOption = 128,
-    lr: LrOption = 0.1,
-    warmup: WarmupOption = None,
-    dtype: PrecisionOption = None,
-    folder: FolderOption = FOLDER,
-    compiled: CompileOption = False,
-    probe: ProbeOption = 0,
-    tensorboard: BoardOption = None,
-    plot: PlotOption = None,
-    device: DeviceOption = "cpu",
-    format: FormatOption = None,
-    output: OutputOption = None,
+    data: options.Data = "digits",
+    data_root: options.Root = None,
+    epochs: training.Epochs = None,
+    seeds: training.Seeds = 1,
+    batch: training.Batch = 128,
+    lr: training.Lr = 0.1,
+    warmup: training.Warmup = None,
+    dtype: training.Precision = None,
+    folder: training.Folder = training.FOLDER,
+    compiled: training.Compile = False,
+    probe: training.Probe = 0,
+    tensorboard: options.Board = None,
+    plot: options.Plot = None,
+    device: options.Device = "cpu",
+    format: options.Format = None,
+    output: options.Output = None,
 ) -> None:
     """Train every activation order and shortcut of He et al. 2016 at one depth, and rank them by test error.
 
@@ -62,7 +38,7 @@ def command(
     events = board(tensorboard, "placements", data=data, device=device)
     from resbench.training.placements import placements
 
-    with bar() as progress:
+    with training.bar() as progress:
         found = placements(
             depth,
             table,
@@ -81,4 +57,4 @@ def command(
             watch=events.training if events else None,
             progress=progress,
         )
-    finish(found, folder, format, output, plot, events, Failures())
+    training.finish(found, folder, format, output, plot, events)

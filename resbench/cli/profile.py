@@ -8,24 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from resbench.cli.options import (
-    BatchOption,
-    DeviceOption,
-    DtypeOption,
-    FormatOption,
-    InputOption,
-    LayoutOption,
-    ModeOption,
-    OutputOption,
-    complete_model,
-    progress,
-)
-from resbench.cli.output import checked, emit
+from resbench.cli import options
+from resbench.cli.output import checked, emit, progress
 from resbench.errors import OptionError
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="A model, as for flops.", autocompletion=complete_model)],
+    model: Annotated[str, typer.Argument(help="A model, as for flops.", autocompletion=options.complete_model)],
     trace: Annotated[Path, typer.Option("--trace", metavar="DIR", help="Where TensorBoard's run goes.")],
     view: Annotated[
         str,
@@ -34,14 +23,14 @@ def command(
         ),
     ] = "",
     steps: Annotated[int, typer.Option("--steps", help="Runs in the trace.", min=1, max=100)] = 3,
-    device: DeviceOption = "cpu",
-    batch: BatchOption = 1,
-    dtype: DtypeOption = "fp32",
-    memory_format: LayoutOption = "contiguous",
-    mode: ModeOption = "inference",
-    input: InputOption = None,
-    format: FormatOption = None,
-    output: OutputOption = None,
+    device: options.Device = "cpu",
+    batch: options.Batch = 1,
+    dtype: options.Dtype = "fp32",
+    memory_format: options.Layout = "contiguous",
+    mode: options.Mode = "inference",
+    input: options.Input = None,
+    format: options.Format = None,
+    output: options.Output = None,
 ) -> None:
     """Profile some runs: a trace for TensorBoard and Perfetto, and the tables of TensorBoard's profiler plugin."""
     from resbench.timing.profile.measure import profile

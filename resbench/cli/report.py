@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from resbench.cli.options import (
-    BatchOption,
-    DeviceOption,
-    InputOption,
-    ModelOption,
-    Models,
-    StoredOption,
-    StrictOption,
-    chosen,
-    end,
-    found_in,
-    progress,
-    refuse_uncounted,
-)
-from resbench.cli.output import command_line
+from resbench.cli import options
+from resbench.cli.output import command_line, end, found_in, progress, tell
 from resbench.errors import Failures, OptionError
 from resbench.files import check_writable
 
@@ -30,10 +16,10 @@ PARTS = ("cost", "latency", "layers", "gradient", "training", "claims")
 
 
 def command(
-    models: Models = None,
-    model: ModelOption = None,
+    models: options.Models = None,
+    model: options.Model = None,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")] = Path("report.html"),
-    stored: StoredOption = None,
+    stored: options.Stored = None,
     parts: Annotated[
         str,
         typer.Option(
@@ -43,24 +29,21 @@ def command(
         ),
     ] = "",
     title: Annotated[str, typer.Option("--title", help="Instead of the names.")] = "",
-    input: InputOption = None,
-    batch: BatchOption = 1,
-    device: DeviceOption = "cpu",
-    strict: StrictOption = False,
+    input: options.Input = None,
+    batch: options.Batch = 1,
+    device: options.Device = "cpu",
+    strict: options.Strict = False,
 ) -> None:
     """Write one page about networks: verdicts, tables, charts, diagrams, and the data; it opens without a network.
 
     Measured here and now, or with --from made of what other commands have stored.
     """
-    from resbench.networks.name import parse_input
     from resbench.pages.report import QUICK, report
 
     check_writable(output)
     if stored and (parts or batch != 1 or device != "cpu"):
         raise OptionError("--parts, --batch and --device say what to measure here: expected them without --from")
-    names = chosen(models, model, least=0 if stored else 1)
-    if input:
-        parse_input(input)  # of all models: refused once
+    names = options.chosen(models, model, input, least=0 if stored else 1)
     failures = Failures(names)
     page = report(
         names,
@@ -75,8 +58,7 @@ def command(
         progress=progress,
     )
     if page.unnamed:
-        print(f"resbench: stored as well, and not named: {', '.join(page.unnamed)}", file=sys.stderr)
+        tell(f"stored as well, and not named: {', '.join(page.unnamed)}")
     page.save(output)
     progress("")
-    end(failures)
-    refuse_uncounted(strict, [one.result for one in page.stored], page.models)
+    end(failures, strict, [one.result for one in page.stored], page.models)

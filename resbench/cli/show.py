@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from resbench.cli.options import FormatOption, InputOption, OutputOption, complete_model
+from resbench.cli import options
 from resbench.cli.output import emit
 from resbench.costs.result import Costs
 from resbench.errors import OptionError
@@ -18,14 +18,15 @@ def command(
     model: Annotated[
         str,
         typer.Argument(
-            help="A model; one of the catalog is shown with the structure of its blocks.", autocompletion=complete_model
+            help="A model; one of the catalog is shown with the structure of its blocks.",
+            autocompletion=options.complete_model,
         ),
     ],
     expression: Annotated[bool, typer.Option("--expression", help="Print the whole expression instead.")] = False,
     svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Draw it instead: FILE.svg.")] = None,
-    input: InputOption = None,
-    format: FormatOption = None,
-    output: OutputOption = None,
+    input: options.Input = None,
+    format: options.Format = None,
+    output: options.Output = None,
 ) -> None:
     """Show a network's structure: blocks, shapes and cost, equal neighbours folded."""
     from resbench.costs.structure import drawing, show

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resbench.cli.options import end, say_where
-from resbench.cli.output import emit
+from resbench.cli.output import emit, end, say_where, tell
 from resbench.drawing.charts import save
 from resbench.errors import Failures, MeasureError
 from resbench.results import Progress, silent
@@ -21,22 +20,20 @@ if TYPE_CHECKING:
     from resbench.pages.tensorboard import Board
     from resbench.training.result import Trainings
 
-EpochsOption = Annotated[
+Epochs = Annotated[
     float | None, typer.Option("--epochs", help="Instead of 20 (digits) or as many as 64,000 iterations are.")
 ]
-SeedsOption = Annotated[int, typer.Option("--seeds", help="Initialisations and orders.", min=1, max=1000)]
-TrainBatchOption = Annotated[int, typer.Option("--batch", help="Images a step.", min=2, max=2**20)]
-LrOption = Annotated[float, typer.Option("--lr", help="Learning rate; / 10 at one half and at three quarters.")]
-WarmupOption = Annotated[
+Seeds = Annotated[int, typer.Option("--seeds", help="Initialisations and orders.", min=1, max=1000)]
+Batch = Annotated[int, typer.Option("--batch", help="Images a step.", min=2, max=2**20)]
+Lr = Annotated[float, typer.Option("--lr", help="Learning rate; / 10 at one half and at three quarters.")]
+Warmup = Annotated[
     int | None,
     typer.Option("--warmup", min=0, help="First iterations at lr / 10; else 33 (digits), or 400 (100 layers)."),
 ]
-PrecisionOption = Annotated[str | None, typer.Option("--dtype", help="fp32 or bf16; bf16 where the device has it.")]
-FolderOption = Annotated[
-    Path, typer.Option("--dir", metavar="DIR", help="Checkpoints: the same command goes on from there.")
-]
-CompileOption = Annotated[bool, typer.Option("--compile", help="torch.compile the networks.")]
-ProbeOption = Annotated[int, typer.Option("--probe", metavar="K", help="Gradient statistics every K steps.", min=0)]
+Precision = Annotated[str | None, typer.Option("--dtype", help="fp32 or bf16; bf16 where the device has it.")]
+Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Checkpoints: the same command goes on from there.")]
+Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the networks.")]
+Probe = Annotated[int, typer.Option("--probe", metavar="K", help="Gradient statistics every K steps.", min=0)]
 
 FOLDER = Path("runs")
 
@@ -57,9 +54,11 @@ def bar() -> Iterator[Progress]:
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(
-        *columns,
+        TextColumn("{task.description}"),
+        BarColumn(None),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("left"),
         console=Console(stderr=True),
@@ -83,7 +82,7 @@ def finish(
     output: Path | None,
     plot: Path | None,
     events: Board | None,
-    failures: Failures,
+    failures: Failures | None = None,
 ) -> None:
     """Print and draw what there is; exit 130 where it was interrupted, 2 where a network failed, 1 where a number was
     not finite."""
@@ -91,12 +90,11 @@ def finish(
         return
     if not any(one.history or one.broken for one in found.trainings):
         if found.interrupted:
-            print("resbench: no epoch is at its end yet; the same command goes on from here", file=sys.stderr)
+            tell("no epoch is at its end yet; the same command goes on from here")
             raise typer.Exit(130)
         raise MeasureError("nothing was trained")
     if earlier := sum(one.earlier for one in found.trainings):
-        which = f"{earlier} of {len(found.trainings)} trainings were"
-        print(f"resbench: {which} finished by an earlier call, in {folder}", file=sys.stderr)
+        tell(f"{earlier} of {len(found.trainings)} trainings were finished by an earlier call, in {folder}")
     emit(found, format, output)
     if events:
         events.trainings(found)
@@ -104,11 +102,10 @@ def finish(
     if plot:
         save(found.drawn(), plot)
     broken = [one.broken for one in found.trainings if one.broken]
-    for line in broken:
-        print(f"resbench: {line}", file=sys.stderr)
+    tell(*broken)
     if found.interrupted:
-        print("resbench: interrupted; the same command goes on from here", file=sys.stderr)
+        tell("interrupted; the same command goes on from here")
         raise typer.Exit(130)
-    end(failures)
+    end(failures or Failures())
     if broken:
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ where a block is pre-activated, on the bar that they precede.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby, takewhile
 from typing import NamedTuple
 
 from resbench.arch.algebra import (
@@ -98,12 +98,10 @@ class Leaf(NamedTuple):
 
 def opening(node: Node) -> Opening:
     """These layers of a branch stand before its first convolution; there are none unless it is pre-activated."""
-    found: list[type[Node]] = []
-    for part in _parts(node):
-        if not isinstance(part, STRIPS):
-            return tuple(found) if isinstance(part, (*WEIGHTED, Operator)) else ()
-        found.append(type(part))
-    return ()
+    parts = list(_parts(node))
+    strips = list(takewhile(lambda part: isinstance(part, STRIPS), parts))
+    rest = parts[len(strips) :]
+    return tuple(map(type, strips)) if rest and isinstance(rest[0], (*WEIGHTED, Operator)) else ()
 
 
 def _parts(node: Node) -> Iterator[Node]:
@@ -124,10 +122,10 @@ def flow(node: Node, path: str, shape: Shape, before: Opening = ()) -> tuple[Dra
         if layered:
             leaves = [Leaf(name, x, shape, shape := x.output(shape)) for name, x in run if isinstance(x, Layer)]
             rows += grouped([leaf for leaf in leaves if not leaf.layer.silent], before)
-            continue
-        for name, part in run:
-            box, shape = _combined(part, name, shape, before)
-            rows.append(box)
+        else:
+            for name, part in run:
+                box, shape = _combined(part, name, shape, before)
+                rows.append(box)
     width = max((bar_width(row) for row in rows if isinstance(row, list)), default=0)
     return down([row if isinstance(row, Drawing) else bars(row, width) for row in rows]), shape
 
@@ -142,16 +140,10 @@ def down(boxes: Sequence[Drawing], gap: float = GAP) -> Drawing:
     """The boxes stand below each other, axes in line, joined by lines; nothing at all is a line of no length."""
     left = max((box.axis for box in boxes), default=1.0)
     right = max((box.right for box in boxes), default=1.0)
-    y = 0.0
-    placed: list[tuple[float, float, Drawing]] = []
-    marks: list[Path] = []
-    for box in boxes:
-        if placed:
-            marks.append(line((left, y), (left, y + gap)))
-            y += gap
-        placed.append((left - box.axis, y, box))
-        y += box.height
-    return Drawing(left + right, y, left, tuple(marks), tuple(placed))
+    tops = [*accumulate((box.height + gap for box in boxes), initial=0.0)]
+    marks = tuple(line((left, top - gap), (left, top)) for top in tops[1:-1])
+    placed = tuple((left - box.axis, top, box) for box, top in zip(boxes, tops, strict=False))
+    return Drawing(left + right, max(tops[-1] - gap, 0.0), left, marks, placed)
 
 
 # -- layers -----------------------------------------------------------------------------------------------
@@ -165,9 +157,9 @@ def grouped(leaves: Sequence[Leaf], before: Opening = ()) -> list[list[Leaf]]:
     current: list[Leaf] = []
     for leaf in leaves:
         if not leaf.is_strip and current:
-            weighted = isinstance(leaf.layer, WEIGHTED)
-            opens = weighted and bool(before) and tuple(type(x.layer) for x in current[-len(before) :]) == before
-            cut = len(current) - len(before) if opens else len(current)
+            cut = len(current)
+            if isinstance(leaf.layer, WEIGHTED) and tuple(type(x.layer) for x in current[-len(before) :]) == before:
+                cut -= len(before)
             groups.append(current[:cut])
             current = current[cut:]
         current.append(leaf)
@@ -203,8 +195,10 @@ def bars(leaves: Sequence[Leaf], width: float = 0) -> Drawing:
         x = 0.0
         for leaf in row:
             room = _room(leaf) + spare
-            marks.append(Rect(x, y, room, height, leaf.tint, leaf.hint))
-            marks.append(Text(x + room / 2, y + base, leaf.layer.brief, font, "middle"))
+            marks += [
+                Rect(x, y, room, height, leaf.tint, leaf.hint),
+                Text(x + room / 2, y + base, leaf.layer.brief, font, "middle"),
+            ]
             x += room
         y += height
     return Drawing(width, y, width / 2, tuple(marks))
@@ -260,8 +254,13 @@ def captioned(box: Drawing, caption: str) -> Drawing:
     """The box stands under a word or two that say what it is."""
     width = text_width(caption, "word")
     left, right = max(box.axis, width / 2), max(box.right, width / 2)
-    marks = (Text(left, 9, caption, "word", "middle"),)
-    return Drawing(left + right, box.height + 12, left, marks, ((left - box.axis, 12, box),))
+    return Drawing(
+        left + right,
+        box.height + 12,
+        left,
+        marks=(Text(left, 9, caption, "word", "middle"),),
+        children=((left - box.axis, 12, box),),
+    )
 
 
 def _joined(node: Operator, boxes: Sequence[Drawing]) -> Drawing:
@@ -297,12 +296,8 @@ def _joined(node: Operator, boxes: Sequence[Drawing]) -> Drawing:
 
 def _sign(x: float, y: float, kind: str) -> list[Path | Circle]:
     """A circle with + or × is drawn, not written: no font need have it."""
-    r = 4.0 if kind == "+" else 2.8
-    if kind == "+":
-        strokes = (((x - r, y), (x + r, y)), ((x, y - r), (x, y + r)))
-    else:
-        strokes = (((x - r, y - r), (x + r, y + r)), ((x - r, y + r), (x + r, y - r)))
-    return [Circle(x, y, RADIUS, "join"), Path(strokes)]
+    strokes = ((4.0, 0.0), (0.0, 4.0)) if kind == "+" else ((2.8, 2.8), (2.8, -2.8))
+    return [Circle(x, y, RADIUS, "join"), Path(tuple(((x - a, y - b), (x + a, y + b)) for a, b in strokes))]
 
 
 def _barred(node: Operator, boxes: Sequence[Drawing], label: str, main: int | None = None) -> Drawing:
@@ -330,9 +325,11 @@ def _barred(node: Operator, boxes: Sequence[Drawing], label: str, main: int | No
         into = ((axis, SPLIT / 2), (lane, SPLIT / 2), (lane, SPLIT)) if lane != axis else ((axis, 0), (axis, SPLIT))
         ways = (into, ((lane, SPLIT + box.height), (lane, bar)))
         marks.append(Path(ways, style, True, carries(part) if shortcut else ""))
-    marks.append(line((axis, 0), (axis, SPLIT / 2)))
-    marks.append(Rect(0, bar, width, BAR - 2, "join"))
-    marks.append(Text(width / 2, bar + 12, label, "label", "middle"))
+    marks += [
+        line((axis, 0), (axis, SPLIT / 2)),
+        Rect(0, bar, width, BAR - 2, "join"),
+        Text(width / 2, bar + 12, label, "label", "middle"),
+    ]
     return Drawing(width, bar + BAR - 2, axis, tuple(marks), tuple(placed))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Literal, NamedTuple
 from xml.sax.saxutils import escape
 
@@ -35,22 +36,16 @@ STYLES: dict[str, str] = {
 }
 
 
-class Font(NamedTuple):
-    """A font says how a kind of text is set."""
-
-    size: float
-    attributes: str = ""
-
-
-FONTS = {
-    "title": Font(17, ' font-weight="bold"'),
-    "heading": Font(12, ' font-weight="bold"'),
-    "name": Font(10, ' font-weight="bold"'),
-    "label": Font(10.5),
-    "strip": Font(8.5),
-    "small": Font(9, f' fill="{QUIET}"'),
-    "word": Font(9, f' fill="{QUIET}" font-style="italic"'),
+FONTS: dict[str, tuple[float, str]] = {
+    "title": (17, ' font-weight="bold"'),
+    "heading": (12, ' font-weight="bold"'),
+    "name": (10, ' font-weight="bold"'),
+    "label": (10.5, ""),
+    "strip": (8.5, ""),
+    "small": (9, f' fill="{QUIET}"'),
+    "word": (9, f' fill="{QUIET}" font-style="italic"'),
 }
+"""The size of each kind of text, and what else it has."""
 
 BOLD = 1.12
 """Bold letters are wider."""
@@ -117,27 +112,27 @@ class Drawing:
 def text_width(text: str, font: str) -> float:
     """Common sans-serif fonts take at most this: the widths are those of Verdana and DejaVu Sans."""
     size, attributes = FONTS[font]
-    em = sum(_em(letter) for letter in text)
-    return em * size * (BOLD if "bold" in attributes else 1)
+    return sum(map(_em, text)) * size * (BOLD if "bold" in attributes else 1)
+
+
+EMS: dict[str, float] = {
+    **dict.fromkeys(ascii_uppercase + "+=<>_", 0.72),
+    **dict.fromkeys("ijl.,:;|!'()[]fI/- ", 0.41),
+    **dict.fromkeys("mwMW%@", 1.0),
+    **dict.fromkeys("×·−–…⊕", 0.84),
+}
+"""These letters are so wide, in the size of the font."""
 
 
 def _em(letter: str) -> float:
-    if letter in "ijl.,:;|!'()[]fI/- ":
-        return 0.41
-    if letter in "mwMW%@":
-        return 1.0
-    if letter.isascii():
-        return 0.72 if letter.isupper() or letter in "+=<>_" else 0.64
-    return 0.84 if letter in "×·−–…⊕" else 1.25
+    return EMS.get(letter, 0.64 if letter.isascii() else 1.25)
 
 
 def shorten(text: str, font: str, width: float) -> str:
     """It gives the text, or as much of its beginning and end as fits, around an ellipsis."""
     if text_width(text, font) <= width:
         return text
-    keep = len(text)
-    while keep > 2:
-        keep -= 1
+    for keep in range(len(text) - 1, 1, -1):
         cut = f"{text[: keep - keep // 3]}…{text[len(text) - keep // 3 :]}"
         if text_width(cut, font) <= width:
             return cut
@@ -173,7 +168,7 @@ def svg(boxes: Sequence[Drawing], title: str, description: str) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{w}" height="{h}" viewBox="0 0 {w} {h}" '
-            f'font-family="sans-serif" font-size="{_n(FONTS["label"].size)}">',
+            f'font-family="sans-serif" font-size="{_n(FONTS["label"][0])}">',
             f"<title>{clean(title)}</title>",
             f"<desc>{clean(description)}</desc>",
             f'<rect width="{w}" height="{h}" rx="6" fill="{PAPER}"/>',
@@ -200,15 +195,15 @@ def _render(box: Drawing, x: float, y: float) -> Iterator[str]:
 def _mark(mark: Mark, x: float, y: float) -> str:
     if isinstance(mark, Rect):
         hint = f"><title>{clean(mark.hint)}</title></rect>" if mark.hint else "/>"
-        size = f'width="{_n(mark.width)}" height="{_n(mark.height)}" rx="{_n(mark.radius)}"'
-        return f'<rect x="{_n(x + mark.x)}" y="{_n(y + mark.y)}" {size} {STYLES[mark.style]}{hint}'
+        extent = f'width="{_n(mark.width)}" height="{_n(mark.height)}" rx="{_n(mark.radius)}"'
+        return f'<rect x="{_n(x + mark.x)}" y="{_n(y + mark.y)}" {extent} {STYLES[mark.style]}{hint}'
     if isinstance(mark, Circle):
         return f'<circle cx="{_n(x + mark.x)}" cy="{_n(y + mark.y)}" r="{_n(mark.radius)}" {STYLES[mark.style]}/>'
     if isinstance(mark, Text):
-        font = FONTS[mark.font]
+        size, attributes = FONTS[mark.font]
         anchor = "" if mark.anchor == "start" else f' text-anchor="{mark.anchor}"'
-        place = f'x="{_n(x + mark.x)}" y="{_n(y + mark.y)}" font-size="{_n(font.size)}"'
-        return f"<text {place}{anchor}{font.attributes}>{clean(mark.text)}</text>"
+        place = f'x="{_n(x + mark.x)}" y="{_n(y + mark.y)}" font-size="{_n(size)}"'
+        return f"<text {place}{anchor}{attributes}>{clean(mark.text)}</text>"
     lines = [[(x + a, y + b) for a, b in line] for line in mark.lines]
     shortcut = f' data-shortcut="{clean(mark.shortcut)}"' if mark.shortcut else ""
     drawn = f'<path d="{" ".join(_d(line) for line in lines)}" {STYLES[mark.style]}{shortcut}/>'
@@ -217,13 +212,10 @@ def _mark(mark: Mark, x: float, y: float) -> str:
 
 def _d(points: Sequence[tuple[float, float]]) -> str:
     """The path leads through the points; every corner begins and ends ROUND before and after it."""
-    x, y = points[0]
-    steps = [f"M{_n(x)} {_n(y)}"]
+    steps = [f"M{_at(points[0])}"]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        (ax, ay), (bx, by) = _towards(corner, before), _towards(corner, after)
-        steps.append(f"L{_n(ax)} {_n(ay)}Q{_n(corner[0])} {_n(corner[1])} {_n(bx)} {_n(by)}")
-    x, y = points[-1]
-    return f"{''.join(steps)}L{_n(x)} {_n(y)}"
+        steps.append(f"L{_at(_towards(corner, before))}Q{_at(corner)} {_at(_towards(corner, after))}")
+    return f"{''.join(steps)}L{_at(points[-1])}"
 
 
 def _towards(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
@@ -244,7 +236,11 @@ def _head(points: Iterable[tuple[float, float]]) -> str:
         (bx - 5 * ux - 2.6 * uy, by - 5 * uy + 2.6 * ux),
         (bx - 5 * ux + 2.6 * uy, by - 5 * uy - 2.6 * ux),
     ]
-    return f'<path d="M{"L".join(f"{_n(x)} {_n(y)}" for x, y in corners)}Z"/>'
+    return f'<path d="M{"L".join(map(_at, corners))}Z"/>'
+
+
+def _at(point: tuple[float, float]) -> str:
+    return f"{_n(point[0])} {_n(point[1])}"
 
 
 def _n(number: float) -> str:

@@ -31,7 +31,7 @@ STYLE: Mapping[str, Any] = {
 }
 
 DECADES = 1.3
-"""From which on an axis is logarithmic: a factor of 20."""
+"""An axis is logarithmic from here on: a factor of 20."""
 
 WIDTH = 620
 
@@ -94,13 +94,12 @@ def save(pictures: Sequence[Picture], path: Path) -> None:
 def table_of(pictures: Sequence[Picture]) -> str:
     """The data of charts as CSV, full numbers; the first column names the chart where there are several."""
     names = dict.fromkeys(key for picture in pictures for row in picture.rows for key in row)
-    several = len(pictures) > 1
     out = StringIO()
-    writer = csv.DictWriter(out, [*(["chart"] if several else []), *names], lineterminator="\n")
+    first = ["chart"] if len(pictures) > 1 else []
+    writer = csv.DictWriter(out, [*first, *names], lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for picture in pictures:
-        first = {"chart": picture.name} if several else {}
-        writer.writerows({**first, **row} for row in picture.rows)
+        writer.writerows({"chart": picture.name, **row} for row in picture.rows)
     return out.getvalue()
 
 
@@ -114,8 +113,12 @@ class Box(NamedTuple):
 
     def meets(self, other: Box) -> bool:
         """Do they overlap?"""
-        across = self.x < other.x + other.width and other.x < self.x + self.width
-        return across and self.y < other.y + other.height and other.y < self.y + self.height
+        return (
+            self.x < other.x + other.width
+            and other.x < self.x + self.width
+            and self.y < other.y + other.height
+            and other.y < self.y + self.height
+        )
 
 
 LETTER, LINE = 6.6, 13.0
@@ -132,7 +135,7 @@ class Label(NamedTuple):
 
 
 def labels(points: Sequence[tuple[float, float, float, str]], width: float, height: float) -> list[Label]:
-    """Where the names of bubbles go. ``points``: x, y and radius in pixels, and the text.
+    """The names of bubbles go to these places. ``points``: x, y and radius in pixels, and the text.
 
     Each takes the first place around its bubble, from ring to ring, that lies in the picture and meets no bubble, no
     earlier label and with its line none either; else the least bad one.
@@ -142,8 +145,7 @@ def labels(points: Sequence[tuple[float, float, float, str]], width: float, heig
     placed = []
     for i, (x, y, r, text) in enumerate(points):
         others = [*taken, *(box for j, box in enumerate(bubbles) if j != i)]
-        tried = [(_badness(box, (x, y), others, width, height), n, box) for n, box in enumerate(_around(x, y, r, text))]
-        _, _, box = min(tried)
+        box = min(_around(x, y, r, text), key=lambda box: _badness(box, (x, y), others, width, height))
         taken.append(box)
         ends = min(max(x, box.x), box.x + box.width), min(max(y, box.y), box.y + box.height)
         placed.append(Label(box.x + box.width / 2, box.y + box.height / 2, *ends))
@@ -160,7 +162,7 @@ def _around(x: float, y: float, r: float, text: str) -> Iterator[Box]:
 
 
 def _badness(box: Box, middle: tuple[float, float], others: Sequence[Box], width: float, height: float) -> float:
-    """What a label at that place would cover, and its line cross."""
+    """It counts what a label at that place would cover, and its line cross."""
     inside = box.x >= 0 and box.x + box.width <= width and box.y >= 0 and box.y + box.height <= height
     ends = box.x + box.width / 2, box.y + box.height / 2
     steps = [

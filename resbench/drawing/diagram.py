@@ -40,7 +40,8 @@ def panel(arch: Architecture) -> Panel:
         # an architecture without levels is itself one block
         totals = whole.total.output, whole.params, whole.macs
         found = [Block(arch.name, 1, arch.body, whole.input, *totals, first=arch.name, aux=False)]
-    before = next((kinds for block in found if (kinds := _opening(block))), ())
+    branches = (block.node for block in found if not isinstance(block.node, Layer) and not block.aux)
+    before = next(filter(None, map(opening, branches)), ())
     facts = f"input {shape_text(arch.input)} · {count_text(whole.params)} params · {count_text(whole.macs)} MACs"
     bands = [
         Band(name, tuple(_items(members, before)), sum(b.params for b in members), sum(b.macs for b in members))
@@ -52,10 +53,6 @@ def panel(arch: Architecture) -> Panel:
 def _summary(panel: Panel) -> str:
     stages = ", ".join(band.name for band in panel.bands if band.name)
     return f"{panel.name}: {panel.facts}{f'; from input to output {stages}' if stages else ''}."
-
-
-def _opening(block: Block) -> Opening:
-    return () if isinstance(block.node, Layer) or block.aux else opening(block.node)
 
 
 # -- stages -------------------------------------------------------------------------------------------------
@@ -133,9 +130,8 @@ def _loose(leaves: Sequence[Leaf], name: str = "") -> Iterator[Item]:
     width = max(bar_width(group) for group in groups)
     for group in groups:
         carrier = next((leaf for leaf in group if not leaf.is_strip), group[0])
-        params = sum(leaf.layer.params for leaf in group)
-        macs = sum(leaf.layer.macs(leaf.output) for leaf in group)
-        box = _beside(bars(group, width), name or carrier.path, cost_text(params, macs))
+        cost = cost_text(sum(leaf.layer.params for leaf in group), sum(leaf.layer.macs(leaf.output) for leaf in group))
+        box = _beside(bars(group, width), name or carrier.path, cost)
         yield Item(box, group[0].input, group[-1].output)
 
 
@@ -183,5 +179,4 @@ def _frame(inner: Drawing, block: Block) -> Drawing:
         line((axis, HEAD - 3), (axis, HEAD)),
         line((axis, HEAD + inner.height), (axis, bottom)),
     )
-    placed = ((axis - inner.axis, HEAD, inner),)
-    return Drawing(width + behind, bottom + behind, axis, marks, placed)
+    return Drawing(width + behind, bottom + behind, axis, marks, ((axis - inner.axis, HEAD, inner),))

@@ -93,15 +93,13 @@ def _stacked(band: Band) -> Drawing:
     y = 0.0
     marks: list[Mark] = []
     placed: list[tuple[float, float, Drawing]] = []
-    above: Item | None = None
-    for item in band.items:
+    for above, item in zip((None, *band.items), band.items, strict=False):
         label = shape_text(item.input) if above and above.input != item.input else ""
         length = LABELLED if label else EDGE
         marks += _edge(left, y, length, label)
         right = max(right, 6 + text_width(label, "small"))
         placed.append((left - item.box.axis, y + length, item.box))
         y += length + item.box.height
-        above = item
     return Drawing(left + right, y, left, tuple(marks), tuple(placed))
 
 
@@ -145,14 +143,13 @@ def _need(band: Band, whole: int) -> float:
 def _cuts(panel: Panel, stack: Sequence[Drawing]) -> list[range]:
     """Each column has these bands: columns are as even as can be, and as many as come nearest to ASPECT."""
     heights = [box.height + BAND_HEAD + PAD + LABELLED for box in stack]
-    best: tuple[float, list[range]] = (float("inf"), [range(0)])
-    for count in range(1, len(stack) + 1):
-        cut = _even(heights, count)
+
+    def strain(cut: Sequence[range]) -> float:
         width = sum(e.left + e.right + GUTTER for e in _extents(panel, stack, cut)) - GUTTER
         height = max(sum(heights[i] for i in column) for column in cut)
-        score = abs(log(width / height / ASPECT)) + 3 * max(0.0, width / WIDE - 1)
-        best = min(best, (score, cut), key=lambda x: x[0])
-    return best[1]
+        return abs(log(width / height / ASPECT)) + 3 * max(0.0, width / WIDE - 1)
+
+    return min((_even(heights, n) for n in range(1, len(stack) + 1)), key=strain, default=[range(0)])
 
 
 def _even(heights: Sequence[float], count: int) -> list[range]:
@@ -197,15 +194,8 @@ def _panel(panel: Panel, stack: Sequence[Drawing], cut: Sequence[range], extents
         y = top + ENTRY
         if out:
             gutter = x - GUTTER / 2
-            ways = (
-                out,
-                (out[0], out[1] + EXIT - 4),
-                (gutter, out[1] + EXIT - 4),
-                (gutter, top + 4),
-                (axis, top + 4),
-                (axis, y),
-            )
-            marks.append(arrow(*ways))
+            low, high = out[1] + EXIT - 4, top + 4
+            marks.append(arrow(out, (out[0], low), (gutter, low), (gutter, high), (axis, high), (axis, y)))
         else:
             marks.append(arrow((axis, top), (axis, y)))
         for i in column:
@@ -231,8 +221,8 @@ def _panel(panel: Panel, stack: Sequence[Drawing], cut: Sequence[range], extents
 
 def _label(panel: Panel, i: int) -> str:
     """This shape enters a band: the network's input, or what the band before made anew."""
-    here = panel.bands[i].items[0].input
-    return shape_text(here) if i == 0 or panel.bands[i - 1].items[-1].input != here else ""
+    shape = panel.bands[i].items[0].input
+    return shape_text(shape) if i == 0 or panel.bands[i - 1].items[-1].input != shape else ""
 
 
 # -- legend -------------------------------------------------------------------------------------------------
@@ -256,9 +246,7 @@ def legend(boxes: Sequence[Drawing]) -> list[Drawing]:
     width = max((box.width for box in boxes), default=0)
     marks: list[Mark] = [Text(0, 10, "params / MACs", "small")]
     x, y = text_width("params / MACs", "small") + 18, 0.0
-    for style, word in WORDS.items():
-        if style not in seen:
-            continue
+    for style, word in ((style, word) for style, word in WORDS.items() if style in seen):
         room = 20 + text_width(word, "small") + 16
         if x + room > width and x:
             x, y = 0, y + 16

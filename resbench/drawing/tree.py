@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from resbench.arch.cost import Cost, Row
@@ -44,8 +44,10 @@ class _Module:
 
     def same(self) -> object:
         """It is equal for modules that look alike but for their names."""
-        own = [(row.type, row.output, row.params, row.macs) for row in self.rows]
-        return own, [(name, module.same()) for name, module in self.below.items()]
+        return (
+            [(row.type, row.output, row.params, row.macs) for row in self.rows],
+            [(name, module.same()) for name, module in self.below.items()],
+        )
 
 
 class TreeRow(NamedTuple):
@@ -91,12 +93,12 @@ def lines(cost: Cost) -> Iterator[TreeRow]:
     """The rows come from above, depth first."""
     root = _Module(cost.model)
     for row in cost.layers:
-        here = root
-        here.rows.append(row)
+        module = root
+        module.rows.append(row)
         for part in row.name.split("."):
-            here = here.below.setdefault(part, _Module(part))
-            here.rows.append(row)
-        here.kind = row.type
+            module = module.below.setdefault(part, _Module(part))
+            module.rows.append(row)
+        module.kind = row.type
     yield from _lines([root], 0)
 
 
@@ -105,9 +107,15 @@ def _lines(modules: Sequence[_Module], depth: int) -> Iterator[TreeRow]:
         same = list(run)
         first, rows = same[0], [row for module in same for row in module.rows]
         name = first.name if len(same) == 1 else f"{first.name}-{same[-1].name}"
-        output = rows[-1].output if rows else ()
-        figures = sum(row.params for row in rows), sum(row.macs for row in rows)
-        yield TreeRow(depth, name, len(same), "" if first.below else first.kind, output, *figures)
+        yield TreeRow(
+            depth=depth,
+            name=name,
+            repeat=len(same),
+            kind="" if first.below else first.kind,
+            output=rows[-1].output if rows else (),
+            params=sum(row.params for row in rows),
+            macs=sum(row.macs for row in rows),
+        )
         yield from _lines(list(first.below.values()), depth + 1)
 
 
@@ -115,11 +123,9 @@ def _columns(shown: Sequence[TreeRow], whole: int) -> Drawing:
     """There are as many columns as make the page about as wide as high. Shares are of ``whole``; 0 shows none."""
     length = max(COLUMN, -(-len(shown) // 3))
     columns = [_column(shown[i : i + length], whole) for i in range(0, len(shown), length)]
-    x, placed = 0.0, []
-    for column in columns:
-        placed.append((x, 0.0, column))
-        x += column.width + GUTTER
-    return Drawing(x - GUTTER, max(column.height for column in columns), 0, (), tuple(placed))
+    starts = [*accumulate((column.width + GUTTER for column in columns), initial=0.0)]
+    placed = tuple((x, 0.0, column) for x, column in zip(starts, columns, strict=False))
+    return Drawing(starts[-1] - GUTTER, max(column.height for column in columns), 0, (), placed)
 
 
 def _column(rows: Sequence[TreeRow], whole: int) -> Drawing:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from math import log10, pi, sqrt
 from typing import Any
 
+import altair as alt
+
 from resbench.drawing.charts import LINE, WIDTH, Label, Picture, data, labels, log_or_linear
 from resbench.results import metric_of
 from resbench.tables.table import Column, Table
@@ -14,21 +16,17 @@ from resbench.units import scale
 HEIGHT = 400
 
 AREAS = 40.0, 900.0
-"""Of bubbles, in square pixels."""
+"""Bubbles have areas between these, in square pixels."""
 
 
-def bubbles(
-    table: Table, families: Mapping[str, str], axes: Sequence[str], below: Sequence[str] = ()
-) -> Picture | None:
-    """Networks of a comparison by two metrics, spreads as bars. None where fewer than two networks have both.
+def bubbles(table: Table, families: Mapping[str, str], axes: Sequence[str], below: Sequence[str] = ()) -> list[Picture]:
+    """Networks of a comparison by two metrics, spreads as bars. There is none where fewer than two networks have both.
     ``below``: lines under the title."""
-    import altair as alt
-
     columns = {column.key: column for column in table.columns}
     x, y = (_column(columns, metric) for metric in axes)
     records = [record for record in table.records() if x and y and None not in (record[x.key], record[y.key])]
     if len(records) < 2 or x is None or y is None:
-        return None
+        return []
     across, up = _Axis(x, [r[x.key] for r in records], WIDTH), _Axis(y, [r[y.key] for r in records], HEIGHT)
     sizes = [record.get("params") or 0 for record in records]
     areas = [AREAS[0] + (AREAS[1] - AREAS[0]) * size / max(*sizes, 1) for size in sizes]
@@ -42,10 +40,11 @@ def bubbles(
         for r, area in zip(records, areas, strict=True)
     ]
     area = "; area: parameters" if any(sizes) else ""
-    title = f"{metric_of(axes[1]).title} against {metric_of(axes[0]).title}{area}"
+    title: Any = f"{metric_of(axes[1]).title} against {metric_of(axes[0]).title}{area}"
+    if below:
+        title = alt.TitleParams(title, subtitle=list(below))
     chart = _drawn(marks, across, up, list(zip(points, labels(points, WIDTH, HEIGHT), strict=True)))
-    said = alt.TitleParams(title, subtitle=list(below)) if below else title
-    return Picture("networks", chart.properties(width=WIDTH, height=HEIGHT, title=said), rows)
+    return [Picture("networks", chart.properties(width=WIDTH, height=HEIGHT, title=title), rows)]
 
 
 def _drawn(
@@ -55,36 +54,37 @@ def _drawn(
     named: Sequence[tuple[tuple[float, float, float, str], Label]],
 ) -> Any:
     """Bubbles over their intervals; each name is a layer, for every one stands elsewhere beside its bubble."""
-    import altair as alt
-
     x = alt.X("x:Q", title=across.title, scale=across.scale, axis=across.axis)
     y = alt.Y("y:Q", title=up.title, scale=up.scale, axis=up.axis)
-    tips = ["model:N", "family:N", alt.Tooltip("x:Q", title=across.title), alt.Tooltip("y:Q", title=up.title)]
     base = alt.Chart(data(marks))
-    family = {"color": alt.Color("family:N", title=None), "shape": alt.Shape("family:N", title=None)}
     layers = [
         base.mark_point(filled=True, opacity=0.75).encode(
-            x, y, size=alt.Size("area:Q", scale=None), tooltip=tips, **family
+            x,
+            y,
+            size=alt.Size("area:Q", scale=None),
+            tooltip=["model:N", "family:N", alt.Tooltip("x:Q", title=across.title), alt.Tooltip("y:Q", title=up.title)],
+            color=alt.Color("family:N", title=None),
+            shape=alt.Shape("family:N", title=None),
         ),
         base.mark_rule(color="#888", clip=True).encode(x, alt.Y("low:Q", title=up.title), y2="high:Q"),
     ]
     for mark, ((px, py, r, text), label) in zip(marks, named, strict=True):
-        here = alt.Chart(data([{"x": mark["x"], "y": mark["y"], "name": text}])).encode(x, y)
-        layers.append(here.mark_text(fontSize=11, dx=label.x - px, dy=label.y - py).encode(text="name:N"))
+        place = alt.Chart(data([{"x": mark["x"], "y": mark["y"], "name": text}])).encode(x, y)
+        layers.append(place.mark_text(fontSize=11, dx=label.x - px, dy=label.y - py).encode(text="name:N"))
         if max(abs(label.end_x - px), abs(label.end_y - py)) > r + LINE:
-            lead = here.mark_rule(color="#888", strokeWidth=0.7, x2Offset=label.end_x - px, y2Offset=label.end_y - py)
+            lead = place.mark_rule(color="#888", strokeWidth=0.7, x2Offset=label.end_x - px, y2Offset=label.end_y - py)
             layers.append(lead.encode(x2="x:Q", y2="y:Q"))
     return alt.layer(*layers)
 
 
 def _column(columns: Mapping[str, Column], metric: str) -> Column | None:
-    """Of a metric, from the first place where it has several."""
+    """The column is that of the metric's first place, where it has several."""
     key = metric_of(metric).key
     return columns.get(key) or columns.get(f"{key}_a")
 
 
 def _spread(column: Column) -> str:
-    """The key of its spread."""
+    """Its spread has this key."""
     return f"{column.key[:-2]}_spread_a" if column.key.endswith("_a") else f"{column.key}_spread"
 
 
@@ -103,26 +103,23 @@ class _Axis:
     """One axis of the bubbles: values in the unit of their column, and where they are in pixels."""
 
     def __init__(self, column: Column, values: Sequence[float], length: float) -> None:
-        import altair as alt
-
         self.length = length
         self.divisor, unit = (1.0, "")
         if column.kind in ("exact", "count", "bytes", "seconds"):
             self.divisor, unit = scale(values, "count" if column.kind == "exact" else column.kind)
         self.title = f"{column.title} ({unit})" if unit else column.title
-        kind = log_or_linear(values)
-        self.log = kind.get("type") == "log"
+        self.log = "type" in log_or_linear(values)
         least, most = self.value(min(values)), self.value(max(values))
         self.domain = (least / 1.7, most * 1.7) if self.log else (0.0, most * 1.15 or 1.0)
         self.scale = alt.Scale(type="log" if self.log else "linear", domain=list(self.domain), nice=False)
         self.axis = alt.Axis(format="%" if column.kind == "share" else ",.3~f", tickCount=6)
 
     def value(self, raw: float) -> float:
-        """In the unit of the axis."""
+        """The value is given in the unit of the axis."""
         return raw / self.divisor
 
     def pixel(self, raw: float) -> float:
-        """From its beginning."""
+        """The value stands so far from the beginning of the axis."""
         value, (low, high) = self.value(raw), self.domain
         if self.log:
             value, low, high = log10(value), log10(low), log10(high)

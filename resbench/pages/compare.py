@@ -15,7 +15,6 @@ from resbench.drawing.charts import Picture
 from resbench.errors import Failures, OptionError, StoredError, UnknownModelError
 from resbench.networks.load import result_name
 from resbench.networks.name import Input, ModelName
-from resbench.pages.bubbles import bubbles
 from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
 from resbench.results import Progress, Result, measured, measured_by, silent, uncounted
 from resbench.tables.table import Table
@@ -60,10 +59,10 @@ class Comparison(Result):
         return self.unknown or {}
 
     def pictures(self) -> list[Picture]:
-        if not self.axes:
-            return []
-        picture = bubbles(self.table, self.families, self.axes, uncounted_lines(self.not_counted()))
-        return [picture] if picture else []
+        from resbench.pages.bubbles import bubbles
+
+        below = uncounted_lines(self.not_counted())
+        return bubbles(self.table, self.families, self.axes, below) if self.axes else []
 
 
 def compare(
@@ -92,19 +91,16 @@ def compare(
     baseline = view.baseline
     if baseline and baseline not in known:
         baseline = result_name(baseline, input)
-    names = failures.each(asked, lambda name: name if name in known else result_name(name, input))
-    names = list(dict.fromkeys(names))
+    names = [*dict.fromkeys(failures.each(asked, lambda name: name if name in known else result_name(name, input)))]
     if names and baseline and baseline not in names:
         raise OptionError(f"--baseline takes one of {', '.join(names)}; received {baseline!r}")
-    counted = Costs(tuple(_counted(names, given, batch, failures)))
+    found: list[Result] = [Costs(tuple(counted(names, given, batch, failures))), *given]
     names = failures.left(failures.without(names))
     if baseline and baseline not in names:
         raise OptionError(f"nothing can be compared to the baseline: {failures.reasons[baseline]}")
     view = replace(view, baseline=baseline or names[0])
-    behind = dict.fromkeys(measured_by(metric) for metric in view.wanted)
-    wanted = [kind for kind in behind if kind != "flops" and (results is None or kind == "published")]
-    found = [counted, *given]
-    for kind in wanted:
+    wanted = dict.fromkeys(measured_by(metric) for metric in view.wanted)
+    for kind in (kind for kind in wanted if kind != "flops" and (results is None or kind == "published")):
         found += measured(kind, failures.without(names), batch, device, failures, progress)
     cautions = [line for result in found[::-1] for line in result.cautions(names)]
     axes = (*view.pareto, *(metric for metric in view.metrics if metric != "params"))[:2]
@@ -132,13 +128,12 @@ def side_by_side(
     return Comparison(table, view.baseline or names[0], families, tuple(axes), unknown)
 
 
-def _counted(names: Sequence[str], results: Sequence[Result], batch: int, failures: Failures) -> Iterator[Cost]:
+def counted(names: Sequence[str], results: Sequence[Result], batch: int, failures: Failures) -> Iterator[Cost]:
     """The cost of every network that has none yet, where it can be known without running what is stored."""
-    counted = {name for result in results if isinstance(result, Costs) for name in result.models()}
+    stored = {name for result in results if isinstance(result, Costs) for name in result.models()}
     elsewhere = {name for result in results for name in result.models()}
     for name in names:
-        if name in counted or (name in elsewhere and not ModelName.stored(name).catalogued):
-            continue
-        # a stored one may be of another version's catalog
-        with suppress(UnknownModelError) if name in elsewhere else failures.of(name):
-            yield replace(cost(name, batch=batch), model=name)
+        if name not in stored and (name not in elsewhere or ModelName.stored(name).catalogued):
+            # one that is stored may be of another version's catalog
+            with suppress(UnknownModelError) if name in elsewhere else failures.of(name):
+                yield replace(cost(name, batch=batch), model=name)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, product
 from operator import ge, gt, le, lt
 from string import ascii_lowercase
 from typing import Any
 
 from resbench.errors import OptionError
-from resbench.results import KINDS, Figure, metric_names, metric_of
+from resbench.results import KINDS, Figure, Metric, metric_names, metric_of
 from resbench.tables.table import Column, Kind, Table
 from resbench.tables.uncounted import warning
 from resbench.units import CONVENTION
@@ -19,8 +20,14 @@ from resbench.units import CONVENTION
 COUNTED = KINDS["flops"].metrics.split()
 """These metrics are known of every network without running it."""
 
+RELATIVE = ("seconds", "rate")
+"""The spread of these kinds is a share of the value, as in the tables of these metrics."""
+
 Place = tuple[str, str]
 """A metric and the conditions of its figures: one column."""
+
+Leading = Mapping[tuple[str, str], Figure]
+"""It holds, by network and metric, the figure of the metric's first place."""
 
 PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
@@ -31,7 +38,7 @@ UNITS: Mapping[Kind, Mapping[str, float]] = {
     "seconds": {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9},
     "bytes": {"": 1.0, "B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
 }
-"""That a limit may have, by the kind of its metric."""
+"""A limit may have these units, by the kind of its metric."""
 
 TESTS: Mapping[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
@@ -104,33 +111,32 @@ def comparison(
     used = [figure for figure in figures if figure.metric in view.used and figure.model in models]
     known = {(f.model, (f.metric, f.conditions)): f for f in used}
     places = sorted(dict.fromkeys((f.metric, f.conditions) for f in used), key=lambda place: view.used.index(place[0]))
-    chosen = _chosen(models, known, places, view, families or {})
+    first = dict(reversed(places))
+    leading = {(name, metric): f for (name, (metric, where)), f in known.items() if where == first[metric]}
+    chosen = _chosen(models, leading, view, families or {})
     base = view.baseline or models[0]
     if base not in models:
         raise OptionError(f"--baseline takes one of {', '.join(models)}; received {base!r}")
     letters = _letters(places)
-    shown = [place for place in places if place[0] in (*view.metrics, *view.pareto)]
-    columns: list[Column] = [Column("model", "model")]
-    rows: list[list[Any]] = [[name] for name in chosen]
+    cells: dict[Column, Sequence[Any]] = {Column("model", "model"): chosen}
     if view.by_family:
-        columns.append(Column("family", "family"))
-        rows = [[*row, (families or {}).get(row[0], "")] for row in rows]
-    for place in shown:
-        _add(columns, rows, [known.get((name, place)) for name in chosen], known.get((base, place)), letters[place])
+        cells[Column("family", "family")] = [(families or {}).get(name, "") for name in chosen]
+    for place in places:
+        if place[0] in (*view.metrics, *view.pareto):
+            cells |= _cells([known.get((name, place)) for name in chosen], known.get((base, place)), letters[place])
     if view.pareto:
-        columns.append(Column("pareto", f"front of {', '.join(view.pareto)}"))
-        front = _front(chosen, known, places, view.pareto)
-        rows = [[*row, "*" if name in front else ""] for name, row in zip(chosen, rows, strict=True)]
+        front = _front(chosen, leading, view.pareto)
+        cells[Column("pareto", f"front of {', '.join(view.pareto)}")] = [
+            "*" if name in front else "" for name in chosen
+        ]
     if inputs:
-        columns.append(Column("input", "input", "shape"))
-        rows = [[*row, inputs.get(row[0])] for row in rows]
-    missing = [f"{_title(metric)}: not known of {', '.join(names)}." for metric, names in _missing(chosen, known, view)]
-    sentences = _sentences(chosen, base, known, places)
+        cells[Column("input", "input", "shape")] = [inputs.get(name) for name in chosen]
+    sentences = list(_sentences(chosen, base, leading))
     notes = [*sentences, *_places([place for place in places if place[0] != "roof" or sentences], letters)]
     notes += CONVENTION if any(metric in COUNTED for metric in view.wanted) else []
-    elsewhere = _elsewhere(models, known, letters, view)
-    below = (*warnings, *elsewhere, *missing)
-    return Table(tuple(columns), tuple(map(tuple, rows)), notes=tuple(notes), warnings=below)
+    measured = {(name, metric) for name, (metric, _) in known}
+    below = (*warnings, *_elsewhere(models, measured - {*leading}, letters, view), *_missing(chosen, measured, view))
+    return Table(tuple(cells), tuple(zip(*cells.values(), strict=True)), notes=tuple(notes), warnings=below)
 
 
 def _title(metric: str) -> str:
@@ -138,18 +144,11 @@ def _title(metric: str) -> str:
     return title[0].upper() + title[1:]
 
 
-def _chosen(
-    models: Sequence[str],
-    known: Mapping[tuple[str, Place], Figure],
-    places: Sequence[Place],
-    view: View,
-    families: Mapping[str, str],
-) -> list[str]:
+def _chosen(models: Sequence[str], leading: Leading, view: View, families: Mapping[str, str]) -> list[str]:
     """The models that pass, in order; what is not known of a model comes last, and passes no filter."""
-    first = dict(reversed(places))
 
     def value(name: str, metric: str) -> float | None:
-        figure = known.get((name, (metric, first.get(metric, ""))))
+        figure = leading.get((name, metric))
         return figure.value if figure and not figure.least else None
 
     names = list(dict.fromkeys(models))
@@ -167,16 +166,16 @@ def _chosen(
 
 
 def _elsewhere(
-    models: Sequence[str], known: Mapping[tuple[str, Place], Figure], letters: Mapping[Place, str], view: View
-) -> Iterable[str]:
+    models: Sequence[str], apart: Container[tuple[str, str]], letters: Mapping[Place, str], view: View
+) -> Iterator[str]:
     """Filters, order and front take the first place of a metric: which networks have a figure, and not there."""
     ordering = [*(condition(text)[0] for text in view.only), view.sort.removeprefix("-"), *view.pareto]
-    for metric in dict.fromkeys(filter(None, ordering)):
-        of = [place for place in letters if place[0] == metric]
-        names = [n for n in models if (n, of[0]) not in known and any((n, at) in known for at in of)] if of else []
+    for metric in dict.fromkeys(ordering):
+        names = [name for name in models if (name, metric) in apart]
         if names:
+            letter = next(letter for place, letter in letters.items() if place[0] == metric)
             yield (
-                f"{_title(metric)} {letters[of[0]]} is what --only, --sort and --pareto go by: "
+                f"{_title(metric)} {letter} is what --only, --sort and --pareto go by: "
                 f"they know nothing of {', '.join(names)}, measured elsewhere."
             )
 
@@ -185,52 +184,57 @@ def _letters(shown: Sequence[Place]) -> dict[Place, str]:
     """A letter for each place of the metrics that have several."""
     times = Counter(metric for metric, _ in shown)
     where = dict.fromkeys(where for metric, where in shown if times[metric] > 1)
-    named = dict(zip(where, _endless(), strict=False))
+    endless = ("".join(letters) for length in count(1) for letters in product(ascii_lowercase, repeat=length))
+    named = dict(zip(where, endless, strict=False))
     return {place: named[place[1]] if times[place[0]] > 1 else "" for place in shown}
 
 
-def _endless() -> Iterable[str]:
-    """a to z, then aa, ab, ..."""
-    yield from ascii_lowercase
-    yield from (a + b for a in ascii_lowercase for b in ascii_lowercase)
-
-
-def _add(
-    columns: list[Column], rows: list[list[Any]], cells: Sequence[Figure | None], base: Figure | None, letter: str
-) -> None:
+def _cells(figures: Sequence[Figure | None], base: Figure | None, letter: str) -> dict[Column, Sequence[Any]]:
     """The columns of one place: value, ratio to the baseline, and spread and remark where there are any."""
-    present = [cell for cell in cells if cell]
+    present = [figure for figure in figures if figure]
     if not present:
-        return
-    metric, end, mark = metric_of(present[0].metric), f"_{letter}" if letter else "", f" {letter}" if letter else ""
-    columns += [
-        Column(metric.key + end, metric.title + mark, metric.kind),
-        Column(f"{metric.key}_ratio{end}", "rel.", "ratio"),
-    ]
-    for row, cell in zip(rows, cells, strict=True):
-        whole = cell and base and base.value and not (cell.least or base.least)
-        row += [cell.value if cell else None, cell.value / base.value if cell and base and whole else None]
-    if any(cell.spread is not None for cell in present):
-        relative = metric.kind in ("seconds", "rate")  # as the tables of these metrics have it
-        title = "+-" if metric.key == "published_error" else "95% +-"  # of the papers' own ranges
-        columns.append(Column(f"{metric.key}_spread{end}", title, "share" if relative else metric.kind))
-        for row, cell in zip(rows, cells, strict=True):
-            spread = cell.spread if cell else None
-            row.append(spread / cell.value if relative and cell and spread is not None else spread)
-    if any(cell.remark for cell in present):
-        columns.append(Column(f"{metric.key}_remark{end}", "bound by" if metric.key == "roof_s" else "source"))
-        for row, cell in zip(rows, cells, strict=True):
-            row.append(cell.remark if cell else None)
+        return {}
+    metric = metric_of(present[0].metric)
+    value, ratio, spread, remark = _columns(metric, letter).values()
+    cells: dict[Column, Sequence[Any]] = {
+        value: [figure.value if figure else None for figure in figures],
+        ratio: [_ratio(figure, base) for figure in figures],
+    }
+    if any(figure.spread is not None for figure in present):
+        if metric.key == "published_error":
+            spread = replace(spread, title="+-")  # the papers' own ranges
+        spreads = [figure.spread if figure else None for figure in figures]
+        if metric.kind in RELATIVE:
+            spreads = [f.spread / f.value if f and f.spread is not None else None for f in figures]
+        cells[spread] = spreads
+    if any(figure.remark for figure in present):
+        cells[remark] = [figure.remark if figure else None for figure in figures]
+    return cells
 
 
-def _front(
-    names: Sequence[str], known: Mapping[tuple[str, Place], Figure], places: Sequence[Place], metrics: Sequence[str]
-) -> set[str]:
+def _columns(metric: Metric, letter: str) -> dict[str, Column]:
+    """The columns of one place of a metric, by what stands behind the metric in their keys."""
+    key, end = metric.key, f"_{letter}" if letter else ""
+    return {
+        "": Column(key + end, f"{metric.title} {letter}".strip(), metric.kind),
+        "_ratio": Column(f"{key}_ratio{end}", "rel.", "ratio"),
+        "_spread": Column(f"{key}_spread{end}", "95% +-", "share" if metric.kind in RELATIVE else metric.kind),
+        "_remark": Column(f"{key}_remark{end}", "bound by" if key == "roof_s" else "source"),
+    }
+
+
+def _ratio(figure: Figure | None, base: Figure | None) -> float | None:
+    """A lower bound has no ratio, nor is there one to it."""
+    if not figure or not base or not base.value or figure.least or base.least:
+        return None
+    return figure.value / base.value
+
+
+def _front(names: Sequence[str], leading: Leading, metrics: Sequence[str]) -> set[str]:
     """The models that no other is at least as good as in all of the metrics, and better in one."""
-    first = dict(reversed(places))
     points = {}
     for name in names:
-        cells = [known.get((name, (metric, first.get(metric, "")))) for metric in metrics]
+        cells = [leading.get((name, metric)) for metric in metrics]
         if all(cell and not cell.least for cell in cells):
             points[name] = [-metric_of(cell.metric).better * cell.value for cell in cells if cell]
     return {
@@ -240,52 +244,38 @@ def _front(
     }
 
 
-def _missing(
-    names: Sequence[str], known: Mapping[tuple[str, Place], Figure], view: View
-) -> Iterable[tuple[str, list[str]]]:
+def _missing(names: Sequence[str], measured: Container[tuple[str, str]], view: View) -> Iterator[str]:
     for metric in view.wanted:
-        has = {name for name, (found, _) in known if found == metric}
-        without = [name for name in names if name not in has]
+        without = [name for name in names if (name, metric) not in measured]
         if without:
-            yield metric, without
+            yield f"{_title(metric)}: not known of {', '.join(without)}."
 
 
 def _places(places: Sequence[Place], letters: Mapping[Place, str]) -> list[str]:
-    """Where the figures are from: those of one place in one line."""
+    """A line for each place says which figures are from there."""
     lines: dict[str, list[str]] = {}
     for metric, where in places:
         if where:
             lines.setdefault(where, []).append(f"{metric_of(metric).title} {letters.get((metric, where), '')}".strip())
-    said = [f"{', '.join(titles)}: {where}" for where, titles in lines.items()]
-    return [line[0].upper() + line[1:] for line in said]
+    texts = [f"{', '.join(titles)}: {where}" for where, titles in lines.items()]
+    return [text[0].upper() + text[1:] for text in texts]
 
 
-def _sentences(
-    names: Sequence[str], base: str, known: Mapping[tuple[str, Place], Figure], places: Sequence[Place]
-) -> list[str]:
+def _sentences(names: Sequence[str], base: str, leading: Leading) -> Iterator[str]:
     """``conv5x5_reduced: 9.68x fewer MACs than conv5x5_direct, 3.1x less time; the roof allows 9.68x less ...``"""
-    first = dict(reversed(places))
-
-    def pair(name: str, metric: str) -> tuple[Figure, Figure] | None:
-        place = (metric, first.get(metric, ""))
-        mine, theirs = known.get((name, place)), known.get((base, place))
-        return (mine, theirs) if mine and theirs and theirs.value and not (mine.least or theirs.least) else None
-
-    lines = []
     for name in names:
-        macs, time, roof = pair(name, "macs"), pair(name, "latency"), pair(name, "roof")
-        if name == base or not macs or not macs[0].value:
+        pairs = [(leading.get((name, metric)), leading.get((base, metric))) for metric in ("macs", "latency", "roof")]
+        macs, time, roof = (_ratio(*pair) for pair in pairs)
+        if name == base or not macs:
             continue
-        ratio = macs[0].value / macs[1].value
-        many = "as many MACs as" if ratio == 1 else f"{_factor(ratio, 'more', 'fewer')} MACs than"
-        said = f"{name}: {many} {base}"
+        many = "as many MACs as" if macs == 1 else f"{_factor(macs, 'more', 'fewer')} MACs than"
+        line = f"{name}: {many} {base}"
         if time:
-            said += f", {_factor(time[0].value / time[1].value, 'more', 'less')} time"
+            line += f", {_factor(time, 'more', 'less')} time"
         if roof:
-            allowed = _factor(roof[0].value / roof[1].value, "more", "less")
-            said += f"; the roof allows {allowed} ({roof[0].remark}, {roof[1].remark})"
-        lines.append(f"{said}.")
-    return lines
+            bounds = f"{leading[name, 'roof'].remark}, {leading[base, 'roof'].remark}"
+            line += f"; the roof allows {_factor(roof, 'more', 'less')} ({bounds})"
+        yield f"{line}."
 
 
 def _factor(ratio: float, more: str, fewer: str) -> str:
@@ -293,7 +283,7 @@ def _factor(ratio: float, more: str, fewer: str) -> str:
 
 
 def uncounted_lines(uncounted: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Where a network's figures are too low, for operators ran that nobody could count."""
+    """A line names each network whose figures are too low, for operators ran that nobody could count."""
     too_low = "what is counted of it is too low, has no ratio, and orders nothing"
     return [line for model, calls in uncounted.items() for line in warning(model, calls, too_low)]
 
@@ -303,8 +293,7 @@ def known_metrics(text: str) -> list[str]:
     words = text.split(",")
     for word in words:
         if word not in metric_names():
-            known = ",".join(metric_names())
-            raise OptionError(f"expected metrics of {known}, with commas between; received {word!r}")
+            raise OptionError(f"expected metrics of {','.join(metric_names())}, with commas between; received {word!r}")
     return list(dict.fromkeys(words))
 
 
@@ -312,15 +301,6 @@ def column_of(key: str) -> Column:
     """The column of a comparison by its key: ``latency_s_b`` is the latency of the second place."""
     for metric in map(metric_of, metric_names()):
         found = re.fullmatch(rf"{metric.key}(_ratio|_spread|_remark)?(?:_([a-z]+))?", key)
-        if not found:
-            continue
-        match found[1]:
-            case None:
-                return Column(key, f"{metric.title} {found[2] or ''}".strip(), metric.kind)
-            case "_ratio":
-                return Column(key, "rel.", "ratio")
-            case "_spread":
-                return Column(key, "95% +-", "share" if metric.kind in ("seconds", "rate") else metric.kind)
-            case _:
-                return Column(key, "bound by" if metric.key == "roof_s" else "source")
+        if found:
+            return _columns(metric, found[2] or "")[found[1] or ""]
     return Column(key, key, "shape" if key == "input" else "text")

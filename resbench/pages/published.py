@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,13 +35,10 @@ class Published(Result):
 def _of_papers(name: str) -> Iterator[Figure]:
     """Words instead of a number ("fails", "over 60") give no figure; a range gives its middle and half of itself."""
     for table, data in ((TEST_ERRORS, "CIFAR-10"), (TOP1_ERRORS, "ImageNet, top 1, 10 crops")):
-        if name in table:
-            low, _, high = table[name].percent.partition(" to ")
-            try:
-                ends = [float(low) / 100, float(high or low) / 100]
-            except ValueError:
-                continue
-            half = (ends[1] - ends[0]) / 2 if high else None
+        found = re.fullmatch(r"([\d.]+)(?: to ([\d.]+))?", table[name].percent if name in table else "")
+        if found:
+            ends = [float(found[1]) / 100, float(found[2] or found[1]) / 100]
+            half = (ends[1] - ends[0]) / 2 if found[2] else None
             yield Figure(name, "published", sum(ends) / 2, half, f"test error on {data}.", table[name].source)
 
 
@@ -49,10 +48,7 @@ def _of_torchvision(name: str) -> Iterator[Figure]:
         return
     from resbench.networks.sources.torchvision import accuracies
 
-    try:
-        known = accuracies(own.base)
-    except ResbenchError:  # it is not installed
-        return
-    for weights, percent in known.items():
-        place = f"test error on ImageNet, top 1, 1 crop, {weights.rpartition('.')[2]}."
-        yield Figure(name, "published", 1 - percent / 100, None, place, f"torchvision, {weights}")
+    with suppress(ResbenchError):  # it may not be installed
+        for weights, percent in accuracies(own.base).items():
+            place = f"test error on ImageNet, top 1, 1 crop, {weights.rpartition('.')[2]}."
+            yield Figure(name, "published", 1 - percent / 100, None, place, f"torchvision, {weights}")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from resbench.costs.measure import cost
 from resbench.costs.result import Costs
-from resbench.errors import Failures, OptionError, StoredError, UnknownModelError
+from resbench.errors import Failures, OptionError, StoredError
 from resbench.files import write
 from resbench.networks.load import result_name
 from resbench.networks.name import Input, ModelName
-from resbench.pages.compare import side_by_side
+from resbench.pages.compare import counted, side_by_side
 from resbench.pages.comparison import View
 from resbench.pages.page import page
 from resbench.results import KINDS, Progress, Result, Section, Stored, measured, metric_names, silent
@@ -89,17 +87,17 @@ def report(
         shown = {name for one in found for name in one.result.models()}
         names = [name for name in names if name not in failures.reasons or name in shown]
     else:
-        given = [one if isinstance(one, Stored) else kept(one) for one in results]
+        given = [one if isinstance(one, Stored) else as_stored(one) for one in results]
         names, found = _named(given, asked, input, failures)
     failures.left(names)
     progress("drawing", 0.0)
-    shown_title = title or " and ".join(names if asked else ()) or "resbench report"
     unnamed = dict.fromkeys(name for one in found for name in one.result.models() if name not in names)
-    return Page(shown_title, tuple(names), tuple(found), made_with, tuple(unnamed))
+    title = title or " and ".join(names if asked else ()) or "resbench report"
+    return Page(title, tuple(names), tuple(found), made_with, tuple(unnamed))
 
 
-def kept(result: Result, name: str = "") -> Stored:
-    """A result as if it had been stored under its command's name."""
+def as_stored(result: Result, name: str = "") -> Stored:
+    """The result looks as if it had been stored under its command's name."""
     return Stored(Path(f"{name or result.kind}.json"), result, result.document())
 
 
@@ -109,7 +107,7 @@ def _measured(
     """Part by part; a network that fails in one is left out of the next."""
     for part in (part for part in PARTS if part in parts):
         for result in measured(PARTS[part], failures.without(names), batch, device, failures, progress):
-            yield kept(result, f"layers-{result.models()[0]}" if result.of_one else "")
+            yield as_stored(result, f"layers-{result.models()[0]}" if result.of_one else "")
 
 
 def _named(
@@ -128,14 +126,8 @@ def _named(
         return full
 
     names = [*dict.fromkeys(failures.each(asked, named))] if asked else known
-    counted = {name for one in found if isinstance(one.result, Costs) for name in one.result.models()}
-    missing = []
-    for name in names:
-        if name not in counted and ModelName.stored(name).catalogued:
-            # a stored one may be of another version's catalog
-            with suppress(UnknownModelError) if name in known else failures.of(name):
-                missing.append(replace(cost(name), model=name))
-    return names, [*([kept(Costs(tuple(missing)))] if missing else []), *found]
+    missing = tuple(counted(names, [one.result for one in found], 1, failures))
+    return names, [*([as_stored(Costs(missing))] if missing else []), *found]
 
 
 def sections(stored: Sequence[Stored], models: Sequence[str] = ()) -> list[Section]:
@@ -152,15 +144,15 @@ def sections(stored: Sequence[Stored], models: Sequence[str] = ()) -> list[Secti
 def _summary(results: Sequence[Result], order: Sequence[str]) -> Section:
     """One table of every metric that is known, and every verdict; without a metric, the verdicts."""
     verdicts = [line for result in results for line in result.verdicts()]
-    known = list(dict.fromkeys((figure.model, figure.metric) for one in results for figure in one.figures()))
-    has_any = dict.fromkeys(model for model, _ in known)
+    figures = [figure for result in results for figure in result.figures()]
+    has_any = dict.fromkeys(figure.model for figure in figures)
     models = [*(name for name in order if name in has_any), *(name for name in has_any if name not in order)]
     if not models:
         return Section("summary", "Summary", "", verdicts)
-    metrics = {metric for _, metric in known} - {"elementwise", "roof"}
-    view = View([metric for metric in metric_names() if metric in metrics])
-    found = side_by_side(models, results, view)
+    metrics = {figure.metric for figure in figures} - {"elementwise", "roof"}
+    found = side_by_side(models, results, View([metric for metric in metric_names() if metric in metrics]))
     drawn = (replace(found, axes=("macs", metric)).pictures() for metric in ("latency", "error", "activations"))
     pictures = next(filter(None, drawn), [])
-    lead = f"Each figure beside its ratio to {models[0]}."
-    return Section("summary", "Summary", lead, verdicts, found.tables(), pictures)
+    return Section(
+        "summary", "Summary", f"Each figure beside its ratio to {models[0]}.", verdicts, found.tables(), pictures
+    )

@@ -16,8 +16,8 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
-from dataclasses import asdict, dataclass, replace
+from contextlib import closing, contextmanager, redirect_stderr, suppress
+from dataclasses import asdict, replace
 from datetime import datetime
 from io import StringIO
 from itertools import count, groupby
@@ -25,54 +25,42 @@ from math import isfinite, log10
 from operator import attrgetter
 from os.path import lexists
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from resbench.errors import MeasureError, OutputError, ResbenchError, first_line, foreign
-from resbench.gradients.result import Flow
+from resbench.gradients.result import Flow, Flows
 from resbench.gradients.statistics import STATISTICS
+from resbench.timing.latency.result import Latencies, Latency
 from resbench.timing.latency.table import latency_record
+from resbench.training.result import Cell, Training, Trainings
 from resbench.units import calls_text
-
-if TYPE_CHECKING:
-    from resbench.gradients.result import Flows
-    from resbench.timing.latency.result import Latencies, Latency
-    from resbench.training.result import Cell, Training, Trainings
 
 LINEAR = ("cosine", "share", "identity_share", "dead")
 """Statistics from -1 to 1; the others spread over orders of magnitude, and their histograms are of the logarithm."""
 
 BINS = 100
-"""Of a histogram, equally wide: TensorBoard's own are a tenth of the value wide, and latencies lie closer."""
+"""A histogram has so many, equally wide: TensorBoard's own are a tenth of the value wide, and latencies lie closer."""
 
 FLOW_END = ("c1", "early_update", "first_to_last", "growth", "loss")
 TRAINING_END = ("loss", "test_error", "train_error")
 LATENCY_END = ("median_s", "p10_s", "p90_s", "peak_bytes", "throughput")
-"""Beside the hyperparameters. TensorBoard shows the first five of them unasked."""
+"""These stand beside the hyperparameters. TensorBoard shows the first five of them unasked."""
 
 TRAINING = ("lr", "loss", "train_error", "test_error", "epoch", "seconds")
-"""Of an epoch, by iteration."""
+"""These numbers of an epoch are written by iteration."""
 
 
 def check_folder(folder: Path) -> None:
     """Raises OutputError unless folders can be made there; leaves nothing behind."""
     at = next(path for path in (folder, *folder.absolute().parents) if lexists(path))
     try:
-        with tempfile.TemporaryDirectory(dir=at):
-            pass
+        tempfile.TemporaryDirectory(dir=at).cleanup()
     except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"cannot make folders in {at}: {reason}; name a folder with --tensorboard") from None
-
-
-@dataclass
-class _Open:
-    """A training in progress, and how much of it is written."""
-
-    writer: Any
-    epochs: int = 0
-    rows: int = 0
+        raise OutputError(
+            f"cannot make folders in {at}: {error.strerror or error}; name a folder with --tensorboard"
+        ) from None
 
 
 class Board:
@@ -92,78 +80,83 @@ class Board:
         self.root, self.command, self.hparams = root, command, dict(hparams or {})
         self.time = f"{clock():%Y%m%d-%H%M%S}"
         self.folder: Path | None = None
-        """Of this call; made with its first run."""
+        """The folder of this call is made with its first run."""
         self.failure = ""
         self.remarks: list[str] = []
-        """What could not be drawn, and why."""
+        """A line says what could not be drawn, and why."""
         self._models: dict[str, Path] = {}
-        self._open: dict[Cell, _Open] = {}
+        self._open: dict[Cell, Any] = {}
+        """Each training in progress has its writer."""
+        self._written: dict[Cell, tuple[int, int]] = {}
+        """So many epochs and rows of each training are written."""
         self._closed: set[Cell] = set()
 
     # -- what the commands hand over -----------------------------------------------------------------
 
     def flows(self, result: Flows) -> None:
-        """Gradient flow: by step with the histograms over the places, and by depth with a run for each step."""
+        """Write gradient flow: by step with the histograms over the places, and by depth with a run for each step."""
         recipe = {**asdict(result.recipe), "steps": ",".join(map(str, result.recipe.steps))}
         for flow in (flow for flow in result.flows if flow.rows):
             with self._writing():
-                with self._run(flow.model) as writer:
+                with closing(self._run(flow.model)) as writer:
                     for step in flow.steps:
                         _step(writer, flow, step)
                     self._graph(writer, flow.model, flow.input)
                 for step in flow.steps:
-                    with self._run(flow.model, f"step{step}") as writer:
+                    with closing(self._run(flow.model, f"step{step}")) as writer:
                         _by_depth(writer, flow, step)
-                with self._run(flow.model, "end") as writer:
+                with closing(self._run(flow.model, "end")) as writer:
                     own = {**recipe, "model": flow.model, "input": _shape(flow.input)}
                     self._session(writer, own, flow.record(flow.steps[-1]), FLOW_END, flow.steps[-1])
 
     def training(self, result: Training) -> None:
-        """What a training has given since it was last seen; where it has ended, also its hyperparameters."""
+        """Write what a training has given since the last call; where it has ended, also its hyperparameters."""
         cell = result.cell
         if cell in self._closed or not (result.history or result.rows):
             return
         with self._writing():
             if cell not in self._open:
-                self._open[cell] = _Open(self._writer(cell.model, f"seed{cell.seed}"))
-            seen = self._open[cell]
-            for epoch in result.history[seen.epochs :]:
+                self._open[cell] = self._run(cell.model, f"seed{cell.seed}")
+            writer, (epochs, rows) = self._open[cell], self._written.get(cell, (0, 0))
+            for epoch in result.history[epochs:]:
                 for key in TRAINING:
-                    seen.writer.add_scalar(f"Training/{key}", getattr(epoch, key), epoch.iteration)
-            for step, rows in groupby(result.rows[seen.rows :], attrgetter("step")):
-                _step(seen.writer, Flow(cell.model, cell.input, tuple(rows)), step)
-            seen.epochs, seen.rows = len(result.history), len(result.rows)
-            seen.writer.flush()
+                    writer.add_scalar(f"Training/{key}", getattr(epoch, key), epoch.iteration)
+            for step, same in groupby(result.rows[rows:], attrgetter("step")):
+                _step(writer, Flow(cell.model, cell.input, tuple(same)), step)
+            self._written[cell] = len(result.history), len(result.rows)
+            writer.flush()
         if result.finished and cell in self._open:
             self._end(result)
 
     def trainings(self, found: Trainings) -> None:
-        """All that is not written yet, and the graph of every network."""
+        """Write all that is not written yet, and the graph of every network."""
         for result in found.trainings:
             self.training(result)
             if result.cell in self._open:
                 self._end(result)
         for name, same in found.by_model.items():
             if name in self._models:
-                with self._writing(), self._run(name) as writer:
+                with self._writing(), closing(self._run(name)) as writer:
                     self._graph(writer, name, same[0].cell.input)
 
     def latencies(self, found: Latencies, input: str | None = None) -> None:
-        """By batch, and for each batch its samples: all of them, and those of each process."""
+        """Write the figures by batch, and for each batch its samples: all of them, and those of each process."""
         by_model: dict[str, dict[int, Latency]] = {}
         for one in sorted(found.latencies, key=lambda one: one.input[0]):
             by_model.setdefault(one.model, {})[one.input[0]] = one
         for model, same in by_model.items():
             records = {batch: latency_record(one, one.roof(found.roofs)) for batch, one in same.items()}
             with self._writing():
-                with self._run(model) as writer:
+                with closing(self._run(model)) as writer:
                     for batch, record in records.items():
                         _scalars(writer, "Batch", {key: v for key, v in record.items() if key != "batch"}, batch)
                     self._graph(writer, model, input)
                 for batch, one in same.items():
-                    with self._run(model, f"batch{batch}") as writer:
-                        own = {"model": model, "input": _shape(one.input), **asdict(one.setup)}
-                        own |= {"machine": found.environment.id, "processes": len(one.readings)}
+                    with closing(self._run(model, f"batch{batch}")) as writer:
+                        own = {
+                            **{"model": model, "input": _shape(one.input), **asdict(one.setup)},
+                            **{"machine": found.environment.id, "processes": len(one.readings)},
+                        }
                         if one.uncounted:
                             own["not_counted"] = calls_text(one.uncounted)
                         self._session(writer, own, records[batch], LATENCY_END, batch)
@@ -182,15 +175,8 @@ class Board:
         finally:
             threading.excepthook = hook
 
-    @contextmanager
-    def _run(self, model: str, *below: str) -> Iterator[Any]:
-        writer = self._writer(model, *below)
-        try:
-            yield writer
-        finally:
-            writer.close()
-
-    def _writer(self, model: str, *below: str) -> Any:
+    def _run(self, model: str, *below: str) -> Any:
+        """A writer that is to be closed; its folder is made where there is none."""
         from torch.utils.tensorboard import SummaryWriter
 
         if self.folder is None:
@@ -204,8 +190,8 @@ class Board:
         cell, last = result.cell, result.last
         self._closed.add(cell)
         with self._writing():
-            self._open.pop(cell).writer.close()
-            with self._run(cell.model, f"seed{cell.seed}", "end") as writer:
+            self._open.pop(cell).close()
+            with closing(self._run(cell.model, f"seed{cell.seed}", "end")) as writer:
                 own = {"model": cell.model, "seed": cell.seed, "input": _shape(cell.input), **asdict(cell.recipe)}
                 self._session(writer, own, last._asdict() if last else {}, TRAINING_END, last.iteration if last else 0)
 
@@ -220,17 +206,15 @@ class Board:
         from torch.utils.tensorboard.summary import hparams as summaries
 
         words = {key: str(v) if isinstance(v, bool) else v for key, v in {**self.hparams, **hparams}.items()}
-        _, start, end = summaries(words, {})  # type: ignore[no-untyped-call]
-        writer.file_writer.add_summary(start)
-        writer.file_writer.add_summary(end)
+        for summary in summaries(words, {})[1:]:  # type: ignore[no-untyped-call]
+            writer.file_writer.add_summary(summary)
         found = {key: record[key] for key in keys if record.get(key) is not None and isfinite(record[key])}
         _scalars(writer, self.command, found, step)
 
     def _graph(self, writer: Any, model: str, input: tuple[int, ...] | str | None) -> None:
         """The graph of a network; a remark where it cannot be traced."""
-        said = StringIO()  # what a network of somebody else's prints was seen when it was measured
-        try:
-            with redirect_stderr(said), foreign(MeasureError, lambda e: f"{type(e).__name__}: {first_line(e)}"):
+        try:  # what a network of somebody else's prints was seen when it was measured
+            with redirect_stderr(StringIO()), foreign(MeasureError, lambda e: f"{type(e).__name__}: {first_line(e)}"):
                 _add_graph(writer, model, input)
         except ResbenchError as error:
             self.remarks.append(f"{model}: no graph for TensorBoard ({first_line(error)})")
@@ -247,11 +231,9 @@ def _step(writer: Any, flow: Flow, step: int) -> None:
         for name, (_, value) in flow.means(key, step).items():
             writer.add_scalar(f"{key}/{name}", value, step)
         values = [row.value for row in flow.rows if row.statistic == key]
-        if STATISTICS[key].place == "stage":
-            continue
         if key in LINEAR:
             _histogram(writer, f"Places/{key}", values, step)
-        else:
+        elif STATISTICS[key].place != "stage":
             _histogram(writer, f"Places/log10 {key}", [log10(v) for v in values if v > 0], step)
 
 
@@ -268,9 +250,11 @@ def _by_depth(writer: Any, flow: Flow, step: int) -> None:
 
 def _samples(writer: Any, one: Latency) -> None:
     """Seconds of every run: all of them, and process by process."""
-    kinds = {"total_s": [reading.totals for reading in one.readings]}
-    kinds["queued_s"] = [list(reading.queued) for reading in one.readings]
-    kinds["graph_s"] = [list(reading.graph) for reading in one.readings]
+    kinds: Mapping[str, Sequence[Sequence[float]]] = {
+        "total_s": [reading.totals for reading in one.readings],
+        "queued_s": [reading.queued for reading in one.readings],
+        "graph_s": [reading.graph for reading in one.readings],
+    }
     for key, processes in kinds.items():
         _histogram(writer, f"Samples/{key}", [value for values in processes for value in values], 0)
         for number, values in enumerate(processes, 1):
@@ -284,7 +268,7 @@ def _scalars(writer: Any, group: str, record: Mapping[str, Any], step: int) -> N
 
 
 def _histogram(writer: Any, tag: str, values: Sequence[float], step: int) -> None:
-    """Of the finite ones; nothing where there are none."""
+    """The finite values are written; nothing is where there are none."""
     if finite := [value for value in values if isfinite(value)]:
         writer.add_histogram(tag, np.asarray(finite), step, bins=BINS)
 
@@ -312,9 +296,7 @@ def _fresh(parent: Path, name: str) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
     for number in count(1):
         path = parent / (name if number == 1 else f"{name}-{number}")
-        try:
+        with suppress(FileExistsError):
             path.mkdir()
-        except FileExistsError:
-            continue
-        return path
+            return path
     raise AssertionError

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import html
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
-from resbench.tables.table import Column, Table
+from resbench.tables.table import Column, Kind, Table
 from resbench.units import scale, shape_text
 
 Format = Literal["table", "markdown", "csv", "tsv", "json", "latex", "html"]
@@ -22,9 +23,6 @@ SUFFIXES: dict[str, Format] = {
     ".html": "html",
 }
 
-Printed = tuple[list[str], list[list[str]]]
-"""Titles, and rows of text."""
-
 
 def printed(table: Table) -> tuple[list[str], list[list[str]]]:
     """Return the titles with their units, and the rows as a person reads them, the footer last."""
@@ -37,29 +35,24 @@ def printed(table: Table) -> tuple[list[str], list[list[str]]]:
     return titles, [list(row) for row in zip(*columns, strict=True)]
 
 
+WRITERS: Mapping[Kind, tuple[str, Callable[[Any], str]]] = {
+    "exact": ("", "{:,}".format),
+    "rate": ("", lambda v: f"{v:,.0f}" if abs(v) >= 1000 else f"{v:.4g}"),
+    "share": ("%", lambda v: f"{100 * v:.1f}"),
+    "ratio": ("", "{:.3f}x".format),
+    "number": ("", "{:.3g}".format),
+    "shape": ("", shape_text),
+}
+"""These kinds of columns have one unit and one way to write a value."""
+
+
 def _format(column: Column, values: Sequence[Any]) -> tuple[str, Callable[[Any], str]]:
     """Return the unit of a column and the function that prints its values."""
-    match column.kind:
-        case "exact":
-            return "", lambda v: f"{v:,}"
-        case "count" | "bytes":
-            divisor, unit = scale(values, column.kind)
-            return unit, lambda v: f"{v / divisor:,.3f}" if divisor > 1 else f"{v:,}"
-        case "seconds":
-            divisor, unit = scale(values, column.kind)
-            return unit, lambda v: f"{v / divisor:,.3f}"
-        case "rate":
-            return "", lambda v: f"{v:,.0f}" if abs(v) >= 1000 else f"{v:.4g}"
-        case "share":
-            return "%", lambda v: f"{100 * v:.1f}"
-        case "ratio":
-            return "", lambda v: f"{v:.3f}x"
-        case "number":
-            return "", lambda v: f"{v:.3g}"
-        case "shape":
-            return "", shape_text
-        case _:
-            return "", str
+    if column.kind in ("count", "bytes", "seconds"):
+        divisor, unit = scale(values, column.kind)
+        whole = divisor == 1 and column.kind != "seconds"
+        return unit, "{:,}".format if whole else lambda v: f"{v / divisor:,.3f}"
+    return WRITERS.get(column.kind, ("", str))
 
 
 def _aligned(table: Table) -> tuple[str, ...]:
@@ -114,26 +107,25 @@ def _separated(table: Table, delimiter: str) -> str:
     writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
     writer.writerow(column.key for column in table.columns)
     for row in table.rows:
-        cells = zip(table.columns, row, strict=True)
         writer.writerow(
-            "x".join(map(str, value)) if column.kind == "shape" and value else value for column, value in cells
+            "x".join(map(str, value)) if column.kind == "shape" and value else value
+            for column, value in zip(table.columns, row, strict=True)
         )
     return out.getvalue().rstrip("\n")
 
 
+RENDERERS: Mapping[str, Callable[[Table], str]] = {
+    "csv": partial(_separated, delimiter=","),
+    "tsv": partial(_separated, delimiter="\t"),
+    "markdown": markdown,
+    "latex": latex,
+    "html": html_table,
+}
+
+
 def render(table: Table, format: Format) -> str:
     """Render a table as text. JSON is not among the formats here: a command writes its own document."""
-    match format:
-        case "csv" | "tsv":
-            return _separated(table, "," if format == "csv" else "\t")
-        case "markdown":
-            return markdown(table)
-        case "latex":
-            return latex(table)
-        case "html":
-            return html_table(table)
-        case _:
-            return plain(table)
+    return RENDERERS.get(format, plain)(table)
 
 
 PROSE = 18
@@ -152,9 +144,7 @@ def to_terminal(table: Table, width: int) -> None:
     prose = [column.kind == "prose" for column in table.columns]
     longest = [max(len(cell) for cell in cells) for cells in zip(titles, *rows, strict=True)]
     widths = [(min(n, PROSE) if breaks else n) + 3 for n, breaks in zip(longest, prose, strict=True)]
-    shown = len(widths)
-    while shown > 2 and sum(widths[:shown]) > width:
-        shown -= 1
+    shown = next((n for n in range(len(widths), 2, -1) if sum(widths[:n]) <= width), 2)
     picture = RichTable(
         box=SIMPLE_HEAD,
         title=table.title or None,
@@ -164,11 +154,9 @@ def to_terminal(table: Table, width: int) -> None:
         leading=int(any(prose)),
     )
     for title, align, breaks in list(zip(titles, _aligned(table), prose, strict=True))[:shown]:
-        fixed = any(prose) and not breaks
-        picture.add_column(title, justify=align, overflow="fold", no_wrap=fixed)  # type: ignore[arg-type]
-    for i, row in enumerate(rows):
-        last = i == len(table.rows) - 1 and bool(table.footer)
-        picture.add_row(*map(Text, row[:shown]), end_section=last)  # in a Text, [brackets] are no markup
+        picture.add_column(title, justify=align, overflow="fold", no_wrap=any(prose) and not breaks)  # type: ignore[arg-type]
+    for i, row in enumerate(rows, 1):  # in a Text, [brackets] are no markup
+        picture.add_row(*map(Text, row[:shown]), end_section=bool(table.footer) and i == len(table.rows))
     console.print(picture if table.rows else table.title, style="" if table.rows else "bold")
     for note in table.remarks:
         console.print(note, style="dim")

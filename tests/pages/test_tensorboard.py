@@ -574,7 +574,7 @@ def test_numbers_that_are_not_finite_stay_scalars_and_are_left_out_of_histograms
 
 @pytest.mark.parametrize("limit", [0, 2000], ids=["from the start", "later"])
 def test_a_disk_that_is_full_is_said_at_the_end_in_one_line(tmp_path, capfd, limit):
-    from resbench.cli.options import say_where
+    from resbench.cli.output import say_where
 
     one = board(tmp_path, "gradflow")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

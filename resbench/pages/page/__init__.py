@@ -10,12 +10,11 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 from resbench.drawing.charts import Picture, table_of, whole
 from resbench.results import Section, Stored
@@ -24,28 +23,6 @@ from resbench.tables.table import Table
 
 WHEEL = "wheel![event.ctrlKey]"
 """With Ctrl, as maps have it: without, the page scrolls. A pinch on a touch pad is the same event."""
-
-
-class Cell(NamedTuple):
-    """``raw``: what the column sorts by, where that is a number."""
-
-    text: str
-    raw: float | None
-    number: bool
-    prose: bool = False
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table as the page shows it."""
-
-    id: str
-    name: str
-    heads: Sequence[Cell]
-    rows: Sequence[Sequence[Cell]]
-    foot: Sequence[Sequence[Cell]]
-    warnings: Sequence[str]
-    notes: Sequence[str]
 
 
 def page(title: str, sections: Sequence[Section], stored: Sequence[Stored], made_with: str | None = None) -> str:
@@ -91,25 +68,27 @@ def embedded(value: Any) -> str:
 def _section(section: Section, specs: dict[str, Any]) -> dict[str, Any]:
     grids = [_grid(table, f"{section.key}-table-{i}", section.title) for i, table in enumerate(section.tables)]
     pictures = [_chart(picture, f"{section.key}-chart-{i}", specs) for i, picture in enumerate(section.pictures)]
-    plain = {"key": section.key, "title": section.title, "lead": section.lead, "verdicts": section.verdicts}
-    return {**plain, "tables": grids, "pictures": pictures, "drawings": section.drawings}
+    return {**vars(section), "tables": grids, "pictures": pictures}
 
 
-def _grid(table: Table, id: str, name: str) -> Grid:
+def _grid(table: Table, id: str, name: str) -> dict[str, Any]:
+    """The parts of a table as the page shows them; ``raw`` is what a column sorts by, where that is a number."""
     titles, rows = printed(table)
-    raw = [*table.rows, *table.footer]
     numeric = [column.kind not in ("text", "prose", "shape") for column in table.columns]
     prose = [column.kind == "prose" for column in table.columns]
-    heads = [Cell(text, None, number) for text, number in zip(titles, numeric, strict=True)]
+    heads = [{"text": text, "number": number} for text, number in zip(titles, numeric, strict=True)]
     cells = [
         [
-            Cell(text, _number(v) if number else None, number, wide)
+            {"text": text, "raw": _number(v) if number else None, "number": number, "prose": wide}
             for text, v, number, wide in zip(*line, numeric, prose, strict=True)
         ]
-        for line in zip(rows, raw, strict=True)
+        for line in zip(rows, [*table.rows, *table.footer], strict=True)
     ]
     body = len(table.rows)
-    return Grid(id, table.title or name, heads, cells[:body], cells[body:], table.warnings, table.notes)
+    return {
+        **{"id": id, "name": table.title or name, "warnings": table.warnings, "notes": table.notes},
+        **{"heads": heads, "rows": cells[:body], "foot": cells[body:]},
+    }
 
 
 def _number(value: Any) -> float | None:
@@ -119,22 +98,22 @@ def _number(value: Any) -> float | None:
 def _chart(picture: Picture, id: str, specs: dict[str, Any]) -> dict[str, Any]:
     specs[id] = whole([picture]).to_dict()
     zooms = _zooming(specs[id])
-    csv = base64.b64encode(table_of([picture]).encode()).decode()
     file = "".join(c if c.isalnum() else "-" for c in picture.name) + ".csv"
+    csv = base64.b64encode(table_of([picture]).encode()).decode()
     return {"id": id, "name": picture.name, "zooms": zooms, "file": file, "csv": f"data:text/csv;base64,{csv}"}
 
 
 def _zooming(spec: dict[str, Any]) -> bool:
     """Give a chart scroll and drag along its continuous axes; panels below each other move together. Has it any?"""
     panels = spec.get("vconcat") or [spec]
-    views = [view for panel in panels for view in [_continuous(panel)] if view]
+    views = [view for view in map(_continuous, panels) if view]
     if not views:
         return False
     axes = ["x"] if len(panels) > 1 else [axis for axis in ("x", "y") if _numeric(views[0], axis)]
-    for i, view in enumerate(views):
-        view["name"] = f"panel{i}"
+    names = [f"panel{i}" for i in range(len(views))]
+    for view, name in zip(views, names, strict=True):
+        view["name"] = name
     select = {"type": "interval", "encodings": axes, "zoom": WHEEL}
-    names = [view["name"] for view in views]
     spec.setdefault("params", []).append({"name": "zoom", "select": select, "bind": "scales", "views": names})
     return True
 
@@ -143,7 +122,7 @@ def _continuous(spec: dict[str, Any]) -> dict[str, Any] | None:
     """The mark in a chart with the most axes of numbers or times; None where it has none."""
     if "layer" not in spec:
         return spec if any(_numeric(spec, axis) for axis in ("x", "y")) else None
-    views = [view for part in spec["layer"] for view in [_continuous(part)] if view]
+    views = filter(None, map(_continuous, spec["layer"]))
     return max(views, key=lambda view: sum(_numeric(view, axis) for axis in ("x", "y")), default=None)
 
 
