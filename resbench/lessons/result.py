@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from resbench.errors import Failures
+from resbench.lessons.table import claim_table
 from resbench.results import Progress, Result, Section
 from resbench.tables.table import Table
 from resbench.workers.environment import Environment
@@ -61,13 +62,9 @@ class Claims(Result):
         return [one.id for one in self.claims if not one.as_expected]
 
     def tables(self) -> list[Table]:
-        from resbench.lessons.table import claim_table
-
         return [claim_table(self, whole=False)]
 
     def flat(self) -> Table:
-        from resbench.lessons.table import claim_table
-
         return claim_table(self, whole=True)
 
     def verdicts(self) -> Iterator[str]:

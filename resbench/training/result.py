@@ -14,13 +14,14 @@ from resbench.gradients.statistics import StatisticRow
 from resbench.results import Figure, Metric, Progress, Result, Section
 from resbench.tables.table import Table
 from resbench.training.recipe import TrainingRecipe
+from resbench.training.table import end_table, epoch_tables, history_table
 from resbench.units import seeds_text, shape_text
 from resbench.workers.environment import Environment
 from resbench.workers.medians import mean_and_half
 
 
 class Cell(NamedTuple):
-    """One training: independent of every other, and named by everything that it depends on."""
+    """A cell is one training: independent of every other, and named by everything that it depends on."""
 
     model: str
     input: tuple[int, ...]
@@ -29,23 +30,23 @@ class Cell(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """One line of the history. Errors are shares; the training error is that of the batches as they were trained on."""
+    """An epoch is one line of the history. Errors are shares; the training error is that of the batches in training."""
 
     epoch: int
-    """From 1."""
+    """This counts from 1."""
     iteration: int
-    """Steps done."""
+    """So many steps are done."""
     lr: float
     loss: float
     train_error: float
     test_error: float
-    """Of the single original view, at the end of the epoch."""
+    """This is of the single original view, at the end of the epoch."""
     seconds: float
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a training has given so far."""
+    """This is what a training has given so far."""
 
     cell: Cell
     history: tuple[Epoch, ...]
@@ -105,11 +106,6 @@ class Trainings(Result):
         }
 
     @property
-    def title(self) -> str:
-        """What stands above the table of ends."""
-        return self.kind.capitalize()
-
-    @property
     def interrupted(self) -> bool:
         """Ctrl-C ended it before some training was at its end."""
         return not all(one.finished for one in self.trainings)
@@ -139,13 +135,9 @@ class Trainings(Result):
         return points
 
     def tables(self) -> list[Table]:
-        from resbench.training.table import end_table, epoch_tables
-
-        return [*epoch_tables(self), end_table(self, self.title)]
+        return [*epoch_tables(self), end_table(self, self.kind.capitalize())]
 
     def flat(self) -> Table:
-        from resbench.training.table import history_table
-
         return history_table(self.trainings)
 
     def figures(self) -> Iterator[Figure]:
@@ -179,8 +171,6 @@ class Trainings(Result):
         yield from (f"Training on {self.data}: {line}" for line in self.remarks)
 
     def sections(self) -> list[Section]:
-        from resbench.training.table import end_table, epoch_tables
-
         tables = [end_table(self, f"{self.kind} on {self.data}"), *epoch_tables(self)]
         return [Section(*self.heading, (), tables, self.pictures())]
 
@@ -207,14 +197,9 @@ class Placements(Trainings):
     kind: ClassVar = "placements"
     left_out: ClassVar = "the depth"
 
-    @property
-    def title(self) -> str:
-        return f"Placements at {self.depth} layers" if self.depth else "Placements"
-
     def tables(self) -> list[Table]:
-        from resbench.training.table import end_table, epoch_tables
-
-        return [*epoch_tables(self), end_table(self, self.title, ranked=True)]
+        title = f"Placements at {self.depth} layers" if self.depth else "Placements"
+        return [*epoch_tables(self), end_table(self, title, ranked=True)]
 
 
 def _end(name: str, same: Sequence[Training], printed: Printed | None) -> dict[str, Any]:
