@@ -154,8 +154,9 @@ class Flows(Result):
         def finite(row: Mapping[str, Any]) -> Mapping[str, Any]:
             return {**row, "value": "NaN" if row["value"] is None else row["value"]}
 
-        models = document["models"]
-        flows = [{**one, "broken": one["broken"] or "", "rows": [*map(finite, one["rows"])]} for one in models]
+        flows = [
+            {**one, "broken": one["broken"] or "", "rows": [*map(finite, one["rows"])]} for one in document["models"]
+        ]
         return {**document, "flows": flows}
 
     @property
@@ -172,13 +173,12 @@ class Flows(Result):
         return row_table(self.flows)
 
     def figures(self) -> Iterator[Figure]:
-        recipe = self.recipe
         for flow in self.flows:
             step = next(iter(flow.steps), None)
             ratios = [r.value for r in flow.rows if r.statistic == "first_to_last" and r.step == step]
             if ratios and all(map(isfinite, ratios)):
-                images = f"{seeds_text(len(ratios))}, batches of {recipe.batch} of {self.data}"
-                when = f"step {step}, lr {recipe.lr:g}" if step else f"step {step}"
+                images = f"{seeds_text(len(ratios))}, batches of {self.recipe.batch} of {self.data}"
+                when = f"step {step}, lr {self.recipe.lr:g}" if step else f"step {step}"
                 place = f"||dL/dx_first|| / ||dL/dx_last|| at {when}, {images}. {self.environment.note}"
                 yield Figure(flow.model, "gradient", *mean_and_half(ratios), place)
 

@@ -18,8 +18,7 @@ from resbench.lessons.lab import CONDITION, HOLDS, OBSERVED, UNANSWERED, WRONG, 
 from resbench.lessons.result import Claims, Finding
 from resbench.results import Progress, silent
 from resbench.training.degradation import Plan
-from resbench.training.precision import precision
-from resbench.training.train import options
+from resbench.training.train import options, precision
 from resbench.workers.environment import environment
 
 

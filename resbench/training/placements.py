@@ -14,9 +14,8 @@ from resbench.errors import OptionError
 from resbench.networks.name import ModelName
 from resbench.results import Progress, silent
 from resbench.training.degradation import Plan, study
-from resbench.training.precision import precision
 from resbench.training.result import Placements, Training
-from resbench.training.train import options
+from resbench.training.train import options, precision
 
 ORIGINAL = "resnet{}"
 ORDERS = (
@@ -39,17 +38,17 @@ SHORTCUTS = (
 )
 """Table 1."""
 MEDIAN = Printed("6.61", "He 2016, Tables 1, 2")
-"""Of five runs, as all of these figures are; the 6.43 of He 2015 is the best of five."""
+"""It is of five runs, as all of these figures are; the 6.43 of He 2015 is the best of five."""
 TABLES = {"orders": ORDERS, "shortcuts": SHORTCUTS, "all": (*ORDERS, *SHORTCUTS[1:])}
 
 
 def published_depth(depth: int) -> int:
-    """Of the published network that stands beside one of this depth."""
+    """Return the depth of the published network that stands beside one of this depth."""
     return 164 if depth == 164 else 110
 
 
 def variants(depth: int, table: str = "all") -> Mapping[str, Printed | None]:
-    """The networks of a table at some depth, and what is published of the same at 110 (or 164) layers."""
+    """Return the networks of a table at some depth, with what is published of the same at 110 (or 164) layers."""
     if table not in TABLES:
         raise OptionError(f"--table takes {', '.join(TABLES)}; received {table!r}")
     at = published_depth(depth)
@@ -82,7 +81,6 @@ def placements(
     plan = Plan(data, root, seeds, epochs, batch, lr, dtype or precision(run.device), warmup=warmup)
     known = variants(depth, table)
     found = study(list(known), plan, run, progress)
-    beside = dict(zip(found.by_model, known.values(), strict=True))
-    published = {name: error for name, error in beside.items() if error}
+    published = {name: error for name, error in zip(found.by_model, known.values(), strict=True) if error}
     remark = f"Published: {published_depth(depth)} layers on CIFAR-10, median of five runs."
     return Placements(**{**vars(found), "published": published, "remarks": (remark,)}, depth=depth)

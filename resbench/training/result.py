@@ -4,20 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from statistics import fmean
 from typing import Any, ClassVar, NamedTuple
 
 from resbench.arch.published import Printed
 from resbench.drawing.charts import Picture
-from resbench.errors import Failures
+from resbench.errors import Failures, OptionError
 from resbench.gradients.statistics import StatisticRow
 from resbench.results import Figure, Metric, Progress, Result, Section
 from resbench.tables.table import Table
-from resbench.training.recipe import TrainingRecipe
 from resbench.training.table import end_table, epoch_tables, history_table
 from resbench.units import seeds_text, shape_text
 from resbench.workers.environment import Environment
 from resbench.workers.medians import mean_and_half
+
+DTYPES = ("fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """A recipe trains as in He et al. 2015, section 4.2, for any number of steps.
+
+    SGD on the cross entropy divides lr by 10 at one half and at three quarters of the way (32k and 48k of 64k).
+
+    The weight decay is on every parameter, as in the paper. The first ``warmup`` iterations run at lr / 10: the
+    paper's ResNet-110 has some 400 of them. ``augment``: pad by 4, crop, flip. bf16 is by autocast. Raises OptionError.
+    """
+
+    iterations: int
+    batch: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    warmup: int = 0
+    augment: bool = False
+    dtype: str = "fp32"
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.batch < 2 or self.warmup < 0 or not (isfinite(self.lr) and self.lr > 0):
+            raise OptionError(
+                "expected one iteration or more, --batch of at least 2 and a positive --lr; "
+                f"received {self.iterations}, {self.batch} and {self.lr:g}"
+            )
+        if self.dtype not in DTYPES:
+            raise OptionError(f"--dtype takes {', '.join(DTYPES)}; received {self.dtype!r}")
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0.
+
+        >>> recipe = TrainingRecipe(64_000)
+        >>> recipe.rate(31_999), recipe.rate(32_000), recipe.rate(63_999)
+        (0.1, 0.01, 0.001)
+        """
+        if step < self.warmup:
+            return self.lr / 10
+        divided = (2 * step >= self.iterations) + (4 * step >= 3 * self.iterations)
+        return self.lr / (1, 10, 100)[divided]
 
 
 class Cell(NamedTuple):
@@ -145,11 +188,10 @@ class Trainings(Result):
             if not end["seeds"]:  # none came to the end of an epoch
                 continue
             cell = self.by_model[end["model"]][0].cell
-            recipe, size = cell.recipe, shape_text((1, *cell.input))
+            recipe = cell.recipe
             steps = f"{end['iterations']:,} iterations of {recipe.batch} at lr {recipe.lr:g}"
-            augmented = "augmented" if recipe.augment else "not augmented"
-            ways = f"{recipe.dtype}, {augmented}, {seeds_text(end['seeds'])}"
-            place = f"{self.data} at {size}, {steps}, {ways}. {self.environment.note}"
+            ways = f"{recipe.dtype}, {'augmented' if recipe.augment else 'not augmented'}, {seeds_text(end['seeds'])}"
+            place = f"{self.data} at {shape_text((1, *cell.input))}, {steps}, {ways}. {self.environment.note}"
             for metric, part in (("train_error", "train"), ("error", "test")):
                 yield Figure(end["model"], metric, end[f"{part}_error"], end[f"{part}_spread"], place)
 

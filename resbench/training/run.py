@@ -24,8 +24,7 @@ from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import StatisticRow
 from resbench.training.feed import Feed
 from resbench.training.parallel import ALONE, Ranks
-from resbench.training.recipe import TrainingRecipe
-from resbench.training.result import Epoch
+from resbench.training.result import Epoch, TrainingRecipe
 
 State = dict[str, Any]
 
@@ -69,8 +68,7 @@ class TrainingRun:
         )
         for p in self.params:
             self.optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
-        forward: Callable[[Tensor], Any] = torch.compile(self.model) if compiled else self.model
-        self.forward = self.ranks.wrapped(forward, self.device)
+        self.forward = ranks.wrapped(torch.compile(self.model) if compiled else self.model, self.device)
         self.probe = GradientProbe(self.model, every, name, seed) if every else None
         self.rows: list[StatisticRow] = []
         self.step = 0
@@ -83,7 +81,6 @@ class TrainingRun:
         self.seconds = 0.0
         self.stream = torch.cuda.Stream(self.device) if cuda else None  # type: ignore[no-untyped-call]
         self._replay: Callable[[Tensor], None] | None = None
-        self._start = self.state()
 
     @property
     def draws(self) -> bool:
@@ -164,22 +161,21 @@ class TrainingRun:
             self.broken = (
                 f"{self.name}, seed {self.seed}: the loss is {losses[bad]:g} at step {step}{self._where(step)}"
             )
-            return
-        if self.finished and not all(bool(p.isfinite().all()) for p in self.params):
+        elif self.finished and not all(bool(p.isfinite().all()) for p in self.params):
             self.broken = f"{self.name}, seed {self.seed}: weights are not finite after the last step"
-            return
-        self.seconds += time.perf_counter() - begun
-        self.history.append(
-            Epoch(
-                number + 1,
-                self.step,
-                self.recipe.rate(self.step - 1),
-                sum(losses) / done,
-                wrong / (done * self.feed.batch),
-                int(self.test_wrong) / len(self.feed.test_labels),
-                self.seconds,
+        else:
+            self.seconds += time.perf_counter() - begun
+            self.history.append(
+                Epoch(
+                    number + 1,
+                    self.step,
+                    self.recipe.rate(self.step - 1),
+                    sum(losses) / done,
+                    wrong / (done * self.feed.batch),
+                    int(self.test_wrong) / len(self.feed.test_labels),
+                    self.seconds,
+                )
             )
-        )
 
     # -- one step ------------------------------------------------------------------------------------
 
@@ -191,9 +187,9 @@ class TrainingRun:
         elif not self.step or rate != self.recipe.rate(self.step - 1) or self._replay is None:
             group["lr"].fill_(rate)
         self._draw()
-        observed = self.probe is not None and self.step % self.probe.every == 0
-        if self.stream is None or self.ranks.world > 1 or observed:
-            self._learn(row, self.probe if observed else None)
+        probe = self.probe if self.probe and self.step % self.probe.every == 0 else None
+        if self.stream is None or self.ranks.world > 1 or probe:
+            self._learn(row, probe)
             return
         if self._replay is None:
             self._replay = self._captured(row)
@@ -236,22 +232,20 @@ class TrainingRun:
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
         self.optimizer.zero_grad()
-        captured = True
-        try:
-            with torch.cuda.graph(graph, stream=stream):
-                self._learn(static)
-        except RuntimeError:
-            captured = False
-        self.restore(before)
-        self._start = start
-        if not captured:
-            return self._learn
 
         def replay(row: Tensor) -> None:
             static.copy_(row)
             graph.replay()
 
-        return replay
+        step: Callable[[Tensor], None] = replay
+        try:
+            with torch.cuda.graph(graph, stream=stream):
+                self._learn(static)
+        except RuntimeError:
+            step = self._learn
+        self.restore(before)
+        self._start = start
+        return step
 
     @torch.no_grad()
     def _test(self) -> None:
