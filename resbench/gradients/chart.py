@@ -77,9 +77,9 @@ def by_depth(flows: Sequence[Flow]) -> Picture:
     )
     greys = alt.Color("stage:N", legend=None, scale=alt.Scale(scheme="greys"))
     bands = alt.Chart(data(_stages(flows[0]))).mark_rect(opacity=0.08).encode(x="from:Q", x2="to:Q", color=greys)
-    layers = alt.layer(bands, line).resolve_scale(color="independent")
     title = f"Activation gradient by depth; stages of {flows[0].model}"
-    return Picture("gradient by depth", layers.properties(title=title, width=WIDTH, height=280), points)
+    chart = alt.layer(bands, line).resolve_scale(color="independent").properties(title=title, width=WIDTH, height=280)
+    return Picture("gradient by depth", chart, points)
 
 
 def _stages(flow: Flow) -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ def _updates(flow: Flow) -> Picture:
         for i, (name, (_, value)) in enumerate(flow.means("update", step).items())
         if value > 0 and isfinite(value)
     ]
-    scale = alt.Scale(type="log", scheme="viridis")
+    colours = alt.Scale(type="log", scheme="viridis")
     title = f"{flow.model}: update ratio lr ||dL/dW|| / ||W||"
     chart = (
         alt.Chart(data(cells))
@@ -104,7 +104,7 @@ def _updates(flow: Flow) -> Picture:
         .encode(
             x=alt.X("layer:N", sort=alt.EncodingSortField("order"), title=None, axis=LAYERS),
             y=alt.Y("step:O", title="step"),
-            color=alt.Color("update:Q", title="update", scale=scale, legend=alt.Legend(format=".0e", tickCount=4)),
+            color=alt.Color("update:Q", title="update", scale=colours, legend=alt.Legend(format=".0e", tickCount=4)),
             tooltip=["layer:N", "step:O", alt.Tooltip("update:Q", format=".3e")],
         )
         .properties(title=title, width=WIDTH, height=24 * len(flow.steps))

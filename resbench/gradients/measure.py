@@ -148,8 +148,10 @@ class _Run:
         """Train; give the rows of each observed step, until a number is not finite: ``broken`` says which."""
         last = max(self.recipe.steps)
         for step in range(last + 1):
-            line = f"{self.name}: seed {self.seed + 1} of {self.recipe.seeds}, step {step} of {last}"
-            progress(line, (self.seed + step / (last + 1)) / self.recipe.seeds)
+            progress(
+                f"{self.name}: seed {self.seed + 1} of {self.recipe.seeds}, step {step} of {last}",
+                (self.seed + step / (last + 1)) / self.recipe.seeds,
+            )
             with cannot_run(self.name):
                 rows = self.step(step)
             if step in self.recipe.steps:

@@ -77,8 +77,11 @@ class Observation:
         """It is noted when a gradient comes to an output."""
         leaves = tree_leaves(output)
         leaves += [inner for leaf in leaves if hasattr(leaf, "__dict__") for inner in tree_leaves(vars(leaf))]
-        values = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.requires_grad]
-        self.heard += [listen(value, lambda gradient: self.came()) for value in values]
+        self.heard += [
+            listen(leaf, lambda gradient: self.came())
+            for leaf in leaves
+            if isinstance(leaf, Tensor) and leaf.requires_grad
+        ]
 
     def came(self) -> None:
         if self.task is None:
@@ -272,17 +275,12 @@ def _found(model: nn.Module, hooks: _Hooks) -> set[_Candidate]:
     }
 
 
-def own_weight(module: nn.Module) -> nn.Parameter | None:
-    """The optimiser moves these weights; of a parametrised layer none, since reading them is a computation."""
-    return module._parameters.get("weight")
-
-
 @torch.no_grad()
 def _note(seen: Observation, module: nn.Module, name: str, y: Tensor, *, counts: bool) -> None:
     if isinstance(module, WEIGHTED):
         seen.depth += counts
         seen.features_last = isinstance(module, nn.Linear)
-        weight = own_weight(module)
+        weight = module._parameters.get("weight")  # of a parametrised layer none: reading them is a computation
         if weight is not None:
             seen.layers.append(Weighted(name, seen.depth, weight))
     elif isinstance(module, _BatchNorm):

@@ -27,7 +27,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.optim.optimizer import Optimizer
 
 from resbench.errors import MeasureError, OptionError, did_you_mean
-from resbench.gradients.observe import Found, Observation, Weighted, observe, own_weight
+from resbench.gradients.observe import Found, Observation, Weighted, observe
 from resbench.gradients.passing import norm
 from resbench.gradients.reading import (
     AppliedPass,
@@ -190,7 +190,7 @@ class GradientProbe:
 
 
 def _weights(model: nn.Module) -> dict[str, nn.Parameter]:
-    found = {name: own_weight(module) for name, module in named(model) if isinstance(module, WEIGHTED)}
+    found = {name: module._parameters.get("weight") for name, module in named(model) if isinstance(module, WEIGHTED)}
     return {name: weight for name, weight in found.items() if weight is not None}
 
 

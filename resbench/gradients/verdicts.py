@@ -84,7 +84,6 @@ def verdicts(flow: Flow, limits: Thresholds) -> list[Verdict]:
 
 def _judged(record: dict[str, Any], limits: Thresholds) -> Iterator[Verdict]:
     step, r, c1 = record["step"], record["first_to_last"], record["c1"]
-    low, high = limits.healthy
     if r is None:
         yield Verdict(NO_GRADIENT, step, "that of the last boundary is 0")
     elif r < limits.vanishing:
@@ -92,7 +91,7 @@ def _judged(record: dict[str, Any], limits: Thresholds) -> Iterator[Verdict]:
     elif r > limits.exploding:
         yield Verdict("exploding", step, f"R = {r:.3g}")
     else:
-        yield Verdict("healthy" if low <= r <= high else "marginal", step, f"R = {r:.3g}")
+        yield Verdict("healthy" if limits.healthy[0] <= r <= limits.healthy[1] else "marginal", step, f"R = {r:.3g}")
     early, last = record["early_update"], record["last_update"]
     if early is not None and early > limits.over_stepping and step < EARLY_STEPS:
         yield Verdict("over-stepping", step, f"early update ratio {early:.3g}")

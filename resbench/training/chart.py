@@ -39,13 +39,16 @@ def curves(found: Trainings) -> Picture:
         x=alt.X("iteration:Q", title="iterations", axis=alt.Axis(format="~s")),
         color=alt.Color("model:N", title=None, sort=None, legend=alt.Legend(symbolOpacity=1)),
     )
-    y = alt.Y("error:Q", title="error", axis=alt.Axis(format="%"))
     dash = alt.StrokeDash("part:N", title=None, scale=alt.Scale(domain=["training", "test"], range=[[4, 3], [1, 0]]))
     bold = alt.StrokeWidth(
         "part:O", title=None, sort=["training", "test"], scale=alt.Scale(domain=["training", "test"], range=[1.2, 2.4])
     )
-    tips = ["model:N", "part:N", "epoch:Q", "iteration:Q", alt.Tooltip("error:Q", format=".2%")]
-    line = base.mark_line().encode(y=y, strokeDash=dash, strokeWidth=bold, tooltip=tips)
+    line = base.mark_line().encode(
+        y=alt.Y("error:Q", title="error", axis=alt.Axis(format="%")),
+        strokeDash=dash,
+        strokeWidth=bold,
+        tooltip=["model:N", "part:N", "epoch:Q", "iteration:Q", alt.Tooltip("error:Q", format=".2%")],
+    )
     band = base.mark_area(opacity=0.12).encode(y=alt.Y("low:Q", title="error"), y2="high:Q", detail="part:N")
     title = f"{found.data}: training error dashed, test error bold; bands: all seeds"
     return Picture("error by iteration", (band + line).properties(title=title, width=WIDTH, height=340), points)

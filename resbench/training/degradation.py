@@ -129,15 +129,19 @@ def study(
     feed = Feed(train_part, test_part, plan.batch, augment, run.device)
     if plan.batch % run.ranks.world:
         raise OptionError(f"expected a --batch that {run.ranks.world} processes can share, received {plan.batch}")
-    stored = failures.each(failures.without(models), lambda name: result_name(name, classes=feed.classes))
-    names = dict.fromkeys(stored)
+    names = dict.fromkeys(failures.each(failures.without(models), lambda name: result_name(name, classes=feed.classes)))
     cells = [
         Cell(name, size, seed, _recipe(plan, name, feed.steps, augment)) for seed in range(plan.seeds) for name in names
     ]
     trainings = train(cells, feed, run, progress, failures)
-    images = len(feed.labels), len(feed.test_labels)
-    published = {name: TEST_ERRORS[name] for name in names if name in TEST_ERRORS}
-    return Degradation(tuple(trainings), plan.data, *images, environment(run.device), published)
+    return Degradation(
+        tuple(trainings),
+        plan.data,
+        len(feed.labels),
+        len(feed.test_labels),
+        environment(run.device),
+        {name: TEST_ERRORS[name] for name in names if name in TEST_ERRORS},
+    )
 
 
 def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> TrainingRecipe:
@@ -164,8 +168,7 @@ def _own_input(models: Sequence[str], failures: Failures) -> tuple[int, ...] | N
 
 def layers(counted: Cost) -> int:
     """Return the depth as papers give it: convolutions and linear layers, projections left out."""
-    kinds = ("Conv2d", "Linear")
-    return sum(row.type in kinds and "downsample" not in row.name for row in counted.layers)
+    return sum(row.type in ("Conv2d", "Linear") and "downsample" not in row.name for row in counted.layers)
 
 
 # -- the gap between deep and shallow -----------------------------------------------------------------

@@ -38,10 +38,6 @@ class Ranks(NamedTuple):
         torch.distributed.all_reduce(whole)
         return whole
 
-    def mean(self, value: Tensor) -> Tensor:
-        """Return the mean over all processes."""
-        return self.total(value) / self.world if self.world > 1 else value
-
     def average(self, gradients: Sequence[Tensor]) -> None:
         """Average gradients over all processes, in place."""
         for gradient in gradients if self.world > 1 else ():

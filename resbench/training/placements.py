@@ -17,9 +17,8 @@ from resbench.training.degradation import Plan, study
 from resbench.training.result import Placements, Training
 from resbench.training.train import options, precision
 
-ORIGINAL = "resnet{}"
 ORDERS = (
-    ORIGINAL,
+    "resnet{}",
     "resnet{},order=bn-after-add",
     "resnet{},order=relu-before-add",
     "resnet{},order=relu-only-preact",
@@ -27,7 +26,7 @@ ORDERS = (
 )
 """Table 2."""
 SHORTCUTS = (
-    ORIGINAL,
+    "resnet{}",
     "resnet{},shortcut=scaling",
     "resnet{},shortcut=exclusive-gate",
     "resnet{},shortcut=exclusive-gate,gate_bias=-7",

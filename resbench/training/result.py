@@ -101,12 +101,12 @@ class Training:
 
     @property
     def model(self) -> str:
-        """The network's name."""
+        """Return the network's name."""
         return self.cell.model
 
     @property
     def last(self) -> Epoch | None:
-        """The last epoch: no choosing by the test set."""
+        """Return the last epoch: there is no choosing by the test set."""
         return self.history[-1] if self.history else None
 
 
@@ -173,8 +173,15 @@ class Trainings(Result):
         for i in range(max(len(one.history) for one in same)):
             epochs = [one.history[i] for one in same if len(one.history) > i]
             errors = [getattr(epoch, key) for epoch in epochs]
-            point = {"epoch": epochs[0].epoch, "iteration": epochs[0].iteration, "error": fmean(errors)}
-            points.append({**point, "low": min(errors), "high": max(errors)})
+            points.append(
+                {
+                    "epoch": epochs[0].epoch,
+                    "iteration": epochs[0].iteration,
+                    "error": fmean(errors),
+                    "low": min(errors),
+                    "high": max(errors),
+                }
+            )
         return points
 
     def tables(self) -> list[Table]:

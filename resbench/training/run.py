@@ -58,10 +58,11 @@ class TrainingRun:
         self.params = [p for p in model.parameters() if p.requires_grad]
         if not self.params:
             raise MeasureError(f"{name} has no parameter to train")
-        cuda = self.device.type == "cuda"
+        on_gpu = self.device.type == "cuda"
+        self.stream = torch.cuda.Stream(self.device) if on_gpu else None  # type: ignore[no-untyped-call]
         self.optimizer = torch.optim.SGD(
             self.params,
-            torch.tensor(recipe.lr, device=self.device) if cuda else recipe.lr,  # a graph reads it at every step
+            torch.tensor(recipe.lr, device=self.device) if on_gpu else recipe.lr,  # a graph reads it at every step
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
             fused=True,
@@ -79,13 +80,9 @@ class TrainingRun:
         self.loss = torch.zeros((), device=self.device)
         self.losses = torch.zeros(feed.steps, device=self.device)
         self.seconds = 0.0
-        self.stream = torch.cuda.Stream(self.device) if cuda else None  # type: ignore[no-untyped-call]
+        self.draws = any(isinstance(module, _DropoutNd) for module in model.modules())
+        """Random numbers are drawn in its steps."""
         self._replay: Callable[[Tensor], None] | None = None
-
-    @property
-    def draws(self) -> bool:
-        """Tell whether random numbers are drawn in its steps."""
-        return any(isinstance(module, _DropoutNd) for module in self.model.modules())
 
     def wait(self) -> None:
         """Wait until a GPU has done what it was given."""
@@ -154,7 +151,8 @@ class TrainingRun:
         self.wait()
         number = (self.step - 1) // self.feed.steps
         done = self.step - number * self.feed.steps
-        losses, wrong = self.ranks.mean(self.losses[:done]).tolist(), int(self.ranks.total(self.wrong))
+        losses = (self.ranks.total(self.losses[:done]) / self.ranks.world).tolist()
+        wrong = int(self.ranks.total(self.wrong))
         bad = next((place for place, loss in enumerate(losses) if not isfinite(loss)), None)
         if bad is not None:
             step = number * self.feed.steps + bad

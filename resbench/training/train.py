@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -101,9 +101,10 @@ def train(
     with folder, repeatable(options.device), _interruptible(options.ranks.world == 1) as stop:
         for _, group in groupby(cells, key=lambda cell: cell.seed):
             trainings = []
-            for cell in _standing(group, failures):
-                with failures.of(cell.model):
-                    trainings.append(_Training(cell, feed, options))
+            for cell in group:
+                if cell.model not in failures.reasons:  # with another seed
+                    with failures.of(cell.model):
+                        trainings.append(_Training(cell, feed, options))
             while (active := [training for training in trainings if not training.run.finished]) and not stop():
                 draws = any(training.run.draws for training in active)
                 for training in active:
@@ -114,19 +115,13 @@ def train(
                 for training in active:
                     with failures.of(training.cell.model):
                         training.close(stop())
-                standing = _standing((training.cell for training in trainings), failures)
-                trainings = [training for training in trainings if training.cell in standing]
+                trainings = [training for training in trainings if training.cell.model not in failures.reasons]
             results += [training.result() for training in trainings]
             if stop():
                 break
     begun = {result.cell for result in results}
-    left = [cell for cell in _standing(cells, failures) if cell not in begun]
+    left = [cell for cell in cells if cell not in begun and cell.model not in failures.reasons]
     return results + [Training(cell, (), finished=False) for cell in left]
-
-
-def _standing(cells: Iterable[Cell], failures: Failures) -> list[Cell]:
-    """Return the cells of networks that have not failed, with whichever seed."""
-    return [cell for cell in cells if cell.model not in failures.reasons]
 
 
 class _Training:
@@ -163,8 +158,7 @@ class _Training:
             "probe": options.every,
             "torch": str(torch.__version__),
         }
-        name = f"{cell.model}-seed{cell.seed}"
-        self.checkpoint = Checkpoint(options.folder, name, key) if options.folder else None
+        self.checkpoint = Checkpoint(options.folder, f"{cell.model}-seed{cell.seed}", key) if options.folder else None
         state = self.checkpoint.load(self.run.device) if self.checkpoint else None
         options.ranks.wait()
         if state:
