@@ -31,8 +31,7 @@ def picture(flows: Sequence[Flow], width: int, colour: bool) -> str:
     if not exponents:
         return ""
     ticks = exponents[:: max(len(exponents) // 6, 1)]
-    heights = exponents[0], exponents[-1]
-    return sketch(lines, "||dL/dx|| by depth", heights, width, colour, ticks, "depth (%)")
+    return sketch(lines, "||dL/dx|| by depth", (exponents[0], exponents[-1]), width, colour, ticks, "depth (%)")
 
 
 def _positive(flow: Flow, statistic: str, step: int) -> dict[str, tuple[float, float]]:
@@ -97,7 +96,6 @@ def _updates(flow: Flow) -> Picture:
         if value > 0 and isfinite(value)
     ]
     colours = alt.Scale(type="log", scheme="viridis")
-    title = f"{flow.model}: update ratio lr ||dL/dW|| / ||W||"
     chart = (
         alt.Chart(data(cells))
         .mark_rect()
@@ -107,7 +105,7 @@ def _updates(flow: Flow) -> Picture:
             color=alt.Color("update:Q", title="update", scale=colours, legend=alt.Legend(format=".0e", tickCount=4)),
             tooltip=["layer:N", "step:O", alt.Tooltip("update:Q", format=".3e")],
         )
-        .properties(title=title, width=WIDTH, height=24 * len(flow.steps))
+        .properties(title=f"{flow.model}: update ratio lr ||dL/dW|| / ||W||", width=WIDTH, height=24 * len(flow.steps))
     )
     return Picture(f"update ratios of {flow.model}", chart, cells)
 
@@ -119,7 +117,6 @@ def _paths(flow: Flow) -> Picture:
         for path, value in (("shortcut", 1 - share), ("branch", share))
         if isfinite(share)
     ]
-    title = f"{flow.model}: the gradient along shortcut and branch, step {flow.steps[0]}"
     chart = (
         alt.Chart(data(bars))
         .mark_bar()
@@ -129,7 +126,11 @@ def _paths(flow: Flow) -> Picture:
             color=alt.Color("path:N", title=None),
             tooltip=["sum:N", "path:N", alt.Tooltip("share:Q", format=".1%")],
         )
-        .properties(title=title, width=WIDTH, height=120)
+        .properties(
+            title=f"{flow.model}: the gradient along shortcut and branch, step {flow.steps[0]}",
+            width=WIDTH,
+            height=120,
+        )
     )
     return Picture(f"paths of {flow.model}", chart, bars)
 

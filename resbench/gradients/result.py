@@ -177,9 +177,11 @@ class Flows(Result):
             step = next(iter(flow.steps), None)
             ratios = [r.value for r in flow.rows if r.statistic == "first_to_last" and r.step == step]
             if ratios and all(map(isfinite, ratios)):
-                images = f"{seeds_text(len(ratios))}, batches of {self.recipe.batch} of {self.data}"
                 when = f"step {step}, lr {self.recipe.lr:g}" if step else f"step {step}"
-                place = f"||dL/dx_first|| / ||dL/dx_last|| at {when}, {images}. {self.environment.note}"
+                place = (
+                    f"||dL/dx_first|| / ||dL/dx_last|| at {when}, {seeds_text(len(ratios))}, "
+                    f"batches of {self.recipe.batch} of {self.data}. {self.environment.note}"
+                )
                 yield Figure(flow.model, "gradient", *mean_and_half(ratios), place)
 
     def pictures(self, shown: Sequence[str] = ()) -> list[Picture]:

@@ -63,9 +63,14 @@ class Lab:
     def flow(self, name: str, norm: str = "bn") -> Flow:
         """Observe the gradient at the first step, of two seeds, on the images that are trained on."""
         if (name, norm) not in self.flows:
-            images = load_images(self.plan.data, self.plan.root)
             recipe = FlowRecipe(steps=(0,), seeds=2, device=self.options.device)
-            found = flow(name, images, recipe, norm=norm, progress=lambda line, share: self.progress(line, 0))
+            found = flow(
+                name,
+                load_images(self.plan.data, self.plan.root),
+                recipe,
+                norm=norm,
+                progress=lambda line, share: self.progress(line, 0),
+            )
             if found.interrupted:
                 raise KeyboardInterrupt
             self.flows[name, norm] = found

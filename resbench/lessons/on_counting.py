@@ -92,5 +92,7 @@ def depths(lab: Lab) -> Answer:
     except ArchitectureError:
         thirteen = False
     right = made == {18: "basic", 34: "basic", 50: "bottleneck", 101: "bottleneck", 152: "bottleneck"}
-    figures = ", ".join(f"{depth} {kind}" for depth, kind in made.items())
-    return Answer(HOLDS if thirteen or not right else WRONG, f"{figures}; no network has 13")
+    return Answer(
+        HOLDS if thirteen or not right else WRONG,
+        f"{', '.join(f'{depth} {kind}' for depth, kind in made.items())}; no network has 13",
+    )

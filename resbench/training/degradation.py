@@ -88,8 +88,17 @@ def degradation(
     each of its epochs. Raises as ``train`` does.
     """
     run = options(device, compile, probe, folder, watch)
-    size = None if input is None else parse_input(input)
-    plan = Plan(data, root, seeds, epochs, batch, lr, dtype or precision(run.device), size, warmup)
+    plan = Plan(
+        data,
+        root,
+        seeds,
+        epochs,
+        batch,
+        lr,
+        dtype or precision(run.device),
+        input=None if input is None else parse_input(input),
+        warmup=warmup,
+    )
     found = study([models] if isinstance(models, str) else models, plan, run, progress, failures)
     if failures:
         failures.left([*found.trainings])
@@ -133,9 +142,8 @@ def study(
     cells = [
         Cell(name, size, seed, _recipe(plan, name, feed.steps, augment)) for seed in range(plan.seeds) for name in names
     ]
-    trainings = train(cells, feed, run, progress, failures)
     return Degradation(
-        tuple(trainings),
+        tuple(train(cells, feed, run, progress, failures)),
         plan.data,
         len(feed.labels),
         len(feed.test_labels),
@@ -227,8 +235,11 @@ def gaps(results: Sequence[Training]) -> list[Gap]:
 def _gap(stem: str, names: dict[int, str], results: Sequence[Training]) -> Gap | None:
     shallow, deep = names[min(names)], names[max(names)]
     found = {(result.cell.model, result.cell.seed): result for result in results if result.finished}
-    seeds = [seed for name, seed in found if name == deep and (shallow, seed) in found]
-    pairs = [(found[deep, seed], found[shallow, seed]) for seed in seeds]
+    pairs = [
+        (result, found[shallow, seed])
+        for (name, seed), result in found.items()
+        if name == deep and (shallow, seed) in found
+    ]
     broken = next((a.broken for a, b in pairs if a.broken and not b.broken), "")
     if broken:
         return Gap(stem, shallow, deep, 0, None, 0, None, broken)

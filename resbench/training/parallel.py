@@ -59,9 +59,9 @@ def join(device: str) -> tuple[Ranks, str]:
     if given["WORLD_SIZE"] in ("", "1"):
         return ALONE, device
     if not all(given.values()) or not all(value.isdigit() for name, value in given.items() if name != "MASTER_ADDR"):
-        listed = " ".join(f"{name}={value or 'none'}" for name, value in given.items())
         raise OptionError(
-            f"WORLD_SIZE asks for several processes: expected to be started by torchrun, received {listed}"
+            "WORLD_SIZE asks for several processes: expected to be started by torchrun, received "
+            + " ".join(f"{name}={value or 'none'}" for name, value in given.items())
         )
     world, local = int(given["WORLD_SIZE"]), int(given["LOCAL_RANK"])
     if device.startswith("cuda") and local >= torch.cuda.device_count():

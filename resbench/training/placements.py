@@ -50,9 +50,11 @@ def variants(depth: int, table: str = "all") -> Mapping[str, Printed | None]:
     """Return the networks of a table at some depth, with what is published of the same at 110 (or 164) layers."""
     if table not in TABLES:
         raise OptionError(f"--table takes {', '.join(TABLES)}; received {table!r}")
-    at = published_depth(depth)
     printed = {**TEST_ERRORS, "resnet110": MEDIAN}
-    return {str(ModelName.parse(name.format(depth))): printed.get(name.format(at)) for name in TABLES[table]}
+    return {
+        str(ModelName.parse(name.format(depth))): printed.get(name.format(published_depth(depth)))
+        for name in TABLES[table]
+    }
 
 
 def placements(
@@ -81,5 +83,5 @@ def placements(
     known = variants(depth, table)
     found = study(list(known), plan, run, progress)
     published = {name: error for name, error in zip(found.by_model, known.values(), strict=True) if error}
-    remark = f"Published: {published_depth(depth)} layers on CIFAR-10, median of five runs."
-    return Placements(**{**vars(found), "published": published, "remarks": (remark,)}, depth=depth)
+    remarks = (f"Published: {published_depth(depth)} layers on CIFAR-10, median of five runs.",)
+    return Placements(**{**vars(found), "published": published, "remarks": remarks}, depth=depth)

@@ -76,7 +76,6 @@ class TrainingRun:
         self.history: list[Epoch] = []
         self.broken = ""
         self.wrong = torch.zeros((), dtype=torch.int64, device=self.device)
-        self.test_wrong = torch.zeros_like(self.wrong)
         self.loss = torch.zeros((), device=self.device)
         self.losses = torch.zeros(feed.steps, device=self.device)
         self.seconds = 0.0
@@ -247,7 +246,7 @@ class TrainingRun:
 
     @torch.no_grad()
     def _test(self) -> None:
-        self.test_wrong.zero_()
+        self.test_wrong = torch.zeros_like(self.wrong)
         self.model.eval()
         for x, labels in self.feed.testing():
             with self._precision():

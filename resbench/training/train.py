@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -218,9 +218,6 @@ def _macs(cell: Cell) -> float:
 def _interruptible(possible: bool) -> Iterator[Callable[[], bool]]:
     """Give a function that tells whether Ctrl-C was pressed; pressed a second time it ends the program as always."""
     asked: list[int] = []
-    if not possible or threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
 
     def note(number: int, frame: Any) -> None:
         if asked:
@@ -228,8 +225,7 @@ def _interruptible(possible: bool) -> Iterator[Callable[[], bool]]:
         asked.append(number)
         print("\nresbench: stopping after this step; once more to stop at once", file=sys.stderr)
 
-    before = signal.signal(signal.SIGINT, note)
-    try:
+    with ExitStack() as after:
+        if possible and threading.current_thread() is threading.main_thread():
+            after.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, note))
         yield lambda: bool(asked)
-    finally:
-        signal.signal(signal.SIGINT, before)
