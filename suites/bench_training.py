@@ -20,9 +20,9 @@ from resbench.costs.measure import cost
 from resbench.data import load_split
 from resbench.networks.load import load
 from resbench.training.feed import Feed
-from resbench.training.precision import precision
-from resbench.training.recipe import TrainingRecipe
+from resbench.training.result import TrainingRecipe
 from resbench.training.run import TrainingRun
+from resbench.training.train import precision
 from resbench.workers.environment import environment
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from resbench.codec import Scalar, encoded
 from resbench.gradients.result import FlowRecipe
 from resbench.results import KINDS, load
-from resbench.training.recipe import TrainingRecipe
+from resbench.training.result import TrainingRecipe
 from resbench.workers.workload import Setup
 
 TEXT = st.text(max_size=8)

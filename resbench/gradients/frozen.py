@@ -45,8 +45,7 @@ def frozen(model: nn.Module, x: Tensor) -> nn.Module:
             if module.running_mean is None:
                 module.register_buffer("running_mean", x.new_zeros(module.num_features))
                 module.register_buffer("running_var", x.new_ones(module.num_features))
-    still.train()
-    still(x)
+    still.train()(x)
     return still.eval().requires_grad_(False)
 
 
@@ -56,15 +55,11 @@ def logits(output: Any) -> list[Tensor]:
     The ``logits`` of a dictionary or an object come first, else the first tensor of several. Raises MeasureError where
     there is none.
     """
-    fields = output if isinstance(output, Mapping) else getattr(output, "__dict__", {})
-    tensors: list[Any]
-    if isinstance(output, Tensor):
-        tensors = [output]
-    elif isinstance(output, (tuple, list)):
-        tensors = list(output)
-    else:
-        tensors = [value for _, value in sorted(fields.items(), key=lambda item: item[0] != "logits")]
-    tensors = [value for value in tensors if isinstance(value, Tensor)]
+    values = [output] if isinstance(output, Tensor) else output
+    if not isinstance(values, (tuple, list)):
+        fields = output if isinstance(output, Mapping) else getattr(output, "__dict__", {})
+        values = [value for _, value in sorted(fields.items(), key=lambda item: item[0] != "logits")]
+    tensors = [value for value in values if isinstance(value, Tensor)]
     if not tensors:
         raise MeasureError(f"expected logits, received {type(output).__name__} without a tensor")
     return [tensors[0], *(value for value in tensors[1:] if value.shape == tensors[0].shape)]

@@ -33,7 +33,7 @@ from resbench.workers.environment import environment
 from resbench.workers.workload import check_device, repeatable
 
 AUXILIARY = 0.3
-"""What the loss of an auxiliary head counts."""
+"""The loss of an auxiliary head counts so much."""
 
 
 def gradflow(
@@ -53,7 +53,7 @@ def gradflow(
     failures: Failures | None = None,
     progress: Progress = silent,
 ) -> Flows:
-    """How the gradient reaches every layer of models in the first steps of training, and what that says.
+    """Observe how the gradient reaches every layer of models in the first steps of training, and judge it.
 
     ``norm="none"`` takes the BN out, ``deep`` adds the Jacobian of every block. Ctrl-C gives the rows so far. Raises as
     ``flow`` does.
@@ -120,7 +120,7 @@ def flow(
 
 
 class _Run:
-    """The training of one seed."""
+    """A run is the training of one seed."""
 
     def __init__(
         self, name: str, model: nn.Module, seed: int, shape: tuple[int, ...], images: Images, recipe: FlowRecipe
@@ -129,7 +129,6 @@ class _Run:
         self.skipped: dict[str, None] = {}
         self.losses: list[Tensor] = []
         self.broken = ""
-        self.classes = images.classes
         self.model = model.to(recipe.device).train()
         self.dtype = next((p.dtype for p in model.parameters()), torch.float32)
         if any(isinstance(module, LazyModuleMixin) for module in model.modules()):
@@ -149,26 +148,29 @@ class _Run:
         """Train; give the rows of each observed step, until a number is not finite: ``broken`` says which."""
         last = max(self.recipe.steps)
         for step in range(last + 1):
-            line = f"{self.name}: seed {self.seed + 1} of {self.recipe.seeds}, step {step} of {last}"
-            progress(line, (self.seed + step / (last + 1)) / self.recipe.seeds)
+            progress(
+                f"{self.name}: seed {self.seed + 1} of {self.recipe.seeds}, step {step} of {last}",
+                (self.seed + step / (last + 1)) / self.recipe.seeds,
+            )
             with cannot_run(self.name):
                 rows = self.step(step)
             if step in self.recipe.steps:
-                lost = self.lost()
+                losses = torch.stack(self.losses).tolist()
+                lost = _not_finite([self.row(i, "loss", loss) for i, loss in enumerate(losses[:-1])])
                 self.broken = lost or _not_finite(rows)
                 yield [] if lost else rows
                 if self.broken:
                     return
 
     def step(self, step: int) -> list[StatisticRow]:
-        """Train by one batch; the rows, if it is observed. Nothing else waits for the device."""
+        """Train by one batch, and give the rows if it is observed. Nothing else waits for the device."""
         x, labels = self.batch(step)
         observed = step in self.recipe.steps
         checkpoint = self.checkpoint(x, step) if observed else []
         self.probe.steps = step
         self.model.zero_grad()
         with _seeded(self.recipe.device, 1_000_003 * self.seed + step):
-            loss = loss_of(self.name, self.probe(x) if observed else self.model(x), labels, self.classes)
+            loss = loss_of(self.name, self.probe(x) if observed else self.model(x), labels, self.images.classes)
             loss.backward()  # type: ignore[no-untyped-call]
         self.descend()
         self.losses.append(loss.detach())
@@ -184,16 +186,9 @@ class _Run:
             )
         return [*flow, *checkpoint, self.row(step, "loss", float(loss.detach()))]
 
-    def lost(self) -> str:
-        """The first step before this one whose loss was not finite."""
-        for step, loss in enumerate(torch.stack(self.losses[:-1]).tolist() if len(self.losses) > 1 else []):
-            if not isfinite(loss):
-                return f"{self.name}, seed {self.seed}: loss is {loss:g} at step {step}"
-        return ""
-
     @torch.no_grad()
     def descend(self) -> None:
-        """``torch.optim.SGD(lr, momentum, weight_decay=...)`` by its formula: importing the class takes a second."""
+        """Step as ``torch.optim.SGD(lr, momentum, weight_decay=...)`` by its formula: importing it takes a second."""
         for p, v in zip(self.trained, self.velocity, strict=True):
             if p.grad is not None:
                 v.mul_(self.recipe.momentum).add_(p.grad.add(p, alpha=self.recipe.weight_decay))
@@ -203,44 +198,39 @@ class _Run:
         return StatisticRow(self.name, self.seed, step, "network", "", 1.0, statistic, value)
 
     def checkpoint(self, x: Tensor, step: int) -> list[StatisticRow]:
-        """What needs passes of its own; a network that cannot make them goes without."""
+        """Give the rows that need passes of their own; a network that cannot make them goes without."""
         rows: list[StatisticRow] = []
+        what = "c1 and effective rank"
         try:
             with _seeded(self.recipe.device, self.seed):
                 still = frozen(self.model, x)
             line = shattering(still, x[0], x[1], self.seed)
             rows += [self.row(step, key, value) for key, value in line.items()]
-        except Exception as error:
-            self.skip("c1 and effective rank", error)
-            return rows
-        try:
+            what = "Jacobians"
             found = jacobians(still, x, self.seed) if self.recipe.deep else {}
+            for i, (block, values) in enumerate(found.items(), 1):
+                place = (self.name, self.seed, step, "block", block, i / len(found))
+                rows += [StatisticRow(*place, key, value) for key, value in values.items()]
         except Exception as error:
-            self.skip("Jacobians", error)
-            return rows
-        for i, (block, values) in enumerate(found.items(), 1):
-            place = (self.name, self.seed, step, "block", block, i / len(found))
-            rows += [StatisticRow(*place, key, value) for key, value in values.items()]
+            self.skipped[f"{self.name}: {what} left out ({type(error).__name__}: {first_line(error)})"] = None
         return rows
-
-    def skip(self, what: str, error: Exception) -> None:
-        self.skipped[f"{self.name}: {what} left out ({type(error).__name__}: {first_line(error)})"] = None
 
 
 @contextmanager
 def _seeded(device: str, seed: int) -> Iterator[None]:
-    """The random numbers of this seed (dropout); the program's own go on as if nothing had been drawn."""
+    """Draw the random numbers of this seed (dropout); the program's own go on as if nothing had been drawn."""
     with torch.random.fork_rng(devices=[torch.device(device)] if device.startswith("cuda") else []):
         torch.manual_seed(seed)
         yield
 
 
 def loss_of(name: str, output: Any, labels: Tensor, classes: int) -> Tensor:
-    """Cross entropy of the logits; of auxiliary heads, 0.3 times."""
+    """Return the cross entropy of the logits, and 0.3 times that of auxiliary heads."""
     main, *others = logits(output)
     if main.dim() != 2 or main.shape[1] < classes:
-        shape = "x".join(map(str, main.shape))
-        raise MeasureError(f"{name}: expected logits of at least {classes} classes, received {shape}")
+        raise MeasureError(
+            f"{name}: expected logits of at least {classes} classes, received {'x'.join(map(str, main.shape))}"
+        )
     loss = nn.functional.cross_entropy(wide(main), labels)
     for other in others:
         loss = loss + AUXILIARY * nn.functional.cross_entropy(wide(other), labels)
@@ -248,7 +238,7 @@ def loss_of(name: str, output: Any, labels: Tensor, classes: int) -> Tensor:
 
 
 def _not_finite(rows: Sequence[StatisticRow]) -> str:
-    """The first number that is not finite: on the way forward, the loss, and on the way back."""
+    """Name the first number that is not finite: on the way forward, the loss, and on the way back."""
     forward = [row for row in rows if row.statistic in ("deviation", "strength", "loss")]
     for row in (*forward, *reversed(rows)):
         if not isfinite(row.value):

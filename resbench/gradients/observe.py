@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -25,28 +26,25 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.hooks import RemovableHandle
 
 from resbench.gradients.passing import Numbers, Passing, is_alive, listen, norm, of_a_sum, of_a_value, wide
-from resbench.gradients.trunk import WEIGHTED, between, boundaries, trunk
-from resbench.gradients.wrappers import named
+from resbench.gradients.steps import Rate
+from resbench.gradients.trunk import WEIGHTED, between, boundaries, named, trunk
 from resbench.networks.build import Interpreter, Level, Steps
 from resbench.networks.modules import Add, Highway
 
 
-class Boundary(NamedTuple):
-    """A boundary is the value between two blocks; ``depth`` layers with weights lie before it."""
+class Found(NamedTuple):
+    """These are the numbers of one place, a boundary, sum, norm, relu or layer; ``depth`` layers lie before it.
 
+    Those of a boundary or sum come with the gradient. A sum has the gradients along its paths and the norms of what
+    they gave; a norm the sum, the sum of squares and the count behind a BN; a relu which of its channels are dead.
+    """
+
+    place: str
     name: str
     depth: int
-    passing: Passing
-
-
-class Sum(NamedTuple):
-    """A residual sum has the gradients along its paths, and the norms of what they gave."""
-
-    name: str
-    depth: int
-    passing: Passing
-    terms: Numbers
-    """They are the norms of F(x), the branch, and h(x), the shortcut; gates included."""
+    shape: tuple[int, ...]
+    numbers: Numbers
+    rate: Rate | None = None
 
 
 class Weighted(NamedTuple):
@@ -57,25 +55,16 @@ class Weighted(NamedTuple):
     weight: nn.Parameter
 
 
-class Response(NamedTuple):
-    """A layer put this out: sum, sum of squares and count behind a BN, which channels of a ReLU are dead."""
-
-    name: str
-    depth: int
-    numbers: Numbers
-
-
 @dataclass(eq=False)
 class Observation:
     """One forward pass left this, in running order."""
 
     first: Callable[[Observation], object] = bool
     """It is told once, before any weight of this pass has its gradient."""
-    boundaries: list[Boundary] = field(default_factory=list)
-    sums: list[Sum] = field(default_factory=list)
+    places: list[Found] = field(default_factory=list)
+    passings: list[Passing] = field(default_factory=list)
+    """They take the numbers of its boundaries and sums."""
     layers: list[Weighted] = field(default_factory=list)
-    deviations: list[Response] = field(default_factory=list)
-    dead: list[Response] = field(default_factory=list)
     depth: int = 0
     """So many layers with weights have run, those on shortcuts left out."""
     features_last: bool = False
@@ -88,17 +77,21 @@ class Observation:
         """It is noted when a gradient comes to an output."""
         leaves = tree_leaves(output)
         leaves += [inner for leaf in leaves if hasattr(leaf, "__dict__") for inner in tree_leaves(vars(leaf))]
-        values = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.requires_grad]
-        self.heard += [listen(value, lambda gradient: self.came()) for value in values]
+        self.heard += [
+            listen(leaf, lambda gradient: self.came())
+            for leaf in leaves
+            if isinstance(leaf, Tensor) and leaf.requires_grad
+        ]
 
     def came(self) -> None:
         if self.task is None:
             self.task = torch._C._current_graph_task_id()
             self.first(self)
 
-    @property
-    def passings(self) -> list[Passing]:
-        return [*(place.passing for place in self.boundaries), *(place.passing for place in self.sums)]
+    def add(self, place: str, name: str, depth: int, shape: tuple[int, ...], passing: Passing) -> None:
+        """A place is noted whose numbers come in the backward pass."""
+        self.passings.append(passing)
+        self.places.append(Found(place, name, depth, shape, passing.numbers))
 
     def may_come(self) -> bool:
         """Has a gradient come, or can one still?"""
@@ -123,17 +116,16 @@ def observe(
     first: Callable[[Observation], object] = bool,
 ) -> tuple[Any, Observation]:
     """It gives the model's output and what was seen. ``watch`` names boundaries in place of those that are found."""
-    kwargs = kwargs or {}
-    network = model
+    seen, network = Observation(first), model
     while "_orig_mod" in network._modules:
         network = network._modules["_orig_mod"]  # type: ignore[assignment]
     with as_written():
         if isinstance(network, Level) and not kwargs and len(args) == 1 and not _is_touched(network):
-            observer = _StepObserver(boundaries(network) if watch is None else watch, Observation(first))
-            output = observer.run(network, args[0])
-            observer.seen.hear(output)
-            return output, observer.seen
-        return _hooked(model, args, kwargs, watch, Observation(first))
+            output = _StepObserver(boundaries(network) if watch is None else watch, seen).run(network, args[0])
+        else:
+            output = _hooked(model, args, kwargs or {}, watch, seen)
+        seen.hear(output)
+    return output, seen
 
 
 def as_written() -> AbstractContextManager[Any]:
@@ -142,13 +134,13 @@ def as_written() -> AbstractContextManager[Any]:
 
 
 def _is_touched(network: nn.Module) -> bool:
-    return any(_touched(module) for module in network.modules() if isinstance(module, Level))
-
-
-def _touched(module: nn.Module) -> bool:
-    """Has somebody hung something on it that only a call of the module itself runs?"""
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return any(hooks) or "forward" in vars(module)
+    """It tells if somebody has hung something on a level that only a call of the level itself runs."""
+    return any(
+        "forward" in vars(level)
+        or any((level._forward_hooks, level._forward_pre_hooks, level._backward_hooks, level._backward_pre_hooks))
+        for level in network.modules()
+        if isinstance(level, Level)
+    )
 
 
 class _StepObserver(Interpreter):
@@ -174,18 +166,21 @@ class _StepObserver(Interpreter):
             return self.passed(name, super().join(level, step, x, path))
         depth = self.seen.depth
         aliases = tuple(x.view_as(x) for _ in paths)
-        passing = Passing(aliases, of_a_sum, self.seen.came)
+        terms: Numbers = {}
+        passing = Passing(aliases, partial(of_a_sum, terms), self.seen.came)
         outputs = [self.follow(level, one, alias, path) for one, alias in zip(paths[:-1], aliases, strict=False)]
         self.beside += 1
         outputs.append(self.follow(level, paths[-1], aliases[-1], path))
         self.beside -= 1
-        self.seen.sums.append(Sum(name, depth, passing, _terms(module, outputs)))
+        terms |= _terms(module, outputs)
+        self.seen.add("sum", name, depth, (), passing)
         return self.passed(name, module(*outputs))
 
     def passed(self, name: str, value: Tensor) -> Tensor:
         """A value that is a boundary is noted as one."""
         if name in self.at:
-            self.seen.boundaries.append(Boundary(name, self.seen.depth, Passing((value,), of_a_value, self.seen.came)))
+            passing = Passing((value,), of_a_value, self.seen.came)
+            self.seen.add("boundary", name, self.seen.depth, value.shape[1:], passing)
         return value
 
 
@@ -202,7 +197,7 @@ class _Candidate:
     """A candidate is an output that may turn out to be a boundary; the value itself is not held."""
 
     def __init__(self, name: str, seen: Observation, value: Tensor) -> None:
-        self.name, self.depth, self.dimensions = name, seen.depth, value.dim()
+        self.name, self.depth, self.shape = name, seen.depth, value.shape
         self._came = seen.came
         self._value, self._version = weakref.ref(value), value._version
         self.passing: Passing | None = None
@@ -225,19 +220,16 @@ class _Hooks:
         self.layers: list[nn.Module] = []
         self._without_graph: list[_Candidate] = []
 
-    def on(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            self.look_again()
-            if isinstance(output, Tensor):
-                _note(self.seen, module, name, output, counts=True)
-                self.add(name, output)
-            elif self.watch and name in self.watch:
-                for value in [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)][:1]:
-                    self.add(name, value)
-            if isinstance(module, WEIGHTED):
-                self.layers.append(module)
-
-        return hook
+    def hook(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
+        self.look_again()
+        if isinstance(output, Tensor):
+            _note(self.seen, module, name, output, counts=True)
+            self.add(name, output)
+        elif self.watch and name in self.watch:
+            for value in [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)][:1]:
+                self.add(name, value)
+        if isinstance(module, WEIGHTED):
+            self.layers.append(module)
 
     def add(self, name: str, value: Tensor) -> None:
         candidate = _Candidate(name, self.seen, value)
@@ -253,23 +245,22 @@ class _Hooks:
         """Some become boundaries, and the others are let go."""
         for one in self.ran:
             if one in chosen and one.passing is not None:
-                self.seen.boundaries.append(Boundary(one.name, one.depth, one.passing))
+                self.seen.add("boundary", one.name, one.depth, one.shape[1:], one.passing)
             elif one.passing is not None:
                 one.passing.close()
 
 
 def _hooked(
     model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], watch: frozenset[str] | None, seen: Observation
-) -> tuple[Any, Observation]:
+) -> Any:
     hooks = _Hooks(seen, watch)
     with ExitStack() as stack:
         for name, module in named(model):
-            stack.callback(module.register_forward_hook(hooks.on(name)).remove)
+            stack.callback(module.register_forward_hook(partial(hooks.hook, name)).remove)
         output = model(*args, **kwargs)
     hooks.look_again()
-    seen.hear(output)
     hooks.keep(_found(model, hooks) if watch is None else {one for one in hooks.ran if one.name in watch})
-    return output, seen
+    return output
 
 
 def _found(model: nn.Module, hooks: _Hooks) -> set[_Candidate]:
@@ -280,13 +271,8 @@ def _found(model: nn.Module, hooks: _Hooks) -> set[_Candidate]:
     return {
         one
         for i, one in enumerate(found)  # else a head at the side
-        if all(later.dimensions <= one.dimensions for later in found[i + 1 :])
+        if all(len(later.shape) <= len(one.shape) for later in found[i + 1 :])
     }
-
-
-def own_weight(module: nn.Module) -> nn.Parameter | None:
-    """The optimiser moves these weights; of a parametrised layer none, since reading them is a computation."""
-    return module._parameters.get("weight")
 
 
 @torch.no_grad()
@@ -294,14 +280,14 @@ def _note(seen: Observation, module: nn.Module, name: str, y: Tensor, *, counts:
     if isinstance(module, WEIGHTED):
         seen.depth += counts
         seen.features_last = isinstance(module, nn.Linear)
-        weight = own_weight(module)
+        weight = module._parameters.get("weight")  # of a parametrised layer none: reading them is a computation
         if weight is not None:
             seen.layers.append(Weighted(name, seen.depth, weight))
     elif isinstance(module, _BatchNorm):
         y = wide(y)  # by sums: torch's own std takes several times as long
         numbers = {"total": y.sum(), "squares": norm(y).square(), "count": y.new_full((), y.numel())}
-        seen.deviations.append(Response(name, seen.depth, numbers))
+        seen.places.append(Found("norm", name, seen.depth, (), numbers))
     elif isinstance(module, nn.ReLU):
         channel = y.dim() - 1 if seen.features_last else 1
         silent = y.amax([i for i in range(y.dim()) if i != channel]) <= 0
-        seen.dead.append(Response(name, seen.depth, {"dead": silent}))
+        seen.places.append(Found("relu", name, seen.depth, silent.shape, {"dead": silent}))

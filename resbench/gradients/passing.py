@@ -66,20 +66,15 @@ class Passing:
     ) -> None:
         self.numbers_of, self.came = numbers_of, came
         self.numbers: Numbers = {}
-        self.shape = values[0].shape
         self._zeros = [value.detach().new_zeros(()) for value in values]
         self._gradients: dict[int, Tensor] = {}
         self._arrived: set[int] = set()
         self._task = -1
         self.handles = [listen(value, partial(self._take, i)) for i, value in enumerate(values) if value.requires_grad]
         self.is_view = len(values) == 1 and values[0]._is_view()
-        if self.is_view and values[0].requires_grad:
-            self._listen_below(values[0])
-
-    def _listen_below(self, view: Tensor) -> None:
-        """Listen to the base of a view too: after a change in place the gradient goes past the view's own node."""
-        base = view._base
-        if base is not None and base.requires_grad and base.numel() == view.numel():
+        base = values[0]._base if self.is_view and values[0].requires_grad else None
+        if base is not None and base.requires_grad and base.numel() == values[0].numel():
+            # after a change in place the gradient goes past the view's own node
             self.handles.append(listen(base, self._take_below))
 
     def _take_below(self, gradient: Tensor) -> None:
@@ -104,7 +99,7 @@ class Passing:
         """Take the numbers of the gradients that have come."""
         if self._gradients or not (self.numbers or self.is_view):
             gradients = [self._gradients.get(i, zero) for i, zero in enumerate(self._zeros)]
-            self.numbers = self.numbers_of(*map(wide, gradients))
+            self.numbers |= self.numbers_of(*map(wide, gradients))
 
     def close(self) -> None:
         """Let go of the graph and of the gradients."""
@@ -119,11 +114,12 @@ def of_a_value(gradient: Tensor) -> Numbers:
     return {"gradient": norm(gradient)}
 
 
-def of_a_sum(*gradients: Tensor) -> Numbers:
-    """Return the numbers of the gradients of a sum: of all branches together, and of the shortcut, the last."""
+def of_a_sum(terms: Numbers, *gradients: Tensor) -> Numbers:
+    """Return the numbers of the gradients of a sum, of all branches together and of the shortcut, the last; then
+    ``terms``, those of what it adds up."""
     first, *more, identity = gradients
     residual = sum(more, first)
     inner = (identity * residual).sum()
     if inner.device.type == "cpu" and not inner.isfinite():
         inner = (identity.double() * residual.double()).sum()
-    return {"identity": norm(identity), "residual": norm(residual), "inner": inner}
+    return {"identity": norm(identity), "residual": norm(residual), "inner": inner, **terms}

@@ -27,13 +27,11 @@ from torch.nn.parameter import UninitializedParameter
 from torch.optim.optimizer import Optimizer
 
 from resbench.errors import MeasureError, OptionError, did_you_mean
-from resbench.gradients.observe import Observation, Weighted, observe, own_weight
+from resbench.gradients.observe import Found, Observation, Weighted, observe
 from resbench.gradients.passing import norm
 from resbench.gradients.reading import (
     AppliedPass,
-    Found,
     StepReading,
-    StepReport,
     reading_of,
     statistics_of,
     together,
@@ -41,8 +39,7 @@ from resbench.gradients.reading import (
 )
 from resbench.gradients.statistics import StatisticRow
 from resbench.gradients.steps import Rate, Steps, at_present, rates
-from resbench.gradients.trunk import WEIGHTED
-from resbench.gradients.wrappers import inside, named, submodule
+from resbench.gradients.trunk import WEIGHTED, inside, named, submodule
 
 
 class GradientProbe:
@@ -117,8 +114,10 @@ class GradientProbe:
         if isinstance(optimizer, (int, float, Tensor)):
             optimizer, lr = None, optimizer
         if not (optimizer is None or hasattr(optimizer, "param_groups")):
-            what = type(optimizer).__name__
-            raise OptionError(f"expected an optimiser with param_groups, received {what}; give lr=RATE, or neither")
+            raise OptionError(
+                f"expected an optimiser with param_groups, received {type(optimizer).__name__}; "
+                "give lr=RATE, or neither"
+            )
         if not isinstance(scale, Tensor) and scale is not None and not scale > 0:
             raise OptionError(f"expected a scale above 0, received {scale!r}")
         step, self.steps = self.steps, self.steps + 1
@@ -128,7 +127,7 @@ class GradientProbe:
         if not passes:
             raise MeasureError(f"{self.name} has no gradient: call read after backward of what the probe gave")
         if steps.weights and not steps.gradients:
-            if steps.moved():
+            if any(map(float, steps.changes.values())):
                 raise MeasureError(f"{self.name} has no gradient: call read after backward and before zero_grad")
             return  # a step that was left out, and its gradient taken away
         chosen = None if lr is None else Rate(at_present(lr), predicts=True)
@@ -140,14 +139,14 @@ class GradientProbe:
             for forward, _ in passes
             for layer in forward.layers
         }
-        report = StepReport(bool(steps.rates), optimizer is not None)
         places = [unscaled(found, steps.scale if scale is None else scale) for found in together(passes)]
         depth = max(forward.depth for forward, _ in passes)
         if not places and not layers:
             raise MeasureError(
                 f"{self.name} calls no convolution, linear layer or block of its own: nothing to observe"
             )
-        self.readings.append(reading_of(step, max(depth, 1), places, list(layers.values()), report))
+        reported, expected = bool(steps.rates), optimizer is not None
+        self.readings.append(reading_of(step, max(depth, 1), places, list(layers.values()), reported, expected))
 
     def _layer(self, layer: Weighted, steps: Steps, rate: Rate | None) -> Found:
         key = id(layer.weight)
@@ -191,7 +190,7 @@ class GradientProbe:
 
 
 def _weights(model: nn.Module) -> dict[str, nn.Parameter]:
-    found = {name: own_weight(module) for name, module in named(model) if isinstance(module, WEIGHTED)}
+    found = {name: module._parameters.get("weight") for name, module in named(model) if isinstance(module, WEIGHTED)}
     return {name: weight for name, weight in found.items() if weight is not None}
 
 
@@ -207,12 +206,15 @@ def _names(model: nn.Module, watch: str | nn.Module | Collection[str | nn.Module
             name = names[id(module)]
         except (AttributeError, KeyError):
             if isinstance(wanted, nn.Module):
-                whole, part = type(model).__name__, type(wanted).__name__
-                raise OptionError(f"expected modules of {whole} to watch, received another {part}") from None
-            hint = did_you_mean(wanted, names.values())
-            raise OptionError(f"expected names of modules to watch, received {wanted!r}{hint}") from None
+                raise OptionError(
+                    f"expected modules of {type(model).__name__} to watch, received another {type(wanted).__name__}"
+                ) from None
+            raise OptionError(
+                f"expected names of modules to watch, received {wanted!r}{did_you_mean(wanted, names.values())}"
+            ) from None
         if type(module).forward is nn.Module.forward and "forward" not in vars(module):
-            kind = type(module).__name__
-            raise OptionError(f"expected modules that are called, received {name}, a {kind}; watch what it holds")
+            raise OptionError(
+                f"expected modules that are called, received {name}, a {type(module).__name__}; watch what it holds"
+            )
         chosen.add(name)
     return frozenset(chosen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from math import isfinite
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from resbench.gradients.observe import Observation
+from resbench.gradients.observe import Found, Observation
 from resbench.gradients.passing import Numbers
 from resbench.gradients.statistics import StatisticRow, growth_per_layer
 from resbench.gradients.steps import Rate
@@ -27,22 +27,13 @@ class Place(NamedTuple):
     rate: Rate | None = None
 
 
-class StepReport(NamedTuple):
-    """An optimiser ``reported`` the step, or the gradients are those that were found at the reading.
-
-    A report was ``expected`` if an optimiser that reports its steps was named.
-    """
-
-    reported: bool
-    expected: bool
-
-
 class StepReading(NamedTuple):
     """A reading has the ``values`` of one observed step, on the device, and the places where they belong.
 
     ``layers`` is the depth of the network. ``order`` tells where each value belongs in the order of the places. The
     ``stages`` are the boundaries of one shape that follow each other, by position. ``ends``: the gradients of the
-    first and of the last boundary are known.
+    first and of the last boundary are known. An optimiser ``reported`` the step, or the gradients are those that were
+    found at the reading; a report was ``expected`` if an optimiser that reports its steps was named.
     """
 
     step: int
@@ -52,18 +43,8 @@ class StepReading(NamedTuple):
     order: list[int]
     stages: list[list[int]]
     ends: bool
-    report: StepReport
-
-
-class Found(NamedTuple):
-    """These are the numbers of one place, over all forward passes of the step."""
-
-    place: str
-    name: str
-    depth: int
-    shape: tuple[int, ...]
-    numbers: Numbers
-    rate: Rate | None = None
+    reported: bool
+    expected: bool
 
 
 AppliedPass = tuple[Observation, Tensor | None]
@@ -87,14 +68,8 @@ def together(passes: Sequence[AppliedPass]) -> list[Found]:
 
 def _places(run: Observation) -> Iterable[tuple[Found, int]]:
     """Yield every place of one forward pass, and how often it had come before."""
-    listed = [
-        *(Found("boundary", b.name, b.depth, tuple(b.passing.shape[1:]), b.passing.numbers) for b in run.boundaries),
-        *(Found("sum", s.name, s.depth, (), s.passing.numbers | s.terms) for s in run.sums),
-        *(Found("norm", r.name, r.depth, (), r.numbers) for r in run.deviations),
-        *(Found("relu", r.name, r.depth, tuple(r.numbers["dead"].shape), r.numbers) for r in run.dead),
-    ]
     times = Counter[tuple[object, ...]]()
-    for found in listed:
+    for found in sorted(run.places, key=lambda found: _ORDER.index(found.place)):
         yield found, times[found[:4]]
         times[found[:4]] += 1
 
@@ -136,7 +111,7 @@ _SCALED = ("gradient", "identity", "residual", "inner")
 
 
 def reading_of(
-    step: int, layers: int, places: Sequence[Found], weighted: Sequence[Found], report: StepReport
+    step: int, layers: int, places: Sequence[Found], weighted: Sequence[Found], reported: bool, expected: bool
 ) -> StepReading:
     """Stack the numbers of a step, and leave them on the device."""
     flow = [found for found in places if found.place == "boundary"]
@@ -151,7 +126,7 @@ def reading_of(
     stacked = torch.cat([kind.to(kinds[-1].dtype) for kind in kinds])  # one conversion, not one for each number
     stages = [list(same) for _, same in groupby(range(len(known)), key=lambda i: known[i].shape)]
     ends = bool(known) and known[0] is flow[0] and known[-1] is flow[-1]
-    return StepReading(step, layers, listed, stacked, order, stages, ends, report)
+    return StepReading(step, layers, listed, stacked, order, stages, ends, reported, expected)
 
 
 def statistics_of(reading: StepReading, model: str, seed: int) -> list[StatisticRow]:
@@ -163,19 +138,18 @@ def statistics_of(reading: StepReading, model: str, seed: int) -> list[Statistic
     rows: list[StatisticRow] = []
     for place, numbers in raw:
         where = (model, seed, reading.step, place.place, place.name, place.depth / reading.layers)
-        found = _derived(place, numbers)
+        found = _layer(numbers, place.rate) if place.place == "layer" else _DERIVED.get(place.place, dict)(numbers)
         rows += [StatisticRow(*where, key, value) for key, value in found.items() if value is not None]
     flow = [row for row in rows if row.statistic == "gradient"]
-    gradients = [row.value for row in flow]
-    for i, stage in enumerate(reading.stages, 1):
-        depths = [flow[position].depth * reading.layers for position in stage]
-        growth = growth_per_layer(depths, [gradients[position] for position in stage])
+    for i, positions in enumerate(reading.stages, 1):
+        stage = [flow[position] for position in positions]
+        growth = growth_per_layer([row.depth * reading.layers for row in stage], [row.value for row in stage])
         if growth is not None:
-            middle = (flow[stage[0]].depth + flow[stage[-1]].depth) / 2
+            middle = (stage[0].depth + stage[-1].depth) / 2
             rows.append(StatisticRow(model, seed, reading.step, "stage", f"stage {i}", middle, "growth", growth))
     shares = [row.value for row in rows if row.statistic == "share"]
     whole = {
-        "first_to_last": _over(gradients[0], gradients[-1]) if len(gradients) > 1 and reading.ends else None,
+        "first_to_last": _over(flow[0].value, flow[-1].value) if len(flow) > 1 and reading.ends else None,
         "effective_depth": sum(shares) if shares else None,
     }
     network = (model, seed, reading.step, "network", "", 1.0)
@@ -187,13 +161,12 @@ def _is_left_out(reading: StepReading, raw: list[tuple[Place, dict[str, float]]]
 
     Gradients that were zeroed before the reading, with no optimiser to report what they had been, are taken out.
     """
-    reported, expected = reading.report
     layers = [numbers for place, numbers in raw if place.place == "layer"]
     gradients = [numbers["weight_gradient"] for numbers in layers if "weight_gradient" in numbers]
     flow = [numbers["gradient"] for place, numbers in raw if place.place == "boundary"]
     stayed = bool(layers) and not any(numbers["change"] for numbers in layers)
-    zeroed = bool(gradients) and not reported and not any(gradients) and any(flow)
-    if stayed and (zeroed or not all(map(isfinite, gradients)) or (expected and not reported)):
+    zeroed = bool(gradients) and not reading.reported and not any(gradients) and any(flow)
+    if stayed and (zeroed or not all(map(isfinite, gradients)) or (reading.expected and not reading.reported)):
         return True
     for numbers in layers if zeroed else ():
         numbers.pop("weight_gradient", None)
@@ -201,18 +174,6 @@ def _is_left_out(reading: StepReading, raw: list[tuple[Place, dict[str, float]]]
 
 
 Values = dict[str, float | None]
-
-
-def _derived(place: Place, numbers: dict[str, float]) -> Values:
-    match place.place:
-        case "layer":
-            return _layer(numbers, place.rate)
-        case "sum":
-            return _sum(numbers)
-        case "norm":
-            return _norm(numbers)
-        case _:
-            return {**numbers}
 
 
 def _over(a: float, b: float) -> float | None:
@@ -257,3 +218,7 @@ def _norm(raw: dict[str, float]) -> Values:
     mean, square = raw["total"] / raw["count"], raw["squares"] / raw["count"]
     variance = square - mean * mean
     return {"deviation": max(variance, 0.0) ** 0.5 if variance == variance else variance}
+
+
+_DERIVED: dict[str, Callable[[dict[str, float]], Values]] = {"sum": _sum, "norm": _norm}
+"""Those of a layer need its rate; of other places the numbers are the statistics."""

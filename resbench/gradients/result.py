@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures, OptionError, OutputError
 from resbench.gradients.statistics import Statistic, StatisticRow, chosen_statistics
+from resbench.gradients.table import depth_table, network_table, row_table
 from resbench.results import Figure, Metric, Progress, Result, Section
 from resbench.tables.table import Table
 from resbench.units import seeds_text
@@ -24,16 +25,16 @@ SHOWN = "gradient,update"
 
 @dataclass(frozen=True)
 class FlowRecipe:
-    """Everything about a run but the network."""
+    """A recipe is everything about a run but the network."""
 
     steps: tuple[int, ...] = (0, 1, 5)
-    """At which observations are made, from 0, the step from the first weights."""
+    """These steps are observed; 0 is the step from the first weights."""
     seeds: int = 3
     batch: int = 64
     lr: float = 0.1
     device: str = "cpu"
     deep: bool = False
-    """Also the Jacobians of the blocks."""
+    """The Jacobians of the blocks are estimated too."""
     momentum: float = 0.9
     weight_decay: float = 1e-4
 
@@ -49,7 +50,7 @@ class FlowRecipe:
 
 
 class Verdict(NamedTuple):
-    """A word, the step at which it holds, and the number that it rests on."""
+    """A verdict is a word, with the step at which it holds and the number that it rests on."""
 
     word: str
     step: int
@@ -61,32 +62,32 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True)
 class Flow:
-    """The rows of one network over all seeds and steps."""
+    """A flow holds the rows of one network over all seeds and steps."""
 
     model: str
     input: tuple[int, ...]
     rows: tuple[StatisticRow, ...]
     broken: str = ""
-    """Where the first number was not finite; the rows end with that step."""
+    """It says where the first number was not finite; the rows end with that step."""
     interrupted: bool = False
     skipped: tuple[str, ...] = ()
-    """Passes of their own that this network could not make, and why."""
+    """These passes of their own this network could not make, and why."""
     verdicts: tuple[Verdict, ...] = ()
 
     derived: ClassVar = ("records",)
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """That were observed."""
+        """Return the observed steps, ascending."""
         return tuple(sorted({row.step for row in self.rows}))
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The network in one line for each observed step."""
+        """Return the network in one line for each observed step."""
         return [self.record(step) for step in self.steps]
 
     def means(self, statistic: str, step: int) -> dict[str, tuple[float, float]]:
-        """Depth, and mean over the seeds, of every place in running order."""
+        """Return depth, and mean over the seeds, of every place in running order."""
         found: dict[str, list[StatisticRow]] = {}
         for row in self.rows:
             if row.statistic == statistic and row.step == step:
@@ -94,7 +95,7 @@ class Flow:
         return {name: (same[0].depth, fmean(row.value for row in same)) for name, same in found.items()}
 
     def record(self, step: int) -> dict[str, Any]:
-        """The network in one line: means over the seeds, None for what it does not have.
+        """Return the network in one line: means over the seeds, None for what it does not have.
 
         The early update ratio is the median over the first third of the layers that a gradient reaches, the last one
         that of the last of them; ``cosine`` is the largest of all sums.
@@ -153,40 +154,38 @@ class Flows(Result):
         def finite(row: Mapping[str, Any]) -> Mapping[str, Any]:
             return {**row, "value": "NaN" if row["value"] is None else row["value"]}
 
-        models = document["models"]
-        flows = [{**one, "broken": one["broken"] or "", "rows": [*map(finite, one["rows"])]} for one in models]
+        flows = [
+            {**one, "broken": one["broken"] or "", "rows": [*map(finite, one["rows"])]} for one in document["models"]
+        ]
         return {**document, "flows": flows}
 
     @property
     def interrupted(self) -> bool:
-        """Ctrl-C ended it: the last network's rows are those so far."""
+        """Tell whether Ctrl-C ended it: then the last network's rows are those so far."""
         return any(flow.interrupted for flow in self.flows)
 
     def tables(self, shown: Sequence[Statistic] = ()) -> list[Table]:
-        """Each statistic by depth that a network has, then the networks."""
-        from resbench.gradients.table import depth_table, network_table
-
+        """Return each statistic by depth that a network has, then the networks."""
         by_depth = [depth_table(statistic, self.flows) for statistic in shown or chosen_statistics(SHOWN)]
         return [*filter(None, by_depth), network_table(self)]
 
     def flat(self) -> Table:
-        from resbench.gradients.table import row_table
-
         return row_table(self.flows)
 
     def figures(self) -> Iterator[Figure]:
-        recipe = self.recipe
         for flow in self.flows:
             step = next(iter(flow.steps), None)
             ratios = [r.value for r in flow.rows if r.statistic == "first_to_last" and r.step == step]
             if ratios and all(map(isfinite, ratios)):
-                images = f"{seeds_text(len(ratios))}, batches of {recipe.batch} of {self.data}"
-                when = f"step {step}, lr {recipe.lr:g}" if step else f"step {step}"
-                place = f"||dL/dx_first|| / ||dL/dx_last|| at {when}, {images}. {self.environment.note}"
+                when = f"step {step}, lr {self.recipe.lr:g}" if step else f"step {step}"
+                place = (
+                    f"||dL/dx_first|| / ||dL/dx_last|| at {when}, {seeds_text(len(ratios))}, "
+                    f"batches of {self.recipe.batch} of {self.data}. {self.environment.note}"
+                )
                 yield Figure(flow.model, "gradient", *mean_and_half(ratios), place)
 
     def pictures(self, shown: Sequence[str] = ()) -> list[Picture]:
-        """The charts of these statistics, or those of the default ones with the paths. Raises OutputError for none."""
+        """Return the charts of these statistics, or of the default ones with the paths. Raises OutputError for none."""
         from resbench.gradients.chart import pictures
 
         return pictures(self.flows, shown) if shown else pictures(self.flows)

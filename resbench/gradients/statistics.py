@@ -71,8 +71,7 @@ def chosen_statistics(text: str) -> list[Statistic]:
     found = []
     for word in map(str.strip, text.split(",")):
         if word not in placed:
-            hint = did_you_mean(word, placed)
-            raise OptionError(f"--stat takes {', '.join(placed)} or all; received {word!r}{hint}")
+            raise OptionError(f"--stat takes {', '.join(placed)} or all; received {word!r}{did_you_mean(word, placed)}")
         found.append(placed[word])
     return found
 

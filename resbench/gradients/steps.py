@@ -6,9 +6,10 @@ clipped and averaged, whatever becomes of it before the reading; and a step that
 
 from __future__ import annotations
 
-import sys
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
+from traceback import walk_stack
 from typing import Any, NamedTuple
 
 import torch
@@ -47,14 +48,11 @@ def at_present(value: float | Tensor) -> float | Tensor:
 
 def loss_scale() -> Tensor | None:
     """Return the factor of the ``GradScaler`` whose step this is; it calls the optimiser, but does not tell it."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name in ("step", "_maybe_opt_step"):
-            scaler = frame.f_locals.get("self")
-            if isinstance(scaler, GradScaler) and scaler.is_enabled():
-                scale = scaler._get_scale_async()
-                return None if scale is None else scale.clone()
-        frame = frame.f_back  # type: ignore[assignment]
+    for frame, _ in walk_stack(None):
+        scaler = frame.f_locals.get("self") if frame.f_code.co_name in ("step", "_maybe_opt_step") else None
+        if isinstance(scaler, GradScaler) and scaler.is_enabled():
+            scale = scaler._get_scale_async()
+            return None if scale is None else scale.clone()
     return None
 
 
@@ -69,9 +67,10 @@ class Steps:
         self.rates: dict[int, Rate] = {}
         self.scale: Tensor | None = None
         self._versions: dict[int, int] = {}
+        me = weakref.proxy(self)  # the hooks of all optimisers do not keep a probe alive
         self._hooks = [
-            register_optimizer_step_pre_hook(_weakly(self._before_step)),
-            register_optimizer_step_post_hook(_weakly(self._after_step)),
+            register_optimizer_step_pre_hook(partial(Steps._before_step, me)),
+            register_optimizer_step_post_hook(partial(Steps._after_step, me)),
         ]
         for hook in self._hooks:
             weakref.finalize(self, hook.remove)
@@ -84,10 +83,6 @@ class Steps:
             if key not in self.before or (again and self._versions[key] != weight._version):
                 self.weights[key], self._versions[key] = weight, weight._version
                 self.before[key] = weight.detach().clone()
-
-    def moved(self) -> bool:
-        """Tell whether any of the weights has changed; this waits for the device."""
-        return any(float(change) for change in self.changes.values())
 
     @torch.no_grad()
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
@@ -129,15 +124,3 @@ class Steps:
 
 def _unscaled(gradient: Tensor, scale: Tensor | None) -> Tensor:
     return norm(gradient) if scale is None else norm(gradient) / scale
-
-
-def _weakly(method: Callable[[Optimizer, Any, Any], None]) -> Callable[[Optimizer, Any, Any], None]:
-    """Return a hook of all optimisers that does not keep its probe alive."""
-    reference = weakref.WeakMethod(method)
-
-    def hook(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        alive = reference()
-        if alive is not None:
-            alive(optimizer, args, kwargs)
-
-    return hook

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from resbench.gradients.statistics import Statistic
 
 GRID = [i / 10 for i in range(11)]
-"""Depths at which networks stand side by side."""
+"""Networks stand side by side at these depths."""
 
 
 def depth_table(statistic: Statistic, flows: Sequence[Flow]) -> Table | None:
-    """A statistic by normalised depth: a column for each network and step. None where no network has it."""
+    """Return a statistic by normalised depth, a column for each network and step; None where no network has it."""
     columns = [Column("depth", "depth", "share")]
     cells: list[list[Any]] = []
     for flow in flows:
@@ -28,10 +28,8 @@ def depth_table(statistic: Statistic, flows: Sequence[Flow]) -> Table | None:
     if not cells:
         return None
     rows = [[depth, *(column[i] for column in cells)] for i, depth in enumerate(GRID)]
-    notes = [
-        f"{statistic.formula}, mean over the seeds, at the {statistic.place} nearest to each depth; @ is the step."
-    ]
-    return Table(columns, rows, statistic.title[0].upper() + statistic.title[1:], notes)
+    note = f"{statistic.formula}, mean over the seeds, at the {statistic.place} nearest to each depth; @ is the step."
+    return Table(columns, rows, statistic.title[0].upper() + statistic.title[1:], [note])
 
 
 def _nearest(means: dict[str, tuple[float, float]], depth: float) -> float:
@@ -59,7 +57,7 @@ NETWORK_COLUMNS = (
 
 
 def network_table(result: Flows) -> Table:
-    """A row for each network and step; the verdicts below."""
+    """Return a row for each network and step, with the verdicts below."""
     flows, recipe = result.flows, result.recipe
     records = [record for flow in flows for record in flow.records]
     always = ("model", "step", "loss", "first_to_last")
@@ -94,5 +92,5 @@ ROW_COLUMNS = (
 
 
 def row_table(flows: Sequence[Flow]) -> Table:
-    """Every number, a row each."""
+    """Return every number, a row each."""
     return Table(ROW_COLUMNS, [tuple(row) for flow in flows for row in flow.rows])

@@ -1,4 +1,8 @@
-"""The trunk of a network is its pieces that follow one another; some are blocks, and boundaries lie between them."""
+"""The trunk of a network is its pieces that follow one another; some are blocks, and boundaries lie between them.
+
+Wrappers are modules that hold another and compute what it computes, to compile, checkpoint or distribute it. They add
+no place: the names and the blocks of a network are those that it has without them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,6 @@ from typing import NamedTuple
 
 from torch import nn
 
-from resbench.gradients.wrappers import inside, submodule
 from resbench.networks.build import Level
 from resbench.networks.modules import Add, Highway
 
@@ -51,8 +54,7 @@ def between(parts: Sequence[Part]) -> list[int]:
 
 def blocks(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """These blocks of the trunk are modules of their own."""
-    names = [part.name for part in trunk(model) if part.block]
-    held = [(name, submodule(model, name)) for name in names]
+    held = [(part.name, submodule(model, part.name)) for part in trunk(model) if part.block]
     return [(name, block) for name, block in held if not isinstance(block, (Add, Highway))]
 
 
@@ -89,3 +91,41 @@ def _is_container(module: nn.Module) -> bool:
     if isinstance(module, Level):
         return all(isinstance(step, str) and step.isdigit() for step in module.steps)
     return isinstance(module, (nn.Sequential, nn.ModuleList))
+
+
+# -- wrappers ------------------------------------------------------------------------------------------
+
+WRAPPED = ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
+"""torch's wrappers hold their module under these names; nobody else uses them."""
+
+PARALLEL = ("torch.nn.parallel.", "torch.distributed.", "torch.optim.swa_utils")
+"""The wrappers of these modules call it ``module``, as many a residual block does."""
+
+
+def inside(module: nn.Module) -> nn.Module:
+    """Return the module itself, out of all its wrappers."""
+    parallel = any(kind.__module__.startswith(PARALLEL) for kind in type(module).__mro__)
+    for name in (*WRAPPED, "module") if parallel else WRAPPED:
+        wrapped = module._modules.get(name)
+        if wrapped is not None:
+            return inside(wrapped)
+    return module
+
+
+def named(model: nn.Module, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, nn.Module]]:
+    """Yield what ``named_modules()`` would if nothing were wrapped."""
+    seen = set() if seen is None else seen
+    model = inside(model)
+    if id(model) in seen:
+        return
+    seen.add(id(model))
+    yield path, model
+    for name, child in model.named_children():
+        yield from named(child, f"{path}.{name}" if path else name, seen)
+
+
+def submodule(model: nn.Module, path: str) -> nn.Module:
+    """Return the module that ``named`` gives this path."""
+    for name in path.split(".") if path else ():
+        model = inside(model).get_submodule(name)
+    return inside(model)

@@ -12,7 +12,7 @@ The numbers that are judged are those of the table: means over the seeds.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -40,7 +40,7 @@ class Thresholds:
 
     def changed(self, texts: Iterable[str]) -> Thresholds:
         """Return thresholds with ``name=value`` set: ``exploding=100``, ``healthy=0.1:10``. Raises OptionError."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = vars(self).copy()
         for text in texts:
             name, _, given = text.partition("=")
             name = name.strip().replace("-", "_")
@@ -52,8 +52,7 @@ class Thresholds:
                 numbers = ()
             pair = isinstance(values[name], tuple)
             if len(numbers) != 1 + pair or not all(map(isfinite, numbers)) or list(numbers) != sorted(numbers):
-                wanted = f"{name}=LOW:HIGH" if pair else f"{name}=NUMBER"
-                raise OptionError(f"--threshold: expected {wanted}; received {text!r}")
+                raise OptionError(f"--threshold: expected {name}={'LOW:HIGH' if pair else 'NUMBER'}; received {text!r}")
             values[name] = numbers if pair else numbers[0]
         return Thresholds(**values)
 
@@ -85,7 +84,6 @@ def verdicts(flow: Flow, limits: Thresholds) -> list[Verdict]:
 
 def _judged(record: dict[str, Any], limits: Thresholds) -> Iterator[Verdict]:
     step, r, c1 = record["step"], record["first_to_last"], record["c1"]
-    low, high = limits.healthy
     if r is None:
         yield Verdict(NO_GRADIENT, step, "that of the last boundary is 0")
     elif r < limits.vanishing:
@@ -93,7 +91,7 @@ def _judged(record: dict[str, Any], limits: Thresholds) -> Iterator[Verdict]:
     elif r > limits.exploding:
         yield Verdict("exploding", step, f"R = {r:.3g}")
     else:
-        yield Verdict("healthy" if low <= r <= high else "marginal", step, f"R = {r:.3g}")
+        yield Verdict("healthy" if limits.healthy[0] <= r <= limits.healthy[1] else "marginal", step, f"R = {r:.3g}")
     early, last = record["early_update"], record["last_update"]
     if early is not None and early > limits.over_stepping and step < EARLY_STEPS:
         yield Verdict("over-stepping", step, f"early update ratio {early:.3g}")

@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from resbench.errors import MeasureError, OptionError
-from resbench.lessons import on_blocks, on_counting, on_gradients, on_trainings
+from resbench.lessons import on_blocks, on_counting, on_trainings
 from resbench.lessons.lab import CONDITION, HOLDS, OBSERVED, UNANSWERED, WRONG, Answer, Lab
 from resbench.lessons.result import Claims, Finding
 from resbench.results import Progress, silent
 from resbench.training.degradation import Plan
-from resbench.training.precision import precision
-from resbench.training.train import options
+from resbench.training.train import options, precision
 from resbench.workers.environment import environment
 
 
 class Claim(NamedTuple):
-    """``statement``: as it is made; ``correct``: as it should be made. ``expected``: the verdict."""
+    """A claim has its ``statement`` as it is made and as is ``correct``, and the verdict that is ``expected``."""
 
     id: int
     statement: str
@@ -34,11 +33,11 @@ class Claim(NamedTuple):
     trains: bool = False
     """Its full scale is CIFAR-10."""
     at_full: str = ""
-    """The verdict expected there, if it is another one."""
+    """Another verdict is expected there, if one stands here."""
 
     @property
     def rerun(self) -> str:
-        """The command that asks again, at full scale."""
+        """Return the command that asks again, at full scale."""
         return f"resbench claims {self.id}" + (" --full --data-root DIR" if self.trains else "")
 
 
@@ -69,14 +68,14 @@ CLAIMS = (
         4,
         "The gradient does not vanish, for the residual term is not always -1",
         "The two paths are nearly orthogonal at the start: a cancellation would need a cosine of -1 and equal norms.",
-        on_gradients.no_cancellation,
+        on_trainings.no_cancellation,
         HOLDS,
     ),
     Claim(
         5,
         "Shortcuts do not keep the gradient from exploding",
         "Without BN they do not; BN is what tames it.",
-        on_gradients.explosion,
+        on_trainings.explosion,
         CONDITION,
     ),
     Claim(
@@ -186,7 +185,7 @@ CLAIMS = (
 
 
 def chosen(numbers: Sequence[str]) -> list[Claim]:
-    """The claims of those numbers; all of them where none is given. Raises OptionError."""
+    """Return the claims of those numbers; all of them where none is given. Raises OptionError."""
     known = {str(claim.id): claim for claim in CLAIMS}
     for number in numbers:
         if number not in known:
@@ -227,9 +226,10 @@ def findings(claims: Sequence[Claim], lab: Lab) -> Iterator[Finding]:
     """Ask each, in turn."""
     for i, claim in enumerate(claims):
         begun = time.perf_counter()
-        lab.at(f"claim {claim.id}", i / len(claims), 1 / len(claims))
+        name = f"claim {claim.id}"
+        lab.progress(name, i / len(claims))
         try:
-            answer = claim.experiment(lab)
+            answer = claim.experiment(lab.part(name, i / len(claims), 1 / len(claims)))
         except MeasureError as error:
             answer = Answer(UNANSWERED, str(error))
         expected = claim.at_full if claim.at_full and lab.plan.data != "digits" else claim.expected

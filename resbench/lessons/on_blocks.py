@@ -63,22 +63,24 @@ def gradient_of_the_sum(lab: Lab) -> Answer:
 def sum_defect(name: str) -> float:
     """Return the defect of the third stage's units behind the first one, whose shortcut changes shape."""
     stage = build(name).double().get_submodule("layer3")
-    units = list(stage.children())[1:]
+    units = nn.Sequential(*list(stage.children())[1:])
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(4, 64, 8, 8, dtype=torch.float64, generator=draw).requires_grad_()
-    branches: list[Tensor] = []
-
-    def keep(module: nn.Module, operands: tuple[Any, ...]) -> tuple[Any, ...]:
-        branches.append(operands[0].clone())  # the sum is written over the branch
-        return operands
-
-    for module in stage.modules():
-        if isinstance(module, Add):
-            module.register_forward_pre_hook(keep)
-    y = x
-    for unit in units:
-        y = unit(y)
+    y, branches = with_branches(units, x)
     g = torch.randn(y.shape, dtype=torch.float64, generator=draw)
     (whole,) = torch.autograd.grad(y, x, g, retain_graph=True)
     (residual,) = torch.autograd.grad(torch.stack([(branch * g).sum() for branch in branches]).sum(), x)
     return float((whole - g - residual).norm() / whole.norm())
+
+
+def with_branches(net: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Return the output for x, and what every branch adds, in running order; the network is not used again."""
+    branches: list[Tensor] = []
+
+    def keep(module: nn.Module, operands: tuple[Any, ...]) -> None:
+        branches.append(operands[0].clone())  # the sum is written over the branch
+
+    for module in net.modules():
+        if isinstance(module, Add):
+            module.register_forward_pre_hook(keep)
+    return net(x), branches

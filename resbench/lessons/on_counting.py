@@ -24,13 +24,12 @@ def free_shortcuts(lab: Lab) -> Answer:
 
 def options(lab: Lab) -> Answer:
     """Claim 8: count the parameters of ResNet-56 with each option, and the shortcuts that have weights."""
-    plain = cost("plain56").params
     counted = {option: cost(f"resnet56,shortcut={option}") for option in "ABC"}
     projections = {
         option: sum("downsample" in row.name and row.type == "Conv2d" for row in found.layers)
         for option, found in counted.items()
     }
-    right = counted["A"].params == plain and list(projections.values()) == [0, 2, 27]
+    right = counted["A"].params == cost("plain56").params and list(projections.values()) == [0, 2, 27]
     figures = "; ".join(
         f"{option}: {found.params:,} parameters, {projections[option]} projections" for option, found in counted.items()
     )
@@ -49,8 +48,10 @@ def bottleneck(lab: Lab) -> Answer:
 def reduction(lab: Lab) -> Answer:
     """Claim 10: count the 5x5 convolution directly and through 16 channels."""
     direct, reduced = (cost(name).macs for name in ("conv5x5_direct", "conv5x5_reduced"))
-    right = agrees(direct, "120M") and agrees(reduced, "12.4M")
-    return Answer(HOLDS if right else WRONG, f"{direct:,} to {reduced:,} MACs: {direct / reduced:.2f} times fewer")
+    return Answer(
+        HOLDS if agrees(direct, "120M") and agrees(reduced, "12.4M") else WRONG,
+        f"{direct:,} to {reduced:,} MACs: {direct / reduced:.2f} times fewer",
+    )
 
 
 def nine_times(lab: Lab) -> Answer:
@@ -58,9 +59,8 @@ def nine_times(lab: Lab) -> Answer:
     pointwise, spatial = (cost(name).macs for name in ("conv1x1", "conv3x3"))
     median, low, high = lab.ratio("conv3x3", "conv1x1")
     shown = 0.9 * 9 < low <= high < 1.1 * 9
-    verdict = WRONG if spatial != 9 * pointwise else HOLDS if shown else CONDITION
     return Answer(
-        verdict,
+        WRONG if spatial != 9 * pointwise else HOLDS if shown else CONDITION,
         f"{spatial / pointwise:.3f} times fewer MACs, {median:.2f} times less time here ({low:.2f} to {high:.2f}, "
         "64 channels of 56x56, batch 8)",
     )
@@ -85,12 +85,14 @@ def depths(lab: Lab) -> Answer:
     made = {}
     for depth in (18, 34, 50, 101, 152):
         counted = cost(f"resnet{depth}")
-        basic = not any(row.name == "layer1.0.conv3" for row in counted.layers)
-        made[layers(counted)] = "basic" if basic else "bottleneck"
+        three = any(row.name == "layer1.0.conv3" for row in counted.layers)
+        made[layers(counted)] = "bottleneck" if three else "basic"
     try:
         thirteen = bool(cost("resnet13"))
     except ArchitectureError:
         thirteen = False
     right = made == {18: "basic", 34: "basic", 50: "bottleneck", 101: "bottleneck", 152: "bottleneck"}
-    figures = ", ".join(f"{depth} {kind}" for depth, kind in made.items())
-    return Answer(HOLDS if thirteen or not right else WRONG, f"{figures}; no network has 13")
+    return Answer(
+        HOLDS if thirteen or not right else WRONG,
+        f"{', '.join(f'{depth} {kind}' for depth, kind in made.items())}; no network has 13",
+    )

@@ -1,4 +1,4 @@
-"""These claims are about networks that are trained."""
+"""These claims are about networks that are trained, and their gradient at the first step."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 
 from resbench.arch.published import TEST_ERRORS
 from resbench.lessons.lab import CONDITION, HOLDS, WRONG, Answer, Lab, percent
+from resbench.lessons.on_blocks import with_branches
 from resbench.networks.load import load
-from resbench.networks.modules import Add
 from resbench.training.degradation import MARGIN, MODELS, gaps
 from resbench.training.placements import ORDERS, variants
 from resbench.training.result import Trainings
@@ -29,8 +29,29 @@ def degradation(lab: Lab) -> Answer:
 
 
 def _errors(outcome: Trainings) -> str:
-    said = [f"{end['model']} {percent(end['train_error'])} and {percent(end['test_error'])}" for end in outcome.ends]
-    return f"training and test error: {', '.join(said)}"
+    ends = [f"{end['model']} {percent(end['train_error'])} and {percent(end['test_error'])}" for end in outcome.ends]
+    return f"training and test error: {', '.join(ends)}"
+
+
+def no_cancellation(lab: Lab) -> Answer:
+    """Claim 4: take the cosine of the gradients along shortcut and branch, at every sum of ResNet-56."""
+    flow = lab.flow("resnet56")
+    cosines = [abs(row.value) for row in flow.rows if row.statistic == "cosine"]
+    ratios = [row.value for row in flow.rows if row.statistic == "ratio"]
+    return Answer(
+        HOLDS if max(cosines) < 0.5 else WRONG,
+        f"largest |cosine| {max(cosines):.3f} over {len(cosines)} sums; branch / shortcut from {min(ratios):.2f} to "
+        f"{max(ratios):.2f}",
+    )
+
+
+def explosion(lab: Lab) -> Answer:
+    """Claim 5: compare R of ResNet-56 with and without BN."""
+    tamed, bare = (lab.flow("resnet56", norm).record(0)["first_to_last"] for norm in ("bn", "none"))
+    return Answer(
+        WRONG if bare < 1e3 else HOLDS if tamed > 1e3 else CONDITION,
+        f"R of ResNet-56 at the first step: {tamed:.3g}, without BN {bare:.3g}",
+    )
 
 
 def shrinking_residuals(lab: Lab) -> Answer:
@@ -78,17 +99,9 @@ def addition_last(lab: Lab) -> Answer:
 @torch.no_grad()
 def falling_share(name: str) -> float:
     """Return the negative share of what the branches add to the signal, which is 0 where they end in ReLU."""
-    net = load(name).module.train()
-    negative: list[torch.Tensor] = []
-
-    def look(module: Add, operands: tuple[torch.Tensor, ...]) -> None:
-        negative.append((operands[0] < 0).flatten())
-
-    for module in net.modules():
-        if isinstance(module, Add):
-            module.register_forward_pre_hook(look)
-    net(torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
-    return torch.cat(negative).double().mean().item()
+    x = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    _, branches = with_branches(load(name).module.train(), x)
+    return torch.cat([(branch < 0).flatten() for branch in branches]).double().mean().item()
 
 
 def preactivation(lab: Lab) -> Answer:
@@ -98,9 +111,9 @@ def preactivation(lab: Lab) -> Answer:
     names = ("resnet56", "preact_resnet56")
     original, pre = (fmean(point["error"] for point in outcome.curve(name, "train_error")) for name in outcome.by_model)
     ratios = [lab.flow(name).record(0)["first_to_last"] for name in names]
-    easier, flows = pre < 0.9 * original, ratios[1] < ratios[0]
+    easier = pre < 0.9 * original
     return Answer(
-        WRONG if not easier else HOLDS if flows else CONDITION,
+        WRONG if not easier else HOLDS if ratios[1] < ratios[0] else CONDITION,
         f"without warm-up, {outcome.ends[0]['iterations']:,} iterations: {_errors(outcome)}, mean training error on "
         f"the way {percent(original)} and {percent(pre)}; R at the first step {ratios[0]:.3g} and {ratios[1]:.3g}",
     )
@@ -109,12 +122,10 @@ def preactivation(lab: Lab) -> Answer:
 def projection(lab: Lab) -> Answer:
     """Claim 16: train options A, B and C."""
     outcome = lab.train(*(f"resnet{DEPTH}{option}" for option in ("", ",shortcut=B", ",shortcut=C")))
-    a, b = (load(f"resnet{DEPTH}{option}").module for option in ("", ",shortcut=B"))
-    shares = [_silent_channels(net) for net in (a, b)]
+    shares = [_silent_channels(load(f"resnet{DEPTH}{option}").module) for option in ("", ",shortcut=B")]
     a_error, *others = (end["test_error"] for end in outcome.ends)
-    better = all(error < a_error - MARGIN for error in others)
     return Answer(
-        WRONG if shares != [0.5, 0.0] else HOLDS if better else CONDITION,
+        WRONG if shares != [0.5, 0.0] else HOLDS if max(others) < a_error - MARGIN else CONDITION,
         f"{_errors(outcome)}; channels behind the second stage's shortcut that get nothing from it: A "
         f"{percent(shares[0])}, B {percent(shares[1])}",
     )
@@ -141,8 +152,7 @@ def deeper(lab: Lab) -> Answer:
     errors = [end["train_error"] for end in outcome.ends]
     falls = all(deep < shallow for shallow, deep in pairwise(errors))
     rises = any(deep > shallow + MARGIN for shallow, deep in pairwise(errors))
-    published = ", ".join(TEST_ERRORS[name].percent for name in names)
     return Answer(
         HOLDS if falls else WRONG if rises else CONDITION,
-        f"{_errors(outcome)}; published test errors: {published} %",
+        f"{_errors(outcome)}; published test errors: {', '.join(TEST_ERRORS[name].percent for name in names)} %",
     )

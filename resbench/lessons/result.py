@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from resbench.errors import Failures
+from resbench.lessons.table import claim_table
 from resbench.results import Progress, Result, Section
 from resbench.tables.table import Table
 from resbench.workers.environment import Environment
 
 
 class Finding(NamedTuple):
-    """A claim as it is made and as it should be made, and what came of it."""
+    """A finding is a claim as it is made and as it should be made, and what came of it."""
 
     id: int
     statement: str
@@ -28,7 +29,7 @@ class Finding(NamedTuple):
 
     @property
     def as_expected(self) -> bool:
-        """The verdict is the one that was expected."""
+        """Tell if the verdict is the one that was expected."""
         return self.verdict == self.expected
 
 
@@ -57,17 +58,13 @@ class Claims(Result):
 
     @property
     def unexpected(self) -> list[int]:
-        """The numbers of the claims that came out otherwise than expected."""
+        """Return the numbers of the claims that came out otherwise than expected."""
         return [one.id for one in self.claims if not one.as_expected]
 
     def tables(self) -> list[Table]:
-        from resbench.lessons.table import claim_table
-
         return [claim_table(self, whole=False)]
 
     def flat(self) -> Table:
-        from resbench.lessons.table import claim_table
-
         return claim_table(self, whole=True)
 
     def verdicts(self) -> Iterator[str]:

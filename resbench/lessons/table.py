@@ -20,7 +20,7 @@ FURTHER = (Column("correct", "correct", "prose"), Column("expected", "expected")
 
 
 def claim_table(result: Claims, whole: bool) -> Table:
-    """A row for each claim. ``whole``: also what it should say, what was expected and how to ask again."""
+    """Return a row for each claim. ``whole`` adds what it should say, what was expected and how to ask again."""
     columns = (*COLUMNS, *(FURTHER if whole else ()))
     rows = [[getattr(one, column.key) for column in columns] for one in result.claims]
     notes = [] if whole else [f"{one.id}. {one.correct} Again: {one.rerun}" for one in result.claims]
@@ -29,5 +29,4 @@ def claim_table(result: Claims, whole: bool) -> Table:
         for one in result.claims
         if not one.as_expected
     ]
-    notes.append(result.environment.note)
-    return Table(columns, rows, "Claims of residual learning", notes, warnings=warnings)
+    return Table(columns, rows, "Claims of residual learning", [*notes, result.environment.note], warnings=warnings)

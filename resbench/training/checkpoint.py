@@ -53,8 +53,12 @@ class Checkpoint:
             leftover.unlink(missing_ok=True)  # half a file of a process that was killed
         if not self.path.exists():
             return None
-        broken = f"{self.path} is not a whole checkpoint"
-        with foreign(SourceError, lambda e: f"{broken} ({first_line(e)}); delete it to train that network anew"):
+        with foreign(
+            SourceError,
+            lambda error: (
+                f"{self.path} is not a whole checkpoint ({first_line(error)}); delete it to train that network anew"
+            ),
+        ):
             data = self.path.read_bytes()
             if data[-SUM:] != _sum(data[:-SUM]):
                 raise ValueError("its checksum is another one")

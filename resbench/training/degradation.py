@@ -18,15 +18,13 @@ from resbench.networks.load import load, result_name
 from resbench.networks.name import Input, ModelName, parse_input
 from resbench.results import Progress, silent
 from resbench.training.feed import Feed
-from resbench.training.precision import precision
-from resbench.training.recipe import TrainingRecipe
-from resbench.training.result import Cell, Degradation, Training
-from resbench.training.train import Options, options, train
+from resbench.training.result import Cell, Degradation, Training, TrainingRecipe
+from resbench.training.train import Options, options, precision, train
 from resbench.workers.environment import environment
 from resbench.workers.medians import mean_and_half
 
 FOLDER = Path("runs")
-"""Trainings are kept here where nothing else is said."""
+"""Trainings are kept here where no other folder is named."""
 
 MODELS = ("plain20", "plain56", "resnet20", "resnet56")
 
@@ -38,19 +36,19 @@ DIGITS_CLASSES = 10
 ITERATIONS = 64_000
 """He et al. 2015, sec. 4.2."""
 WARMUP = 400
-"""Of networks of a hundred layers and more in the paper's recipe."""
+"""Networks of a hundred layers and more have it in the paper's recipe."""
 WARMUP_EPOCHS = 3
-"""On digits, of 20, for every network: 220 iterations are too few to lose the first ones at too high a rate."""
+"""Every network has these of 20 on digits: 220 iterations are too few to lose the first at too high a rate."""
 
 MOST_EPOCHS = 1_000_000
 
 MARGIN = 0.01
-"""By how much the error has to be higher: a percentage point."""
+"""The error has to be higher by so much: a percentage point."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked for; what is None is what the data ask for."""
+    """A plan is what is asked for; what is None is what the data ask for."""
 
     data: str = "digits"
     root: Path | None = None
@@ -90,10 +88,18 @@ def degradation(
     each of its epochs. Raises as ``train`` does.
     """
     run = options(device, compile, probe, folder, watch)
-    size = None if input is None else parse_input(input)
-    plan = Plan(data, root, seeds, epochs, batch, lr, dtype or precision(run.device), size, warmup)
-    names = [models] if isinstance(models, str) else [*models]
-    found = study(names, plan, run, progress, failures)
+    plan = Plan(
+        data,
+        root,
+        seeds,
+        epochs,
+        batch,
+        lr,
+        dtype or precision(run.device),
+        input=None if input is None else parse_input(input),
+        warmup=warmup,
+    )
+    found = study([models] if isinstance(models, str) else models, plan, run, progress, failures)
     if failures:
         failures.left([*found.trainings])
     remarks = [f"{gap}." for gap in gaps(found.trainings)]
@@ -103,7 +109,7 @@ def degradation(
 
 
 def on_digits(models: Sequence[str], device: str, failures: Failures, progress: Progress) -> Degradation:
-    """The default question of networks, under the names that were asked for. Raises KeyboardInterrupt."""
+    """Ask the default question of networks, under the names that were asked for. Raises KeyboardInterrupt."""
     found = degradation(models, device=device, folder=FOLDER, failures=failures, progress=progress)
     if found.interrupted:
         raise KeyboardInterrupt
@@ -132,15 +138,18 @@ def study(
     feed = Feed(train_part, test_part, plan.batch, augment, run.device)
     if plan.batch % run.ranks.world:
         raise OptionError(f"expected a --batch that {run.ranks.world} processes can share, received {plan.batch}")
-    named = failures.each(failures.without(models), lambda name: result_name(name, classes=feed.classes))
-    names = list(dict.fromkeys(named))
+    names = dict.fromkeys(failures.each(failures.without(models), lambda name: result_name(name, classes=feed.classes)))
     cells = [
         Cell(name, size, seed, _recipe(plan, name, feed.steps, augment)) for seed in range(plan.seeds) for name in names
     ]
-    trainings = train(cells, feed, run, progress, failures)
-    images = len(feed.labels), len(feed.test_labels)
-    published = {name: TEST_ERRORS[name] for name in names if name in TEST_ERRORS}
-    return Degradation(tuple(trainings), plan.data, *images, environment(run.device), published)
+    return Degradation(
+        tuple(train(cells, feed, run, progress, failures)),
+        plan.data,
+        len(feed.labels),
+        len(feed.test_labels),
+        environment(run.device),
+        {name: TEST_ERRORS[name] for name in names if name in TEST_ERRORS},
+    )
 
 
 def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> TrainingRecipe:
@@ -158,7 +167,7 @@ def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> TrainingRecipe:
 
 
 def _own_input(models: Sequence[str], failures: Failures) -> tuple[int, ...] | None:
-    """Of the first network that says one; None where none does."""
+    """Return the input of the first network that says one; None where none does."""
     for name in models:
         with failures.of(name):
             return load(name).input
@@ -166,9 +175,8 @@ def _own_input(models: Sequence[str], failures: Failures) -> tuple[int, ...] | N
 
 
 def layers(counted: Cost) -> int:
-    """The depth as papers give it: convolutions and linear layers, projections left out."""
-    kinds = ("Conv2d", "Linear")
-    return sum(row.type in kinds and "downsample" not in row.name for row in counted.layers)
+    """Return the depth as papers give it: convolutions and linear layers, projections left out."""
+    return sum(row.type in ("Conv2d", "Linear") and "downsample" not in row.name for row in counted.layers)
 
 
 # -- the gap between deep and shallow -----------------------------------------------------------------
@@ -176,30 +184,30 @@ def layers(counted: Cost) -> int:
 
 @dataclass(frozen=True)
 class Gap:
-    """Deep minus shallow at the last iteration, as shares: mean over the seeds and half of its 95 % interval."""
+    """A gap is deep minus shallow at the last iteration, as shares: mean over the seeds, half of its 95 % interval."""
 
     family: str
     shallow: str
     deep: str
     train: float
     train_half: float | None
-    """None for one seed."""
+    """One seed has none."""
     test: float
     test_half: float | None
     broken: str = ""
 
     @property
     def degrades(self) -> bool:
-        """Is the training error of the deep one higher by more than a point, and not by chance of the seed?"""
+        """Tell if the training error of the deep one is higher by more than a point, and not by chance of the seed."""
         return bool(self.broken) or self.train - (self.train_half or 0) > 0 < self.train - MARGIN
 
     @property
     def verdict(self) -> str:
-        """degradation, overfitting (only the test error is higher) or no degradation."""
+        """Say degradation, overfitting (only the test error is higher) or no degradation."""
         if self.degrades:
             return "degradation"
-        over = self.test - (self.test_half or 0) > 0 < self.test - MARGIN
-        return "no degradation, but overfitting" if over else "no degradation"
+        overfits = self.test - (self.test_half or 0) > 0 < self.test - MARGIN
+        return "no degradation, but overfitting" if overfits else "no degradation"
 
     def __str__(self) -> str:
         if self.broken:
@@ -214,7 +222,7 @@ class Gap:
 
 
 def gaps(results: Sequence[Training]) -> list[Gap]:
-    """Deepest against shallowest of every family of which two depths were trained."""
+    """Hold the deepest against the shallowest of every family of which two depths were trained."""
     families: dict[str, dict[int, str]] = {}
     for name in dict.fromkeys(result.cell.model for result in results):
         stem, depth = ModelName.stored(name).stem_and_depth
@@ -227,15 +235,17 @@ def gaps(results: Sequence[Training]) -> list[Gap]:
 def _gap(stem: str, names: dict[int, str], results: Sequence[Training]) -> Gap | None:
     shallow, deep = names[min(names)], names[max(names)]
     found = {(result.cell.model, result.cell.seed): result for result in results if result.finished}
-    seeds = [seed for name, seed in found if name == deep and (shallow, seed) in found]
-    pairs = [(found[deep, seed], found[shallow, seed]) for seed in seeds]
+    pairs = [
+        (result, found[shallow, seed])
+        for (name, seed), result in found.items()
+        if name == deep and (shallow, seed) in found
+    ]
     broken = next((a.broken for a, b in pairs if a.broken and not b.broken), "")
     if broken:
         return Gap(stem, shallow, deep, 0, None, 0, None, broken)
-    ends = [(a.last, b.last) for a, b in pairs if not a.broken and not b.broken]
-    whole = [(a, b) for a, b in ends if a and b]
-    if not whole:
+    ends = [(a.last, b.last) for a, b in pairs if a.last and b.last and not (a.broken or b.broken)]
+    if not ends:
         return None
-    train = mean_and_half([a.train_error - b.train_error for a, b in whole])
-    test = mean_and_half([a.test_error - b.test_error for a, b in whole])
+    train = mean_and_half([a.train_error - b.train_error for a, b in ends])
+    test = mean_and_half([a.test_error - b.test_error for a, b in ends])
     return Gap(stem, shallow, deep, *train, *test)

@@ -42,8 +42,8 @@ class Feed:
         chosen = order(len(self.labels), seed, epoch)[:n]
         offsets = torch.randint(0, 2 * PAD + 1, (2, n), generator=draw)
         flips = torch.randint(0, 2, (1, n), generator=draw)
-        table = torch.cat([chosen[None], offsets, flips])
-        return table.view(4, self.steps, self.batch).transpose(0, 1).contiguous().to(self.images.device)
+        table = torch.cat([chosen[None], offsets, flips]).view(4, self.steps, self.batch)
+        return table.transpose(0, 1).contiguous().to(self.images.device)
 
     def training(self, row: Tensor) -> tuple[Tensor, Tensor]:
         """Return the images and labels of a row."""

@@ -38,10 +38,6 @@ class Ranks(NamedTuple):
         torch.distributed.all_reduce(whole)
         return whole
 
-    def mean(self, value: Tensor) -> Tensor:
-        """Return the mean over all processes."""
-        return self.total(value) / self.world if self.world > 1 else value
-
     def average(self, gradients: Sequence[Tensor]) -> None:
         """Average gradients over all processes, in place."""
         for gradient in gradients if self.world > 1 else ():
@@ -63,9 +59,9 @@ def join(device: str) -> tuple[Ranks, str]:
     if given["WORLD_SIZE"] in ("", "1"):
         return ALONE, device
     if not all(given.values()) or not all(value.isdigit() for name, value in given.items() if name != "MASTER_ADDR"):
-        listed = " ".join(f"{name}={value or 'none'}" for name, value in given.items())
         raise OptionError(
-            f"WORLD_SIZE asks for several processes: expected to be started by torchrun, received {listed}"
+            "WORLD_SIZE asks for several processes: expected to be started by torchrun, received "
+            + " ".join(f"{name}={value or 'none'}" for name, value in given.items())
         )
     world, local = int(given["WORLD_SIZE"]), int(given["LOCAL_RANK"])
     if device.startswith("cuda") and local >= torch.cuda.device_count():

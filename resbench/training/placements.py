@@ -14,13 +14,11 @@ from resbench.errors import OptionError
 from resbench.networks.name import ModelName
 from resbench.results import Progress, silent
 from resbench.training.degradation import Plan, study
-from resbench.training.precision import precision
 from resbench.training.result import Placements, Training
-from resbench.training.train import options
+from resbench.training.train import options, precision
 
-ORIGINAL = "resnet{}"
 ORDERS = (
-    ORIGINAL,
+    "resnet{}",
     "resnet{},order=bn-after-add",
     "resnet{},order=relu-before-add",
     "resnet{},order=relu-only-preact",
@@ -28,7 +26,7 @@ ORDERS = (
 )
 """Table 2."""
 SHORTCUTS = (
-    ORIGINAL,
+    "resnet{}",
     "resnet{},shortcut=scaling",
     "resnet{},shortcut=exclusive-gate",
     "resnet{},shortcut=exclusive-gate,gate_bias=-7",
@@ -39,22 +37,24 @@ SHORTCUTS = (
 )
 """Table 1."""
 MEDIAN = Printed("6.61", "He 2016, Tables 1, 2")
-"""Of five runs, as all of these figures are; the 6.43 of He 2015 is the best of five."""
+"""It is of five runs, as all of these figures are; the 6.43 of He 2015 is the best of five."""
 TABLES = {"orders": ORDERS, "shortcuts": SHORTCUTS, "all": (*ORDERS, *SHORTCUTS[1:])}
 
 
 def published_depth(depth: int) -> int:
-    """Of the published network that stands beside one of this depth."""
+    """Return the depth of the published network that stands beside one of this depth."""
     return 164 if depth == 164 else 110
 
 
 def variants(depth: int, table: str = "all") -> Mapping[str, Printed | None]:
-    """The networks of a table at some depth, and what is published of the same at 110 (or 164) layers."""
+    """Return the networks of a table at some depth, with what is published of the same at 110 (or 164) layers."""
     if table not in TABLES:
         raise OptionError(f"--table takes {', '.join(TABLES)}; received {table!r}")
-    at = published_depth(depth)
     printed = {**TEST_ERRORS, "resnet110": MEDIAN}
-    return {str(ModelName.parse(name.format(depth))): printed.get(name.format(at)) for name in TABLES[table]}
+    return {
+        str(ModelName.parse(name.format(depth))): printed.get(name.format(published_depth(depth)))
+        for name in TABLES[table]
+    }
 
 
 def placements(
@@ -82,7 +82,6 @@ def placements(
     plan = Plan(data, root, seeds, epochs, batch, lr, dtype or precision(run.device), warmup=warmup)
     known = variants(depth, table)
     found = study(list(known), plan, run, progress)
-    beside = dict(zip(found.by_model, known.values(), strict=True))
-    published = {name: error for name, error in beside.items() if error}
-    remark = f"Published: {published_depth(depth)} layers on CIFAR-10, median of five runs."
-    return Placements(**{**vars(found), "published": published, "remarks": (remark,)}, depth=depth)
+    published = {name: error for name, error in zip(found.by_model, known.values(), strict=True) if error}
+    remarks = (f"Published: {published_depth(depth)} layers on CIFAR-10, median of five runs.",)
+    return Placements(**{**vars(found), "published": published, "remarks": remarks}, depth=depth)

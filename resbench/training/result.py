@@ -4,23 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from statistics import fmean
 from typing import Any, ClassVar, NamedTuple
 
 from resbench.arch.published import Printed
 from resbench.drawing.charts import Picture
-from resbench.errors import Failures
+from resbench.errors import Failures, OptionError
 from resbench.gradients.statistics import StatisticRow
 from resbench.results import Figure, Metric, Progress, Result, Section
 from resbench.tables.table import Table
-from resbench.training.recipe import TrainingRecipe
+from resbench.training.table import end_table, epoch_tables, history_table
 from resbench.units import seeds_text, shape_text
 from resbench.workers.environment import Environment
 from resbench.workers.medians import mean_and_half
 
+DTYPES = ("fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """A recipe trains as in He et al. 2015, section 4.2, for any number of steps.
+
+    SGD on the cross entropy divides lr by 10 at one half and at three quarters of the way (32k and 48k of 64k).
+
+    The weight decay is on every parameter, as in the paper. The first ``warmup`` iterations run at lr / 10: the
+    paper's ResNet-110 has some 400 of them. ``augment``: pad by 4, crop, flip. bf16 is by autocast. Raises OptionError.
+    """
+
+    iterations: int
+    batch: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    warmup: int = 0
+    augment: bool = False
+    dtype: str = "fp32"
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.batch < 2 or self.warmup < 0 or not (isfinite(self.lr) and self.lr > 0):
+            raise OptionError(
+                "expected one iteration or more, --batch of at least 2 and a positive --lr; "
+                f"received {self.iterations}, {self.batch} and {self.lr:g}"
+            )
+        if self.dtype not in DTYPES:
+            raise OptionError(f"--dtype takes {', '.join(DTYPES)}; received {self.dtype!r}")
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0.
+
+        >>> recipe = TrainingRecipe(64_000)
+        >>> recipe.rate(31_999), recipe.rate(32_000), recipe.rate(63_999)
+        (0.1, 0.01, 0.001)
+        """
+        if step < self.warmup:
+            return self.lr / 10
+        divided = (2 * step >= self.iterations) + (4 * step >= 3 * self.iterations)
+        return self.lr / (1, 10, 100)[divided]
+
 
 class Cell(NamedTuple):
-    """One training: independent of every other, and named by everything that it depends on."""
+    """A cell is one training: independent of every other, and named by everything that it depends on."""
 
     model: str
     input: tuple[int, ...]
@@ -29,23 +73,23 @@ class Cell(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """One line of the history. Errors are shares; the training error is that of the batches as they were trained on."""
+    """An epoch is one line of the history. Errors are shares; the training error is that of the batches in training."""
 
     epoch: int
-    """From 1."""
+    """This counts from 1."""
     iteration: int
-    """Steps done."""
+    """So many steps are done."""
     lr: float
     loss: float
     train_error: float
     test_error: float
-    """Of the single original view, at the end of the epoch."""
+    """This is of the single original view, at the end of the epoch."""
     seconds: float
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a training has given so far."""
+    """This is what a training has given so far."""
 
     cell: Cell
     history: tuple[Epoch, ...]
@@ -57,12 +101,12 @@ class Training:
 
     @property
     def model(self) -> str:
-        """The network's name."""
+        """Return the network's name."""
         return self.cell.model
 
     @property
     def last(self) -> Epoch | None:
-        """The last epoch: no choosing by the test set."""
+        """Return the last epoch: there is no choosing by the test set."""
         return self.history[-1] if self.history else None
 
 
@@ -105,11 +149,6 @@ class Trainings(Result):
         }
 
     @property
-    def title(self) -> str:
-        """What stands above the table of ends."""
-        return self.kind.capitalize()
-
-    @property
     def interrupted(self) -> bool:
         """Ctrl-C ended it before some training was at its end."""
         return not all(one.finished for one in self.trainings)
@@ -134,18 +173,21 @@ class Trainings(Result):
         for i in range(max(len(one.history) for one in same)):
             epochs = [one.history[i] for one in same if len(one.history) > i]
             errors = [getattr(epoch, key) for epoch in epochs]
-            point = {"epoch": epochs[0].epoch, "iteration": epochs[0].iteration, "error": fmean(errors)}
-            points.append({**point, "low": min(errors), "high": max(errors)})
+            points.append(
+                {
+                    "epoch": epochs[0].epoch,
+                    "iteration": epochs[0].iteration,
+                    "error": fmean(errors),
+                    "low": min(errors),
+                    "high": max(errors),
+                }
+            )
         return points
 
     def tables(self) -> list[Table]:
-        from resbench.training.table import end_table, epoch_tables
-
-        return [*epoch_tables(self), end_table(self, self.title)]
+        return [*epoch_tables(self), end_table(self, self.kind.capitalize())]
 
     def flat(self) -> Table:
-        from resbench.training.table import history_table
-
         return history_table(self.trainings)
 
     def figures(self) -> Iterator[Figure]:
@@ -153,11 +195,10 @@ class Trainings(Result):
             if not end["seeds"]:  # none came to the end of an epoch
                 continue
             cell = self.by_model[end["model"]][0].cell
-            recipe, size = cell.recipe, shape_text((1, *cell.input))
+            recipe = cell.recipe
             steps = f"{end['iterations']:,} iterations of {recipe.batch} at lr {recipe.lr:g}"
-            augmented = "augmented" if recipe.augment else "not augmented"
-            ways = f"{recipe.dtype}, {augmented}, {seeds_text(end['seeds'])}"
-            place = f"{self.data} at {size}, {steps}, {ways}. {self.environment.note}"
+            ways = f"{recipe.dtype}, {'augmented' if recipe.augment else 'not augmented'}, {seeds_text(end['seeds'])}"
+            place = f"{self.data} at {shape_text((1, *cell.input))}, {steps}, {ways}. {self.environment.note}"
             for metric, part in (("train_error", "train"), ("error", "test")):
                 yield Figure(end["model"], metric, end[f"{part}_error"], end[f"{part}_spread"], place)
 
@@ -179,8 +220,6 @@ class Trainings(Result):
         yield from (f"Training on {self.data}: {line}" for line in self.remarks)
 
     def sections(self) -> list[Section]:
-        from resbench.training.table import end_table, epoch_tables
-
         tables = [end_table(self, f"{self.kind} on {self.data}"), *epoch_tables(self)]
         return [Section(*self.heading, (), tables, self.pictures())]
 
@@ -207,14 +246,9 @@ class Placements(Trainings):
     kind: ClassVar = "placements"
     left_out: ClassVar = "the depth"
 
-    @property
-    def title(self) -> str:
-        return f"Placements at {self.depth} layers" if self.depth else "Placements"
-
     def tables(self) -> list[Table]:
-        from resbench.training.table import end_table, epoch_tables
-
-        return [*epoch_tables(self), end_table(self, self.title, ranked=True)]
+        title = f"Placements at {self.depth} layers" if self.depth else "Placements"
+        return [*epoch_tables(self), end_table(self, title, ranked=True)]
 
 
 def _end(name: str, same: Sequence[Training], printed: Printed | None) -> dict[str, Any]:

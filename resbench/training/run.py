@@ -24,8 +24,7 @@ from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import StatisticRow
 from resbench.training.feed import Feed
 from resbench.training.parallel import ALONE, Ranks
-from resbench.training.recipe import TrainingRecipe
-from resbench.training.result import Epoch
+from resbench.training.result import Epoch, TrainingRecipe
 
 State = dict[str, Any]
 
@@ -59,36 +58,30 @@ class TrainingRun:
         self.params = [p for p in model.parameters() if p.requires_grad]
         if not self.params:
             raise MeasureError(f"{name} has no parameter to train")
-        cuda = self.device.type == "cuda"
+        on_gpu = self.device.type == "cuda"
+        self.stream = torch.cuda.Stream(self.device) if on_gpu else None  # type: ignore[no-untyped-call]
         self.optimizer = torch.optim.SGD(
             self.params,
-            torch.tensor(recipe.lr, device=self.device) if cuda else recipe.lr,  # a graph reads it at every step
+            torch.tensor(recipe.lr, device=self.device) if on_gpu else recipe.lr,  # a graph reads it at every step
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
             fused=True,
         )
         for p in self.params:
             self.optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
-        forward: Callable[[Tensor], Any] = torch.compile(self.model) if compiled else self.model
-        self.forward = self.ranks.wrapped(forward, self.device)
+        self.forward = ranks.wrapped(torch.compile(self.model) if compiled else self.model, self.device)
         self.probe = GradientProbe(self.model, every, name, seed) if every else None
         self.rows: list[StatisticRow] = []
         self.step = 0
         self.history: list[Epoch] = []
         self.broken = ""
         self.wrong = torch.zeros((), dtype=torch.int64, device=self.device)
-        self.test_wrong = torch.zeros_like(self.wrong)
         self.loss = torch.zeros((), device=self.device)
         self.losses = torch.zeros(feed.steps, device=self.device)
         self.seconds = 0.0
-        self.stream = torch.cuda.Stream(self.device) if cuda else None  # type: ignore[no-untyped-call]
+        self.draws = any(isinstance(module, _DropoutNd) for module in model.modules())
+        """Random numbers are drawn in its steps."""
         self._replay: Callable[[Tensor], None] | None = None
-        self._start = self.state()
-
-    @property
-    def draws(self) -> bool:
-        """Tell whether random numbers are drawn in its steps."""
-        return any(isinstance(module, _DropoutNd) for module in self.model.modules())
 
     def wait(self) -> None:
         """Wait until a GPU has done what it was given."""
@@ -157,29 +150,29 @@ class TrainingRun:
         self.wait()
         number = (self.step - 1) // self.feed.steps
         done = self.step - number * self.feed.steps
-        losses, wrong = self.ranks.mean(self.losses[:done]).tolist(), int(self.ranks.total(self.wrong))
+        losses = (self.ranks.total(self.losses[:done]) / self.ranks.world).tolist()
+        wrong = int(self.ranks.total(self.wrong))
         bad = next((place for place, loss in enumerate(losses) if not isfinite(loss)), None)
         if bad is not None:
             step = number * self.feed.steps + bad
             self.broken = (
                 f"{self.name}, seed {self.seed}: the loss is {losses[bad]:g} at step {step}{self._where(step)}"
             )
-            return
-        if self.finished and not all(bool(p.isfinite().all()) for p in self.params):
+        elif self.finished and not all(bool(p.isfinite().all()) for p in self.params):
             self.broken = f"{self.name}, seed {self.seed}: weights are not finite after the last step"
-            return
-        self.seconds += time.perf_counter() - begun
-        self.history.append(
-            Epoch(
-                number + 1,
-                self.step,
-                self.recipe.rate(self.step - 1),
-                sum(losses) / done,
-                wrong / (done * self.feed.batch),
-                int(self.test_wrong) / len(self.feed.test_labels),
-                self.seconds,
+        else:
+            self.seconds += time.perf_counter() - begun
+            self.history.append(
+                Epoch(
+                    number + 1,
+                    self.step,
+                    self.recipe.rate(self.step - 1),
+                    sum(losses) / done,
+                    wrong / (done * self.feed.batch),
+                    int(self.test_wrong) / len(self.feed.test_labels),
+                    self.seconds,
+                )
             )
-        )
 
     # -- one step ------------------------------------------------------------------------------------
 
@@ -191,9 +184,9 @@ class TrainingRun:
         elif not self.step or rate != self.recipe.rate(self.step - 1) or self._replay is None:
             group["lr"].fill_(rate)
         self._draw()
-        observed = self.probe is not None and self.step % self.probe.every == 0
-        if self.stream is None or self.ranks.world > 1 or observed:
-            self._learn(row, self.probe if observed else None)
+        probe = self.probe if self.probe and self.step % self.probe.every == 0 else None
+        if self.stream is None or self.ranks.world > 1 or probe:
+            self._learn(row, probe)
             return
         if self._replay is None:
             self._replay = self._captured(row)
@@ -236,26 +229,24 @@ class TrainingRun:
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
         self.optimizer.zero_grad()
-        captured = True
-        try:
-            with torch.cuda.graph(graph, stream=stream):
-                self._learn(static)
-        except RuntimeError:
-            captured = False
-        self.restore(before)
-        self._start = start
-        if not captured:
-            return self._learn
 
         def replay(row: Tensor) -> None:
             static.copy_(row)
             graph.replay()
 
-        return replay
+        step: Callable[[Tensor], None] = replay
+        try:
+            with torch.cuda.graph(graph, stream=stream):
+                self._learn(static)
+        except RuntimeError:
+            step = self._learn
+        self.restore(before)
+        self._start = start
+        return step
 
     @torch.no_grad()
     def _test(self) -> None:
-        self.test_wrong.zero_()
+        self.test_wrong = torch.zeros_like(self.wrong)
         self.model.eval()
         for x, labels in self.feed.testing():
             with self._precision():

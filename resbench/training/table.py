@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from resbench.training.result import Training, Trainings
 
 LINES = 10
-"""Of the table by epoch."""
+"""The table by epoch has so many lines."""
 
 END_COLUMNS = (
     Column("model", "model"),
@@ -30,7 +30,7 @@ END_COLUMNS = (
 
 
 def end_table(found: Trainings, title: str, ranked: bool = False) -> Table:
-    """A row for each network; verdicts, recipe and machine below. ``ranked``: the lowest test error first."""
+    """Return a row for each network; verdicts, recipe and machine below. ``ranked``: the lowest test error first."""
     records = found.ends
     if ranked:
         records.sort(key=lambda record: (record["test_error"] is None, record["test_error"]))
@@ -40,19 +40,19 @@ def end_table(found: Trainings, title: str, ranked: bool = False) -> Table:
     warnings = [result.broken for result in found.trainings if result.broken]
     if unfinished:
         warnings.append(f"Interrupted: {len(unfinished)} of the trainings are not at their end; the rows so far.")
-    notes = [*found.remarks, recipe_line(found), found.environment.note]
     rows = [[record[column.key] for column in columns] for record in records]
+    notes = [*found.remarks, recipe_line(found), found.environment.note]
     return Table(columns, rows, title, notes, warnings=warnings)
 
 
 def recipe_line(found: Trainings) -> str:
-    """How all of them were trained."""
+    """Tell how all of them were trained."""
     cell = found.trainings[0].cell
     recipe = cell.recipe
-    size = "x".join(map(str, cell.input))
     warm = max(result.cell.recipe.warmup for result in found.trainings)
     return (
-        f"{found.data}: {found.train_images:,} images to train, {found.test_images:,} to test, at {size}. "
+        f"{found.data}: {found.train_images:,} images to train, {found.test_images:,} to test, "
+        f"at {'x'.join(map(str, cell.input))}. "
         f"SGD, batch {recipe.batch}, lr {recipe.lr:g}, / 10 at 1/2 and 3/4 of {recipe.iterations:,} iterations, "
         f"momentum {recipe.momentum:g}, weight decay {recipe.weight_decay:g}, {recipe.dtype}"
         f"{', pad 4, crop and flip' if recipe.augment else ', no augmentation'}"
@@ -62,7 +62,7 @@ def recipe_line(found: Trainings) -> str:
 
 
 def epoch_tables(found: Trainings) -> list[Table]:
-    """Training error by epoch and test error by epoch, networks side by side: means over the seeds."""
+    """Return training error and test error by epoch, networks side by side: means over the seeds."""
     last = max((len(result.history) for result in found.trainings), default=0)
     shown = sorted({max(round(last * i / LINES), 1) for i in range(1, LINES + 1)}) if last else []
     columns = [Column("epoch", "epoch", "exact"), *(Column(name, name, "share") for name in found.by_model)]
@@ -88,6 +88,6 @@ HISTORY_COLUMNS = (
 
 
 def history_table(results: Sequence[Training]) -> Table:
-    """Every epoch of every training, a row each."""
+    """Return every epoch of every training, a row each."""
     rows = [[result.cell.model, result.cell.seed, *epoch] for result in results for epoch in result.history]
     return Table(HISTORY_COLUMNS, rows)

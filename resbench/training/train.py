@@ -12,8 +12,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -50,7 +50,6 @@ class Options:
     every: int = 0
     folder: Path | None = None
     watch: Callable[[Training], object] | None = None
-    """Told what a training has given so far, at the end of each of its epochs."""
     ranks: Ranks = ALONE
 
 
@@ -61,18 +60,18 @@ def options(
     folder: Path | None = None,
     watch: Callable[[Training], object] | None = None,
 ) -> Options:
-    """How this process trains: alone, or as one of torchrun's. Raises MeasureError for a device that is not here."""
+    """Tell how this process trains: alone, or as one of torchrun's. Raises MeasureError without that device."""
     check_device(device)
     ranks, device = join(device)
     return Options(device, compiled, every, folder, watch, ranks)
 
 
-@dataclass
-class _DoneWork:
-    """The work that is done, and that of the whole, are counted in MACs."""
-
-    total: float
-    done: float = 0.0
+def precision(device: str) -> str:
+    """Return bf16 where the hardware multiplies it, else fp32."""
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    multiplies = any(getattr(torch.cpu, f"_is_{kind}_supported", bool)() for kind in ("avx512_bf16", "amx_tile"))
+    return "bf16" if device == "cpu" and multiplies else "fp32"
 
 
 def train(
@@ -88,47 +87,48 @@ def train(
     of several networks, one that fails is recorded there and left out, and the others go on.
     """
     options, failures = options or Options(), failures or Failures()
-    weights = {cell: _macs(cell) for cell in cells}
-    work = _DoneWork(sum(cell.recipe.iterations * weights[cell] for cell in cells))
+    macs = {cell: _macs(cell) for cell in cells}
+    total = sum(cell.recipe.iterations * macs[cell] for cell in cells)
+    done: dict[Cell, float] = {}
     results: list[Training] = []
-    first = options.ranks.rank == 0
-    folder = locked(options.folder) if options.folder and first else nullcontext()
+    trainings: list[_Training] = []
+
+    def tell(line: str) -> None:
+        done.update({one.cell: macs[one.cell] * one.run.step for one in trainings})
+        progress(line, sum(done.values()) / total)
+
+    folder = locked(options.folder) if options.folder and options.ranks.rank == 0 else nullcontext()
     with folder, repeatable(options.device), _interruptible(options.ranks.world == 1) as stop:
         for _, group in groupby(cells, key=lambda cell: cell.seed):
-            trainings: list[_Training] = []
-            for cell in _standing(group, failures):
-                with failures.of(cell.model):
-                    trainings.append(_Training(cell, feed, options, weights[cell], work))
+            trainings = []
+            for cell in group:
+                if cell.model not in failures.reasons:  # with another seed
+                    with failures.of(cell.model):
+                        trainings.append(_Training(cell, feed, options))
             while (active := [training for training in trainings if not training.run.finished]) and not stop():
                 draws = any(training.run.draws for training in active)
                 for training in active:
                     with failures.of(training.cell.model):
-                        training.epoch(stop, progress)
+                        training.epoch(stop, tell)
                         if draws:  # captured steps share one generator: no other is filled in while it is read
                             training.run.wait()
                 for training in active:
                     with failures.of(training.cell.model):
                         training.close(stop())
-                standing = _standing((training.cell for training in trainings), failures)
-                trainings = [training for training in trainings if training.cell in standing]
+                trainings = [training for training in trainings if training.cell.model not in failures.reasons]
             results += [training.result() for training in trainings]
             if stop():
                 break
     begun = {result.cell for result in results}
-    left = [cell for cell in _standing(cells, failures) if cell not in begun]
+    left = [cell for cell in cells if cell not in begun and cell.model not in failures.reasons]
     return results + [Training(cell, (), finished=False) for cell in left]
-
-
-def _standing(cells: Iterable[Cell], failures: Failures) -> list[Cell]:
-    """Return the cells of networks that have not failed, with whichever seed."""
-    return [cell for cell in cells if cell.model not in failures.reasons]
 
 
 class _Training:
     """A training is a run and its checkpoint."""
 
-    def __init__(self, cell: Cell, feed: Feed, options: Options, macs: float, work: _DoneWork) -> None:
-        self.cell, self.macs, self.work, self.options = cell, macs, work, options
+    def __init__(self, cell: Cell, feed: Feed, options: Options) -> None:
+        self.cell, self.options = cell, options
         torch.manual_seed(cell.seed)
         model = load(cell.model, cell.input, seed=cell.seed).module
         with suppress(Exception):  # a factory may give the same module again; what cannot be copied is trained itself
@@ -158,34 +158,29 @@ class _Training:
             "probe": options.every,
             "torch": str(torch.__version__),
         }
-        name = f"{cell.model}-seed{cell.seed}"
-        self.checkpoint = Checkpoint(options.folder, name, key) if options.folder else None
+        self.checkpoint = Checkpoint(options.folder, f"{cell.model}-seed{cell.seed}", key) if options.folder else None
         state = self.checkpoint.load(self.run.device) if self.checkpoint else None
         options.ranks.wait()
         if state:
             self.run.restore(state)
         self.earlier = self.run.finished
-        self.work.done += self.macs * self.run.step
         self.saved, self.ended = time.monotonic(), False
 
-    def epoch(self, stop: Callable[[], bool], progress: Progress) -> None:
+    def epoch(self, stop: Callable[[], bool], tell: Callable[[str], object]) -> None:
         """Train to the end of the epoch, or to the step at which that is no longer wanted."""
-        run, before = self.run, self.run.step
+        run = self.run
         epochs = -(-self.cell.recipe.iterations // run.feed.steps)
         line = f"{run.name}, seed {run.seed}: epoch {run.step // run.feed.steps + 1} of {epochs}"
-        progress(line, self.work.done / self.work.total)
+        tell(line)
         self.ended = False
         with cannot_run(run.name):
             for _ in run.epoch():
-                self.work.done += self.macs * (run.step - before)
-                before = run.step
-                progress(line, self.work.done / self.work.total)
+                tell(line)
                 if stop():
                     return
                 if self.due and self.options.ranks.world == 1:
                     self.save()
         self.ended = True
-        self.work.done += self.macs * (run.step - before)
 
     def close(self, stopped: bool) -> None:
         """Read what the epoch gave, if it came to its end."""
@@ -223,9 +218,6 @@ def _macs(cell: Cell) -> float:
 def _interruptible(possible: bool) -> Iterator[Callable[[], bool]]:
     """Give a function that tells whether Ctrl-C was pressed; pressed a second time it ends the program as always."""
     asked: list[int] = []
-    if not possible or threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
 
     def note(number: int, frame: Any) -> None:
         if asked:
@@ -233,8 +225,7 @@ def _interruptible(possible: bool) -> Iterator[Callable[[], bool]]:
         asked.append(number)
         print("\nresbench: stopping after this step; once more to stop at once", file=sys.stderr)
 
-    before = signal.signal(signal.SIGINT, note)
-    try:
+    with ExitStack() as after:
+        if possible and threading.current_thread() is threading.main_thread():
+            after.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, note))
         yield lambda: bool(asked)
-    finally:
-        signal.signal(signal.SIGINT, before)

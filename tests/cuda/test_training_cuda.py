@@ -6,8 +6,7 @@ import torch
 from resbench.data import load_split
 from resbench.networks.load import load
 from resbench.training.feed import Feed
-from resbench.training.recipe import TrainingRecipe
-from resbench.training.result import Cell
+from resbench.training.result import Cell, TrainingRecipe
 from resbench.training.run import TrainingRun
 from resbench.training.train import Options, train
 

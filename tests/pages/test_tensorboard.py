@@ -24,8 +24,7 @@ from resbench.gradients.result import Flow, FlowRecipe, Flows
 from resbench.gradients.statistics import STATISTICS, StatisticRow
 from resbench.pages.tensorboard import Board
 from resbench.timing.latency.result import Latencies, Reading
-from resbench.training.recipe import TrainingRecipe
-from resbench.training.result import Cell, Degradation, Epoch, Training
+from resbench.training.result import Cell, Degradation, Epoch, Training, TrainingRecipe
 from resbench.workers.environment import environment
 
 SMALL = ("--input", "3x8x8")

@@ -12,8 +12,7 @@ from resbench.networks.load import result_name
 from resbench.networks.name import ModelName
 from resbench.training.degradation import gaps, layers
 from resbench.training.placements import ORDERS, SHORTCUTS, variants
-from resbench.training.recipe import TrainingRecipe
-from resbench.training.result import Cell, Degradation, Epoch, Training
+from resbench.training.result import Cell, Degradation, Epoch, Training, TrainingRecipe
 from resbench.workers.environment import environment
 
 

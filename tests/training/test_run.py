@@ -11,7 +11,7 @@ from resbench.data import load_split
 from resbench.errors import MeasureError, OptionError
 from resbench.networks.load import load
 from resbench.training.feed import Feed, crop
-from resbench.training.recipe import TrainingRecipe
+from resbench.training.result import TrainingRecipe
 from resbench.training.run import TrainingRun, first_not_finite
 
 SIZE = (3, 8, 8)
