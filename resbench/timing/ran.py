@@ -1,13 +1,13 @@
 """What really ran: read back, product by product, in the process that was timed and behind its timing.
 
 A model file may bring its own precision, set the number of threads, switch a library off. What was asked for labels
-nothing then; this does, and chooses the roof.
+nothing then; this does, in the words that stand under a table and the keys that stand in JSON, and chooses the roof.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -30,6 +30,8 @@ LEAST = 0.01
 
 WORDS = {torch.float64: "fp64", torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 """What the dtypes are called; others by torch's own names."""
+
+UNCOMPILED = "Of compiled code, bytes and memory are those of its operators run one by one."
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, work: Workload) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.setup = work.setup
-        self.inference = work.setup.mode == "inference"
+        self.device = torch.empty(0, device=work.setup.device).device  # ``cuda:0`` of ``cuda``, as a tensor says it
         self.found: Counter[_Conditions] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -117,21 +119,22 @@ class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         images = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)] if convolves else []
         return _Conditions(
             "x".join(dtypes),
-            self.setup.device if device == _resolved(self.setup.device) else str(device),
+            self.setup.device if device == self.device else str(device),
             torch.get_num_threads(),
             (layout_of(images[0]) if images else None) or "",
-            unasked(device.type, self.inference),
+            unasked(device.type, self.setup.mode == "inference"),
         )
 
 
 def observed(work: Workload) -> Ran:
-    """Of a workload that is ready and has been timed; it is run once or twice more."""
-    observer = _Observer(work)
+    """Observe a workload that is ready and has been timed; it is run once or twice more."""
+    observer, setup = _Observer(work), work.setup
     with as_written(), unfused():
         for _, phase in work.phases:
             with observer:
                 phase()
-    found = observer.found or Counter({_of_no_product(work): 1})
+    unasked_now = unasked(setup.kind, setup.mode == "inference")
+    found = observer.found or {_Conditions("", setup.device, torch.get_num_threads(), "", unasked_now): 1}
     switches: Counter[str] = Counter()
     for conditions, macs in found.items():
         switches.update(dict.fromkeys(conditions.switches, macs))
@@ -142,14 +145,42 @@ def observed(work: Workload) -> Ran:
         asked_threads=work.asked_threads,
         memory_format="+".join(_most(_by(found, "layout"))),
         compiled=runs_compiled(work),
-        switches=tuple(switch for switch, macs in switches.items() if macs >= LEAST * found.total()),
+        switches=tuple(switch for switch, macs in switches.items() if macs >= LEAST * sum(found.values())),
     )
 
 
-def _of_no_product(work: Workload) -> _Conditions:
-    """What holds behind a run that has none."""
-    setup = work.setup
-    return _Conditions("", setup.device, torch.get_num_threads(), "", unasked(setup.kind, setup.mode == "inference"))
+def counted_as_written(setup: Setup, ran: Ran | None) -> bool:
+    """On an NVIDIA GPU the peak is the device's own, also of compiled parts."""
+    return setup.compile or (ran is not None and ran.compiled and not setup.device.startswith("cuda"))
+
+
+def ran_lines(name: str, setup: Setup, ran: Ran | None) -> list[str]:
+    """Where what ran is not what was asked for."""
+    differs = ran.differences(setup) if ran else []
+    return [f"{name}: {'; '.join(differs)}."] if differs else []
+
+
+def setup_lines(rows: Iterable[tuple[str, Setup, Ran | None]]) -> list[str]:
+    """The setup under a table, as it ran; one for each where the rows ran in several."""
+    models: dict[str, list[str]] = {}
+    for model, setup, ran in rows:
+        models.setdefault(setup_words(setup, ran), []).append(model)
+    if len(models) < 2:
+        return [f"Setup: {words}." for words in models]
+    return [f"Setup of {', '.join(dict.fromkeys(names))}: {words}." for words, names in models.items()]
+
+
+def setup_words(setup: Setup, ran: Ran | None = None) -> str:
+    """``cpu, fp32, contiguous, inference, warm caches``: what ran, and where that is not known what was asked for."""
+    threads = f"{setup.threads} threads" if setup.threads else ""
+    where = [setup.device, setup.dtype, setup.memory_format]
+    compiled, switches = setup.compile, tuple[str, ...]()
+    if ran:
+        where = [a or b for a, b in zip((ran.device, ran.dtype, ran.memory_format), where, strict=True)]
+        threads = ran.threads_words if threads or ran.threads != (ran.asked_threads,) else ""
+        compiled, switches = ran.compiled, ran.switches
+    words = [*where, setup.mode, f"{setup.cache} caches", "compiled" if compiled else "", threads]
+    return ", ".join([*filter(None, words), *switches])
 
 
 def _by(found: Mapping[_Conditions, int], key: str) -> Counter[Any]:
@@ -183,11 +214,3 @@ def _word(tensor: Tensor, convolves: bool) -> str:
     if tensor.dtype == torch.float32:
         return float32_in(tensor.device.type, convolves)
     return WORDS.get(tensor.dtype, str(tensor.dtype).removeprefix("torch."))
-
-
-def _resolved(name: str) -> torch.device:
-    """``cuda:0`` of ``cuda``, as a tensor says it."""
-    device = torch.device(name)
-    if device.type == "cuda" and device.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
-    return torch.device("mps", 0) if device.type == "mps" else device

@@ -134,8 +134,8 @@ def _latencies(found: dict[Case, list[dict[str, Any]]]) -> list[Latency]:
 def _ask(one: Case, processes: int) -> dict[str, Any]:
     """The answer of one of so many processes: a reading, or an error."""
     request = json.dumps({**one._asdict(), "setup": asdict(one.setup), "processes": processes})
-    command = [sys.executable, "-m", "resbench.timing.latency.worker"]
-    done = subprocess.run(command, input=request, capture_output=True, text=True, check=False)
+    worker = [sys.executable, "-m", "resbench.timing.latency.worker"]
+    done = subprocess.run(worker, input=request, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return dict(json.loads(done.stdout))
     if done.returncode < 0:

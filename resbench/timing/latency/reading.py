@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import chain
 
 import torch
 
@@ -11,7 +10,7 @@ from resbench.operators.boundaries import Modules
 from resbench.timing.latency.result import Reading
 from resbench.timing.memory.measure import peak_bytes
 from resbench.timing.ran import Ran, observed
-from resbench.timing.traffic import Traffic, traffic
+from resbench.timing.traffic import traffic
 from resbench.workers import stopwatch
 from resbench.workers.nvml import gpu
 from resbench.workers.sampling import Rules, Samples, sample
@@ -21,34 +20,40 @@ from resbench.workers.workload import Setup, Workload
 def read(work: Workload, rules: Rules | None = None) -> Reading:
     """Measure a workload in this process."""
     with work.ready():
-        return _timed(work, rules)._replace(ran=observed(work))
+        eager = Workload(work.model, work.inputs, replace(work.setup, compile=False)) if work.setup.compile else work
+        counts, _ = traffic(eager, Modules(eager.model))
+        peak = peak_bytes(eager)
+        samples, queued, replays, remark = _timed(work, rules)
+        done = [*counts.forward.values(), *counts.backward.values()]
+        return Reading(
+            phases=tuple(name for name, _ in work.phases),
+            runs_s=samples.runs,
+            verdict=samples.verdict,
+            warm=samples.warm,
+            rejected=samples.rejected,
+            macs=sum(work.macs for work in done),
+            peak_bytes=peak,
+            bytes=sum(work.bytes for work in done),
+            queued=tuple(queued),
+            graph=tuple(replays),
+            remark=remark,
+            ran=observed(work),
+            uncounted=dict(counts.all_uncounted),
+        )
 
 
-def _timed(work: Workload, rules: Rules | None) -> Reading:
-    eager = Workload(work.model, work.inputs, replace(work.setup, compile=False)) if work.setup.compile else work
-    counts, _ = traffic(eager, Modules(eager.model))
-    peak = peak_bytes(eager)
+def _timed(work: Workload, rules: Rules | None) -> tuple[Samples, list[float], list[float], str]:
+    """Sample a workload as a loop runs it; on an NVIDIA GPU queued and as a graph too, or say why there is none."""
     if work.setup.kind != "cuda":
-        return _reading(work, sample(stopwatch.eager(work), rules), counts, peak)
+        return sample(stopwatch.eager(work), rules), [], [], ""
     watched = gpu(torch.device(work.setup.device).index or 0)
     throttled = (lambda: bool(watched.reading().throttle)) if watched else bool
-    remark, replays = "", list[float]()
     samples = sample(stopwatch.eager(work), rules, throttled=throttled)
     queued = sample(stopwatch.queued(work), rules, throttled=throttled).totals
     try:
-        replays = sample(stopwatch.graph(work), rules, throttled=throttled).totals
+        return samples, queued, sample(stopwatch.graph(work), rules, throttled=throttled).totals, ""
     except RuntimeError as error:
-        remark = f"no CUDA graph: {str(error).splitlines()[0]}"
-    return _reading(work, samples, counts, peak)._replace(queued=tuple(queued), graph=tuple(replays), remark=remark)
-
-
-def _reading(work: Workload, samples: Samples, counts: Traffic, peak: int | None) -> Reading:
-    phases = tuple(name for name, _ in work.phases)
-    done = list(chain(counts.forward.values(), counts.backward.values()))
-    macs, moved = sum(work.macs for work in done), sum(work.bytes for work in done)
-    unknown = dict(counts.all_uncounted)
-    judged = samples.verdict, samples.warm, samples.rejected
-    return Reading(phases, samples.runs, *judged, macs, peak, moved, uncounted=unknown)
+        return samples, queued, [], f"no CUDA graph: {str(error).splitlines()[0]}"
 
 
 def paced(setup: Setup, ran: Ran | None) -> Setup:

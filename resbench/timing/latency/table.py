@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning
-from resbench.timing.ran_lines import UNCOMPILED, counted_as_written, ran_lines, setup_lines, without_roof_lines
+from resbench.timing.ran import UNCOMPILED, counted_as_written, ran_lines, setup_lines
+from resbench.timing.roofline import Roof, without_roof_lines
 
 if TYPE_CHECKING:
     from resbench.timing.latency.result import Latencies, Latency
-    from resbench.timing.roofline import Roof
 
 PHASES = (
     Column("forward_s", "forward", "seconds"),
@@ -55,21 +55,23 @@ def latency_table(result: Latencies) -> Table:
     columns = [column for column in COLUMNS if any(record[column.key] is not None for record in records)]
     rows = [[record[column.key] for column in columns] for record in records]
     processes = max((len(one.readings) for one in latencies), default=0)
-    notes = setup_lines((one.model, one.setup, one.ran) for one in latencies)
-    notes.append(
+    notes = [
+        *setup_lines((one.model, one.setup, one.ran) for one in latencies),
         f"Median of all runs in {processes} fresh processes; +- is half of its 95 % interval, {_over(latencies)}."
         if processes > 1
-        else "Median of all runs in one process, which tells nothing of other processes: no interval."
-    )
-    notes += [VERDICTS[word] for word in VERDICTS if any(one.verdict == word for one in latencies)]
-    notes += [UNCOMPILED] if any(counted_as_written(one.setup, one.ran) for one in latencies) else []
-    notes += _roof_lines(roofs)
-    notes.append(result.environment.note)
-    warnings = [f"{one.model}, batch {one.setup.batch}: warm-up did not settle." for one in latencies if not one.warm]
-    warnings += [line for one in latencies for line in ran_lines(_row(one), one.setup, one.ran)]
-    warnings += [line for one in latencies for line in without_roof_lines(_row(one), one.ran, one.roof(roofs))]
-    warnings += latency_warnings(latencies)
-    warnings += sorted({r.remark for one in latencies for r in one.readings if r.remark})
+        else "Median of all runs in one process, which tells nothing of other processes: no interval.",
+        *(words for verdict, words in VERDICTS.items() if any(one.verdict == verdict for one in latencies)),
+        *([UNCOMPILED] if any(counted_as_written(one.setup, one.ran) for one in latencies) else []),
+        *_roof_lines(roofs),
+        result.environment.note,
+    ]
+    warnings = [
+        *(f"{_row(one)}: warm-up did not settle." for one in latencies if not one.warm),
+        *(line for one in latencies for line in ran_lines(_row(one), one.setup, one.ran)),
+        *(line for one in latencies for line in without_roof_lines(_row(one), one.ran, one.roof(roofs))),
+        *latency_warnings(latencies),
+        *sorted({r.remark for one in latencies for r in one.readings if r.remark}),
+    ]
     return Table(columns, rows, notes=notes, warnings=warnings)
 
 

@@ -12,6 +12,7 @@ from resbench.errors import Failures
 from resbench.results import Progress, Result
 from resbench.tables.table import Table
 from resbench.tables.uncounted import together
+from resbench.timing.layers.table import layer_records, layer_table
 from resbench.timing.ran import Ran
 from resbench.timing.roofline import Roof
 from resbench.timing.traffic import Work
@@ -118,8 +119,6 @@ class Layers(Result):
     @property
     def layers(self) -> list[dict[str, Any]]:
         """The rows of the table by the keys of its columns."""
-        from resbench.timing.layers.table import layer_records
-
         return layer_records(self.times, self.roof)
 
     def models(self) -> list[str]:
@@ -129,8 +128,6 @@ class Layers(Result):
         return self if self.model in models else None
 
     def tables(self) -> list[Table]:
-        from resbench.timing.layers.table import layer_table
-
         return [layer_table(self)]
 
     def uncounted(self) -> Mapping[str, Mapping[str, int]]:

@@ -205,18 +205,17 @@ def _kernels(table: dict[str, Any]) -> Rows:
 
 def _memory(run: Any) -> Rows:
     """Operators by what they allocate, on each device."""
-    rows = []
-    for device, operators in run.get_memory_stats(memory_metric="B")["rows"].items():
-        for name, calls, grown, own, _, count, _, size in operators:
-            rows.append(
-                {
-                    "device": device,
-                    "name": name,
-                    "calls": calls,
-                    "allocations": count,
-                    "allocated_bytes": size,
-                    "increase_bytes": grown,
-                    "self_increase_bytes": own,
-                }
-            )
+    rows: Rows = [
+        {
+            "device": device,
+            "name": name,
+            "calls": calls,
+            "allocations": count,
+            "allocated_bytes": size,
+            "increase_bytes": grown,
+            "self_increase_bytes": own,
+        }
+        for device, operators in run.get_memory_stats(memory_metric="B")["rows"].items()
+        for name, calls, grown, own, _, count, _, size in operators
+    ]
     return sorted(rows, key=lambda row: -row["allocated_bytes"])

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.profiler._utils import traverse_dfs
 
 Rows = list[dict[str, Any]]
 Calls = dict[str, list[str | None]]
@@ -26,19 +27,14 @@ PATH = "Module path"
 
 
 def calls(profiler: torch.profiler.profile, named: Iterable[tuple[str, nn.Module]]) -> Calls:
-    """What the profiler recorded, under these names; the model's own is its class."""
+    """Return what the profiler recorded, under these names; the model's own is its class."""
     names = {id(module): name or type(module).__name__ for name, module in named}
-    found: list[tuple[int, str, str | None]] = []
-    waiting = list(profiler.profiler.kineto_results.experimental_event_tree())  # type: ignore[union-attr]
-    while waiting:
-        event = waiting.pop()
-        waiting += event.children
+    tree = profiler.profiler.kineto_results.experimental_event_tree()  # type: ignore[union-attr]
+    ordered: Calls = defaultdict(list)
+    for event in sorted(traverse_dfs(tree), key=lambda event: event.start_time_ns):
         module = getattr(event.extra_fields, "module", None)
         if module is not None:
-            found.append((event.start_time_ns, event.name, names.get(module.self_ptr)))
-    ordered: Calls = defaultdict(list)
-    for _, name, path in sorted(found, key=lambda call: call[0]):
-        ordered[name].append(path)
+            ordered[event.name].append(names.get(module.self_ptr))
     return ordered
 
 
