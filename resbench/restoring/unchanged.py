@@ -44,7 +44,7 @@ from resbench.restoring.holders import (
     storage,
 )
 from resbench.restoring.machinery import ATOMS, CHANGEABLE, DATA, is_machinery, is_own, names_in
-from resbench.restoring.process_wide import process_kept
+from resbench.workers.switches import process_kept
 
 TABLES = frozenset((dict, OrderedDict))
 
@@ -289,7 +289,7 @@ class Snapshot:
             if not same_entries(table, saved):
                 refill(table, saved)
         for space, names in self.names:
-            restore_names(space, names)
+            restore_names(space, names, space.__setitem__, space.__delitem__)
         for undo in self.undo:
             undo()
         with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():
