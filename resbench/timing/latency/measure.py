@@ -22,8 +22,8 @@ from resbench.networks.name import Input
 from resbench.results import Progress, silent
 from resbench.timing.case import Case, case, ready
 from resbench.timing.drift import noted
-from resbench.timing.latency.reading import paced, read
 from resbench.timing.latency.result import Latencies, Latency, Reading
+from resbench.timing.latency.worker import paced, read
 from resbench.timing.roofline import Roof, roof, roof_of
 from resbench.workers.environment import environment
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup
