@@ -99,7 +99,12 @@ class Snapshot:
         self.orders: list[list[Any]] = []
         self._buffers: set[int] = set()
         self._storages: dict[int, Tensor] = {}
-        self._keepers: dict[type, Callable[[Any], Iterable[Any]]] = {}
+        self._keepers: dict[type, Callable[[Any], Iterable[Any]]] = {
+            itertools.count: self._counter,
+            types.FunctionType: self._function,
+            tuple: iter,
+            frozenset: iter,
+        }
         self._holders = holders()
         self.include(*roots, *self._named(vars(hooks), [name for name in vars(hooks) if name.startswith("_global_")]))
 
@@ -137,16 +142,10 @@ class Snapshot:
         """Return the function that keeps the things of one type, and gives what they hold."""
         if issubclass(kind, types.ModuleType):
             return lambda thing: ()
-        if kind is itertools.count:
-            return self._counter
         if issubclass(kind, type):
             return lambda thing: self._class(thing) if is_own(sys.modules.get(str(thing.__module__))) else ()
         if issubclass(kind, Tensor):
             return self._tensor
-        if kind is types.FunctionType:
-            return self._function
-        if kind is tuple or kind is frozenset:
-            return iter
         parts: list[Callable[[Any], Iterable[Any]]] = []
         if issubclass(kind, dict):
             parts.append(self._dict)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from statistics import median_high
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from resbench.drawing.charts import WIDTH, Picture, data
+from resbench.timing.latency.result import Latencies
+from resbench.timing.latency.table import latency_record
 from resbench.units import scale
-
-if TYPE_CHECKING:
-    from resbench.timing.latency.result import Latencies
 
 
 def spreads(result: Latencies) -> Picture:
     """A row for each network: its median with the 95 % interval, 10th to 90th percentile, and each process's median."""
     import altair as alt
-
-    from resbench.timing.latency.table import latency_record
 
     records = [(one, latency_record(one, None)) for one in result.latencies]
     divisor, unit = scale([record["p90_s"] for _, record in records], "seconds")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning
+from resbench.timing.latency.result import Latencies, Latency
 from resbench.timing.ran import UNCOMPILED, counted_as_written, ran_lines, setup_lines
 from resbench.timing.roofline import Roof, without_roof_lines
-
-if TYPE_CHECKING:
-    from resbench.timing.latency.result import Latencies, Latency
 
 PHASES = (
     Column("forward_s", "forward", "seconds"),

@@ -61,7 +61,7 @@ def _timed(work: Workload, rules: Rules | None) -> tuple[Samples, list[float], l
     if work.setup.kind != "cuda":
         return sample(stopwatch.eager(work), rules), [], [], ""
     watched = gpu(torch.device(work.setup.device).index or 0)
-    throttled = (lambda: bool(watched.reading().throttle)) if watched else bool
+    throttled = (lambda: bool(watched.throttle())) if watched else bool
     samples = sample(stopwatch.eager(work), rules, throttled=throttled)
     queued = sample(stopwatch.queued(work), rules, throttled=throttled).totals
     try:

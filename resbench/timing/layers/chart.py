@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from resbench.costs.chart import group
 from resbench.drawing.charts import WIDTH, Picture, data
+from resbench.timing.layers.result import Layers
 from resbench.timing.layers.table import layer_warnings
 from resbench.units import calls_text
-
-if TYPE_CHECKING:
-    from resbench.timing.layers.result import Layers
 
 HEIGHT = 360
 
