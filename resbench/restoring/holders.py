@@ -243,6 +243,10 @@ def restore_tensor(
 
 def _lies_as(tensor: Tensor, alias: Tensor, address: int) -> bool:
     """Tell whether a tensor lies in the same memory, in the same way."""
-    if address < 0 or tensor.dtype != alias.dtype or tensor.size() != alias.size():
-        return False
-    return tensor.data_ptr() == address and tensor.stride() == alias.stride()
+    return (
+        address >= 0  # else it has no memory of its own, and may have no stride
+        and tensor.dtype == alias.dtype
+        and tensor.size() == alias.size()
+        and tensor.data_ptr() == address
+        and tensor.stride() == alias.stride()
+    )

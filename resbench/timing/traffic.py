@@ -49,5 +49,6 @@ def traffic(work: Workload, modules: Modules) -> tuple[Traffic, Counter[int]]:
 
 
 def _works(books: dict[int, Counter[str]]) -> defaultdict[int, Work]:
-    works = {number: Work(b["macs"], b["read_bytes"] + b["written_bytes"]) for number, b in books.items()}
-    return defaultdict(Work, works)
+    return defaultdict(
+        Work, {number: Work(b["macs"], b["read_bytes"] + b["written_bytes"]) for number, b in books.items()}
+    )

@@ -67,7 +67,11 @@ def latency_table(result: Latencies) -> Table:
         *(f"{_row(one)}: warm-up did not settle." for one in latencies if not one.warm),
         *(line for one in latencies for line in ran_lines(_row(one), one.setup, one.ran)),
         *(line for one in latencies for line in without_roof_lines(_row(one), one.ran, one.roof(roofs))),
-        *latency_warnings(latencies),
+        *(
+            line
+            for one in latencies
+            for line in warning(_row(one), one.uncounted, "FLOP/s is too low, and of the roof nothing is said")
+        ),
         *sorted({r.remark for one in latencies for r in one.readings if r.remark}),
     ]
     return Table(columns, rows, notes=notes, warnings=warnings)
@@ -75,12 +79,6 @@ def latency_table(result: Latencies) -> Table:
 
 def _row(one: Latency) -> str:
     return f"{one.model}, batch {one.setup.batch}"
-
-
-def latency_warnings(latencies: Sequence[Latency]) -> list[str]:
-    """Where a rate is too low, for operators ran that nobody could count."""
-    too_low = "FLOP/s is too low, and of the roof nothing is said"
-    return [line for one in latencies for line in warning(_row(one), one.uncounted, too_low)]
 
 
 def _roof_lines(roofs: Mapping[str, Roof]) -> list[str]:

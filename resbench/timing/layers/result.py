@@ -17,7 +17,6 @@ from resbench.timing.ran import Ran
 from resbench.timing.roofline import Roof
 from resbench.timing.traffic import Work
 from resbench.workers.environment import Environment
-from resbench.workers.medians import tenths
 from resbench.workers.workload import Setup
 
 
@@ -75,10 +74,6 @@ class LayerTimes:
     def overhead(self) -> float:
         """Median over the pairs."""
         return median(self.overheads)
-
-    @property
-    def overhead_tenths(self) -> tuple[float, float]:
-        return tenths(self.overheads)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from resbench.tables.uncounted import warning
 from resbench.timing.ran import ran_lines, setup_lines
 from resbench.timing.roofline import Roof, without_roof_lines
 from resbench.units import calls_text
+from resbench.workers.medians import tenths
 
 if TYPE_CHECKING:
     from resbench.timing.layers.result import Layers, LayerTime, LayerTimes
@@ -47,7 +48,7 @@ def layer_table(result: Layers) -> Table:
     rows = [[record[column.key] for column in columns] for record in shown]
     summed = ("forward_s", "backward_s", "share", "macs", "bytes", "saved_bytes")
     sums = {"name": "total", "type": "", **{key: sum(record[key] or 0 for record in records) for key in summed}}
-    low, high = times.overhead_tenths
+    low, high = tenths(times.overheads)
     notes = [
         *setup_lines([(model, setup, ran)]),
         f"Means over the middle half of {len(times.overheads)} runs: they sum to {1 - times.residual:.4%} of the time "

@@ -41,7 +41,7 @@ def calls(profiler: torch.profiler.profile, named: Iterable[tuple[str, nn.Module
 def inscribe(traced: Rows, known: Calls) -> None:
     """Write into the events of a trace whose call each one is."""
     events: dict[str, Rows] = defaultdict(list)
-    for event in _module_events(traced):
+    for event in filter(_is_call, traced):
         events[event["name"]].append(event)
     for name, seen in events.items():
         if len(seen) == len(known.get(name, [])):  # else the trace leaves out some, and which is not known
@@ -51,9 +51,8 @@ def inscribe(traced: Rows, known: Calls) -> None:
 
 
 def renamed(events: Rows) -> Rows:
-    """The events with each module under its class and its own name: the plugin adds up what has one name."""
-    chosen = {id(event) for event in _module_events(events) if PATH in event["args"]}
-    return [_renamed(event) if id(event) in chosen else event for event in events]
+    """Return the events with each module under its class and its own name: the plugin adds up what has one name."""
+    return [_renamed(event) if _is_call(event) and PATH in event["args"] else event for event in events]
 
 
 def _renamed(event: dict[str, Any]) -> dict[str, Any]:
@@ -63,13 +62,14 @@ def _renamed(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows(nodes: Rows, events: Rows) -> Rows:
-    """The plugin's tree as rows, in the order of the first calls; a module that is none of the model's keeps the
-    trace's name. ``events``: as ``renamed`` gives them.
+    """Return the plugin's tree as rows, in the order of the first calls; ``events`` are as ``renamed`` gives them.
+
+    A module that is none of the model's keeps the trace's name.
 
     A module that is called from several places is in the tree as often, each time with the sum of all its calls.
     """
     found = {node["name"]: node for node in _flat(nodes)}
-    called = sorted(_module_events(events), key=lambda event: float(event["ts"]))
+    called = sorted(filter(_is_call, events), key=lambda event: float(event["ts"]))
     names = dict.fromkeys(event["name"].removeprefix(PREFIX) for event in called)
     return [_row(found[name]) for name in names if name in found]
 
@@ -93,7 +93,6 @@ def _flat(nodes: Rows) -> Iterator[dict[str, Any]]:
         yield from _flat(node["children"])
 
 
-def _module_events(events: Rows) -> Iterator[dict[str, Any]]:
-    for event in events:
-        if event.get("ph") == "X" and event.get("name", "").startswith(PREFIX) and "args" in event:
-            yield event
+def _is_call(event: dict[str, Any]) -> bool:
+    """Tell whether an event of a trace is a call of a module."""
+    return event.get("ph") == "X" and str(event.get("name", "")).startswith(PREFIX) and "args" in event
