@@ -131,12 +131,11 @@ class Snapshot:
             while waiting:
                 thing = waiting.pop()
                 kind = type(thing)
-                if kind in ATOMS or id(thing) in seen:
-                    continue
-                seen.add(id(thing))
-                if kind not in keepers:
-                    keepers[kind] = self._keeper(kind)
-                waiting += keepers[kind](thing)
+                if kind not in ATOMS and id(thing) not in seen:
+                    seen.add(id(thing))
+                    if kind not in keepers:
+                        keepers[kind] = self._keeper(kind)
+                    waiting += keepers[kind](thing)
 
     def _keeper(self, kind: type) -> Callable[[Any], Iterable[Any]]:
         """Return the function that keeps the things of one type, and gives what they hold."""
@@ -192,7 +191,6 @@ class Snapshot:
         kind = type(thing)
         found = list[Any]()
         if id(kind) not in self.seen:
-            self.seen.add(id(kind))
             found += self._class(kind)
         for member in members:
             found += self._hold(*keep_slot(member, thing))
@@ -203,12 +201,9 @@ class Snapshot:
         if type(fields) is dict:
             saved, empty = self._entries(fields), self.empty
             for value in saved.values():
-                type_ = type(value)
-                if type_ in ATOMS:
-                    continue
-                if type_ in TABLES and not value:  # most of what a module has
+                if type(value) in TABLES and not value:  # most of what a module has
                     empty.append(value)
-                else:
+                elif type(value) not in ATOMS:
                     found.append(value)
         return found
 
@@ -250,7 +245,7 @@ class Snapshot:
             address, version = tensor.data_ptr(), tensor._version
         except RuntimeError:  # a tensor without memory of its own, or of inference mode
             address = version = -1
-        alias, fields = tensor.data, tensor.__dict__
+        alias = tensor.data
         held = (
             tensor.grad if tensor.is_leaf else None,
             tensor._backward_hooks,
@@ -259,10 +254,7 @@ class Snapshot:
         self.tensors.append((tensor, type(tensor), alias, address, version, tensor.requires_grad, held))
         if self.contents or not (isinstance(tensor, nn.Parameter) or id(tensor) in self._buffers):
             self._copy(alias)
-        if fields:
-            return (*held, *self._entries(fields).values())
-        self.empty.append(fields)
-        return held if any(value is not None for value in held) else ()
+        return (*held, *self._entries(tensor.__dict__).values())
 
     def _copy(self, alias: Tensor) -> None:
         """Keep the bytes of a tensor's storage."""

@@ -36,7 +36,7 @@ UNCOMPILED = "Of compiled code, bytes and memory are those of its operators run 
 
 @dataclass(frozen=True)
 class Ran:
-    """What was in force while a workload ran. Of what was mixed, what did most of the MACs comes first."""
+    """This says what was in force while a workload ran; where it was mixed, what did most of the MACs comes first."""
 
     products: tuple[tuple[str, int], ...]
     """The dtypes of its matrix products and convolutions, with the MACs in each; empty where it has none."""
@@ -65,7 +65,7 @@ class Ran:
         return f"{' and '.join(map(str, self.threads))} thread{'s' if self.threads != (1,) else ''}"
 
     def differences(self, setup: Setup) -> list[str]:
-        """Where it is not what was asked for, in words."""
+        """Say in words where it is not what was asked for."""
         asked = f"{self.asked_threads} {'were asked for' if setup.threads else 'are the choice of torch'}"
         pairs = (
             (self.dtype, setup.dtype, f"its products ran in {self.dtype}, {setup.dtype} was asked for"),
@@ -84,7 +84,7 @@ class Ran:
 
 
 class _Conditions(NamedTuple):
-    """Of one product."""
+    """One product runs under these conditions."""
 
     dtype: str
     device: str
@@ -94,7 +94,7 @@ class _Conditions(NamedTuple):
 
 
 class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Books the MACs of every product on the conditions that it runs under."""
+    """The observer books the MACs of every product on the conditions that it runs under."""
 
     def __init__(self, work: Workload) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -150,18 +150,18 @@ def observed(work: Workload) -> Ran:
 
 
 def counted_as_written(setup: Setup, ran: Ran | None) -> bool:
-    """On an NVIDIA GPU the peak is the device's own, also of compiled parts."""
+    """Tell whether bytes and memory are those of code as written; an NVIDIA GPU states the peak of compiled parts."""
     return setup.compile or (ran is not None and ran.compiled and not setup.device.startswith("cuda"))
 
 
 def ran_lines(name: str, setup: Setup, ran: Ran | None) -> list[str]:
-    """Where what ran is not what was asked for."""
+    """Say in a line where what ran is not what was asked for."""
     differs = ran.differences(setup) if ran else []
     return [f"{name}: {'; '.join(differs)}."] if differs else []
 
 
 def setup_lines(rows: Iterable[tuple[str, Setup, Ran | None]]) -> list[str]:
-    """The setup under a table, as it ran; one for each where the rows ran in several."""
+    """Return the line of the setup under a table, as it ran; a line for each where the rows ran in several."""
     models: dict[str, list[str]] = {}
     for model, setup, ran in rows:
         models.setdefault(setup_words(setup, ran), []).append(model)
@@ -171,7 +171,7 @@ def setup_lines(rows: Iterable[tuple[str, Setup, Ran | None]]) -> list[str]:
 
 
 def setup_words(setup: Setup, ran: Ran | None = None) -> str:
-    """``cpu, fp32, contiguous, inference, warm caches``: what ran, and where that is not known what was asked for."""
+    """Return ``cpu, fp32, contiguous, inference, warm caches``: what ran, or what was asked for if that is unknown."""
     threads = f"{setup.threads} threads" if setup.threads else ""
     where = [setup.device, setup.dtype, setup.memory_format]
     compiled, switches = setup.compile, tuple[str, ...]()
@@ -184,7 +184,7 @@ def setup_words(setup: Setup, ran: Ran | None = None) -> str:
 
 
 def _by(found: Mapping[_Conditions, int], key: str) -> Counter[Any]:
-    """The MACs by one of the conditions, those left out of which it says nothing."""
+    """Add up the MACs by one of the conditions; those of which it says nothing are left out."""
     sums: Counter[Any] = Counter()
     for conditions, macs in found.items():
         if getattr(conditions, key):
@@ -193,13 +193,13 @@ def _by(found: Mapping[_Conditions, int], key: str) -> Counter[Any]:
 
 
 def _most(macs: Mapping[Any, int]) -> list[Any]:
-    """What did most of them first; what did less than LEAST of them left out."""
+    """Return what did most of them first; what did less than LEAST of them is left out."""
     total = sum(macs.values())
     return [key for key, count in Counter(macs).most_common() if count >= LEAST * total]
 
 
 def _operands(args: Any, kind: str) -> list[Tensor]:
-    """The tensors that are multiplied: biases and offsets have one dimension; of a product of vectors, all.
+    """Return the tensors that are multiplied: biases and offsets have one dimension; of a product of vectors, all.
 
     An attention's come first; behind them stand sums that it keeps in full precision.
     """

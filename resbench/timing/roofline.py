@@ -144,7 +144,7 @@ def has_roof(ran: Ran) -> bool:
 
 
 def without_roof_lines(name: str, ran: Ran | None, roof: Roof | None) -> list[str]:
-    """Why its figures stand under no roof."""
+    """Say in a line why its figures stand under no roof."""
     if ran is None or roof or not ran.products:
         return []
     return [f"{name}: no share of a roof, for there is none of {ran.dtype} on {ran.device} with {ran.threads_words}."]
@@ -211,7 +211,7 @@ def _copy(setup: Setup, nbytes: int) -> float:
 
 
 def _drawn(setup: Setup, dtype: torch.dtype, *shape: int) -> Tensor:
-    """Random numbers, for a GPU's power and so its clock depend on them; torch's own generator is left alone."""
+    """Draw random numbers, for a GPU's power and so its clock depend on them; torch's own generator is left alone."""
     generator = torch.Generator(setup.device).manual_seed(0)
     return torch.randn(shape, generator=generator, device=setup.device).to(dtype)
 

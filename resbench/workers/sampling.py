@@ -53,6 +53,7 @@ class Samples:
     runs: tuple[tuple[float, ...], ...]
     verdict: SamplingVerdict
     warm: bool
+    warmup_s: float
     rejected: int = 0
 
     @property
@@ -69,6 +70,7 @@ def sample(
 ) -> Samples:
     """Warm up, then sample, in pieces of about a tenth of a second; what ran while throttled is thrown away."""
     rules = rules or Rules()
+    start = clock()
     warm = warm_up(watch, rules, clock)
     begun = clock()
     runs: list[tuple[float, ...]] = []
@@ -91,7 +93,7 @@ def sample(
             break
     if len(thrown) > REJECTED * (len(runs) + len(thrown)):
         verdict = "invalid"
-    return Samples(tuple(runs or thrown), verdict, warm, len(thrown))
+    return Samples(tuple(runs or thrown), verdict, warm, begun - start, len(thrown))
 
 
 def warm_up(watch: Stopwatch, rules: Rules, clock: Callable[[], float] = time.perf_counter) -> bool:

@@ -47,7 +47,7 @@ VERDICTS = {
 
 
 def latency_table(result: Latencies) -> Table:
-    """A row for each model and batch. Columns that say nothing anywhere are left out."""
+    """Make a row for each model and batch. Columns that say nothing anywhere are left out."""
     latencies, roofs = result.latencies, result.roofs
     records = [latency_record(one, one.roof(roofs)) for one in latencies]
     columns = [column for column in COLUMNS if any(record[column.key] is not None for record in records)]
@@ -82,7 +82,7 @@ def _row(one: Latency) -> str:
 
 
 def _roof_lines(roofs: Mapping[str, Roof]) -> list[str]:
-    """Each, with its threads where there are several of one dtype."""
+    """Return the line of each roof, with its threads where there are several of one dtype."""
     dtypes = [roof.dtype for roof in roofs.values()]
     return [
         roof.line if dtypes.count(roof.dtype) == 1 else f"With {roof.threads} threads: {roof.line}"
@@ -91,7 +91,7 @@ def _roof_lines(roofs: Mapping[str, Roof]) -> list[str]:
 
 
 def _over(latencies: Sequence[Latency]) -> str:
-    """What is in the interval."""
+    """Say what is in the interval."""
     known = max(latencies, key=lambda one: one.calls, default=None)
     if known is None or known.drift is None:
         return "over processes; how far this machine's speed wanders between calls is not known yet"
@@ -101,7 +101,7 @@ def _over(latencies: Sequence[Latency]) -> str:
 
 
 def latency_record(one: Latency, roof: Roof | None) -> dict[str, Any]:
-    """The numbers of one row by the keys of its columns."""
+    """Return the numbers of one row by the keys of its columns."""
     p10, p90 = one.tenths_s
     half = one.half_width_s
     phases = one.phases_s if len(one.phases_s) > 1 else {}

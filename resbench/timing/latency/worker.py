@@ -71,7 +71,7 @@ def _timed(work: Workload, rules: Rules | None) -> tuple[Samples, list[float], l
 
 
 def paced(setup: Setup, ran: Ran | None) -> Setup:
-    """Where the machine's pace is taken: the device, and the threads on which the network ran."""
+    """Say where the machine's pace is taken: on the device, and the threads on which the network ran."""
     as_asked = ran is None or ran.threads == (ran.asked_threads,)
     return Setup(device=setup.device, threads=setup.threads if as_asked or ran is None else ran.threads[0])
 
