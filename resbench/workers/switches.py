@@ -1,9 +1,11 @@
-"""Some choices of the whole process change how torch computes, though no operator tells; they are put back."""
+"""Choices of the whole process change how torch computes, though no operator tells; what is changed is put back."""
 
 from __future__ import annotations
 
+import os
 import random
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
@@ -171,3 +173,22 @@ def process_kept() -> Iterator[None]:
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             stack.callback(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
         yield
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Keep what libkineto prints on its own from the terminal, and show it after all if the run fails."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as printed:
+        os.dup2(printed.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            printed.seek(0)
+            lines = [line for line in printed if not line.startswith(b"USDT:")]  # that it starts and stops
+            os.write(terminal, b"".join(lines))
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)

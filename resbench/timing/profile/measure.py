@@ -27,7 +27,7 @@ from resbench.timing.profile.ranges import ranges
 from resbench.timing.profile.result import Profile, Views
 from resbench.timing.ran import observed
 from resbench.workers.environment import environment
-from resbench.workers.quiet import quiet_stderr
+from resbench.workers.switches import quiet_stderr
 from resbench.workers.workload import Dtype, MemoryFormat, Mode, Setup, Workload
 
 RUNTIMES = ("cuda_runtime", "cuda_driver")
