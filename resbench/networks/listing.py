@@ -52,7 +52,7 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing(Result):
-    """The networks of the catalog that contain a word, or the options of the one of that name."""
+    """A listing holds the networks of the catalog that contain a word, or the options of the one of that name."""
 
     listed: tuple[Listed, ...] = ()
     model: str = ""

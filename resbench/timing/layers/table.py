@@ -40,7 +40,7 @@ LAYER_COLUMNS = (
 
 
 def layer_table(result: Layers) -> Table:
-    """A row for each layer; what is no layer's (glue, the optimiser's step) has rows of its own."""
+    """Make a row for each layer; what is no layer's (glue, the optimiser's step) has rows of its own."""
     model, times, roof, setup, ran = result.model, result.times, result.roof, result.setup, result.ran
     records = result.layers
     shown = [{**record, "uncounted": calls_text(record["uncounted"] or {}) or None} for record in records]
@@ -81,14 +81,14 @@ def layer_table(result: Layers) -> Table:
 
 
 def layer_warnings(model: str, times: LayerTimes) -> list[str]:
-    """Where figures are too low, for operators ran that nobody could count."""
+    """Say where figures are too low, for operators ran that nobody could count."""
     where = ", ".join(row.name for row in times.rows if row.uncounted)
     too_low = f"MACs, FLOP/B and FLOP/s of {where} and of the total are too low, and of their roof nothing is said"
     return warning(model, times.uncounted, too_low)
 
 
 def layer_records(times: LayerTimes, roof: Roof | None) -> list[dict[str, Any]]:
-    """The numbers of the rows by the keys of their columns."""
+    """Return the numbers of the rows by the keys of their columns."""
     records = [_layer_record(row, times, roof) for row in times.rows]
     if times.step_s is not None:
         step = {"name": "optimizer", "type": "step", "backward_s": times.step_s, "share": times.step_s / times.total_s}
