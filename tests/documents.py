@@ -48,8 +48,8 @@ def changed(path, change):
 def latencies():
     """The result of two readings."""
     from resbench.timing.case import Case, workload
-    from resbench.timing.latency.reading import read
     from resbench.timing.latency.result import Latencies, Latency
+    from resbench.timing.latency.worker import read
     from resbench.timing.roofline import roof
     from resbench.workers.environment import environment
     from resbench.workers.sampling import Rules

@@ -68,7 +68,9 @@ REWRITABLE = (nn.Conv2d, nn.BatchNorm2d, nn.Linear, modules.Add)
 class Level(nn.Module):
     """A level is one level of names. Its parts are its children; ``steps`` says how they are run."""
 
-    steps: Steps
+    def __init__(self, node: Node, top: bool = False) -> None:
+        super().__init__()
+        self.steps: Steps = _place(node, self, top)
 
     def forward(self, x: Tensor) -> Any:
         """It gives the level's output; in training with auxiliary heads, (output, head outputs in order)."""
@@ -128,7 +130,7 @@ def build(
     if isinstance(body, Layer):
         body = algebra.Seq(**{type(body).__name__.lower(): body})
     with torch.device("meta"):
-        net = _level(body, top=True)
+        net = Level(body, top=True)
     if torch.device(device).type == "meta":
         return net
     net.to_empty(device="cpu")
@@ -136,12 +138,6 @@ def build(
     if zero_init_residual:
         _zero_branches(net, body)
     return net.to(device)
-
-
-def _level(node: Node, top: bool = False) -> Level:
-    level = Level()
-    level.steps = _place(node, level, top)
-    return level
 
 
 def _place(node: Node, level: Level, top: bool) -> Steps:
@@ -177,7 +173,7 @@ def _part(name: str, node: Node, level: Level, top: bool) -> Steps:
     if isinstance(node, Layer):
         return (_register(level, name, _leaf(node)),)
     empty = isinstance(node, algebra.Seq) and not node.parts
-    return (_register(level, name, nn.Identity() if empty else _level(node)),)
+    return (_register(level, name, nn.Identity() if empty else Level(node)),)
 
 
 def _register(level: Level, name: str, module: nn.Module) -> str:

@@ -52,7 +52,7 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Listing(Result):
-    """The networks of the catalog that contain a word, or the options of the one of that name."""
+    """A listing holds the networks of the catalog that contain a word, or the options of the one of that name."""
 
     listed: tuple[Listed, ...] = ()
     model: str = ""
@@ -74,22 +74,26 @@ class Listing(Result):
 
 
 def listing(filter: str = "") -> Listing:
-    """The networks whose name, family or source contains a word; of a whole name its options. Raises OptionError."""
+    """List the networks whose name, family or source contains a word, or the options of a whole name.
+
+    Raises OptionError where nothing contains it.
+    """
     if filter and filter not in {entry.family for entry in entries().values()}:
         try:
             return _options(find(filter))
         except UnknownModelError:
             pass
-    listed = []
-    for entry in entries().values():
-        if filter.lower() not in f"{entry.name} {entry.family} {entry.source}".lower():
-            continue
-        cost = None if "{" in entry.name else architecture(entry.name).cost()
-        params, macs = (cost.params, cost.macs) if cost else (None, None)
-        listed.append(Listed(entry.name, entry.family, "x".join(map(str, entry.input)), params, macs, entry.source))
-    if not listed:
+    every = entries().values()
+    found = [one for one in every if filter.lower() in f"{one.name} {one.family} {one.source}".lower()]
+    if not found:
         raise OptionError(f"no model, family or source contains {filter!r}; `resbench models` lists them all")
-    return Listing(tuple(listed))
+    return Listing(tuple(map(_listed, found)))
+
+
+def _listed(entry: Entry) -> Listed:
+    cost = None if "{" in entry.name else architecture(entry.name).cost()
+    params, macs = (cost.params, cost.macs) if cost else (None, None)
+    return Listed(entry.name, entry.family, "x".join(map(str, entry.input)), params, macs, entry.source)
 
 
 def _options(entry: Entry) -> Listing:

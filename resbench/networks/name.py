@@ -95,10 +95,15 @@ class ModelName:
             raise OptionError(f"{head}: the option {twice[0]!r} is given twice; keep one")
         given = dict(pairs)
         sizes = [parse_size(given.pop("input"), "input" if source else f"{base}: input")] if "input" in given else []
-        inputs = tuple(ModelInput("", size) for size in sizes)
         weights = "" if source else given.pop("weights", "")
-        norm = "none" if plain.endswith(BARE) else "bn"
-        return cls(base, source, tuple(given.items()), inputs, norm, weights)
+        return cls(
+            base,
+            source,
+            options=tuple(given.items()),
+            inputs=tuple(ModelInput("", size) for size in sizes),
+            norm="none" if plain.endswith(BARE) else "bn",
+            weights=weights,
+        )
 
     def __str__(self) -> str:
         weights = [("weights", self.weights)] if self.weights else []
@@ -150,8 +155,8 @@ class ModelName:
         """Leave BN out: by the catalog's option where there is one, else it is taken out of the module."""
         if self.source or not _has_option(self.base, "norm"):
             return replace(self, norm="none")
-        kept = [pair for pair in self.options if pair[0] != "norm"]
-        return replace(self, options=network(self.base, [*kept, ("norm", "none")])[1])
+        others = [pair for pair in self.options if pair[0] != "norm"]
+        return replace(self, options=network(self.base, [*others, ("norm", "none")])[1])
 
 
 def parse_input(input: str | Iterable[int]) -> Size:

@@ -27,8 +27,10 @@ def load_weights(net: nn.Module, weights: str | Path | Mapping[str, Tensor]) -> 
     state = weights if isinstance(weights, Mapping) else _read(Path(weights))
     given = {_FORK.sub(r"\1.\2.", _PREFIX.sub("", name)): value for name, value in state.items()}
     wanted = net.state_dict()
-    wrong = [f"{name} is missing" for name in wanted if name not in given]
-    wrong += [f"{name} is not in the network" for name in given if name not in wanted]
+    wrong = [
+        *(f"{name} is missing" for name in wanted if name not in given),
+        *(f"{name} is not in the network" for name in given if name not in wanted),
+    ]
     for name, value in wanted.items():
         tensor = given.get(name, value)
         if tensor.shape != value.shape:

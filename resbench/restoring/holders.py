@@ -13,7 +13,7 @@ import types
 import weakref
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import is_
 from random import Random
 from typing import Any
@@ -101,15 +101,9 @@ def _ndarray(items: Any) -> Held:
     return list(items.flat) if items.dtype.hasobject else (), put_back
 
 
-def _random(generator: Random) -> Held:
-    before = generator.getstate()
-    return (), lambda: generator.setstate(before)
-
-
-def _generator(generator: Any) -> Held:
-    """Keep a generator of torch, or one of numpy's old ones."""
-    before = generator.get_state()
-    return (), lambda: generator.set_state(before)
+def _state(read: str, put: str) -> Callable[[Any], Held]:
+    """Return the function for a generator of random numbers whose state these two methods read and put back."""
+    return lambda generator: ((), functools.partial(getattr(generator, put), getattr(generator, read)()))
 
 
 def _bit_generator(generator: Any) -> Held:
@@ -133,12 +127,11 @@ def keep_slot(member: Any, thing: Any) -> Held:
     before = [slot_value(member, thing)]
 
     def put_back() -> None:
-        if slot_value(member, thing) is before[0]:
-            return
-        if before[0] is ABSENT:
-            member.__delete__(thing)
-        else:
-            member.__set__(thing, before[0])
+        if slot_value(member, thing) is not before[0]:
+            if before[0] is ABSENT:
+                member.__delete__(thing)
+            else:
+                member.__set__(thing, before[0])
 
     return before, put_back
 
@@ -166,8 +159,8 @@ HOLDERS: dict[type, Callable[[Any], Held]] = {
     types.MappingProxyType: lambda table: _members(table.values()),
     bytearray: _bytes,
     array: _bytes,
-    Random: _random,
-    torch.Generator: _generator,
+    Random: _state("getstate", "setstate"),
+    torch.Generator: _state("get_state", "set_state"),
     types.CellType: functools.partial(keep_slot, types.CellType.cell_contents),
     types.MethodType: _attributes("__self__", "__func__"),
     staticmethod: _attributes("__func__"),
@@ -186,7 +179,7 @@ def holders() -> dict[type, Callable[[Any], Held]]:
         return HOLDERS
     return HOLDERS | {
         numpy.ndarray: _ndarray,
-        numpy.random.RandomState: _generator,
+        numpy.random.RandomState: _state("get_state", "set_state"),
         numpy.random.BitGenerator: _bit_generator,
         numpy.random.Generator: _attributes("bit_generator"),
     }
@@ -208,24 +201,25 @@ def storage(tensor: Tensor) -> int:
 
 
 def restore_class(kind: type, before: dict[str, Any]) -> None:
-    now = dict(vars(kind))
-    if same_entries(now, before):
-        return
-    for name in now.keys() - before.keys():
-        type.__delattr__(kind, name)
-    for name, value in before.items():
-        if now.get(name, ABSENT) is not value:
-            type.__setattr__(kind, name, value)
+    """Give a class those members again, and no others."""
+    added = dict.fromkeys(vars(kind).keys() - before.keys(), ABSENT)
+    members = functools.partial(type.__setattr__, kind), functools.partial(type.__delattr__, kind)
+    restore_names(vars(kind), added | before, *members)
 
 
-def restore_names(space: dict[str, Any], before: dict[str, Any]) -> None:
+def restore_names(
+    space: Mapping[str, Any],
+    before: dict[str, Any],
+    put: Callable[[str, Any], object],
+    drop: Callable[[str], object],
+) -> None:
+    """Bind the names of a namespace as they were; those that were ABSENT are dropped."""
     for name, value in before.items():
-        if space.get(name, ABSENT) is value:
-            continue
-        if value is ABSENT:
-            del space[name]
-        else:
-            space[name] = value
+        if space.get(name, ABSENT) is not value:
+            if value is ABSENT:
+                drop(name)
+            else:
+                put(name, value)
 
 
 def restore_tensor(
@@ -249,6 +243,10 @@ def restore_tensor(
 
 def _lies_as(tensor: Tensor, alias: Tensor, address: int) -> bool:
     """Tell whether a tensor lies in the same memory, in the same way."""
-    if address < 0 or tensor.dtype != alias.dtype or tensor.size() != alias.size():
-        return False
-    return tensor.data_ptr() == address and tensor.stride() == alias.stride()
+    return (
+        address >= 0  # else it has no memory of its own, and may have no stride
+        and tensor.dtype == alias.dtype
+        and tensor.size() == alias.size()
+        and tensor.data_ptr() == address
+        and tensor.stride() == alias.stride()
+    )

@@ -44,7 +44,7 @@ from resbench.restoring.holders import (
     storage,
 )
 from resbench.restoring.machinery import ATOMS, CHANGEABLE, DATA, is_machinery, is_own, names_in
-from resbench.restoring.process_wide import process_kept
+from resbench.workers.switches import process_kept
 
 TABLES = frozenset((dict, OrderedDict))
 
@@ -99,7 +99,12 @@ class Snapshot:
         self.orders: list[list[Any]] = []
         self._buffers: set[int] = set()
         self._storages: dict[int, Tensor] = {}
-        self._keepers: dict[type, Callable[[Any], Iterable[Any]]] = {}
+        self._keepers: dict[type, Callable[[Any], Iterable[Any]]] = {
+            itertools.count: self._counter,
+            types.FunctionType: self._function,
+            tuple: iter,
+            frozenset: iter,
+        }
         self._holders = holders()
         self.include(*roots, *self._named(vars(hooks), [name for name in vars(hooks) if name.startswith("_global_")]))
 
@@ -126,27 +131,20 @@ class Snapshot:
             while waiting:
                 thing = waiting.pop()
                 kind = type(thing)
-                if kind in ATOMS or id(thing) in seen:
-                    continue
-                seen.add(id(thing))
-                if kind not in keepers:
-                    keepers[kind] = self._keeper(kind)
-                waiting += keepers[kind](thing)
+                if kind not in ATOMS and id(thing) not in seen:
+                    seen.add(id(thing))
+                    if kind not in keepers:
+                        keepers[kind] = self._keeper(kind)
+                    waiting += keepers[kind](thing)
 
     def _keeper(self, kind: type) -> Callable[[Any], Iterable[Any]]:
         """Return the function that keeps the things of one type, and gives what they hold."""
         if issubclass(kind, types.ModuleType):
             return lambda thing: ()
-        if kind is itertools.count:
-            return self._counter
         if issubclass(kind, type):
             return lambda thing: self._class(thing) if is_own(sys.modules.get(str(thing.__module__))) else ()
         if issubclass(kind, Tensor):
             return self._tensor
-        if kind is types.FunctionType:
-            return self._function
-        if kind is tuple or kind is frozenset:
-            return iter
         parts: list[Callable[[Any], Iterable[Any]]] = []
         if issubclass(kind, dict):
             parts.append(self._dict)
@@ -193,7 +191,6 @@ class Snapshot:
         kind = type(thing)
         found = list[Any]()
         if id(kind) not in self.seen:
-            self.seen.add(id(kind))
             found += self._class(kind)
         for member in members:
             found += self._hold(*keep_slot(member, thing))
@@ -204,12 +201,9 @@ class Snapshot:
         if type(fields) is dict:
             saved, empty = self._entries(fields), self.empty
             for value in saved.values():
-                type_ = type(value)
-                if type_ in ATOMS:
-                    continue
-                if type_ in TABLES and not value:  # most of what a module has
+                if type(value) in TABLES and not value:  # most of what a module has
                     empty.append(value)
-                else:
+                elif type(value) not in ATOMS:
                     found.append(value)
         return found
 
@@ -251,7 +245,7 @@ class Snapshot:
             address, version = tensor.data_ptr(), tensor._version
         except RuntimeError:  # a tensor without memory of its own, or of inference mode
             address = version = -1
-        alias, fields = tensor.data, tensor.__dict__
+        alias = tensor.data
         held = (
             tensor.grad if tensor.is_leaf else None,
             tensor._backward_hooks,
@@ -260,10 +254,7 @@ class Snapshot:
         self.tensors.append((tensor, type(tensor), alias, address, version, tensor.requires_grad, held))
         if self.contents or not (isinstance(tensor, nn.Parameter) or id(tensor) in self._buffers):
             self._copy(alias)
-        if fields:
-            return (*held, *self._entries(fields).values())
-        self.empty.append(fields)
-        return held if any(value is not None for value in held) else ()
+        return (*held, *self._entries(tensor.__dict__).values())
 
     def _copy(self, alias: Tensor) -> None:
         """Keep the bytes of a tensor's storage."""
@@ -289,7 +280,7 @@ class Snapshot:
             if not same_entries(table, saved):
                 refill(table, saved)
         for space, names in self.names:
-            restore_names(space, names)
+            restore_names(space, names, space.__setitem__, space.__delitem__)
         for undo in self.undo:
             undo()
         with torch._C.DisableTorchFunctionSubclass(), torch.no_grad():

@@ -29,12 +29,12 @@ class Case(NamedTuple):
 
 
 def case(model: str, input: Input, setup: Setup) -> Case:
-    """The case of a name, with its input as text."""
+    """Make the case of a name, with its input as text."""
     return Case(model, None if input is None else "x".join(map(str, parse_input(input))), setup)
 
 
 def workload(one: Case) -> tuple[Workload, str]:
-    """The model of a case made ready, and its name, once it is known that it fits."""
+    """Make the model of a case ready, once it is known that it fits, and return it with its name."""
     from resbench.timing.memory.measure import check_fits
 
     own_threads = torch.get_num_threads()
@@ -45,13 +45,13 @@ def workload(one: Case) -> tuple[Workload, str]:
 
 
 def one_line(one: Case) -> AbstractContextManager[None]:
-    """What this case cannot do becomes a MeasureError."""
+    """Turn what this case cannot do into a MeasureError."""
     return cannot_run(str(one), f", {one.setup.dtype} on {one.setup.device}")
 
 
 @contextmanager
 def ready(model: str | nn.Module, input: Input, setup: Setup) -> Iterator[tuple[Workload, str]]:
-    """A model made ready, and its name. A module is given back as it was; what cannot be done is a MeasureError."""
+    """Make a model ready. A module is given back as it was; what cannot be done is a MeasureError."""
     if isinstance(model, str):
         one = case(model, input, setup)
         work, name = workload(one)

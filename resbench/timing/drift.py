@@ -15,26 +15,27 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from math import log
-from statistics import median, stdev
+from statistics import median
 
 from torch import nn
 
 from resbench.files import cache, keep
 from resbench.workers import stopwatch
 from resbench.workers.environment import environment
+from resbench.workers.medians import student
 from resbench.workers.workload import Setup, Workload
 
 SCHEMA = 1
 KEPT = 100
-"""Calls, the last ones."""
+"""So many calls are remembered, the last ones."""
 LEAST = 3
-"""Of fewer, Student's t says nothing."""
+"""Student's t says nothing of fewer calls."""
 RUNS = 300
-"""Of the piece of work: a quarter of a second on a CPU."""
+"""The piece of work runs so often: a quarter of a second on a CPU."""
 
 
 def pace(setup: Setup) -> float:
-    """Median seconds of eight 3x3 convolutions with BN and ReLU, 32 channels of 32x32, on this device and threads."""
+    """Return the median seconds of eight 3x3 convolutions with BN and ReLU, 32 channels of 32x32, on these threads."""
     layers = [layer for _ in range(8) for layer in (nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU())]
     work = Workload(nn.Sequential(*layers), (1, 32, 32, 32), Setup(device=setup.device, threads=setup.threads))
     with work.ready():
@@ -44,12 +45,12 @@ def pace(setup: Setup) -> float:
 
 
 def noted(setup: Setup, paces: Sequence[float]) -> tuple[float | None, int]:
-    """Keep what the processes of this call saw; the relative drift over all calls so far, and how many they are."""
+    """Keep what the processes of this call saw. Return the relative drift over all calls, and how many there are."""
     key = f"{environment(setup.device).id}-{setup.device.replace(':', '-')}-{setup.threads or 0}"
     path = cache(f"pace-{key}.json")
     try:
-        kept = json.loads(path.read_text(encoding="utf-8")) if path else {}
-        earlier = [float(number) for number in kept["paces"]] if kept["schema"] == SCHEMA else []
+        stored = json.loads(path.read_text(encoding="utf-8")) if path else {}
+        earlier = [float(number) for number in stored["paces"]] if stored["schema"] == SCHEMA else []
     except (OSError, ValueError, TypeError, KeyError):
         earlier = []
     all_paces = [*(number for number in earlier if number > 0), median(paces)][-KEPT:]
@@ -58,9 +59,5 @@ def noted(setup: Setup, paces: Sequence[float]) -> tuple[float | None, int]:
 
 
 def half_width(paces: Sequence[float]) -> float | None:
-    """Half of the 95 % interval in which a call lies, as a share: Student's t times the deviation of the logarithms."""
-    from scipy.special import stdtrit
-
-    if len(paces) < LEAST:
-        return None
-    return float(stdtrit(len(paces) - 1, 0.975)) * stdev(map(log, paces))
+    """Return half of the 95 % interval in which a call lies, as a share: it is that of the logarithms."""
+    return None if len(paces) < LEAST else student([log(pace) for pace in paces])

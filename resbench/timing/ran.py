@@ -1,13 +1,13 @@
 """What really ran: read back, product by product, in the process that was timed and behind its timing.
 
 A model file may bring its own precision, set the number of threads, switch a library off. What was asked for labels
-nothing then; this does, and chooses the roof.
+nothing then; this does, in the words that stand under a table and the keys that stand in JSON, and chooses the roof.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -31,10 +31,12 @@ LEAST = 0.01
 WORDS = {torch.float64: "fp64", torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 """What the dtypes are called; others by torch's own names."""
 
+UNCOMPILED = "Of compiled code, bytes and memory are those of its operators run one by one."
+
 
 @dataclass(frozen=True)
 class Ran:
-    """What was in force while a workload ran. Of what was mixed, what did most of the MACs comes first."""
+    """This says what was in force while a workload ran; where it was mixed, what did most of the MACs comes first."""
 
     products: tuple[tuple[str, int], ...]
     """The dtypes of its matrix products and convolutions, with the MACs in each; empty where it has none."""
@@ -63,7 +65,7 @@ class Ran:
         return f"{' and '.join(map(str, self.threads))} thread{'s' if self.threads != (1,) else ''}"
 
     def differences(self, setup: Setup) -> list[str]:
-        """Where it is not what was asked for, in words."""
+        """Say in words where it is not what was asked for."""
         asked = f"{self.asked_threads} {'were asked for' if setup.threads else 'are the choice of torch'}"
         pairs = (
             (self.dtype, setup.dtype, f"its products ran in {self.dtype}, {setup.dtype} was asked for"),
@@ -82,7 +84,7 @@ class Ran:
 
 
 class _Conditions(NamedTuple):
-    """Of one product."""
+    """One product runs under these conditions."""
 
     dtype: str
     device: str
@@ -92,12 +94,12 @@ class _Conditions(NamedTuple):
 
 
 class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Books the MACs of every product on the conditions that it runs under."""
+    """The observer books the MACs of every product on the conditions that it runs under."""
 
     def __init__(self, work: Workload) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.setup = work.setup
-        self.inference = work.setup.mode == "inference"
+        self.device = torch.empty(0, device=work.setup.device).device  # ``cuda:0`` of ``cuda``, as a tensor says it
         self.found: Counter[_Conditions] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -117,21 +119,22 @@ class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         images = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)] if convolves else []
         return _Conditions(
             "x".join(dtypes),
-            self.setup.device if device == _resolved(self.setup.device) else str(device),
+            self.setup.device if device == self.device else str(device),
             torch.get_num_threads(),
             (layout_of(images[0]) if images else None) or "",
-            unasked(device.type, self.inference),
+            unasked(device.type, self.setup.mode == "inference"),
         )
 
 
 def observed(work: Workload) -> Ran:
-    """Of a workload that is ready and has been timed; it is run once or twice more."""
-    observer = _Observer(work)
+    """Observe a workload that is ready and has been timed; it is run once or twice more."""
+    observer, setup = _Observer(work), work.setup
     with as_written(), unfused():
         for _, phase in work.phases:
             with observer:
                 phase()
-    found = observer.found or Counter({_of_no_product(work): 1})
+    unasked_now = unasked(setup.kind, setup.mode == "inference")
+    found = observer.found or {_Conditions("", setup.device, torch.get_num_threads(), "", unasked_now): 1}
     switches: Counter[str] = Counter()
     for conditions, macs in found.items():
         switches.update(dict.fromkeys(conditions.switches, macs))
@@ -142,18 +145,46 @@ def observed(work: Workload) -> Ran:
         asked_threads=work.asked_threads,
         memory_format="+".join(_most(_by(found, "layout"))),
         compiled=runs_compiled(work),
-        switches=tuple(switch for switch, macs in switches.items() if macs >= LEAST * found.total()),
+        switches=tuple(switch for switch, macs in switches.items() if macs >= LEAST * sum(found.values())),
     )
 
 
-def _of_no_product(work: Workload) -> _Conditions:
-    """What holds behind a run that has none."""
-    setup = work.setup
-    return _Conditions("", setup.device, torch.get_num_threads(), "", unasked(setup.kind, setup.mode == "inference"))
+def counted_as_written(setup: Setup, ran: Ran | None) -> bool:
+    """Tell whether bytes and memory are those of code as written; an NVIDIA GPU states the peak of compiled parts."""
+    return setup.compile or (ran is not None and ran.compiled and not setup.device.startswith("cuda"))
+
+
+def ran_lines(name: str, setup: Setup, ran: Ran | None) -> list[str]:
+    """Say in a line where what ran is not what was asked for."""
+    differs = ran.differences(setup) if ran else []
+    return [f"{name}: {'; '.join(differs)}."] if differs else []
+
+
+def setup_lines(rows: Iterable[tuple[str, Setup, Ran | None]]) -> list[str]:
+    """Return the line of the setup under a table, as it ran; a line for each where the rows ran in several."""
+    models: dict[str, list[str]] = {}
+    for model, setup, ran in rows:
+        models.setdefault(setup_words(setup, ran), []).append(model)
+    if len(models) < 2:
+        return [f"Setup: {words}." for words in models]
+    return [f"Setup of {', '.join(dict.fromkeys(names))}: {words}." for words, names in models.items()]
+
+
+def setup_words(setup: Setup, ran: Ran | None = None) -> str:
+    """Return ``cpu, fp32, contiguous, inference, warm caches``: what ran, or what was asked for if that is unknown."""
+    threads = f"{setup.threads} threads" if setup.threads else ""
+    where = [setup.device, setup.dtype, setup.memory_format]
+    compiled, switches = setup.compile, tuple[str, ...]()
+    if ran:
+        where = [a or b for a, b in zip((ran.device, ran.dtype, ran.memory_format), where, strict=True)]
+        threads = ran.threads_words if threads or ran.threads != (ran.asked_threads,) else ""
+        compiled, switches = ran.compiled, ran.switches
+    words = [*where, setup.mode, f"{setup.cache} caches", "compiled" if compiled else "", threads]
+    return ", ".join([*filter(None, words), *switches])
 
 
 def _by(found: Mapping[_Conditions, int], key: str) -> Counter[Any]:
-    """The MACs by one of the conditions, those left out of which it says nothing."""
+    """Add up the MACs by one of the conditions; those of which it says nothing are left out."""
     sums: Counter[Any] = Counter()
     for conditions, macs in found.items():
         if getattr(conditions, key):
@@ -162,13 +193,13 @@ def _by(found: Mapping[_Conditions, int], key: str) -> Counter[Any]:
 
 
 def _most(macs: Mapping[Any, int]) -> list[Any]:
-    """What did most of them first; what did less than LEAST of them left out."""
+    """Return what did most of them first; what did less than LEAST of them is left out."""
     total = sum(macs.values())
     return [key for key, count in Counter(macs).most_common() if count >= LEAST * total]
 
 
 def _operands(args: Any, kind: str) -> list[Tensor]:
-    """The tensors that are multiplied: biases and offsets have one dimension; of a product of vectors, all.
+    """Return the tensors that are multiplied: biases and offsets have one dimension; of a product of vectors, all.
 
     An attention's come first; behind them stand sums that it keeps in full precision.
     """
@@ -183,11 +214,3 @@ def _word(tensor: Tensor, convolves: bool) -> str:
     if tensor.dtype == torch.float32:
         return float32_in(tensor.device.type, convolves)
     return WORDS.get(tensor.dtype, str(tensor.dtype).removeprefix("torch."))
-
-
-def _resolved(name: str) -> torch.device:
-    """``cuda:0`` of ``cuda``, as a tensor says it."""
-    device = torch.device(name)
-    if device.type == "cuda" and device.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
-    return torch.device("mps", 0) if device.type == "mps" else device

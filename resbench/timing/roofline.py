@@ -23,19 +23,17 @@ from functools import partial
 from itertools import pairwise
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from resbench.errors import MeasureError, OptionError, first_line
 from resbench.files import cache, keep
+from resbench.timing.ran import Ran
 from resbench.workers.environment import available_bytes, environment
 from resbench.workers.stopwatch import new_event, uncollected
 from resbench.workers.workload import AUTOCAST, Setup
-
-if TYPE_CHECKING:
-    from resbench.timing.ran import Ran
 
 PRODUCTS = {"fp32": torch.float32, "tf32": torch.float32, "fp64": torch.float64, **AUTOCAST}
 """What a ceiling is measured in; in fp64 a network runs that brings it itself."""
@@ -145,6 +143,13 @@ def has_roof(ran: Ran) -> bool:
     return ran.dtype in PRODUCTS and "+" not in ran.device and len(ran.threads) == 1
 
 
+def without_roof_lines(name: str, ran: Ran | None, roof: Roof | None) -> list[str]:
+    """Say in a line why its figures stand under no roof."""
+    if ran is None or roof or not ran.products:
+        return []
+    return [f"{name}: no share of a roof, for there is none of {ran.dtype} on {ran.device} with {ran.threads_words}."]
+
+
 def _check(setup: Setup) -> None:
     """Before the Ampere generation tf32 runs as fp32, and bf16 is imitated: neither would be a ceiling."""
     if setup.kind == "cuda" and setup.dtype in ("tf32", "bf16") and torch.version.cuda:
@@ -206,10 +211,9 @@ def _copy(setup: Setup, nbytes: int) -> float:
 
 
 def _drawn(setup: Setup, dtype: torch.dtype, *shape: int) -> Tensor:
-    """Random numbers, for a GPU's power and so its clock depend on them; torch's own generator is left alone."""
+    """Draw random numbers, for a GPU's power and so its clock depend on them; torch's own generator is left alone."""
     generator = torch.Generator(setup.device).manual_seed(0)
-    drawn = torch.randn(shape, generator=generator, device=setup.device)
-    return drawn.to(dtype)
+    return torch.randn(shape, generator=generator, device=setup.device).to(dtype)
 
 
 def _fits(setup: Setup, nbytes: int) -> bool:

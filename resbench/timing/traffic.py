@@ -15,7 +15,7 @@ from resbench.workers.workload import Workload
 
 
 class Work(NamedTuple):
-    """Multiply-accumulates, and bytes read and written."""
+    """Work is multiply-accumulates, and bytes read and written."""
 
     macs: int = 0
     bytes: int = 0
@@ -26,7 +26,7 @@ class Work(NamedTuple):
 
 @dataclass
 class Traffic:
-    """Work by module number."""
+    """This books work by module number."""
 
     forward: defaultdict[int, Work]
     backward: defaultdict[int, Work]
@@ -37,7 +37,7 @@ class Traffic:
 
     @property
     def all_uncounted(self) -> Counter[str]:
-        """Of the whole model."""
+        """Return those of the whole model."""
         return sum(self.uncounted.values(), Counter())
 
 
@@ -49,5 +49,6 @@ def traffic(work: Workload, modules: Modules) -> tuple[Traffic, Counter[int]]:
 
 
 def _works(books: dict[int, Counter[str]]) -> defaultdict[int, Work]:
-    works = {number: Work(b["macs"], b["read_bytes"] + b["written_bytes"]) for number, b in books.items()}
-    return defaultdict(Work, works)
+    return defaultdict(
+        Work, {number: Work(b["macs"], b["read_bytes"] + b["written_bytes"]) for number, b in books.items()}
+    )

@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 
-from resbench.workers.quiet import quiet_stderr
+from resbench.workers.switches import quiet_stderr
 from resbench.workers.workload import Workload
 
 REGION = "Torch-Compiled Region"

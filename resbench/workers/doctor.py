@@ -35,7 +35,7 @@ PACKAGES = {
 
 
 class Item(NamedTuple):
-    """One thing that is there or missing, and what for."""
+    """An item is one thing that is there or missing, and what for."""
 
     item: str
     found: str
@@ -44,7 +44,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis(Result):
-    """What is there, item by item."""
+    """A diagnosis says what is there, item by item."""
 
     items: tuple[Item, ...]
 
@@ -59,7 +59,7 @@ class Diagnosis(Result):
 
 
 def diagnosis() -> Diagnosis:
-    """The machine, the installed packages, and what is missing for what."""
+    """Look at the machine and the installed packages, and say what is missing for what."""
     return Diagnosis(
         (
             Item("python", platform.python_version(), platform.platform()),

@@ -82,35 +82,36 @@ class Environment:
 
 def environment(device: str = "cpu") -> Environment:
     """Describe the environment of this process as it is now, and the GPU that ``device`` names (``cuda:1``)."""
-    stable: dict[str, Value] = {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
-        "cpu": _cpu(),
-        "isa": torch.backends.cpu.get_cpu_capability(),
-        "logical_cores": os.cpu_count(),
-        "usable_cores": usable_cores(),
-        "cpu_quota": cpu_quota(),
-        "threads": torch.get_num_threads(),
-        "onednn": torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
-        "allocator": _allocator(),
-        **{name: os.environ.get(name) for name in VARIABLES},
-        "system": platform.system(),
-        "kernel": platform.release(),
-        **(_gpu(device) if device.startswith("cuda") and torch.cuda.is_available() else {}),
-    }
     commit = _git("rev-parse", "HEAD")
     changes = _git("status", "--porcelain", "--untracked-files=no") if commit else None
-    volatile: dict[str, Value] = {
-        "resbench": _version(),
-        "commit": commit or None,
-        "dirty": None if changes is None else bool(changes),
-        "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "available_bytes": available_bytes(),
-        "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    return Environment(stable, volatile)
+    return Environment(
+        stable={
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+            "cpu": _cpu(),
+            "isa": torch.backends.cpu.get_cpu_capability(),
+            "logical_cores": os.cpu_count(),
+            "usable_cores": usable_cores(),
+            "cpu_quota": cpu_quota(),
+            "threads": torch.get_num_threads(),
+            "onednn": torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
+            "allocator": _allocator(),
+            **{name: os.environ.get(name) for name in VARIABLES},
+            "system": platform.system(),
+            "kernel": platform.release(),
+            **(_gpu(device) if device.startswith("cuda") and torch.cuda.is_available() else {}),
+        },
+        volatile={
+            "resbench": _version(),
+            "commit": commit or None,
+            "dirty": None if changes is None else bool(changes),
+            "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+            "available_bytes": available_bytes(),
+            "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    )
 
 
 def available_bytes(root: Path = ROOT) -> int | None:

@@ -22,10 +22,14 @@ def half_width(groups: Sequence[Sequence[float]]) -> float:
     >>> round(half_width([[9, 10, 11], [11, 12, 13]]), 3)
     12.706
     """
+    return student([median(group) for group in groups]) / sqrt(len(groups))
+
+
+def student(values: Sequence[float]) -> float:
+    """Return half of the 95 % interval in which another value lies: Student's t times the standard deviation."""
     from scipy.special import stdtrit
 
-    medians = [median(group) for group in groups]
-    return float(stdtrit(len(medians) - 1, 0.975)) * stdev(medians) / sqrt(len(medians))
+    return float(stdtrit(len(values) - 1, 0.975)) * stdev(values)
 
 
 def blocks(samples: Sequence[float], count: int = BLOCKS) -> list[Sequence[float]]:
@@ -53,7 +57,7 @@ def middle_half(totals: Sequence[float]) -> list[int]:
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean, and half of its 95 % interval by Student's t; no interval of one value.
+    """Return the mean, and half of its 95 % interval by Student's t; there is no interval of one value.
 
     >>> mean, half = mean_and_half([1.0, 2.0, 3.0])
     >>> mean, round(half, 3)
@@ -61,6 +65,4 @@ def mean_and_half(values: Sequence[float]) -> tuple[float, float | None]:
     """
     if len(values) == 1:
         return values[0], None
-    from scipy.special import stdtrit
-
-    return fmean(values), float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / sqrt(len(values))
+    return fmean(values), student(values) / sqrt(len(values))

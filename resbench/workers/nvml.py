@@ -1,4 +1,4 @@
-"""NVML tells the clocks, power, temperature and throttling of a GPU that is measured.
+"""NVML tells the driver, the power limit and the throttling of a GPU that is measured.
 
 NVML is part of the driver; the package nvidia-ml-py (module ``pynvml``) calls it. Without either there is no ``Gpu``.
 Source: NVML API reference, "Device Queries" and "NvmlClocksEventReasons".
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -27,35 +27,15 @@ SLOWER = {
 sync boost (0x10), and what a newer driver may add."""
 
 
-class GpuReading(NamedTuple):
-    """A GPU is read at one moment; a value is None where the GPU does not say.
-
-    The power is the mean of the last second from the Ampere generation on (but for GA100). ``throttle`` names what
-    holds the clocks down, and is empty when nothing does.
-    """
-
-    sm_mhz: int | None
-    memory_mhz: int | None
-    power_w: float | None
-    temperature_c: int | None
-    throttle: tuple[str, ...] | None
-
-
 def reasons(bits: int) -> tuple[str, ...]:
     """Return NVML's mask of clock event reasons as words."""
     return tuple(name for bit, name in SLOWER.items() if bits & bit)
 
 
-def missing() -> str | None:
-    """Say in one line what is to be installed before a GPU can be read; None where nothing is missing."""
-    found = _library()
-    return found if isinstance(found, str) else None
-
-
 def gpu(index: int) -> Gpu | None:
     """Return the GPU that torch calls ``cuda:index``; None where NVML is missing or does not know it."""
     nvml = _library()
-    if isinstance(nvml, str) or not torch.cuda.is_available() or not 0 <= index < torch.cuda.device_count():
+    if nvml is None or not torch.cuda.is_available() or not 0 <= index < torch.cuda.device_count():
         return None
     handle = _handle(nvml, torch.cuda.get_device_properties(index))
     return None if handle is None else Gpu(nvml, handle)
@@ -68,43 +48,38 @@ class Gpu:
         self._nvml = nvml
         self._handle = handle
 
-    def reading(self) -> GpuReading:
-        """Read the GPU now, which takes some microseconds to a millisecond, and nothing of the GPU."""
-        nvml, bits = self._nvml, self._ask("nvmlDeviceGetCurrentClocksEventReasons")
+    def throttle(self) -> tuple[str, ...]:
+        """Name what holds the clocks down now; nothing is named where nothing does, or the GPU does not say."""
+        bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
         if bits is None:  # its name before driver 535
             bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
-        return GpuReading(
-            self._ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_SM),
-            self._ask("nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_MEM),
-            _watts(self._ask("nvmlDeviceGetPowerUsage")),
-            self._ask("nvmlDeviceGetTemperature", nvml.NVML_TEMPERATURE_GPU),
-            None if bits is None else reasons(bits),
-        )
+        return reasons(bits or 0)
 
     def power_limit_w(self) -> float | None:
         """Return the limit in force, which is the lowest of all that were set."""
-        return _watts(self._ask("nvmlDeviceGetEnforcedPowerLimit"))
+        milliwatts = self._ask("nvmlDeviceGetEnforcedPowerLimit")
+        return None if milliwatts is None else milliwatts / 1000
 
     def driver(self) -> str | None:
         """Return the version of the driver, as ``580.65.06``."""
         found = _asked(self._nvml, "nvmlSystemGetDriverVersion")
         return found.decode() if isinstance(found, bytes) else found
 
-    def _ask(self, name: str, *arguments: Any) -> Any:
-        return _asked(self._nvml, name, self._handle, *arguments)
+    def _ask(self, name: str) -> Any:
+        return _asked(self._nvml, name, self._handle)
 
 
 @cache
 def _library() -> Any:
-    """Return ``pynvml`` with NVML running, for the rest of the process, or the line that says what is missing."""
+    """Return ``pynvml`` with NVML running, for the rest of the process; None without the package or the driver."""
     try:
         pynvml: Any = import_module("pynvml")
     except ImportError:
-        return "clocks, power and throttling of the GPU are not read: pip install nvidia-ml-py"
+        return None
     try:
         pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        return f"clocks, power and throttling of the GPU are not read: install NVIDIA's driver with NVML ({error})"
+    except pynvml.NVMLError:
+        return None
     return pynvml
 
 
@@ -130,7 +105,3 @@ def _asked(nvml: Any, name: str, *arguments: Any) -> Any:
         return query(*arguments)
     except nvml.NVMLError:
         return None
-
-
-def _watts(milliwatts: int | None) -> float | None:
-    return None if milliwatts is None else milliwatts / 1000

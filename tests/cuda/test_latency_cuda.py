@@ -10,8 +10,8 @@ import torch
 from resbench.costs.measure import cost
 from resbench.errors import MeasureError
 from resbench.networks.load import load
-from resbench.timing.latency.reading import read
 from resbench.timing.latency.result import Latency
+from resbench.timing.latency.worker import read
 from resbench.timing.layers.measure import layer_times
 from resbench.timing.memory.measure import measured, predicted
 from resbench.timing.roofline import roof

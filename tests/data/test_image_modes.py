@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from resbench.data import load_split
-from resbench.data.pixels import read
+from resbench.data.folder import read_picture
 from resbench.errors import SourceError
 
 Image = pytest.importorskip("PIL.Image")
@@ -104,7 +104,7 @@ def pnm(path, magic, largest, values):
 @pytest.mark.parametrize("stored", STORED)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_same_grey_however_it_is_stored(tmp_path, stored, channels):
-    pixels = read(STORED[stored](tmp_path), (channels, *GREYS.shape))
+    pixels = read_picture(STORED[stored](tmp_path), (channels, *GREYS.shape))
     assert pixels.dtype == numpy.uint8
     assert pixels.shape == (channels, *GREYS.shape)
     rounded_twice = stored == "ycbcr"  # to it and from it, by Pillow
@@ -113,12 +113,12 @@ def test_the_same_grey_however_it_is_stored(tmp_path, stored, channels):
 
 def test_black_and_white_are_0_and_255(tmp_path):
     dots = GREYS > 100
-    assert numpy.array_equal(read(saved(tmp_path / "1.png", Image.fromarray(dots)), SIZE)[0], 255 * dots)
+    assert numpy.array_equal(read_picture(saved(tmp_path / "1.png", Image.fromarray(dots)), SIZE)[0], 255 * dots)
 
 
 def test_every_16_bit_grey_is_within_half_a_step_of_its_byte(tmp_path):
     wide = numpy.arange(65536, dtype=numpy.uint16).reshape(256, 256)
-    pixels = read(saved(tmp_path / "1.png", Image.fromarray(wide)), (1, 256, 256))[0]
+    pixels = read_picture(saved(tmp_path / "1.png", Image.fromarray(wide)), (1, 256, 256))[0]
     assert numpy.abs(pixels - wide / 257).max() <= 0.5
 
 
@@ -147,13 +147,13 @@ REFUSED = {
 def test_what_has_no_black_and_white_of_its_own_is_refused_by_name(tmp_path, stored):
     make, said = REFUSED[stored]
     with pytest.raises(SourceError, match=f"1.tif: expected 8 or 16 bits a channel, {said}.*8-bit PNG"):
-        read(make(tmp_path), SIZE)
+        read_picture(make(tmp_path), SIZE)
 
 
 def test_pixels_lie_as_in_the_file_whatever_exif_says(tmp_path):
     turned = grey().getexif()
     turned[274] = 6
-    assert numpy.array_equal(read(saved(tmp_path / "1.png", grey(), exif=turned), SIZE)[0], GREYS)
+    assert numpy.array_equal(read_picture(saved(tmp_path / "1.png", grey(), exif=turned), SIZE)[0], GREYS)
 
 
 @pytest.fixture

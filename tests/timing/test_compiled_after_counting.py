@@ -15,7 +15,7 @@ from resbench.costs.measure import cost
 from resbench.counters.watch import count
 from resbench.operators.boundaries import Modules
 from resbench.timing import roofline
-from resbench.timing.latency.reading import read
+from resbench.timing.latency.worker import read
 from resbench.timing.layers import measure as layers
 from resbench.timing.layers.measure import layer_times
 from resbench.workers import sampling

@@ -22,8 +22,7 @@ from resbench.timing.layers import measure as layers
 from resbench.timing.layers.result import Layers
 from resbench.timing.memory.result import Memories
 from resbench.timing.profile.result import Profile
-from resbench.timing.ran import Ran, observed
-from resbench.timing.ran_lines import setup_words
+from resbench.timing.ran import Ran, observed, setup_words
 from resbench.timing.roofline import Roof
 from resbench.workers import sampling
 from resbench.workers.switches import settings_kept

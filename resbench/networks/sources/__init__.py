@@ -32,6 +32,7 @@ from resbench.networks.name import ModelName
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.utils.hooks import RemovableHandle
 
 Options = dict[str, Any]
 
@@ -62,8 +63,7 @@ def find(name: ModelName, device: str) -> Found:
         if point.name == name.source and name.source not in SOURCES:
             return Found(call(point.load(), (name.base,), options, name.head, device), name.source)
     source = importlib.import_module(f"{__name__}.{SOURCES.get(name.source, 'python')}")
-    found: Found = source.find(name, options, device)
-    return found
+    return source.find(name, options, device)  # type: ignore[no-any-return]
 
 
 def call(factory: Callable[..., Any], arguments: tuple[Any, ...], options: Options, name: str, device: str) -> Any:
@@ -83,10 +83,24 @@ def call(factory: Callable[..., Any], arguments: tuple[Any, ...], options: Optio
         except (RuntimeError, NotImplementedError):
             if device != "meta" or "torch" not in sys.modules:
                 raise
-            from resbench.networks.sources.on_meta import parameters_on_meta
-
-            with on("cpu"), parameters_on_meta():
+            with on("cpu"), _parameters_on_meta():
                 return factory(*arguments, **options)
+
+
+def _parameters_on_meta() -> RemovableHandle:
+    """Each parameter moves to the meta device as its module takes it, before it is ever initialised; ties stay."""
+    from torch import nn
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    moved: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
+
+    def on_meta(module: nn.Module, name: str, parameter: nn.Parameter) -> nn.Parameter:
+        if type(parameter) is not nn.Parameter or parameter.is_meta:
+            return parameter
+        twin = nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
+        return moved.setdefault(id(parameter), (parameter, twin))[1]
+
+    return register_module_parameter_registration_hook(on_meta)  # type: ignore[arg-type]  # torch states no result
 
 
 def on(device: str) -> AbstractContextManager[Any]:

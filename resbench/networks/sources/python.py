@@ -75,8 +75,7 @@ def _imported(name: str, device: str) -> ModuleType:
         spec = None
     if spec is None:
         raise SourceError(f"unknown source {name!r}, and no Python module of that name; expected {VALID}")
-    module: ModuleType = _run(lambda: importlib.import_module(name), name, device)
-    return module
+    return _run(lambda: importlib.import_module(name), name, device)  # type: ignore[no-any-return]
 
 
 def _run(load_code: Callable[[], Any], name: str, device: str) -> Any:

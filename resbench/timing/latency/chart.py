@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from statistics import median_high
+from typing import Any
 
 from resbench.drawing.charts import WIDTH, Picture, data
+from resbench.timing.latency.result import Latencies
+from resbench.timing.latency.table import latency_record
 from resbench.units import scale
-
-if TYPE_CHECKING:
-    from resbench.timing.latency.result import Latencies
 
 
 def spreads(result: Latencies) -> Picture:
     """A row for each network: its median with the 95 % interval, 10th to 90th percentile, and each process's median."""
     import altair as alt
 
-    from resbench.timing.latency.table import latency_record
-
     records = [(one, latency_record(one, None)) for one in result.latencies]
     divisor, unit = scale([record["p90_s"] for _, record in records], "seconds")
-    rows: list[dict[str, Any]] = []
-    points: list[dict[str, Any]] = []
+    rows, points = list[dict[str, Any]](), list[dict[str, Any]]()
     for one, record in records:
         name = f"{one.model}, batch {one.setup.batch}"
         half = (record["half_width"] or 0) * record["median_s"]
         ends = {"low_s": record["median_s"] - half, "high_s": record["median_s"] + half}
         rows.append({"network": name, **{key: record[key] for key in ("median_s", "p10_s", "p90_s")}, **ends})
-        for i, reading in enumerate(one.readings):
-            totals = sorted(reading.totals)
-            points.append({"network": name, "process": i + 1, "median_s": totals[len(totals) // 2]})
+        points += [
+            {"network": name, "process": i, "median_s": median_high(reading.totals)}
+            for i, reading in enumerate(one.readings, 1)
+        ]
     shown, dots = (
         [{key: value / divisor if key.endswith("_s") else value for key, value in row.items()} for row in found]
         for found in (rows, points)
@@ -45,9 +43,10 @@ def spreads(result: Latencies) -> Picture:
     )
     interval = base.mark_rule(strokeWidth=2, color="#d55e00").encode(y=y, x=x("low_s"), x2="high_s:Q")
     middle = base.mark_tick(thickness=3, size=20, color="#d55e00").encode(y=y, x=x("median_s"), tooltip=tips)
-    process = alt.Chart(data(dots)).mark_point(size=25, opacity=0.8, color="#0072b2")
-    process = process.encode(
-        y=y, x=x("median_s"), tooltip=["network:N", "process:O", alt.Tooltip("median_s:Q", format=".4~g")]
+    process = (
+        alt.Chart(data(dots))
+        .mark_point(size=25, opacity=0.8, color="#0072b2")
+        .encode(y=y, x=x("median_s"), tooltip=["network:N", "process:O", alt.Tooltip("median_s:Q", format=".4~g")])
     )
     title = alt.TitleParams(
         "Latency",

@@ -22,8 +22,8 @@ from resbench.networks.name import Input
 from resbench.results import Progress, silent
 from resbench.timing.case import Case, case, ready
 from resbench.timing.drift import noted
-from resbench.timing.latency.reading import paced, read
 from resbench.timing.latency.result import Latencies, Latency, Reading
+from resbench.timing.latency.worker import paced, read
 from resbench.timing.roofline import Roof, roof, roof_of
 from resbench.workers.environment import environment
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup
@@ -80,7 +80,7 @@ def latency(
 
 
 def _ceilings(latencies: Sequence[Latency], asked: Roof | None, progress: Progress) -> dict[str, Roof]:
-    """Of everything that ran, as far as there are any: by dtype, and by threads too where there are several of one."""
+    """Measure the ceilings of everything that ran, by dtype, and by threads too where there are several of one."""
     found = {asked.dtype: asked} if asked else {}
     if not any(one.roof(found) for one in latencies):
         found.clear()
@@ -95,7 +95,7 @@ def _ceilings(latencies: Sequence[Latency], asked: Roof | None, progress: Progre
 def _asked(
     cases: Sequence[Case], processes: int, failures: Failures | None, progress: Progress
 ) -> tuple[list[Latency], bool]:
-    """The latencies of the cases that could be measured, in order, and whether Ctrl-C ended it."""
+    """Return the latencies of the cases that could be measured, in order, and whether Ctrl-C ended it."""
     found: dict[Case, list[dict[str, Any]]] = {}
     failed: set[Case] = set()
     interrupted = False
@@ -118,7 +118,7 @@ def _asked(
 
 
 def _latencies(found: dict[Case, list[dict[str, Any]]]) -> list[Latency]:
-    """In the order of the cases, each with the drift of what it ran on."""
+    """Return the latencies in the order of the cases, each with the drift of what it ran on."""
     readings = {one: tuple(decoded(Reading, answer["reading"]) for answer in answers) for one, answers in found.items()}
     setups = {one: paced(one.setup, first.ran) for one, (first, *_) in readings.items()}
     paces: dict[Setup, list[float]] = {}
@@ -132,10 +132,10 @@ def _latencies(found: dict[Case, list[dict[str, Any]]]) -> list[Latency]:
 
 
 def _ask(one: Case, processes: int) -> dict[str, Any]:
-    """The answer of one of so many processes: a reading, or an error."""
+    """Return the answer of one of so many processes: a reading, or an error."""
     request = json.dumps({**one._asdict(), "setup": asdict(one.setup), "processes": processes})
-    command = [sys.executable, "-m", "resbench.timing.latency.worker"]
-    done = subprocess.run(command, input=request, capture_output=True, text=True, check=False)
+    worker = [sys.executable, "-m", "resbench.timing.latency.worker"]
+    done = subprocess.run(worker, input=request, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return dict(json.loads(done.stdout))
     if done.returncode < 0:

@@ -12,8 +12,7 @@ from resbench.drawing.charts import Picture
 from resbench.errors import Failures
 from resbench.results import Figure, Metric, Progress, Result
 from resbench.tables.table import Table
-from resbench.timing.ran import Ran
-from resbench.timing.ran_lines import setup_words
+from resbench.timing.ran import Ran, setup_words
 from resbench.timing.roofline import Roof, has_roof
 from resbench.workers.environment import Environment
 from resbench.workers.medians import half_width, tenths

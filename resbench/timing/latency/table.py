@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning
-from resbench.timing.ran_lines import UNCOMPILED, counted_as_written, ran_lines, setup_lines, without_roof_lines
-
-if TYPE_CHECKING:
-    from resbench.timing.latency.result import Latencies, Latency
-    from resbench.timing.roofline import Roof
+from resbench.timing.latency.result import Latencies, Latency
+from resbench.timing.ran import UNCOMPILED, counted_as_written, ran_lines, setup_lines
+from resbench.timing.roofline import Roof, without_roof_lines
 
 PHASES = (
     Column("forward_s", "forward", "seconds"),
@@ -49,27 +47,33 @@ VERDICTS = {
 
 
 def latency_table(result: Latencies) -> Table:
-    """A row for each model and batch. Columns that say nothing anywhere are left out."""
+    """Make a row for each model and batch. Columns that say nothing anywhere are left out."""
     latencies, roofs = result.latencies, result.roofs
     records = [latency_record(one, one.roof(roofs)) for one in latencies]
     columns = [column for column in COLUMNS if any(record[column.key] is not None for record in records)]
     rows = [[record[column.key] for column in columns] for record in records]
     processes = max((len(one.readings) for one in latencies), default=0)
-    notes = setup_lines((one.model, one.setup, one.ran) for one in latencies)
-    notes.append(
+    notes = [
+        *setup_lines((one.model, one.setup, one.ran) for one in latencies),
         f"Median of all runs in {processes} fresh processes; +- is half of its 95 % interval, {_over(latencies)}."
         if processes > 1
-        else "Median of all runs in one process, which tells nothing of other processes: no interval."
-    )
-    notes += [VERDICTS[word] for word in VERDICTS if any(one.verdict == word for one in latencies)]
-    notes += [UNCOMPILED] if any(counted_as_written(one.setup, one.ran) for one in latencies) else []
-    notes += _roof_lines(roofs)
-    notes.append(result.environment.note)
-    warnings = [f"{one.model}, batch {one.setup.batch}: warm-up did not settle." for one in latencies if not one.warm]
-    warnings += [line for one in latencies for line in ran_lines(_row(one), one.setup, one.ran)]
-    warnings += [line for one in latencies for line in without_roof_lines(_row(one), one.ran, one.roof(roofs))]
-    warnings += latency_warnings(latencies)
-    warnings += sorted({r.remark for one in latencies for r in one.readings if r.remark})
+        else "Median of all runs in one process, which tells nothing of other processes: no interval.",
+        *(words for verdict, words in VERDICTS.items() if any(one.verdict == verdict for one in latencies)),
+        *([UNCOMPILED] if any(counted_as_written(one.setup, one.ran) for one in latencies) else []),
+        *_roof_lines(roofs),
+        result.environment.note,
+    ]
+    warnings = [
+        *(f"{_row(one)}: warm-up did not settle." for one in latencies if not one.warm),
+        *(line for one in latencies for line in ran_lines(_row(one), one.setup, one.ran)),
+        *(line for one in latencies for line in without_roof_lines(_row(one), one.ran, one.roof(roofs))),
+        *(
+            line
+            for one in latencies
+            for line in warning(_row(one), one.uncounted, "FLOP/s is too low, and of the roof nothing is said")
+        ),
+        *sorted({r.remark for one in latencies for r in one.readings if r.remark}),
+    ]
     return Table(columns, rows, notes=notes, warnings=warnings)
 
 
@@ -77,14 +81,8 @@ def _row(one: Latency) -> str:
     return f"{one.model}, batch {one.setup.batch}"
 
 
-def latency_warnings(latencies: Sequence[Latency]) -> list[str]:
-    """Where a rate is too low, for operators ran that nobody could count."""
-    too_low = "FLOP/s is too low, and of the roof nothing is said"
-    return [line for one in latencies for line in warning(_row(one), one.uncounted, too_low)]
-
-
 def _roof_lines(roofs: Mapping[str, Roof]) -> list[str]:
-    """Each, with its threads where there are several of one dtype."""
+    """Return the line of each roof, with its threads where there are several of one dtype."""
     dtypes = [roof.dtype for roof in roofs.values()]
     return [
         roof.line if dtypes.count(roof.dtype) == 1 else f"With {roof.threads} threads: {roof.line}"
@@ -93,7 +91,7 @@ def _roof_lines(roofs: Mapping[str, Roof]) -> list[str]:
 
 
 def _over(latencies: Sequence[Latency]) -> str:
-    """What is in the interval."""
+    """Say what is in the interval."""
     known = max(latencies, key=lambda one: one.calls, default=None)
     if known is None or known.drift is None:
         return "over processes; how far this machine's speed wanders between calls is not known yet"
@@ -103,7 +101,7 @@ def _over(latencies: Sequence[Latency]) -> str:
 
 
 def latency_record(one: Latency, roof: Roof | None) -> dict[str, Any]:
-    """The numbers of one row by the keys of its columns."""
+    """Return the numbers of one row by the keys of its columns."""
     p10, p90 = one.tenths_s
     half = one.half_width_s
     phases = one.phases_s if len(one.phases_s) > 1 else {}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from resbench.costs.chart import group
 from resbench.drawing.charts import WIDTH, Picture, data
+from resbench.timing.layers.result import Layers
+from resbench.timing.layers.table import layer_warnings
 from resbench.units import calls_text
-
-if TYPE_CHECKING:
-    from resbench.timing.layers.result import Layers
 
 HEIGHT = 360
 
@@ -22,17 +21,14 @@ def roofline(result: Layers) -> Picture | None:
     """
     import altair as alt
 
-    from resbench.timing.layers.table import layer_warnings
-
     roof = result.roof
     rows = [_row(record) for record in result.layers if record["flops_per_s"]]
     if not rows or roof is None:
         return None
     left, right = 0.7 * min(row["intensity"] for row in rows), 1.5 * max(row["intensity"] for row in rows)
-    best = max(rate for _, rate in roof.copies)
     lines = [
         {"ceiling": name, "intensity": at, "flops_per_s": min(at * rate, roof.flops_per_s)}
-        for name, rate in (("caches", best), ("memory", roof.bytes_per_s))
+        for name, rate in (("caches", max(rate for _, rate in roof.copies)), ("memory", roof.bytes_per_s))
         for at in sorted({left, max(right, roof.flops_per_s / rate), roof.flops_per_s / rate})
         if left <= at
     ]
@@ -72,8 +68,8 @@ def roofline(result: Layers) -> Picture | None:
             ],
         )
     )
-    said = [roof.line, *layer_warnings(result.model, result.times)]
-    title = alt.TitleParams(f"{result.model}: layers under the roof", subtitle=said)
+    subtitle = [roof.line, *layer_warnings(result.model, result.times)]
+    title = alt.TitleParams(f"{result.model}: layers under the roof", subtitle=subtitle)
     chart = alt.layer(limits, points).properties(width=WIDTH, height=HEIGHT, title=title)
     return Picture(f"roofline of {result.model}", chart, rows)
 

@@ -12,11 +12,11 @@ from resbench.errors import Failures
 from resbench.results import Progress, Result
 from resbench.tables.table import Table
 from resbench.tables.uncounted import together
+from resbench.timing.layers.table import layer_records, layer_table
 from resbench.timing.ran import Ran
 from resbench.timing.roofline import Roof
 from resbench.timing.traffic import Work
 from resbench.workers.environment import Environment
-from resbench.workers.medians import tenths
 from resbench.workers.workload import Setup
 
 
@@ -75,10 +75,6 @@ class LayerTimes:
         """Median over the pairs."""
         return median(self.overheads)
 
-    @property
-    def overhead_tenths(self) -> tuple[float, float]:
-        return tenths(self.overheads)
-
 
 @dataclass(frozen=True, repr=False)
 class Layers(Result):
@@ -123,8 +119,6 @@ class Layers(Result):
     @property
     def layers(self) -> list[dict[str, Any]]:
         """The rows of the table by the keys of its columns."""
-        from resbench.timing.layers.table import layer_records
-
         return layer_records(self.times, self.roof)
 
     def models(self) -> list[str]:
@@ -134,8 +128,6 @@ class Layers(Result):
         return self if self.model in models else None
 
     def tables(self) -> list[Table]:
-        from resbench.timing.layers.table import layer_table
-
         return [layer_table(self)]
 
     def not_counted(self) -> Mapping[str, Mapping[str, int]]:

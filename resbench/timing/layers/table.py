@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning
-from resbench.timing.ran_lines import ran_lines, setup_lines, without_roof_lines
+from resbench.timing.ran import ran_lines, setup_lines
+from resbench.timing.roofline import Roof, without_roof_lines
 from resbench.units import calls_text
+from resbench.workers.medians import tenths
 
 if TYPE_CHECKING:
     from resbench.timing.layers.result import Layers, LayerTime, LayerTimes
-    from resbench.timing.roofline import Roof
 
 PIECES = {
     "compiled": "A row of type compiled is one piece of compiled code: inside no time can be taken; MACs and bytes as "
@@ -39,15 +40,15 @@ LAYER_COLUMNS = (
 
 
 def layer_table(result: Layers) -> Table:
-    """A row for each layer; what is no layer's (glue, the optimiser's step) has rows of its own."""
+    """Make a row for each layer; what is no layer's (glue, the optimiser's step) has rows of its own."""
     model, times, roof, setup, ran = result.model, result.times, result.roof, result.setup, result.ran
     records = result.layers
     shown = [{**record, "uncounted": calls_text(record["uncounted"] or {}) or None} for record in records]
     columns = [column for column in LAYER_COLUMNS if any(r[column.key] is not None for r in shown)]
     rows = [[record[column.key] for column in columns] for record in shown]
-    sums = {key: sum(r[key] or 0 for r in records) for key in ("forward_s", "backward_s", "share", "macs", "bytes")}
-    sums |= {"name": "total", "type": "", "saved_bytes": sum(r["saved_bytes"] or 0 for r in records)}
-    low, high = times.overhead_tenths
+    summed = ("forward_s", "backward_s", "share", "macs", "bytes", "saved_bytes")
+    sums = {"name": "total", "type": "", **{key: sum(record[key] or 0 for record in records) for key in summed}}
+    low, high = tenths(times.overheads)
     notes = [
         *setup_lines([(model, setup, ran)]),
         f"Means over the middle half of {len(times.overheads)} runs: they sum to {1 - times.residual:.4%} of the time "
@@ -58,32 +59,40 @@ def layer_table(result: Layers) -> Table:
         *([roof.line] if roof else []),
         result.environment.note,
     ]
-    beaten = [r for r in records if (r["of_roof"] or 0) > 1]
     warnings = [
-        f"{r['name']} beats its roof ({r['of_roof']:.2f}): an error of measurement, or fewer operations than counted "
-        "(Winograd)."
-        for r in beaten
+        *(
+            f"{r['name']} beats its roof ({r['of_roof']:.2f}): an error of measurement, or fewer operations than "
+            "counted (Winograd)."
+            for r in records
+            if (r["of_roof"] or 0) > 1
+        ),
+        *ran_lines(model, setup, ran),
+        *without_roof_lines(model, ran, roof),
+        *layer_warnings(model, times),
     ]
-    warnings += [*ran_lines(model, setup, ran), *without_roof_lines(model, ran, roof), *layer_warnings(model, times)]
-    footer = [[sums.get(column.key) for column in columns]]
-    title = f"{model}, batch {setup.batch}, {setup.mode}"
-    return Table(columns, rows, title, notes, footer, warnings)
+    return Table(
+        columns,
+        rows,
+        f"{model}, batch {setup.batch}, {setup.mode}",
+        notes,
+        [[sums.get(column.key) for column in columns]],
+        warnings,
+    )
 
 
 def layer_warnings(model: str, times: LayerTimes) -> list[str]:
-    """Where figures are too low, for operators ran that nobody could count."""
+    """Say where figures are too low, for operators ran that nobody could count."""
     where = ", ".join(row.name for row in times.rows if row.uncounted)
     too_low = f"MACs, FLOP/B and FLOP/s of {where} and of the total are too low, and of their roof nothing is said"
     return warning(model, times.uncounted, too_low)
 
 
 def layer_records(times: LayerTimes, roof: Roof | None) -> list[dict[str, Any]]:
-    """The numbers of the rows by the keys of their columns."""
+    """Return the numbers of the rows by the keys of their columns."""
     records = [_layer_record(row, times, roof) for row in times.rows]
     if times.step_s is not None:
-        empty: dict[str, Any] = dict.fromkeys(column.key for column in LAYER_COLUMNS)
         step = {"name": "optimizer", "type": "step", "backward_s": times.step_s, "share": times.step_s / times.total_s}
-        records.append({**empty, **step})
+        records.append({**dict.fromkeys(column.key for column in LAYER_COLUMNS), **step})
     return records
 
 

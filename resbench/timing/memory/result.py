@@ -8,8 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from resbench.results import Figure, Result
 from resbench.tables.table import Table
-from resbench.timing.ran import Ran
-from resbench.timing.ran_lines import setup_words
+from resbench.timing.ran import Ran, setup_words
 from resbench.workers.environment import Environment
 from resbench.workers.workload import Setup
 

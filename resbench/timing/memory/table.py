@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning
-from resbench.timing.ran_lines import UNCOMPILED, counted_as_written, ran_lines, setup_lines
+from resbench.timing.ran import UNCOMPILED, counted_as_written, ran_lines, setup_lines
 
 if TYPE_CHECKING:
     from resbench.timing.memory.result import Memories

@@ -27,7 +27,7 @@ from resbench.timing.profile.ranges import ranges
 from resbench.timing.profile.result import Profile, Views
 from resbench.timing.ran import observed
 from resbench.workers.environment import environment
-from resbench.workers.quiet import quiet_stderr
+from resbench.workers.switches import quiet_stderr
 from resbench.workers.workload import Dtype, MemoryFormat, Mode, Setup, Workload
 
 RUNTIMES = ("cuda_runtime", "cuda_driver")
@@ -205,18 +205,17 @@ def _kernels(table: dict[str, Any]) -> Rows:
 
 def _memory(run: Any) -> Rows:
     """Operators by what they allocate, on each device."""
-    rows = []
-    for device, operators in run.get_memory_stats(memory_metric="B")["rows"].items():
-        for name, calls, grown, own, _, count, _, size in operators:
-            rows.append(
-                {
-                    "device": device,
-                    "name": name,
-                    "calls": calls,
-                    "allocations": count,
-                    "allocated_bytes": size,
-                    "increase_bytes": grown,
-                    "self_increase_bytes": own,
-                }
-            )
+    rows: Rows = [
+        {
+            "device": device,
+            "name": name,
+            "calls": calls,
+            "allocations": count,
+            "allocated_bytes": size,
+            "increase_bytes": grown,
+            "self_increase_bytes": own,
+        }
+        for device, operators in run.get_memory_stats(memory_metric="B")["rows"].items()
+        for name, calls, grown, own, _, count, _, size in operators
+    ]
     return sorted(rows, key=lambda row: -row["allocated_bytes"])

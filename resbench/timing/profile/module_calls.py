@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.profiler._utils import traverse_dfs
 
 Rows = list[dict[str, Any]]
 Calls = dict[str, list[str | None]]
@@ -26,26 +27,21 @@ PATH = "Module path"
 
 
 def calls(profiler: torch.profiler.profile, named: Iterable[tuple[str, nn.Module]]) -> Calls:
-    """What the profiler recorded, under these names; the model's own is its class."""
+    """Return what the profiler recorded, under these names; the model's own is its class."""
     names = {id(module): name or type(module).__name__ for name, module in named}
-    found: list[tuple[int, str, str | None]] = []
-    waiting = list(profiler.profiler.kineto_results.experimental_event_tree())  # type: ignore[union-attr]
-    while waiting:
-        event = waiting.pop()
-        waiting += event.children
+    tree = profiler.profiler.kineto_results.experimental_event_tree()  # type: ignore[union-attr]
+    ordered: Calls = defaultdict(list)
+    for event in sorted(traverse_dfs(tree), key=lambda event: event.start_time_ns):
         module = getattr(event.extra_fields, "module", None)
         if module is not None:
-            found.append((event.start_time_ns, event.name, names.get(module.self_ptr)))
-    ordered: Calls = defaultdict(list)
-    for _, name, path in sorted(found, key=lambda call: call[0]):
-        ordered[name].append(path)
+            ordered[event.name].append(names.get(module.self_ptr))
     return ordered
 
 
 def inscribe(traced: Rows, known: Calls) -> None:
     """Write into the events of a trace whose call each one is."""
     events: dict[str, Rows] = defaultdict(list)
-    for event in _module_events(traced):
+    for event in filter(_is_call, traced):
         events[event["name"]].append(event)
     for name, seen in events.items():
         if len(seen) == len(known.get(name, [])):  # else the trace leaves out some, and which is not known
@@ -55,9 +51,8 @@ def inscribe(traced: Rows, known: Calls) -> None:
 
 
 def renamed(events: Rows) -> Rows:
-    """The events with each module under its class and its own name: the plugin adds up what has one name."""
-    chosen = {id(event) for event in _module_events(events) if PATH in event["args"]}
-    return [_renamed(event) if id(event) in chosen else event for event in events]
+    """Return the events with each module under its class and its own name: the plugin adds up what has one name."""
+    return [_renamed(event) if _is_call(event) and PATH in event["args"] else event for event in events]
 
 
 def _renamed(event: dict[str, Any]) -> dict[str, Any]:
@@ -67,13 +62,14 @@ def _renamed(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows(nodes: Rows, events: Rows) -> Rows:
-    """The plugin's tree as rows, in the order of the first calls; a module that is none of the model's keeps the
-    trace's name. ``events``: as ``renamed`` gives them.
+    """Return the plugin's tree as rows, in the order of the first calls; ``events`` are as ``renamed`` gives them.
+
+    A module that is none of the model's keeps the trace's name.
 
     A module that is called from several places is in the tree as often, each time with the sum of all its calls.
     """
     found = {node["name"]: node for node in _flat(nodes)}
-    called = sorted(_module_events(events), key=lambda event: float(event["ts"]))
+    called = sorted(filter(_is_call, events), key=lambda event: float(event["ts"]))
     names = dict.fromkeys(event["name"].removeprefix(PREFIX) for event in called)
     return [_row(found[name]) for name in names if name in found]
 
@@ -97,7 +93,6 @@ def _flat(nodes: Rows) -> Iterator[dict[str, Any]]:
         yield from _flat(node["children"])
 
 
-def _module_events(events: Rows) -> Iterator[dict[str, Any]]:
-    for event in events:
-        if event.get("ph") == "X" and event.get("name", "").startswith(PREFIX) and "args" in event:
-            yield event
+def _is_call(event: dict[str, Any]) -> bool:
+    """Tell whether an event of a trace is a call of a module."""
+    return event.get("ph") == "X" and str(event.get("name", "")).startswith(PREFIX) and "args" in event

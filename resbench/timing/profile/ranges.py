@@ -29,7 +29,7 @@ ON_DEVICE = ("kernel", "gpu_memcpy", "gpu_memset")
 
 @dataclass
 class _Range:
-    """The sums of one name, in microseconds."""
+    """These are the sums of one name, in microseconds."""
 
     calls: int = 0
     total: float = 0.0
@@ -50,7 +50,7 @@ class _Work:
 
 @dataclass
 class _Thread:
-    """What is open in a thread while its events pass by in time."""
+    """This holds what is open in a thread while its events pass by in time."""
 
     frames: list[tuple[str, float]] = field(default_factory=list)
     work: list[_Work] = field(default_factory=list)
@@ -59,7 +59,7 @@ class _Thread:
 
 
 def ranges(events: Rows) -> Rows:
-    """A row for each name, the longest first.
+    """Make a row for each name, the longest first.
 
     ``host_total_s``: how long a range of that name was open. ``host_self_s``: what of it no operator and no inner range
     took, which is Python's. ``device_total_s``: of the kernels and copies that its thread launched meanwhile; None
@@ -89,7 +89,7 @@ def ranges(events: Rows) -> Rows:
 
 
 def _pass(event: dict[str, Any], thread: _Thread, device: dict[Any, float], found: dict[str, _Range]) -> None:
-    """One event of a thread, after those that began before it."""
+    """Book one event of a thread, after those that began before it."""
     start, end, kind = event["ts"], event["ts"] + event["dur"], event.get("cat")
     _close(thread, start, found)
     if kind == "python_function":
@@ -109,7 +109,7 @@ def _pass(event: dict[str, Any], thread: _Thread, device: dict[Any, float], foun
 
 
 def _close(thread: _Thread, now: float, found: dict[str, _Range]) -> None:
-    """What has ended by now."""
+    """Close what has ended by now."""
     while thread.frames and thread.frames[-1][1] <= now:
         thread.frames.pop()
     while thread.work and thread.work[-1].end <= now:

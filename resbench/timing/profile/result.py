@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 from resbench.errors import OptionError
 from resbench.results import Result
 from resbench.tables.table import Table
-from resbench.timing.ran import Ran
-from resbench.timing.ran_lines import ran_lines
+from resbench.timing.ran import Ran, ran_lines
 from resbench.workers.environment import Environment
 from resbench.workers.workload import Setup
 

@@ -58,7 +58,7 @@ COLUMNS = {
 
 
 def profile_table(view: str, rows: Sequence[Mapping[str, Any]], shown: int | None) -> Table:
-    """One view; of a long one its first rows, which took most."""
+    """Make the table of one view; of a long one it has the first rows, which took most."""
     columns = [column for column in COLUMNS[view] if any(row[column.key] for row in rows)]
     cut = rows[:shown]
     notes = [f"{len(rows) - len(cut)} more; --view {view} --format csv has all."] if len(cut) < len(rows) else []
