@@ -30,6 +30,7 @@ from keyword import iskeyword
 from math import prod
 from typing import ClassVar, Self
 
+from resbench.arch.fields import check_fields
 from resbench.errors import ArchitectureError, ShapeError
 from resbench.units import shape_text
 
@@ -60,6 +61,9 @@ class Layer(Node):
 
     __slots__ = ()
     silent: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def params(self) -> int:
