@@ -9,9 +9,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Generic, TypeVar
 
@@ -68,7 +67,7 @@ class Selection(Generic[Network]):
         if not isinstance(self.network, Architecture):
             return body
         old = self.network
-        return dataclasses.replace(old, name=name or f"{old.name} (edited)", body=body, source=f"{old.source}, edited")
+        return replace(old, name=name or f"{old.name} (edited)", body=body, source=f"{old.source}, edited")
 
     def _holds(self, name: str, node: Node) -> bool:
         if isinstance(self.what, type):

@@ -82,7 +82,8 @@ def windows(layer: Layer, shape: Shape, kernel: Pair, stride: Pair, padding: Pai
         if ceil and (side - 1) * s >= size + p:  # as torch: the last window must start inside
             side -= 1
         if side < 1:
-            given = f"{shape_text(shape)}: its window spans {d * (k - 1) + 1}"
-            raise ShapeError(f"{layer.brief} needs a larger input than {given}")
+            raise ShapeError(
+                f"{layer.brief} needs a larger input than {shape_text(shape)}: its window spans {d * (k - 1) + 1}"
+            )
         sides.append(side)
     return sides[0], sides[1]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from resbench.arch.cost import Cost, Row
+from resbench.arch.cost import Cost
 from resbench.costs.table import uncounted
 from resbench.drawing.charts import LETTER, LINE, WIDTH, Box, Picture, data
 
@@ -42,8 +42,8 @@ def by_layer(c: Cost) -> Picture:
             "layer": row.name,
             "type": row.type,
             "kind": group(row.type),
-            "output": _shape(row),
-            **_counts(row),
+            "output": "x".join(map(str, row.output)),
+            **{key: getattr(row, key) for _, key in QUANTITIES},
         }
         for i, row in enumerate(c.layers)
     ]
@@ -94,11 +94,3 @@ def _named(starts: Mapping[str, int], count: int) -> dict[int, str]:
             taken.append(box)
             named[i] = name
     return named
-
-
-def _counts(row: Row) -> dict[str, int | None]:
-    return {key: getattr(row, key) for _, key in QUANTITIES}
-
-
-def _shape(row: Row) -> str:
-    return "x".join(map(str, row.output))

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 
 from resbench.arch.cost import Cost, Level
 from resbench.costs.chart import by_layer
-from resbench.costs.diagram import diagram
 from resbench.costs.table import complex_note, conventions, cost_table
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
@@ -67,11 +66,10 @@ class Costs(Result):
     def figures(self) -> Iterator[Figure]:
         for one in self.costs:
             batch = f"of a batch of {one.input[0]}." if one.input[0] > 1 else ""
-            for metric in self.metrics:
+            yield Figure(one.model, "params", one.params)
+            for metric in ("macs", "elementwise", "activations"):
                 value = getattr(one, metric)
-                if value is not None and metric == "params":
-                    yield Figure(one.model, metric, value)
-                elif value is not None:
+                if value is not None:
                     yield Figure(one.model, metric, value, None, batch, least=bool(one.uncounted))
 
     def uncounted(self) -> Mapping[str, Mapping[str, int]]:
@@ -84,6 +82,8 @@ class Costs(Result):
         return [by_layer(one) for one in self.costs]
 
     def sections(self) -> list[Section]:
+        from resbench.costs.structure import diagram
+
         tables = [*self.tables(), *(cost_table(one, per) for one in self.costs for per in ("stage", "layer"))]
         drawings = {one.model: diagram(one) for one in self.costs}
         lead = "Blocks and shortcuts, equal neighbours folded; a dashed shortcut changes the shape."

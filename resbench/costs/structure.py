@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
-from resbench.arch.describe import DescribedBlock, describe
+from resbench.arch.cost import Cost
+from resbench.arch.structure import DescribedBlock, describe
 from resbench.costs.measure import Given, cost
 from resbench.costs.result import Costs
 from resbench.drawing.diagram import draw
 from resbench.drawing.tree import draw_tree
-from resbench.errors import OptionError
+from resbench.errors import OptionError, ResbenchError
 from resbench.networks.load import Model, load
 from resbench.networks.name import Input, ModelName, parse_input
 from resbench.results import Result
@@ -67,6 +68,18 @@ def drawing(model: Given, input: Input = None) -> str:
     """The network as SVG: block diagrams of an expression, the module tree of any other."""
     found = _found(model, input)
     return draw(found) if isinstance(found, Architecture) else draw_tree(cost(found, input))
+
+
+def diagram(cost: Cost) -> str:
+    """The network behind a cost, which may be stored, is drawn as SVG that can stand in a page several times over.
+
+    A network of the catalog gives its block diagrams, any other its module tree.
+    """
+    try:
+        name = ModelName.stored(cost.model)
+        return draw(name.architecture()) if name.catalogued else draw_tree(cost)
+    except ResbenchError:  # stored under a name that this version does not know
+        return draw_tree(cost)
 
 
 def _found(model: Given, input: Input) -> Given:

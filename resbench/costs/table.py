@@ -88,7 +88,9 @@ def complex_note(costs: Sequence[Cost]) -> tuple[str, ...]:
 
 
 def _warnings(costs: Sequence[Cost]) -> list[str]:
-    return [*uncounted(costs), *made(costs), *unseen(costs)]
+    """What is too low or unknown, and which networks make layers while they run: a check of parameters lacks these."""
+    made = [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
+    return [*uncounted(costs), *made, *_unseen(costs)]
 
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:
@@ -96,12 +98,7 @@ def uncounted(costs: Sequence[Cost]) -> list[str]:
     return [line for c in costs for line in warning(c.model, dict(c.uncounted), "what is counted is too low")]
 
 
-def made(costs: Sequence[Cost]) -> list[str]:
-    """A line for each network that makes layers while it runs: a check of its parameters beforehand lacks them."""
-    return [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
-
-
-def unseen(costs: Sequence[Cost]) -> list[str]:
+def _unseen(costs: Sequence[Cost]) -> list[str]:
     """A line for each network that returns what shows no tensors, such as a generator, or has layers that do."""
     lines = []
     for c in costs:
