@@ -11,9 +11,9 @@ A residual unit is y = f(h(x) + F(x)) (He et al. 2016, eq. 1): F is a *branch*, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from resbench.arch.algebra import Mul, Node, Seq, stack
 from resbench.arch.entry import HE15, HE16, entry
@@ -65,14 +65,18 @@ def squeeze_excitation(channels: int, reduction: int = 16) -> Seq:
     It stands behind anything that gives ``channels`` maps; the two fully connected layers are 1x1 convolutions.
     """
     squeezed = max(channels // reduction, 1)
-    excitation = Seq(
-        pool=GlobalAvgPool(),
-        fc1=Conv2d(channels, squeezed, 1),
-        relu=ReLU(),
-        fc2=Conv2d(squeezed, channels, 1),
-        sigmoid=Sigmoid(),
+    return Seq(
+        se=Mul(
+            Identity(),
+            Seq(
+                pool=GlobalAvgPool(),
+                fc1=Conv2d(channels, squeezed, 1),
+                relu=ReLU(),
+                fc2=Conv2d(squeezed, channels, 1),
+                sigmoid=Sigmoid(),
+            ),
+        )
     )
-    return Seq(se=Mul(Identity(), excitation))
 
 
 # -- units: a branch, its shortcut, and what follows the sum -----------------------------------------
@@ -152,12 +156,6 @@ def se_block(in_channels: int, out_channels: int, *, reduction: int = 16) -> Seq
 # -- stages: equal units follow each other, each as wide as the paper's table says --------------------
 
 
-class Unit(Protocol):
-    """It makes a unit for the channels that enter, those that leave, and a stride; one is the network's first."""
-
-    def __call__(self, in_channels: int, out_channels: int, stride: int, *, first: bool) -> Node: ...
-
-
 class Stage(NamedTuple):
     """A stage is so many units that give ``width`` channels; the first of them has the stride."""
 
@@ -166,8 +164,11 @@ class Stage(NamedTuple):
     stride: int
 
 
-def trunk(channels: int, stages: Iterable[Stage], unit: Unit) -> dict[str, Node]:
-    """layer1, layer2, ...: the stages follow each other. ``channels`` enter the first."""
+def trunk(channels: int, stages: Iterable[Stage], unit: Callable[..., Node]) -> dict[str, Node]:
+    """layer1, layer2, ...: the stages follow each other. ``channels`` enter the first.
+
+    ``unit(in_channels, out_channels, stride, first=...)`` makes a unit; one is the network's first.
+    """
     layers: dict[str, Node] = {}
     for i, (width, units, stride) in enumerate(stages, 1):
         opening = unit(channels, width, stride, first=i == 1)

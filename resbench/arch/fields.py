@@ -73,7 +73,16 @@ def expect_maps(layer: Layer, shape: Shape, channels: int | None = None) -> Shap
     return shape
 
 
-def windows(layer: Layer, shape: Shape, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil: bool) -> Pair:
+def windows(
+    layer: Layer,
+    shape: Shape,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair = (1, 1),
+    *,
+    ceil: bool = False,
+) -> Pair:
     """A sliding window has so many positions: floor((size + 2p - d(k - 1) - 1) / s) + 1, or ceil for pooling."""
     sides = []
     for size, k, s, p, d in zip(shape[2:], kernel, stride, padding, dilation, strict=True):

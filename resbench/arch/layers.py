@@ -64,17 +64,15 @@ class Conv2d(Layer):
 
     @property
     def params(self) -> int:
-        kh, kw = self.kernel  # type: ignore[misc]
-        return self.out_channels * (self.in_channels // self.groups * kh * kw + self.bias)
+        return self.out_channels * (self.in_channels // self.groups * prod(self.kernel) + self.bias)  # type: ignore[arg-type]
 
     def output(self, shape: Shape) -> Shape:
         expect_maps(self, shape, self.in_channels)
-        sides = windows(self, shape, self.kernel, self.stride, self.padding, self.dilation, False)  # type: ignore[arg-type]
+        sides = windows(self, shape, self.kernel, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
         return (shape[0], self.out_channels, *sides)
 
     def macs(self, output: Shape) -> int:
-        kh, kw = self.kernel  # type: ignore[misc]
-        return prod(output) * (self.in_channels // self.groups) * kh * kw
+        return prod(output) * (self.in_channels // self.groups) * prod(self.kernel)  # type: ignore[arg-type]
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output) if self.bias else 0
@@ -240,7 +238,7 @@ class Pool(Layer):
 
     def output(self, shape: Shape) -> Shape:
         expect_maps(self, shape)
-        sides = windows(self, shape, self.kernel, self.stride, self.padding, (1, 1), self.ceil_mode)  # type: ignore[arg-type]
+        sides = windows(self, shape, self.kernel, self.stride, self.padding, ceil=self.ceil_mode)  # type: ignore[arg-type]
         return (*shape[:2], *sides)
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
@@ -272,8 +270,7 @@ class AdaptiveAvgPool2d(Layer):
     size: Sides
 
     def output(self, shape: Shape) -> Shape:
-        expect_maps(self, shape)
-        return (*shape[:2], *self.size)  # type: ignore[misc]
+        return (*expect_maps(self, shape)[:2], *self.size)  # type: ignore[misc]
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         def reads(side: int, size: int) -> int:
@@ -359,8 +356,7 @@ class PadChannels(Layer):
 
     def output(self, shape: Shape) -> Shape:
         expect_maps(self, shape, self.in_channels)
-        h, w = (-(-side // self.stride) for side in shape[2:])
-        return (shape[0], self.out_channels, h, w)
+        return (shape[0], self.out_channels, *(-(-side // self.stride) for side in shape[2:]))
 
     @property
     def brief(self) -> str:

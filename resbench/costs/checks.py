@@ -1,4 +1,4 @@
-"""What `flops --verify` finds: the counters side by side, for each model."""
+"""`flops --verify` finds the counters side by side, for each model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Checks(Result):
-    """Every counter that applies to a model, held against the others and against what is published."""
+    """Every counter that applies to a model is held against the others and against what is published."""
 
     checks: tuple[Check, ...]
 
@@ -48,7 +48,7 @@ class Checks(Result):
         return all(check.agrees for check in self.checks)
 
     def tables(self) -> list[Table]:
-        """One row for each kind of operator, the parameters, and each published figure."""
+        """A row stands for each kind of operator, the parameters, and each published figure."""
         rows = [
             (check.model, line.kind, line.verdict, line.fold, line.trace, line.fvcore, line.unit, line.source)
             for check in self.checks

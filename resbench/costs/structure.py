@@ -1,4 +1,4 @@
-"""The question `show`: the structure of a network, as its paper's table would write it."""
+"""The question `show` asks for the structure of a network, as its paper's table would write it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Structure(Result):
-    """The blocks of one network, equal neighbours folded."""
+    """It holds the blocks of one network, equal neighbours folded."""
 
     model: str
     source: str
@@ -57,7 +57,7 @@ class Structure(Result):
 
 
 def show(model: Given, input: Input = None) -> Structure | Costs:
-    """The structure of a network that has an expression; the costs of any other. Raises as ``cost`` does."""
+    """A network that has an expression gives its structure, any other its costs. Raises as ``cost`` does."""
     found = _found(model, input)
     if not isinstance(found, Architecture):
         return Costs((cost(found, input),))
@@ -65,7 +65,7 @@ def show(model: Given, input: Input = None) -> Structure | Costs:
 
 
 def drawing(model: Given, input: Input = None) -> str:
-    """The network as SVG: block diagrams of an expression, the module tree of any other."""
+    """The network is drawn as SVG: an expression by block diagrams, any other by its module tree."""
     found = _found(model, input)
     return draw(found) if isinstance(found, Architecture) else draw_tree(cost(found, input))
 
@@ -83,7 +83,7 @@ def diagram(cost: Cost) -> str:
 
 
 def _found(model: Given, input: Input) -> Given:
-    """The architecture of a model where it has one."""
+    """A model gives its architecture where it has one, else itself."""
     if isinstance(model, str | ModelName):
         model = load(model, input, device="meta")
     if isinstance(model, Node):

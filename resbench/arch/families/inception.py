@@ -43,10 +43,9 @@ def conv_relu(
     bn: bool = True,
 ) -> Seq:
     """conv - BN - ReLU, or conv (with bias) - ReLU as GoogLeNet was published."""
+    norm = {"bn": BatchNorm2d(out_channels, eps=0.001)} if bn else {}
     conv = Conv2d(in_channels, out_channels, kernel, stride, padding, bias=not bn)
-    if not bn:
-        return Seq(conv=conv, relu=ReLU())
-    return Seq(conv=conv, bn=BatchNorm2d(out_channels, eps=0.001), relu=ReLU())
+    return Seq(conv=conv, **norm, relu=ReLU())
 
 
 def inception_naive(in_channels: int, b1: int, b3: int, b5: int, *, bn: bool = False) -> Concat:
@@ -82,13 +81,13 @@ def residual_inception_block(channels: int, width: int = 32) -> Seq:
 
     ``residual_inception_block(384)`` is the 35x35 module of Inception-ResNet-v2, without its scaling.
     """
-    wide, wider = width * 3 // 2, width * 2
+    reduced, wide = conv_relu(channels, width, 1), width * 3 // 2
     paths = Concat(
-        branch1=conv_relu(channels, width, 1),
-        branch2=stack(conv_relu(channels, width, 1), conv_relu(width, width, 3, 1, 1)),
-        branch3=stack(conv_relu(channels, width, 1), conv_relu(width, wide, 3, 1, 1), conv_relu(wide, wider, 3, 1, 1)),
+        branch1=reduced,
+        branch2=stack(reduced, conv_relu(width, width, 3, 1, 1)),
+        branch3=stack(reduced, conv_relu(width, wide, 3, 1, 1), conv_relu(wide, 2 * width, 3, 1, 1)),
     )
-    return Seq(Add(Seq(mixed=paths, conv=Conv2d(2 * width + wider, channels, 1)), Identity()), relu=ReLU())
+    return Seq(Add(Seq(mixed=paths, conv=Conv2d(4 * width, channels, 1)), Identity()), relu=ReLU())
 
 
 def _path(name: str, *convs: Seq) -> Seq:
@@ -136,10 +135,15 @@ def inception_c(in_channels: int, width: int) -> Concat:
 def inception_d(in_channels: int) -> Concat:
     """1x1 - 3x3/2 | 1x1 - 1x7 - 7x1 - 3x3/2 | max/2: the grid reduction 17 to 8."""
     reduced = conv_relu(in_channels, 192, 1)
-    row, column = conv_relu(192, 192, (1, 7), 1, (0, 3)), conv_relu(192, 192, (7, 1), 1, (3, 0))
     return Concat(
         _path("branch3x3", reduced, conv_relu(192, 320, 3, 2)),
-        _path("branch7x7x3", reduced, row, column, conv_relu(192, 192, 3, 2)),
+        _path(
+            "branch7x7x3",
+            reduced,
+            conv_relu(192, 192, (1, 7), 1, (0, 3)),
+            conv_relu(192, 192, (7, 1), 1, (3, 0)),
+            conv_relu(192, 192, 3, 2),
+        ),
         Seq(pool=MaxPool2d(3, 2)),
     )
 
@@ -185,15 +189,14 @@ def googlenet(*, norm: Literal["lrn", "bn"] = "lrn", aux: bool = False, classes:
     bn = norm == "bn"
 
     def module(name: str) -> Concat:
-        in_channels, widths = GOOGLENET[name]
-        return inception_block(in_channels, widths, bn=bn, kernel=3 if bn else 5)
+        return inception_block(*GOOGLENET[name], bn=bn, kernel=3 if bn else 5)
 
     def lrn(name: str) -> dict[str, Node]:
         return {} if bn else {name: LocalResponseNorm(5)}
 
-    def head(channels: int) -> Node:
+    def tap(name: str, channels: int) -> list[Node]:
         """avg to 4x4, 1x1 128, fc 1024, dropout 0.7, fc. The paper's 5x5/3 average gives the same 4x4."""
-        return Seq(
+        head = Seq(
             pool=AdaptiveAvgPool2d(4) if bn else AvgPool2d(5, 3),
             conv=conv_relu(channels, 128, 1, bn=bn),
             flatten=Flatten(),
@@ -203,8 +206,7 @@ def googlenet(*, norm: Literal["lrn", "bn"] = "lrn", aux: bool = False, classes:
             fc2=Linear(1024, classes),
         )
 
-    def tap(name: str, channels: int) -> list[Node]:
-        return [Aux(**{name: head(channels)})] if aux else []
+        return [Aux(**{name: head})] if aux else []
 
     return Seq(
         Seq(

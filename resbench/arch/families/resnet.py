@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 from resbench.arch.algebra import Aux, Node, Seq
-from resbench.arch.blocks import Stage, StrideOn, Unit, basic_convs, bottleneck_convs, squeeze_excitation, trunk, unit
+from resbench.arch.blocks import Stage, StrideOn, basic_convs, bottleneck_convs, squeeze_excitation, trunk, unit
 from resbench.arch.entry import CIFAR, HE15, HE16, IMAGENET, entry
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 from resbench.arch.orders import Norm, Order, ending
@@ -32,15 +32,19 @@ MAX_DEPTH = 10_000
 """The deepest published network has 1,202 layers."""
 
 
-def _units(convs: Callable[..., list[Conv2d]], se: int, norm: Norm, **options: Any) -> Unit:
-    """Each unit is made of such convolutions; where ``se`` is not 0, its branch ends in squeeze-and-excitation."""
-
-    def one(in_channels: int, out_channels: int, stride: int, *, first: bool) -> Seq:
-        squeeze = [squeeze_excitation(out_channels, se)] if se else []
-        branch = [*convs(in_channels, out_channels, stride, norm), *squeeze]
-        return unit(branch, norm=norm, first=first, **options)
-
-    return one
+def _unit(
+    convs: Callable[..., list[Conv2d]],
+    se: int,
+    in_channels: int,
+    out_channels: int,
+    stride: int,
+    *,
+    norm: Norm,
+    **options: Any,
+) -> Seq:
+    """A unit is made of such convolutions; where ``se`` is not 0, its branch ends in squeeze-and-excitation."""
+    squeeze = [squeeze_excitation(out_channels, se)] if se else []
+    return unit([*convs(in_channels, out_channels, stride, norm), *squeeze], norm=norm, **options)
 
 
 def _bottleneck_convs(
@@ -100,7 +104,7 @@ def imagenet_resnet(
         if bottleneck
         else basic_convs
     )
-    units = _units(convs, se, norm, shortcut=shortcut, order=order, gate_bias=gate_bias)
+    units = partial(_unit, convs, se, norm=norm, shortcut=shortcut, order=order, gate_bias=gate_bias)
     return Seq(
         conv1=Conv2d(3, base, 7, 2, 3, bias=norm == "none"),
         **_stem_norm(base, norm),
@@ -151,7 +155,7 @@ def cifar_resnet(
     base = 16 * width
     channels = 4 * base * (4 if bottleneck else 1)
     convs = partial(_bottleneck_convs, stride_on=stride) if bottleneck else basic_convs
-    units = _units(convs, se, norm, shortcut=shortcut, order=order, gate_bias=gate_bias)
+    units = partial(_unit, convs, se, norm=norm, shortcut=shortcut, order=order, gate_bias=gate_bias)
     stages = trunk(base, [Stage(channels // 4, n, 1), Stage(channels // 2, n, 2), Stage(channels, n, 2)], units)
     stem: dict[str, Node] = {
         "conv1": Conv2d(3, base, 3, 1, 1, bias=norm == "none"),
