@@ -1,5 +1,4 @@
-"""A network is read as blocks with equal neighbours folded: `describe` writes them as its paper's table, ``draw``
-draws them.
+"""A network is read as blocks with equal neighbours folded: ``describe`` writes them, ``draw`` draws them.
 
 >>> from resbench.arch.catalog import architecture
 >>> [(block.name, block.repeat) for block in blocks(architecture("resnet20"))][3:6]
