@@ -30,6 +30,7 @@ from keyword import iskeyword
 from math import prod
 from typing import ClassVar, Self
 
+from resbench.arch.fields import check_fields
 from resbench.errors import ArchitectureError, ShapeError
 from resbench.units import shape_text
 
@@ -60,6 +61,9 @@ class Layer(Node):
 
     __slots__ = ()
     silent: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def params(self) -> int:
@@ -93,19 +97,15 @@ class Layer(Node):
         return type(self).__name__
 
     def __repr__(self) -> str:
-        return _call(self)
-
-
-def _call(layer: Layer) -> str:
-    """``Conv2d(3, 64, 7, stride=2)``: required fields by position, the others where they differ."""
-    arguments: list[str] = []
-    for slot in fields(layer):  # type: ignore[arg-type]
-        value = getattr(layer, slot.name)
-        if isinstance(value, tuple) and len(set(value)) == 1:
-            value = value[0]
-        if value != slot.default:
-            arguments.append(f"{value!r}" if slot.default is MISSING else f"{slot.name}={value!r}")
-    return f"{type(layer).__name__}({', '.join(arguments)})"
+        """``Conv2d(3, 64, 7, stride=2)``: required fields stand by position, the others where they differ."""
+        arguments: list[str] = []
+        for slot in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, slot.name)
+            if isinstance(value, tuple) and len(set(value)) == 1:
+                value = value[0]
+            if value != slot.default:
+                arguments.append(f"{value!r}" if slot.default is MISSING else f"{slot.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
 
 Part = tuple[str, Node]

@@ -11,11 +11,11 @@ A residual unit is y = f(h(x) + F(x)) (He et al. 2016, eq. 1): F is a *branch*, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from resbench.arch.algebra import Mul, Node, Seq
+from resbench.arch.algebra import Mul, Node, Seq, stack
 from resbench.arch.entry import HE15, HE16, entry
 from resbench.arch.layers import Conv2d, GlobalAvgPool, Identity, ReLU, Sigmoid
 from resbench.arch.orders import Norm, Order, ordered
@@ -65,14 +65,18 @@ def squeeze_excitation(channels: int, reduction: int = 16) -> Seq:
     It stands behind anything that gives ``channels`` maps; the two fully connected layers are 1x1 convolutions.
     """
     squeezed = max(channels // reduction, 1)
-    excitation = Seq(
-        pool=GlobalAvgPool(),
-        fc1=Conv2d(channels, squeezed, 1),
-        relu=ReLU(),
-        fc2=Conv2d(squeezed, channels, 1),
-        sigmoid=Sigmoid(),
+    return Seq(
+        se=Mul(
+            Identity(),
+            Seq(
+                pool=GlobalAvgPool(),
+                fc1=Conv2d(channels, squeezed, 1),
+                relu=ReLU(),
+                fc2=Conv2d(squeezed, channels, 1),
+                sigmoid=Sigmoid(),
+            ),
+        )
     )
-    return Seq(se=Mul(Identity(), excitation))
 
 
 # -- units: a branch, its shortcut, and what follows the sum -----------------------------------------
@@ -146,8 +150,31 @@ def resnext_block(in_channels: int, width: int, stride: int = 1, *, groups: int 
 
 def se_block(in_channels: int, out_channels: int, *, reduction: int = 16) -> Seq:
     """[3x3, out; 3x3, out], squeezed and excited, + x (Hu et al. 2018, figure 3)."""
-    branch = [*basic_convs(in_channels, out_channels), squeeze_excitation(out_channels, reduction)]
-    return unit(branch, "A")
+    return unit([*basic_convs(in_channels, out_channels), squeeze_excitation(out_channels, reduction)], "A")
+
+
+# -- stages: equal units follow each other, each as wide as the paper's table says --------------------
+
+
+class Stage(NamedTuple):
+    """A stage is so many units that give ``width`` channels; the first of them has the stride."""
+
+    width: int
+    units: int
+    stride: int
+
+
+def trunk(channels: int, stages: Iterable[Stage], unit: Callable[..., Node]) -> dict[str, Node]:
+    """layer1, layer2, ...: the stages follow each other. ``channels`` enter the first.
+
+    ``unit(in_channels, out_channels, stride, first=...)`` makes a unit; one is the network's first.
+    """
+    layers: dict[str, Node] = {}
+    for i, (width, units, stride) in enumerate(stages, 1):
+        opening = unit(channels, width, stride, first=i == 1)
+        layers[f"layer{i}"] = stack(opening, *[unit(width, width, 1, first=False)] * (units - 1))
+        channels = width
+    return layers
 
 
 # -- the catalog --------------------------------------------------------------------------------------

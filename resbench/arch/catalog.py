@@ -10,8 +10,9 @@ The keyword-only parameters of the function that builds a network *are* its opti
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache, partial
 from inspect import Parameter, signature
 from typing import Any, NamedTuple, get_args, get_type_hints
@@ -50,7 +51,6 @@ class Option(NamedTuple):
     values: tuple[str, ...]
     """It takes these words; where there are none, a whole number."""
     default: Any
-    kind: type
 
 
 @cache
@@ -68,8 +68,6 @@ def find(name: str) -> Entry:
     family = re.fullmatch(r"(?:cifar_)?([a-z_]+?)([1-9][0-9]{0,8})", name)
     pattern = known.get(f"{family[1]}{{6n+2}}") if family else None
     if family is None or pattern is None:
-        from difflib import get_close_matches
-
         near = get_close_matches(name.lower(), [n for n in known if "{" not in n], n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`resbench models` lists what there is"
         raise UnknownModelError(f"unknown model {name[:80]!r}; {hint}")
@@ -79,12 +77,11 @@ def find(name: str) -> Entry:
 def options(entry: Entry) -> tuple[Option, ...]:
     """These may follow the name: the keyword-only parameters of the function behind it."""
     hints = get_type_hints(entry.build.func)
-    found = []
-    for name, parameter in signature(entry.build).parameters.items():
-        if parameter.kind is Parameter.KEYWORD_ONLY:
-            words = ("yes", "no") if hints[name] is bool else get_args(hints[name])
-            found.append(Option(name, words, parameter.default, hints[name]))
-    return tuple(found)
+    return tuple(
+        Option(name, ("yes", "no") if hints[name] is bool else get_args(hints[name]), parameter.default)
+        for name, parameter in signature(entry.build).parameters.items()
+        if parameter.kind is Parameter.KEYWORD_ONLY
+    )
 
 
 def architecture(text: str) -> Architecture:
@@ -155,9 +152,8 @@ def parse_size(word: str, what: str = "input") -> Size:
 def _value(model: str, option: Option, word: str) -> Any:
     if option.values:
         if word not in option.values:
-            expected = _one_of(list(option.values))
-            raise OptionError(f"{model}: {option.name} takes {expected}; received {word[:80]!r}")
-        return word == "yes" if option.kind is bool else word
+            raise OptionError(f"{model}: {option.name} takes {_one_of(option.values)}; received {word[:80]!r}")
+        return word == "yes" if isinstance(option.default, bool) else word
     least = min(option.default, 1) if option.default >= 0 else -1000
     if not re.fullmatch(r"-?[0-9]{1,9}", word) or not least <= int(word) <= MAX_SIZE:
         raise OptionError(
@@ -171,5 +167,5 @@ def option_text(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def _one_of(words: list[str]) -> str:
+def _one_of(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

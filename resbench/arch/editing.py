@@ -9,9 +9,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Generic, TypeVar
 
@@ -67,8 +66,12 @@ class Selection(Generic[Network]):
         body = self._edited("", self.body, new)
         if not isinstance(self.network, Architecture):
             return body
-        old = self.network
-        return dataclasses.replace(old, name=name or f"{old.name} (edited)", body=body, source=f"{old.source}, edited")
+        return replace(
+            self.network,
+            name=name or f"{self.network.name} (edited)",
+            body=body,
+            source=f"{self.network.source}, edited",
+        )
 
     def _holds(self, name: str, node: Node) -> bool:
         if isinstance(self.what, type):

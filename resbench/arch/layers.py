@@ -11,10 +11,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from resbench.arch.algebra import Layer, Shape
-from resbench.arch.fields import Pair, expect_maps, flag, number, pairs, refuse, whole, windows
+from resbench.arch.fields import (
+    Flag,
+    Number,
+    Padding,
+    Pair,
+    Sides,
+    Wanted,
+    Whole,
+    check_fields,
+    expect_maps,
+    refuse,
+    windows,
+)
 from resbench.errors import ShapeError
 from resbench.units import FP32_BYTES, shape_text
 
@@ -34,39 +46,33 @@ class Conv2d(Layer):
     ``bias_init`` is the value that a bias starts from; it costs nothing (He et al. 2016 start gates at -6).
     """
 
-    in_channels: int
-    out_channels: int
-    kernel: int | Pair
-    stride: int | Pair = 1
-    padding: int | Pair = 0
-    groups: int = 1
-    dilation: int | Pair = 1
-    bias: bool = True
-    bias_init: float = 0.0
+    in_channels: Whole
+    out_channels: Whole
+    kernel: Sides
+    stride: Sides = 1
+    padding: Padding = 0
+    groups: Whole = 1
+    dilation: Sides = 1
+    bias: Flag = True
+    bias_init: Number = 0.0
 
     def __post_init__(self) -> None:
-        whole(self, 1, "in_channels", "out_channels", "groups")
-        pairs(self, 1, "kernel", "stride", "dilation")
-        pairs(self, 0, "padding")
-        number(self, "bias_init")
-        flag(self, "bias")
+        check_fields(self)
         if self.in_channels % self.groups or self.out_channels % self.groups:
             wanted = f"a divisor of both {self.in_channels} and {self.out_channels} channels"
             refuse(self, "groups", wanted, self.groups)
 
     @property
     def params(self) -> int:
-        kh, kw = self.kernel  # type: ignore[misc]
-        return self.out_channels * (self.in_channels // self.groups * kh * kw + self.bias)
+        return self.out_channels * (self.in_channels // self.groups * prod(self.kernel) + self.bias)  # type: ignore[arg-type]
 
     def output(self, shape: Shape) -> Shape:
         expect_maps(self, shape, self.in_channels)
-        sides = windows(self, shape, self.kernel, self.stride, self.padding, self.dilation, False)  # type: ignore[arg-type]
+        sides = windows(self, shape, self.kernel, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
         return (shape[0], self.out_channels, *sides)
 
     def macs(self, output: Shape) -> int:
-        kh, kw = self.kernel  # type: ignore[misc]
-        return prod(output) * (self.in_channels // self.groups) * kh * kw
+        return prod(output) * (self.in_channels // self.groups) * prod(self.kernel)  # type: ignore[arg-type]
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output) if self.bias else 0
@@ -81,13 +87,9 @@ class Conv2d(Layer):
 class Linear(Layer):
     """y = W x + b on the last dimension of (N, F). MACs: in x out per row."""
 
-    in_features: int
-    out_features: int
-    bias: bool = True
-
-    def __post_init__(self) -> None:
-        whole(self, 1, "in_features", "out_features")
-        flag(self, "bias")
+    in_features: Whole
+    out_features: Whole
+    bias: Flag = True
 
     @property
     def params(self) -> int:
@@ -113,14 +115,9 @@ class Linear(Layer):
 class BatchNorm2d(Layer):
     """gamma (x - mean) / sqrt(var + eps) + beta: 2 parameters a channel; at inference one scale and one shift."""
 
-    channels: int
-    eps: float = 1e-5
-
-    def __post_init__(self) -> None:
-        whole(self, 1, "channels")
-        number(self, "eps")
-        if self.eps < 0:
-            refuse(self, "eps", "at least 0", self.eps)
+    channels: Whole
+    eps: Annotated[Number, Wanted("at least 0", lambda eps: eps >= 0)] = 1e-5
+    brief = "BN"
 
     @property
     def params(self) -> int:
@@ -132,18 +129,13 @@ class BatchNorm2d(Layer):
         return 2 * FP32_BYTES * self.channels + 8
 
     def output(self, shape: Shape) -> Shape:
-        expect_maps(self, shape, self.channels)
-        return shape
+        return expect_maps(self, shape, self.channels)
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return 2 * prod(output)
 
     def elementwise_in_training(self, shape: Shape, output: Shape) -> int:
         return self.elementwise(shape, output) + 1  # it counts the batches
-
-    @property
-    def brief(self) -> str:
-        return "BN"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -193,42 +185,31 @@ class Hardsigmoid(Activation):
 class GELU(Activation):
     """x Phi(x), Phi the normal distribution, or its approximation by a hyperbolic tangent (Hendrycks & Gimpel 2016)."""
 
-    approximate: Literal["none", "tanh"] = "none"
-
-    def __post_init__(self) -> None:
-        if self.approximate not in ("none", "tanh"):
-            refuse(self, "approximate", "'none' or 'tanh'", self.approximate)
+    approximate: Annotated[
+        Literal["none", "tanh"], Wanted("'none' or 'tanh'", lambda word: word in ("none", "tanh"))
+    ] = "none"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LeakyReLU(Activation):
     """max(x, 0) + slope min(x, 0) (Maas et al. 2013)."""
 
-    slope: float = 0.01
-
-    def __post_init__(self) -> None:
-        number(self, "slope")
+    slope: Number = 0.01
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ELU(Activation):
     """max(x, 0) + alpha (exp(min(x, 0)) - 1) (Clevert et al. 2015)."""
 
-    alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        number(self, "alpha")
+    alpha: Number = 1.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Scale(Layer):
     """factor x + offset, not learned: constant scaling (He et al. 2016, figure 2b), or 1 - g as Scale(-1, 1)."""
 
-    factor: float
-    offset: float = 0.0
-
-    def __post_init__(self) -> None:
-        number(self, "factor", "offset")
+    factor: Number
+    offset: Number = 0.0
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output) * (2 if self.offset else 1)
@@ -242,24 +223,22 @@ class Scale(Layer):
 class Pool(Layer):
     """A pool reads windows; those at the edge read the padding too."""
 
-    kernel: int | Pair
-    stride: int | Pair = 0
-    padding: int | Pair = 0
-    ceil_mode: bool = False
+    kernel: Sides
+    stride: Sides = 0
+    padding: Padding = 0
+    ceil_mode: Flag = False
     letter: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         if type(self.stride) is int and self.stride == 0:  # as torch: the windows do not overlap
             object.__setattr__(self, "stride", self.kernel)
-        pairs(self, 1, "kernel", "stride")
-        pairs(self, 0, "padding")
-        flag(self, "ceil_mode")
+        check_fields(self)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):  # type: ignore[arg-type]
             refuse(self, "padding", "at most half the kernel", self.padding)
 
     def output(self, shape: Shape) -> Shape:
         expect_maps(self, shape)
-        sides = windows(self, shape, self.kernel, self.stride, self.padding, (1, 1), self.ceil_mode)  # type: ignore[arg-type]
+        sides = windows(self, shape, self.kernel, self.stride, self.padding, ceil=self.ceil_mode)  # type: ignore[arg-type]
         return (*shape[:2], *sides)
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
@@ -288,14 +267,10 @@ class AvgPool2d(Pool):
 class AdaptiveAvgPool2d(Layer):
     """It gives size x size means over windows [floor(iH/size), ceil((i+1)H/size)); one operation an element read."""
 
-    size: int | Pair
-
-    def __post_init__(self) -> None:
-        pairs(self, 1, "size")
+    size: Sides
 
     def output(self, shape: Shape) -> Shape:
-        expect_maps(self, shape)
-        return (*shape[:2], *self.size)  # type: ignore[misc]
+        return (*expect_maps(self, shape)[:2], *self.size)  # type: ignore[misc]
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         def reads(side: int, size: int) -> int:
@@ -318,25 +293,17 @@ def GlobalAvgPool() -> AdaptiveAvgPool2d:  # noqa: N802 - a layer by its usual n
 class LocalResponseNorm(Layer):
     """x / (k + alpha/n sum of n neighbours' squares)^beta (Krizhevsky et al. 2012): n + 5 operations an element."""
 
-    size: int = 5
-    alpha: float = 1e-4
-    beta: float = 0.75
-    k: float = 1.0
-
-    def __post_init__(self) -> None:
-        whole(self, 1, "size")
-        number(self, "alpha", "beta", "k")
+    size: Whole = 5
+    alpha: Number = 1e-4
+    beta: Number = 0.75
+    k: Number = 1.0
+    brief = "LRN"
 
     def output(self, shape: Shape) -> Shape:
-        expect_maps(self, shape)
-        return shape
+        return expect_maps(self, shape)
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output) * (self.size + 5)
-
-    @property
-    def brief(self) -> str:
-        return "LRN"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -346,11 +313,7 @@ class Dropout(Layer):
     In training it takes 2 operations an element: a mask is scaled, and a product.
     """
 
-    p: float = 0.5
-
-    def __post_init__(self) -> None:
-        if type(self.p) not in (int, float) or not 0 <= self.p < 1:
-            refuse(self, "p", "a fraction from 0 to below 1", self.p)
+    p: Annotated[float, Wanted("a fraction from 0 to below 1", lambda p: type(p) in (int, float) and 0 <= p < 1)] = 0.5
 
     def elementwise_in_training(self, shape: Shape, output: Shape) -> int:
         return 2 * prod(output) if self.p else 0
@@ -365,10 +328,7 @@ class Identity(Layer):
     """h(x) = x: no parameters, no work, no row."""
 
     silent = True
-
-    @property
-    def brief(self) -> str:
-        return "x"
+    brief = "x"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -385,19 +345,18 @@ class Flatten(Layer):
 class PadChannels(Layer):
     """Option A takes every stride-th position; new channels are zeros (He et al. 2015, sec. 3.3). It is no work."""
 
-    in_channels: int
-    out_channels: int
-    stride: int = 1
+    in_channels: Whole
+    out_channels: Whole
+    stride: Whole = 1
 
     def __post_init__(self) -> None:
-        whole(self, 1, "in_channels", "out_channels", "stride")
+        check_fields(self)
         if self.out_channels < self.in_channels:
             refuse(self, "out_channels", f"at least the {self.in_channels} channels that come in", self.out_channels)
 
     def output(self, shape: Shape) -> Shape:
         expect_maps(self, shape, self.in_channels)
-        h, w = (-(-side // self.stride) for side in shape[2:])
-        return (shape[0], self.out_channels, h, w)
+        return (shape[0], self.out_channels, *(-(-side // self.stride) for side in shape[2:]))
 
     @property
     def brief(self) -> str:

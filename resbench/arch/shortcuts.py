@@ -48,8 +48,7 @@ def gate(in_channels: int, out_channels: int, stride: int, bias: float) -> Seq:
 
 def projects(kind: Shortcut, in_channels: int, out_channels: int, stride: int) -> bool:
     """Does this shortcut have weights of its own here?"""
-    changes = in_channels != out_channels or stride != 1
-    return kind in ("C", "conv1x1") or (kind == "B" and changes)
+    return kind in ("C", "conv1x1") or (kind == "B" and (in_channels != out_channels or stride != 1))
 
 
 def join(

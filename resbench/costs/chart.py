@@ -1,4 +1,4 @@
-"""Costs layer by layer, as a chart."""
+"""A chart shows costs layer by layer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from resbench.arch.cost import Cost, Row
+from resbench.arch.cost import Cost
 from resbench.costs.table import uncounted
 from resbench.drawing.charts import LETTER, LINE, WIDTH, Box, Picture, data
 
@@ -20,11 +20,11 @@ GROUPS = {
     "pooling": ("Pool",),
     "sum, join": ("Add", "Concat", "Mul", "Highway", "Pad", "add", "cat"),
 }
-"""Kinds of layers by what is in the names of their types: no more than there are colours."""
+"""A kind of layers is what is in the names of their types; there are no more than there are colours."""
 
 
 def group(kind: str) -> str:
-    """Of a type of layers.
+    """A type of layers is of this group.
 
     >>> group("Conv2d"), group("BatchNorm2d"), group("GlobalAvgPool"), group("MyLayer")
     ('convolution', 'normalisation', 'pooling', 'other')
@@ -33,7 +33,7 @@ def group(kind: str) -> str:
 
 
 def by_layer(c: Cost) -> Picture:
-    """MACs, parameters and activations of every layer in running order, with the stages below."""
+    """It draws MACs, parameters and activations of every layer in running order, with the stages below."""
     import altair as alt
 
     rows = [
@@ -42,8 +42,8 @@ def by_layer(c: Cost) -> Picture:
             "layer": row.name,
             "type": row.type,
             "kind": group(row.type),
-            "output": _shape(row),
-            **_counts(row),
+            "output": "x".join(map(str, row.output)),
+            **{key: getattr(row, key) for _, key in QUANTITIES},
         }
         for i, row in enumerate(c.layers)
     ]
@@ -55,21 +55,20 @@ def by_layer(c: Cost) -> Picture:
         "grid": True,
         "labelAlign": "left",
     }
-    names = json.dumps(_named(starts, len(rows)))
-    below = alt.Axis(labelExpr=f"({names})[datum.value] || ''", labelOverlap=False, **begin)
+    names = f"({json.dumps(_named(starts, len(rows)))})[datum.value] || ''"
+    below = alt.Axis(labelExpr=names, labelOverlap=False, **begin)
     kinds = [name for name in (*GROUPS, "other") if any(row["kind"] == name for row in rows)]
     panels = []
     for title, key in QUANTITIES:
         bars = alt.Chart(data([row for row in rows if row[key]])).mark_bar(
             size=max(min(0.8 * WIDTH / max(len(rows), 1), 14), 1), clip=True
         )
-        last = key == QUANTITIES[-1][1]
         panels.append(
             bars.encode(
                 x=alt.X(
                     "order:Q",
                     title=None,
-                    axis=below if last else alt.Axis(**{**begin, "labels": False}),
+                    axis=below if key == "activations" else alt.Axis(**{**begin, "labels": False}),
                     scale=alt.Scale(domain=[-0.5, len(rows) - 0.5], nice=False),
                 ),
                 y=alt.Y(f"{key}:Q", title=title, axis=alt.Axis(format="~s", tickCount=4)),
@@ -84,7 +83,7 @@ def by_layer(c: Cost) -> Picture:
 
 
 def _named(starts: Mapping[str, int], count: int) -> dict[int, str]:
-    """The stages that have room for their names below them, those of the most layers first."""
+    """These stages have room for their names below them; those of the most layers come first."""
     ends = dict(zip(starts, [*list(starts.values())[1:], count], strict=True))
     taken: list[Box] = []
     named = {}
@@ -94,11 +93,3 @@ def _named(starts: Mapping[str, int], count: int) -> dict[int, str]:
             taken.append(box)
             named[i] = name
     return named
-
-
-def _counts(row: Row) -> dict[str, int | None]:
-    return {key: getattr(row, key) for _, key in QUANTITIES}
-
-
-def _shape(row: Row) -> str:
-    return "x".join(map(str, row.output))

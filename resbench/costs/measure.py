@@ -34,7 +34,7 @@ def flops(
     mode: Mode = "inference",
     failures: Failures | None = None,
 ) -> Costs:
-    """The costs of models, layer by layer, each as ``cost`` counts it.
+    """It gives the costs of models, layer by layer, each as ``cost`` counts it.
 
     >>> flops(["plain56", "resnet56"]).tables()[0].to_pandas()["macs"].tolist()
     [125485696, 125485696]
@@ -84,7 +84,7 @@ def cost(
 def verified(
     models: str | Sequence[str], input: Input = None, *, batch: int = 1, failures: Failures | None = None
 ) -> Checks:
-    """Models counted by every counter that applies. Raises as ``checked`` does."""
+    """Models are counted by every counter that applies. Raises as ``checked`` does."""
     from resbench.costs.checks import Checks
 
     several, failures = [models] if isinstance(models, str) else models, failures or Failures()
@@ -103,8 +103,7 @@ def checked(name: str, input: Input = None, *, batch: int = 1) -> Check:
     failed: list[str] = []
     folded = _counted(lambda: cost(loaded, batch=batch), "the fold", failed) if loaded.architecture else None
     traced = _counted(lambda: _traced(loaded, batch), "the tracer", failed)
-    arguments = loaded.arguments(batch)
-    return check(loaded.name.title, folded, traced, loaded.module, loaded.published, arguments, failed)
+    return check(loaded.name.title, folded, traced, loaded.module, loaded.published, loaded.arguments(batch), failed)
 
 
 def _counted(count: Callable[[], Cost], counter: str, failed: list[str]) -> Cost | None:
@@ -132,5 +131,10 @@ def _of_model(model: Model, batch: int, mode: Mode) -> Cost:
 def _traced(model: Model, batch: int, mode: Mode = "inference") -> Cost:
     from resbench.costs.trace import trace
 
-    training = mode == "training"
-    return trace(model.module, model.arguments(batch), training=training, name=model.name.title, source=model.source)
+    return trace(
+        model.module,
+        model.arguments(batch),
+        training=mode == "training",
+        name=model.name.title,
+        source=model.source,
+    )

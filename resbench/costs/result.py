@@ -1,4 +1,4 @@
-"""What `flops` finds: the costs of networks, layer by layer."""
+"""`flops` finds the costs of networks, layer by layer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 
 from resbench.arch.cost import Cost, Level
 from resbench.costs.chart import by_layer
-from resbench.costs.diagram import diagram
 from resbench.costs.table import complex_note, conventions, cost_table
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
@@ -18,7 +17,7 @@ from resbench.tables.table import Table
 
 @dataclass(frozen=True, repr=False)
 class Costs(Result):
-    """The costs of networks, in the order in which they were asked for."""
+    """The costs of networks stand in the order in which they were asked for."""
 
     costs: tuple[Cost, ...]
 
@@ -52,26 +51,25 @@ class Costs(Result):
 
     @classmethod
     def joined(cls, results: Sequence[Self]) -> Sequence[Self]:
-        """One table of all; of the same network and input the last one stands."""
+        """All stand in one table; of the same network and input the last one stands."""
         return [cls(tuple({(one.model, one.input): one for result in results for one in result.costs}.values()))]
 
     @property
     def convention(self) -> str:
-        """What a MAC is, and what else the numbers mean."""
+        """It says what a MAC is, and what else the numbers mean."""
         return " ".join(conventions(self.costs))
 
     def tables(self, per: Level = "model") -> list[Table]:
-        """One table, with a row for each model, stage, block or layer."""
+        """One table has a row for each model, stage, block or layer."""
         return [cost_table(self.costs, per)]
 
     def figures(self) -> Iterator[Figure]:
         for one in self.costs:
             batch = f"of a batch of {one.input[0]}." if one.input[0] > 1 else ""
-            for metric in self.metrics:
+            yield Figure(one.model, "params", one.params)
+            for metric in ("macs", "elementwise", "activations"):
                 value = getattr(one, metric)
-                if value is not None and metric == "params":
-                    yield Figure(one.model, metric, value)
-                elif value is not None:
+                if value is not None:
                     yield Figure(one.model, metric, value, None, batch, least=bool(one.uncounted))
 
     def not_counted(self) -> Mapping[str, Mapping[str, int]]:
@@ -84,10 +82,13 @@ class Costs(Result):
         return [by_layer(one) for one in self.costs]
 
     def sections(self) -> list[Section]:
+        from resbench.costs.structure import diagram
+
         tables = [*self.tables(), *(cost_table(one, per) for one in self.costs for per in ("stage", "layer"))]
-        drawings = {one.model: diagram(one) for one in self.costs}
-        lead = "Blocks and shortcuts, equal neighbours folded; a dashed shortcut changes the shape."
-        return [
-            Section(*self.heading, (), tables, self.pictures()),
-            Section("structure", "Structure", lead, drawings=drawings),
-        ]
+        structure = Section(
+            "structure",
+            "Structure",
+            "Blocks and shortcuts, equal neighbours folded; a dashed shortcut changes the shape.",
+            drawings={one.model: diagram(one) for one in self.costs},
+        )
+        return [Section(*self.heading, (), tables, self.pictures()), structure]

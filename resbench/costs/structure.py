@@ -1,4 +1,4 @@
-"""The question `show`: the structure of a network, as its paper's table would write it."""
+"""The question `show` asks for the structure of a network, as its paper's table would write it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
-from resbench.arch.describe import DescribedBlock, describe
+from resbench.arch.cost import Cost
+from resbench.arch.structure import DescribedBlock, describe
 from resbench.costs.measure import Given, cost
 from resbench.costs.result import Costs
 from resbench.drawing.diagram import draw
 from resbench.drawing.tree import draw_tree
-from resbench.errors import OptionError
+from resbench.errors import OptionError, ResbenchError
 from resbench.networks.load import Model, load
 from resbench.networks.name import Input, ModelName, parse_input
 from resbench.results import Result
@@ -32,7 +33,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, repr=False)
 class Structure(Result):
-    """The blocks of one network, equal neighbours folded."""
+    """It holds the blocks of one network, equal neighbours folded."""
 
     model: str
     source: str
@@ -56,7 +57,7 @@ class Structure(Result):
 
 
 def show(model: Given, input: Input = None) -> Structure | Costs:
-    """The structure of a network that has an expression; the costs of any other. Raises as ``cost`` does."""
+    """A network that has an expression gives its structure, any other its costs. Raises as ``cost`` does."""
     found = _found(model, input)
     if not isinstance(found, Architecture):
         return Costs((cost(found, input),))
@@ -64,13 +65,25 @@ def show(model: Given, input: Input = None) -> Structure | Costs:
 
 
 def drawing(model: Given, input: Input = None) -> str:
-    """The network as SVG: block diagrams of an expression, the module tree of any other."""
+    """The network is drawn as SVG: an expression by block diagrams, any other by its module tree."""
     found = _found(model, input)
     return draw(found) if isinstance(found, Architecture) else draw_tree(cost(found, input))
 
 
+def diagram(cost: Cost) -> str:
+    """The network behind a cost, which may be stored, is drawn as SVG that can stand in a page several times over.
+
+    A network of the catalog gives its block diagrams, any other its module tree.
+    """
+    try:
+        name = ModelName.stored(cost.model)
+        return draw(name.architecture()) if name.catalogued else draw_tree(cost)
+    except ResbenchError:  # stored under a name that this version does not know
+        return draw_tree(cost)
+
+
 def _found(model: Given, input: Input) -> Given:
-    """The architecture of a model where it has one."""
+    """A model gives its architecture where it has one, else itself."""
     if isinstance(model, str | ModelName):
         model = load(model, input, device="meta")
     if isinstance(model, Node):

@@ -1,4 +1,4 @@
-"""Costs as tables: one network after the other, or side by side."""
+"""Costs become tables: one network stands after the other, or they stand side by side."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ COLUMNS = (
     Column("buffer_bytes", "buffers", "bytes"),
     Column("activation_bytes", "outputs", "bytes"),
 )
-"""What one row of a cost report says, whatever it stands for."""
+"""One row of a cost report says this, whatever it stands for."""
 
 
 def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
-    """The costs as rows: one a model, or every group of every model with its share of that model's MACs."""
+    """The rows are one a model, or every group of every model with its share of that model's MACs."""
     if isinstance(costs, Cost):
         costs = [costs]
     left_out = _left_out(costs) | {"share" if per == "model" else "input"}
@@ -51,14 +51,14 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
 
 
 def _values(row: Row, c: Cost, keys: Sequence[str]) -> list[Any]:
-    """Of one row, by the keys of its columns."""
+    """A row has these values, by the keys of its columns."""
     whole = 0 if c.uncounted else c.macs  # of a count that is too low nothing is a share
     known = {"input": c.input, "share": row.macs / whole if whole else None}
     return [known[key] if key in known else getattr(row, key) for key in keys]
 
 
 def _left_out(costs: Sequence[Cost]) -> set[str]:
-    """Columns that say nothing new: nothing is frozen, no gradient was counted, and the buffers are those of batch
+    """These columns say nothing new: nothing is frozen, no gradient was counted, and the buffers are those of batch
     normalisation (in float32 as many bytes as gamma and beta, and 8)."""
     layers = [row for c in costs for row in c.layers]
     new = {
@@ -76,33 +76,30 @@ def _fp32(row: Row) -> bool:
 
 
 def conventions(costs: Sequence[Cost]) -> tuple[str, ...]:
-    """The notes under a table: what a MAC is, and what else the numbers mean."""
+    """The notes under a table say what a MAC is, and what else the numbers mean."""
     training = any(c.mode == "training" for c in costs)
     notes = convention(training=training, fp32=all(_fp32(row) for c in costs for row in c.layers))
     return (*notes, *complex_note(costs))
 
 
 def complex_note(costs: Sequence[Cost]) -> tuple[str, ...]:
-    """How complex numbers count, where there are any."""
+    """It says how complex numbers count, where there are any."""
     return ("A complex multiply-accumulate is 4 real ones.",) if any(c.complex for c in costs) else ()
 
 
 def _warnings(costs: Sequence[Cost]) -> list[str]:
-    return [*uncounted(costs), *made(costs), *unseen(costs)]
+    """They say what is too low or unknown, and which networks make layers as they run, which no check of them sees."""
+    made = [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
+    return [*uncounted(costs), *made, *_unseen(costs)]
 
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:
-    """A line for each network in which operators ran that have no formula."""
+    """A line names each network in which operators ran that have no formula."""
     return [line for c in costs for line in warning(c.model, dict(c.uncounted), "what is counted is too low")]
 
 
-def made(costs: Sequence[Cost]) -> list[str]:
-    """A line for each network that makes layers while it runs: a check of its parameters beforehand lacks them."""
-    return [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
-
-
-def unseen(costs: Sequence[Cost]) -> list[str]:
-    """A line for each network that returns what shows no tensors, such as a generator, or has layers that do."""
+def _unseen(costs: Sequence[Cost]) -> list[str]:
+    """A line names each network that returns what shows no tensors, such as a generator, or has layers that do."""
     lines = []
     for c in costs:
         if layers := [row.name for row in c.layers if row.activations is None]:

@@ -8,9 +8,9 @@ from torch import nn
 
 import resbench
 from resbench.costs.chart import by_layer
-from resbench.costs.diagram import diagram
 from resbench.costs.measure import cost
 from resbench.costs.result import Costs
+from resbench.costs.structure import diagram
 from resbench.costs.table import cost_table
 from resbench.counters.watch import count
 from resbench.operators.boundaries import Modules

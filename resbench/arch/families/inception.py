@@ -9,6 +9,7 @@ Level names are torchvision's, so that its weights load.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from resbench.arch.algebra import Add, Aux, Concat, Node, Seq, stack
@@ -42,10 +43,9 @@ def conv_relu(
     bn: bool = True,
 ) -> Seq:
     """conv - BN - ReLU, or conv (with bias) - ReLU as GoogLeNet was published."""
+    norm = {"bn": BatchNorm2d(out_channels, eps=0.001)} if bn else {}
     conv = Conv2d(in_channels, out_channels, kernel, stride, padding, bias=not bn)
-    if not bn:
-        return Seq(conv=conv, relu=ReLU())
-    return Seq(conv=conv, bn=BatchNorm2d(out_channels, eps=0.001), relu=ReLU())
+    return Seq(conv=conv, **norm, relu=ReLU())
 
 
 def inception_naive(in_channels: int, b1: int, b3: int, b5: int, *, bn: bool = False) -> Concat:
@@ -81,13 +81,13 @@ def residual_inception_block(channels: int, width: int = 32) -> Seq:
 
     ``residual_inception_block(384)`` is the 35x35 module of Inception-ResNet-v2, without its scaling.
     """
-    wide, wider = width * 3 // 2, width * 2
+    reduced, wide = conv_relu(channels, width, 1), width * 3 // 2
     paths = Concat(
-        branch1=conv_relu(channels, width, 1),
-        branch2=stack(conv_relu(channels, width, 1), conv_relu(width, width, 3, 1, 1)),
-        branch3=stack(conv_relu(channels, width, 1), conv_relu(width, wide, 3, 1, 1), conv_relu(wide, wider, 3, 1, 1)),
+        branch1=reduced,
+        branch2=stack(reduced, conv_relu(width, width, 3, 1, 1)),
+        branch3=stack(reduced, conv_relu(width, wide, 3, 1, 1), conv_relu(wide, 2 * width, 3, 1, 1)),
     )
-    return Seq(Add(Seq(mixed=paths, conv=Conv2d(2 * width + wider, channels, 1)), Identity()), relu=ReLU())
+    return Seq(Add(Seq(mixed=paths, conv=Conv2d(4 * width, channels, 1)), Identity()), relu=ReLU())
 
 
 def _path(name: str, *convs: Seq) -> Seq:
@@ -121,13 +121,8 @@ def inception_b(in_channels: int) -> Concat:
 
 def inception_c(in_channels: int, width: int) -> Concat:
     """1x1 | 1x1 - 1x7 - 7x1 | 1x1 - 7x1 - 1x7 - 7x1 - 1x7 | avg - 1x1 (Szegedy et al. 2015, figure 6, n = 7)."""
-
-    def row(from_: int, to: int) -> Seq:
-        return conv_relu(from_, to, (1, 7), 1, (0, 3))
-
-    def column(from_: int, to: int) -> Seq:
-        return conv_relu(from_, to, (7, 1), 1, (3, 0))
-
+    row = partial(conv_relu, kernel=(1, 7), padding=(0, 3))
+    column = partial(conv_relu, kernel=(7, 1), padding=(3, 0))
     reduced, c = conv_relu(in_channels, width, 1), width
     return Concat(
         Seq(branch1x1=conv_relu(in_channels, 192, 1)),
@@ -140,10 +135,15 @@ def inception_c(in_channels: int, width: int) -> Concat:
 def inception_d(in_channels: int) -> Concat:
     """1x1 - 3x3/2 | 1x1 - 1x7 - 7x1 - 3x3/2 | max/2: the grid reduction 17 to 8."""
     reduced = conv_relu(in_channels, 192, 1)
-    row, column = conv_relu(192, 192, (1, 7), 1, (0, 3)), conv_relu(192, 192, (7, 1), 1, (3, 0))
     return Concat(
         _path("branch3x3", reduced, conv_relu(192, 320, 3, 2)),
-        _path("branch7x7x3", reduced, row, column, conv_relu(192, 192, 3, 2)),
+        _path(
+            "branch7x7x3",
+            reduced,
+            conv_relu(192, 192, (1, 7), 1, (0, 3)),
+            conv_relu(192, 192, (7, 1), 1, (3, 0)),
+            conv_relu(192, 192, 3, 2),
+        ),
         Seq(pool=MaxPool2d(3, 2)),
     )
 
@@ -189,15 +189,14 @@ def googlenet(*, norm: Literal["lrn", "bn"] = "lrn", aux: bool = False, classes:
     bn = norm == "bn"
 
     def module(name: str) -> Concat:
-        in_channels, widths = GOOGLENET[name]
-        return inception_block(in_channels, widths, bn=bn, kernel=3 if bn else 5)
+        return inception_block(*GOOGLENET[name], bn=bn, kernel=3 if bn else 5)
 
     def lrn(name: str) -> dict[str, Node]:
         return {} if bn else {name: LocalResponseNorm(5)}
 
-    def head(channels: int) -> Node:
+    def tap(name: str, channels: int) -> list[Node]:
         """avg to 4x4, 1x1 128, fc 1024, dropout 0.7, fc. The paper's 5x5/3 average gives the same 4x4."""
-        return Seq(
+        head = Seq(
             pool=AdaptiveAvgPool2d(4) if bn else AvgPool2d(5, 3),
             conv=conv_relu(channels, 128, 1, bn=bn),
             flatten=Flatten(),
@@ -207,34 +206,36 @@ def googlenet(*, norm: Literal["lrn", "bn"] = "lrn", aux: bool = False, classes:
             fc2=Linear(1024, classes),
         )
 
-    def tap(name: str, channels: int) -> list[Node]:
-        return [Aux(**{name: head(channels)})] if aux else []
+        return [Aux(**{name: head})] if aux else []
 
-    body = Seq(
-        conv1=conv_relu(3, 64, 7, 2, 3, bn=bn),
-        maxpool1=MaxPool2d(3, 2, ceil_mode=True),
-        **lrn("norm1"),
-        conv2=conv_relu(64, 64, 1, bn=bn),
-        conv3=conv_relu(64, 192, 3, 1, 1, bn=bn),
-        **lrn("norm2"),
-        maxpool2=MaxPool2d(3, 2, ceil_mode=True),
-        inception3a=module("3a"),
-        inception3b=module("3b"),
-        maxpool3=MaxPool2d(3, 2, ceil_mode=True),
-        inception4a=module("4a"),
+    return Seq(
+        Seq(
+            conv1=conv_relu(3, 64, 7, 2, 3, bn=bn),
+            maxpool1=MaxPool2d(3, 2, ceil_mode=True),
+            **lrn("norm1"),
+            conv2=conv_relu(64, 64, 1, bn=bn),
+            conv3=conv_relu(64, 192, 3, 1, 1, bn=bn),
+            **lrn("norm2"),
+            maxpool2=MaxPool2d(3, 2, ceil_mode=True),
+            inception3a=module("3a"),
+            inception3b=module("3b"),
+            maxpool3=MaxPool2d(3, 2, ceil_mode=True),
+            inception4a=module("4a"),
+        ),
+        *tap("aux1", 512),
+        Seq(inception4b=module("4b"), inception4c=module("4c"), inception4d=module("4d")),
+        *tap("aux2", 528),
+        Seq(
+            inception4e=module("4e"),
+            maxpool4=MaxPool2d(2 if bn else 3, 2, ceil_mode=True),
+            inception5a=module("5a"),
+            inception5b=module("5b"),
+            avgpool=GlobalAvgPool(),
+            flatten=Flatten(),
+            dropout=Dropout(0.2 if bn else 0.4),
+            fc=Linear(1024, classes),
+        ),
     )
-    middle = Seq(inception4b=module("4b"), inception4c=module("4c"), inception4d=module("4d"))
-    top = Seq(
-        inception4e=module("4e"),
-        maxpool4=MaxPool2d(2 if bn else 3, 2, ceil_mode=True),
-        inception5a=module("5a"),
-        inception5b=module("5b"),
-        avgpool=GlobalAvgPool(),
-        flatten=Flatten(),
-        dropout=Dropout(0.2 if bn else 0.4),
-        fc=Linear(1024, classes),
-    )
-    return Seq(body, *tap("aux1", 512), middle, *tap("aux2", 528), top)
 
 
 def inception_v3(*, aux: bool = False, classes: int = 1000) -> Seq:
@@ -250,33 +251,35 @@ def inception_v3(*, aux: bool = False, classes: int = 1000) -> Seq:
         flatten=Flatten(),
         fc=Linear(768, classes),
     )
-    body = Seq(
-        Conv2d_1a_3x3=conv_relu(3, 32, 3, 2),
-        Conv2d_2a_3x3=conv_relu(32, 32, 3),
-        Conv2d_2b_3x3=conv_relu(32, 64, 3, 1, 1),
-        maxpool1=MaxPool2d(3, 2),
-        Conv2d_3b_1x1=conv_relu(64, 80, 1),
-        Conv2d_4a_3x3=conv_relu(80, 192, 3),
-        maxpool2=MaxPool2d(3, 2),
-        Mixed_5b=inception_a(192, 32),
-        Mixed_5c=inception_a(256, 64),
-        Mixed_5d=inception_a(288, 64),
-        Mixed_6a=inception_b(288),
-        Mixed_6b=inception_c(768, 128),
-        Mixed_6c=inception_c(768, 160),
-        Mixed_6d=inception_c(768, 160),
-        Mixed_6e=inception_c(768, 192),
+    return Seq(
+        Seq(
+            Conv2d_1a_3x3=conv_relu(3, 32, 3, 2),
+            Conv2d_2a_3x3=conv_relu(32, 32, 3),
+            Conv2d_2b_3x3=conv_relu(32, 64, 3, 1, 1),
+            maxpool1=MaxPool2d(3, 2),
+            Conv2d_3b_1x1=conv_relu(64, 80, 1),
+            Conv2d_4a_3x3=conv_relu(80, 192, 3),
+            maxpool2=MaxPool2d(3, 2),
+            Mixed_5b=inception_a(192, 32),
+            Mixed_5c=inception_a(256, 64),
+            Mixed_5d=inception_a(288, 64),
+            Mixed_6a=inception_b(288),
+            Mixed_6b=inception_c(768, 128),
+            Mixed_6c=inception_c(768, 160),
+            Mixed_6d=inception_c(768, 160),
+            Mixed_6e=inception_c(768, 192),
+        ),
+        *([Aux(AuxLogits=head)] if aux else []),
+        Seq(
+            Mixed_7a=inception_d(768),
+            Mixed_7b=inception_e(1280),
+            Mixed_7c=inception_e(2048),
+            avgpool=GlobalAvgPool(),
+            dropout=Dropout(0.5),
+            flatten=Flatten(),
+            fc=Linear(2048, classes),
+        ),
     )
-    top = Seq(
-        Mixed_7a=inception_d(768),
-        Mixed_7b=inception_e(1280),
-        Mixed_7c=inception_e(2048),
-        avgpool=GlobalAvgPool(),
-        dropout=Dropout(0.5),
-        flatten=Flatten(),
-        fc=Linear(2048, classes),
-    )
-    return Seq(body, *([Aux(AuxLogits=head)] if aux else []), top)
 
 
 # -- the catalog --------------------------------------------------------------------------------------

@@ -11,12 +11,11 @@ from functools import partial
 from typing import Any, Literal
 
 from resbench.arch.algebra import Aux, Node, Seq
-from resbench.arch.blocks import StrideOn, basic_convs, bottleneck_convs, squeeze_excitation, unit
+from resbench.arch.blocks import Stage, StrideOn, basic_convs, bottleneck_convs, squeeze_excitation, trunk, unit
 from resbench.arch.entry import CIFAR, HE15, HE16, IMAGENET, entry
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
 from resbench.arch.orders import Norm, Order, ending
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut
-from resbench.arch.stages import Stage, Unit, trunk
 from resbench.errors import ArchitectureError
 
 LAYOUTS = {
@@ -33,22 +32,36 @@ MAX_DEPTH = 10_000
 """The deepest published network has 1,202 layers."""
 
 
-def _units(convs: Callable[[int, int, int], list[Conv2d]], se: int, residual: Callable[..., Seq]) -> Unit:
-    """Each unit is made of such convolutions; where ``se`` is not 0, its branch ends in squeeze-and-excitation."""
-
-    def one(in_channels: int, out_channels: int, stride: int, *, first: bool) -> Seq:
-        squeeze = [squeeze_excitation(out_channels, se)] if se else []
-        return residual([*convs(in_channels, out_channels, stride), *squeeze], first=first)
-
-    return one
+def _unit(
+    convs: Callable[..., list[Conv2d]],
+    se: int,
+    in_channels: int,
+    out_channels: int,
+    stride: int,
+    *,
+    norm: Norm,
+    **options: Any,
+) -> Seq:
+    """A unit is made of such convolutions; where ``se`` is not 0, its branch ends in squeeze-and-excitation."""
+    squeeze = [squeeze_excitation(out_channels, se)] if se else []
+    return unit([*convs(in_channels, out_channels, stride, norm), *squeeze], norm=norm, **options)
 
 
 def _bottleneck_convs(
-    in_channels: int, out_channels: int, stride: int, *, groups: int = 1, group_width: int = 64, **options: Any
+    in_channels: int,
+    out_channels: int,
+    stride: int,
+    norm: Norm,
+    *,
+    groups: int = 1,
+    group_width: int = 64,
+    stride_on: StrideOn,
 ) -> list[Conv2d]:
     """The middle convolution has groups x group_width channels where the unit gives 256; wider ones in proportion."""
     inner = out_channels * groups * group_width // 256
-    return bottleneck_convs(in_channels, inner, stride, groups=groups, out_channels=out_channels, **options)
+    return bottleneck_convs(
+        in_channels, inner, stride, norm, groups=groups, stride_on=stride_on, out_channels=out_channels
+    )
 
 
 def _head(channels: int, classes: int) -> dict[str, Node]:
@@ -86,16 +99,18 @@ def imagenet_resnet(
         raise ArchitectureError(f"groups and group_width belong to bottlenecks; depth {depth} is made of basic blocks")
     base = 64 * width
     stages = [Stage(base * 2**i * (4 if bottleneck else 1), count, 2 if i else 1) for i, count in enumerate(counts)]
-    convs = partial(basic_convs, norm=norm)
-    if bottleneck:
-        convs = partial(_bottleneck_convs, norm=norm, groups=groups, group_width=group_width, stride_on=stride)
-    residual = partial(unit, shortcut=shortcut, order=order, norm=norm, gate_bias=gate_bias)
+    convs = (
+        partial(_bottleneck_convs, groups=groups, group_width=group_width, stride_on=stride)
+        if bottleneck
+        else basic_convs
+    )
+    units = partial(_unit, convs, se, norm=norm, shortcut=shortcut, order=order, gate_bias=gate_bias)
     return Seq(
         conv1=Conv2d(3, base, 7, 2, 3, bias=norm == "none"),
         **_stem_norm(base, norm),
         relu=ReLU(),
         maxpool=MaxPool2d(3, 2, 1),
-        **trunk(base, stages, _units(convs, se, residual)),
+        **trunk(base, stages, units),
         **ending(stages[-1].width, order, norm),
         **_head(stages[-1].width, classes),
     )
@@ -139,13 +154,9 @@ def cifar_resnet(
     n = _units_per_stage(depth, 9 if bottleneck else 6)
     base = 16 * width
     channels = 4 * base * (4 if bottleneck else 1)
-    convs = partial(_bottleneck_convs, norm=norm, stride_on=stride) if bottleneck else partial(basic_convs, norm=norm)
-    residual = partial(unit, shortcut=shortcut, order=order, norm=norm, gate_bias=gate_bias)
-    stages = trunk(
-        base,
-        [Stage(channels // 4, n, 1), Stage(channels // 2, n, 2), Stage(channels, n, 2)],
-        _units(convs, se, residual),
-    )
+    convs = partial(_bottleneck_convs, stride_on=stride) if bottleneck else basic_convs
+    units = partial(_unit, convs, se, norm=norm, shortcut=shortcut, order=order, gate_bias=gate_bias)
+    stages = trunk(base, [Stage(channels // 4, n, 1), Stage(channels // 2, n, 2), Stage(channels, n, 2)], units)
     stem: dict[str, Node] = {
         "conv1": Conv2d(3, base, 3, 1, 1, bias=norm == "none"),
         **_stem_norm(base, norm),
@@ -155,8 +166,8 @@ def cifar_resnet(
     if not aux:
         return Seq(**stem, **stages, **end)
     heads = [Aux(**{f"aux{i}": Seq(**_head(channels * i // 4, classes))}) for i in (1, 2)]
-    first, second, third = ({name: stage} for name, stage in stages.items())
-    return Seq(Seq(**stem, **first), heads[0], Seq(**second), heads[1], Seq(**third, **end))
+    first, second, third = stages.values()
+    return Seq(Seq(**stem, layer1=first), heads[0], Seq(layer2=second), heads[1], Seq(layer3=third, **end))
 
 
 def cifar_plain(depth: int, *, norm: Norm = "bn", width: int = 1, aux: bool = False, classes: int = 10) -> Seq:
