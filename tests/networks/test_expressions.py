@@ -100,7 +100,7 @@ def test_it_trains(nets, tmp_path):
     from resbench.training.degradation import Plan, study
     from resbench.training.train import Options
 
-    ours, catalogs = study([f"{nets}:small", "resnet8"], Plan(epochs=0.2), Options()).results
+    ours, catalogs = study([f"{nets}:small", "resnet8"], Plan(epochs=0.2), Options()).trainings
     assert ours.finished
     assert [epoch.train_error for epoch in ours.history] == [epoch.train_error for epoch in catalogs.history]
 
