@@ -31,32 +31,44 @@ from math import prod
 from typing import ClassVar, Self
 
 from resbench.arch.fields import check_fields
+from resbench.arch.kinds import Kind
 from resbench.errors import ArchitectureError, ShapeError
-from resbench.units import shape_text
+from resbench.units import FP32_BYTES, shape_text
 
 Shape = tuple[int, ...]
 """A shape is (N, C, H, W), or (N, F) after a flatten."""
 
 
 class Node:
-    """A node is any expression: a layer or a combinator. It is immutable, hashable and compared by value."""
+    """A node is any expression: a layer or a combinator. It is immutable, hashable and compared by value.
+
+    A layer, and an operator that joins paths, states its ``kind``: a word of ``resbench.arch.kinds``, which says what
+    it is and with it what its backward pass needs. What states none is ``unknown``, and the tables say so.
+    """
 
     __slots__ = ()
+    kind: ClassVar[Kind] = "unknown"
 
     @property
     def names(self) -> tuple[str, ...]:
         """A node brings these names to its level when it stands there in place."""
         return ()
 
+    def kept_bytes(self, output: Shape) -> int:
+        """Its gradients need so much beside what it reads or gives, such as a mask, for an output of this shape."""
+        return 0
+
     def __deepcopy__(self, memo: object) -> Self:
         return self  # a value
 
 
 class Layer(Node):
-    """A layer is a leaf. It states, once, its output shape, parameters, MACs and elementwise operations.
+    """A layer is a leaf. It states, once, its kind, output shape, parameters, MACs and elementwise operations.
 
-    ``free`` layers (identity, flatten, dropout at inference) do no work; a layer that is also
-    ``silent`` has no row of its own in any table.
+    A function of each element is of the kind ``activation`` where torch computes its gradient from its result (ReLU,
+    sigmoid, tanh), and ``function`` where from its argument (GELU, SiLU, Hardswish, LeakyReLU, ReLU6, ELU). ``free``
+    layers (identity, flatten, dropout at inference) do no work; a layer that is also ``silent`` has no row of its own
+    in any table.
     """
 
     __slots__ = ()
@@ -273,6 +285,7 @@ class Add(Operator):
     """H(x) = F(x) + h(x) is the residual sum (He et al. 2015, eq. 1). All shapes must be equal."""
 
     __slots__ = ()
+    kind = "sum"
     roles = ("branch", "shortcut")
 
 
@@ -280,6 +293,7 @@ class Mul(Operator):
     """value(x) * gate(x) is gated. A gate of 1x1 maps, one number a channel, is broadcast."""
 
     __slots__ = ()
+    kind = "product"
     roles = ("value", "gate")
 
     def fits(self, shape: Shape, first: Shape) -> bool:
@@ -290,6 +304,7 @@ class Concat(Operator):
     """Parallel paths are joined along the channels (Szegedy et al. 2014, figure 2)."""
 
     __slots__ = ()
+    kind = "concatenation"
     roles = tuple(f"branch{i}" for i in range(1, 10))
 
     def fits(self, shape: Shape, first: Shape) -> bool:
@@ -307,11 +322,16 @@ class Highway(Operator):
     """g(x) F(x) + (1 - g(x)) h(x) is exclusive gating (He et al. 2016, figure 2c; Srivastava et al. 2015)."""
 
     __slots__ = ()
+    kind = "product"
     roles = ("gate", "branch", "shortcut")
     arity = (3, 3)
 
     def elementwise(self, output: Shape) -> int:
         return 4 * prod(output)
+
+    def kept_bytes(self, output: Shape) -> int:
+        """1 - g."""
+        return FP32_BYTES * prod(output)
 
 
 class Aux(Combinator):

@@ -1,4 +1,4 @@
-"""The reading `cost`: what every layer of an architecture takes, counted in integers.
+"""The reading `cost` counts in integers what every layer of an architecture takes.
 
 >>> from resbench.arch import Conv2d, ReLU, Seq
 >>> report = cost(Seq(conv=Conv2d(3, 8, 3, padding=1), relu=ReLU()), input=(3, 32, 32))
@@ -10,13 +10,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, Literal, NamedTuple, get_args
 
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape
 from resbench.arch.fields import MAX_SIZE
+from resbench.arch.kinds import BILINEAR, KINDS, Kind
 from resbench.errors import ArchitectureError, OptionError, ShapeError
 from resbench.units import FP32_BYTES
 
@@ -25,7 +26,7 @@ Mode = Literal["inference", "training"]
 
 
 class Row(NamedTuple):
-    """One layer, or a group of them, as counted for the whole batch. What is not known is None."""
+    """A row is one layer, or a group of them, as counted for the whole batch. What is not known is None."""
 
     name: str
     type: str
@@ -34,41 +35,50 @@ class Row(NamedTuple):
     macs: int
     elementwise: int
     activations: int | None
-    """Output elements; of a group, the sum over its layers. None where a layer returns what nobody sees into."""
+    """A layer has these output elements, a group their sum. None where a layer returns what nobody sees into."""
     trainable: int | None = None
-    """Parameters that training changes; the others are frozen."""
+    """Training changes these parameters; the others are frozen."""
     param_bytes: int | None = None
-    """Of the parameters in their own types."""
+    """The parameters take this in their own types."""
     buffer_bytes: int | None = None
-    """Of what is held and not learned, such as running statistics."""
+    """What is held and not learned takes this, such as running statistics."""
     activation_bytes: int | None = None
-    """Of the outputs in their own types."""
+    """The outputs take this in their own types."""
     backward_macs: int | None = None
-    """Of the gradients that training needs; None at inference."""
+    """The gradients that training needs take these; None at inference."""
+
+    kind: Kind | None = None
+    """It is of this kind (``resbench.arch.kinds``); None of a group, and where an earlier version counted."""
+    reads: tuple[int, ...] = ()
+    """It takes the outputs of the rows at these places, ascending."""
+    keeps: tuple[int, ...] = ()
+    """Its gradients are computed from the outputs of the rows at these places, its own perhaps among them."""
+    kept_bytes: int = 0
+    """They need so much else, such as masks and indices."""
 
     @property
     def flops(self) -> int:
-        """2 x MACs."""
+        """FLOPs are 2 x MACs."""
         return 2 * self.macs
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The rows of one network for one input, in the order in which they run."""
+    """One network has these rows for one input, in the order in which they run."""
 
     model: str
     source: str
     input: Shape
     layers: tuple[Row, ...]
     uncounted: tuple[tuple[str, int], ...] = ()
-    """Operators without a formula, and how often they ran; the fold has none."""
+    """These operators have no formula, and ran so often; the fold has none."""
     kinds: tuple[tuple[str, int], ...] = ()
-    """Of a traced model, the MACs by kind of operator (for kinds without MACs, elementwise operations)."""
+    """A traced model has these MACs by kind of operator (for kinds without MACs, elementwise operations)."""
     mode: Mode = "inference"
     complex: bool = False
-    """Whether complex numbers were multiplied: four real MACs each."""
+    """It says whether complex numbers were multiplied, at four real MACs each."""
     made: tuple[str, ...] = ()
-    """Layers and parameters that were made while the forward ran: they count, though the model did not hold them."""
+    """These were made while the forward ran: they count, though the model did not hold them."""
 
     derived: ClassVar = (
         *("params", "macs", "flops", "elementwise", "activations"),
@@ -76,8 +86,13 @@ class Cost:
     )
 
     @property
+    def unknown(self) -> tuple[str, ...]:
+        """Name the layers of no known kind, of which nobody knows what they keep for the backward pass."""
+        return tuple(row.name for row in self.layers if row.kind == "unknown")
+
+    @property
     def total(self) -> Row:
-        """All layers as one row."""
+        """Sum all layers into one row."""
         return _sum(self.model, "model", self.layers)
 
     @property
@@ -118,11 +133,11 @@ class Cost:
 
     @property
     def backward_macs(self) -> int | None:
-        """For the gradients of weights and inputs; None at inference."""
+        """Sum the MACs for the gradients of weights and inputs; None at inference."""
         return self.total.backward_macs
 
     def per(self, level: Level) -> tuple[Row, ...]:
-        """The rows summed by model, stage, block or layer. A stage is the first step of a layer's name
+        """Sum the rows by model, stage, block or layer. A stage is the first step of a layer's name
         (``layer2``); a block the numbered step below it (``layer2.0``), or the stage where there is none."""
         if level not in get_args(Level):
             raise OptionError(f"a report is per {', '.join(get_args(Level))}; received {level!r}")
@@ -143,21 +158,21 @@ def _block(name: str) -> str:
     return f"{stage}.{number}" if number.isdigit() else stage
 
 
-def _group(rows: Iterable[Row], kind: str, key: Callable[[str], str]) -> tuple[Row, ...]:
-    """Sums by key, groups in order of first appearance (a module that runs twice is one group)."""
+def _group(rows: Iterable[Row], type: str, key: Callable[[str], str]) -> tuple[Row, ...]:
+    """Sum by key, groups in order of first appearance (a module that runs twice is one group)."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(key(row.name), []).append(row)
     return tuple(
-        _sum(name, kind, group) if len(group) > 1 else group[0]._replace(name=name) for name, group in groups.items()
+        _sum(name, type, group) if len(group) > 1 else group[0]._replace(name=name) for name, group in groups.items()
     )
 
 
-def _sum(name: str, kind: str, rows: Iterable[Row]) -> Row:
+def _sum(name: str, type: str, rows: Iterable[Row]) -> Row:
     rows = tuple(rows)
     return Row(
         name,
-        kind,
+        type,
         rows[-1].output if rows else (),
         params=sum(row.params for row in rows),
         macs=sum(row.macs for row in rows),
@@ -172,13 +187,10 @@ def _sum(name: str, kind: str, rows: Iterable[Row]) -> Row:
 
 
 def _sum_known(numbers: Iterable[int | None]) -> int | None:
-    """None as soon as one of them is not known."""
-    known = 0
-    for number in numbers:
-        if number is None:
-            return None
-        known += number
-    return known
+    """Sum them; None as soon as one of them is not known."""
+    every = list(numbers)
+    known = [number for number in every if number is not None]
+    return sum(known) if len(known) == len(every) else None
 
 
 def cost(
@@ -199,87 +211,113 @@ def cost(
         )
     rows: list[Row] = []
     try:
-        fold(arch, "", (batch, *sizes), rows.append, mode)
+        fold(arch, "", Stream((batch, *sizes)), rows, mode)
     except ShapeError as error:
         path = ".".join(step for step in (model, error.path) if step)
         raise ShapeError(error.reason, path) from None
     return Cost(model, source, (batch, *sizes), tuple(rows), mode=mode)
 
 
-def fold(
-    node: Node,
-    path: str,
-    shape: Shape,
-    emit: Callable[[Row], None],
-    mode: Mode = "inference",
-    learning: bool = False,
-) -> Shape:
-    """Emit the rows of a node in running order; give the shape that it makes of ``shape``.
+class Stream(NamedTuple):
+    """A tensor of this shape flows from one node to the next."""
 
-    ``path`` is the name of a layer, and the level in which a combinator stands. ``learning``: parameters stand
-    before the node, so that training needs the gradient of its input.
+    shape: Shape
+    places: tuple[int, ...] = ()
+    """These rows made it; none made the network's input."""
+    learned: bool = False
+    """It says whether parameters stand before it, so that training needs its gradient."""
+
+
+def fold(node: Node, path: str, x: Stream, rows: list[Row], mode: Mode = "inference") -> Stream:
+    """Add the rows of a node to ``rows`` in running order, and give what flows out of it where ``x`` flows in.
+
+    ``path`` is the name of a layer, and the level in which a combinator stands.
     """
     if isinstance(node, Layer):
-        try:
-            output = node.output(shape)
-        except ShapeError as error:
-            raise ShapeError(error.reason, path) from None
-        if not node.silent:
-            kind = type(node).__name__
-            training = mode == "training"
-            macs = node.macs(output)
-            elementwise = node.elementwise_in_training if training else node.elementwise
-            backward = _gradients(node, learning) * macs if training else None
-            row = Row(path or kind.lower(), kind, output, node.params, macs, elementwise(shape, output), prod(output))
-            emit(_fp32(row, node.buffer_bytes, backward))
-        return output
+        return _fold_layer(node, path, x, rows, mode)
     assert isinstance(node, Combinator)
     prefix = path + "." if path else ""
+    parts = [(prefix + name if name else path, part) for name, part in node.parts]
     if isinstance(node, Operator):
-        paths = [(prefix + name if name else path, part) for name, part in node.parts]
-        shapes = [fold(part, place, shape, emit, mode, learning) for place, part in paths]
-        try:
-            output = node.combine(shapes)
-        except ShapeError as error:
-            raise ShapeError(error.reason, path) from None
-        work = 0, node.elementwise(output)
-        row = Row(prefix + node.operation, type(node).__name__, output, 0, *work, prod(output))
-        emit(_fp32(row, 0, 0 if mode == "training" else None))
-        return output
+        return _fold_operator(node, path, [fold(part, place, x, rows, mode) for place, part in parts], rows, mode)
     if isinstance(node, Aux):
-        runs = emit if mode == "training" else lambda row: emit(_idle(row))
-        for name, part in node.parts:
-            fold(part, prefix + name if name else path, shape, runs, mode, learning)
-        return shape
-    for name, part in node.parts:
-        shape = fold(part, prefix + name if name else path, shape, emit, mode, learning)
-        learning = learning or learns(part)
-    return shape
+        first = len(rows)
+        for place, part in parts:
+            fold(part, place, x, rows, mode)
+        if mode == "inference":
+            rows[first:] = map(_idle, rows[first:])
+        return x
+    for place, part in parts:
+        x = fold(part, place, x, rows, mode)
+    return x
 
 
-def _gradients(layer: Layer, learning: bool) -> int:
-    """How many products of the forward's size the backward pass takes: for its weights, and for its input."""
-    return int(layer.params > 0) + int(learning)
+def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
+    try:
+        output = layer.output(x.shape)
+    except ShapeError as error:
+        raise ShapeError(error.reason, path) from None
+    if layer.silent:
+        return x._replace(shape=output)
+    training = mode == "training"
+    macs = layer.macs(output)
+    elementwise = (layer.elementwise_in_training if training else layer.elementwise)(x.shape, output)
+    products = int(layer.params > 0) + int(x.learned)  # of the forward's size: for the weights, and for the input
+    name, flow = path or type(layer).__name__.lower(), x._replace(learned=x.learned or layer.params > 0)
+    row = _row(name, layer, flow, output, len(rows), macs, elementwise)._replace(
+        params=layer.params,
+        trainable=layer.params,
+        param_bytes=FP32_BYTES * layer.params,
+        buffer_bytes=layer.buffer_bytes,
+        backward_macs=products * macs if training else None,
+    )
+    rows.append(row)
+    return Stream(output, (len(rows) - 1,), flow.learned)
 
 
-def learns(node: Node) -> bool:
-    """Do parameters stand on the way from its input to its output? An auxiliary head's stand beside it."""
-    if isinstance(node, Layer):
-        return node.params > 0
-    return isinstance(node, Combinator) and not isinstance(node, Aux) and any(learns(part) for _, part in node.parts)
+def _fold_operator(node: Operator, path: str, parts: Sequence[Stream], rows: list[Row], mode: Mode) -> Stream:
+    try:
+        output = node.combine([part.shape for part in parts])
+    except ShapeError as error:
+        raise ShapeError(error.reason, path) from None
+    flow = Stream(output, _places(parts), any(part.learned for part in parts))
+    name = f"{path}.{node.operation}" if path else node.operation
+    row = _row(name, node, flow, output, len(rows), 0, node.elementwise(output))
+    if node.kind in BILINEAR and not all(part.learned for part in parts):
+        others = [part for i, part in enumerate(parts) if any(x.learned for x in (*parts[:i], *parts[i + 1 :]))]
+        row = row._replace(keeps=_places(others), kept_bytes=0)
+    rows.append(row._replace(backward_macs=0 if mode == "training" else None))
+    return Stream(output, (len(rows) - 1,), flow.learned)
 
 
-def _fp32(row: Row, buffer_bytes: int, backward_macs: int | None) -> Row:
-    """With what holds of a network of the algebra: all its parameters are trained, and its numbers are float32."""
-    return row._replace(
-        trainable=row.params,
-        param_bytes=FP32_BYTES * row.params,
-        buffer_bytes=buffer_bytes,
-        activation_bytes=FP32_BYTES * (row.activations or 0),
-        backward_macs=backward_macs,
+def _places(parts: Iterable[Stream]) -> tuple[int, ...]:
+    """Find the rows that made these, ascending."""
+    return tuple(sorted({place for part in parts for place in part.places}))
+
+
+def _row(name: str, node: Layer | Operator, x: Stream, output: Shape, place: int, macs: int, elementwise: int) -> Row:
+    """Make the row of a node without parameters, whose numbers are float32. ``x`` is what it reads."""
+    inputs = x.places if KINDS[node.kind].input else ()
+    own = (place,) if KINDS[node.kind].output else ()
+    return Row(
+        name,
+        type(node).__name__,
+        output,
+        params=0,
+        macs=macs,
+        elementwise=elementwise,
+        activations=prod(output),
+        trainable=0,
+        param_bytes=0,
+        buffer_bytes=0,
+        activation_bytes=FP32_BYTES * prod(output),
+        kind=node.kind,
+        reads=x.places,
+        keeps=(*inputs, *own) if x.learned else (),
+        kept_bytes=node.kept_bytes(output) if x.learned else 0,
     )
 
 
 def _idle(row: Row) -> Row:
-    """A layer that does not run at inference: its parameters remain."""
-    return row._replace(macs=0, elementwise=0, activations=0, activation_bytes=0)
+    """Make of a layer's row that of one that does not run at inference: its parameters remain."""
+    return row._replace(macs=0, elementwise=0, activations=0, activation_bytes=0, reads=(), keeps=(), kept_bytes=0)

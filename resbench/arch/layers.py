@@ -27,6 +27,7 @@ from resbench.arch.fields import (
     refuse,
     windows,
 )
+from resbench.arch.kinds import Kind
 from resbench.errors import ShapeError
 from resbench.units import FP32_BYTES, shape_text
 
@@ -45,6 +46,8 @@ class Conv2d(Layer):
 
     ``bias_init`` is the value that a bias starts from; it costs nothing (He et al. 2016 start gates at -6).
     """
+
+    kind = "convolution"
 
     in_channels: Whole
     out_channels: Whole
@@ -87,6 +90,8 @@ class Conv2d(Layer):
 class Linear(Layer):
     """y = W x + b on the last dimension of (N, F). MACs: in x out per row."""
 
+    kind = "linear"
+
     in_features: Whole
     out_features: Whole
     bias: Flag = True
@@ -115,6 +120,8 @@ class Linear(Layer):
 class BatchNorm2d(Layer):
     """gamma (x - mean) / sqrt(var + eps) + beta: 2 parameters a channel; at inference one scale and one shift."""
 
+    kind = "normalisation"
+
     channels: Whole
     eps: Annotated[Number, Wanted("at least 0", lambda eps: eps >= 0)] = 1e-5
     brief = "BN"
@@ -140,7 +147,12 @@ class BatchNorm2d(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Activation(Layer):
-    """An activation is counted as one operation an element, whatever its formula."""
+    """An activation is counted as one operation an element, whatever its formula.
+
+    Its gradient needs its argument, unless its ``kind`` says that it follows from the result.
+    """
+
+    kind: ClassVar[Kind] = "function"
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output)
@@ -149,6 +161,8 @@ class Activation(Layer):
 @dataclass(frozen=True, slots=True, repr=False)
 class ReLU(Activation):
     """max(x, 0)."""
+
+    kind = "activation"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -160,10 +174,14 @@ class ReLU6(Activation):
 class Sigmoid(Activation):
     """1 / (1 + exp(-x))."""
 
+    kind = "activation"
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Tanh(Activation):
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
+
+    kind = "activation"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -208,6 +226,8 @@ class ELU(Activation):
 class Scale(Layer):
     """factor x + offset, not learned: constant scaling (He et al. 2016, figure 2b), or 1 - g as Scale(-1, 1)."""
 
+    kind = "scaling"
+
     factor: Number
     offset: Number = 0.0
 
@@ -222,6 +242,8 @@ class Scale(Layer):
 @dataclass(frozen=True, slots=True, repr=False)
 class Pool(Layer):
     """A pool reads windows; those at the edge read the padding too."""
+
+    kind: ClassVar[Kind] = "pooling"
 
     kernel: Sides
     stride: Sides = 0
@@ -253,7 +275,12 @@ class Pool(Layer):
 class MaxPool2d(Pool):
     """It gives the largest of each window; kh kw operations an output."""
 
+    kind = "max pooling"
     letter = "max"
+
+    def kept_bytes(self, output: Shape) -> int:
+        """Where each maximum was, as an integer of 8 bytes."""
+        return 8 * prod(output)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -268,6 +295,11 @@ class AdaptiveAvgPool2d(Layer):
     """It gives size x size means over windows [floor(iH/size), ceil((i+1)H/size)); one operation an element read."""
 
     size: Sides
+
+    @property
+    def kind(self) -> Kind:  # type: ignore[override]
+        """To one pixel it is a plain mean, as which torch runs it."""
+        return "reduction" if self.size == (1, 1) else "pooling"
 
     def output(self, shape: Shape) -> Shape:
         return (*expect_maps(self, shape)[:2], *self.size)  # type: ignore[misc]
@@ -293,6 +325,8 @@ def GlobalAvgPool() -> AdaptiveAvgPool2d:  # noqa: N802 - a layer by its usual n
 class LocalResponseNorm(Layer):
     """x / (k + alpha/n sum of n neighbours' squares)^beta (Krizhevsky et al. 2012): n + 5 operations an element."""
 
+    kind = "normalisation"
+
     size: Whole = 5
     alpha: Number = 1e-4
     beta: Number = 0.75
@@ -305,6 +339,11 @@ class LocalResponseNorm(Layer):
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output) * (self.size + 5)
 
+    def kept_bytes(self, output: Shape) -> int:
+        """What torch's operators make in between: the squares, with channels added at both ends, and two powers."""
+        padded = output[1] + self.size - 1
+        return FP32_BYTES * (2 * prod(output) + prod(output) // output[1] * padded)
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Dropout(Layer):
@@ -313,10 +352,16 @@ class Dropout(Layer):
     In training it takes 2 operations an element: a mask is scaled, and a product.
     """
 
+    kind = "dropout"
+
     p: Annotated[float, Wanted("a fraction from 0 to below 1", lambda p: type(p) in (int, float) and 0 <= p < 1)] = 0.5
 
     def elementwise_in_training(self, shape: Shape, output: Shape) -> int:
         return 2 * prod(output) if self.p else 0
+
+    def kept_bytes(self, output: Shape) -> int:
+        """The mask."""
+        return FP32_BYTES * prod(output) if self.p else 0
 
     @property
     def brief(self) -> str:
@@ -327,6 +372,7 @@ class Dropout(Layer):
 class Identity(Layer):
     """h(x) = x: no parameters, no work, no row."""
 
+    kind = "rearrangement"
     silent = True
     brief = "x"
 
@@ -335,6 +381,7 @@ class Identity(Layer):
 class Flatten(Layer):
     """(N, C, H, W) becomes (N, C H W): a view, so no work and no row."""
 
+    kind = "rearrangement"
     silent = True
 
     def output(self, shape: Shape) -> Shape:
@@ -344,6 +391,8 @@ class Flatten(Layer):
 @dataclass(frozen=True, slots=True, repr=False)
 class PadChannels(Layer):
     """Option A takes every stride-th position; new channels are zeros (He et al. 2015, sec. 3.3). It is no work."""
+
+    kind = "rearrangement"
 
     in_channels: Whole
     out_channels: Whole

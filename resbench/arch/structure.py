@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from resbench.arch.algebra import Add, Aux, Combinator, Concat, Highway, Layer, Mul, Node, Operator, Shape, dotted, walk
 from resbench.arch.catalog import Architecture
-from resbench.arch.cost import Row, cost, fold
+from resbench.arch.cost import Row, Stream, cost, fold
 
 
 class Block(NamedTuple):
@@ -45,7 +45,7 @@ def blocks(arch: Architecture) -> list[Block]:
     previous: Node | None = None
     for name, node, aux in _leveled(arch.body):
         rows: list[Row] = []
-        output = fold(node, name or arch.name, shape, rows.append)
+        output = fold(node, name or arch.name, Stream(shape), rows).shape
         if rows:
             params, macs = sum(row.params for row in rows), 0 if aux else sum(row.macs for row in rows)
             block = Block(name or arch.name, 1, node, shape, rows[-1].output, params, macs, name or arch.name, aux)

@@ -1,4 +1,4 @@
-"""The backward pass of a trace: the MACs of the gradients, each booked on the row whose forward asked for it.
+"""The backward pass of a trace books the MACs of each gradient on the row whose forward asked for it.
 
 A node of the backward graph carries a sequence number, and the trace wrote down how far that had come at the end of
 each row. What a checkpoint runs again on the way counts here too, as work of the rows that it runs again.
@@ -26,7 +26,7 @@ from resbench.operators.macs import macs_of
 
 
 def with_backward(output: Any, rows: Sequence[Row], tracer: Tracer) -> tuple[list[Row], Counter[str]]:
-    """The rows that ``tracer`` made, with the MACs of their gradients, and the operators without a rule.
+    """Give the rows that ``tracer`` made with the MACs of their gradients, and the operators without a rule.
 
     The loss is the sum of all tensors in ``output``; where nobody sees into that, the MACs stay unknown.
     """
@@ -34,7 +34,7 @@ def with_backward(output: Any, rows: Sequence[Row], tracer: Tracer) -> tuple[lis
     if tensors is None:
         return list(rows), Counter()
     roots = [tensor for tensor in tensors if tensor.requires_grad]
-    booking = _Booking(rows, tracer)
+    booking = _BackwardBooking(rows, tracer)
     if roots:
         with ExitStack() as stack:
             stack.callback(register_module_forward_pre_hook(booking.enter).remove)
@@ -44,18 +44,18 @@ def with_backward(output: Any, rows: Sequence[Row], tracer: Tracer) -> tuple[lis
     return [row._replace(backward_macs=macs) for row, macs in zip(rows, booking.macs, strict=True)], booking.uncounted
 
 
-class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Books every operator of the backward pass on a row."""
+class _BackwardBooking(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """It books every operator of the backward pass on a row."""
 
     def __init__(self, rows: Sequence[Row], tracer: Tracer) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.whole, self.kept, self.names = tracer.whole, tracer.kept, tracer.names
+        self.whole, self.snapshot, self.names = tracer.whole, tracer.snapshot, tracer.names
         self.macs = [0] * len(rows)
         self.uncounted: Counter[str] = Counter()
         self.places = {row.name: place for place, row in reversed(list(enumerate(rows)))}
         self.ends, self.owners = list(tracer.ends), list(range(len(rows)))
         self.again: list[str] = []
-        """Modules that a checkpoint is running again, the innermost last."""
+        """A checkpoint is running these modules again, the innermost last."""
 
     def enter(self, module: nn.Module, args: Any) -> None:
         self.again.append(self.names.get(id(module)) or (self.again[-1] if self.again else ""))
@@ -65,7 +65,7 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func._schema.is_mutable:
-            self.kept.writing(args, kwargs)
+            self.snapshot.writing(args, kwargs)
         out = func(*args, **(kwargs or {}))
         macs = macs_of(func, args, kwargs, out, backward=True, node=None if self.again else _node())
         if macs is None:
@@ -76,7 +76,7 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
     def _owner(self, func: Any) -> int:
-        """The row of what runs now."""
+        """Find the row of what runs now."""
         if self.again:
             module, operator = self.again[-1], operator_of(func)
             label = f"{module}.{operator.name}" if operator and module else ""
@@ -90,5 +90,5 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _node() -> Any:
-    """The node of the backward graph that runs now."""
+    """Find the node of the backward graph that runs now."""
     return torch._C._current_autograd_node()

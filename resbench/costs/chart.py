@@ -7,29 +7,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from resbench.arch.cost import Cost
+from resbench.arch.kinds import Kind
 from resbench.costs.table import uncounted
 from resbench.drawing.charts import LETTER, LINE, WIDTH, Box, Picture, data
 
 QUANTITIES = (("MACs", "macs"), ("params", "params"), ("activations", "activations"))
 
-GROUPS = {
-    "convolution": ("Conv",),
-    "linear": ("Linear", "Bilinear", "Embedding", "Attention"),
-    "normalisation": ("Norm",),
-    "activation": ("ReLU", "Sigmoid", "SiLU", "GELU", "Tanh", "Swish", "Softmax", "Mish", "LU"),
-    "pooling": ("Pool",),
-    "sum, join": ("Add", "Concat", "Mul", "Highway", "Pad", "add", "cat"),
+GROUPS: Mapping[str, tuple[Kind, ...]] = {
+    "convolution": ("convolution",),
+    "linear": ("linear", "matrix product", "attention", "recurrent", "embedding"),
+    "normalisation": ("normalisation",),
+    "activation": ("activation", "function"),
+    "pooling": ("pooling", "max pooling", "reduction"),
+    "sum, join": ("sum", "product", "concatenation", "rearrangement"),
 }
-"""A kind of layers is what is in the names of their types; there are no more than there are colours."""
+"""Kinds of one group share a colour; there are no more groups than colours."""
 
 
-def group(kind: str) -> str:
-    """A type of layers is of this group.
+def group(kind: Kind | None) -> str:
+    """Find the group of a kind of layers.
 
-    >>> group("Conv2d"), group("BatchNorm2d"), group("GlobalAvgPool"), group("MyLayer")
-    ('convolution', 'normalisation', 'pooling', 'other')
+    >>> group("convolution"), group("function"), group("dropout"), group(None)
+    ('convolution', 'activation', 'other', 'other')
     """
-    return next((name for name, words in GROUPS.items() if any(word in kind for word in words)), "other")
+    return next((name for name, kinds in GROUPS.items() if kind in kinds), "other")
 
 
 def by_layer(c: Cost) -> Picture:
@@ -41,7 +42,7 @@ def by_layer(c: Cost) -> Picture:
             "order": i,
             "layer": row.name,
             "type": row.type,
-            "kind": group(row.type),
+            "kind": group(row.kind),
             "output": "x".join(map(str, row.output)),
             **{key: getattr(row, key) for _, key in QUANTITIES},
         }
@@ -77,8 +78,8 @@ def by_layer(c: Cost) -> Picture:
             ).properties(width=WIDTH, height=90)
         )
     chart = alt.vconcat(*panels, spacing=8).resolve_scale(color="shared")
-    said, unknown = f"{c.model}: cost by layer", uncounted([c])
-    whole = chart.properties(title=alt.TitleParams(said, subtitle=unknown) if unknown else said)
+    title, too_low = f"{c.model}: cost by layer", uncounted([c])
+    whole = chart.properties(title=alt.TitleParams(title, subtitle=too_low) if too_low else title)
     return Picture(f"cost by layer of {c.model}", whole, rows)
 
 

@@ -1,4 +1,4 @@
-"""Three counters, one truth: the fold, the tracer and fvcore side by side, per kind of operator.
+"""Three counters tell one truth: the fold, the tracer and fvcore stand side by side, by kind of operator.
 
 fvcore also counts batch normalisation, layer normalisation and average pooling; those stand against our elementwise
 column. A matrix product is ``linear`` inside an ``nn.Linear``, part of a ``convolution`` inside a convolution module,
@@ -17,20 +17,16 @@ from torch import Tensor, nn
 
 from resbench.arch.cost import Cost
 from resbench.arch.published import PUBLISHED, PublishedCost, agrees
-from resbench.costs.fvcore_counts import MACS, OPERATIONS, Counts, fvcore_counts
+from resbench.costs.fvcore_counts import OPERATIONS, FvcoreCounts, fvcore_counts
 from resbench.errors import TraceError
+from resbench.operators.dispatch import TABLE
+from resbench.operators.rules import MAC_KINDS
 
-TYPES = {
-    "Conv2d": "convolution",
-    "Linear": "linear",
-    "BatchNorm2d": "batch norm",
-    "AdaptiveAvgPool2d": "adaptive pooling",
-}
-"""The kinds of the rows of the fold."""
+TOTALS = {operator.type: operator.total for operator in TABLE.values() if operator.total}
 
 
-class Line(NamedTuple):
-    """One kind of operator, or a published figure. None where a counter does not apply."""
+class CheckLine(NamedTuple):
+    """A line is a kind of operator, or a published figure; None stands where a counter does not apply."""
 
     kind: str
     unit: str
@@ -49,10 +45,10 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Check:
-    """The lines of one model, and why a counter has no figure where it has none."""
+    """A check is the lines of one model, and says why a counter has no figure where it has none."""
 
     model: str
-    lines: tuple[Line, ...]
+    lines: tuple[CheckLine, ...]
     remarks: tuple[str, ...]
 
     derived: ClassVar = ("agrees",)
@@ -102,29 +98,31 @@ def check(
     return Check(model, tuple(lines), tuple(reasons))
 
 
-Said = tuple[Line, Sequence[str]]
-"""A line, and the remarks that explain it."""
+Explained = tuple[CheckLine, Sequence[str]]
+"""A line comes with the remarks that explain it."""
 
 
-def _by_kind(fold: Cost | None, trace: Cost | None, theirs: Counts | None, alive: Counts | None = None) -> list[Said]:
-    """A line for each kind that any counter found, and one for all MACs. ``alive``: fvcore's with what it drops."""
-    folded = _by_type(fold) if fold else Counter()
+def _by_kind(
+    fold: Cost | None, trace: Cost | None, theirs: FvcoreCounts | None, alive: FvcoreCounts | None = None
+) -> list[Explained]:
+    """Make a line for each kind that any counter found, and one for all MACs. ``alive`` has what fvcore drops."""
+    folded = _by_total(fold) if fold else Counter()
     traced = Counter(dict(trace.kinds)) + _pooled(trace) if trace else Counter()
     found = []
-    for kind in (*MACS, *OPERATIONS):
+    for kind in (*MAC_KINDS, *OPERATIONS):
         ours = folded.get(kind, 0) if fold else None, traced.get(kind, 0) if trace else None
         if any(ours) or (theirs and theirs.kinds.get(kind)):
-            unit = "MACs" if kind in MACS else "operations"
+            unit = "MACs" if kind in MAC_KINDS else "operations"
             found.append(_held(_compared(kind, unit, *ours, None), (kind,), theirs, alive))
     macs = fold.macs if fold else None, trace.macs if trace else None
-    total, remarks = _held(_compared("all MACs", "MACs", *macs, None), MACS, theirs, alive)
+    total, remarks = _held(_compared("all MACs", "MACs", *macs, None), MAC_KINDS, theirs, alive)
     if not total.differs and (trace is None or trace.uncounted):
         total = total._replace(verdict="incomplete")
     return [*found, (total, remarks)]
 
 
-def _held(line: Line, kinds: Sequence[str], theirs: Counts | None, alive: Counts | None) -> Said:
-    """Ours with fvcore's figure of these kinds, and a difference explained where fvcore's graph says why."""
+def _held(line: CheckLine, kinds: Sequence[str], theirs: FvcoreCounts | None, alive: FvcoreCounts | None) -> Explained:
+    """Put fvcore's figure of these kinds beside ours, and explain a difference where fvcore's graph says why."""
     if theirs is None:
         return line, ()
     figure = theirs.of(kinds)
@@ -145,30 +143,31 @@ def _held(line: Line, kinds: Sequence[str], theirs: Counts | None, alive: Counts
     return whole, gaps
 
 
-def _compared(kind: str, unit: str, fold: int | None, trace: int | None, fvcore: int | None) -> Line:
+def _compared(kind: str, unit: str, fold: int | None, trace: int | None, fvcore: int | None) -> CheckLine:
     values = {value for value in (fold, trace, fvcore) if value is not None}
     single = [fold, trace, fvcore].count(None) == 2
-    return Line(kind, unit, fold, trace, fvcore, "alone" if single else "equal" if len(values) == 1 else "differs")
+    return CheckLine(kind, unit, fold, trace, fvcore, "alone" if single else "equal" if len(values) == 1 else "differs")
 
 
-def _published(figure: PublishedCost, fold: Cost | None, trace: Cost | None) -> Iterator[Line]:
+def _published(figure: PublishedCost, fold: Cost | None, trace: Cost | None) -> Iterator[CheckLine]:
     for what, title, printed in (("params", "parameters", figure.params), ("macs", "MACs", figure.macs)):
         if printed:
             same = agrees(getattr(fold or trace, what), printed)
             verdict = "equal" if same else "explained" if figure.remark else "differs"
             counts = getattr(fold, what, None), getattr(trace, what, None), None
-            yield Line(
+            yield CheckLine(
                 f"printed {title} {printed}", "MACs" if what == "macs" else "count", *counts, verdict, figure.source
             )
 
 
-def _by_type(fold: Cost) -> Counter[str]:
-    """MACs, or for kinds without MACs elementwise operations, of the fold."""
+def _by_total(fold: Cost) -> Counter[str]:
+    """Sum the fold's MACs by kind, and its elementwise operations by the totals that torch's operators have."""
     counts: Counter[str] = Counter()
     for row in fold.layers:
-        kind = TYPES.get(row.type)
-        if kind:
-            counts[kind] += row.macs if kind in MACS else row.elementwise
+        if row.kind in MAC_KINDS:
+            counts[row.kind] += row.macs
+        elif total := TOTALS.get(row.type):
+            counts[total] += row.elementwise
     return counts
 
 

@@ -1,4 +1,4 @@
-"""What fvcore counts of one forward, by the kinds of ``check``, and where it is known not to count.
+"""fvcore counts one forward; this tells its counts by kind, and what it is known not to count.
 
 fvcore (https://github.com/facebookresearch/fvcore) runs the model for real, reads the graph that torch.jit records of
 it, and has formulas of its own. That graph lacks what nobody uses, and some operators have no formula or a narrow
@@ -26,11 +26,8 @@ from resbench.errors import TraceError, first_line, foreign
 from resbench.restoring.unchanged import unchanged
 from resbench.workers.switches import unfused
 
-MACS = ("convolution", "linear", "matrix product", "attention")
-"""The kinds that have MACs."""
-
 OPERATIONS = ("batch norm", "layer norm", "group norm", "adaptive pooling")
-"""The other kinds that fvcore counts as we do."""
+"""fvcore counts these as we do, besides the kinds that have MACs."""
 
 NORMS = {
     "aten::batch_norm": "batch norm",
@@ -39,7 +36,7 @@ NORMS = {
     "aten::group_norm": "group norm",
     "aten::adaptive_avg_pool2d": "adaptive pooling",
 }
-"""fvcore's operators that are no products, and their kinds; an instance norm runs as a batch norm."""
+"""Operators of fvcore that are no products are of these kinds; an instance norm runs as a batch norm."""
 
 PRODUCTS = ("aten::linear", "aten::addmm", "aten::mm", "aten::matmul", "aten::bmm", "aten::einsum")
 
@@ -50,10 +47,10 @@ PRODUCT = re.compile(
     r"|inner$|addr_?$|cdist|matrix_power"
 )
 RECURRENT = re.compile(r"lstm|gru|rnn")
-"""By parts of their names, operators that are made of products; ``_convert`` and ``upsample_linear1d`` are none."""
+"""These parts of names tell operators made of products; ``_convert`` and ``upsample_linear1d`` are none."""
 
 
-class Gap(NamedTuple):
+class FvcoreGap(NamedTuple):
     """fvcore misses some of a kind, and why: ``fvcore {reason}`` is a sentence."""
 
     kind: str
@@ -61,27 +58,27 @@ class Gap(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Counts:
-    """fvcore's counts by kind, and what it is known not to count."""
+class FvcoreCounts:
+    """fvcore found these counts by kind, and is known not to count some."""
 
     kinds: Mapping[str, int]
-    gaps: Mapping[Gap, int]
-    """Each with the number of calls that it concerns."""
+    gaps: Mapping[FvcoreGap, int]
+    """Each concerns so many calls."""
     opaque: Mapping[str, int]
-    """Operators that may hold products of any kind: another's, a Python function, a recurrent layer; and calls."""
+    """These operators, by their calls, may hold products of any kind: another's, a function, a recurrent layer."""
     slack: Mapping[str, int]
-    """By how much rounding may have moved a kind."""
+    """Rounding may have moved a kind by so much."""
     params: int
-    """With those of layers that the forward made."""
+    """Those of layers that the forward made are among them."""
 
     def of(self, kinds: Sequence[str]) -> int | None:
-        """The figure for these kinds together; None where it misses some of one of them."""
+        """Sum these kinds; None where fvcore misses some of one of them."""
         missed = {gap.kind for gap in self.gaps}
         return None if missed & set(kinds) else sum(self.kinds.get(kind, 0) for kind in kinds)
 
 
-def fvcore_counts(module: nn.Module, inputs: tuple[Any, ...], alive: bool = False) -> Counts:
-    """One forward of the module in evaluation, counted by fvcore; ``alive``: together with what nobody uses.
+def fvcore_counts(module: nn.Module, inputs: tuple[Any, ...], alive: bool = False) -> FvcoreCounts:
+    """Let fvcore count one forward of the module in evaluation; ``alive``: together with what nobody uses.
 
     ``inputs``: a shape, or the arguments. fvcore fails on layers that a forward makes, and knows them in the next.
     The module is behind it what it was. Raises TraceError where it cannot run the model.
@@ -100,7 +97,7 @@ def fvcore_counts(module: nn.Module, inputs: tuple[Any, ...], alive: bool = Fals
         return _analysed(module, inputs, alive)
 
 
-def _analysed(module: nn.Module, inputs: tuple[Any, ...], alive: bool) -> Counts:
+def _analysed(module: nn.Module, inputs: tuple[Any, ...], alive: bool) -> FvcoreCounts:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from fvcore.nn import FlopCountAnalysis, parameter_count
@@ -120,11 +117,11 @@ def _analysed(module: nn.Module, inputs: tuple[Any, ...], alive: bool) -> Counts
             kinds = analysis.by_operator()
         watch.passed_over(analysis)
         params = int(parameter_count(module)[""])
-    return Counts(dict(kinds), watch.gaps, watch.opaque, watch.slack, params)
+    return FvcoreCounts(dict(kinds), watch.gaps, watch.opaque, watch.slack, params)
 
 
-class _Kept(TorchFunctionMode):
-    """Keeps every tensor that a function of torch gives."""
+class _Results(TorchFunctionMode):
+    """It keeps every tensor that a function of torch gives."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,11 +137,11 @@ class _Kept(TorchFunctionMode):
 
 @contextmanager
 def _alive(module: nn.Module) -> Iterator[None]:
-    """The forward returns all that it computes: torch.jit drops from its graph what leads to no output."""
-    kept = _Kept()
-    handle = module.register_forward_hook(lambda module, args, output: tuple(kept.tensors))
+    """Let the forward return all that it computes: torch.jit drops from its graph what leads to no output."""
+    results = _Results()
+    handle = module.register_forward_hook(lambda module, args, output: tuple(results.tensors))
     try:
-        with kept:
+        with results:
             yield
     finally:
         handle.remove()
@@ -154,16 +151,16 @@ def _alive(module: nn.Module) -> Iterator[None]:
 
 
 class _Watch:
-    """Stands before fvcore's formulas: classes each count by the module that ran, and finds what they miss."""
+    """It stands before fvcore's formulas, classes each count by the module that ran, and finds what they miss."""
 
     def __init__(self, module: nn.Module) -> None:
         self.modules = dict(module.named_modules(remove_duplicate=False))
-        self.gaps: Counter[Gap] = Counter()
+        self.gaps: Counter[FvcoreGap] = Counter()
         self.opaque: Counter[str] = Counter()
         self.slack: Counter[str] = Counter()
 
     def over(self, name: str, formula: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Counter[str]]:
-        """fvcore's formula of an operator, its count under our kind."""
+        """Wrap fvcore's formula of an operator, so that it counts under our kind."""
         narrow = NARROW.get(name, _no_matter)
 
         def watched(inputs: Any, outputs: Any) -> Counter[str]:
@@ -176,7 +173,7 @@ class _Watch:
             except Exception as error:
                 found, reason = 0, f"fails in its formula for {name} ({type(error).__name__})"
             if reason:
-                self.gaps[Gap(kind, reason)] += 1
+                self.gaps[FvcoreGap(kind, reason)] += 1
             count = int(sum(found.values()) if isinstance(found, Counter) else found)
             self.slack[kind] += count // 1000 + 1 if name == "aten::einsum" else 0
             return Counter({kind: count})
@@ -184,7 +181,7 @@ class _Watch:
         return watched
 
     def passed_over(self, analysis: Any) -> None:
-        """The operators without a formula, where they are made of products."""
+        """Note the operators without a formula, where they are made of products."""
         everywhere = Counter(analysis.unsupported_ops())
         for path, module in self.modules.items():
             if isinstance(module, (nn.Linear, _ConvNd)) and path == analysis.canonical_module_name(path):
@@ -198,18 +195,18 @@ class _Watch:
             space, _, plain = name.rpartition("::")
             why = f"has no formula for {name}"
             if CONVOLUTION.search(plain):
-                self.gaps[Gap("convolution", why)] += times
+                self.gaps[FvcoreGap("convolution", why)] += times
             elif ATTENTION.search(plain):
-                self.gaps[Gap("attention", why)] += times
+                self.gaps[FvcoreGap("attention", why)] += times
             elif RECURRENT.search(plain) or space != "aten":
                 self.opaque[name] += times
             elif PRODUCT.search(plain):
-                self.gaps[Gap(kind, why)] += times
+                self.gaps[FvcoreGap(kind, why)] += times
             if ATTENTION.search(plain):
                 self.opaque[name] += times  # where it is not fused the tracer sees its matrix products
 
     def _kind(self, name: str, output: Any) -> str | None:
-        """By the operator for convolutions and norms; a matrix product by the module that it runs in.
+        """Tell convolutions and norms by the operator, and a matrix product by the module that it runs in.
 
         A pooling module reads its whole input; called as a function, to one pixel, it is a mean like any other: None.
         """
@@ -239,13 +236,13 @@ def _complex(values: Sequence[Any]) -> str:
 
 
 def _taken_apart(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
-    """torch makes three real convolutions of a complex one: of the parts, and of their sums."""
+    """Find a complex convolution, of which torch makes three real ones: of the parts, and of their sums."""
     parts = all(_part(value, 3) for value in inputs[:2])
     return "counts a complex convolution as three real ones" if parts else ""
 
 
 def _part(value: Any, steps: int) -> bool:
-    """Is it a part of a complex tensor, or a sum of parts?"""
+    """Tell whether it is a part of a complex tensor, or a sum of parts."""
     node = value.node()
     if node.kind() == "aten::view_as_real":
         return True
@@ -259,7 +256,7 @@ def _broadcast(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
 
 
 def _contraction(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
-    """Two operands, and whatever is summed is in both: else numpy's path is not what torch runs."""
+    """Find an einsum of other than two operands that share what is summed: torch does not run numpy's path."""
     terms, arrow, result = inputs[0].toIValue().replace(" ", "").replace("...", "").partition("->")
     operands = [set(term) for term in terms.split(",")]
     if arrow and len(operands) == 2:
@@ -270,7 +267,7 @@ def _contraction(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
 
 
 def _batch_norm(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
-    """Ours are 2 operations an element; of the batch's own statistics fvcore makes 5, without weights 1."""
+    """Find a norm that we count as 2 operations an element, and fvcore as 5 (own statistics) or 1 (no weights)."""
     if inputs[5].toIValue():
         return "counts a norm by the batch's own statistics as 5 operations an element"
     return "" if inputs[1].isCompleteTensor() else "counts a batch norm without weights as 1 operation an element"
@@ -293,4 +290,4 @@ NARROW: dict[str, Callable[[Sequence[Any], Sequence[Any]], str]] = {
     "aten::instance_norm": _instance_norm,
     "aten::adaptive_avg_pool2d": _pooling,
 }
-"""Where a formula of fvcore's does not hold: the reason, or nothing."""
+"""Each tells why a formula of fvcore's does not hold, or nothing."""

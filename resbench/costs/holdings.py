@@ -1,4 +1,4 @@
-"""What the modules of a model hold: parameters, frozen ones apart, and buffers; in bytes of their own types.
+"""The modules of a model hold parameters, frozen ones apart, and buffers; bytes are those of their own types.
 
 >>> layer = torch.nn.BatchNorm2d(8, dtype=torch.float64)
 >>> layer.weight.requires_grad = False
@@ -25,7 +25,7 @@ SPARSE: Mapping[torch.layout, tuple[str, ...]] = {
     torch.sparse_csc: _CSC,
     torch.sparse_bsc: _CSC,
 }
-"""What tensors of each sparse layout are stored as."""
+"""Tensors of each sparse layout are stored as these."""
 
 
 TABLES = ("_parameters", "_buffers")
@@ -34,7 +34,7 @@ PLAIN = (Tensor, nn.Parameter)
 
 
 class Held(NamedTuple):
-    """Elements of parameters, and bytes."""
+    """A module holds so many elements of parameters, and so many bytes."""
 
     params: int = 0
     trainable: int = 0
@@ -46,12 +46,12 @@ NOTHING = Held()
 
 
 def total(parts: Iterable[Held]) -> Held:
-    """All of them together."""
+    """Sum them."""
     return Held(*map(sum, zip(Held(), *parts, strict=True)))
 
 
 def bytes_of(tensor: Tensor) -> int:
-    """Of its elements in their own type; of a tensor made of others (sparse, quantised), those of its parts."""
+    """Count the bytes of its elements in their own type; a tensor made of others (sparse, quantised) has its parts'."""
     if type(tensor) in PLAIN and tensor.layout is torch.strided:
         return tensor.nbytes
     if is_traceable_wrapper_subclass(tensor):
@@ -64,7 +64,7 @@ def bytes_of(tensor: Tensor) -> int:
 
 
 class Holdings:
-    """What was held before the forward ran and what it made, each tensor to be taken once.
+    """A model held tensors before the forward ran, and the forward made some; each is to be taken once.
 
     While it runs another tensor may stand in the place of one; a lazy one is known only afterwards. ``made`` is told
     of each parameter that its module did not hold before: the module, its name there and its identity.
@@ -80,18 +80,18 @@ class Holdings:
         self._identities: dict[int, int] = {}
         self._taken: set[int] = set()
         self._alive: list[Tensor] = []
-        """What was made and may be dropped: nothing else is to take its identity."""
+        """These were made and may be dropped: nothing else is to take their identity."""
 
     def stand_for(self, stand_ins: Mapping[str, Tensor]) -> None:
-        """From now on these are what they stand for, by their paths."""
+        """Take these from now on for what they stand for, by their paths."""
         self._identities = {id(tensor): self._originals[path] for path, tensor in stand_ins.items()}
 
     def knows(self, module: nn.Module) -> bool:
-        """Was it there before the forward ran?"""
+        """Tell whether it was there before the forward ran."""
         return id(module) in self._entries
 
     def take(self, module: nn.Module) -> Held:
-        """Of the module's own tensors, without its children's, those that no module has taken before."""
+        """Take the module's own tensors, without its children's, that no module has taken before."""
         found, entries = list[Held](), self._entries.get(id(module), {})
         for table in TABLES:
             for name, tensor in vars(module)[table].items():
@@ -111,7 +111,7 @@ class Holdings:
 
 
 def _entries(module: nn.Module) -> Iterator[tuple[tuple[str, str], tuple[int, Held | None]]]:
-    """Its tensors by table and name: their identities, and what they hold; None of a lazy one."""
+    """List its tensors by table and name: their identities, and what they hold; None of a lazy one."""
     for table in TABLES:
         for name, tensor in vars(module)[table].items():
             if tensor is not None:

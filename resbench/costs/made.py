@@ -1,4 +1,4 @@
-"""Where a model keeps a module that was made while it ran."""
+"""A model may keep a module that was made while it ran; this finds where."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 
 def kept_at(owner: nn.Module, module: nn.Module, prefix: str = "") -> str | None:
-    """Its path below the owner: registered, or else in an attribute, a list or a dictionary. None: kept nowhere."""
+    """Find its path below the owner: registered, or in an attribute, a list or a dictionary. None: it is not kept."""
     places: list[tuple[str, nn.Module]] = list(owner.named_modules(prefix=prefix))
     for path, one in places:
         if one is module:
@@ -21,7 +21,7 @@ def kept_at(owner: nn.Module, module: nn.Module, prefix: str = "") -> str | None
 
 
 def _attributes(module: nn.Module) -> Iterator[tuple[tuple[object, ...], object]]:
-    """What its attributes hold, and what the containers among them hold, by the steps that lead there."""
+    """List what its attributes and the containers among them hold, by the steps that lead there."""
     for name, value in vars(module).items():
         yield (name,), value
         if isinstance(value, dict):

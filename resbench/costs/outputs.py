@@ -1,4 +1,4 @@
-"""The tensors in what a module returns, whatever holds them."""
+"""A module returns tensors, whatever holds them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NO_DATA: tuple[type, ...] = (
     *(torch.Size, torch.dtype, torch.device, torch.layout, torch.memory_format, torch.Generator),
     *(type, types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType, nn.Module),
 )
-"""What holds no output: a module that is returned keeps its weights to itself."""
+"""These hold no output: a module that is returned keeps its weights to itself."""
 
 
 def tensors_in(output: Any) -> list[Tensor] | None:
-    """Each tensor once: of containers, dataclasses, and objects with attributes or slots.
+    """Find each tensor once: of containers, dataclasses, and objects with attributes or slots.
 
     None where something lies in it that cannot be seen into, so that nobody knows.
     """
@@ -44,7 +44,7 @@ def tensors_in(output: Any) -> list[Tensor] | None:
 
 
 def _held(thing: Any) -> list[Any] | None:
-    """What it holds; None for what shows nothing of itself."""
+    """List what it holds; None for what shows nothing of itself."""
     leaves = tree_leaves(thing)
     if len(leaves) != 1 or leaves[0] is not thing:
         return leaves

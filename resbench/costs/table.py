@@ -7,7 +7,7 @@ from typing import Any
 
 from resbench.arch.cost import Cost, Level, Row
 from resbench.tables.table import Column, Table
-from resbench.tables.uncounted import warning
+from resbench.tables.uncounted import unclassified, warning
 from resbench.units import FP32_BYTES, convention, shape_text
 
 COLUMNS = (
@@ -90,7 +90,7 @@ def complex_note(costs: Sequence[Cost]) -> tuple[str, ...]:
 def _warnings(costs: Sequence[Cost]) -> list[str]:
     """They say what is too low or unknown, and which networks make layers as they run, which no check of them sees."""
     made = [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
-    return [*uncounted(costs), *made, *_unseen(costs)]
+    return [*uncounted(costs), *made, *_unseen(costs), *unknown(costs)]
 
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:
@@ -107,3 +107,8 @@ def _unseen(costs: Sequence[Cost]) -> list[str]:
         if c.mode == "training" and c.layers and c.backward_macs is None:
             lines.append(f"{c.model}: what it returns shows no tensors: where its backward pass starts is unknown.")
     return lines
+
+
+def unknown(costs: Sequence[Cost]) -> list[str]:
+    """Write a line for each network with layers of no known kind."""
+    return [line for c in costs for line in unclassified(c.model, c.unknown)]

@@ -1,4 +1,4 @@
-"""Cost rows of any ``nn.Module``: its forward is followed on the meta device, operator by operator.
+"""Any ``nn.Module`` gives cost rows: its forward is followed on the meta device, operator by operator.
 
 >>> import torch
 >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU())
@@ -60,11 +60,11 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
     for device, default_device in attempts:
         try:
             for whole in (False, True):  # once more where torch took a complex convolution apart
-                with unchanged(model, inputs, contents=False) as kept:
+                with unchanged(model, inputs, contents=False) as snapshot:
                     traced = _traceable(inner)
-                    kept.include(traced)  # a twin is new
+                    snapshot.include(traced)  # a twin is new
                     with _counting(traced, training), default_device:
-                        cost = _follow(traced, inputs, name, source, device, kept, training, whole)
+                        cost = _follow(traced, inputs, name, source, device, snapshot, training, whole)
                 if cost is not None:
                     return cost
         except TraceError as error:
@@ -75,7 +75,7 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
 
 
 WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
-"""What torch.compile and data parallelism put around a module, and where they keep it."""
+"""torch.compile and data parallelism put these around a module, and keep it there."""
 
 
 def _unwrapped(module: nn.Module) -> nn.Module:
@@ -91,14 +91,14 @@ def _check_visible(model: nn.Module) -> None:
 
 
 def _traceable(model: nn.Module) -> nn.Module:
-    """The model itself; where it is lazy a twin on the meta device, so that it stays lazy."""
+    """Give the model itself; where it is lazy a twin on the meta device, so that it stays lazy."""
     if any(isinstance(module, LazyModuleMixin) and module.has_uninitialized_params() for module in model.modules()):
         return copy.deepcopy(model, {id(t): _weightless(t) for t in chain(model.parameters(), model.buffers())})
     return model
 
 
 def _weightless(tensor: Tensor) -> Tensor:
-    """Its likeness on the meta device, lazy if it is."""
+    """Make its likeness on the meta device, lazy if it is."""
     if is_lazy(tensor):
         return type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-arg]
     likeness = torch.empty_like(tensor, device="meta")
@@ -122,13 +122,13 @@ def _follow(
     name: str,
     source: str,
     device: torch.device,
-    kept: Snapshot,
+    snapshot: Snapshot,
     training: bool,
     whole: bool,
 ) -> Cost | None:
-    """One forward on the device, watched; in training with its backward pass. None where torch took a complex
+    """Watch one forward on the device; in training with its backward pass. None where torch took a complex
     convolution apart: that is then to be watched ``whole``, which costs every call of torch some time."""
-    tracer, stand_ins = Tracer(model, kept), _stand_ins(model, device, training)
+    tracer, stand_ins = Tracer(model, snapshot), _stand_ins(model, device, training)
     tracer.holdings.stand_for(stand_ins)
     with foreign(TraceError, lambda error: tracer.blame(name or type(model).__name__, error)):
         args, kwargs = _arguments(model, inputs, device)
@@ -155,7 +155,7 @@ def _follow(
 
 
 def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments on that device, in the model's precision where only a shape is given."""
+    """Make positional and keyword arguments on that device, in the model's precision where a shape is given."""
     if isinstance(inputs, tuple) and inputs and all(type(size) is int for size in inputs):
         dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
         inputs = torch.empty(inputs, dtype=dtype, device="meta")
@@ -166,7 +166,7 @@ def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[
 
 
 def _on(device: torch.device, tensor: Tensor) -> Tensor:
-    """A copy there, for the forward may write into it. Where it has no values: random ones, of whole numbers zeros."""
+    """Make a copy there, for the forward may write into it; without values it gets random ones, of integers zeros."""
     if device == META:
         return tensor.detach().to(device)
     if not tensor.is_meta:
@@ -177,7 +177,7 @@ def _on(device: torch.device, tensor: Tensor) -> Tensor:
 
 
 def _stand_ins(model: nn.Module, device: torch.device, training: bool) -> dict[str, Tensor]:
-    """On the meta device for all that is elsewhere; on a real one for the buffers, which a forward may update. In
+    """Make them on the meta device for all that is elsewhere; on a real one for buffers, which a forward may update. In
     training also for the parameters, which would keep the gradients."""
     learned = {path: _leaf(p, device) for path, p in model.named_parameters() if not is_lazy(p)} if training else {}
     if device != META:
@@ -188,6 +188,6 @@ def _stand_ins(model: nn.Module, device: torch.device, training: bool) -> dict[s
 
 
 def _leaf(parameter: nn.Parameter, device: torch.device) -> Tensor:
-    """A tensor like it that takes a gradient where it does; a real one has its values."""
+    """Make a tensor like it that takes a gradient where it does; a real one has its values."""
     twin = torch.empty_like(parameter, device=META) if device == META else parameter.detach()
     return nn.Parameter(twin, parameter.requires_grad)  # the forward may give it to another module

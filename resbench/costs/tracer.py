@@ -1,21 +1,27 @@
-"""The watch over one forward: every operator and every call of a module, and the rows that they become."""
+"""A tracer watches one forward: every operator and every call of a module, which become rows."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from math import prod
 from threading import get_ident
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from resbench.arch.algebra import Shape
 from resbench.arch.cost import Row
+from resbench.arch.kinds import Kind, together
 from resbench.costs import meta
-from resbench.costs.holdings import NOTHING, Held, Holdings, bytes_of, total
+from resbench.costs.edges import Edges, Made, Origins, edges, fuse, places
+from resbench.costs.holdings import NOTHING, Holdings, bytes_of, total
 from resbench.costs.made import kept_at
 from resbench.costs.outputs import tensors_in
 from resbench.errors import first_line
@@ -23,76 +29,108 @@ from resbench.operators.boundaries import sequence_number
 from resbench.operators.complexes import WholeConvolutions
 from resbench.operators.composites import by_parts
 from resbench.operators.dispatch import operator_of
-from resbench.operators.rules import CONVOLUTION, LINEAR, MAC_KINDS, PRODUCT, Operator, Work
+from resbench.operators.moves import is_new
+from resbench.operators.rules import MAC_KINDS, CountedOperator, free
 from resbench.restoring.unchanged import Snapshot
 from resbench.units import shape_text
 
+SOFTMAX_OF_ATTENTION = torch.ops.aten._safe_softmax.default
+"""Scaled dot product attention runs this softmax, where torch takes it apart on the meta device."""
+
+UNKNOWN = CountedOperator(free, "", "")
+"""This stands for an operator without a rule."""
+
 SILENT = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Sequential)
-"""Modules that only rename their input, an empty sequence among them: no row."""
+"""Modules that only rename their input, an empty sequence among them, have no row."""
 
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
 
-Outputs = tuple[int, int] | tuple[None, None]
-"""Elements and bytes of what a row gives; None of what nobody sees into."""
+CLASSES: tuple[tuple[type[nn.Module], Kind], ...] = (
+    (_ConvNd, "convolution"),
+    (nn.Linear, "linear"),
+    (_DropoutNd, "dropout"),
+    *((base, "normalisation") for base in NORMS),
+    (nn.MultiheadAttention, "attention"),
+    (nn.RNNBase, "recurrent"),
+    (nn.RNNCellBase, "recurrent"),
+    (nn.Embedding, "embedding"),
+)
+"""These classes of torch tell their kind, which operators alone do not: they run none at inference, are made of
+several, or share them with others."""
 
 
 def shape_of(inputs: Any) -> tuple[int, ...]:
-    """Of the first tensor in them; empty where there is none."""
+    """The shape of the first tensor in them is what a model receives; empty where there is none."""
     first = next((leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), None)
     return tuple(first.shape) if first is not None else ()
 
 
+class OperatorCall(NamedTuple):
+    """One operator ran, and took this."""
+
+    made: Made
+    operator: CountedOperator
+    shape: Shape = ()
+    macs: int = 0
+    elementwise: int = 0
+    nbytes: int = 0
+    end: int = 0
+    """The first node of the backward graph behind it gets this sequence number."""
+
+
 class Frame:
-    """A module that is running: what its own operators took so far."""
+    """A module is running, and its own operators took this so far."""
 
     __slots__ = ("calls", "elementwise", "kind", "macs", "module", "name", "own", "received")
 
     def __init__(self, module: nn.Module, name: str, received: tuple[int, ...] = ()) -> None:
         self.module, self.name, self.received = module, name, received
-        # under which its own matrix products stand, whatever operators its memory layout makes of them
-        self.kind = LINEAR if isinstance(module, nn.Linear) else CONVOLUTION if isinstance(module, _ConvNd) else PRODUCT
+        self.kind: Kind | None = next((kind for base, kind in CLASSES if isinstance(module, base)), None)
         self.macs = self.elementwise = 0
         self.calls = False  # does it call other modules?
-        self.own: list[tuple[Operator, Shape, int, int, int, int]] = []
-        """Operators with the shape of their results, MACs, elementwise work, bytes an element, sequence number."""
+        self.own: list[OperatorCall] = []
+
+    def kind_of(self, operator: CountedOperator) -> Kind:
+        """Give an operator's kind; a matrix product in a layer has that one's, whatever the layout makes of it."""
+        layer = self.kind if self.kind in ("convolution", "linear") else None
+        return layer or operator.kind if operator.kind == "matrix product" else operator.kind
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operator (dispatch) and every module call (hooks); keeps a stack of running modules."""
+    """It sees every operator (dispatch) and every module call (hooks), and keeps a stack of running modules."""
 
-    def __init__(self, model: nn.Module, kept: Snapshot) -> None:
+    def __init__(self, model: nn.Module, snapshot: Snapshot) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.model, self.kept = model, kept
+        self.model, self.snapshot = model, snapshot
         # a parametrization works for the module that it is in
         self.names = {id(m): path for path, m in model.named_modules() if "parametrizations" not in path.split(".")}
         self.holdings = Holdings(model, self._note_made)
         self.stack = [Frame(model, "")]
         self.failed: Frame | None = None
+        self.origins = Origins()
         self.found: list[Row] = []
         self.ends: list[int] = []
-        """By row, the sequence number that the first node of the backward graph behind it gets."""
+        """The first node of the backward graph behind each row gets this sequence number."""
         self.used = Counter(self.names.values())
         self.uncounted: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.made: dict[str, None] = {}
-        """What the forward made, by path."""
+        """The forward made these, by path."""
         self.alive: list[nn.Module] = []
-        """Modules that it made and may drop: nothing else is to take their identity."""
-        self.known: dict[Any, Operator | None] = {}
-        self.writes: dict[Any, bool] = {}
+        """It made these modules and may drop them: nothing else is to take their identity."""
+        self.known: dict[Any, tuple[CountedOperator | None, bool]] = {}
+        """What is known of each operator that ran: how it is counted, and whether it writes into an argument."""
         self.whole: WholeConvolutions | None = None
         self.complex = False
         self.thread = get_ident()
-        """The only one whose operators are seen."""
+        """No other thread's operators are seen."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func not in self.writes:
-            self.writes[func] = func._schema.is_mutable
-        if self.writes[func]:
-            self.kept.writing(args, kwargs)
-        try:
-            operator = self.known[func]
-        except KeyError:
-            operator = self.known[func] = operator_of(func)
+        if func not in self.known:
+            self.known[func] = operator_of(func), func._schema.is_mutable
+        operator, writes = self.known[func]
+        if writes:
+            self.snapshot.writing(args, kwargs)
         if operator is None and (out := by_parts(self, func, args, kwargs)) is not NotImplemented:
             return out
         out = meta.run(func, args, kwargs or {})
@@ -100,22 +138,36 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return out
         if operator is None:
             self.uncounted[str(func.overloadpacket)] += 1
-        elif operator.type:
-            self.book(operator, args, out, kwargs)
+        if operator and operator.type:
+            self.book(operator, args, out, kwargs, writes)
+        elif made := self.origins.note(
+            operator.kind if operator else "unknown", () if is_new(func) else args, out, writes
+        ):
+            self.stack[-1].own.append(OperatorCall(made, operator or UNKNOWN))
+        if func is SOFTMAX_OF_ATTENTION and out.dim() == 4:  # of fewer dimensions it is taken apart everywhere
+            fuse(self.stack[-1].own[-1].made)
         return out
 
-    def book(self, operator: Operator, args: Any, out: Any, kwargs: Any = None) -> None:
-        """Count one call for the module that runs; a product is of the module's kind, where that has one."""
+    def book(self, operator: CountedOperator, args: Any, out: Any, kwargs: Any = None, writes: bool = False) -> None:
+        """Count one call for the module that runs. ``writes``: it writes into an argument."""
         macs, elementwise = operator.work(args, out, kwargs)
         frame = self.stack[-1]
-        if operator.kind:
-            kind = frame.kind if operator.kind == PRODUCT else operator.kind
-            self.kinds[kind] += macs if kind in MAC_KINDS else elementwise
+        kind = frame.kind_of(operator)
+        if kind in MAC_KINDS:
+            self.kinds[kind] += macs
+        elif operator.total:
+            self.kinds[operator.total] += elementwise
         frame.macs += macs
         frame.elementwise += elementwise
         first = out if isinstance(out, Tensor) else next(t for t in tree_leaves((out, args)) if isinstance(t, Tensor))
         self.complex |= bool(macs) and first.is_complex()
-        frame.own.append((operator, tuple(first.shape), macs, elementwise, first.element_size(), sequence_number()))
+        made = self.origins.note(kind, args, out, writes) or Made(kind, False)
+        shape = tuple(first.shape)
+        frame.own.append(
+            OperatorCall(
+                made, operator, shape, macs, elementwise, first.element_size() * prod(shape), sequence_number()
+            )
+        )
 
     def enter(self, module: nn.Module, args: Any) -> None:
         self.failed = None
@@ -131,7 +183,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.stack.append(Frame(module, name, shape))
 
     def leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        """Called also when the module raised: then, as when it returns nothing, the output is None."""
+        """Close the module that returns or raises: then, as when it returns nothing, the output is None."""
         if module is self.model or id(module) not in self.names:
             return
         frame = self.stack.pop()
@@ -140,46 +192,68 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._close(frame, output)
 
     def _close(self, frame: Frame, output: Any) -> None:
-        module, kind = frame.module, type(frame.module).__name__
+        module, name = frame.module, type(frame.module).__name__
         if frame.calls:
             self._spill(frame)
             self._emit_params(frame.name, module)
             return
         held = total(map(self.holdings.take, module.modules())) if module._modules else self.holdings.take(module)
         if isinstance(module, SILENT) and not any(held):
+            for call in frame.own:
+                call.made.stand_for(places(call.made.reads))
             return
         tensors = tensors_in(output)
         shape = tuple(tensors[0].shape) if tensors else ()
-        outputs: Outputs = (None, None)
-        if tensors is not None:
-            outputs = sum(t.numel() for t in tensors), sum(map(bytes_of, tensors))
-        name = frame.name or kind.lower()
-        self._emit(name, kind, shape, held, (frame.macs, frame.elementwise), outputs, sequence_number())
+        gives = (sum(t.numel() for t in tensors), sum(map(bytes_of, tensors))) if tensors is not None else (None, None)
+        ran, given = [call.made for call in frame.own], self.origins.of(tensors or ())
+        kinds = {made.kind for made in ran}
+        kind = together(kinds) if "unknown" in kinds else frame.kind or together(kinds)
+        linked = edges(ran, given, len(self.found)) if ran else self._passed_on(module, kind, tensors or (), given)
+        for made in ran:
+            made.stand_for((len(self.found),))
+        took = held.params, frame.macs, frame.elementwise
+        row = Row(frame.name or name.lower(), name, shape, *took, gives[0], *held[1:], gives[1], None, kind, *linked)
+        self._add(row, sequence_number())
+
+    def _passed_on(self, module: nn.Module, kind: Kind, tensors: Sequence[Tensor], given: Sequence[Made]) -> Edges:
+        """Draw the edges of a row in which no operator ran, as in dropout at inference."""
+        reads = places(given)
+        if kind != "dropout":
+            return Edges(reads)
+        self.origins.pass_on(tensors, len(self.found))
+        masks = tensors if isinstance(module, nn.Dropout) else [tensor[:, :, :1, :1] for tensor in tensors]
+        drops = module.p and any(made.learned for made in given)
+        return Edges(reads, (), sum(map(bytes_of, masks)) if drops else 0)
 
     def _spill(self, frame: Frame) -> None:
-        """Operators of a module that calls others become rows of their own."""
-        for operator, shape, macs, elementwise, width, end in frame.own:
-            label = self._unused(f"{frame.name}.{operator.name}" if frame.name else operator.name)
-            elements = prod(shape)
-            self._emit(label, operator.type, shape, NOTHING, (macs, elementwise), (elements, width * elements), end)
+        """Make rows of their own of the operators of a module that calls others."""
+        for call in frame.own:
+            name, kind, place = call.operator.name, call.operator.type, len(self.found)
+            linked = edges([call.made], [call.made], place)
+            call.made.stand_for((place,) if kind else linked.reads)
+            if kind:
+                label = self._unused(f"{frame.name}.{name}" if frame.name else name)
+                took = 0, call.macs, call.elementwise, prod(call.shape)
+                row = Row(label, kind, call.shape, *took, *NOTHING[1:], call.nbytes, None, call.made.kind, *linked)
+                self._add(row, call.end)
         frame.own.clear()
 
     def _unused(self, name: str) -> str:
-        """The name; with a number behind it where it is taken."""
+        """Give the name, with a number behind it where it is taken."""
         again = self.used[name]
         self.used[name] += 1
         return f"{name}_{again}" if again else name
 
     def _note_made(self, module: nn.Module, key: str, identity: int) -> None:
-        """A parameter that its module did not hold before: one that was held elsewhere is not made."""
-        if identity not in self.kept.seen:
+        """Note a parameter that its module did not hold before: one that was held elsewhere is not made."""
+        if identity not in self.snapshot.seen:
             path = self.names.get(id(module), "")
-            self.made[path if not self.kept.holds(module) else f"{path}.{key}".lstrip(".")] = None
+            self.made[path if not self.snapshot.holds(module) else f"{path}.{key}".lstrip(".")] = None
 
     def _name_of_made(self, module: nn.Module) -> str | None:
-        """The path of a module with parameters that the forward made: in the model, or below its caller where nobody
-        keeps it. None of any other: that belongs to its caller."""
-        if self.kept.holds(module) or all(map(self.kept.holds, module.parameters())):
+        """Find the path of a module with parameters that the forward made: in the model, or below its caller where
+        nobody keeps it. None of any other: that belongs to its caller."""
+        if self.snapshot.holds(module) or all(map(self.snapshot.holds, module.parameters())):
             return None
         caller = self.stack[-1]
         path = kept_at(self.model, module) or kept_at(caller.module, module, caller.name)
@@ -192,19 +266,17 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return path
 
     def _emit_params(self, name: str, module: nn.Module) -> None:
-        own = self.holdings.take(module)
+        own, kind = self.holdings.take(module), type(module).__name__
         if any(own):
-            kind = type(module).__name__
-            self._emit(name or kind.lower(), kind, (), own, (0, 0), (0, 0), sequence_number())
+            self._add(Row(name or kind.lower(), kind, (), own.params, 0, 0, 0, *own[1:], 0), sequence_number())
 
-    def _emit(self, name: str, kind: str, shape: Shape, held: Held, work: Work, outputs: Outputs, end: int) -> None:
-        """A row; ``end``: the sequence number behind it."""
-        params, trainable, weights, buffers = held
-        self.found.append(Row(name, kind, shape, params, *work, outputs[0], trainable, weights, buffers, outputs[1]))
+    def _add(self, row: Row, end: int) -> None:
+        """Add a row; ``end`` is the sequence number behind it."""
+        self.found.append(row)
         self.ends.append(end)
 
     def rows(self, output: Any) -> list[Row]:
-        """All rows: what ran, then the parameters of what did not."""
+        """Give all rows: what ran, then the parameters of what did not."""
         self._close(self.stack[0], output)
         for name, module in self.model.named_modules():
             if self.holdings.knows(module):
@@ -212,7 +284,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self.found
 
     def blame(self, model: str, error: BaseException) -> str:
-        """``resnet50.layer1.0.conv1 (Conv2d) failed on 3x224x224: ...``."""
+        """Say ``resnet50.layer1.0.conv1 (Conv2d) failed on 3x224x224: ...``."""
         frame = self.failed or self.stack[-1]
         where = ".".join(step for step in (model, frame.name) if step)
         given = f" on {shape_text(frame.received)}" if frame.received else ""

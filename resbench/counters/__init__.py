@@ -1,1 +1,1 @@
-"""What one run does, by layer, without a clock: operators, bytes, allocations, launches."""
+"""One run is counted by layer, without a clock: operators, bytes, allocations, launches."""

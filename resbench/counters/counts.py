@@ -1,4 +1,4 @@
-"""What ``resbench.counters.watch`` counts, as a value; without torch, for whoever only compares."""
+"""What ``resbench.counters.watch`` counts is a value; it needs no torch, for whoever only compares."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 MOST = frozenset({"peak_bytes"})
-"""Counters of which a whole is the most, not the sum, of its layers."""
+"""Of these counters a whole is the most, not the sum, of its layers."""
 
 
 TOTALS = (
     *("params", "macs", "macs_backward", "operators", "read_bytes", "written_bytes", "saved_bytes", "peak_bytes"),
     *("retained_bytes", "copies", "copied_bytes", "relayouts", "channels_last", "upcasts", "syncs", "graph_breaks"),
 )
-"""Counters that every run has, 0 among them."""
+"""Every run has these counters, 0 among them."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """The counters of one run by layer, in the order of the model.
+    """One run has these counters by layer, in the order of the model.
 
     >>> counted = Counted({"conv": {"macs": 8, "aten.convolution": 1}, "relu": {"aten.relu": 1}})
     >>> [counted.totals[name] for name in ("macs", "operators", "copies")]
@@ -30,7 +30,7 @@ class Counted:
 
     @property
     def totals(self) -> dict[str, int]:
-        """Over the layers; operators by name in ``operators`` only."""
+        """Sum over the layers; operators by name are in ``operators`` only."""
         totals = Counter(dict.fromkeys(TOTALS, 0))
         for counters in self.layers.values():
             for name, value in counters.items():

@@ -1,4 +1,4 @@
-"""Where torch.compile cannot follow a model."""
+"""torch.compile cannot follow a model everywhere; this counts where it breaks off."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 from resbench.workers.workload import Workload
 
 GRAPHS = 12
-"""After which no more graph breaks are looked for: each costs the compiler up to a second."""
+"""After so many graphs no more breaks are looked for: each costs the compiler up to a second."""
 
 
 def graph_breaks(work: Workload) -> dict[str, int]:
-    """In the forward pass, GRAPHS for as many or more; ``graph_failures`` where it cannot be compiled at all.
+    """Count those in the forward pass, GRAPHS for as many or more; ``graph_failures`` where nothing compiles.
 
     Dynamo counts the places where it ends a graph and begins another. In a loop, a try or a generator it cannot, and
     leaves the whole function to Python: it counts that nowhere but in the functions it began with and did not finish.

@@ -1,4 +1,4 @@
-"""The memory that tensors take while a run goes on, storage by storage."""
+"""Tensors take memory while a run goes on, storage by storage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Ledger:
-    """Adds up the storages that exist, and keeps the most that there were at one time, and whose turn it was."""
+    """It adds up the storages that exist, and keeps the most that there were at one time, and whose turn it was."""
 
     def __init__(self, held: Iterable[Tensor]) -> None:
         self.now = self.most = self.owner = 0
@@ -19,7 +19,7 @@ class Ledger:
             self.add(tensor, 0)
 
     def add(self, tensor: Tensor, owner: int) -> None:
-        """A tensor that an operator of this owner gave."""
+        """Add a tensor that an operator of this owner gave."""
         storage = storage_of(tensor)
         if storage is not None and storage not in self.known:
             self.known.add(storage)
@@ -29,7 +29,7 @@ class Ledger:
             weakref.finalize(storage, self._drop, storage.nbytes()).atexit = False
 
     def seen(self, tensor: Tensor) -> None:
-        """One that was there before the run, and is no part of it."""
+        """Note one that was there before the run, and is no part of it."""
         storage = storage_of(tensor)
         if storage is not None:
             self.known.add(storage)
@@ -39,7 +39,7 @@ class Ledger:
 
 
 def storage_of(tensor: Tensor) -> Any:
-    """None for a sparse tensor, which has none."""
+    """Give its storage; None for a sparse tensor, which has none."""
     try:
         return tensor.untyped_storage()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Whose work is running: the module that is open, and in the backward pass the one that made the node."""
+"""What runs belongs to the module that is open, and in the backward pass to the one that made the node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from resbench.operators.boundaries import LEAVE, Modules, sequence_number
 
 
 class Owner:
-    """The number of the module that what runs now belongs to."""
+    """It gives the number of the module that what runs now belongs to."""
 
     def __init__(self, modules: Modules) -> None:
         self.modules = modules
@@ -45,9 +45,9 @@ class Owner:
 
     @property
     def _forward(self) -> bool:
-        """A checkpoint runs its forward again inside the backward pass."""
+        """Tell a forward, which a checkpoint runs again inside the backward pass."""
         return not self.backward or len(self.stack) > 1
 
     def node(self) -> Any:
-        """The node of the backward graph that runs now, if one does."""
+        """Find the node of the backward graph that runs now, if one does."""
         return None if self._forward else torch._C._current_autograd_node()

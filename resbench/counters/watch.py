@@ -1,4 +1,4 @@
-"""What one run does, counted and not timed: the same numbers in every process and on every machine of one torch.
+"""One run is counted, not timed: the numbers are the same in every process and on every machine of one torch.
 
 By layer (the path of the innermost module that was open; ``""`` is the model itself), whatever is zero left out:
 
@@ -43,7 +43,7 @@ from resbench.operators.complexes import WholeConvolutions, taken_apart
 from resbench.operators.composites import by_parts
 from resbench.operators.macs import macs_of
 from resbench.operators.products import packed_weights
-from resbench.operators.rules import Operator
+from resbench.operators.rules import CountedOperator
 from resbench.workers.compiled import as_written
 from resbench.workers.stopwatch import uncollected
 from resbench.workers.switches import SWITCHES
@@ -52,15 +52,15 @@ from resbench.workers.workload import Workload
 COPIES = frozenset("clone copy_ copy _to_copy contiguous".split())
 
 SYNCS = frozenset("_local_scalar_dense equal nonzero masked_select _unique2 unique_dim unique_consecutive".split())
-"""Operators whose result a GPU's host has to wait for."""
+"""A GPU's host has to wait for the result of these operators."""
 
 READ_BY_HOST = frozenset(
     (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.cpu, Tensor.__repr__, Tensor.__format__)
 )
-"""The same, where no operator tells."""
+"""It waits for these too, where no operator tells."""
 
 PASSES = ("forward", "backward")
-"""The phases whose MACs are a network's: an optimiser's step has none."""
+"""The MACs of these phases are a network's: an optimiser's step has none."""
 
 ALLOCATIONS = frozenset(("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach"))
 
@@ -83,8 +83,8 @@ def _count(work: Workload, graph: bool) -> Counted:
         found[watched.peak_owner]["peak_bytes"] = watched.peak
         found[0]["retained_bytes"] = watched.retained
         found[0].update(name for name, on in SWITCHES.items() if on())
-        for number, kept in saved(work, modules).items():
-            found[number]["saved_bytes"] = kept
+        for number, nbytes in saved(work, modules).items():
+            found[number]["saved_bytes"] = nbytes
         if work.setup.kind == "cuda":
             found[0]["kernels"] = _kernels(work)
     held: set[Tensor] = set()
@@ -98,7 +98,7 @@ def _count(work: Workload, graph: bool) -> Counted:
 
 
 def _named(phase: str, book: Counter[str]) -> dict[str, int]:
-    """Operators, and MACs, under the name of the phase that is not the forward pass."""
+    """Put operators and MACs under the name of the phase that is not the forward pass."""
     if phase == "forward":
         return dict(book)
     return {(f"macs_{phase}" if k == "macs" else f"{phase} {k}" if "." in k else k): v for k, v in book.items()}
@@ -106,7 +106,7 @@ def _named(phase: str, book: Counter[str]) -> dict[str, int]:
 
 @contextmanager
 def _set_aside() -> Iterator[None]:
-    """What is there already is no garbage of a run: a collection that looks through it takes half a second."""
+    """Set aside what is there already, no garbage of a run: a collection that looks through it takes half a second."""
     gc.freeze()
     try:
         yield
@@ -116,7 +116,7 @@ def _set_aside() -> Iterator[None]:
 
 @contextmanager
 def _plain_choices() -> Iterator[None]:
-    """cuDNN takes what it always takes, not what was fastest this time."""
+    """Let cuDNN take what it always takes, not what was fastest this time."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = False
     try:
@@ -127,16 +127,16 @@ def _plain_choices() -> Iterator[None]:
 
 @dataclass
 class Watched:
-    """One run by phase and module number."""
+    """One run is booked by phase and module number."""
 
     books: dict[str, defaultdict[int, Counter[str]]]
     callers: set[int]
-    """Modules that call others."""
+    """These modules call others."""
     peak: int
     peak_owner: int
     retained: int
     uncounted: defaultdict[int, Counter[str]]
-    """Operators of the forward and the backward pass that have no formula for their MACs, by module number."""
+    """These operators of both passes have no formula for their MACs, by module number."""
 
 
 def watch(work: Workload, modules: Modules) -> Watched:
@@ -167,14 +167,14 @@ def _watch(work: Workload, modules: Modules, whole: bool = False) -> Watched:
 
 
 def _held(work: Workload) -> list[Tensor]:
-    """What is there before a run begins."""
+    """List what is there before a run begins."""
     state = work.optimizer.state.values() if hasattr(work, "optimizer") else ()
     states = [value for entry in state for value in entry.values() if isinstance(value, Tensor)]
     return [*work.model.parameters(), *work.model.buffers(), *work.tensors, *states]
 
 
 class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Books each operator on its owner."""
+    """It books each operator on its owner."""
 
     def __init__(self, whose: Owner, ledger: Ledger) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -229,13 +229,13 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.uncounted[owner][str(func.overloadpacket)] += 1
         return self.whole.counted(macs or 0, owner) if self.whole else macs or 0
 
-    def book(self, operator: Operator, args: Any, out: Any) -> None:
-        """What was seen whole, beside its parts: they move what they move."""
+    def book(self, operator: CountedOperator, args: Any, out: Any) -> None:
+        """Book what was seen whole, beside its parts: they move what they move."""
         self.books[self.whose()]["macs"] += operator.work(args, out)[0]
 
 
 class _HostReads(TorchFunctionMode):
-    """Books what reaches the host without an operator."""
+    """It books what reaches the host without an operator."""
 
     def __init__(self, booking: _Booking) -> None:
         super().__init__()
@@ -248,17 +248,17 @@ class _HostReads(TorchFunctionMode):
 
 
 def saved(work: Workload, modules: Modules) -> Counter[int]:
-    """Bytes that each module keeps for the backward pass, each storage once, by module number."""
+    """Count the bytes that each module keeps for the backward pass, each storage once, by module number."""
     whose, sizes = Owner(modules), Counter[int]()
     before = (*work.model.parameters(), *work.model.buffers(), *work.tensors)
     held = {storage.data_ptr() for storage in map(storage_of, before) if storage is not None}
-    kept: list[Tensor] = []  # so that no storage is taken for another that came to lie in its place
+    alive: list[Tensor] = []  # so that no storage is taken for another that came to lie in its place
 
     def pack(tensor: Tensor) -> Tensor:
         storage = storage_of(tensor)
         if storage is not None and storage.data_ptr() not in held:
             held.add(storage.data_ptr())
-            kept.append(tensor.detach())
+            alive.append(tensor.detach())
             sizes[whose()] += storage.nbytes()
         return tensor
 
@@ -275,7 +275,7 @@ def saved(work: Workload, modules: Modules) -> Counter[int]:
 
 
 def _kernels(work: Workload) -> int:
-    """Launches in one run."""
+    """Count the launches in one run."""
     from torch.profiler import ProfilerActivity, profile
 
     torch.cuda.synchronize()
@@ -289,7 +289,7 @@ def _kernels(work: Workload) -> int:
 
 
 def _marked(event: Any) -> bool:
-    """A span that somebody named, such as an optimiser's step; older torch does not say."""
+    """Tell a span that somebody named, such as an optimiser's step; older torch does not say."""
     return bool(getattr(event, "is_user_annotation", False))
 
 
@@ -298,7 +298,7 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 
 
 def layout_of(tensor: Tensor) -> str | None:
-    """Of four dimensions; None where it is both, or nothing is said."""
+    """Tell the layout of four dimensions; None where it is both, or nothing tells."""
     if tensor.dim() != 4:
         return None
     plain, last = tensor.is_contiguous(), tensor.is_contiguous(memory_format=torch.channels_last)
@@ -308,7 +308,7 @@ def layout_of(tensor: Tensor) -> str | None:
 
 
 def _moves_nothing(func: Any) -> bool:
-    """A view, or memory taken and not yet written."""
+    """Tell a view, or memory that is taken and not yet written."""
     returns = func._schema.returns
     view = bool(returns) and returns[0].alias_info is not None and not returns[0].alias_info.is_write
     return view or func.overloadpacket._qualified_op_name.rpartition("::")[2] in ALLOCATIONS

@@ -6,7 +6,7 @@ where a block is pre-activated, on the bar that they precede.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import accumulate, groupby, takewhile
 from typing import NamedTuple
 
@@ -26,36 +26,14 @@ from resbench.arch.algebra import (
     dotted,
     walk,
 )
-from resbench.arch.layers import (
-    Activation,
-    AdaptiveAvgPool2d,
-    BatchNorm2d,
-    Conv2d,
-    Dropout,
-    Linear,
-    LocalResponseNorm,
-    PadChannels,
-    Pool,
-    Scale,
-)
-from resbench.drawing.boxes import Circle, Drawing, Path, Rect, Text, arrow, line, text_width
+from resbench.arch.kinds import Kind
+from resbench.drawing.boxes import TINTS, Circle, Drawing, Path, Rect, Text, arrow, line, text_width
 from resbench.units import shape_text
 
-TINTS: dict[type[Node], str] = {
-    Conv2d: "conv",
-    Linear: "fc",
-    Pool: "pool",
-    AdaptiveAvgPool2d: "pool",
-    BatchNorm2d: "norm",
-    LocalResponseNorm: "norm",
-    Activation: "act",
-}
-"""Layers are tinted so; any other is white."""
+STRIPS: Set[Kind] = frozenset(("normalisation", "activation", "function", "scaling", "dropout"))
+"""Layers of these kinds go with another one."""
 
-STRIPS = (BatchNorm2d, LocalResponseNorm, Activation, Scale, Dropout)
-"""These layers go with another one."""
-
-WEIGHTED = (Conv2d, Linear)
+WEIGHTED: Set[Kind] = frozenset(("convolution", "linear"))
 
 Opening = tuple[type[Node], ...]
 """These kinds of layer stand before the convolutions of a pre-activated block."""
@@ -88,20 +66,16 @@ class Leaf(NamedTuple):
         return f"{self.path}: {self.layer!r}, {shape_text(self.output)}, {cost}"
 
     @property
-    def tint(self) -> str:
-        return next((tint for kind, tint in TINTS.items() if isinstance(self.layer, kind)), "other")
-
-    @property
     def is_strip(self) -> bool:
-        return isinstance(self.layer, STRIPS)
+        return self.layer.kind in STRIPS
 
 
 def opening(node: Node) -> Opening:
     """These layers of a branch stand before its first convolution; there are none unless it is pre-activated."""
     parts = list(_parts(node))
-    strips = list(takewhile(lambda part: isinstance(part, STRIPS), parts))
+    strips = list(takewhile(lambda part: part.kind in STRIPS, parts))
     rest = parts[len(strips) :]
-    return tuple(map(type, strips)) if rest and isinstance(rest[0], (*WEIGHTED, Operator)) else ()
+    return tuple(map(type, strips)) if rest and (rest[0].kind in WEIGHTED or isinstance(rest[0], Operator)) else ()
 
 
 def _parts(node: Node) -> Iterator[Node]:
@@ -158,7 +132,7 @@ def grouped(leaves: Sequence[Leaf], before: Opening = ()) -> list[list[Leaf]]:
     for leaf in leaves:
         if not leaf.is_strip and current:
             cut = len(current)
-            if isinstance(leaf.layer, WEIGHTED) and tuple(type(x.layer) for x in current[-len(before) :]) == before:
+            if leaf.layer.kind in WEIGHTED and tuple(type(x.layer) for x in current[-len(before) :]) == before:
                 cut -= len(before)
             groups.append(current[:cut])
             current = current[cut:]
@@ -196,7 +170,7 @@ def bars(leaves: Sequence[Leaf], width: float = 0) -> Drawing:
         for leaf in row:
             room = _room(leaf) + spare
             marks += [
-                Rect(x, y, room, height, leaf.tint, leaf.hint),
+                Rect(x, y, room, height, TINTS.get(leaf.layer.kind, "other"), leaf.hint),
                 Text(x + room / 2, y + base, leaf.layer.brief, font, "middle"),
             ]
             x += room
@@ -228,14 +202,15 @@ def _combined(node: Node, path: str, shape: Shape, before: Opening) -> tuple[Dra
 
 def carries(node: Node) -> str:
     """A shortcut does this to x: identity, projection, padding, or what its layers do."""
-    layers = [part for part in _parts(node.parts[0][1] if isinstance(node, Mul) else node) if isinstance(part, Layer)]
-    if any(isinstance(layer, Conv2d) for layer in layers):
+    parts = _parts(node.parts[0][1] if isinstance(node, Mul) else node)
+    kinds = [part.kind for part in parts if isinstance(part, Layer)]
+    if "convolution" in kinds:
         return "projection"
-    if any(isinstance(layer, PadChannels) for layer in layers):
+    if "rearrangement" in kinds:
         return "padding"
     if isinstance(node, Mul):
         return "gated"
-    return {Scale: "scaling", Dropout: "dropout"}.get(type(layers[0]), "path") if layers else "identity"
+    return (kinds[0] if kinds[0] in ("scaling", "dropout") else "path") if kinds else "identity"
 
 
 def _named(node: Operator, position: int, box: Drawing) -> Drawing:

@@ -8,11 +8,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Literal, NamedTuple
 from xml.sax.saxutils import escape
+
+from resbench.arch.kinds import Kind
 
 INK, QUIET, PAPER = "#1a1a1a", "#555", "#fff"
 
@@ -34,6 +36,18 @@ STYLES: dict[str, str] = {
     "line": f'fill="none" stroke="{INK}"',
     "dashed": f'fill="none" stroke="{INK}" stroke-dasharray="4 2.5"',
 }
+
+TINTS: Mapping[Kind | None, str] = {
+    "convolution": "conv",
+    "linear": "fc",
+    "pooling": "pool",
+    "max pooling": "pool",
+    "reduction": "pool",
+    "normalisation": "norm",
+    "activation": "act",
+    "function": "act",
+}
+"""A layer is tinted by its kind; any other is white."""
 
 
 FONTS: dict[str, tuple[float, str]] = {

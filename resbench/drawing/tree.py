@@ -15,7 +15,8 @@ from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from resbench.arch.cost import Cost, Row
-from resbench.drawing.boxes import Drawing, Mark, Rect, Text, shorten, svg, text_width
+from resbench.arch.kinds import Kind
+from resbench.drawing.boxes import TINTS, Drawing, Mark, Rect, Text, shorten, svg, text_width
 from resbench.drawing.sheet import cost_text
 from resbench.units import calls_text, count_text, shape_text
 
@@ -29,16 +30,14 @@ HEIGHT, INDENT, GUTTER = 15, 12, 26
 NAME, COST = 190, 92
 """A name takes so many pixels, and params / MACs."""
 
-KINDS = {"Conv": "conv", "Linear": "fc", "Pool": "pool", "Norm": "norm", "ReLU": "act", "GELU": "act", "SiLU": "act"}
-"""What is in the name of a type gives the tint."""
-
 
 @dataclass
 class _Module:
     """A module has its own layers and what is below it; ``rows`` are all of them, in running order."""
 
     name: str
-    kind: str = ""
+    type: str = ""
+    kind: Kind | None = None
     rows: list[Row] = field(default_factory=list)
     below: dict[str, _Module] = field(default_factory=dict)
 
@@ -56,7 +55,8 @@ class TreeRow(NamedTuple):
     depth: int
     name: str
     repeat: int
-    kind: str
+    type: str
+    kind: Kind | None
     output: tuple[int, ...]
     params: int
     macs: int
@@ -98,7 +98,7 @@ def lines(cost: Cost) -> Iterator[TreeRow]:
         for part in row.name.split("."):
             module = module.below.setdefault(part, _Module(part))
             module.rows.append(row)
-        module.kind = row.type
+        module.type, module.kind = row.type, row.kind
     yield from _lines([root], 0)
 
 
@@ -107,15 +107,9 @@ def _lines(modules: Sequence[_Module], depth: int) -> Iterator[TreeRow]:
         same = list(run)
         first, rows = same[0], [row for module in same for row in module.rows]
         name = first.name if len(same) == 1 else f"{first.name}-{same[-1].name}"
-        yield TreeRow(
-            depth=depth,
-            name=name,
-            repeat=len(same),
-            kind="" if first.below else first.kind,
-            output=rows[-1].output if rows else (),
-            params=sum(row.params for row in rows),
-            macs=sum(row.macs for row in rows),
-        )
+        output = rows[-1].output if rows else ()
+        figures = sum(row.params for row in rows), sum(row.macs for row in rows)
+        yield TreeRow(depth, name, len(same), "" if first.below else first.type, first.kind, output, *figures)
         yield from _lines(list(first.below.values()), depth + 1)
 
 
@@ -129,20 +123,20 @@ def _columns(shown: Sequence[TreeRow], whole: int) -> Drawing:
 
 
 def _column(rows: Sequence[TreeRow], whole: int) -> Drawing:
-    kind = max(text_width(line.kind or "", "small") for line in rows) + 10
+    kind = max(text_width(line.type, "small") for line in rows) + 10
     output = max(text_width(_shape(line), "small") for line in rows) + 10
     inner = NAME + kind + output + COST
     marks: list[Mark] = []
     for i, line in enumerate(rows):
         x, y = line.depth * INDENT, i * HEIGHT
-        tint = next((style for word, style in KINDS.items() if word in line.kind), "other" if line.kind else "band")
+        tint = TINTS.get(line.kind, "other") if line.type else "band"
         times = f" × {line.repeat}" if line.repeat > 1 else ""
-        font = "small" if line.kind else "name"
+        font = "small" if line.type else "name"
         room = NAME - x - 14 - text_width(times, font)
         marks += [
             Rect(min(x, NAME - 40), y + 3, 9, 9, tint, f"{line.name}: {line.params:,} params, {line.macs:,} MACs"),
             Text(min(x, NAME - 40) + 13, y + 11, shorten(line.name, font, max(room, 24)) + times, font),
-            Text(NAME + 6, y + 11, line.kind, "small"),
+            Text(NAME + 6, y + 11, line.type, "small"),
             Text(NAME + kind, y + 11, _shape(line), "small"),
             Text(inner - 4, y + 11, cost_text(line.params, line.macs), "small", "end"),
         ]

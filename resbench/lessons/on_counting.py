@@ -26,7 +26,7 @@ def options(lab: Lab) -> Answer:
     """Claim 8: count the parameters of ResNet-56 with each option, and the shortcuts that have weights."""
     counted = {option: cost(f"resnet56,shortcut={option}") for option in "ABC"}
     projections = {
-        option: sum("downsample" in row.name and row.type == "Conv2d" for row in found.layers)
+        option: sum("downsample" in row.name and row.kind == "convolution" for row in found.layers)
         for option, found in counted.items()
     }
     right = counted["A"].params == cost("plain56").params and list(projections.values()) == [0, 2, 27]
@@ -68,7 +68,7 @@ def nine_times(lab: Lab) -> Answer:
 
 def constant_cost(lab: Lab) -> Answer:
     """Claim 12: count every 3x3 convolution of ResNet-56 behind the stem."""
-    rows = [row for row in cost("resnet56").layers if row.type == "Conv2d" and row.name.startswith("layer")]
+    rows = [row for row in cost("resnet56").layers if row.kind == "convolution" and row.name.startswith("layer")]
     halving = {"layer2.0.conv1", "layer3.0.conv1"}
     inside = {row.macs for row in rows if row.name not in halving}
     edge = {row.macs for row in rows if row.name in halving}

@@ -1,1 +1,1 @@
-"""What each of torch's operators costs: rules by name, formulas as functions of shapes."""
+"""Each of torch's operators has a cost: rules go by name, formulas are functions of shapes."""

@@ -1,4 +1,4 @@
-"""Where a run passes from one module to the next, forward and backward.
+"""A run passes from one module to the next, forward and backward.
 
 Each module's forward says when it begins and ends. A node of the backward graph belongs to the module that was
 innermost when the forward made it, which its sequence number tells; a gradient reaches its parameter right behind the
@@ -23,15 +23,15 @@ from torch import Tensor, nn
 from torch._C._autograd import _get_sequence_nr as sequence_number
 
 LEAVE = -1
-"""In place of a module's number: the innermost one ends."""
+"""It stands in place of a module's number where the innermost one ends."""
 
 Mark = Callable[[int], object]
-"""Called at each boundary with the number of the module that begins, or LEAVE; in the backward pass with the
+"""It is called at each boundary with the number of the module that begins, or LEAVE; in the backward pass with the
 number of the module whose work begins."""
 
 
 class Modules:
-    """The modules of a model by number, the model itself 0."""
+    """The modules of a model go by number; the model itself is 0."""
 
     def __init__(self, model: nn.Module) -> None:
         named = list(model.named_modules())
@@ -40,7 +40,7 @@ class Modules:
 
     @contextmanager
     def watched(self, mark: Mark) -> Iterator[None]:
-        """Forward boundaries go to ``mark`` while this is open."""
+        """Send forward boundaries to ``mark`` while this is open."""
         with ExitStack() as stack:
             for number, module in enumerate(self.modules[1:], 1):
                 stack.callback(_mark(module, mark, number))
@@ -49,7 +49,7 @@ class Modules:
     def watch_backward(
         self, loss: Tensor, boundaries: list[tuple[int, int]], mark: Mark, known: Collection[int] = ()
     ) -> None:
-        """Backward boundaries go to ``mark``. ``boundaries``: the sequence number at which each module came to be
+        """Send backward boundaries to ``mark``. ``boundaries``: the sequence number at which each module came to be
         innermost in the forward pass, and that module. Nodes with a sequence number in ``known`` get no hook."""
         starts = [number for number, _ in boundaries]
         seen: set[Any] = set()
@@ -69,7 +69,7 @@ class Modules:
 
 
 def _passes_on(node: Any) -> bool:
-    """A sum's node hands its gradient to both sides as it is."""
+    """Tell a sum's node, which hands its gradient to both sides as it is."""
     return bool(node.name() == "AddBackward0" and node._saved_alpha == 1)
 
 

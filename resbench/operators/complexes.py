@@ -1,4 +1,4 @@
-"""Complex convolutions, seen before torch takes each apart into three real ones.
+"""A complex convolution is seen here before torch takes it apart into three real ones.
 
 Three real products do the work of four, with more additions. The convention counts four (``docs/counting.md``), as it
 does for complex matrix products, which torch leaves whole; so the convolution is booked where it is called.
@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from resbench.operators.boundaries import sequence_number
 from resbench.operators.dispatch import TABLE
-from resbench.operators.rules import Operator
+from resbench.operators.rules import CountedOperator
 
 TRANSPOSED = {
     torch.conv1d: False,
@@ -25,23 +25,23 @@ TRANSPOSED = {
     torch.conv_transpose2d: True,
     torch.conv_transpose3d: True,
 }
-"""The functions of which torch takes the complex case apart."""
+"""torch takes the complex case of these functions apart."""
 
 
 def taken_apart(operators: Iterable[str]) -> bool:
-    """Whether a complex convolution may be among operators that ran: its parts are looked at as real numbers."""
+    """Tell whether a complex convolution may be among operators that ran: its parts are seen as real numbers."""
     return {"aten.view_as_real", "aten.convolution"} <= set(operators)
 
 
 class WholeConvolutions(TorchFunctionMode):
-    """Hands every complex convolution to ``book``, whole; ``inside`` is true while its parts run."""
+    """It hands every complex convolution to ``book``, whole; ``inside`` is true while its parts run."""
 
-    def __init__(self, book: Callable[[Operator, tuple[Any, ...], Any], None]) -> None:
+    def __init__(self, book: Callable[[CountedOperator, tuple[Any, ...], Any], None]) -> None:
         super().__init__()
         self.book = book
         self.inside = False
         self.spans: list[tuple[int, int]] = []
-        """Sequence numbers of the nodes that each leaves for the backward pass."""
+        """Each leaves nodes of these sequence numbers for the backward pass."""
         self.owed: Counter[int] = Counter()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -59,7 +59,7 @@ class WholeConvolutions(TorchFunctionMode):
         return out
 
     def counted(self, macs: int, owner: int) -> int:
-        """What the MACs of an operator count: in the backward pass, where nothing shows a complex convolution but
+        """Tell what the MACs of an operator count: in the backward pass, where nothing shows a complex convolution but
         where its parts were made, the three of them count as four; what does not divide waits for its owner's next."""
         node = torch._C._current_autograd_node()
         if node is None or not any(begin <= node._sequence_nr() < end for begin, end in self.spans):

@@ -1,4 +1,4 @@
-"""Operators that torch makes of others: ``matmul``, ``conv2d``, ``lstm``.
+"""torch makes some operators of others: ``matmul``, ``conv2d``, ``lstm``.
 
 Whoever follows a forward sees the parts. In ``torch.inference_mode`` torch shows the whole instead, of which there is
 no rule; then it is taken apart here.
@@ -16,7 +16,7 @@ from resbench.operators.dispatch import operator_of
 
 
 def by_parts(mode: TorchDispatchMode, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> Any:
-    """What the parts of an operator give, each seen by the mode; NotImplemented where it is none to be taken apart."""
+    """Run an operator's parts, each seen by the mode; NotImplemented where it is none to be taken apart."""
     if not _is_without_rule(func):
         return NotImplemented
     with mode:
@@ -25,5 +25,5 @@ def by_parts(mode: TorchDispatchMode, func: Any, args: tuple[Any, ...], kwargs: 
 
 @cache
 def _is_without_rule(func: Any) -> bool:
-    """Is it made of others, and only they can be counted?"""
+    """Tell whether it is made of others, and only they can be counted."""
     return bool(func._can_decompose()) and operator_of(func) is None

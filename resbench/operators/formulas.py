@@ -1,4 +1,4 @@
-"""Formulas from outside: a user's, for operators of their own, and those that torch's own counter was given.
+"""Formulas come from outside too: a user's, for operators of their own, and those of torch's own counter.
 
 A formula is called as the operator was, with its result as ``out``. It returns MACs, or MACs and elementwise
 operations, and comes before a rule of ours. A package that brings operators names the module that gives their
@@ -23,20 +23,21 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import flop_registry
 
+from resbench.arch.kinds import Kind
 from resbench.errors import OptionError, TraceError, first_line
-from resbench.operators.rules import ATTENTION, CONVOLUTION, PRODUCT, Operator, Work
+from resbench.operators.rules import CountedOperator, Work
 
 GROUP = "resbench.formulas"
 
 Formula = Callable[..., int | tuple[int, int]]
-"""From what an operator is called with, and ``out``, to MACs, or to MACs and elementwise operations."""
+"""It goes from what an operator is called with, and ``out``, to MACs, or to MACs and elementwise operations."""
 
 FORMULAS: dict[str, Formula] = {}
-"""By the name of the operator, ``library::name``."""
+"""They go by the name of the operator, ``library::name``."""
 
 
 def formula(operator: Any) -> Callable[[Formula], Formula]:
-    """A decorator that gives the formula of an operator: of ``torch.ops.mine.scan``, or ``"mine::scan"`` by name."""
+    """Decorate a function as the formula of an operator: ``torch.ops.mine.scan``, or ``"mine::scan"`` by name."""
     name = operator if isinstance(operator, str) else _name(operator)
     library, separator, rest = name.partition("::")
     if not (library and separator and rest):
@@ -55,22 +56,22 @@ def formula(operator: Any) -> Callable[[Formula], Formula]:
 
 
 def _name(operator: Any) -> str:
-    """``mine::scan``, of the operator, of one of its overloads, or of what ``torch.library.custom_op`` gives."""
+    """Give ``mine::scan``, of the operator, an overload of it, or what ``torch.library.custom_op`` gives."""
     overload = getattr(operator, "_opoverload", operator)
     packet = getattr(overload, "overloadpacket", overload)
     return str(getattr(packet, "_qualified_op_name", operator))
 
 
 def _taken_apart(name: str) -> bool:
-    """Is it made of other operators, such as ``aten::linear``? Of one that is not defined yet nobody knows."""
+    """Tell whether it is made of others, as ``aten::linear`` is. Of one that is not defined yet nobody knows."""
     try:
         return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd"))
     except RuntimeError:
         return False
 
 
-def given(func: Any) -> Operator | None:
-    """The user's formula for an overload, if there is one."""
+def given(func: Any) -> CountedOperator | None:
+    """Find the user's formula for an overload, if there is one."""
     _load()
     if not FORMULAS:
         return None
@@ -78,8 +79,8 @@ def given(func: Any) -> Operator | None:
     return _operator(func, _checked(str(func.overloadpacket), function)) if function else None
 
 
-def of_torch(func: Any) -> Operator | None:
-    """The formula that ``torch.utils.flop_counter`` has: its own, or one of ``register_flop_formula``."""
+def of_torch(func: Any) -> CountedOperator | None:
+    """Find the formula of ``torch.utils.flop_counter``: its own, or one of ``register_flop_formula``."""
     flops = flop_registry.get(func.overloadpacket)
     if flops is None:
         return None
@@ -103,16 +104,15 @@ def _load() -> None:
             ) from error
 
 
-def _operator(func: Any, rule: Callable[..., Work]) -> Operator:
+def _operator(func: Any, rule: Callable[..., Work]) -> CountedOperator:
     name = func.overloadpacket.__name__
-    kinds = {"attention": ATTENTION, "conv": CONVOLUTION}
-    kind = next((kind for word, kind in kinds.items() if word in name), PRODUCT)
+    kind: Kind = "attention" if "attention" in name else "convolution" if "conv" in name else "matrix product"
     title = "".join(word.capitalize() for word in name.split("_"))
-    return Operator(rule, name.strip("_"), title, kind, own=True)
+    return CountedOperator(rule, name.strip("_"), title, kind, own=True)
 
 
 def _checked(name: str, function: Formula) -> Callable[..., Work]:
-    """What a formula gives as MACs and elementwise operations, or one line that names the operator."""
+    """Make MACs and elementwise operations of what a formula gives, or one line that names the operator."""
 
     def rule(args: tuple[Any, ...], out: Any, /, **kwargs: Any) -> Work:
         try:

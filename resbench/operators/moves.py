@@ -1,4 +1,4 @@
-"""Operators that are free: they move, make, draw or compare data, and do no arithmetic.
+"""Some operators are free: they move, make, draw or compare data, and do no arithmetic.
 
 Most say so themselves, by their schema and torch's tags. Where these are the same as those of an operator that
 calculates (``gather`` and ``scatter_add``, ``eq`` and ``sub``), a list says it.
@@ -6,6 +6,7 @@ calculates (``gather`` and ``scatter_add``, ``eq`` and ``sub``), a list says it.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -46,27 +47,34 @@ COMPARING = """
 """
 
 LISTED = frozenset(" ".join((PADDING_AND_RESAMPLING, INDEXING, COPYING, LAYOUT, COMPARING)).split())
-"""Operators that move or compare, by name: neither schema nor tags tell them from those that calculate."""
+"""These move or compare, by name: neither schema nor tags tell them from those that calculate."""
 
 ALLOCATING = {"layout", "device", "pin_memory"}
-"""Arguments of an operator that only makes a tensor: like another, or from values that are there."""
+"""An operator that only makes a tensor takes these: like another, or from values that are there."""
 
 
 def is_free(func: Any, plain: str) -> bool:
-    """Whether an ATen overload does no arithmetic. ``plain``: its name, without the underscore of an in-place one."""
+    """Tell whether an ATen overload does no arithmetic. ``plain`` is its name without an in-place one's underscore."""
     return is_view(func) or _says_so(func) or (plain in LISTED and "reduce" not in func._overloadname)
 
 
 def is_view(func: Any) -> bool:
-    """Whether it gives another look at memory that is there, or touches no tensor at all."""
+    """Tell whether it gives another look at memory that is there, or touches no tensor at all."""
     schema = func._schema
     if schema.returns and schema.returns[0].alias_info is not None:
         return not schema.returns[0].alias_info.is_write
     return not any("Tensor" in str(value.type) for value in (*schema.arguments, *schema.returns))
 
 
+@cache
+def is_new(func: Any) -> bool:
+    """Tell whether its result has contents of its own, as in ``empty_like`` and ``new_zeros``."""
+    name = func.overloadpacket.__name__
+    return bool(name.endswith("_like") or name.startswith("new_"))
+
+
 def _says_so(func: Any) -> bool:
-    """Whether schema or tags say it: a question about tensors, a change of view, a new tensor, a draw."""
+    """Tell whether schema or tags say it: a question about tensors, a change of view, a new tensor, a draw."""
     schema = func._schema
     if _fills(func):  # as free as the overload that makes its own result
         packet = func.overloadpacket
@@ -91,5 +99,5 @@ def _gives_tensors(func: Any) -> bool:
 
 
 def _fills(func: Any) -> bool:
-    """Whether its result is written into a tensor that is given (``out=``)."""
+    """Tell whether its result is written into a tensor that is given (``out=``)."""
     return any(argument.is_out for argument in func._schema.arguments)

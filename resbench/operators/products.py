@@ -1,4 +1,4 @@
-"""MACs of convolutions, matrix products, attention and recurrent layers, as functions of shapes.
+"""The MACs of convolutions, matrix products, attention and recurrent layers are functions of shapes.
 
 The conventions are those of ``resbench.arch.layers``; ``docs/counting.md`` states them.
 """
@@ -20,7 +20,7 @@ SPARSE = frozenset((torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.
 
 
 def macs(a: Tensor, b: Tensor) -> int:
-    """(..., n, k) x (..., k, m): n k m for each matrix of the batch; of a sparse one, its stored elements alone."""
+    """Count (..., n, k) x (..., k, m): n k m for each matrix of the batch; of a sparse one its stored elements."""
     columns = b.shape[-1] if b.dim() > 1 else 1
     if a.layout is b.layout is torch.strided:
         return a.numel() * columns
@@ -30,35 +30,35 @@ def macs(a: Tensor, b: Tensor) -> int:
 
 
 def stored(tensor: Tensor) -> int:
-    """The elements that a sparse tensor keeps."""
+    """Count the elements that a sparse tensor keeps."""
     return (tensor._values() if tensor.is_sparse else tensor.values()).numel()
 
 
 def _pairs(a: Tensor, b: Tensor) -> int:
-    """Of two sparse matrices (n, k) x (k, m): for each k, the elements of a's column with those of b's row."""
+    """Count two sparse matrices (n, k) x (k, m): for each k, the elements of a's column with those of b's row."""
     left, right = (tensor.to_sparse(layout=torch.sparse_coo)._indices() for tensor in (a, b))
     counts = (torch.bincount(index, minlength=a.shape[1]) for index in (left[1], right[0]))
     return int(torch.dot(*counts))
 
 
 def product(a: int, b: int, *, added: bool = False) -> Rule:
-    """The product of two arguments; ``added`` to a third, one operation an element of the result."""
+    """Count the product of two arguments; ``added`` to a third it takes one operation an element of the result."""
     return lambda args, out: (macs(args[a], args[b]), out.numel() if added else 0)
 
 
 def linear(args: tuple[Any, ...], out: Any) -> Work:
-    """(..., k) by weights (n, k). args: x, weight, bias."""
+    """Count (..., k) by weights (n, k). args: x, weight, bias."""
     bias = len(args) > 2 and args[2] is not None
     return args[0].numel() * args[1].shape[0], out.numel() if bias else 0
 
 
 def rows(args: tuple[Any, ...], out: Any) -> Work:
-    """Rows of k elements by weights that are packed, in whatever form: k for each element of the result."""
+    """Count rows of k elements by weights that are packed in whatever form: k for each element of the result."""
     return args[0].shape[-1] * out.numel(), 0
 
 
 def grouped(args: tuple[Any, ...], out: Any) -> Work:
-    """One product a group (an expert's rows by its weights), where offsets cut the rows, the columns or the inner
+    """Count one product a group (an expert's rows by its weights), where offsets cut the rows, the columns or the inner
     dimension into groups: each row meets the weights of its own group alone. args: a, b, offsets, ..."""
     a, b = args[:2]
     shared = a.shape[0] if a.dim() == 3 and b.dim() == 2 else 1  # columns are cut: each stack of rows has its own
@@ -66,17 +66,17 @@ def grouped(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def sampled(args: tuple[Any, ...], out: Any) -> Work:
-    """A product of which only the elements of a sparse pattern are computed. args: pattern, a, b."""
+    """Count a product of which only the elements of a sparse pattern are computed. args: pattern, a, b."""
     return stored(args[0]) * args[1].shape[-1], stored(args[0])
 
 
 def listed(args: tuple[Any, ...], out: Any) -> Work:
-    """One product for each pair of two lists."""
+    """Count one product for each pair of two lists."""
     return sum(map(macs, *args[:2])), 0
 
 
 def bilinear(args: tuple[Any, ...], out: Any) -> Work:
-    """The sum of a product of three tensors, as y_o = sum A_oij (x_i z_j) and its gradients: one MAC for each of their
+    """Sum a product of three tensors, as y_o = sum A_oij (x_i z_j) and its gradients do: one MAC for each of their
     common elements; the product of the first and the last is elementwise. args: x, A, z, axes that each lacks (3)."""
     shapes = []
     for tensor, axes in zip(args[:3], args[3:6], strict=True):
@@ -90,14 +90,14 @@ def bilinear(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def distances(args: tuple[Any, ...], out: Any) -> Work:
-    """Between all rows of a (..., n, k) and of b (..., m, k). Euclidean ones accumulate squared differences: k MACs,
-    k differences and a root each; others take a difference, its power and its sum. args: a, b, p (2 if missing)."""
+    """Count those between all rows of a (..., n, k) and of b (..., m, k). Euclidean ones sum squares of differences: k
+    MACs, k differences and a root each; others a difference, its power and its sum. args: a, b, p (2 if missing)."""
     terms = out.numel() * args[0].shape[-1]
     return (terms, terms + out.numel()) if len(args) < 3 or args[2] == 2 else (0, 3 * terms)
 
 
 def row_distances(args: tuple[Any, ...], out: Any) -> Work:
-    """The same between the rows of one matrix. args: a, p."""
+    """Count the same between the rows of one matrix. args: a, p."""
     return distances((args[0], args[0], *args[1:]), out)
 
 
@@ -105,7 +105,7 @@ def row_distances(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def convolution(args: tuple[Any, ...], out: Any) -> Work:
-    """Each weight once per output position; transposed, once per input position. args: x, w, bias, ..., transposed."""
+    """Count each weight once per output position; transposed, per input position. args: x, w, bias, ..., transposed."""
     x, weight, bias = args[:3]
     transposed = len(args) > 6 and args[6] is True
     positions = x.numel() if transposed else out.numel()
@@ -113,35 +113,35 @@ def convolution(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def forward_convolution(bias: int | None) -> Rule:
-    """One that is never transposed. args: x, w, ..., with the bias at that index."""
+    """Count one that is never transposed. args: x, w, ..., with the bias at that index."""
 
     def rule(args: tuple[Any, ...], out: Any) -> Work:
-        biased = bias is not None and len(args) > bias and args[bias] is not None
-        return out.numel() * prod(args[1].shape[1:]), out.numel() if biased else 0
+        biases = () if bias is None else args[bias : bias + 1]
+        return convolution((*args[:2], *biases, None), out)
 
     return rule
 
 
 def transposed_convolution(args: tuple[Any, ...], out: Any) -> Work:
-    """One that is always transposed, without a bias. args: x, w, ..."""
+    """Count one that is always transposed, without a bias. args: x, w, ..."""
     return args[0].numel() * prod(args[1].shape[1:]), 0
 
 
 def convolution_backward(args: tuple[Any, ...], out: Any) -> Work:
-    """The forward pass's MACs once for each gradient asked for, of the input and of the weight; torch's own formula
-    forgets groups. args: gradient, x, w, ..., transposed (7), ..., output_mask."""
+    """Count the forward pass's MACs once for each gradient asked for, of the input and of the weight; torch's own
+    formula forgets groups. args: gradient, x, w, ..., transposed (7), ..., output_mask."""
     gradient, x, weight = args[:3]
     positions = x.numel() if args[7] else gradient.numel()
     return sum(args[-1][:2]) * positions * prod(weight.shape[1:]), 0
 
 
 def time_convolution(args: tuple[Any, ...], out: Any) -> Work:
-    """Over (time, batch, channels), with weights (k, C, C'). args: x, w, bias, padding."""
+    """Count one over (time, batch, channels), with weights (k, C, C'). args: x, w, bias, padding."""
     return out.numel() * prod(args[1].shape[:2]), out.numel()
 
 
 def time_convolution_backward(args: tuple[Any, ...], out: Any) -> Work:
-    """Of the input and of the weight. args: gradient, x, w, ..."""
+    """Count the gradients of the input and of the weight. args: gradient, x, w, ..."""
     return 2 * args[0].numel() * prod(args[2].shape[:2]), 0
 
 
@@ -149,31 +149,26 @@ def time_convolution_backward(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def packed_weights(args: tuple[Any, ...]) -> list[Tensor]:
-    """The weights among an operator's arguments that lie in an object of a library's own, as tensors."""
+    """Give as tensors the weights among an operator's arguments that lie in an object of a library's own."""
     return [arg.unpack()[0] for arg in args if isinstance(arg, torch.ScriptObject) and hasattr(arg, "unpack")]
 
 
 def packed_linear(args: tuple[Any, ...], out: Any) -> Work:
-    """A quantised layer; the weights are unpacked for their shape. args: x, packed, ..."""
+    """Count a quantised layer; the weights are unpacked for their shape. args: x, packed, ..."""
     weight, bias = args[1].unpack()
     return args[0].numel() * weight.shape[0], out.numel() if bias is not None else 0
 
 
 def packed_convolution(transposed: bool) -> Rule:
-    """A quantised one. args: x, packed, ..."""
-
-    def rule(args: tuple[Any, ...], out: Any) -> Work:
-        weight, bias = args[1].unpack()
-        return convolution((args[0], weight, bias, None, None, None, transposed), out)
-
-    return rule
+    """Count a quantised one. args: x, packed, ..."""
+    return lambda args, out: convolution((args[0], *args[1].unpack(), None, None, None, transposed), out)
 
 
 # -- attention ----------------------------------------------------------------------------------------
 
 
 def attention(args: tuple[Any, ...], out: Any) -> Work:
-    """Q K^T and the weights times V: B H L S (E + Ev); the scale and the softmax are 4 operations a weight."""
+    """Count Q K^T and the weights times V: B H L S (E + Ev); the scale and the softmax are 4 operations a weight."""
     query, key, value = args[:3]
     *batch, length, width = query.shape
     weights = prod(batch) * length * key.shape[-2]
@@ -181,7 +176,7 @@ def attention(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def attention_backward(args: tuple[Any, ...], out: Any) -> Work:
-    """Q K^T once more, for it was not kept, then two products for each of the forward's. args: gradient, q, k, v."""
+    """Count Q K^T once more, for it was not kept, and twice the forward's products. args: gradient, q, k, v."""
     macs, _ = attention(args[1:4], out)
     query, key = args[1:3]
     return 2 * macs + query.numel() * key.shape[-2], 0
@@ -190,20 +185,20 @@ def attention_backward(args: tuple[Any, ...], out: Any) -> Work:
 # -- recurrent layers -----------------------------------------------------------------------------------
 
 LSTM, LSTM_BIASES = 13, 8
-"""Sum of both products 4, sigmoids 3, tanh 2, c = f c + i g 3, h = o tanh(c) 1; two biases to four gates."""
+"""Both products' sum takes 4, sigmoids 3, tanh 2, c = f c + i g 3, h = o tanh(c) 1; two biases go to four gates."""
 
 GRU, GRU_BIASES = 10, 6
-"""Sums 2, sigmoids 2, n = tanh(x + r h) 3, h = n + z (h - n) 3; two biases to three gates."""
+"""Sums take 2, sigmoids 2, n = tanh(x + r h) 3, h = n + z (h - n) 3; two biases go to three gates."""
 
 RNN, RNN_BIASES = 2, 2
-"""Sum 1, tanh or ReLU 1; two biases."""
+"""The sum takes 1, tanh or ReLU 1; there are two biases."""
 
 CUDNN_CELLS = ((RNN, RNN_BIASES), (RNN, RNN_BIASES), (LSTM, LSTM_BIASES), (GRU, GRU_BIASES))
-"""By cuDNN's mode: ReLU, tanh, LSTM, GRU."""
+"""cuDNN's modes are ReLU, tanh, LSTM, GRU."""
 
 
 def cell(operations: int, biases: int) -> Rule:
-    """What follows the products in one step, for each element of the state. args: gates, gates, state, bias, ..."""
+    """Count what follows the products in a step, for each element of the state. args: gates, gates, state, bias, ..."""
 
     def rule(args: tuple[Any, ...], out: Any) -> Work:
         biased = len(args) > 3 and args[3] is not None
@@ -213,7 +208,7 @@ def cell(operations: int, biases: int) -> Rule:
 
 
 def mkldnn_lstm(args: tuple[Any, ...], out: Any) -> Work:
-    """One layer, one direction: both weight matrices and the cell at every step. args: x, w_ih, w_hh, b_ih, ..."""
+    """Count one layer and direction: both weight matrices and the cell at every step. args: x, w_ih, w_hh, b_ih, ..."""
     x, w_ih, w_hh = args[:3]
     hidden, biased = args[10], args[12]
     steps = prod(x.shape[:-1])
@@ -221,14 +216,14 @@ def mkldnn_lstm(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def mkldnn_lstm_backward(args: tuple[Any, ...], out: Any) -> Work:
-    """Of the input and of the weights: the forward's products twice. args: x, w_ih, w_hh, ..."""
+    """Count the gradients of input and weights: the forward's products twice. args: x, w_ih, w_hh, ..."""
     x, w_ih, w_hh = args[:3]
     return 2 * prod(x.shape[:-1]) * (w_ih.numel() + w_hh.numel()), 0
 
 
 def cudnn_rnn(args: tuple[Any, ...], out: Any) -> Work:
-    """All layers and directions: every weight matrix and cell at every step. args: x, weights, ..., mode (6), hidden
-    size (7), ..., layers (9), ..., bidirectional (13)."""
+    """Count all layers and directions: every weight matrix and cell at every step. args: x, weights, ..., mode (6),
+    hidden size (7), ..., layers (9), ..., bidirectional (13)."""
     x, weights = args[:2]
     steps = prod(x.shape[:-1])
     operations, biases = CUDNN_CELLS[args[6]]
@@ -238,7 +233,7 @@ def cudnn_rnn(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def cudnn_rnn_backward(args: tuple[Any, ...], out: Any) -> Work:
-    """Of the input and of the weights: the forward's products twice. args: x, weights, ..."""
+    """Count the gradients of input and weights: the forward's products twice. args: x, weights, ..."""
     return 2 * prod(args[0].shape[:-1]) * _matrices(args[1]), 0
 
 

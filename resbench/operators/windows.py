@@ -1,4 +1,4 @@
-"""Elementwise operations of pooling, resampling and normalisation, as functions of shapes."""
+"""The elementwise operations of pooling, resampling and normalisation are functions of shapes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from resbench.operators.rules import Operator, Rule, Work, first, per_output
+from resbench.operators.rules import CountedOperator, Rule, Work, first, per_output
 
 
 def pool(args: tuple[Any, ...], out: Any) -> Work:
-    """Kernel elements per output."""
+    """Count kernel elements per output."""
     output, kernel = first(out), args[1]
     spatial = 3 if output.dim() > 4 else 2
     window = prod(kernel) if len(kernel) > 1 else kernel[0] ** spatial
@@ -19,7 +19,7 @@ def pool(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def adaptive(args: tuple[Any, ...], out: Any) -> Work:
-    """Elements read by the windows [floor(iH/n), ceil((i+1)H/n))."""
+    """Count the elements read by the windows [floor(iH/n), ceil((i+1)H/n))."""
 
     def reads(side: int, size: int) -> int:
         return sum(-(-(i + 1) * side // size) - i * side // size for i in range(size))
@@ -35,23 +35,23 @@ def batch_norm(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def layer_norm(args: tuple[Any, ...], out: Any) -> Work:
-    """Mean, variance, shift, scale: 4 an element; gamma and beta together one more."""
+    """Count mean, variance, shift, scale: 4 an element; gamma and beta together take one more."""
     affine = any(isinstance(a, Tensor) for a in args[1:])
     return 0, (5 if affine else 4) * first(out).numel()
 
 
 def rms_norm(args: tuple[Any, ...], out: Any) -> Work:
-    """Mean square and scale: 3 an element; gamma one more."""
+    """Count mean square and scale: 3 an element; gamma takes one more."""
     return 0, (4 if args[2] is not None else 3) * first(out).numel()
 
 
-def interpolation(taps: int) -> Operator:
-    """Pixels read per output, as in pooling."""
-    return Operator(per_output(taps), "upsample", "Upsample")
+def interpolation(taps: int) -> CountedOperator:
+    """Count pixels read per output, as in pooling."""
+    return CountedOperator(per_output(taps), "upsample", "Upsample", "resampling")
 
 
 def smooth_interpolation(reach: int) -> Rule:
-    """The same with windows that grow where the image shrinks: ``reach`` pixels to either side, or so many steps."""
+    """Count windows that grow where the image shrinks: they reach ``reach`` pixels to either side, or so many steps."""
 
     def reads(side: int, size: int) -> int:
         step = side / size
@@ -67,7 +67,7 @@ def smooth_interpolation(reach: int) -> Rule:
 
 
 def grid_sample(spatial: int) -> Rule:
-    """Pixels read per output: two to a side, of the nearest none, bicubic four. args: x, grid, mode, ..."""
+    """Count pixels read per output: two to a side, of the nearest none, bicubic four. args: x, grid, mode, ..."""
 
     def rule(args: tuple[Any, ...], out: Any) -> Work:
         taps = (2, 0, 4)[args[2]]

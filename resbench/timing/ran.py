@@ -20,7 +20,6 @@ from resbench.counters.watch import layout_of
 from resbench.operators.composites import by_parts
 from resbench.operators.dispatch import operator_of
 from resbench.operators.products import packed_weights
-from resbench.operators.rules import ATTENTION
 from resbench.workers.compiled import as_written, runs_compiled
 from resbench.workers.switches import float32_in, unasked, unfused
 from resbench.workers.workload import Setup, Workload
@@ -204,7 +203,7 @@ def _operands(args: Any, kind: str) -> list[Tensor]:
     An attention's come first; behind them stand sums that it keeps in full precision.
     """
     tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
-    if kind == ATTENTION:
+    if kind == "attention":
         return tensors[:3]
     tensors += packed_weights(args)
     return [tensor for tensor in tensors if tensor.dim() > 1] or tensors

@@ -176,7 +176,7 @@ def _own_input(models: Sequence[str], failures: Failures) -> tuple[int, ...] | N
 
 def layers(counted: Cost) -> int:
     """Return the depth as papers give it: convolutions and linear layers, projections left out."""
-    return sum(row.type in ("Conv2d", "Linear") and "downsample" not in row.name for row in counted.layers)
+    return sum(row.kind in ("convolution", "linear") and "downsample" not in row.name for row in counted.layers)
 
 
 # -- the gap between deep and shallow -----------------------------------------------------------------

@@ -13,7 +13,7 @@ from resbench.costs.result import Costs
 from resbench.costs.table import cost_table
 from resbench.costs.trace import trace
 from resbench.results import read
-from resbench.timing.memory.measure import predicted
+from resbench.timing.memory.prediction import predicted
 from resbench.workers.workload import Setup
 
 SHAPE, SIZE = (3, 4, 8), 12 * 5

@@ -67,13 +67,21 @@ def test_fold_and_trace_give_the_same_rows(name):
     assert trace(build(arch, device="meta"), (2, *arch.input)).layers == arch.cost(batch=2).layers
 
 
+def with_names(report):
+    """The rows with names where there are places: what does not run stands elsewhere in a trace."""
+    names = [row.name for row in report.layers]
+    edges = ("reads", "keeps")
+    return [row._replace(**{key: [names[i] for i in getattr(row, key)] for key in edges}) for row in report.layers]
+
+
 @pytest.mark.parametrize("name", ["googlenet,norm=bn,aux=yes", "inception_v3,aux=yes"])
 def test_what_does_not_run_keeps_its_parameters_only(name):
     arch = architecture(name)
     fold, traced = arch.cost(), trace(build(arch, device="meta"), (1, *arch.input))
-    ran = [row for row in fold.layers if row.activations]
     idle = [row for row in traced.layers if not row.activations]
-    assert [row for row in traced.layers if row.activations] == ran
+    assert [row for row in with_names(traced) if row.activations] == [
+        row for row in with_names(fold) if row.activations
+    ]
     assert [(row.name, row.params) for row in idle] == [
         (row.name, row.params) for row in fold.layers if row.params and not row.activations
     ]
@@ -146,7 +154,8 @@ def test_a_real_run_counts_the_same_macs(case):  # other kernels: fused attentio
 def test_a_fused_lstm_does_the_elementwise_work_of_its_steps(bias):
     lstm = nn.LSTM(16, 5, bias=bias)
     fused = named(trace(looks_at_values(lstm), (2, 6, 16)))["inner"]
-    assert fused == named(trace(lstm, (2, 6, 16)))["lstm"]._replace(name="inner")
+    steps = named(trace(lstm, (2, 6, 16)))["lstm"]
+    assert fused == steps._replace(name="inner", kept_bytes=fused.kept_bytes)  # what lies between the steps differs
 
 
 @pytest.mark.parametrize(("heads", "options"), [(4, {}), (2, {"enable_gqa": True})])
@@ -242,7 +251,7 @@ def test_a_module_called_twice_works_twice_and_has_its_parameters_once():
     net = Call(lambda self, x: self.conv(self.conv(x)), conv=nn.Conv2d(3, 3, 1))
     first, second = trace(net, IMAGE).layers
     assert (first.name, first.params) == ("conv", 12)
-    assert second == first._replace(params=0, trainable=0, param_bytes=0)
+    assert second == first._replace(params=0, trainable=0, param_bytes=0, reads=(0,), keeps=(0,))
 
 
 def test_tied_weights_count_once():

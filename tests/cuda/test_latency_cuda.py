@@ -13,7 +13,8 @@ from resbench.networks.load import load
 from resbench.timing.latency.result import Latency
 from resbench.timing.latency.worker import read
 from resbench.timing.layers.measure import layer_times
-from resbench.timing.memory.measure import measured, predicted
+from resbench.timing.memory.measure import measured
+from resbench.timing.memory.prediction import predicted
 from resbench.timing.roofline import roof
 from resbench.workers import stopwatch
 from resbench.workers.environment import environment

@@ -9,7 +9,8 @@ from resbench.errors import MeasureError, OptionError
 from resbench.networks.load import load
 from resbench.operators.boundaries import Modules
 from resbench.timing.layers.measure import GLUE, layer_times
-from resbench.timing.memory.measure import check_fits, measured, predicted
+from resbench.timing.memory.measure import check_fits, measured
+from resbench.timing.memory.prediction import predicted
 from resbench.timing.traffic import traffic
 from resbench.workers.workload import Setup, Workload
 

@@ -361,7 +361,7 @@ def test_in_python_what_ran_is_part_of_the_value(quick):
 
 
 def test_the_room_that_a_model_needs_is_asked_for_in_its_own_type():
-    from resbench.timing.memory.measure import predicted
+    from resbench.timing.memory.prediction import predicted
 
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
     wide, narrow = (predicted(cost(one, (3, 8, 8)), Setup()) for one in (net, copy.deepcopy(net).bfloat16()))

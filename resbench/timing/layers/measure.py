@@ -1,4 +1,4 @@
-"""The time of every layer, forward and backward, so that the rows add up to the whole.
+"""Every layer has a time, forward and backward, and the rows add up to the whole.
 
 At every boundary between modules a time is taken; each interval belongs to the innermost module that was open. What
 a module does beside calling others (sums, functional calls, Python) is a row of its own, *glue*. Means over the
@@ -40,22 +40,22 @@ from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, W
 COMPILED = "a compiled model has no layers left to time: expected --layers or --compile, not both"
 
 GLUE = "glue"
-"""The type of what a module does beside calling others."""
+"""What a module does beside calling others has this type."""
 
 WHOLE = "compiled"
-"""The type of a module whose inner ones run as one piece of compiled code, where no time can be taken."""
+"""A module whose inner ones run as one piece of compiled code, where no time can be taken, has this type."""
 
 FUSED = "fused"
-"""The type of one whose inner ones are not called: one operator does their work, as in an encoder layer of torch."""
+"""One whose inner ones are not called has this type: one operator does their work, as in torch's encoder layer."""
 
 LEAST_PAIRS, LEAST_S, CAP_S = 20, 2.0, 40.0
-"""Instrumented and plain runs, in turn: at least so many and for so long, at most for so long."""
+"""Instrumented and plain runs take turns: at least so many and for so long, at most for so long."""
 
 Owned = tuple[Any, int]
-"""A point in time, and the module to which the time from there on belongs."""
+"""From a point in time on, the time belongs to this module."""
 
 _Span = tuple[Any, list[Owned], Any]
-"""The begin of one phase, the points in it, its end."""
+"""A span is the begin of one phase, the points in it, and its end."""
 
 
 def layers(
@@ -101,7 +101,7 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
         plain, instrumented.rest_s = stopwatch.queued(work), took_s
     else:
         plain = stopwatch.eager(work)
-    pairs: list[tuple[float, _Run]] = []
+    pairs: list[tuple[float, _TimedRun]] = []
     start = clock()
     while (len(pairs) < LEAST_PAIRS or clock() - start < LEAST_S) and clock() - start < CAP_S:
         if len(pairs) % 2:
@@ -121,11 +121,11 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
         kind = GLUE if number in counts.callers else type(modules.modules[number]).__name__
         kind = inside if number in whole else kind
         times = forward[number], backward.get(number, 0.0) if backward else None
-        kept = saved.get(number, 0) if backward else None
+        saved_bytes = saved.get(number, 0) if backward else None
         name = modules.names[number] or type(work.model).__name__
         works = counts.forward[number], counts.backward[number]
         rows.append(
-            LayerTime(name, kind, *times, *works[0].plus(works[1]), *works, kept, dict(counts.uncounted[number]))
+            LayerTime(name, kind, *times, *works[0].plus(works[1]), *works, saved_bytes, dict(counts.uncounted[number]))
         )
     plain_s = mean(sorted(seconds for seconds, _ in pairs)[len(pairs) // 4 : len(pairs) - len(pairs) // 4])
     step = mean(run.step_s for run in runs) if backward else None
@@ -152,7 +152,7 @@ def _taken_in(modules: Modules, timed: set[int], counts: Traffic, saved: Counter
 
 
 def _in_order(modules: Modules, forward: dict[int, float]) -> Iterator[int]:
-    """Modules that ran, as the model lists them, the model's own glue last."""
+    """List the modules that ran as the model does, its own glue last."""
     yield from (number for number in range(1, len(modules.names)) if number in forward)
     yield 0
 
@@ -165,8 +165,8 @@ def _means(runs: Sequence[dict[int, float]]) -> dict[int, float]:
     return dict(sums)
 
 
-class _Run(NamedTuple):
-    """Seconds by module of one instrumented run, and of all of it."""
+class _TimedRun(NamedTuple):
+    """One instrumented run took these seconds by module, and all of it these."""
 
     forward: dict[int, float]
     backward: dict[int, float]
@@ -175,17 +175,17 @@ class _Run(NamedTuple):
 
 
 class _Instrument:
-    """Runs a workload with a time taken at every boundary."""
+    """It runs a workload with a time taken at every boundary."""
 
     def __init__(self, work: Workload, modules: Modules) -> None:
         self.work, self.modules = work, modules
         self.phases = [phase for _, phase in work.phases]
         self.now = _Events() if work.setup.kind == "cuda" else _host(work.setup.kind)
         self.rest_s = 0.0
-        """On an NVIDIA GPU: how long the host takes for a run, once that is known."""
+        """On an NVIDIA GPU the host takes so long for a run, once that is known."""
 
-    def run(self) -> _Run:
-        """One run; the clocks are read when all is done."""
+    def run(self) -> _TimedRun:
+        """Run once; the clocks are read when all is done."""
         if isinstance(self.now, _Events):
             self.now.used = 0
         with stopwatch.uncollected():
@@ -197,10 +197,10 @@ class _Instrument:
         seconds = [_seconds(begin, end) for begin, _, end in spans]
         owned = [_intervals(points, end) for _, points, end in spans[:2]]
         step_s = seconds[2] if len(seconds) > 2 else 0.0
-        return _Run(owned[0], owned[1] if len(owned) > 1 else {}, step_s, sum(seconds))
+        return _TimedRun(owned[0], owned[1] if len(owned) > 1 else {}, step_s, sum(seconds))
 
     def _passes(self) -> list[_Span]:
-        """Forward, and backward where there is one."""
+        """Run forward, and backward where there is one."""
         now, log, points = self.now, list[tuple[Any, int, int]](), list[Owned]()
         add, reach, owners = log.append, points.append, list[int]()
         packed = set[int]()
@@ -212,8 +212,8 @@ class _Instrument:
             packed.add(sequence_number() - 1)
             return len(log) - 1, tensor
 
-        def unpack(kept: tuple[int, Tensor]) -> Tensor:
-            at, tensor = kept
+        def unpack(saved: tuple[int, Tensor]) -> Tensor:
+            at, tensor = saved
             owner = owners[at]
             if owner != points[-1][1]:
                 reach((now(), owner))
@@ -242,7 +242,7 @@ class _Instrument:
         return [forward, (begin, points, now())]
 
     def _rest(self) -> None:
-        """So that all of a pass is queued before it begins."""
+        """Wait, so that all of a pass is queued before it begins."""
         if self.rest_s:
             stopwatch.rest(self.rest_s)
 
@@ -254,7 +254,7 @@ class _Instrument:
 
 
 def _innermost(numbers: Iterable[int]) -> Iterator[int]:
-    """For each boundary the module that is innermost from there on."""
+    """Give for each boundary the module that is innermost from there on."""
     open_modules: list[int] = []
     for number in numbers:
         if number == LEAVE:
@@ -265,7 +265,7 @@ def _innermost(numbers: Iterable[int]) -> Iterator[int]:
 
 
 def _intervals(points: Sequence[Owned], end: Any) -> dict[int, float]:
-    """Seconds by owner: each point's lasts until the next point."""
+    """Sum seconds by owner: each point's lasts until the next point."""
     sums: defaultdict[int, float] = defaultdict(float)
     for (when, owner), (until, _) in pairwise((*points, (end, 0))):
         sums[owner] += _seconds(when, until)
@@ -288,7 +288,7 @@ def _host(kind: str) -> Callable[[], int]:
 
 
 class _Events:
-    """Takes the time of a GPU, in events that are made once."""
+    """It takes the time of a GPU, in events that are made once."""
 
     def __init__(self) -> None:
         self.made: list[torch.cuda.Event] = []

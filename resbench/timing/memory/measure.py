@@ -1,18 +1,16 @@
-"""What a run holds in memory: counted from the tensors, measured at its peak, and predicted from the cost rows.
+"""A run holds memory: it is counted from the tensors, and measured at its peak.
 
 Bytes. On a CPU the peak is that of the tensors that operators give, so scratch space inside of one is not in it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from resbench.arch.cost import Cost, Row
+from resbench.arch.cost import Cost
 from resbench.costs.measure import cost
 from resbench.counters.watch import saved, watch
 from resbench.errors import Failures, MeasureError
@@ -20,17 +18,11 @@ from resbench.networks.name import Input
 from resbench.operators.boundaries import Modules
 from resbench.results import Progress, silent
 from resbench.timing.case import ready
+from resbench.timing.memory.prediction import predicted
 from resbench.timing.memory.result import Held, Memories, Memory
 from resbench.timing.ran import observed
-from resbench.units import FP32_BYTES
 from resbench.workers.environment import available_bytes, environment
-from resbench.workers.workload import AUTOCAST, Cache, Dtype, MemoryFormat, Mode, Setup, Workload, check_device
-
-KEPT = frozenset("ReLU Sigmoid MaxPool2d AvgPool2d AdaptiveAvgPool2d Concat Mul Highway LocalResponseNorm".split())
-"""Layers whose output is kept: by themselves, or as the input of the next convolution or linear layer."""
-
-INDEX_BYTES = 8
-"""Max pooling also keeps where each maximum was."""
+from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, Workload, check_device
 
 
 def memory(
@@ -66,66 +58,8 @@ def memory(
     return Memories(tuple(reports), setup, environment(device).where(threads=threads_ran))
 
 
-def _width(cost: Cost) -> int:
-    """Bytes of an element of the weights, of most of them where they differ."""
-    sizes: Counter[int] = Counter()
-    for row in cost.layers:
-        if row.params and row.param_bytes:
-            sizes[row.param_bytes // row.params] += row.params
-    return sizes.most_common(1)[0][0] if sizes else FP32_BYTES
-
-
-def predicted(cost: Cost, setup: Setup) -> Memory:
-    """From the rows: what is kept is the output of each layer that a later one needs and that nothing overwrites.
-
-    A convolution's output is kept by the batch normalisation behind it, and overwritten in place by a ReLU; a sum's by
-    what reads it, unless a ReLU overwrites it; batch normalisation's own is overwritten or only added. Elements
-    have the width of the model's own; autocast makes narrower copies of float32, and leaves float64 alone. What is kept
-    and the peak are None where the activations of a layer are not known.
-    """
-    own = _width(cost)
-    training = setup.mode == "training"
-    seen = all(row.activations is not None for row in cost.layers)
-    cast = setup.dtype in AUTOCAST and own == FP32_BYTES
-    element = AUTOCAST[setup.dtype].itemsize if cast else own
-    weights, rows = own * cost.params, [row for row in cost.layers if row.activations]
-    copies = element * cost.params if cast else 0
-    first = own * _elements(cost.input)
-    state = weights if training else 0
-    kept = sum(_kept(row, after.type, element) for row, after in pairwise(rows))
-    saved = copies + kept if training else 0
-    outputs = [element * (row.activations or 0) for row in rows]
-    widest = max(a + b for a, b in pairwise([first, *outputs, 0]))
-    peak = weights + 2 * state + first + (saved + max(outputs, default=0) if training else widest + copies)
-    kept_and_most = saved if seen else None, peak if seen else None
-    return Memory(weights, None, first, state, state, *kept_and_most, uncounted=dict(cost.uncounted))
-
-
-def _kept(row: Row, follows: str, element: int) -> int:
-    elements = row.activations or 0
-    bytes_ = element * elements
-    if row.type == "MaxPool2d":
-        return bytes_ + INDEX_BYTES * elements
-    if row.type == "Dropout":
-        return bytes_ + FP32_BYTES * elements  # and its mask
-    if row.type in KEPT:
-        return bytes_
-    if row.type == "Conv2d":
-        return bytes_ if follows == "BatchNorm2d" else 0
-    if row.type == "Add":
-        return bytes_ if follows != "ReLU" else 0
-    return 0
-
-
-def _elements(shape: Iterable[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
-
-
 def measured(work: Workload) -> Memory:
-    """Of a workload that is ready: counted from its tensors, and at the peak of one run."""
+    """Count what a workload that is ready holds, from its tensors, and at the peak of one run."""
     training = work.setup.mode == "training"
     parameters = list(work.model.parameters())
     weights, buffers = _bytes(parameters), _bytes(work.model.buffers())
@@ -137,12 +71,12 @@ def measured(work: Workload) -> Memory:
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
-    """Of the storages, each once."""
+    """Sum the bytes of their storages, each once."""
     return sum({s.data_ptr(): s.nbytes() for s in (tensor.untyped_storage() for tensor in tensors)}.values())
 
 
 def peak_bytes(work: Workload) -> int | None:
-    """The most that is allocated at one time in a run, the model and its input included. None on Apple GPUs."""
+    """Measure the most that a run allocates at one time, model and input included. None on Apple GPUs."""
     if work.setup.kind == "mps":
         return None
     if work.setup.kind == "cuda":
@@ -155,7 +89,7 @@ def peak_bytes(work: Workload) -> int | None:
 
 
 def check_fits(cost: Cost, setup: Setup) -> None:
-    """Raises MeasureError where even the least that the run needs is more than the machine has left.
+    """Raise MeasureError where even the least that the run needs is more than the machine has left.
 
     Asked before anything is allocated: an operating system may promise memory that it does not have, and kill later.
     """

@@ -26,6 +26,8 @@ class Memory(NamedTuple):
     peak: int | None
     uncounted: Mapping[str, int] | None = None
     """Of a prediction, the operators whose work is in no row, with their calls."""
+    unknown: tuple[str, ...] = ()
+    """Of a prediction, the rows of no known kind, of which nobody knows what they keep."""
 
 
 class Held(NamedTuple):

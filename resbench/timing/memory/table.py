@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from resbench.tables.table import Column, Table
-from resbench.tables.uncounted import warning
+from resbench.tables.uncounted import unclassified, warning
 from resbench.timing.ran import UNCOMPILED, counted_as_written, ran_lines, setup_lines
 
 if TYPE_CHECKING:
@@ -46,4 +46,5 @@ def memory_table(result: Memories) -> Table:
     warnings = [line for row in each for line in ran_lines(*row)]
     too_low = "what is predicted may be too low"
     warnings += [line for one in result.reports for line in warning(one.model, one.predicted.uncounted, too_low)]
+    warnings += [line for one in result.reports for line in unclassified(one.model, one.predicted.unknown, too_low)]
     return Table(MEMORY_COLUMNS, rows, notes=notes, warnings=warnings)

@@ -1,0 +1,144 @@
+"""Storages tell which operator made what another reads, and its kind what its gradients need of that.
+
+A row of a trace takes its edges from the operators that ran in it: it reads the rows whose operators made what its own
+read. A view shares its storage with what it looks at, and so needs no following.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from resbench.arch.kinds import BILINEAR, KINDS, Kind
+from resbench.costs.holdings import bytes_of
+
+
+class Edges(NamedTuple):
+    """A row reads and keeps these: they are the fields of ``Row`` of these names."""
+
+    reads: tuple[int, ...] = ()
+    keeps: tuple[int, ...] = ()
+    kept_bytes: int = 0
+
+
+class Made:
+    """An operator made this result; once rows stand for it, it is known by their places."""
+
+    __slots__ = ("further_bytes", "keeps", "kind", "learned", "nbytes", "places", "reads")
+
+    def __init__(self, kind: Kind, learned: bool, places: tuple[int, ...] = ()) -> None:
+        self.kind, self.learned, self.places = kind, learned, places
+        self.reads: Sequence[Made] = ()
+        self.keeps: Sequence[Made] = ()
+        """Its gradients are computed from these results, its own perhaps among them."""
+        self.nbytes = self.further_bytes = 0
+
+    def stand_for(self, places: Iterable[int]) -> None:
+        """Know it by rows from now on, and forget what it read, or all of a run would stay."""
+        self.places, self.reads, self.keeps = tuple(places), (), ()
+
+
+class Origins:
+    """The contents of each storage were made by the last operator that wrote there."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, Made] = {}
+
+    def of(self, tensors: Iterable[Tensor]) -> list[Made]:
+        """Find what made these, each once; nothing here made parameters and inputs."""
+        found = (self._made.get(_storage(tensor)) for tensor in tensors)
+        return list(dict.fromkeys(made for made in found if made))
+
+    def note(self, kind: Kind, args: Any, out: Any, writes: bool) -> Made | None:
+        """Note what an operator made; a view makes nothing. ``writes``: it writes into an argument."""
+        operands, results = list(_tensors(args)), list(_tensors((out,)))
+        storages = [_storage(tensor) for tensor in operands]
+        if not results or (kind == "rearrangement" and not writes and _storage(results[0]) in storages):
+            return None
+        if len(operands) < 2 and kind in ("sum", "product"):
+            kind = "scaling"
+        sources = [self._made.get(storage) for storage in storages]
+        learned = [
+            x.requires_grad or bool(source and source.learned) for x, source in zip(operands, sources, strict=True)
+        ]
+        made = Made(kind, any(learned))
+        made.reads = [source for source in sources if source]
+        made.nbytes = bytes_of(results[0])
+        if made.learned:
+            made.keeps = [*_needed(kind, sources, learned), *((made,) if KINDS[kind].output else ())]
+            # statistics of a batch are two numbers a channel, and left out; indices and those of a sample are more
+            made.further_bytes = sum(bytes_of(result) for result in results[1:] if result.dim() > 1)
+        for result in results:
+            self._made[_storage(result)] = made
+            if isinstance(result, nn.Parameter):  # one that is given its first values
+                del self._made[_storage(result)]
+        return made
+
+    def pass_on(self, tensors: Iterable[Tensor], place: int) -> None:
+        """Take tensors that a row gives on as they came, as dropout does at inference, for its own from here on."""
+        for tensor in tensors:
+            before = self._made.get(_storage(tensor))
+            made = Made("rearrangement", bool(before and before.learned), (place,))
+            made.nbytes = bytes_of(tensor)
+            self._made[_storage(tensor)] = made
+
+
+def _needed(kind: Kind, sources: Sequence[Made | None], learned: list[bool]) -> list[Made]:
+    """Find the operands that gradients are computed from; ``learned``: whether each has a gradient of its own."""
+    if not KINDS[kind].input:
+        return []
+    needed = [True, *learned[1:]]
+    if kind in BILINEAR:
+        needed = [any(learned[:i] + learned[i + 1 :]) for i in range(len(learned))]
+    return [source for source, needs in zip(sources, needed, strict=True) if source and source.nbytes and needs]
+
+
+def fuse(weights: Made) -> None:
+    """Take an attention that torch takes apart on the meta device for the one operator that it runs elsewhere, which
+    keeps queries, keys and values as they came, and no weights. ``weights``: their softmax."""
+    scores = weights
+    while scores.kind != "matrix product" and scores.reads:
+        scores = scores.reads[0]
+    scores.keeps = [source for scaled in scores.reads for source in _before_scaling(scaled)]
+    weights.keeps, weights.nbytes = (), 0
+
+
+def _before_scaling(scaled: Made) -> Sequence[Made]:
+    """Find what was scaled, and perhaps copied then, to give this."""
+    step = scaled
+    while step.kind == "rearrangement" and step.reads:
+        step = step.reads[0]
+    return step.reads if step.kind == "scaling" else [scaled]
+
+
+def edges(ran: Collection[Made], given: Collection[Made], place: int) -> Edges:
+    """Draw the edges of the row at this place, in which these ran, and which gives the results of some."""
+    needed = {kept for made in ran for kept in made.keeps}
+    within = [kept for kept in needed if not kept.places and kept not in given]
+    keeps = {before for kept in needed - set(within) for before in kept.places or (place,)}
+    between = sum(kept.nbytes for kept in within) + sum(made.further_bytes for made in ran)
+    return Edges(places(source for made in ran for source in made.reads), tuple(sorted(keeps)), between)
+
+
+def places(sources: Iterable[Made]) -> tuple[int, ...]:
+    """Find the rows that stand for these, ascending."""
+    return tuple(sorted({place for source in sources for place in source.places}))
+
+
+def _storage(tensor: Tensor) -> int:
+    """Tell a storage from others; a sparse tensor has none, and is told by itself."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (RuntimeError, NotImplementedError):
+        return id(tensor)
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """Find the tensors among these values, and in the lists among them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _tensors(value)

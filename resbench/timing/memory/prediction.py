@@ -1,0 +1,48 @@
+"""The rows of a cost predict what a run holds in memory, without running anything. Numbers are bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from math import prod
+
+from resbench.arch.cost import Cost
+from resbench.timing.memory.result import Memory
+from resbench.units import FP32_BYTES
+from resbench.workers.workload import AUTOCAST, Setup
+
+
+def predicted(cost: Cost, setup: Setup) -> Memory:
+    """Take as kept for the backward pass the output of each row that the gradients of any row are computed from,
+    once, and what the rows keep beside: masks, indices, what lies between the operators of one (``Row.keeps``).
+
+    Elements have the width of the model's own; autocast makes narrower copies of float32, and leaves float64 alone.
+    What is kept and the peak are None where the activations of a layer are not known. Rows of no known kind are taken
+    to keep all that they read and give, and are named in ``unknown``.
+    """
+    own = _width(cost)
+    training = setup.mode == "training"
+    seen = all(row.activations is not None for row in cost.layers)
+    cast = setup.dtype in AUTOCAST and own == FP32_BYTES
+    element = AUTOCAST[setup.dtype].itemsize if cast else own
+    weights = own * cost.params
+    copies = element * cost.params if cast else 0
+    first = own * prod(cost.input)
+    state = weights if training else 0
+    outputs = [element * (row.activations or 0) for row in cost.layers]
+    needed = {place for row in cost.layers for place in row.keeps}
+    kept = sum(outputs[place] for place in needed) + sum(row.kept_bytes for row in cost.layers)
+    saved = copies + kept if training else 0
+    widest = max(a + b for a, b in pairwise([first, *filter(None, outputs), 0]))
+    peak = weights + 2 * state + first + (saved + max(outputs, default=0) if training else widest + copies)
+    kept_and_most = saved if seen else None, peak if seen else None
+    return Memory(weights, None, first, state, state, *kept_and_most, dict(cost.uncounted), cost.unknown)
+
+
+def _width(cost: Cost) -> int:
+    """Tell the bytes of an element of the weights, of most of them where they differ."""
+    sizes: Counter[int] = Counter()
+    for row in cost.layers:
+        if row.params and row.param_bytes:
+            sizes[row.param_bytes // row.params] += row.params
+    return sizes.most_common(1)[0][0] if sizes else FP32_BYTES
