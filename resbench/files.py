@@ -9,6 +9,9 @@ from pathlib import Path
 
 from resbench.errors import OutputError
 
+RUNS = Path("runs")
+"""Commands keep trainings here where nothing else is said."""
+
 
 def check_writable(path: Path) -> None:
     """Raise OutputError where a file cannot be written, before hours are spent on its content."""

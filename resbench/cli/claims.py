@@ -8,6 +8,7 @@ import typer
 
 from resbench.cli import options, training
 from resbench.cli.output import checked, emit, tell
+from resbench.files import RUNS
 
 
 def command(
@@ -16,7 +17,7 @@ def command(
     data_root: options.Root = None,
     seeds: training.Seeds = 1,
     dtype: training.Precision = None,
-    folder: training.Folder = training.FOLDER,
+    folder: training.Folder = RUNS,
     device: options.Device = "cpu",
     format: options.Format = None,
     output: options.Output = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from resbench.cli import options, training
 from resbench.cli.output import board, checked
 from resbench.errors import Failures
+from resbench.files import RUNS
 
 
 def command(
@@ -18,7 +19,7 @@ def command(
     lr: training.Lr = 0.1,
     warmup: training.Warmup = None,
     dtype: training.Precision = None,
-    folder: training.Folder = training.FOLDER,
+    folder: training.Folder = RUNS,
     compiled: training.Compile = False,
     probe: training.Probe = 0,
     tensorboard: options.Board = None,

@@ -78,7 +78,8 @@ def main() -> None:
             )
         finally:
             sys.stdout.flush()
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as stopped:
+        tell(*filter(None, [str(stopped)]))  # what a training that is kept has to say
         status = 130
     except SystemExit as ended:  # somebody else's; 1 would be a verdict
         status = _refuse(ended.code if isinstance(ended.code, str) else "") if ended.code else 0

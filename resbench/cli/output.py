@@ -14,7 +14,8 @@ import typer
 from resbench.drawing.charts import check_suffix, save
 from resbench.errors import Failures, OptionError, OutputError
 from resbench.files import check_writable, write
-from resbench.results import Result, Stored, find, uncounted
+from resbench.result import Result
+from resbench.results import Stored, find, uncounted
 from resbench.tables.render import SUFFIXES, Format, to_terminal
 from resbench.tables.table import Table
 from resbench.units import calls_text

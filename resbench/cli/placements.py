@@ -8,6 +8,7 @@ import typer
 
 from resbench.cli import options, training
 from resbench.cli.output import board, checked
+from resbench.files import RUNS
 
 
 def command(
@@ -21,7 +22,7 @@ def command(
     lr: training.Lr = 0.1,
     warmup: training.Warmup = None,
     dtype: training.Precision = None,
-    folder: training.Folder = training.FOLDER,
+    folder: training.Folder = RUNS,
     compiled: training.Compile = False,
     probe: training.Probe = 0,
     tensorboard: options.Board = None,

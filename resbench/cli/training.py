@@ -14,7 +14,7 @@ import typer
 from resbench.cli.output import emit, end, say_where, tell
 from resbench.drawing.charts import save
 from resbench.errors import Failures, MeasureError
-from resbench.results import Progress, silent
+from resbench.result import Progress, silent
 
 if TYPE_CHECKING:
     from resbench.pages.tensorboard import Board
@@ -34,8 +34,6 @@ Precision = Annotated[str | None, typer.Option("--dtype", help="fp32 or bf16; bf
 Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Checkpoints: the same command goes on from there.")]
 Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the networks.")]
 Probe = Annotated[int, typer.Option("--probe", metavar="K", help="Gradient statistics every K steps.", min=0)]
-
-FOLDER = Path("runs")
 
 
 @contextmanager
@@ -72,7 +70,7 @@ def bar() -> Iterator[Progress]:
 
 def leads() -> bool:
     """Is this the process that speaks? Of torchrun's, the first one does."""
-    return os.environ.get("RANK", "0") in ("", "0")
+    return os.environ.get("WORLD_SIZE", "") in ("", "1") or os.environ.get("RANK") == "0"
 
 
 def finish(

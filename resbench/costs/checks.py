@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from resbench.costs.check import Check
-from resbench.results import Result
+from resbench.result import Result
 from resbench.tables.table import Column, Table
 
 COLUMNS = (

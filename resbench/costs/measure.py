@@ -45,13 +45,7 @@ def flops(
     return Costs(tuple(failures.left(costs)))
 
 
-def cost(
-    model: str | ModelName | Model | Architecture | Node | nn.Module,
-    input: Input = None,
-    *,
-    batch: int = 1,
-    mode: Mode = "inference",
-) -> Cost:
+def cost(model: Given, input: Input = None, *, batch: int = 1, mode: Mode = "inference") -> Cost:
     """Count every layer's parameters, MACs, elementwise work and activations; in training the backward's MACs too.
 
     ``model`` is a name (``resnet56,shortcut=B``, ``torchvision:resnet50``), a model that is loaded, an architecture,

@@ -11,7 +11,7 @@ from resbench.costs.chart import by_layer
 from resbench.costs.table import complex_note, conventions, cost_table
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
-from resbench.results import Figure, Metric, Progress, Result, Section
+from resbench.result import Figure, Metric, Progress, Result, Section
 from resbench.tables.table import Table
 
 

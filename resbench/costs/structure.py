@@ -17,7 +17,7 @@ from resbench.drawing.tree import draw_tree
 from resbench.errors import OptionError, ResbenchError
 from resbench.networks.load import Model, load
 from resbench.networks.name import Input, ModelName, parse_input
-from resbench.results import Result
+from resbench.result import Result
 from resbench.tables.table import Column, Table
 from resbench.units import shape_text
 

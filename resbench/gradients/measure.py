@@ -28,7 +28,7 @@ from resbench.gradients.verdicts import Thresholds, verdicts
 from resbench.networks.load import Model, load, without_norm
 from resbench.networks.name import Input, ModelName
 from resbench.restoring.unchanged import unchanged
-from resbench.results import Progress, silent
+from resbench.result import Progress, silent
 from resbench.workers.environment import environment
 from resbench.workers.workload import check_device, repeatable
 

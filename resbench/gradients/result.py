@@ -12,7 +12,7 @@ from resbench.drawing.charts import Picture
 from resbench.errors import Failures, OptionError, OutputError
 from resbench.gradients.statistics import Statistic, StatisticRow, chosen_statistics
 from resbench.gradients.table import depth_table, network_table, row_table
-from resbench.results import Figure, Metric, Progress, Result, Section
+from resbench.result import Figure, Metric, Progress, Result, Section
 from resbench.tables.table import Table
 from resbench.units import seeds_text
 from resbench.workers.environment import Environment

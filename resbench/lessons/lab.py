@@ -11,7 +11,7 @@ from resbench.errors import MeasureError
 from resbench.gradients.measure import flow
 from resbench.gradients.result import Flow, FlowRecipe
 from resbench.networks.load import load
-from resbench.results import Progress, silent
+from resbench.result import Progress, silent
 from resbench.training.degradation import Plan, study
 from resbench.training.result import Trainings
 from resbench.training.train import Options

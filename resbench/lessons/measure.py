@@ -16,7 +16,7 @@ from resbench.errors import MeasureError, OptionError
 from resbench.lessons import on_blocks, on_counting, on_trainings
 from resbench.lessons.lab import CONDITION, HOLDS, OBSERVED, UNANSWERED, WRONG, Answer, Lab
 from resbench.lessons.result import Claims, Finding
-from resbench.results import Progress, silent
+from resbench.result import Progress, silent
 from resbench.training.degradation import Plan
 from resbench.training.train import options, precision
 from resbench.workers.environment import environment

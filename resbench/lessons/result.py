@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from resbench.errors import Failures
+from resbench.files import RUNS
 from resbench.lessons.table import claim_table
-from resbench.results import Progress, Result, Section
+from resbench.result import Progress, Result, Section
 from resbench.tables.table import Table
 from resbench.workers.environment import Environment
 
@@ -48,9 +49,8 @@ class Claims(Result):
     @classmethod
     def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
         from resbench.lessons.measure import claims
-        from resbench.training.degradation import FOLDER
 
-        return claims(device=device, folder=FOLDER, progress=progress)
+        return claims(device=device, folder=RUNS, progress=progress)
 
     @classmethod
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from resbench.arch.catalog import Entry, architecture, entries, find, option_text, options
 from resbench.errors import OptionError, UnknownModelError
-from resbench.results import Result
+from resbench.result import Result
 from resbench.tables.table import Column, Table
 
 COLUMNS = (

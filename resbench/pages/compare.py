@@ -16,7 +16,8 @@ from resbench.errors import Failures, OptionError, StoredError, UnknownModelErro
 from resbench.networks.load import result_name
 from resbench.networks.name import Input, ModelName
 from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
-from resbench.results import Progress, Result, measured, measured_by, silent, uncounted
+from resbench.result import Progress, Result, silent
+from resbench.results import measured, measured_by, uncounted
 from resbench.tables.table import Table
 
 

@@ -12,7 +12,8 @@ from string import ascii_lowercase
 from typing import Any
 
 from resbench.errors import OptionError
-from resbench.results import KINDS, Figure, Metric, metric_names, metric_of
+from resbench.result import Figure, Metric
+from resbench.results import KINDS, metric_names, metric_of
 from resbench.tables.table import Column, Kind, Table
 from resbench.tables.uncounted import warning
 from resbench.units import CONVENTION

@@ -11,7 +11,7 @@ from typing import ClassVar
 from resbench.arch.published import TEST_ERRORS, TOP1_ERRORS
 from resbench.errors import Failures, ResbenchError
 from resbench.networks.name import ModelName
-from resbench.results import Figure, Metric, Progress, Result
+from resbench.result import Figure, Metric, Progress, Result
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,7 +14,8 @@ from resbench.networks.name import Input, ModelName
 from resbench.pages.compare import counted, side_by_side
 from resbench.pages.comparison import View
 from resbench.pages.page import page
-from resbench.results import KINDS, Progress, Result, Section, Stored, measured, metric_names, silent
+from resbench.result import Progress, Result, Section, silent
+from resbench.results import KINDS, Stored, measured, metric_names
 
 PARTS = {
     "cost": "flops",

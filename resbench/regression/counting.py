@@ -14,7 +14,7 @@ from resbench.errors import GateError
 from resbench.regression.expectations import SuiteCounts
 from resbench.regression.process import Process, Side
 from resbench.regression.suite import Suite
-from resbench.results import Progress, silent
+from resbench.result import Progress, silent
 from resbench.workers.cores import usable_cores
 
 MOST = 4

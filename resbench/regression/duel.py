@@ -25,7 +25,7 @@ from resbench.regression.samples import SAMPLES
 from resbench.regression.suite import Suite
 from resbench.regression.verdict import GateRules, Judgement, Pairs, judge
 from resbench.regression.walsh import BLOCK, rank
-from resbench.results import Progress, silent
+from resbench.result import Progress, silent
 from resbench.workers.environment import Environment
 
 ARMS = ("base", "again", "head")

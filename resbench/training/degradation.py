@@ -14,17 +14,15 @@ from resbench.arch.published import TEST_ERRORS
 from resbench.costs.measure import cost
 from resbench.data import load_split
 from resbench.errors import Failures, OptionError
+from resbench.files import RUNS
 from resbench.networks.load import load, result_name
 from resbench.networks.name import Input, ModelName, parse_input
-from resbench.results import Progress, silent
+from resbench.result import Progress, silent
 from resbench.training.feed import Feed
 from resbench.training.result import Cell, Degradation, Training, TrainingRecipe
 from resbench.training.train import Options, options, precision, train
 from resbench.workers.environment import environment
 from resbench.workers.medians import mean_and_half
-
-FOLDER = Path("runs")
-"""Trainings are kept here where no other folder is named."""
 
 MODELS = ("plain20", "plain56", "resnet20", "resnet56")
 
@@ -110,9 +108,9 @@ def degradation(
 
 def on_digits(models: Sequence[str], device: str, failures: Failures, progress: Progress) -> Degradation:
     """Ask the default question of networks, under the names that were asked for. Raises KeyboardInterrupt."""
-    found = degradation(models, device=device, folder=FOLDER, failures=failures, progress=progress)
+    found = degradation(models, device=device, folder=RUNS, failures=failures, progress=progress)
     if found.interrupted:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("interrupted; the same command goes on from here")
     asked = {result_name(name, classes=DIGITS_CLASSES): name for name in failures.without(models)}
     trainings = [replace(one, cell=one.cell._replace(model=asked[one.model])) for one in found.trainings]
     return replace(found, trainings=tuple(trainings), remarks=tuple(f"{gap}." for gap in gaps(trainings)))

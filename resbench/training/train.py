@@ -25,7 +25,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from resbench.costs.measure import cost
 from resbench.errors import Failures, ResbenchError, cannot_run
 from resbench.networks.load import load
-from resbench.results import Progress, silent
+from resbench.result import Progress, silent
 from resbench.training.checkpoint import Checkpoint, fingerprint, locked
 from resbench.training.feed import Feed
 from resbench.training.parallel import ALONE, Ranks, join

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, NamedTuple
 
-from resbench.results import Result
+from resbench.result import Result
 from resbench.tables.table import Column, Table
 from resbench.workers.cores import usable_cores
 

@@ -17,7 +17,8 @@ from math import isfinite
 from typing import Any
 
 from resbench.drawing.charts import Picture, table_of, whole
-from resbench.results import Section, Stored
+from resbench.result import Section
+from resbench.results import Stored
 from resbench.tables.render import printed
 from resbench.tables.table import Table
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from resbench.results import Result
+from resbench.result import Result
 from resbench.tables.table import Table
 
 

@@ -19,7 +19,7 @@ from resbench.regression.gating.result import Gate
 from resbench.regression.process import Side, check_files, kill, surroundings
 from resbench.regression.sides import top_of, workshop
 from resbench.regression.suite import Suite, read
-from resbench.results import Progress, silent
+from resbench.result import Progress, silent
 
 if TYPE_CHECKING:
     from resbench.regression.duel import Duel

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from resbench.regression.duel import Duel
 from resbench.regression.expectations import CounterChange, Excess
-from resbench.results import Result
+from resbench.result import Result
 from resbench.tables.table import Table
 
 

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from resbench.drawing.charts import Picture
 from resbench.regression.comparing.result import Benchmark, Run
-from resbench.results import Result
+from resbench.result import Result
 from resbench.tables.table import Table
 
 PENALTY = 11.0

@@ -19,7 +19,7 @@ from resbench.codec import decoded
 from resbench.errors import Failures, MeasureError
 from resbench.networks.load import result_name
 from resbench.networks.name import Input
-from resbench.results import Progress, silent
+from resbench.result import Progress, silent
 from resbench.timing.case import Case, case, ready
 from resbench.timing.drift import noted
 from resbench.timing.latency.result import Latencies, Latency, Reading

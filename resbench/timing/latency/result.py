@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, get_args
 
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
-from resbench.results import Figure, Metric, Progress, Result
+from resbench.result import Figure, Metric, Progress, Result
 from resbench.tables.table import Table
 from resbench.timing.ran import Ran, setup_words
 from resbench.timing.roofline import Roof, has_roof

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from resbench.errors import OptionError
 from resbench.networks.name import Input
 from resbench.operators.boundaries import LEAVE, Modules, sequence_number
-from resbench.results import Progress, silent
+from resbench.result import Progress, silent
 from resbench.timing.case import ready
 from resbench.timing.layers.result import Layers, LayerTime, LayerTimes
 from resbench.timing.ran import observed

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
-from resbench.results import Progress, Result
+from resbench.result import Progress, Result
 from resbench.tables.table import Table
 from resbench.tables.uncounted import together
 from resbench.timing.layers.table import layer_records, layer_table

@@ -16,7 +16,7 @@ from resbench.counters.watch import saved, watch
 from resbench.errors import Failures, MeasureError
 from resbench.networks.name import Input
 from resbench.operators.boundaries import Modules
-from resbench.results import Progress, silent
+from resbench.result import Progress, silent
 from resbench.timing.case import ready
 from resbench.timing.memory.prediction import predicted
 from resbench.timing.memory.result import Held, Memories, Memory

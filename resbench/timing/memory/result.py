@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from resbench.results import Figure, Result
+from resbench.result import Figure, Result
 from resbench.tables.table import Table
 from resbench.timing.ran import Ran, setup_words
 from resbench.workers.environment import Environment

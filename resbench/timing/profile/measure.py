@@ -19,7 +19,7 @@ from torch.profiler import ProfilerActivity, schedule, tensorboard_trace_handler
 
 from resbench.errors import MeasureError, OutputError, first_line
 from resbench.networks.name import Input
-from resbench.results import Progress, silent
+from resbench.result import Progress, silent
 from resbench.timing.case import ready
 from resbench.timing.profile import module_calls
 from resbench.timing.profile.module_calls import Calls, Rows

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from resbench.errors import OptionError
-from resbench.results import Result
+from resbench.result import Result
 from resbench.tables.table import Table
 from resbench.timing.ran import Ran, ran_lines
 from resbench.workers.environment import Environment

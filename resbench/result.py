@@ -1,0 +1,222 @@
+"""A result is a value: what a question finds, as one frozen object of which everything else is a reading.
+
+    run(...) -> Result -> tables, figures, pictures, JSON
+
+A kind of result says what is its own; what all of them can do stands here once.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+
+from resbench.codec import encoded
+from resbench.drawing.charts import SUFFIXES as DRAWN
+from resbench.drawing.charts import Picture, save, whole
+from resbench.errors import Failures, OptionError, OutputError, StoredError
+from resbench.files import write
+from resbench.tables.render import SUFFIXES, Format, html_table, plain, render
+from resbench.tables.table import Kind, Table
+
+if TYPE_CHECKING:
+    import pandas
+
+
+Progress = Callable[[str, float], object]
+"""This is told what is at hand, and the share of all the work that is done."""
+
+
+def silent(line: str, share: float) -> None:
+    """The progress of whom nobody watches."""
+
+
+class Metric(NamedTuple):
+    """What networks are compared by. ``better`` is -1 where less is better, 1 where more is, and 0 where neither is."""
+
+    key: str
+    title: str
+    kind: Kind
+    better: int
+
+
+class Figure(NamedTuple):
+    """One number of one network. ``spread`` is half of the 95 % interval, in the unit of the value."""
+
+    model: str
+    metric: str
+    value: float
+    spread: float | None = None
+    conditions: str = ""
+    """Setup, data and machine; empty for what needs none. Figures of equal conditions can be held together."""
+    remark: str = ""
+    """What bounds a roof, and where a published figure stands."""
+    least: bool = False
+    """The value is a lower bound, for operators ran that nobody could count: it orders nothing and has no ratio."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a page; ``drawings`` are SVG by title."""
+
+    key: str
+    title: str
+    lead: str
+    verdicts: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Picture] = ()
+    drawings: Mapping[str, str] = field(default_factory=dict)
+
+    def with_more(self, other: Section) -> Section:
+        """The section with what another one of its key holds behind it."""
+        return replace(
+            self,
+            tables=[*self.tables, *other.tables],
+            pictures=[*self.pictures, *other.pictures],
+            drawings={**self.drawings, **other.drawings},
+        )
+
+
+class Result:
+    """What every result can do; a kind of it is a frozen dataclass that states what is its own."""
+
+    kind: ClassVar[str]
+    schema: ClassVar[int] = 2
+    """This counts the changes of its JSON."""
+    metrics: ClassVar[Mapping[str, Metric]] = {}
+    """These are the metrics of its figures, by name."""
+    members: ClassVar[str] = ""
+    """This field holds one value for each network, with the network's name as ``model``."""
+    heading: ClassVar[tuple[str, str, str]] = ("", "", "")
+    """The page shows it in this section: key, title, lead."""
+    of_one: ClassVar[bool] = False
+    """It is of a single network."""
+    undrawn: ClassVar[str] = "it has no chart"
+    """This is why there may be no chart of it."""
+    left_out: ClassVar[str] = ""
+    """Schema 1 did not say this: it is blank in what is read of it."""
+
+    @classmethod
+    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+        """The result as its command makes it by default, for a comparison or a page. Raises AllFailed."""
+        raise OptionError(f"{cls.kind} is not measured for a comparison: expected it with --from")
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fields of schema 2, encoded, of a document of schema 1."""
+        raise StoredError(f"expected schema {cls.schema} of {cls.kind}, received 1; make it anew")
+
+    @classmethod
+    def joined(cls, results: Sequence[Self]) -> Sequence[Self]:
+        """The results as a page shows them: those of several files may stand in one table."""
+        return results
+
+    def models(self) -> list[str]:
+        """The networks of which it says something, each once."""
+        return list(dict.fromkeys(one.model for one in getattr(self, self.members))) if self.members else []
+
+    def only(self, models: Sequence[str]) -> Self | None:
+        """The result of these networks alone; None where it says nothing of them."""
+        if not self.members:
+            return self
+        wanted = tuple(one for one in getattr(self, self.members) if one.model in models)
+        return replace(self, **{self.members: wanted}) if wanted else None  # type: ignore[type-var]
+
+    def tables(self) -> list[Table]:
+        """The tables that its command prints."""
+        raise NotImplementedError
+
+    def flat(self) -> Table:
+        """The one table of CSV, TSV and pandas, with every number."""
+        return self.tables()[0]
+
+    def figures(self) -> Iterator[Figure]:
+        """What it says of each network in one number, by metric."""
+        yield from ()
+
+    def not_counted(self) -> Mapping[str, Mapping[str, int]]:
+        """By network, the operators that ran and have no formula, with their calls."""
+        return {}
+
+    def cautions(self, models: Sequence[str]) -> list[str]:
+        """What has to be read beside its figures of these networks."""
+        return []
+
+    def pictures(self) -> list[Picture]:
+        """Its charts."""
+        return []
+
+    def sketch(self, width: int, colour: bool) -> str:
+        """A picture of characters for a terminal of that width."""
+        return ""
+
+    def verdicts(self) -> Iterator[str]:
+        """What a summary has to say of it, a line each."""
+        yield from ()
+
+    def sections(self) -> list[Section]:
+        """Its part of a page."""
+        return [Section(*self.heading, (), self.tables(), self.pictures())]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Every number as a DataFrame, with the keys of the columns."""
+        return self.flat().to_pandas()
+
+    def document(self, made_with: str | None = None) -> dict[str, Any]:
+        """The whole result, as JSON has it. ``made_with`` is a command line."""
+        return {"kind": self.kind, "schema": self.schema, **encoded(self), "made_with": made_with}
+
+    def to_json(self, made_with: str | None = None) -> str:
+        """The document as text."""
+        return json.dumps(self.document(made_with), indent=1, allow_nan=False)
+
+    def text(
+        self, format: Format = "table", made_with: str | None = None, tables: Sequence[Table] | None = None
+    ) -> str:
+        """It gives the result, or others of its tables, in a format of the command line; CSV and TSV hold one table."""
+        if format == "json":
+            return self.to_json(made_with)
+        if tables is None:
+            tables = [self.flat()] if format in ("csv", "tsv") else self.tables()
+        return "\n\n".join(render(table, format) for table in tables)
+
+    def save(self, path: str | Path) -> None:
+        """Write a file as its name says: JSON (.json, .json.gz), tables (.csv, .tsv, .md, .tex, .html) or charts (.svg,
+        .png, .pdf). Raises OptionError for another name, and OutputError."""
+        path = Path(path)
+        suffix = path.suffix.lower()
+        if path.name.endswith(".json.gz"):
+            write(path, gzip.compress(self.to_json().encode(), mtime=0))
+        elif suffix in SUFFIXES:
+            write(path, self.text(SUFFIXES[suffix]) + "\n")
+        elif suffix in DRAWN:
+            save(self.drawn(), path)
+        else:
+            known = ", ".join(dict.fromkeys((".json.gz", *SUFFIXES, *DRAWN)))
+            raise OptionError(f"expected a file that ends in {known}; received {path.name!r}")
+
+    def plot(self) -> Any:
+        """Its charts as one altair chart. Raises OutputError where there is nothing to draw."""
+        return whole(self.drawn())
+
+    def drawn(self) -> list[Picture]:
+        """Its charts, of which there is at least one. Raises OutputError."""
+        if pictures := self.pictures():
+            return pictures
+        raise OutputError(f"nothing to draw: {self.undrawn}")
+
+    def __repr__(self) -> str:
+        return "\n\n".join(map(plain, self.tables()))
+
+    def _repr_html_(self) -> str:
+        return "\n".join(map(html_table, self.tables()))
+
+    def __getattr__(self, name: str) -> Any:
+        """What the result of a single network is asked for, and has not itself, is that of the network."""
+        several: Sequence[Any] = () if name.startswith("_") or not self.members else getattr(self, self.members)
+        if len(several) != 1:
+            raise AttributeError(f"{type(self).__name__} of {len(several)} networks has no {name!r}")
+        return getattr(several[0], name)
