@@ -6,13 +6,12 @@ The module itself can be called: ``resbench.arch("resnet50")`` is ``architecture
 import sys
 from types import ModuleType
 
+from resbench.arch.activations import ELU, GELU, Hardsigmoid, Hardswish, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Tanh
 from resbench.arch.algebra import Add, Aux, Concat, Highway, Layer, Mul, Node, Operator, Seq, Shape, stack
 from resbench.arch.catalog import Architecture, architecture
 from resbench.arch.cost import Cost, Row, cost
 from resbench.arch.editing import Selection, select
 from resbench.arch.layers import (
-    ELU,
-    GELU,
     AdaptiveAvgPool2d,
     AvgPool2d,
     BatchNorm2d,
@@ -20,20 +19,12 @@ from resbench.arch.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool,
-    Hardsigmoid,
-    Hardswish,
     Identity,
-    LeakyReLU,
     Linear,
     LocalResponseNorm,
     MaxPool2d,
     PadChannels,
-    ReLU,
-    ReLU6,
     Scale,
-    Sigmoid,
-    SiLU,
-    Tanh,
 )
 
 __all__ = [

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
+from resbench.arch.activations import ReLU, Sigmoid
 from resbench.arch.algebra import Mul, Node, Seq, stack
 from resbench.arch.entry import HE15, HE16, entry
-from resbench.arch.layers import Conv2d, GlobalAvgPool, Identity, ReLU, Sigmoid
+from resbench.arch.layers import Conv2d, GlobalAvgPool, Identity
 from resbench.arch.orders import Norm, Order, ordered
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut, join, projects
 

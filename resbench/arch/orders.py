@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Node
-from resbench.arch.layers import BatchNorm2d, Conv2d, ReLU
+from resbench.arch.layers import BatchNorm2d, Conv2d
 
 Norm = Literal["bn", "none"]
 Order = Literal["original", "bn-after-add", "relu-before-add", "relu-only-preact", "full-preact"]

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from resbench.arch.activations import Sigmoid
 from resbench.arch.algebra import Add, Highway, Mul, Node, Seq, stack
-from resbench.arch.layers import BatchNorm2d, Conv2d, Dropout, Identity, PadChannels, Scale, Sigmoid
+from resbench.arch.layers import BatchNorm2d, Conv2d, Dropout, Identity, PadChannels, Scale
 from resbench.errors import ArchitectureError
 
 Shortcut = Literal["none", "A", "B", "C", "scaling", "exclusive-gate", "shortcut-gate", "conv1x1", "dropout"]

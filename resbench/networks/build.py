@@ -32,16 +32,16 @@ LEAVES: dict[type[Layer], Callable[..., nn.Module]] = {
     ),
     layers.Linear: nn.Linear,
     layers.BatchNorm2d: nn.BatchNorm2d,
-    layers.ReLU: nn.ReLU,
-    layers.ReLU6: nn.ReLU6,
-    layers.LeakyReLU: nn.LeakyReLU,
-    layers.ELU: nn.ELU,
-    layers.GELU: nn.GELU,
-    layers.SiLU: nn.SiLU,
-    layers.Hardswish: nn.Hardswish,
-    layers.Sigmoid: nn.Sigmoid,
-    layers.Hardsigmoid: nn.Hardsigmoid,
-    layers.Tanh: nn.Tanh,
+    activations.ReLU: nn.ReLU,
+    activations.ReLU6: nn.ReLU6,
+    activations.LeakyReLU: nn.LeakyReLU,
+    activations.ELU: nn.ELU,
+    activations.GELU: nn.GELU,
+    activations.SiLU: nn.SiLU,
+    activations.Hardswish: nn.Hardswish,
+    activations.Sigmoid: nn.Sigmoid,
+    activations.Hardsigmoid: nn.Hardsigmoid,
+    activations.Tanh: nn.Tanh,
     layers.Scale: modules.Scale,
     layers.MaxPool2d: lambda kernel, stride, padding, ceil: nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil),
     layers.AvgPool2d: nn.AvgPool2d,
@@ -161,7 +161,7 @@ def _place(node: Node, level: Level, top: bool) -> Steps:
     steps: list[Any] = []
     for name, part in node.parts:
         added = _part(name, part, level, top)
-        if isinstance(part, layers.ReLU) and _rewritable(level, tuple(steps)):
+        if isinstance(part, activations.ReLU) and _rewritable(level, tuple(steps)):
             level.get_submodule(added[0]).inplace = True  # type: ignore[assignment]
         steps += added
     return tuple(steps)

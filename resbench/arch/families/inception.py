@@ -12,6 +12,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
+from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Add, Aux, Concat, Node, Seq, stack
 from resbench.arch.entry import IMAGENET, SZEGEDY14, SZEGEDY15, SZEGEDY16, entry
 from resbench.arch.fields import Pair
@@ -27,7 +28,6 @@ from resbench.arch.layers import (
     Linear,
     LocalResponseNorm,
     MaxPool2d,
-    ReLU,
 )
 
 # -- modules ------------------------------------------------------------------------------------------

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
+from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Aux, Node, Seq
 from resbench.arch.blocks import Stage, StrideOn, basic_convs, bottleneck_convs, squeeze_excitation, trunk, unit
 from resbench.arch.entry import CIFAR, HE15, HE16, IMAGENET, entry
-from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d, ReLU
+from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d
 from resbench.arch.orders import Norm, Order, ending
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut
 from resbench.errors import ArchitectureError
