@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resbench.arch import algebra, layers
+from resbench.arch import activations, algebra, layers
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, dotted, walk
 from resbench.arch.catalog import Architecture, architecture
 from resbench.errors import ArchitectureError

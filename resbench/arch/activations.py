@@ -1,0 +1,88 @@
+"""The activations are layers that take each element by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Annotated, ClassVar, Literal
+
+from resbench.arch.algebra import Layer, Shape
+from resbench.arch.fields import Number, Wanted
+from resbench.arch.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Activation(Layer):
+    """An activation is counted as one operation an element, whatever its formula.
+
+    Its gradient needs its argument, unless its ``kind`` says that it follows from the result.
+    """
+
+    kind: ClassVar[Kind] = "function"
+
+    def elementwise(self, shape: Shape, output: Shape) -> int:
+        return prod(output)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ReLU(Activation):
+    """max(x, 0)."""
+
+    kind = "activation"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ReLU6(Activation):
+    """min(max(x, 0), 6) (Howard et al. 2017)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Sigmoid(Activation):
+    """1 / (1 + exp(-x))."""
+
+    kind = "activation"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Tanh(Activation):
+    """(exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
+
+    kind = "activation"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SiLU(Activation):
+    """x sigmoid(x), also called swish (Elfwing et al. 2017; Ramachandran et al. 2017)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Hardswish(Activation):
+    """x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, sec. 5.2)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Hardsigmoid(Activation):
+    """min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, sec. 5.2)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class GELU(Activation):
+    """x Phi(x), Phi the normal distribution, or its approximation by a hyperbolic tangent (Hendrycks & Gimpel 2016)."""
+
+    approximate: Annotated[
+        Literal["none", "tanh"], Wanted("'none' or 'tanh'", lambda word: word in ("none", "tanh"))
+    ] = "none"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LeakyReLU(Activation):
+    """max(x, 0) + slope min(x, 0) (Maas et al. 2013)."""
+
+    slope: Number = 0.01
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ELU(Activation):
+    """max(x, 0) + alpha (exp(min(x, 0)) - 1) (Clevert et al. 2015)."""
+
+    alpha: Number = 1.0
