@@ -44,7 +44,7 @@ CONVOLUTION = re.compile(r"conv(?!ert)")
 ATTENTION = re.compile("attention")
 PRODUCT = re.compile(
     r"mm_?$|mm_activation|(^|_)(add)?mv_?$|(^|_|v|tensor|multi_)dot$|matmul|(?<!upsample)(^|_)(bi)?linear"
-    r"|inner$|addr_?$|cdist|matrix_power"
+    r"|inner$|addr_?$|[cp]dist|matrix_power"
 )
 RECURRENT = re.compile(r"lstm|gru|rnn")
 """These parts of names tell operators made of products; ``_convert`` and ``upsample_linear1d`` are none."""
@@ -202,6 +202,8 @@ class _Watch:
                 self.opaque[name] += times
             elif PRODUCT.search(plain):
                 self.gaps[FvcoreGap(kind, why)] += times
+            elif plain == "adaptive_avg_pool1d":  # torch runs it as the pooling of two dimensions
+                self.gaps[FvcoreGap("adaptive pooling", why)] += times
             if ATTENTION.search(plain):
                 self.opaque[name] += times  # where it is not fused the tracer sees its matrix products
 

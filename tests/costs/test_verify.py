@@ -203,6 +203,18 @@ def test_pooling_windows_that_overlap_are_no_difference():
                 assert lines["adaptive pooling"].fvcore == theirs
 
 
+def test_a_pooling_of_one_dimension_and_distances_are_gaps_of_fvcore():
+    pool = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Flatten(2), nn.AdaptiveAvgPool1d(4))
+    result, lines = checked(pool, 1, 3, 8, 8)
+    assert lines["adaptive pooling"].trace == 3 * 64
+    assert "fvcore has no formula for aten::adaptive_avg_pool1d (1 calls)" in result.remarks
+    assert result.agrees
+    result, lines = checked(Fn(lambda x, conv: conv(x) + torch.pdist(x[0, 0]).sum(), nn.Conv2d(3, 3, 1)), 1, 3, 8, 8)
+    assert lines["matrix product"].trace == 28 * 8
+    assert "fvcore has no formula for aten::pdist (1 calls)" in result.remarks
+    assert result.agrees
+
+
 # -- code whose result is not used --------------------------------------------------------------------
 
 
