@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from resbench.arch.cost import Cost
@@ -30,7 +30,7 @@ class Comparison(Result):
     families: Mapping[str, str]
     axes: tuple[str, ...] = ()
     """The two metrics of its chart; empty where it has none."""
-    unknown: Mapping[str, Mapping[str, int]] | None = None
+    uncounted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By network, the operators that ran and have no formula, with their calls."""
 
     kind: ClassVar = "compare"
@@ -43,7 +43,12 @@ class Comparison(Result):
         rows, remarks = document["models"], document.get("notes") or [document["convention"]]
         columns = [encoded(column_of(key)) for key in (rows[0] if rows else ())]
         table = {"columns": columns, "rows": [[*row.values()] for row in rows], "notes": remarks}
-        return {"table": table, "baseline": document["baseline"], "families": {}, "unknown": document.get("uncounted")}
+        return {
+            "table": table,
+            "baseline": document["baseline"],
+            "families": {},
+            "uncounted": document.get("uncounted", {}),
+        }
 
     @property
     def models_by_key(self) -> list[dict[str, Any]]:
@@ -57,7 +62,7 @@ class Comparison(Result):
         return [self.table]
 
     def not_counted(self) -> Mapping[str, Mapping[str, int]]:
-        return self.unknown or {}
+        return self.uncounted
 
     def pictures(self) -> list[Picture]:
         from resbench.pages.bubbles import bubbles

@@ -222,7 +222,7 @@ def test_compare_names_it_and_strict_ends_with_1(cli, names):
     done = cli("compare", *names, "--strict", "--format", "json")
     document = json.loads(done.stdout)
     assert done.returncode == 1
-    assert document["unknown"] == {names[0]: {"named.scan": 2}}
+    assert document["uncounted"] == {names[0]: {"named.scan": 2}}
     assert any("not counted: named.scan (2 calls)" in note for note in document["table"]["warnings"])
     assert cli("compare", names[1], "resnet20", "--strict").returncode == 0
 

@@ -4,7 +4,6 @@ import importlib
 import subprocess
 import sys
 from functools import partial
-from math import inf
 
 import pytest
 import torch
@@ -14,9 +13,7 @@ import resbench
 from resbench.costs.measure import cost
 from resbench.counters.watch import count
 from resbench.operators.boundaries import Modules
-from resbench.timing import roofline
 from resbench.timing.latency.worker import read
-from resbench.timing.layers import measure as layers
 from resbench.timing.layers.measure import layer_times
 from resbench.workers import sampling
 from resbench.workers.compiled import as_written, runs_compiled
@@ -123,20 +120,6 @@ def nets(tmp_path, monkeypatch):
     torch._dynamo.reset()
     for name in ("compiled_nets", "compiled_notes"):
         del sys.modules[name]
-
-
-@pytest.fixture
-def quick(monkeypatch, tmp_path):
-    """No more runs than a test needs."""
-    monkeypatch.setitem(roofline.SIZES, "cpu", (32,))
-    monkeypatch.setitem(roofline.LADDERS, "cpu", (2**16,))
-    monkeypatch.setattr(roofline, "EACH_S", 0.005)
-    monkeypatch.setattr(roofline, "CALM", inf)
-    monkeypatch.setattr(layers, "LEAST_S", 0.0)
-    monkeypatch.setattr(
-        sampling, "Rules", partial(sampling.Rules, warmup_s=0.0, warmup_cap_s=0.0, least_s=0.0, cap_s=0.0)
-    )
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def graphs(nets, model, grad=False):

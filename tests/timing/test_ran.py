@@ -4,8 +4,6 @@ import copy
 import json
 import sys
 from dataclasses import replace
-from functools import partial
-from math import inf
 from pathlib import Path
 
 import pytest
@@ -16,15 +14,12 @@ import resbench
 from resbench.codec import decoded, encoded
 from resbench.costs.measure import cost
 from resbench.results import load, read
-from resbench.timing import roofline
 from resbench.timing.latency.result import Latencies, Latency, Reading
-from resbench.timing.layers import measure as layers
 from resbench.timing.layers.result import Layers
 from resbench.timing.memory.result import Memories
 from resbench.timing.profile.result import Profile
 from resbench.timing.ran import Ran, observed, setup_words
 from resbench.timing.roofline import Roof
-from resbench.workers import sampling
 from resbench.workers.switches import settings_kept
 from resbench.workers.workload import Setup, Workload
 
@@ -42,20 +37,6 @@ def as_before():
     with settings_kept():
         yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def quick(monkeypatch, tmp_path):
-    """Small ceilings in a cache of the test's own, and no more runs than a test needs: no speed is judged here."""
-    monkeypatch.setitem(roofline.SIZES, "cpu", (32,))
-    monkeypatch.setitem(roofline.LADDERS, "cpu", (2**16,))
-    monkeypatch.setattr(roofline, "EACH_S", 0.005)
-    monkeypatch.setattr(roofline, "CALM", inf)
-    monkeypatch.setattr(layers, "LEAST_S", 0.0)
-    monkeypatch.setattr(
-        sampling, "Rules", partial(sampling.Rules, warmup_s=0.0, warmup_cap_s=0.0, least_s=0.0, cap_s=0.0)
-    )
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def net():
