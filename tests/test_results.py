@@ -32,6 +32,18 @@ def test_a_result_that_was_saved_from_python_is_loaded_again(documents, tmp_path
         assert read(tmp_path / f"again{ending}").made_with == ""
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_of_a_result_the_named_networks_alone_are_given(documents, name):
+    result = load(documents / name)
+    everyone = result.models()
+    if not everyone:
+        assert result.only(["resnet20"]) == result
+        return
+    assert result.only(everyone).models() == everyone
+    assert result.only([everyone[-1], "vgg16"]).models() == [everyone[-1]]
+    assert result.only(["vgg16"]) is None
+
+
 def test_a_folder_is_loaded_as_a_list_and_a_file_of_today_without_a_warning(documents):
     assert sorted(result.kind for result in load(documents)) == sorted(load(documents / name).kind for name in COMMANDS)
 

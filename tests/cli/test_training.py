@@ -290,3 +290,11 @@ def test_a_world_without_torchrun_is_refused(run, monkeypatch):
     done = run("resnet20", "--epochs", "1")
     assert done.returncode == 2
     assert "expected to be started by torchrun, received WORLD_SIZE=2 RANK=none" in done.stderr
+
+
+def test_a_rank_that_some_other_program_set_silences_nothing(run, monkeypatch):
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    done = run("resnet20", "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    assert "Training error by epoch" in done.stdout
