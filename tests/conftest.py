@@ -1,26 +1,14 @@
 """The command in this process, and packages that may be missing."""
 
-import importlib
 import sys
 from types import SimpleNamespace
 
 import pytest
-import torch
 from documents import documents
 from projects import counts, expected, project
+from zoos import import_torchvision
 
-__all__ = ["counts", "documents", "expected", "import_torchvision", "project"]
-
-
-def import_torchvision():
-    """torchvision; beside a CPU build of torch it imports once the operators of its missing extension are declared."""
-    try:
-        return importlib.import_module("torchvision")
-    except RuntimeError:
-        for name in ("nms", "qnms"):
-            schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-            torch.library.define(f"torchvision::{name}", schema)
-        return importlib.import_module("torchvision")
+__all__ = ["counts", "documents", "expected", "project"]
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conftest import import_torchvision
 from torch.utils.flop_counter import FlopCounterMode
+from zoos import import_torchvision
 
 from resbench.arch.catalog import architecture
 from resbench.costs.trace import trace

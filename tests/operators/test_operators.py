@@ -63,7 +63,7 @@ def test_a_grouped_product_is_the_sum_over_its_groups(a, b, ends, expected):
 @pytest.mark.parametrize("experts", ["eager", "grouped_mm", "batched_mm"])
 def test_experts_of_hugging_face_count_the_same_whatever_runs_them(experts):
     pytest.importorskip("transformers")
-    from conftest import import_torchvision
+    from zoos import import_torchvision
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from accounts import kept
-from conftest import import_torchvision
 from torch import nn
 from torch.nn.modules import module as hooks
+from zoos import import_torchvision
 
 import resbench
 from resbench.arch.catalog import architecture

@@ -8,8 +8,8 @@ import functools
 import pytest
 import torch
 from accounts import kept
-from conftest import import_torchvision
 from torch import nn
+from zoos import import_torchvision
 
 import resbench
 from resbench.arch.catalog import architecture
