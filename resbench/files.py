@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 from resbench.errors import OutputError
 
@@ -15,11 +16,10 @@ RUNS = Path("runs")
 
 def check_writable(path: Path) -> None:
     """Raise OutputError where a file cannot be written, before hours are spent on its content."""
-    folder = path.parent
     if path.exists() and not path.is_dir() and not path.is_file():
         return  # a device or a pipe
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        why = "it is a folder" if path.is_dir() else f"{folder} is no folder that can be written"
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        why = "it is a folder" if path.is_dir() else f"{path.parent} is no folder that can be written"
         raise OutputError(f"cannot write {path}: {why}; name a file in a folder that can be written")
 
 
@@ -29,7 +29,7 @@ def write(path: Path, content: str | bytes) -> None:
     Raises OutputError. A link, device or pipe is written through, never replaced.
     """
     data = content.encode() if isinstance(content, str) else content
-    handle = None
+    beside = path.parent / f".{path.name[:40]}.{uuid4().hex}"
     try:
         if path.is_dir():
             raise IsADirectoryError("it is a folder")
@@ -37,31 +37,23 @@ def write(path: Path, content: str | bytes) -> None:
             with suppress(BrokenPipeError):  # its reader has enough
                 path.write_bytes(data)
             return
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(beside).chmod(mode)
-        Path(beside).replace(path)
+        beside.write_bytes(data)
+        if path.exists():
+            shutil.copymode(path, beside)
+        beside.replace(path)
     except OSError as error:
-        if handle is not None:
-            Path(beside).unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         raise OutputError(
             f"cannot write {path}: {error.strerror or error}; name a file in a folder that can be written"
         ) from None
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def cache(name: str) -> Path | None:
     """Return the path of a cached file; it is None where the user has no home."""
     with suppress(RuntimeError):
-        base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-        return Path(base or Path.home() / ".cache", "resbench", name)
+        base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
+        return Path(base, "resbench", name)
     return None
 
 

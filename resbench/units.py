@@ -16,11 +16,11 @@ def convention(*, training: bool = False, fp32: bool = True) -> tuple[str, ...]:
     Elementwise: BN, activations, sums, pooling, bias. BN counts gamma and beta. Inference; bytes in fp32.
     """
     mode, types = "Training" if training else "Inference", "fp32" if fp32 else "the model's own types"
-    lines = (
+    return (
         "MACs: multiply-accumulates of convolutions, linear layers and matrix products; FLOPs = 2 x MACs.",
         f"Elementwise: BN, activations, sums, pooling, bias. BN counts gamma and beta. {mode}; bytes in {types}.",
+        *([BACKWARD] if training else []),
     )
-    return (*lines, BACKWARD) if training else lines
 
 
 BACKWARD = "Backward: MACs for the gradients of weights and inputs that training needs; all else is the forward's."
@@ -29,9 +29,11 @@ CONVENTION = convention()
 
 FP32_BYTES = 4
 
-_SI = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
-_TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
-_BINARY = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
+_SCALES = {
+    "count": ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")),
+    "seconds": ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")),
+    "bytes": ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B")),
+}
 
 
 def shape_text(shape: Iterable[int]) -> str:
@@ -53,7 +55,7 @@ def scale(values: Iterable[float | None], kind: str) -> tuple[float, str]:
     ((1000000000.0, 'G'), (0.001, 'ms'))
     """
     largest = max((abs(v) for v in values if v is not None), default=0)
-    steps = {"bytes": _BINARY, "seconds": _TIME}.get(kind, _SI)
+    steps = _SCALES.get(kind, _SCALES["count"])
     return next((step for step in steps if largest >= step[0]), steps[-1])
 
 
@@ -63,7 +65,7 @@ def count_text(count: int) -> str:
     >>> count_text(25_557_032), count_text(9408), count_text(640), count_text(999_960), count_text(0)
     ('25.6M', '9.41k', '640', '1M', '0')
     """
-    for size, prefix in reversed(_SI):
+    for size, prefix in reversed(_SCALES["count"]):
         digits = f"{count / size:.3g}" if size > 1 else str(count)
         if float(digits) < 1000:
             return f"{digits}{prefix}"
@@ -71,7 +73,7 @@ def count_text(count: int) -> str:
 
 
 def seeds_text(count: int) -> str:
-    """How many seeds: ``1 seed``, ``3 seeds``."""
+    """Write how many seeds there are: ``1 seed``, ``3 seeds``."""
     return f"{count} seed{'s' if count > 1 else ''}"
 
 
