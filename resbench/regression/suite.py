@@ -17,8 +17,8 @@ limits = { peak_bytes = 50_000_000 }       # counters: totals that must not be a
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,27 @@ SUITE = Path("suites/ci.toml")
 LARGEST = 10.0
 """A margin above it is a slip: 5 for 5 %."""
 
-
-@dataclass(frozen=True)
-class BenchmarkLimits:
-    """One benchmark has a margin and limits of totals of its own."""
-
-    margin: float | None = None
-    limits: Mapping[str, int] = field(default_factory=dict)
+Check = tuple[Callable[[Any], bool], str]
+STRINGS: Check = (lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of strings")
+STRING: Check = (lambda value: isinstance(value, str), "a string")
+COUNT: Check = (lambda value: type(value) is int and value >= 1, "an integer of at least 1")
+SHARE: Check = (
+    lambda value: type(value) in (int, float) and 0 < value < LARGEST,
+    "a fraction above 0, such as 0.01 for 1 %",
+)
+TAKES = {
+    **{"files": STRINGS, "pythonpath": STRINGS, "expectations": STRING, "build": STRING},
+    **{"threads": COUNT, "margin": SHARE, "target": SHARE, "unpaired": STRINGS},
+}
+"""Each entry has to pass a check, and an error says in these words what the entry takes."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite is the file's content; ``path`` says where the file lies in a tree."""
+    """A suite is the file's content; ``path`` says where the file lies in a tree.
+
+    ``margins`` and ``limits`` hold, by benchmark, the margins of their own and the limits of totals.
+    """
 
     path: Path
     files: list[str]
@@ -51,17 +60,8 @@ class Suite:
     margin: float = 0.01
     target: float = 0.05
     unpaired: list[str] = field(default_factory=list)
-    benchmarks: Mapping[str, BenchmarkLimits] = field(default_factory=dict)
-
-    @property
-    def margins(self) -> dict[str, float]:
-        """Return the margins of the benchmarks that have one of their own."""
-        return {name: b.margin for name, b in self.benchmarks.items() if b.margin is not None}
-
-    @property
-    def limits(self) -> dict[str, Mapping[str, int]]:
-        """Return the limits of totals, by benchmark."""
-        return {name: b.limits for name, b in self.benchmarks.items()}
+    margins: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def stored(self, root: Path) -> Path:
         """Return the path of a tree's committed counters."""
@@ -78,13 +78,12 @@ def read(root: Path, path: Path) -> Suite:
         ) from None
     except ValueError as error:
         raise GateError(f"{path} is not TOML: {error}") from None
-    known = {f.name: f for f in fields(Suite) if f.name != "path"}
-    _check_names(path, content, known, "")
+    _check_names(path, content, [*TAKES, "benchmarks"], "")
     special = content.pop("benchmarks", {})
     if not isinstance(special, dict) or not all(isinstance(v, dict) for v in special.values()):
         raise GateError(f"{path}: expected a table [benchmarks.NAME], received {special!r}")
     for name, entry in special.items():
-        _check_names(path, entry, {"margin", "limits"}, f"benchmarks.{name}: ")
+        _check_names(path, entry, ["margin", "limits"], f"benchmarks.{name}: ")
         _check_values(path, entry)
         limits = entry.get("limits", {})
         if not isinstance(limits, dict) or not all(type(v) is int for v in limits.values()):
@@ -92,14 +91,16 @@ def read(root: Path, path: Path) -> Suite:
     _check_values(path, content)
     if not content.get("files"):
         raise GateError(f'{path}: expected files = ["bench_....py", ...], received none')
-    suite = Suite(path, benchmarks={name: BenchmarkLimits(**entry) for name, entry in special.items()}, **content)
-    largest = max([suite.margin, *suite.margins.values()])
+    margins = {name: entry["margin"] for name, entry in special.items() if "margin" in entry}
+    limits = {name: entry.get("limits", {}) for name, entry in special.items()}
+    suite = Suite(path, margins=margins, limits=limits, **content)
+    largest = max([suite.margin, *margins.values()])
     if largest >= suite.target:
         raise GateError(f"{path}: expected margins below the target of {suite.target:g}, received {largest:g}")
     return suite
 
 
-def _check_names(path: Path, entries: Mapping[str, Any], known: Any, where: str) -> None:
+def _check_names(path: Path, entries: Mapping[str, Any], known: Sequence[str], where: str) -> None:
     for name in entries:
         if name not in known:
             hint = did_you_mean(name, known, f"expected {', '.join(known)}")
@@ -108,18 +109,5 @@ def _check_names(path: Path, entries: Mapping[str, Any], known: Any, where: str)
 
 def _check_values(path: Path, entries: Mapping[str, Any]) -> None:
     for name, value in entries.items():
-        match name:
-            case "files" | "pythonpath" | "unpaired":
-                good = isinstance(value, list) and all(isinstance(item, str) for item in value)
-                wanted = "a list of strings"
-            case "expectations" | "build":
-                good, wanted = isinstance(value, str), "a string"
-            case "threads":
-                good, wanted = type(value) is int and value >= 1, "an integer of at least 1"
-            case "margin" | "target":
-                good = type(value) in (int, float) and 0 < value < LARGEST
-                wanted = "a fraction above 0, such as 0.01 for 1 %"
-            case _:
-                continue
-        if not good:
-            raise GateError(f"{path}: {name} takes {wanted}; received {value!r}")
+        if name in TAKES and not TAKES[name][0](value):
+            raise GateError(f"{path}: {name} takes {TAKES[name][1]}; received {value!r}")
