@@ -44,10 +44,6 @@ class Duel:
     judgement: Judgement | None = None
     seconds: float = 0.0
 
-    def pairs(self) -> dict[str, Pairs]:
-        """Return the log ratios by benchmark."""
-        return paired(self.rounds)
-
     def medians(self, name: str) -> dict[str, float]:
         """Return the seconds a call by arm: the median over the rounds."""
         return {arm: median(median(times[name][arm]) for times in self.rounds) for arm in ARMS}
@@ -57,8 +53,8 @@ def paired(rounds: Sequence[Times]) -> dict[str, Pairs]:
     """Compare, in every round, the head with the mean of both base processes, and these with each other."""
 
     def ratios(name: str, arm: str, other: str) -> list[float]:
-        arms = [(times[name][arm], times[name][other]) for times in rounds]
-        return [median(log(a / b) for a, b in zip(*samples, strict=True)) for samples in arms]
+        samples = (zip(times[name][arm], times[name][other], strict=True) for times in rounds)
+        return [median(log(a / b) for a, b in sample) for sample in samples]
 
     pairs = {}
     for name in rounds[0] if rounds else ():
@@ -89,13 +85,12 @@ def run_duel(
         block = n + 1 if n == 1 else n + 2  # rounds, when the one at hand or the next is done
         late = (n == 1 or n % 2 == 0) and duel.seconds * block / n > budget_s
         if late and n < least:
-            wanted = ceil(1.1 * duel.seconds * least / n / 60)
             raise GateError(
-                f"{n} round{'s' * (n > 1)} took {duel.seconds:.0f} s, and fewer than {least} say nothing: "
-                f"expected a --time-budget of {wanted + 1}m or more, or a shorter suite"
+                f"{n} round{'s' * (n > 1)} took {duel.seconds:.0f} s, and fewer than {least} say nothing: expected a "
+                f"--time-budget of {ceil(1.1 * duel.seconds * least / n / 60) + 1}m or more, or a shorter suite"
             )
         if n in looks or late:
-            duel.judgement = judge(duel.pairs(), duel.rules, late or n == looks[-1], duel.judgement)
+            duel.judgement = judge(paired(duel.rounds), duel.rules, late or n == looks[-1], duel.judgement)
             if duel.judgement.final:
                 return
 

@@ -37,8 +37,8 @@ def fastest(times: Sequence[float], runs: int, pieces: int) -> list[float]:
     >>> fastest([0.6, 0.4, 0.5, 0.8], runs=2, pieces=2)
     [0.2, 0.25]
     """
-    samples = (times[start : start + pieces] for start in range(0, len(times), pieces))
-    return [float(f"{min(sample) / runs:.6g}") for sample in samples]
+    starts = range(0, len(times), pieces)
+    return [float(f"{min(times[start : start + pieces]) / runs:.6g}") for start in starts]
 
 
 def cut(work: Workload) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy
 
-from resbench.regression.walsh import BLOCK, Floats, estimate, holm, slower
+from resbench.regression.walsh import BLOCK, estimate, holm, slower
 
 GateVerdict = Literal["INVALID", "REGRESSED", "UNDECIDED", "INCONCLUSIVE", "IMPROVED", "PASS"]
 PRECEDENCE: tuple[GateVerdict, ...] = ("REGRESSED", "UNDECIDED", "INCONCLUSIVE", "IMPROVED", "PASS")
@@ -24,17 +24,16 @@ PRECEDENCE: tuple[GateVerdict, ...] = ("REGRESSED", "UNDECIDED", "INCONCLUSIVE",
 
 @dataclass(frozen=True)
 class GateRules:
-    """The rules of a run are fixed before it begins. Effects are shares: 0.01 is 1 % more time."""
+    """The rules of a run are fixed before it begins. Effects are shares: 0.01 is 1 % more time.
+
+    ``margins`` holds those of benchmarks that have one of their own.
+    """
 
     margin: float = 0.01
     target: float = 0.05
     level: float = 0.01
     looks: tuple[int, ...] = (16, 32)
     margins: Mapping[str, float] = field(default_factory=dict)
-
-    def margin_of(self, name: str) -> float:
-        """Return the benchmark's own margin, or that of the run where it has none."""
-        return self.margins.get(name, self.margin)
 
 
 @dataclass(frozen=True)
@@ -83,14 +82,16 @@ def judge(pairs: Mapping[str, Pairs], rules: GateRules, last: bool, before: Judg
     n = min(len(pair.head) for pair in pairs.values()) // BLOCK * BLOCK
     head = numpy.array([pair.head[:n] for pair in pairs.values()])
     again = numpy.array([pair.again[:n] for pair in pairs.values()])
-    margins = numpy.log1p([rules.margin_of(name) for name in pairs])
-    up, down, *apart = (adjusted(d, margins, rules) for d in (head, -head, again, -again))
+    margins = numpy.log1p([rules.margins.get(name, rules.margin) for name in pairs])
+    looks = len(rules.looks)  # they share the level evenly
+    up, down, *apart = (
+        numpy.minimum(1, holm(slower(d, margins[:, None])) * looks) for d in (head, -head, again, -again)
+    )
     invalid = tuple(name for name, *p in zip(pairs, *apart, strict=True) if min(p) <= rules.level)
-    strictest = rules.level / len(rules.looks) / len(pairs)
 
     benchmarks = {}
     for i, name in enumerate(pairs):
-        effect, low, high, detectable = map(expm1, estimate(head[i], margins[i], strictest))
+        effect, low, high, detectable = map(expm1, estimate(head[i], margins[i], rules.level / looks / len(pairs)))
         judged = Judged("UNDECIDED", n, effect, low, high, detectable, float(up[i]), float(down[i]))
         if before:
             earlier = before.benchmarks[name]
@@ -106,11 +107,6 @@ def judge(pairs: Mapping[str, Pairs], rules: GateRules, last: bool, before: Judg
             if judged.verdict == "UNDECIDED":
                 benchmarks[name] = replace(judged, verdict="INCONCLUSIVE")
     return Judgement(benchmarks, invalid, final)
-
-
-def adjusted(d: Floats, margins: Floats, rules: GateRules) -> Floats:
-    """Return p of each row, by Holm over the rows, times the number of looks, which share the level evenly."""
-    return numpy.minimum(1, holm(slower(d, margins[:, None])) * len(rules.looks))
 
 
 def verdict_on(judged: Judged, rules: GateRules) -> GateVerdict:
@@ -129,11 +125,9 @@ def replay(pairs: Mapping[str, Pairs], rules: GateRules) -> Judgement:
     """Make the looks of a whole run in order, up to the one that ends it; the last is at the end of a short run."""
     rounds = min(min(len(pair.head) for pair in pairs.values()), rules.looks[-1])
     judgement = None
-    looks = (*(look for look in rules.looks if look < rounds), rounds)
-    for n in looks:
+    for n in (*(look for look in rules.looks if look < rounds), rounds):
         seen = {name: Pairs(pair.head[:n], pair.again[:n]) for name, pair in pairs.items()}
         judgement = judge(seen, rules, last=n == rounds, before=judgement)
         if judgement.final:
-            break
-    assert judgement is not None  # the last look is always made
-    return judgement
+            return judgement
+    raise AssertionError("the last look is final")

@@ -12,7 +12,6 @@ Two consecutive rounds are a block, the second in the order of the first reverse
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
 
 import numpy
 from numpy.typing import ArrayLike, NDArray
@@ -30,15 +29,6 @@ TAIL = 0.025
 """This share lies beyond each end of an interval of 95 %."""
 
 
-class Estimate(NamedTuple):
-    """This is the Hodges-Lehmann estimate, its 95 % interval, and the least effect that would have been rejected."""
-
-    effect: float
-    low: float
-    high: float
-    detectable: float
-
-
 def slower(d: ArrayLike, margin: ArrayLike) -> Floats:
     """Return P(a rank sum W+ of d - margin is at least as large) if the effect is the margin, one p for each row.
 
@@ -47,8 +37,7 @@ def slower(d: ArrayLike, margin: ArrayLike) -> Floats:
     >>> float(slower([0.03, 0.04, 0.02, 0.05], 0.01)) == 1 / 2**4
     True
     """
-    test = wilcoxon(numpy.asarray(d) - margin, alternative="greater", method="exact", axis=-1)
-    return numpy.asarray(test.pvalue)
+    return numpy.asarray(wilcoxon(numpy.asarray(d) - margin, alternative="greater", method="exact", axis=-1).pvalue)
 
 
 def holm(p_values: ArrayLike) -> Floats:
@@ -89,15 +78,6 @@ def rank(n: int, level: float) -> int:
     return int((chance.cumsum() <= level).sum())
 
 
-def hodges_lehmann(d: ArrayLike) -> float:
-    """Return the median of the Walsh averages.
-
-    >>> hodges_lehmann([1, 2, 6])
-    2.75
-    """
-    return float(numpy.median(walsh(d)))
-
-
 def lower_bound(d: ArrayLike, level: float) -> float:
     """Return the k-th smallest Walsh average: the effect is above it with confidence 1 - level; -inf if n is small."""
     averages = numpy.sort(walsh(d))
@@ -109,8 +89,7 @@ def lower_bound(d: ArrayLike, level: float) -> float:
 def weights(n: int) -> NDArray[numpy.int32]:
     """Count each Walsh average of n rounds in each resample of n / 2 blocks: (n (n + 1) / 2, RESAMPLES)."""
     blocks = n // BLOCK
-    draws = numpy.random.default_rng(SEED).multinomial(blocks, [1 / blocks] * blocks, size=RESAMPLES)
-    often = draws.repeat(BLOCK, axis=1).T
+    often = numpy.random.default_rng(SEED).multinomial(blocks, [1 / blocks] * blocks, RESAMPLES).repeat(BLOCK, axis=1).T
     i, j = numpy.triu_indices(n)
     pairs = often[i] * often[j]
     pairs[i == j] = often * (often + 1) // 2
@@ -125,9 +104,10 @@ def resampled(d: ArrayLike, *ranks: int) -> list[Floats]:
     return [averages[order][(counted < k).sum(axis=0, dtype=numpy.int32)] for k in ranks]
 
 
-def estimate(d: ArrayLike, margin: float, level: float) -> Estimate:
-    """Estimate the effect, its 95 % interval over resampled blocks, and the effect that a test would reject.
+def estimate(d: ArrayLike, margin: float, level: float) -> tuple[float, float, float, float]:
+    """Return the effect, both ends of its 95 % interval over resampled blocks, and the effect that a test would reject.
 
+    The effect is the estimate of Hodges and Lehmann, the median of the Walsh averages.
     The test rejects if its lower bound L(d) is above the margin, and L moves with d. L lies below the effect by what it
     did here, and the effect itself may lie as high as the upper bound U of its interval: ``margin + U(d) - L(d)`` is
     detectable. Simulated, an effect of that size is rejected in 94 % of runs of 32 rounds and in 88 % of 16 where noise
@@ -139,4 +119,4 @@ def estimate(d: ArrayLike, margin: float, level: float) -> Estimate:
     below, above = resampled(d, (count + 1) // 2, count // 2 + 1)
     low, high = numpy.quantile((below + above) / 2, [TAIL, 1 - TAIL])
     upper = -lower_bound(-numpy.asarray(d), TAIL)
-    return Estimate(hodges_lehmann(d), float(low), float(high), margin + upper - lower_bound(d, level))
+    return float(numpy.median(walsh(d))), float(low), float(high), margin + upper - lower_bound(d, level)

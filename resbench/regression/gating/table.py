@@ -5,11 +5,11 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from resbench.regression.duel import Duel
+from resbench.regression.expectations import CounterChange
 from resbench.tables.table import Column, Table
 
 if TYPE_CHECKING:
-    from resbench.regression.duel import Duel
-    from resbench.regression.expectations import CounterChange
     from resbench.regression.gating.result import Gate
 
 MOST = 40
@@ -40,7 +40,7 @@ TIMES = (
 
 
 def change_table(gate: Gate, whole: bool = True) -> Table:
-    """A row for each counter of a layer that changed; those that nothing explains first."""
+    """Return a row for each counter of a layer that changed, those first that nothing explains."""
     rows = [[*_shown(change), None] for change in gate.changes]
     rows += [[*_shown(change), "by the head's expectations"] for change in gate.explained]
     limits = [
@@ -68,35 +68,31 @@ def _counters_say(gate: Gate) -> str:
 
 
 def time_table(duel: Duel) -> Table:
-    """A row for each benchmark, with what the run could have seen."""
+    """Return a row for each benchmark, with what the run could have seen."""
     judgement, rules = duel.judgement, duel.rules
     assert judgement is not None
-    rows = []
-    for name, one in judgement.benchmarks.items():
-        base_s, head_s = (duel.medians(name)[arm] for arm in ("base", "head"))
-        rows.append(
-            [
-                name,
-                one.verdict,
-                one.effect,
-                None if one.detectable == inf else one.detectable,
-                one.low,
-                one.high,
-                base_s,
-                head_s,
-                rules.margin_of(name),
-                one.slower,
-                one.faster,
-            ]
-        )
-    n = len(duel.rounds)
+    rows = [
+        [
+            name,
+            one.verdict,
+            one.effect,
+            None if one.detectable == inf else one.detectable,
+            one.low,
+            one.high,
+            *(duel.medians(name)[arm] for arm in ("base", "head")),
+            rules.margins.get(name, rules.margin),
+            one.slower,
+            one.faster,
+        ]
+        for name, one in judgement.benchmarks.items()
+    ]
     warnings = [
         f"{name}: the base differs from itself: this run says nothing; let the machine be quieter."
         for name in judgement.invalid
     ]
     notes = [
-        f"Slower by: head / base - 1, the Hodges-Lehmann estimate over {n} rounds of fresh processes in turn (ABBA, "
-        f"{duel.seconds:.0f} s), with its 95 % interval over blocks.",
+        f"Slower by: head / base - 1, the Hodges-Lehmann estimate over {len(duel.rounds)} rounds of fresh processes "
+        f"in turn (ABBA, {duel.seconds:.0f} s), with its 95 % interval over blocks.",
         f"One-sided Wilcoxon signed-rank tests beyond the margin, Holm over {len(rows)} benchmarks, looks at "
         f"{' and '.join(map(str, rules.looks))} rounds at most, {100 * rules.level:g} % in all. Would see: what would "
         f"most likely have been rejected; PASS wants it within {100 * rules.target:g} %.",
