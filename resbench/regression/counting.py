@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from itertools import chain, count
 from typing import Any
@@ -24,7 +24,7 @@ MOST = 4
 def counted(
     sides: Sequence[Side], suite: Suite, progress: Progress = silent, first: Sequence[str] = ()
 ) -> list[SuiteCounts]:
-    """Of every benchmark of each side, all at the same time. Raises GateError, naming the side that fails.
+    """Return the counters of each side, all counted at the same time. Raises GateError, naming the side that fails.
 
     ``first``: the benchmarks that take long, so that no process is left with one when the others are done.
     """
@@ -35,27 +35,26 @@ def counted(
             numbers = count()
             processes = [stack.enter_context(Process(side, suite, "count", first)) for _ in range(each)]
             by_side.append([pool.submit(_messages, process, numbers, progress) for process in processes])
-        done, _ = wait(chain.from_iterable(by_side), return_when=FIRST_EXCEPTION)
-        for future in done:
+        for future in as_completed(chain.from_iterable(by_side)):
             future.result()  # raises at once, while others still count
-        everything = [[message for future in futures for message in future.result()] for futures in by_side]
-    return [_combined(side, messages, suite) for side, messages in zip(sides, everything, strict=True)]
+    messages = [chain.from_iterable(future.result() for future in futures) for futures in by_side]
+    return [_combined(side, of_side, suite) for side, of_side in zip(sides, messages, strict=True)]
 
 
 def _messages(process: Process, numbers: Iterator[int], progress: Progress) -> list[dict[str, Any]]:
     """Return a process's messages. When it asks for a benchmark, it gets the next that no process of its side has."""
     messages = []
-    for message in process.everything():
+    while not process.finished:
+        message = process.hear()
         if message["said"] == "free":
             process.go(str(next(numbers)))
-            continue
         if message["said"] == "counted":
             progress(f"counting: {process.side.name}, {message['name']}", 0.0)
         messages.append(message)
     return messages
 
 
-def _combined(side: Side, messages: Sequence[dict[str, Any]], suite: Suite) -> SuiteCounts:
+def _combined(side: Side, messages: Iterable[dict[str, Any]], suite: Suite) -> SuiteCounts:
     by_kind: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for message in messages:
         by_kind[message["said"]].append(message)
@@ -65,16 +64,14 @@ def _combined(side: Side, messages: Sequence[dict[str, Any]], suite: Suite) -> S
     certain = collected.get("certain", names)  # a side may bring a plugin of its own, an older one
     by_name = {message["name"]: message for message in by_kind["counted"]}
     skipped = {message["name"]: message["why"] for message in by_kind["skipped"] if message["name"] not in by_name}
-    often = Counter(certain) | Counter(message["name"] for message in by_kind["counted"])
-    twice = [name for name, times in often.items() if times > 1]
-    if twice:
-        raise GateError(f"{side}: two benchmarks are called {twice[0]}; give each a name of its own")
-    expected = [*certain, *(message["name"] for message in by_kind["asked"])]
-    silent = [name for name in expected if name not in by_name and name not in skipped]
-    if silent:
-        raise GateError(
-            f"{side}: {silent[0]} takes the fixture `resbench` and does not call it; call it, or skip the test"
-        )
+    for name, times in (Counter(certain) | Counter(message["name"] for message in by_kind["counted"])).items():
+        if times > 1:
+            raise GateError(f"{side}: two benchmarks are called {name}; give each a name of its own")
+    for name in [*certain, *(message["name"] for message in by_kind["asked"])]:
+        if name not in by_name and name not in skipped:
+            raise GateError(
+                f"{side}: {name} takes the fixture `resbench` and does not call it; call it, or skip the test"
+            )
     found = {name: Counted(by_name[name]["layers"]) for name in names if name in by_name}
     if not found:
         why = f"all are skipped ({next(iter(skipped.values()))})" if skipped else "none uses the fixture `resbench`"

@@ -65,12 +65,13 @@ def changes(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> list
         if name in after
         for same in [{most for most in MOST if before[name].totals[most] == after[name].totals[most]}]
         for layer in dict.fromkeys([*before[name].layers, *after[name].layers])
-        for counter, values in _differences(before[name].layers.get(layer, {}), after[name].layers.get(layer, {}))
+        for counter, values in differences(before[name].layers.get(layer, {}), after[name].layers.get(layer, {}))
         if counter not in same
     ]
 
 
-def _differences(a: Mapping[str, int], b: Mapping[str, int]) -> Iterator[tuple[str, tuple[int | None, int | None]]]:
+def differences(a: Mapping[str, int], b: Mapping[str, int]) -> Iterator[tuple[str, tuple[int | None, int | None]]]:
+    """Yield the counters that are not equal with both values; one is None where only the other side has the counter."""
     for counter in dict.fromkeys([*a, *b]):
         if a.get(counter) != b.get(counter):
             yield counter, (a.get(counter), b.get(counter))
@@ -106,11 +107,6 @@ def load(path: Path) -> SuiteCounts | None:
     """Read the file of expectations; the answer is None where there is none. Raises GateError for another file."""
     try:
         found = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise GateError(f"cannot read {path}: {error}; `resbench gate --update` writes it anew") from None
-    try:
         if found["schema"] != SCHEMA:
             raise GateError(
                 f"{path} is of schema {found['schema']}; expected {SCHEMA}: take the resbench that wrote it"
@@ -118,6 +114,10 @@ def load(path: Path) -> SuiteCounts | None:
         files = {name: file for file, names in found.get("files", {}).items() for name in names}
         benchmarks = {name: Counted(layers) for name, layers in found["benchmarks"].items()}
         return SuiteCounts(found["torch"], benchmarks, files=files)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise GateError(f"cannot read {path}: {error}; `resbench gate --update` writes it anew") from None
     except (KeyError, TypeError, AttributeError):
         raise GateError(f"{path} holds no counters of a suite; `resbench gate --update` writes it anew") from None
 

@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -183,9 +184,10 @@ def _may_ask(item: pytest.Item) -> bool:
     found = getattr(item, "_fixtureinfo", None)
     if found is None:
         return False
-    fixtures = [fixture for same_name in found.name2fixturedefs.values() for fixture in same_name]
-    own = [fixture for fixture in fixtures if getattr(fixture.func, "__module__", "").partition(".")[0] not in TOOLS]
-    return "request" in found.initialnames or any("request" in fixture.argnames for fixture in own)
+    return "request" in found.initialnames or any(
+        "request" in fixture.argnames and getattr(fixture.func, "__module__", "").partition(".")[0] not in TOOLS
+        for fixture in chain.from_iterable(found.name2fixturedefs.values())
+    )
 
 
 def _why(report: Any) -> str:

@@ -77,8 +77,8 @@ def bench(
             benchmark.extra_info["counters"] = _count(work, counters).totals
             benchmark(often(work, 1))
         elif LINE.wanted == "count":
-            layers = _count(work, counters).layers
-            LINE.say("counted", name, layers=layers, torch=sys.modules["torch"].__version__)
+            torch = sys.modules["torch"]
+            LINE.say("counted", name, layers=_count(work, counters).layers, torch=torch.__version__)
         else:
             benchmark = request.getfixturevalue("benchmark")
             turn = partial(LINE.turn, name)
@@ -86,14 +86,10 @@ def bench(
             with LINE.pinned():
                 LINE.say("planned", name, pieces=cut(work))
                 runs, pieces = map(int, LINE.wait().split())
-                begins: Iterator[Callable[[], None]] = cycle([turn, *[_nothing] * (pieces - 1)])
+                begins: Iterator[Callable[[], None]] = cycle([turn, *[lambda: None] * (pieces - 1)])
                 benchmark.pedantic(often(work, runs), setup=lambda: next(begins)(), rounds=SAMPLES * pieces)
             LINE.say("timed", name, seconds=fastest(benchmark.stats.stats.data, runs, pieces))
             LINE.wait()  # nothing is made ready or thrown away while another side is timed
-
-
-def _nothing() -> None:
-    """Do nothing between the pieces of a sample."""
 
 
 def _count(work: Workload, more: Mapping[str, int] | None) -> Counted:
@@ -133,9 +129,8 @@ def _workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
         return Workload(loaded.module, loaded.arguments(chosen.batch), chosen)
     if isinstance(target, nn.Module):
         inputs = (input,) if isinstance(input, (Tensor, Mapping)) else tuple(input or ())
-        shape = all(type(size) is int for size in inputs)
         first = next((leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), None)
-        if not inputs or (first is None and not shape):
+        if not inputs or (first is None and not all(type(size) is int for size in inputs)):
             raise OptionError(
                 "a module has no input of its own: expected input=(N, C, H, W) or tensors, received "
                 + (repr(input) if inputs else "none")

@@ -14,12 +14,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 from resbench.errors import GateError
@@ -29,16 +27,14 @@ from resbench.regression.suite import Suite
 OPTIONS = (
     *("-q", "-o", "addopts=", "--benchmark-enable", "--benchmark-disable-gc"),
     *("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:timeout"),  # a benchmark waits for its turn
+    *("-p", "no:resbench", "-p", "resbench.regression.plugin"),  # the code under test may bring one of the first name
 )
-
-PLUGIN = ("-p", "no:resbench", "-p", "resbench.regression.plugin")
-"""The plugin is named by its module, for the code under test may bring one of its own under that name."""
 
 KEEPING = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
 """glibc keeps memory that is freed. By itself it gives some back and takes it again in every run or in none, as the
 heap happens to lie: a process is then up to twice as slow as the next, whatever the code does."""
 
-ORDERED = {"count": {"PYTHONHASHSEED": "0"}, "time": dict[str, str]()}
+ORDERED = {"PYTHONHASHSEED": "0"}
 """Layers that are made from a set come in one order where they are counted, and in any where they are timed: then what
 the order costs is no part of a difference."""
 
@@ -54,7 +50,7 @@ OF_A_HOOK = frozenset(
 )
 """git sets these variables for its hooks; they would send our commands to the user's index."""
 
-PATIENCE_S = 600.0
+PATIENCE_S = 600
 """A process that says nothing for so long hangs."""
 
 
@@ -98,18 +94,13 @@ class Process:
         cores: Sequence[int] | None = None,
     ) -> None:
         self.side = side
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed by stop()
-        request = {
-            "wanted": wanted,
-            "names": names,
-            "cores": cores,
-            "root": str(side.root),
-            "elsewhere": [str(path) for path in side.elsewhere],
-        }
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed at the end
+        elsewhere = [str(path) for path in side.elsewhere]
+        request = {"wanted": wanted, "names": names, "cores": cores, "root": str(side.root), "elsewhere": elsewhere}
         self.running = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *OPTIONS, *PLUGIN, *suite.files],
+            [sys.executable, "-m", "pytest", *OPTIONS, *suite.files],
             cwd=side.root / suite.path.parent,
-            env=surroundings(side, suite) | {VARIABLE: json.dumps(request)} | ORDERED[wanted],
+            env=surroundings(side, suite) | {VARIABLE: json.dumps(request)} | (ORDERED if wanted == "count" else {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -123,17 +114,18 @@ class Process:
     def __enter__(self) -> Process:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        try:
-            with suppress(GateError):
-                while error is None and not self.finished:  # fixtures are torn down before; the interpreter is not
-                    self.hear()
-        finally:
-            self.stop()
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        with suppress(BrokenPipeError), self.errors, self.running:
+            try:
+                with suppress(GateError):
+                    while error is None and not self.finished:  # fixtures are torn down before; the interpreter is not
+                        self.hear()
+            finally:
+                kill(self.running)
 
     def _read(self) -> None:
         assert self.running.stdout
-        with suppress(ValueError, OSError):  # closed by stop()
+        with suppress(ValueError, OSError):  # closed at the end
             for line in self.running.stdout:
                 with suppress(json.JSONDecodeError):  # something else printed it before the plugin could
                     message = json.loads(line)
@@ -142,17 +134,15 @@ class Process:
 
     def hear(self) -> dict[str, Any]:
         """Wait for the next message and return it; it is ``{"said": "finished"}`` at the end."""
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
+        for _ in range(PATIENCE_S):
             over = self.running.poll() is not None
-            try:
+            with suppress(queue.Empty):
                 message = self.messages.get(timeout=1.0)
                 break
-            except queue.Empty:
-                if over:
-                    raise GateError(f"{self.side}: {self._last_words(self.running.returncode)}") from None
-                if time.monotonic() > deadline:
-                    raise GateError(f"{self.side}: nothing was heard for {PATIENCE_S:.0f} s; does it hang?") from None
+            if over:
+                raise GateError(f"{self.side}: {self._last_words(self.running.returncode)}")
+        else:
+            raise GateError(f"{self.side}: nothing was heard for {PATIENCE_S} s; does it hang?")
         if message["said"] == "failed":
             raise GateError(f"{self.side}: {message['name'] or 'the suite'} fails: {message['why']}")
         self.finished = message["said"] == "finished"
@@ -167,38 +157,22 @@ class Process:
             raise GateError(f"{self.side}: expected {name} {what}, received {received}; run the suite alone to see why")
         return message
 
-    def everything(self) -> Iterator[dict[str, Any]]:
-        """Yield every message up to the end."""
-        while (message := self.hear())["said"] != "finished":
-            yield message
-
     def go(self, answer: str = "go") -> None:
         """Give the process its turn, or what it asked for."""
-        assert self.running.stdin
         try:
-            self.running.stdin.write(f"{answer}\n")
-            self.running.stdin.flush()
+            print(answer, file=self.running.stdin, flush=True)
         except OSError:
             raise GateError(f"{self.side}: {self._last_words(self.running.wait())}") from None
-
-    def stop(self) -> None:
-        """Stop the process at once, with all that it started."""
-        kill(self.running)
-        for pipe in (self.running.stdin, self.running.stdout, self.errors):
-            with suppress(BrokenPipeError):
-                pipe.close()  # type: ignore[union-attr]
 
     def _last_words(self, status: int) -> str:
         if status == -signal.SIGKILL:
             return "the suite was killed, most likely for want of memory: expected more of it, or smaller benchmarks"
         self.errors.seek(0)
-        lines = [line.strip() for line in self.errors if line.strip()]
+        lines = [line.strip() for line in self.errors if line.strip()] or ["without a word"]
         if status < 0:
-            crash = signal.Signals(-status).name
-            return f"the suite crashed ({crash}): {lines[-1] if lines else 'without a word'}; run it alone with pytest"
+            return f"the suite crashed ({signal.Signals(-status).name}): {lines[-1]}; run it alone with pytest"
         errors = [line for line in lines if re.search(r"\bE[Rr][Rr][Oo][Rr]\b|Error\b|^error", line)]
-        words = errors[-1] if errors else lines[-1] if lines else "without a word"
-        return f"the suite ended early, with status {status}: {words}"
+        return f"the suite ended early, with status {status}: {(errors or lines)[-1]}"
 
 
 def kill(running: subprocess.Popen[str]) -> None:

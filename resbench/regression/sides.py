@@ -57,7 +57,12 @@ class Workshop:
                 f"{what} is checked out with {changes}, which would not be judged: commit them, "
                 "or leave HEAD out to judge the working tree"
             )
-        return Side(name, self._git("rev-parse", "--short", commit), self._worktree(name, commit))
+        root = self.folder / name
+        quiet = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
+        done = _run_git(self.top, *quiet, "worktree", "add", "--detach", "--quiet", str(root), commit)
+        if done.returncode:
+            raise GateError(f"git cannot check out {commit[:12]}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+        return Side(name, self._git("rev-parse", "--short", commit), root)
 
     def base(self) -> str:
         """Return the merge base with main. Raises GateError."""
@@ -91,14 +96,6 @@ class Workshop:
         """Return ``2 changed files``; the text is empty where none has changed."""
         count = len([line for line in self._git("status", "--porcelain", *options).splitlines() if line])
         return f"{count} changed file{'s' * (count > 1)}" if count else ""
-
-    def _worktree(self, name: str, commit: str) -> Path:
-        root = self.folder / name
-        quiet = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
-        done = _run_git(self.top, *quiet, "worktree", "add", "--detach", "--quiet", str(root), commit)
-        if done.returncode:
-            raise GateError(f"git cannot check out {commit[:12]}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
-        return root
 
     def _git(self, *words: str) -> str:
         """Return what git prints; it is empty where git refuses."""

@@ -14,6 +14,7 @@ import re
 import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import chain
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ OWN = ("node", "processor", "machine", "python_version", "release", "system", "c
 
 
 def read(path: Path) -> Run:
-    """A stored run, plain or gzipped. Raises GateError for a file that is missing or no such thing."""
+    """Read a stored run, plain or gzipped. Raises GateError for a file that is missing or no such thing."""
     try:
         data = path.read_bytes()
         return _run(json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data), path)
@@ -68,7 +69,7 @@ def _run(document: Any, path: Path) -> Run:
 
 
 def benchmark(name: str, median_s: Any, iqr_s: Any, counters: Any) -> Benchmark:
-    """One benchmark from JSON. Raises ValueError."""
+    """Return one benchmark from JSON. Raises ValueError."""
     for what, value, least in (("median", median_s, "above 0"), ("iqr", iqr_s, "from 0 up")):
         number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
         if not number or value < 0 or (value == 0 and what == "median"):
@@ -79,7 +80,7 @@ def benchmark(name: str, median_s: Any, iqr_s: Any, counters: Any) -> Benchmark:
 
 
 def take(record: Any, key: str, kind: type[T]) -> T:
-    """A field of a JSON object. Raises ValueError where it is missing or of another type."""
+    """Return a field of a JSON object. Raises ValueError where it is missing or of another type."""
     value = record.get(key) if isinstance(record, dict) else None
     if not isinstance(value, kind):
         raise ValueError(f"expected {key} to be a {kind.__name__}, received {_cut(value)}")
@@ -87,13 +88,13 @@ def take(record: Any, key: str, kind: type[T]) -> T:
 
 
 def moment(text: str) -> datetime:
-    """A time in UTC. Raises ValueError."""
+    """Return a time in UTC. Raises ValueError."""
     time = datetime.fromisoformat(text)
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def fingerprint(text: str) -> str:
-    """The id of a machine, which is also the name of a file. Raises ValueError."""
+    """Return the id of a machine, which is also the name of a file. Raises ValueError."""
     if not re.fullmatch("[0-9a-f]{12}", text):
         raise ValueError(f"expected a fingerprint of 12 hex digits, received {_cut(text)}")
     return text
@@ -117,7 +118,7 @@ def compare(a: Run, b: Run) -> RunComparison:
 
 
 def _machines(a: Run, b: Run) -> list[str]:
-    """Why the wall times of two runs cannot be compared; nothing where they can."""
+    """Return why the wall times of two runs cannot be compared; the list is empty where they can."""
     without = [str(run.path) for run in (a, b) if run.fingerprint is None]
     if without:
         other = [key for key in OWN if a.machine[key] != b.machine[key]]
@@ -137,21 +138,19 @@ def _machines(a: Run, b: Run) -> list[str]:
 
 
 def _missing(a: Run, b: Run, pairs: Iterable[Pair]) -> list[str]:
-    """What only one of the runs has."""
-    said = []
+    """Return what only one of the runs has."""
+    missing = []
     for run, other in ((a, b), (b, a)):
         alone = [name for name in run.benchmarks if name not in other.benchmarks]
         if alone:
-            said.append(f"Only in {run.path}: {', '.join(alone)}.")
+            missing.append(f"Only in {run.path}: {', '.join(alone)}.")
+    counted = [pair for pair in pairs if pair.a.counters and pair.b.counters]
     for i, run in enumerate((a, b)):
         bare = [pair.name for pair in pairs if not pair[i].counters]
         if bare:
-            said.append(f"No counters in {run.path}: {', '.join(bare)}.")
-        counters: dict[str, list[str]] = {}
-        for pair in pairs:
-            if pair.a.counters and pair.b.counters:
-                for name, both in pair.differing.items():
-                    if both[1 - i] is None:
-                        counters.setdefault(name, []).append(pair.name)
-        said += [f"Counter {name} only in {run.path}: {', '.join(names)}." for name, names in counters.items()]
-    return said
+            missing.append(f"No counters in {run.path}: {', '.join(bare)}.")
+        lacks = {pair.name: [name for name, both in pair.differing.items() if both[1 - i] is None] for pair in counted}
+        for counter in dict.fromkeys(chain.from_iterable(lacks.values())):
+            where = ", ".join(name for name, counters in lacks.items() if counter in counters)
+            missing.append(f"Counter {counter} only in {run.path}: {where}.")
+    return missing

@@ -9,12 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+from resbench.regression.comparing.table import comparison_tables, value_table
+from resbench.regression.expectations import differences
 from resbench.result import Result
 from resbench.tables.table import Table
 
 
 class Benchmark(NamedTuple):
-    """One benchmark of a run: median and interquartile range of its rounds; no counters where none were stored."""
+    """A benchmark has the median and interquartile range of its rounds, and the counters that were stored, if any."""
 
     name: str
     median_s: float
@@ -24,7 +26,10 @@ class Benchmark(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """A suite, run once. ``fingerprint`` and ``stable``: of the machine; ``digest``: of everything in the file."""
+    """A run is of a whole suite.
+
+    ``fingerprint`` and ``stable`` tell the machine; ``digest`` is of everything in the file.
+    """
 
     path: Path
     time: datetime
@@ -38,13 +43,13 @@ class Run:
 
     @property
     def revision(self) -> str:
-        """As `git describe` would say it, in seven digits."""
+        """Return the commit as `git describe` does, in seven digits."""
         commit = self.commit[:7] if re.fullmatch("[0-9a-f]{40}", self.commit) else self.commit
         return f"{commit}-dirty" if self.dirty else commit
 
 
 class Pair(NamedTuple):
-    """One benchmark in both runs."""
+    """A pair is one benchmark in both runs."""
 
     a: Benchmark
     b: Benchmark
@@ -55,25 +60,26 @@ class Pair(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """Of the medians."""
+        """Return the ratio of the medians."""
         return self.b.median_s / self.a.median_s
 
     @property
     def differing(self) -> dict[str, tuple[int | None, int | None]]:
-        """Counters that are not equal; None where only the other run has it."""
-        names = dict.fromkeys([*self.a.counters, *self.b.counters])
-        both = {name: (self.a.counters.get(name), self.b.counters.get(name)) for name in names}
-        return {name: (old, new) for name, (old, new) in both.items() if old != new}
+        """Return the counters that are not equal; a value is None where only the other run has the counter."""
+        return dict(differences(self.a.counters, self.b.counters))
 
     @property
     def changed(self) -> dict[str, tuple[int | None, int | None]]:
-        """Counters that both have, with another value."""
+        """Return the counters that both have, with another value."""
         return {name: both for name, both in self.differing.items() if None not in both}
 
 
 @dataclass(frozen=True, repr=False)
 class RunComparison(Result):
-    """Two runs. ``timed``: their wall times may be compared; ``problems``: what could not be compared, and why."""
+    """A comparison is of two runs.
+
+    ``timed``: their wall times may be compared; ``problems``: what could not be compared, and why.
+    """
 
     a: Run
     b: Run
@@ -90,30 +96,23 @@ class RunComparison(Result):
         def run(side: str) -> Mapping[str, Any]:
             one = document[side]
             benchmarks = {pair["benchmark"]: pair[side] for pair in document["benchmarks"]}
-            known = {"time": one["time_utc"], "fingerprint": one["machine"], "machine": {}, "digest": ""}
-            return {**one, **known, "benchmarks": benchmarks}
+            machine = {"fingerprint": one["machine"], "machine": {}}
+            return {**one, **machine, "time": one["time_utc"], "digest": "", "benchmarks": benchmarks}
 
         return {**document, "a": run("a"), "b": run("b"), "pairs": document["benchmarks"]}
 
-    def models(self) -> list[str]:
-        return []
-
     def tables(self) -> list[Table]:
-        from resbench.regression.comparing.table import comparison_tables
-
         return comparison_tables(self)
 
     def flat(self) -> Table:
-        from resbench.regression.comparing.table import value_table
-
         return value_table(self)
 
     @property
     def changed(self) -> int:
-        """Counters with another value, over all benchmarks."""
+        """Return how many counters have another value, over all benchmarks."""
         return sum(len(pair.changed) for pair in self.pairs)
 
     @property
     def status(self) -> int:
-        """1 where a counter changed, 2 where something could not be compared, else 0."""
+        """Return 1 where a counter changed, 2 where something could not be compared, else 0."""
         return 1 if self.changed else 2 if self.problems else 0

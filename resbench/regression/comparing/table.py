@@ -9,7 +9,10 @@ from resbench.tables.table import Column, Table
 if TYPE_CHECKING:
     from resbench.regression.comparing.result import Pair, Run, RunComparison
 
-SINGLE = "Wall times of single runs side by side are no verdict: `resbench gate` measures both in turn and gives one."
+TIMED_NOTES = (
+    "Medians; spread: interquartile range / median.",
+    "Wall times of single runs side by side are no verdict: `resbench gate` measures both in turn and gives one.",
+)
 
 COUNTED = (Column("benchmark", "benchmark", "prose"), Column("counters", "counters"))
 TIMED = (
@@ -22,18 +25,14 @@ TIMED = (
 
 
 def comparison_tables(found: RunComparison) -> list[Table]:
-    """Benchmarks, without their times where these are not compared; then the counters that differ, if any do."""
-    notes = [_which("A", found.a), _which("B", found.b)]
-    if found.timed:
-        notes += ["Medians; spread: interquartile range / median.", SINGLE]
+    """Return the counters that differ, if any do; then the benchmarks, without times where these are not compared."""
+    notes = [_which("A", found.a), _which("B", found.b), *(TIMED_NOTES if found.timed else ())]
     rows = [[pair.name, _counters(pair), *(_times(pair) if found.timed else ())] for pair in found.pairs]
-    tables = [Table((*COUNTED, *(TIMED if found.timed else ())), rows, "Stored runs", notes, warnings=found.problems)]
+    runs = Table((*COUNTED, *(TIMED if found.timed else ())), rows, "Stored runs", notes, warnings=found.problems)
     differing = [
         (pair.name, name, *both, _ratio(*both)) for pair in found.pairs for name, both in pair.differing.items()
     ]
-    if differing:
-        tables.insert(0, Table(COUNTER_COLUMNS, differing, "Counters that differ"))
-    return tables
+    return [*([Table(COUNTER_COLUMNS, differing, "Counters that differ")] if differing else []), runs]
 
 
 COUNTER_COLUMNS = (
@@ -54,10 +53,9 @@ def _counters(pair: Pair) -> str:
     missing = [letter for letter, one in zip("AB", pair, strict=True) if not one.counters]
     if missing:
         return f"none in {' and '.join(missing)}"
-    changed, alone = len(pair.changed), len(pair.differing) - len(pair.changed)
-    said = [f"{changed} changed"] if changed else []
-    said += [f"{alone} missing"] if alone else []
-    return ", ".join(said) or f"{len(pair.a.counters)} equal"
+    numbers = {"changed": len(pair.changed), "missing": len(pair.differing) - len(pair.changed)}
+    differing = [f"{number} {what}" for what, number in numbers.items() if number]
+    return ", ".join(differing) or f"{len(pair.a.counters)} equal"
 
 
 def _times(pair: Pair) -> tuple[float, ...]:
@@ -80,7 +78,7 @@ VALUE_COLUMNS = (
 
 
 def value_table(found: RunComparison) -> Table:
-    """Every number, a row each: the counters, equal ones too, and the medians where they are compared."""
+    """Return a row for every number: the counters, equal ones too, and the medians where they are compared."""
     rows: list[tuple[Any, ...]] = []
     for pair in found.pairs:
         for name in dict.fromkeys([*pair.a.counters, *pair.b.counters]):

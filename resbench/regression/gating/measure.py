@@ -7,24 +7,22 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from resbench.errors import GateError
 from resbench.regression import expectations
 from resbench.regression.counting import counted
-from resbench.regression.expectations import CounterChange, SuiteCounts
+from resbench.regression.duel import Duel, run_duel
+from resbench.regression.expectations import SuiteCounts
 from resbench.regression.gating.result import Gate
 from resbench.regression.process import Side, check_files, kill, surroundings
 from resbench.regression.sides import top_of, workshop
-from resbench.regression.suite import Suite, read
+from resbench.regression.suite import SUITE, Suite, read
+from resbench.regression.verdict import GateRules
 from resbench.result import Progress, silent
-
-if TYPE_CHECKING:
-    from resbench.regression.duel import Duel
-
-SUITE = Path("suites/ci.toml")
+from resbench.workers.environment import environment
 
 
 def gate(
@@ -41,12 +39,10 @@ def gate(
     ``base`` and ``head`` are revisions or directories: by default the merge base with main and the working tree.
     ``counters``: only the working tree's counters, against the committed expectations. Raises GateError.
     """
-    if counters:
-        return against_expectations(suite, progress)
-    return between(base, head, suite, budget_s, progress)
+    return _against_expectations(suite, progress) if counters else _between(base, head, suite, budget_s, progress)
 
 
-def against_expectations(path: Path, progress: Progress = silent) -> Gate:
+def _against_expectations(path: Path, progress: Progress) -> Gate:
     """Count the suite as it lies there, against its expectations. Raises GateError."""
     suite, side, stored = _here(path)
     expected = expectations.load(stored)
@@ -68,14 +64,12 @@ def against_expectations(path: Path, progress: Progress = silent) -> Gate:
 
 
 def update(path: Path, progress: Progress = silent) -> str:
-    """Write the expectations anew, those of skipped benchmarks kept; what a review will show. Raises GateError."""
+    """Write the expectations anew, but those of skipped benchmarks; return what changed. Raises GateError."""
     suite, side, stored = _here(path)
     (counts,) = counted([side], suite, progress)
-    try:
-        expected = expectations.load(stored)
-    except GateError:  # half merged, or of another schema: written anew
-        expected = None
-    expected = expected or SuiteCounts(counts.torch, {})
+    expected = SuiteCounts(counts.torch, {})
+    with suppress(GateError):  # half merged, or of another schema: written anew
+        expected = expectations.load(stored) or expected
     before = expected.benchmarks
     kept = {name: before[name] for name in expectations.spared(expected, counts) if name not in counts.benchmarks}
     if kept:
@@ -83,15 +77,14 @@ def update(path: Path, progress: Progress = silent) -> str:
     gone, new = expectations.unpaired(before, {**counts.benchmarks, **kept})
     files = {**{name: expected.files[name] for name in kept if name in expected.files}, **counts.files}
     expectations.store(stored, SuiteCounts(counts.torch, {**kept, **counts.benchmarks}, files=files))
-    changed = len(expectations.changes(before, counts.benchmarks))
-    count = len(counts.benchmarks)
-    said = [f"{count} benchmark{'s' * (count != 1)}", f"{changed} counters changed"]
-    said += [f"{word} {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names]
-    return f"{_named(stored)}: {'; '.join(said)}. Review and commit it."
+    changed, count = len(expectations.changes(before, counts.benchmarks)), len(counts.benchmarks)
+    unpaired = [f"{word} {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names]
+    summary = "; ".join([f"{count} benchmark{'s' * (count != 1)}", f"{changed} counters changed", *unpaired])
+    return f"{_named(stored)}: {summary}. Review and commit it."
 
 
 def _here(path: Path) -> tuple[Suite, Side, Path]:
-    """The suite, the tree as it lies there, and where its expectations are."""
+    """Return the suite, the tree as it lies there, and where its expectations are."""
     root, where = _located(path)
     suite = read(root, where)
     side = Side("head", "working tree", root, ours=False)
@@ -99,7 +92,7 @@ def _here(path: Path) -> tuple[Suite, Side, Path]:
     return suite, side, suite.stored(root)
 
 
-def between(base: str | None, head: str | None, path: Path, budget_s: float, progress: Progress = silent) -> Gate:
+def _between(base: str | None, head: str | None, path: Path, budget_s: float, progress: Progress) -> Gate:
     """Build both sides, count, then time them, all within the budget. Raises GateError."""
     start = time.monotonic()
     root, where = _located(path)
@@ -127,24 +120,25 @@ def between(base: str | None, head: str | None, path: Path, budget_s: float, pro
 
 
 def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
-    """A counter that differs is explained if the head's expectations, which its author committed, say the same."""
+    """Count both sides.
+
+    A counter that differs is explained if the head's expectations, which its author committed, hold the same.
+    """
     before, after = counted([base, head], suite, progress)
     gone, new = expectations.unpaired(before.benchmarks, after.benchmarks)
     _check_paired(gone, new, suite, str(base), str(head))
     stored = expectations.load(suite.stored(head.root))
-    said = stored.benchmarks if stored and stored.torch == expectations.release(after.torch) else {}
-    known = said.keys() - {change.benchmark for change in expectations.changes(said, after.benchmarks)}
-    found: dict[bool, list[CounterChange]] = {True: [], False: []}
-    for change in expectations.changes(before.benchmarks, after.benchmarks):
-        found[change.benchmark in known].append(change)
+    meant = stored.benchmarks if stored and stored.torch == expectations.release(after.torch) else {}
+    known = meant.keys() - {change.benchmark for change in expectations.changes(meant, after.benchmarks)}
+    found = expectations.changes(before.benchmarks, after.benchmarks)
     common = [name for name in before.benchmarks if name in after.benchmarks]
     if not common:
         raise GateError(f"{base} and {head} have no benchmark in common: nothing to compare")
     return Gate(
         base=str(base),
         head=str(head),
-        changes=tuple(found[False]),
-        explained=tuple(found[True]),
+        changes=tuple(change for change in found if change.benchmark not in known),
+        explained=tuple(change for change in found if change.benchmark in known),
         excesses=tuple(expectations.over(suite.limits, after)),
         benchmarks=tuple(common),
         notes=tuple(notes(suite, before, after)),
@@ -152,10 +146,6 @@ def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
 
 
 def _timed(base: Side, head: Side, suite: Suite, names: Sequence[str], budget_s: float, progress: Progress) -> Duel:
-    from resbench.regression.duel import Duel, run_duel
-    from resbench.regression.verdict import GateRules
-    from resbench.workers.environment import environment
-
     if budget_s <= 0:
         raise GateError("building and counting took all of the --time-budget: expected a longer one")
     rules = GateRules(margin=suite.margin, target=suite.target, margins=suite.margins)
@@ -172,10 +162,9 @@ def _timed(base: Side, head: Side, suite: Suite, names: Sequence[str], budget_s:
 
 
 def _located(path: Path) -> tuple[Path, Path]:
-    """The root of the tree that holds the suite, and the suite's path in it."""
+    """Return the root of the tree that holds the suite, and the suite's path in it."""
     whole = path.resolve()
-    top = top_of(whole.parent) if whole.parent.is_dir() else None
-    root = top.resolve() if top else Path.cwd().resolve()
+    root = top_of(whole.parent) or Path.cwd().resolve()
     if not whole.is_relative_to(root):
         root = whole.parent
     return root, whole.relative_to(root)
@@ -185,15 +174,15 @@ def build(side: Side, suite: Suite, budget_s: float) -> None:
     """Run the suite's build command in a side. Raises GateError with its last line, or where the time is up."""
     if not suite.build:
         return
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as output:
         running = subprocess.Popen(
             suite.build,
             shell=True,
             cwd=side.root / suite.path.parent,
             env=surroundings(side, suite),
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
             text=True,
             start_new_session=True,
         )
@@ -203,8 +192,8 @@ def build(side: Side, suite: Suite, budget_s: float) -> None:
             raise GateError(f"{side} was not built when the --time-budget was up: expected a longer one") from None
         finally:
             kill(running)
-        said.seek(0)
-        lines = [line.strip() for line in said if line.strip()]
+        output.seek(0)
+        lines = [line.strip() for line in output if line.strip()]
     if status:
         raise GateError(f"{side} does not build: {lines[-1] if lines else f'status {status}'}")
 
@@ -220,16 +209,19 @@ def _check_paired(gone: list[str], new: list[str], suite: Suite, before: str, af
 
 
 def notes(suite: Suite, before: SuiteCounts, after: SuiteCounts) -> list[str]:
-    """What a reader should know who sees that all is well."""
-    there = [(name in before.benchmarks) + (name in after.benchmarks) for name in suite.unpaired]
-    nowhere, once, both = ([n for n, times in zip(suite.unpaired, there, strict=True) if times == k] for k in range(3))
-    said = [f"Not judged here: {name} ({why})." for name, why in after.skipped.items()]
-    said += [f"Not judged here: {name}, which has nothing to be compared with (`unpaired`)." for name in once]
-    said += [f"Nowhere: {name}; take it out of `unpaired`." for name in nowhere if name not in after.skipped]
-    said += [f"On both sides: {name}; take it out of `unpaired`, which would let it vanish unseen." for name in both]
-    if after.alone:
-        said.append("Nothing of this tree was imported but the suite: was an installed copy judged? See `pythonpath`.")
-    return said
+    """Return what a reader should know who sees that all is well."""
+    a, b, names = before.benchmarks, after.benchmarks, suite.unpaired
+    nowhere = [name for name in names if name not in a and name not in b]
+    both = [name for name in names if name in a and name in b]
+    once = [name for name in names if name not in (*nowhere, *both)]
+    alone = "Nothing of this tree was imported but the suite: was an installed copy judged? See `pythonpath`."
+    return [
+        *(f"Not judged here: {name} ({why})." for name, why in after.skipped.items()),
+        *(f"Not judged here: {name}, which has nothing to be compared with (`unpaired`)." for name in once),
+        *(f"Nowhere: {name}; take it out of `unpaired`." for name in nowhere if name not in after.skipped),
+        *(f"On both sides: {name}; take it out of `unpaired`, which would let it vanish unseen." for name in both),
+        *([alone] if after.alone else []),
+    ]
 
 
 def _named(path: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from resbench.regression.duel import Duel
 from resbench.regression.expectations import CounterChange, Excess
+from resbench.regression.gating.table import change_table, time_table
 from resbench.result import Result
 from resbench.tables.table import Table
 
@@ -33,22 +34,16 @@ class Gate(Result):
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
         duel = None
         if "rounds" in document:
-            judged = [{**one, "detectable": one["detectable"] or "Infinity"} for one in document["judged"]]
-            judgement = {
-                "benchmarks": {one["benchmark"]: one for one in judged},
-                "invalid": document["invalid"],
-                "final": True,
+            judged = {
+                one["benchmark"]: {**one, "detectable": one["detectable"] or "Infinity"} for one in document["judged"]
             }
-            duel = {
-                **document,
-                "rounds": [one["times"] for one in document["rounds"]],
-                "judgement": judgement if judged else None,
-            }
+            judgement = {"benchmarks": judged, "invalid": document["invalid"], "final": True} if judged else None
+            duel = {**document, "rounds": [one["times"] for one in document["rounds"]], "judgement": judgement}
         return {**document, "excesses": document["over_limits"], "duel": duel}
 
     @property
     def verdict(self) -> str:
-        """Counters come first."""
+        """Return the verdict on the change; that of the counters comes first."""
         if self.changes or self.excesses:
             return "REGRESSED"
         judgement = self.duel.judgement if self.duel else None
@@ -60,13 +55,10 @@ class Gate(Result):
         return {"PASS": 0, "IMPROVED": 0, "REGRESSED": 1}.get(self.verdict, 2)
 
     def tables(self) -> list[Table]:
-        from resbench.regression.gating.table import change_table, time_table
-
         return [change_table(self, whole=False), *([time_table(self.duel)] if self.duel else [])]
 
     def flat(self) -> Table:
-        """The table of what is against it."""
-        from resbench.regression.gating.table import change_table, time_table
-
-        counters_first = not self.duel or self.changes or self.excesses
-        return change_table(self) if counters_first or not self.duel else time_table(self.duel)
+        """Return the table of what is against it."""
+        if self.duel and not self.changes and not self.excesses:
+            return time_table(self.duel)
+        return change_table(self)

@@ -30,8 +30,9 @@ def levels(histories: Sequence[History]) -> Picture:
             "machine:N", title="machine", legend=alt.Legend(orient="bottom") if len(histories) > 1 else None
         ),
     )
-    y = alt.Y("relative:Q", title="relative to the first", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
-    points = base.mark_point(filled=True, size=14, opacity=0.55).encode(y=y)
+    points = base.mark_point(filled=True, size=14, opacity=0.55).encode(
+        y=alt.Y("relative:Q", title="relative to the first", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
+    )
     steps = base.mark_line(strokeWidth=2).encode(y="level:Q", detail="segment:N")
     changed = base.transform_filter("isValid(datum.change)")
     rules = changed.mark_rule(strokeDash=[4, 3])
@@ -40,9 +41,10 @@ def levels(histories: Sequence[History]) -> Picture:
     )
     bounds = [alt.Chart().mark_rule(opacity=0).encode(y=alt.datum(1 + side)) for side in (-LEAST, LEAST)]
     name = alt.Header(title=None, labelExpr="slice(datum.label, lastindexof(datum.label, '/') + 1)", labelLimit=270)
-    panels = alt.layer(points, steps, rules, texts, *bounds, data=data(rows)).properties(width=270, height=130)
     chart = (
-        panels.facet(alt.Facet("benchmark:N", header=name), columns=COLUMNS)
+        alt.layer(points, steps, rules, texts, *bounds, data=data(rows))
+        .properties(width=270, height=130)
+        .facet(alt.Facet("benchmark:N", header=name), columns=COLUMNS)
         .resolve_scale(y="independent")
         .properties(title="Median time of stored runs; dashed: change of level")
     )

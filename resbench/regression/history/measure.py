@@ -52,7 +52,8 @@ def append(folder: Path, runs: Iterable[Run]) -> list[Run]:
                 path = folder / f"{name}.jsonl"
                 known = {run.digest for run in _read(path).runs} if path.exists() else set()
                 fresh = [run for run in {run.digest: run for run in own}.values() if run.digest not in known]
-                old = path.read_text(encoding="utf-8") if path.exists() else _head(own[0])
+                head = {"schema": SCHEMA, "environment": {"id": name, "stable": own[0].stable}}
+                old = path.read_text(encoding="utf-8") if path.exists() else _compact(head)
                 texts[path] = "\n".join([*old.splitlines(), *map(_line, fresh)]) + "\n" if fresh else old
                 new += fresh
             for path, text in texts.items():
@@ -64,17 +65,21 @@ def append(folder: Path, runs: Iterable[Run]) -> list[Run]:
         raise OutputError(f"cannot write to {folder}: {error.strerror or error}; name a folder with --dir") from None
 
 
-def _head(run: Run) -> str:
-    return _compact({"schema": SCHEMA, "environment": {"id": run.fingerprint, "stable": run.stable}})
-
-
 def _line(run: Run) -> str:
     benchmarks = {
         name: {"median_s": one.median_s, "iqr_s": one.iqr_s, "counters": one.counters}
         for name, one in run.benchmarks.items()
     }
-    record = {"digest": run.digest, "time_utc": run.time.isoformat(), "commit": run.commit, "dirty": run.dirty}
-    return _compact({**record, "environment": run.fingerprint, "benchmarks": benchmarks})
+    return _compact(
+        {
+            "digest": run.digest,
+            "time_utc": run.time.isoformat(),
+            "commit": run.commit,
+            "dirty": run.dirty,
+            "environment": run.fingerprint,
+            "benchmarks": benchmarks,
+        }
+    )
 
 
 def _compact(record: dict[str, Any]) -> str:

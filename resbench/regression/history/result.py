@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from resbench.drawing.charts import Picture
 from resbench.regression.comparing.result import Benchmark, Run
+from resbench.regression.history.table import history_tables, machine_record, night_table
 from resbench.result import Result
 from resbench.tables.table import Table
 
@@ -156,8 +157,10 @@ class Histories(Result):
             for one in machine["benchmarks"]:
                 for night in one["nights"]:
                     key = night["time_utc"], night["commit"]
-                    run = {"path": "", "time": key[0], "commit": key[1], "dirty": False, "digest": " ".join(key)}
-                    run |= {"fingerprint": machine["id"], "stable": machine["stable"], "machine": {}, "benchmarks": {}}
+                    run = {
+                        **{"path": "", "time": key[0], "commit": key[1], "dirty": False, "digest": " ".join(key)},
+                        **{"fingerprint": machine["id"], "stable": machine["stable"], "machine": {}, "benchmarks": {}},
+                    }
                     found.setdefault(key, run)["benchmarks"][night["benchmark"]] = {**night, "name": night["benchmark"]}
             return [found[key] for key in sorted(found)]
 
@@ -170,21 +173,12 @@ class Histories(Result):
     @property
     def machines(self) -> list[dict[str, Any]]:
         """Every machine with its benchmarks, their nights, and the changes."""
-        from resbench.regression.history.table import machine_record
-
         return [machine_record(history) for history in self.histories]
 
-    def models(self) -> list[str]:
-        return []
-
     def tables(self) -> list[Table]:
-        from resbench.regression.history.table import history_tables
-
         return history_tables(self.histories)
 
     def flat(self) -> Table:
-        from resbench.regression.history.table import night_table
-
         return night_table(self.histories)
 
     def pictures(self) -> list[Picture]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from resbench.tables.table import Column, Table
@@ -53,31 +52,28 @@ RECOUNT_COLUMNS = (
 
 
 def history_tables(histories: Sequence[History]) -> list[Table]:
-    """What changed, if anything did, and then every benchmark of every machine."""
+    """Return what changed, if anything did, and then every benchmark of every machine."""
     every = [series for history in histories for series in history.series]
     changes = [
         [_change(series, change)[c.key] for c in CHANGE_COLUMNS] for series in every for change in series.changes
     ]
     recounts = [[_recount(series, one)[c.key] for c in RECOUNT_COLUMNS] for series in every for one in series.recounts]
-    tables = [Table(CHANGE_COLUMNS, changes, "Changes of time")] if changes else []
-    tables += [Table(RECOUNT_COLUMNS, recounts, "Changes of counters")] if recounts else []
+    changed = [
+        *([Table(CHANGE_COLUMNS, changes, "Changes of time")] if changes else []),
+        *([Table(RECOUNT_COLUMNS, recounts, "Changes of counters")] if recounts else []),
+    ]
     rows = [[_standing(series)[column.key] for column in SERIES_COLUMNS] for series in every]
     notes = [METHOD, *(f"Machine {history.fingerprint}: {_machine(history)}." for history in histories)]
-    return [*tables, Table(SERIES_COLUMNS, rows, "History", notes)]
+    return [*changed, Table(SERIES_COLUMNS, rows, "History", notes)]
 
 
 def _machine(history: History) -> str:
-    """In the words that tell machines apart."""
+    """Describe a machine in the words that tell it from others."""
     has = history.stable
     threads = f"{has['threads']} threads" if has.get("threads") else None
     torch = f"torch {has['torch']}" if has.get("torch") else None
     parts = (has.get("gpu"), has.get("cpu"), threads, torch, has.get("system"), has.get("kernel"))
     return ", ".join(str(part) for part in parts if part) or "undescribed"
-
-
-def day(time: datetime) -> str:
-    """As a person writes it."""
-    return time.date().isoformat()
 
 
 def _standing(series: Series) -> dict[str, Any]:
@@ -86,8 +82,8 @@ def _standing(series: Series) -> dict[str, Any]:
         "benchmark": series.name,
         "machine": series.fingerprint,
         "runs": len(series.nights),
-        "first": day(first.run.time),
-        "last": day(last.run.time),
+        "first": first.run.time.date().isoformat(),
+        "last": last.run.time.date().isoformat(),
         "median_s": last.benchmark.median_s,
         "relative": last.benchmark.median_s / first.benchmark.median_s,
         "changes": len(series.changes),
@@ -99,15 +95,19 @@ def _where(series: Series, before: Run, at: Run) -> dict[str, Any]:
     return {
         "benchmark": series.name,
         "machine": series.fingerprint,
-        "date": day(at.time),
+        "date": at.time.date().isoformat(),
         "commit": at.revision,
         "before": before.revision,
     }
 
 
 def _change(series: Series, change: Change) -> dict[str, Any]:
-    numbers = {"old_s": change.old_s, "new_s": change.new_s, "change": change.relative}
-    return {**_where(series, change.before, change.at), **numbers}
+    return {
+        **_where(series, change.before, change.at),
+        "old_s": change.old_s,
+        "new_s": change.new_s,
+        "change": change.relative,
+    }
 
 
 def _recount(series: Series, one: Recount) -> dict[str, Any]:
@@ -128,13 +128,13 @@ NIGHT_COLUMNS = (
 
 
 def night_table(histories: Sequence[History]) -> Table:
-    """Every run of every benchmark, a row each, with the level that it belongs to."""
+    """Return a row for every run of every benchmark, with the level that it belongs to."""
     rows = [list(row.values()) for history in histories for series in history.series for row in nights(series)]
     return Table(NIGHT_COLUMNS, rows)
 
 
 def nights(series: Series) -> list[dict[str, Any]]:
-    """The runs of a benchmark by the keys of the columns; ``change`` and ``counters_changed`` where there was one."""
+    """Return the runs of a benchmark by column; ``change`` and ``counters_changed`` are None where there was none."""
     changes = {change.at.digest: change.relative for change in series.changes}
     recounts: dict[str, list[str]] = {}
     for one in series.recounts:
@@ -157,7 +157,7 @@ def nights(series: Series) -> list[dict[str, Any]]:
 
 
 def machine_record(history: History) -> dict[str, Any]:
-    """One machine with its benchmarks, their runs, and the changes."""
+    """Return one machine with its benchmarks, their runs, and the changes."""
     return {
         "id": history.fingerprint,
         "stable": history.stable,
