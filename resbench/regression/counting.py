@@ -76,5 +76,10 @@ def _combined(side: Side, messages: Iterable[dict[str, Any]], suite: Suite) -> S
     if not found:
         why = f"all are skipped ({next(iter(skipped.values()))})" if skipped else "none uses the fixture `resbench`"
         raise GateError(f"{side}: expected a benchmark in {', '.join(suite.files)}; {why}")
-    files = dict(zip(names, collected["files"], strict=True))
-    return SuiteCounts(by_kind["counted"][-1]["torch"], found, skipped, files, alone=not by_kind["imported"])
+    return SuiteCounts(
+        torch=by_kind["counted"][-1]["torch"],
+        benchmarks=found,
+        skipped=skipped,
+        files=dict(zip(names, collected["files"], strict=True)),
+        alone=not by_kind["imported"],
+    )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from resbench.counters.counts import MOST, Counted
 from resbench.errors import GateError, did_you_mean
@@ -70,11 +70,11 @@ def changes(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> list
     ]
 
 
-def differences(a: Mapping[str, int], b: Mapping[str, int]) -> Iterator[tuple[str, tuple[int | None, int | None]]]:
-    """Yield the counters that are not equal with both values; one is None where only the other side has the counter."""
-    for counter in dict.fromkeys([*a, *b]):
-        if a.get(counter) != b.get(counter):
-            yield counter, (a.get(counter), b.get(counter))
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield the names whose values are not equal, with both values; None stands for that of a side without the name."""
+    for name in dict.fromkeys([*a, *b]):
+        if a.get(name) != b.get(name):
+            yield name, (a.get(name), b.get(name))
 
 
 def unpaired(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> tuple[list[str], list[str]]:

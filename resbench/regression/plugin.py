@@ -15,22 +15,17 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, replace
 from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resbench.counters.counts import TOTALS, Counted
-from resbench.errors import OptionError, did_you_mean
+from resbench.errors import OptionError
 from resbench.regression.line import VARIABLE, GateLine, name_of
-from resbench.regression.samples import SAMPLES, cut, fastest, often
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from resbench.workers.workload import Workload
 
 CALLED = pytest.StashKey[bool]()
 
@@ -70,15 +65,17 @@ def bench(
     if request.node.stash.get(CALLED, False):
         raise OptionError("expected one call of the fixture `resbench` in a test, received another; make it two tests")
     request.node.stash[CALLED] = True
-    work, name = _workload(target, input, setup), name_of(request.node.nodeid)
+    from resbench.regression.samples import SAMPLES, counted, cut, fastest, often, workload
+
+    work, name = workload(target, input, setup), name_of(request.node.nodeid)
     with work.ready():
         if LINE is None:
             benchmark = request.getfixturevalue("benchmark")
-            benchmark.extra_info["counters"] = _count(work, counters).totals
+            benchmark.extra_info["counters"] = counted(work, counters or {}).totals
             benchmark(often(work, 1))
         elif LINE.wanted == "count":
-            torch = sys.modules["torch"]
-            LINE.say("counted", name, layers=_count(work, counters).layers, torch=torch.__version__)
+            layers = counted(work, counters or {}).layers
+            LINE.say("counted", name, layers=layers, torch=sys.modules["torch"].__version__)
         else:
             benchmark = request.getfixturevalue("benchmark")
             turn = partial(LINE.turn, name)
@@ -90,58 +87,6 @@ def bench(
                 benchmark.pedantic(often(work, runs), setup=lambda: next(begins)(), rounds=SAMPLES * pieces)
             LINE.say("timed", name, seconds=fastest(benchmark.stats.stats.data, runs, pieces))
             LINE.wait()  # nothing is made ready or thrown away while another side is timed
-
-
-def _count(work: Workload, more: Mapping[str, int] | None) -> Counted:
-    """Count a run of the model as it is written, also where it is timed compiled."""
-    from resbench.counters.watch import count
-    from resbench.workers.workload import Workload
-
-    if work.setup.compile:
-        work = Workload(work.model, work.inputs, replace(work.setup, compile=False))
-    return own(count(work), more or {})
-
-
-def own(counted: Counted, more: Mapping[str, int]) -> Counted:
-    """Add further counters to those of the model itself. Raises OptionError."""
-    model = counted.layers.get("", {})
-    for name, value in more.items():
-        if type(value) is not int or name in (*TOTALS, *model) or "." in name:
-            raise OptionError(f"counters takes integers under new names without a dot; received {name}={value!r}")
-    return Counted({**counted.layers, "": {**model, **more}})
-
-
-def _workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
-    from torch import Tensor, nn
-    from torch.utils._pytree import tree_leaves
-
-    from resbench.workers.workload import Call, Setup, Workload
-
-    options = [field.name for field in fields(Setup)]
-    for name in setup.keys() - options:
-        hint = did_you_mean(name, options, f"expected one of {', '.join(options)}")
-        raise OptionError(f"the fixture `resbench` takes no {name}{hint}")
-    if isinstance(target, str):
-        from resbench.networks.load import load
-
-        chosen = Setup(**setup)
-        loaded = load(target, input)
-        return Workload(loaded.module, loaded.arguments(chosen.batch), chosen)
-    if isinstance(target, nn.Module):
-        inputs = (input,) if isinstance(input, (Tensor, Mapping)) else tuple(input or ())
-        first = next((leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), None)
-        if not inputs or (first is None and not all(type(size) is int for size in inputs)):
-            raise OptionError(
-                "a module has no input of its own: expected input=(N, C, H, W) or tensors, received "
-                + (repr(input) if inputs else "none")
-            )
-        batch = inputs[0] if first is None else first.size(0) if first.dim() else 1
-        return Workload(target, inputs, Setup(**{"batch": batch, **setup}))
-    if callable(target) and input is None:
-        return Call(target, Setup(**setup))
-    raise OptionError(
-        f"expected a module, a model's name or a function of no arguments, received {type(target).__name__}"
-    )
 
 
 @pytest.hookimpl(optionalhook=True)

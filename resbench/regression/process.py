@@ -194,12 +194,10 @@ def surroundings(side: Side, suite: Suite) -> dict[str, str]:
     """Return the environment variables of a side's process: its own code is found before what is installed."""
     folder = side.root / suite.path.parent
     paths = [str((folder / path).resolve()) for path in suite.pythonpath]
-    threads = str(suite.threads)
     return {
         **{name: value for name, value in outside().items() if name not in UNWANTED},
         "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYTHONDONTWRITEBYTECODE": "" if side.ours else "1",
         **KEEPING,
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
+        **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(suite.threads)),
     }

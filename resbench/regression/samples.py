@@ -1,14 +1,18 @@
-"""A process runs a benchmark for the duel in samples, each of several pieces."""
-
-from __future__ import annotations
+"""A process makes a workload of a benchmark, counts it, or runs it for the duel in samples, each of several pieces."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from resbench.workers.workload import Workload
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from resbench.counters.counts import TOTALS, Counted
+from resbench.counters.watch import count
+from resbench.errors import OptionError, did_you_mean
+from resbench.workers.workload import Call, Setup, Workload
 
 SAMPLES, SAMPLE_S = 25, 0.01
 """A process takes so many samples of a benchmark, and each lasts at least so long. A shared core changes its speed by
@@ -18,6 +22,51 @@ a third from one moment to the next: from round to round the median ratio of 25 
 PIECE_S = 0.0005
 """A sample is timed in pieces of one run, or of as many as last so long; its figure is the fastest of them. What else
 runs on a core comes in slices of some milliseconds, which some of the pieces escape."""
+
+
+def workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
+    """Make a workload of what the fixture was called with. Raises OptionError or MeasureError."""
+    options = [field.name for field in fields(Setup)]
+    for name in setup.keys() - options:
+        hint = did_you_mean(name, options, f"expected one of {', '.join(options)}")
+        raise OptionError(f"the fixture `resbench` takes no {name}{hint}")
+    if isinstance(target, str):
+        from resbench.networks.load import load
+
+        chosen = Setup(**setup)
+        loaded = load(target, input)
+        return Workload(loaded.module, loaded.arguments(chosen.batch), chosen)
+    if isinstance(target, nn.Module):
+        inputs = (input,) if isinstance(input, (Tensor, Mapping)) else tuple(input or ())
+        first = next((leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), None)
+        if not inputs or (first is None and not all(type(size) is int for size in inputs)):
+            raise OptionError(
+                "a module has no input of its own: expected input=(N, C, H, W) or tensors, received "
+                + (repr(input) if inputs else "none")
+            )
+        batch = inputs[0] if first is None else first.size(0) if first.dim() else 1
+        return Workload(target, inputs, Setup(**{"batch": batch, **setup}))
+    if callable(target) and input is None:
+        return Call(target, Setup(**setup))
+    raise OptionError(
+        f"expected a module, a model's name or a function of no arguments, received {type(target).__name__}"
+    )
+
+
+def counted(work: Workload, more: Mapping[str, int]) -> Counted:
+    """Count a run of the model as it is written, also where it is timed compiled, and add further counters."""
+    if work.setup.compile:
+        work = Workload(work.model, work.inputs, replace(work.setup, compile=False))
+    return own(count(work), more)
+
+
+def own(counted: Counted, more: Mapping[str, int]) -> Counted:
+    """Add further counters to those of the model itself. Raises OptionError."""
+    model = counted.layers.get("", {})
+    for name, value in more.items():
+        if type(value) is not int or name in (*TOTALS, *model) or "." in name:
+            raise OptionError(f"counters takes integers under new names without a dot; received {name}={value!r}")
+    return Counted({**counted.layers, "": {**model, **more}})
 
 
 def often(work: Workload, calls: int) -> Callable[[], None]:

@@ -32,14 +32,19 @@ LARGEST = 10.0
 Check = tuple[Callable[[Any], bool], str]
 STRINGS: Check = (lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of strings")
 STRING: Check = (lambda value: isinstance(value, str), "a string")
-COUNT: Check = (lambda value: type(value) is int and value >= 1, "an integer of at least 1")
 SHARE: Check = (
     lambda value: type(value) in (int, float) and 0 < value < LARGEST,
     "a fraction above 0, such as 0.01 for 1 %",
 )
-TAKES = {
-    **{"files": STRINGS, "pythonpath": STRINGS, "expectations": STRING, "build": STRING},
-    **{"threads": COUNT, "margin": SHARE, "target": SHARE, "unpaired": STRINGS},
+TAKES: dict[str, Check] = {
+    "files": STRINGS,
+    "pythonpath": STRINGS,
+    "expectations": STRING,
+    "build": STRING,
+    "threads": (lambda value: type(value) is int and value >= 1, "an integer of at least 1"),
+    "margin": SHARE,
+    "target": SHARE,
+    "unpaired": STRINGS,
 }
 """Each entry has to pass a check, and an error says in these words what the entry takes."""
 
@@ -91,10 +96,13 @@ def read(root: Path, path: Path) -> Suite:
     _check_values(path, content)
     if not content.get("files"):
         raise GateError(f'{path}: expected files = ["bench_....py", ...], received none')
-    margins = {name: entry["margin"] for name, entry in special.items() if "margin" in entry}
-    limits = {name: entry.get("limits", {}) for name, entry in special.items()}
-    suite = Suite(path, margins=margins, limits=limits, **content)
-    largest = max([suite.margin, *margins.values()])
+    suite = Suite(
+        path,
+        margins={name: entry["margin"] for name, entry in special.items() if "margin" in entry},
+        limits={name: entry.get("limits", {}) for name, entry in special.items()},
+        **content,
+    )
+    largest = max([suite.margin, *suite.margins.values()])
     if largest >= suite.target:
         raise GateError(f"{path}: expected margins below the target of {suite.target:g}, received {largest:g}")
     return suite

@@ -13,8 +13,7 @@ from resbench.counters.counts import Counted
 from resbench.errors import OptionError
 from resbench.regression.expectations import SuiteCounts, changes, load, spared, store
 from resbench.regression.gating.measure import notes
-from resbench.regression.plugin import own
-from resbench.regression.samples import SAMPLES
+from resbench.regression.samples import SAMPLES, own
 from resbench.regression.suite import Suite
 
 CLEAN = ([], 0, "")

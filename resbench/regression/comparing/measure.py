@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from resbench.errors import GateError, first_line
 from resbench.regression.comparing.result import Benchmark, Pair, Run, RunComparison
+from resbench.regression.expectations import differences
 
 T = TypeVar("T")
 
@@ -129,8 +130,7 @@ def _machines(a: Run, b: Run) -> list[str]:
         ]
     if a.fingerprint == b.fingerprint:
         return []
-    keys = [key for key in dict.fromkeys([*a.stable, *b.stable]) if a.stable.get(key) != b.stable.get(key)]
-    fields = "; ".join(f"{key} {a.stable.get(key)} -> {b.stable.get(key)}" for key in keys)
+    fields = "; ".join(f"{key} {old} -> {new}" for key, (old, new) in differences(a.stable, b.stable))
     return [
         f"Another machine or installation ({a.fingerprint} and {b.fingerprint}): wall times are not compared. "
         f"{fields or 'No stable field tells why'}."

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from resbench.drawing.charts import Picture, data
+from resbench.regression.history.result import History
 from resbench.regression.history.table import nights
-
-if TYPE_CHECKING:
-    from resbench.regression.history.result import History
 
 COLUMNS = 3
 LEAST = 0.05
