@@ -103,7 +103,7 @@ class Failures:
             self.add(model, str(error))
 
     def each(self, models: Iterable[Given], make: Callable[[Given], Made]) -> list[Made]:
-        """What is made of every model that does not fail."""
+        """Return what is made of every model that does not fail."""
         made: list[Made] = []
         for model in models:
             if not self.stopped:
@@ -116,7 +116,7 @@ class Failures:
         self.reasons.setdefault(model, reason if model in reason else f"{model}: {reason}")
 
     def left(self, made: list[Made]) -> list[Made]:
-        """What was made, if anything was. Raises AllFailed where every model has failed."""
+        """Return what was made, if anything was. Raises AllFailed where every model has failed."""
         if not made and self.reasons:
             raise AllFailed("\n".join(" ".join(reason.split()) for reason in self.reasons.values()))
         return made

@@ -1,1 +1,1 @@
-"""Two stored runs of pytest-benchmark side by side."""
+"""This package sets two stored runs of pytest-benchmark side by side."""

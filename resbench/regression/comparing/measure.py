@@ -1,8 +1,8 @@
-"""Stored runs: what `pytest --benchmark-json FILE` wrote, read, checked, and paired by benchmark. Needs no torch.
+"""Stored runs, as `pytest --benchmark-json FILE` wrote them, are read, checked and paired by benchmark.
 
-A run of a suite with resbench's plugin holds two things more: the fingerprint of the machine under ``machine_info``,
-and the counters of each benchmark under ``extra_info``. Counters of two runs are always compared; their wall times
-only where the fingerprints are equal.
+No torch is needed. A run of a suite with resbench's plugin holds two things more: the fingerprint of the machine under
+``machine_info``, and the counters of each benchmark under ``extra_info``. Counters of two runs are always compared;
+their wall times only where the fingerprints are equal.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from resbench.regression.expectations import differences
 T = TypeVar("T")
 
 OWN = ("node", "processor", "machine", "python_version", "release", "system", "cpu")
-"""What pytest-benchmark itself says of a machine."""
+"""pytest-benchmark itself describes a machine by these."""
 
 
 def read(path: Path) -> Run:

@@ -1,4 +1,4 @@
-"""What `compare-runs` finds: two stored runs, benchmark by benchmark."""
+"""`compare-runs` finds two stored runs, benchmark by benchmark."""
 
 from __future__ import annotations
 

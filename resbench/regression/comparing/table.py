@@ -1,4 +1,4 @@
-"""Two stored runs as tables: a row for each benchmark, and the counters that differ."""
+"""Two stored runs become tables: a row for each benchmark, and the counters that differ."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The gate as a whole: both sides, counters, the duel, the verdict."""
+"""This package is the gate as a whole: both sides, counters, the duel, the verdict."""

@@ -1,4 +1,4 @@
-"""A gate from end to end: both sides made, counted, built, and timed; or one side held against what is committed."""
+"""A gate makes both sides, builds, counts and times them, or it holds one side against what is committed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `gate` finds: counters that changed, and the wall time of both sides as a duel."""
+"""`gate` finds counters that changed, and the wall time of both sides as a duel."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from resbench.tables.table import Table
 
 @dataclass(frozen=True, repr=False)
 class Gate(Result):
-    """What a run found, as far as it got."""
+    """A gate holds what a run found, as far as it got."""
 
     base: str
     head: str
     changes: tuple[CounterChange, ...] = ()
-    """Counters that differ, without those that the head's committed expectations explain."""
+    """These counters differ, and the head's committed expectations do not explain it."""
     explained: tuple[CounterChange, ...] = ()
     excesses: tuple[Excess, ...] = ()
     benchmarks: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class Gate(Result):
 
     @property
     def status(self) -> int:
-        """0 nothing against it, 1 regressed, 2 nothing can be said."""
+        """Return 0 where nothing is against it, 1 where it regressed, 2 where nothing can be said."""
         return {"PASS": 0, "IMPROVED": 0, "REGRESSED": 1}.get(self.verdict, 2)
 
     def tables(self) -> list[Table]:

@@ -1,4 +1,4 @@
-"""What a gate found, as tables: counters that changed, and the duel."""
+"""What a gate found becomes tables: counters that changed, and the duel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from resbench.regression.gating.result import Gate
 
 MOST = 40
-"""Rows of changes that a person reads; CSV and JSON have all."""
+"""A person reads so many rows of changes; CSV and JSON have all."""
 
 CHANGES = (
     Column("benchmark", "benchmark", "prose"),

@@ -1,1 +1,1 @@
-"""Stored runs by night, and where their level changed."""
+"""This package orders stored runs by night, and finds where their level changed."""

@@ -1,4 +1,4 @@
-"""The history of stored runs as a chart: a panel for each benchmark."""
+"""The history of stored runs becomes a chart: a panel for each benchmark."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from resbench.regression.history.table import nights
 
 COLUMNS = 3
 LEAST = 0.05
-"""Of the first median, up and down: what a panel shows at least, so that noise looks like noise."""
+"""A panel shows at least this share of the first median, up and down, so that noise looks like noise."""
 
 
 def levels(histories: Sequence[History]) -> Picture:
-    """Medians relative to the first of their machine: points are runs, lines levels, dashed rules change points."""
+    """Draw medians relative to the first of their machine: points are runs, lines levels, dashed rules changes."""
     import altair as alt
 
     rows = [row for history in histories for series in history.series for row in _points(nights(series))]
@@ -50,7 +50,7 @@ def levels(histories: Sequence[History]) -> Picture:
 
 
 def _points(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The runs of one benchmark on one machine."""
+    """Return the points of one benchmark on one machine."""
     first, segment, points = rows[0]["median_s"], 0, []
     for row in rows:
         segment += row["change"] is not None

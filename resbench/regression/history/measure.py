@@ -1,4 +1,4 @@
-"""The history of a suite: one file for each machine, one line for each stored run, and what is appended to it.
+"""The history of a suite has one file for each machine and one line for each stored run, and grows at its end.
 
 <fingerprint>.jsonl    {"schema": 1, "environment": {"id", "stable"}}                                 the first line
                        {"digest", "time_utc", "commit", "dirty", "environment", "benchmarks":
@@ -21,16 +21,16 @@ from resbench.regression.history.result import Histories, History
 SCHEMA = 1
 
 WAIT_S = 60
-"""For another process that appends to the same folder."""
+"""The wait for another process that appends to the same folder lasts so long."""
 
 
 def histories(folder: Path) -> Histories:
-    """All machines of a folder. Raises GateError for a file, and the line in it, that is no history."""
+    """Read all machines of a folder. Raises GateError for a file, and the line in it, that is no history."""
     return Histories(tuple(_read(path) for path in sorted(folder.glob("*.jsonl"))))
 
 
 def append(folder: Path, runs: Iterable[Run]) -> list[Run]:
-    """Those of the runs that were not there yet, each now in the file of its machine.
+    """Append each run to the file of its machine, and return those that were not there yet.
 
     All are checked before one is written, and a file is replaced in one step. Raises GateError, OutputError.
     """
@@ -87,7 +87,7 @@ def _compact(record: dict[str, Any]) -> str:
 
 
 def _read(path: Path) -> History:
-    """A file of the folder."""
+    """Read a file of the folder."""
     number = 1
     try:
         first, *rest = path.read_text(encoding="utf-8").splitlines() or [""]

@@ -1,4 +1,4 @@
-"""What `history` finds: the stored runs of every machine, and where the level of a benchmark changed.
+"""`history` finds the stored runs of every machine, and where the level of a benchmark changed.
 
 A change point of the times is found in their ranks: the least sum of squares about a level for each segment, plus a
 penalty for each change (Killick et al. 2012, PELT, by `ruptures`). Ranks make one penalty do for every benchmark: of
@@ -23,18 +23,18 @@ from resbench.result import Result
 from resbench.tables.table import Table
 
 PENALTY = 11.0
-"""Of a change, in variances of the ranks: what it has to gain is the statistic of Kruskal and Wallis. Simulated: of
+"""A change costs so many variances of the ranks: it has to gain the statistic of Kruskal and Wallis. Simulated: of
 series of 16 to 200 runs of independent noise, at most 3 % show a change; a step of 5 % in noise of 2 % is found in 9 of
 10 series of 30 runs or more once 8 runs follow it.
 """
 
 LEAST = 4
-"""Runs of a level: ranks of fewer never pay the penalty."""
+"""A level has so many runs: ranks of fewer never pay the penalty."""
 
 
 @dataclass(frozen=True)
 class History:
-    """The runs of one machine, the oldest first."""
+    """A history holds the runs of one machine, the oldest first."""
 
     fingerprint: str
     stable: dict[str, Any]
@@ -42,7 +42,7 @@ class History:
 
     @property
     def series(self) -> list[Series]:
-        """Each benchmark of the runs, by name."""
+        """Return the series of each benchmark of the runs, by name."""
         names = sorted({name for run in self.runs for name in run.benchmarks})
         return [
             Series(
@@ -55,7 +55,7 @@ class History:
 
 
 class Night(NamedTuple):
-    """One benchmark in one run."""
+    """A night is one benchmark in one run."""
 
     run: Run
     benchmark: Benchmark
@@ -71,12 +71,12 @@ class Change(NamedTuple):
 
     @property
     def relative(self) -> float:
-        """0.05: 5 % more time."""
+        """Return the change as a share: 0.05 is 5 % more time."""
         return self.new_s / self.old_s - 1
 
 
 class Recount(NamedTuple):
-    """A counter with another value than it last had."""
+    """A counter has another value than it last had."""
 
     before: Run
     at: Run
@@ -87,7 +87,7 @@ class Recount(NamedTuple):
 
 @dataclass(frozen=True)
 class Series:
-    """One benchmark on one machine, by time."""
+    """A series is one benchmark on one machine, by time."""
 
     fingerprint: str
     name: str
@@ -95,14 +95,14 @@ class Series:
 
     @cached_property
     def levels(self) -> list[tuple[int, int, float]]:
-        """First night, night after the last, and median of each level."""
+        """Return the first night, the night after the last, and the median of each level."""
         seconds = [night.benchmark.median_s for night in self.nights]
         edges = [0, *change_points(seconds), len(seconds)]
         return [(start, end, median(seconds[start:end])) for start, end in pairwise(edges)]
 
     @property
     def changes(self) -> list[Change]:
-        """Of the time."""
+        """Return the changes of the time."""
         return [
             Change(self.nights[start - 1].run, self.nights[start].run, old_s, new_s)
             for (_, _, old_s), (start, _, new_s) in pairwise(self.levels)
@@ -110,7 +110,7 @@ class Series:
 
     @property
     def recounts(self) -> list[Recount]:
-        """Of the counters. One that a run does not have is neither changed nor forgotten."""
+        """Return the changes of the counters. One that a run does not have is neither changed nor forgotten."""
         found, known = [], dict[str, tuple[int, Run]]()
         for run, (_, _, _, counters) in self.nights:
             for name, new in counters.items():
@@ -122,7 +122,7 @@ class Series:
 
 
 def change_points(seconds: Sequence[float]) -> list[int]:
-    """Where a new level begins.
+    """Return where new levels begin.
 
     >>> change_points([1.0, 1.1, 1.2, 1.3] * 3), change_points([1.0, 1.1, 1.2, 1.3] * 3 + [1.4, 1.5, 1.6, 1.7] * 3)
     ([], [12])
@@ -142,7 +142,7 @@ def change_points(seconds: Sequence[float]) -> list[int]:
 
 @dataclass(frozen=True, repr=False)
 class Histories(Result):
-    """The history of a suite, machine by machine."""
+    """These are the histories of a suite, machine by machine."""
 
     histories: tuple[History, ...]
 
@@ -172,7 +172,7 @@ class Histories(Result):
 
     @property
     def machines(self) -> list[dict[str, Any]]:
-        """Every machine with its benchmarks, their nights, and the changes."""
+        """Return every machine with its benchmarks, their nights, and the changes."""
         return [machine_record(history) for history in self.histories]
 
     def tables(self) -> list[Table]:

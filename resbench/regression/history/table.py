@@ -1,4 +1,4 @@
-"""The history of stored runs as tables: where each benchmark stands, and what changed when."""
+"""The history of stored runs becomes tables: where each benchmark stands, and what changed when."""
 
 from __future__ import annotations
 
