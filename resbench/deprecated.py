@@ -1,7 +1,5 @@
 """Two functions of earlier versions, which work on for a release."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """This module writes a file whole or not at all, and finds the folder of cached files."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from contextlib import suppress

@@ -5,8 +5,6 @@
 ``KINDS`` imports none of them: a new question is one folder and one line of it.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import warnings

@@ -4,8 +4,6 @@ MACs are multiply-accumulates of convolutions, linear layers and matrix products
 Numbers stay plain (counts, bytes, seconds) everywhere else, with the unit in the name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 

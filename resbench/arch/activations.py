@@ -1,7 +1,5 @@
 """The activations are layers that take each element by itself."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import prod
 from typing import Annotated, ClassVar, Literal

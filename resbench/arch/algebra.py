@@ -21,8 +21,6 @@ numbers its parts, as ``nn.Sequential`` does. So a residual block reads
 ('conv1', 'relu1', 'conv2', 'add', 'relu2')
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from itertools import groupby

@@ -9,8 +9,6 @@ A residual unit is y = f(h(x) + F(x)) (He et al. 2016, eq. 1): F is a *branch*, 
 [231211008, 231211008]
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Literal, NamedTuple

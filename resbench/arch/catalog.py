@@ -7,8 +7,6 @@
 The keyword-only parameters of the function that builds a network *are* its options.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

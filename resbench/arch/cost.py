@@ -8,8 +8,6 @@
 (1, 8, 32, 32)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod

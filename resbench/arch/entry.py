@@ -1,7 +1,5 @@
 """A line of the catalog says what is built under a name, for which input, and where it was published."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ A layer of the algebra states its kind in its class; a traced row has that of to
 ran in it. Whoever asks what a row is reads its ``kind``: no other table of class names decides that.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Set
 from typing import Literal, NamedTuple
 

@@ -7,8 +7,6 @@ Signatures and output shapes are those of the layers of the same name in ``torch
 ((1, 32, 28, 28), 120422400)
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import prod
 from typing import Annotated, ClassVar

@@ -7,8 +7,6 @@
 [['bn1', 'relu1'], ['conv1', 'bn2', 'relu2', 'conv2'], []]
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

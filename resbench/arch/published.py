@@ -1,7 +1,5 @@
 """These figures were printed, with these digits; where they are wrong, it is said."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

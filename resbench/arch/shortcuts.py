@@ -14,8 +14,6 @@
 In the last five h is option A, as in the ResNet-110 of the paper's Table 1.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 from resbench.arch.activations import Sigmoid

@@ -11,8 +11,6 @@ relu 1 ReLU
 layer1.0-2 3 [3x3, 16; BN; ReLU; 3x3, 16; BN] + x; ReLU
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

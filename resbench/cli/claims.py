@@ -1,7 +1,5 @@
 """`resbench claims`: what is said of residual learning, tried."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`resbench compare`: networks side by side, by any metrics, measured here or stored."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

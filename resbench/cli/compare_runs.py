@@ -1,7 +1,5 @@
 """`resbench compare-runs`: two stored runs of one suite."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`resbench degradation`: does it train, and does depth make it worse?"""
 
-from __future__ import annotations
-
 from resbench.cli import options, training
 from resbench.cli.output import board, checked
 from resbench.errors import Failures

@@ -1,7 +1,5 @@
 """`resbench doctor`: the machine, the packages, and what would be skipped here."""
 
-from __future__ import annotations
-
 from resbench.cli import options
 from resbench.cli.output import checked, emit
 

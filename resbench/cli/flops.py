@@ -1,7 +1,5 @@
 """`resbench flops`: parameters, MACs, elementwise work, activations and bytes."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`resbench gate`: did this change make it worse?"""
 
-from __future__ import annotations
-
 import gzip
 import re
 import signal

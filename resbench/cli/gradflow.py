@@ -1,7 +1,5 @@
 """`resbench gradflow`: does the gradient get through, and does it move the weights?"""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import typer

@@ -1,7 +1,5 @@
 """`resbench history`: stored runs over time."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`resbench latency`: how long a run takes here, per network or per layer, and what it holds in memory."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import typer

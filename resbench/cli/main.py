@@ -3,8 +3,6 @@
 Exit status: 0 done, 1 a verdict against, 2 bad usage or input, 130 interrupted.
 """
 
-from __future__ import annotations
-
 import sys
 import traceback
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """The arguments and options that commands share, and how their words are read."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated

@@ -5,8 +5,6 @@ and nowhere else, a closed pipe is passed over; so what a command found decides 
 somebody reads.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import sys

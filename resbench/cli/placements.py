@@ -1,7 +1,5 @@
 """`resbench placements`: where to put BN, ReLU and the shortcut."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`resbench profile`: a trace for TensorBoard and Perfetto, and its tables."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated, Any

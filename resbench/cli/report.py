@@ -1,7 +1,5 @@
 """`resbench report`: everything about some networks on one page."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`resbench show`: the structure of a network, as its paper's table would write it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

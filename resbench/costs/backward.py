@@ -4,8 +4,6 @@ A node of the backward graph carries a sequence number, and the trace wrote down
 each row. What a checkpoint runs again on the way counts here too, as work of the rows that it runs again.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """A chart shows costs layer by layer."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -5,8 +5,6 @@ column. A matrix product is ``linear`` inside an ``nn.Linear``, part of a ``conv
 and anywhere else a ``matrix product``.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """`flops --verify` finds the counters side by side, for each model."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -4,8 +4,6 @@ A row of a trace takes its edges from the operators that ran in it: it reads the
 read. A view shares its storage with what it looks at, and so needs no following.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 

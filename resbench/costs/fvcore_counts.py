@@ -5,8 +5,6 @@ it, and has formulas of its own. That graph lacks what nobody uses, and some ope
 one: those are fvcore's gaps, found in its graph and never guessed from a difference.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import warnings

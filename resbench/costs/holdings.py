@@ -6,8 +6,6 @@
 Held(params=16, trainable=8, param_bytes=128, buffer_bytes=136)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 

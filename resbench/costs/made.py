@@ -1,7 +1,5 @@
 """A model may keep a module that was made while it ran; this finds where."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from torch import nn

@@ -4,8 +4,6 @@ torch finds them by taking a normalisation apart into dozens of operators in Pyt
 ResNet is followed. They are those of the input. What has another form than that of a layer is left to torch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

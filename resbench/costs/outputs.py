@@ -1,7 +1,5 @@
 """A module returns tensors, whatever holds them."""
 
-from __future__ import annotations
-
 import enum
 import types
 from collections.abc import Mapping, Set

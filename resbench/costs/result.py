@@ -1,7 +1,5 @@
 """`flops` finds the costs of networks, layer by layer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self

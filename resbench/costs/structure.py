@@ -1,7 +1,5 @@
 """The question `show` asks for the structure of a network, as its paper's table would write it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Costs become tables: one network stands after the other, or they stand side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -8,8 +8,6 @@
 1 ReLU (1, 8, 32, 32) 0 0 8192
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext

@@ -1,7 +1,5 @@
 """A tracer watches one forward: every operator and every call of a module, which become rows."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from math import prod

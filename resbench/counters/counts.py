@@ -1,7 +1,5 @@
 """What ``resbench.counters.watch`` counts is a value; it needs no torch, for whoever only compares."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """torch.compile cannot follow a model everywhere; this counts where it breaks off."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Callable

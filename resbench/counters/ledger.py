@@ -1,7 +1,5 @@
 """Tensors take memory while a run goes on, storage by storage."""
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Iterable
 from typing import Any

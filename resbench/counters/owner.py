@@ -1,7 +1,5 @@
 """What runs belongs to the module that is open, and in the backward pass to the one that made the node."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from typing import Any
 

@@ -18,8 +18,6 @@ By layer (the path of the innermost module that was open; ``""`` is the model it
     aten.add, backward aten.mul ...   how often each operator ran: in the forward pass, the backward pass, the step
 """
 
-from __future__ import annotations
-
 import gc
 import warnings
 from collections import Counter, defaultdict

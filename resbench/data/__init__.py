@@ -6,8 +6,6 @@ mnist, fashion_mnist 60,000 and 10,000 of 1x28x28, idx files, compressed or not
 folder               train/CLASS/*.png and test/CLASS/*.png (or val/), of any size
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from resbench.data import folder, readers

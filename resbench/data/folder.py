@@ -11,8 +11,6 @@ What has no range of its own (floats, 32-bit and signed integers) is refused: wh
 or the largest value in others', and no file says which.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

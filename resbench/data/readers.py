@@ -3,8 +3,6 @@
 A reader gives images (N, C, H, W) of bytes, labels (N,) and the number of classes, of the training or the test part.
 """
 
-from __future__ import annotations
-
 import gzip
 import pickle
 import zlib

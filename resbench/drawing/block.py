@@ -4,8 +4,6 @@ A layer with weights, or a pool, is a bar; BN, activations and their like are st
 where a block is pre-activated, on the bar that they precede.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence, Set
 from itertools import accumulate, groupby, takewhile
 from typing import NamedTuple

@@ -9,8 +9,6 @@ Stages are bands in columns, read down and then to the right. What equals its ne
 of times that it stands there. Numbers are params / MACs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 

@@ -1,7 +1,5 @@
 """Lines of characters show a few curves in a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import plotext

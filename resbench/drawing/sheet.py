@@ -1,7 +1,5 @@
 """The page on which a network is drawn has bands in columns, a heading above and a legend below."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from math import log
 from typing import NamedTuple

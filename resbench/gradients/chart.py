@@ -1,7 +1,5 @@
 """Gradient flow as pictures: in the terminal, and as charts that need neither a browser nor a network."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 from math import floor, isfinite, log10

@@ -3,8 +3,6 @@
 They are checkpoint statistics: they need passes of their own, over a copy of the model.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from contextlib import ExitStack

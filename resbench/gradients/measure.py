@@ -4,8 +4,6 @@ The recipe is that of He et al. 2015, section 4.2: SGD with momentum 0.9 and wei
 heads count 0.3 (Szegedy et al. 2014). Every seed draws other weights and another order of the images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace

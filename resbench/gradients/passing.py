@@ -4,8 +4,6 @@ A hook hangs on the node of the graph that made the value. It sees what comes to
 done to it in place afterwards; it ends with the graph, and holds none of it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

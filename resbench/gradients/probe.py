@@ -16,8 +16,6 @@ All is in the unit of one loss, that whose gradient the optimiser applies: unsca
 sum. A forward pass that no gradient comes back to, or whose gradient is set to zero again, is no part of it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A reading holds the numbers of one observed step, from which its statistics are derived."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby

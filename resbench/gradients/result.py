@@ -1,7 +1,5 @@
 """The rows of one network, and what they say together: by place, and as one record a step."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite

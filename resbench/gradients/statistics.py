@@ -8,8 +8,6 @@ In a training loop L is the loss whose gradient the optimiser applies: unscaled,
 [0.25, 0.5, 0.25]
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import exp, isfinite, log
 from typing import NamedTuple

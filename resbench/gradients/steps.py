@@ -4,8 +4,6 @@ Torch tells of every optimiser's step before and after it: there the gradient is
 clipped and averaged, whatever becomes of it before the reading; and a step that a scaler leaves out is not there.
 """
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Iterable
 from functools import partial

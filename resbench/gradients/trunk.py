@@ -4,8 +4,6 @@ Wrappers are modules that hold another and compute what it computes, to compile,
 no place: the names and the blocks of a network are those that it has without them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence, Set
 from itertools import pairwise
 from typing import NamedTuple

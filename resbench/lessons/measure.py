@@ -5,8 +5,6 @@
 A claim that comes out otherwise than expected is news: exit status 1.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

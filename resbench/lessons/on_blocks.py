@@ -1,7 +1,5 @@
 """These claims are about a block, and are tried in float64 on the block itself."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """These claims are about parameters, multiply-accumulates and time."""
 
-from __future__ import annotations
-
 from resbench.arch.published import agrees
 from resbench.costs.measure import cost
 from resbench.errors import ArchitectureError

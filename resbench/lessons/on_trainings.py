@@ -1,7 +1,5 @@
 """These claims are about networks that are trained, and their gradient at the first step."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from statistics import fmean
 

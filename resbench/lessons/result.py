@@ -1,7 +1,5 @@
 """What `claims` finds: a verdict on each claim, with its figures in words."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

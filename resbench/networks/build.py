@@ -7,8 +7,6 @@ Conv2d(16, 16, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
 269722
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import astuple
 from typing import Any

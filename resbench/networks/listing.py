@@ -1,7 +1,5 @@
 """What `models` finds: the networks that there are, or the options of one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple

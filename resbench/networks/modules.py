@@ -3,8 +3,6 @@
 Each is called as its node in ``resbench.arch`` is, so that a traced row has the type of a counted one.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

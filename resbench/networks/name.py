@@ -7,8 +7,6 @@
 'resnet56,shortcut=B,classes=100,input=3x64x64'
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from contextlib import suppress

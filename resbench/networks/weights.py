@@ -1,7 +1,5 @@
 """Weights go from a file into a built network: tensors only, every name and shape checked."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Mapping

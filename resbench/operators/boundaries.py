@@ -11,8 +11,6 @@ what the forward kept for it is known by that, and only the others get a hook.
 What happens at a boundary is the caller's: a time is taken, or work is booked on the module that is open.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager

@@ -4,8 +4,6 @@ Three real products do the work of four, with more additions. The convention cou
 does for complex matrix products, which torch leaves whole; so the convolution is booked where it is called.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -4,8 +4,6 @@ Whoever follows a forward sees the parts. In ``torch.inference_mode`` torch show
 no rule; then it is taken apart here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 from typing import Any

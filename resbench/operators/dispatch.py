@@ -3,8 +3,6 @@
 The conventions are those of ``resbench.arch.layers``; ``docs/counting.md`` states them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 from typing import Any

@@ -13,8 +13,6 @@ True
 >>> del FORMULAS["mine::scan"]
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points

@@ -4,8 +4,6 @@ Forward, an operator without a rule is not known: it may be all products. Backwa
 takes no MACs takes none either: a window, a mean, a function of each element have gradients of their own sort.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Most say so themselves, by their schema and torch's tags. Where these are the sa
 calculates (``gather`` and ``scatter_add``, ``eq`` and ``sub``), a list says it.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

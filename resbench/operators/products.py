@@ -3,8 +3,6 @@
 The conventions are those of ``resbench.arch.layers``; ``docs/counting.md`` states them.
 """
 
-from __future__ import annotations
-
 from itertools import zip_longest
 from math import prod
 from typing import Any

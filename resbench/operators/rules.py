@@ -3,8 +3,6 @@
 Rules are functions of shapes; which operator has which stands in ``resbench.operators.dispatch``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The elementwise operations of pooling, resampling and normalisation are functions of shapes."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The question `compare`: networks side by side, by what is measured here and now or by results that are given."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Networks side by side: any metrics, each beside its ratio to the baseline's and its spread."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence

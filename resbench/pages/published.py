@@ -1,7 +1,5 @@
 """Test errors in print: of the papers, and of torchvision's own tables where it is installed."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The question `report`: everything about some networks on one page."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -9,8 +9,6 @@ MODEL holds the graph, ``end`` (and ``batchN``) the hyperparameters with what ca
 stand first on TensorBoard's page.
 """
 
-from __future__ import annotations
-
 import re
 import tempfile
 import threading

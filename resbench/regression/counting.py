@@ -1,7 +1,5 @@
 """The counter gate counts what each benchmark of a side does, in processes of their own."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed

@@ -8,8 +8,6 @@ the reverse order: two rounds are a block (ABBA), and drift that is even over it
 benchmark is drawn.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import time

@@ -3,8 +3,6 @@
 One line a layer, so that a review shows which layer changed, and what about it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress

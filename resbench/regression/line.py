@@ -3,8 +3,6 @@
 The process writes a JSON object a line to its standard output, and reads the gate's answers from its standard input.
 """
 
-from __future__ import annotations
-
 import gc
 import json
 import os

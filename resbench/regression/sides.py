@@ -5,8 +5,6 @@ A tree is a revision, the working tree, or a directory.
 A process of its own waits for this one to end, however it ends, and takes the worktrees and temporary files away.
 """
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

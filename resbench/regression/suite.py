@@ -14,8 +14,6 @@ margin = 0.02
 limits = { peak_bytes = 50_000_000 }       # counters: totals that must not be above
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

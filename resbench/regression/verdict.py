@@ -7,8 +7,6 @@ INCONCLUSIVE   none of these, and no look is left
 INVALID        the base measured twice differs from itself: nothing this run says can be trusted
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import expm1

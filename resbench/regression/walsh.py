@@ -9,8 +9,6 @@ rank tests", 1963). Everything here is a natural logarithm.
 Two consecutive rounds are a block, the second in the order of the first reversed: what is resampled is blocks.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy

@@ -1,7 +1,5 @@
 """This module tells what belongs to a model from the machinery by which it runs."""
 
-from __future__ import annotations
-
 import sys
 import types
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Each format has a function that renders a table; numbers are rounded only here."""
 
-from __future__ import annotations
-
 import csv
 import html
 import io

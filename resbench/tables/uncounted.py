@@ -1,7 +1,5 @@
 """What has no formula and so was not counted, in words: the same beside every figure that is derived from a count."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """What is to be measured: a model by name in a setup, or a module that is lent, made ready to run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple

@@ -10,8 +10,6 @@ True
 0.052
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from math import log

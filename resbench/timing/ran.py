@@ -4,8 +4,6 @@ A model file may bring its own precision, set the number of threads, switch a li
 nothing then; this does, in the words that stand under a table and the keys that stand in JSON, and chooses the roof.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -12,8 +12,6 @@ Patterson 2009, "Roofline: An Insightful Visual Performance Model"; FLOPs = 2 x 
 'memory'
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Figure 6 of He et al. 2015: error by iteration, in the terminal and as a chart."""
 
-from __future__ import annotations
-
 import altair as alt
 
 from resbench.drawing.charts import WIDTH, Picture, data

@@ -1,7 +1,5 @@
 """A checkpoint keeps a state on disk, under the key of everything that it depends on."""
 
-from __future__ import annotations
-
 import glob
 import hashlib
 import io

@@ -3,8 +3,6 @@
 That is degradation: what is higher is the error in training, so it is a failure of optimisation and not overfitting.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -3,8 +3,6 @@
 The order of an epoch, its crops and its flips are a function of seed and epoch, so that nothing of it is ever stored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

@@ -5,8 +5,6 @@ torchrun --nproc-per-node 2 -m resbench degradation resnet110 --data cifar10 --d
 torchrun sets RANK, LOCAL_RANK and WORLD_SIZE.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 from collections.abc import Sequence

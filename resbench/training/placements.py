@@ -4,8 +4,6 @@
 ('6.61', 110)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 

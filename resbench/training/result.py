@@ -1,7 +1,5 @@
 """What trainings have given: histories, and where each network ended."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite

@@ -4,8 +4,6 @@ All that is random (weights, order, crops, dropout) is a function of seed and st
 weights, the momentum and the sums of the current epoch.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext

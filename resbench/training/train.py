@@ -5,8 +5,6 @@
 Ctrl-C ends after the step at hand, with everything kept; ``kill -9`` loses what was done since the last save.
 """
 
-from __future__ import annotations
-
 import copy
 import signal
 import sys

@@ -5,8 +5,6 @@ they are written, for every instance, and compiling them again changes nothing (
 operators therefore has compiled code stand back meanwhile.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext

@@ -1,7 +1,5 @@
 """This module counts the processors that this process may use."""
 
-from __future__ import annotations
-
 import os
 
 

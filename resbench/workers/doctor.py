@@ -1,7 +1,5 @@
 """What `doctor` finds: the machine, the packages, and what would be skipped here."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections.abc import Mapping

@@ -6,8 +6,6 @@ process, as in Kalibera & Jones, "Rigorous Benchmarking in Reasonable Time" (201
 consecutive samples.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import sqrt
 from statistics import fmean, median, quantiles, stdev

@@ -4,8 +4,6 @@ A *stopwatch* runs the workload some times and gives the seconds of each phase o
 device (``stopwatch.py``). The rules are here, and the same for all.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ the phases, and read after one synchronisation at the end. There are three ways 
     graph    one launch replays a captured run
 """
 
-from __future__ import annotations
-
 import gc
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Choices of the whole process change how torch computes, though no operator tells; what is changed is put back."""
 
-from __future__ import annotations
-
 import os
 import random
 import sys

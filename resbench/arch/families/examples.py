@@ -1,7 +1,5 @@
 """Each worked example is a tiny network that shows one integer of the residual-learning notes."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from resbench.arch.algebra import Seq

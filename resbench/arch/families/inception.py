@@ -7,8 +7,6 @@ Level names are torchvision's, so that its weights load.
 128049152
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Literal
 

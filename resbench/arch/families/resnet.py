@@ -4,8 +4,6 @@ A network is a stem, stages of units and a head. Everything that differs between
 parameter of the unit; a plain network is the same expression with ``shortcut="none"``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal

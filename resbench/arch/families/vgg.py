@@ -1,7 +1,5 @@
 """VGG is stacks of 3x3 convolutions and three wide fully connected layers (Simonyan & Zisserman 2014)."""
 
-from __future__ import annotations
-
 from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Layer, Seq, stack
 from resbench.arch.entry import IMAGENET, entry

@@ -1,7 +1,5 @@
 """The source ``hf:ID`` or ``hf:DIRECTORY`` builds a model of transformers from its configuration alone."""
 
-from __future__ import annotations
-
 from resbench.errors import SourceError, first_line
 from resbench.networks.name import ModelName
 from resbench.networks.sources import Found, Options, call, package

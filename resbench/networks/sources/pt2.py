@@ -1,7 +1,5 @@
 """The source ``pt2:path`` reads a program of ``torch.export.save``, and the inputs it was exported with."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from pathlib import Path

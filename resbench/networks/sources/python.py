@@ -4,8 +4,6 @@ A factory gives an ``nn.Module``, an ``Architecture`` or an expression of the al
 imports torch, unless the code itself does.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import sys

@@ -1,7 +1,5 @@
 """The source ``timm:NAME`` calls ``timm.create_model(NAME)`` for random weights."""
 
-from __future__ import annotations
-
 from resbench.networks.name import ModelName
 from resbench.networks.sources import DEFAULT_INPUT, Found, Options, call, check_known, package
 

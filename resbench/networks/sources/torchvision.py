@@ -1,7 +1,5 @@
 """The source ``torchvision:NAME`` gives models with the figures and accuracies that torchvision prints."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

@@ -3,8 +3,6 @@
 It loads nothing: the scripts and styles are in the page, and its policy forbids every request.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import json

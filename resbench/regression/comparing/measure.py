@@ -5,8 +5,6 @@ No torch is needed. A run of a suite with resbench's plugin holds two things mor
 their wall times only where the fingerprints are equal.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """`compare-runs` finds two stored runs, benchmark by benchmark."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

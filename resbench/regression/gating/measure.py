@@ -1,7 +1,5 @@
 """A gate makes both sides, builds, counts and times them, or it holds one side against what is committed."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import tempfile

@@ -1,7 +1,5 @@
 """`gate` finds counters that changed, and the wall time of both sides as a duel."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar

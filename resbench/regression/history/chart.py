@@ -1,7 +1,5 @@
 """The history of stored runs becomes a chart: a panel for each benchmark."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

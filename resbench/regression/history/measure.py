@@ -5,8 +5,6 @@
                         {name: {"median_s", "iqr_s", "counters"}}}                      one line for each run
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Latencies as a chart: the samples of every process, and the interval of the median."""
 
-from __future__ import annotations
-
 from statistics import median_high
 from typing import Any
 

@@ -4,8 +4,6 @@ What differs from process to process (addresses, cores, what else the machine do
 are measured side by side; and what the system kills for want of memory takes no finished row with it.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What `latency` finds: what one process reads, and what the readings of several say together."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot

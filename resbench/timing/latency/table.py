@@ -1,7 +1,5 @@
 """Latencies as a table: a row for each model and batch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

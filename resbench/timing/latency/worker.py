@@ -4,8 +4,6 @@ It reads the case as JSON on its standard input, and writes its reading on its o
 the caller's process.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """Layers under their roof: what each reaches of what the machine's ceilings allow (Williams et al. 2009)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

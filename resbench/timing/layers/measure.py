@@ -9,8 +9,6 @@ On an NVIDIA GPU the times are events, and each pass is queued before it begins:
 time, not the host's for launching it. (What goes beyond some 1,000 kernels and events is queued while the pass runs.)
 """
 
-from __future__ import annotations
-
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """What `latency --layers` finds: the time of every layer, and how far it can be trusted."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median

@@ -3,8 +3,6 @@
 Bytes. On a CPU the peak is that of the tensors that operators give, so scratch space inside of one is not in it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """The rows of a cost predict what a run holds in memory, without running anything. Numbers are bytes."""
 
-from __future__ import annotations
-
 from collections import Counter
 from itertools import pairwise
 from math import prod

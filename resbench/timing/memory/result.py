@@ -1,7 +1,5 @@
 """What `latency --memory` finds: what a run holds, predicted and measured."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple

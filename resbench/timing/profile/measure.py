@@ -4,8 +4,6 @@ The trace lies where ``tensorboard --logdir`` finds it, and opens in Perfetto. T
 its parser (``torch_tb_profiler``) does not, and gives the same tables here. Seconds and bytes.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import re

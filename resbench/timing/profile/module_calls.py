@@ -6,8 +6,6 @@ profiler's own record holds each module's address too, and that tells them apart
 it, so that no time in the trace is ours.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any

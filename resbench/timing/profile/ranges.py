@@ -5,8 +5,6 @@ same function. The stack in the trace says who called it. Compiled code has no r
 and in threads that the program starts torch's profiler records nothing.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What `profile` finds: where the trace is, and the tables of TensorBoard's profiler plugin."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path

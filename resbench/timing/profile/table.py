@@ -1,7 +1,5 @@
 """A profile's views as tables and as one document."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
