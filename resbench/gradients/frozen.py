@@ -5,18 +5,15 @@ They are checkpoint statistics: they need passes of their own, over a copy of th
 
 import copy
 from collections.abc import Mapping
-from contextlib import ExitStack
-from functools import partial
 from math import nan
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from resbench.errors import MeasureError
-from resbench.gradients.trunk import blocks
+from resbench.gradients.trunk import blocks, hooked
 from resbench.workers.switches import unfused
 
 POINTS = 48
@@ -38,7 +35,7 @@ def frozen(model: nn.Module, x: Tensor) -> nn.Module:
     if any(id(tensor) in own for tensor in (*still.parameters(), *still.buffers())):
         raise MeasureError(f"a copy of {type(model).__name__} shares weights with it: expected one that shares none")
     for module in still.modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum, module.track_running_stats = 1.0, True
             if module.running_mean is None:
                 module.register_buffer("running_mean", x.new_zeros(module.num_features))
@@ -109,9 +106,7 @@ def _inputs(still: nn.Module, x: Tensor) -> dict[str, Tensor]:
         if args and isinstance(args[0], Tensor):
             found[name] = args[0].clone()
 
-    with ExitStack() as hooks, torch.no_grad():
-        for name, block in blocks(still):
-            hooks.enter_context(block.register_forward_pre_hook(partial(keep, name)))
+    with torch.no_grad(), hooked(blocks(still), nn.Module.register_forward_pre_hook, keep):
         still(x)
     return found
 

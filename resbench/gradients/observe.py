@@ -14,70 +14,63 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_leaves
-from torch.utils.hooks import RemovableHandle
 
 from resbench.gradients.passing import Numbers, Passing, is_alive, listen, norm, of_a_sum, of_a_value, wide
 from resbench.gradients.steps import Rate
-from resbench.gradients.trunk import WEIGHTED, between, boundaries, named, trunk
+from resbench.gradients.trunk import WEIGHTED, between, boundaries, hooked, named, trunk
 from resbench.networks.build import Interpreter, Level, Steps
 from resbench.networks.modules import Add, Highway
 
 
 class Found(NamedTuple):
-    """These are the numbers of one place, a boundary, sum, norm, relu or layer; ``depth`` layers lie before it.
+    """A place is a boundary, sum, norm, relu or layer, with its numbers as tensors; ``depth`` layers lie before it.
 
-    Those of a boundary or sum come with the gradient. A sum has the gradients along its paths and the norms of what
-    they gave; a norm the sum, the sum of squares and the count behind a BN; a relu which of its channels are dead.
+    The numbers of a boundary or sum come with the gradient. A sum has the gradients along its paths and the norms of
+    what they gave; a norm has the sum, the sum of squares and the count behind a BN; a relu tells which of its channels
+    are dead.
     """
 
     place: str
     name: str
     depth: int
     shape: tuple[int, ...]
-    numbers: Numbers
+    numbers: dict[str, Any]
     rate: Rate | None = None
-
-
-class Weighted(NamedTuple):
-    """It is a convolution or linear layer with weights of its own; a parametrised one makes them at each call."""
-
-    name: str
-    depth: int
-    weight: nn.Parameter
 
 
 @dataclass(eq=False)
 class Observation:
-    """One forward pass left this, in running order."""
+    """An observation is what one forward pass left, in running order."""
 
     first: Callable[[Observation], object] = bool
-    """It is told once, before any weight of this pass has its gradient."""
+    """This is called once, before any weight of this pass has its gradient."""
     places: list[Found] = field(default_factory=list)
     passings: list[Passing] = field(default_factory=list)
     """They take the numbers of its boundaries and sums."""
-    layers: list[Weighted] = field(default_factory=list)
+    layers: list[tuple[str, int, nn.Parameter]] = field(default_factory=list)
+    """Each convolution or linear layer has a name, a depth and a weight; a parametrised one makes it at each call."""
     depth: int = 0
     """So many layers with weights have run, those on shortcuts left out."""
     features_last: bool = False
     """The last of them was linear: its channels are the last dimension."""
     task: int | None = None
     """This backward pass came first; None: none has come."""
-    heard: list[RemovableHandle] = field(default_factory=list)
+    outputs: list[torch.utils.hooks.RemovableHandle] = field(default_factory=list)
+    """These hooks note when a gradient comes to an output."""
 
-    def hear(self, output: Any) -> None:
-        """It is noted when a gradient comes to an output."""
+    def watch_output(self, output: Any) -> None:
+        """Note when a gradient comes to an output."""
         leaves = tree_leaves(output)
         leaves += [inner for leaf in leaves if hasattr(leaf, "__dict__") for inner in tree_leaves(vars(leaf))]
-        self.heard += [
+        self.outputs += [
             listen(leaf, lambda gradient: self.came())
             for leaf in leaves
             if isinstance(leaf, Tensor) and leaf.requires_grad
@@ -89,21 +82,21 @@ class Observation:
             self.first(self)
 
     def add(self, place: str, name: str, depth: int, shape: tuple[int, ...], passing: Passing) -> None:
-        """A place is noted whose numbers come in the backward pass."""
+        """Add a place whose numbers come in the backward pass."""
         self.passings.append(passing)
         self.places.append(Found(place, name, depth, shape, passing.numbers))
 
     def may_come(self) -> bool:
-        """Has a gradient come, or can one still?"""
-        handles = (*self.heard, *(handle for passing in self.passings for handle in passing.handles))
+        """Tell whether a gradient has come, or one still can."""
+        handles = (*self.outputs, *(handle for passing in self.passings for handle in passing.handles))
         return self.task is not None or any(map(is_alive, handles))
 
     def close(self) -> None:
-        """What has come is taken, and the graph let go."""
+        """Take what has come, and let go of the graph."""
         for passing in self.passings:
             passing.done()
             passing.close()
-        for handle in self.heard:
+        for handle in self.outputs:
             handle.remove()
         self.first = bool
 
@@ -115,7 +108,7 @@ def observe(
     watch: frozenset[str] | None = None,
     first: Callable[[Observation], object] = bool,
 ) -> tuple[Any, Observation]:
-    """It gives the model's output and what was seen. ``watch`` names boundaries in place of those that are found."""
+    """Return the model's output and what was seen. ``watch`` names boundaries in place of those that are found."""
     seen, network = Observation(first), model
     while "_orig_mod" in network._modules:
         network = network._modules["_orig_mod"]  # type: ignore[assignment]
@@ -124,17 +117,17 @@ def observe(
             output = _StepObserver(boundaries(network) if watch is None else watch, seen).run(network, args[0])
         else:
             output = _hooked(model, args, kwargs or {}, watch, seen)
-        seen.hear(output)
+        seen.watch_output(output)
     return output, seen
 
 
 def as_written() -> AbstractContextManager[Any]:
-    """Compiled code, of the model, in place or of a part, runs as it was written: there the hooks would not be run."""
+    """Let all compiled code, of the model or of a part, run as it was written: its hooks would not run otherwise."""
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 def _is_touched(network: nn.Module) -> bool:
-    """It tells if somebody has hung something on a level that only a call of the level itself runs."""
+    """Tell whether somebody has hung something on a level that only a call of the level itself runs."""
     return any(
         "forward" in vars(level)
         or any((level._forward_hooks, level._forward_pre_hooks, level._backward_hooks, level._backward_pre_hooks))
@@ -144,7 +137,7 @@ def _is_touched(network: nn.Module) -> bool:
 
 
 class _StepObserver(Interpreter):
-    """It runs a network of ours and notes what passes: levels are followed, so that their steps are seen."""
+    """This runs a network of ours and notes what passes: levels are followed, so that their steps are seen."""
 
     def __init__(self, at: frozenset[str], seen: Observation) -> None:
         super().__init__()
@@ -177,7 +170,7 @@ class _StepObserver(Interpreter):
         return self.passed(name, module(*outputs))
 
     def passed(self, name: str, value: Tensor) -> Tensor:
-        """A value that is a boundary is noted as one."""
+        """Note a value that is a boundary as one."""
         if name in self.at:
             passing = Passing((value,), of_a_value, self.seen.came)
             self.seen.add("boundary", name, self.seen.depth, value.shape[1:], passing)
@@ -204,7 +197,7 @@ class _Candidate:
         self.try_to_listen()
 
     def try_to_listen(self) -> bool:
-        """It is False where the value has no graph yet: a checkpoint that runs its part again makes one later."""
+        """Return False where the value has no graph yet: a checkpoint that runs its part again makes one later."""
         value = self._value()
         if value is not None and value.requires_grad and value._version == self._version:
             self.passing = Passing((value,), of_a_value, self._came)
@@ -242,7 +235,7 @@ class _Hooks:
             self._without_graph = [one for one in self._without_graph if not one.try_to_listen()]
 
     def keep(self, chosen: Collection[_Candidate]) -> None:
-        """Some become boundaries, and the others are let go."""
+        """Make boundaries of the chosen ones, and let the others go."""
         for one in self.ran:
             if one in chosen and one.passing is not None:
                 self.seen.add("boundary", one.name, one.depth, one.shape[1:], one.passing)
@@ -254,9 +247,7 @@ def _hooked(
     model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], watch: frozenset[str] | None, seen: Observation
 ) -> Any:
     hooks = _Hooks(seen, watch)
-    with ExitStack() as stack:
-        for name, module in named(model):
-            stack.callback(module.register_forward_hook(partial(hooks.hook, name)).remove)
+    with hooked(named(model), nn.Module.register_forward_hook, hooks.hook):
         output = model(*args, **kwargs)
     hooks.look_again()
     hooks.keep(_found(model, hooks) if watch is None else {one for one in hooks.ran if one.name in watch})
@@ -264,7 +255,7 @@ def _hooked(
 
 
 def _found(model: nn.Module, hooks: _Hooks) -> set[_Candidate]:
-    """They lie between the pieces of the trunk, in the order in which they ran."""
+    """Return the boundaries, which lie between the pieces of the trunk in the order in which these ran."""
     parts = {part.name: part for part in trunk(model, hooks.layers)}
     pieces = [one for one in hooks.ran if one.name in parts]
     found = [pieces[i] for i in between([parts[one.name] for one in pieces]) if pieces[i].passing]
@@ -282,8 +273,8 @@ def _note(seen: Observation, module: nn.Module, name: str, y: Tensor, *, counts:
         seen.features_last = isinstance(module, nn.Linear)
         weight = module._parameters.get("weight")  # of a parametrised layer none: reading them is a computation
         if weight is not None:
-            seen.layers.append(Weighted(name, seen.depth, weight))
-    elif isinstance(module, _BatchNorm):
+            seen.layers.append((name, seen.depth, weight))
+    elif isinstance(module, nn.modules.batchnorm._BatchNorm):
         y = wide(y)  # by sums: torch's own std takes several times as long
         numbers = {"total": y.sum(), "squares": norm(y).square(), "count": y.new_full((), y.numel())}
         seen.places.append(Found("norm", name, seen.depth, (), numbers))

@@ -9,7 +9,6 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.utils.hooks import RemovableHandle
 
 Numbers = dict[str, Tensor]
 
@@ -33,7 +32,7 @@ def norm(x: Tensor) -> Tensor:
     return size if x.device.type != "cpu" or size.isfinite() else x.double().norm()
 
 
-def listen(value: Tensor, take: Callable[[Tensor], None]) -> RemovableHandle:
+def listen(value: Tensor, take: Callable[[Tensor], None]) -> torch.utils.hooks.RemovableHandle:
     """Call ``take`` with the gradient of a value as it is now, behind all tensor hooks, whoever set them."""
     node, output = value.grad_fn, value.output_nr
     if node is None:
@@ -47,7 +46,7 @@ def listen(value: Tensor, take: Callable[[Tensor], None]) -> RemovableHandle:
     return node.register_prehook(hook)
 
 
-def is_alive(handle: RemovableHandle) -> bool:
+def is_alive(handle: torch.utils.hooks.RemovableHandle) -> bool:
     """Tell whether there is still a graph that the hook hangs on."""
     return handle.hooks_dict_ref() is not None
 

@@ -21,22 +21,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
-from torch.optim.optimizer import Optimizer
 
 from resbench.errors import MeasureError, OptionError, did_you_mean
-from resbench.gradients.observe import Found, Observation, Weighted, observe
+from resbench.gradients.observe import Found, Observation, observe
 from resbench.gradients.passing import norm
-from resbench.gradients.reading import (
-    AppliedPass,
-    StepReading,
-    reading_of,
-    statistics_of,
-    together,
-    unscaled,
-)
+from resbench.gradients.reading import AppliedPass, StepReading, reading_of, statistics_of, together, unscaled
 from resbench.gradients.statistics import StatisticRow
-from resbench.gradients.steps import Rate, Steps, at_present, rates
+from resbench.gradients.steps import Rate, Steps, at_present
 from resbench.gradients.trunk import WEIGHTED, inside, named, submodule
 
 
@@ -62,13 +53,13 @@ class GradientProbe:
         self.readings: list[StepReading] = []
         self._watch = None if watch is None else _names(model, watch)
         self._forwards: list[Observation] = []
-        self._backwards: list[tuple[Observation, Tensor | None]] = []
+        self._backwards: list[AppliedPass] = []
         """A gradient came back to these forward passes; the tensor tells where that of earlier ones had been zeroed."""
         self._steps: Steps | None = None
         self._start = {
             id(weight): norm(weight)
             for weight in _weights(model).values()
-            if not isinstance(weight, UninitializedParameter)
+            if not isinstance(weight, nn.UninitializedParameter)
         }
         self._written = 0
 
@@ -78,10 +69,10 @@ class GradientProbe:
             return self.model(*args, **kwargs)
         weights = _weights(self.model)  # before the forward pass: in it, those of a sharded layer are others
         output, forward = observe(self.model, args, kwargs, self._watch, self._backward)
-        forward.layers = [layer._replace(weight=weights.get(layer.name, layer.weight)) for layer in forward.layers]
+        forward.layers = [(name, depth, weights.get(name, weight)) for name, depth, weight in forward.layers]
         self._forwards = [*filter(Observation.may_come, self._forwards), forward]
         self._steps = self._steps or Steps()
-        self._steps.start([layer.weight for layer in forward.layers], again=not self._backwards)
+        self._steps.start([weight for _, _, weight in forward.layers], again=not self._backwards)
         return output
 
     def _backward(self, forward: Observation) -> None:
@@ -98,7 +89,7 @@ class GradientProbe:
     @torch.no_grad()
     def read(
         self,
-        optimizer: Optimizer | float | Tensor | None = None,
+        optimizer: torch.optim.Optimizer | float | Tensor | None = None,
         *,
         lr: float | Tensor | None = None,
         scale: float | Tensor | None = None,
@@ -119,9 +110,10 @@ class GradientProbe:
         if not isinstance(scale, Tensor) and scale is not None and not scale > 0:
             raise OptionError(f"expected a scale above 0, received {scale!r}")
         step, self.steps = self.steps, self.steps + 1
-        forwards, passes, steps = self._end()
-        if not forwards or steps is None:
+        steps = self._steps
+        if steps is None:
             return
+        passes = self._end(steps)
         if not passes:
             raise MeasureError(f"{self.name} has no gradient: call read after backward of what the probe gave")
         if steps.weights and not steps.gradients:
@@ -129,46 +121,38 @@ class GradientProbe:
                 raise MeasureError(f"{self.name} has no gradient: call read after backward and before zero_grad")
             return  # a step that was left out, and its gradient taken away
         chosen = None if lr is None else Rate(at_present(lr), predicts=True)
-        given = rates(optimizer) if optimizer is not None and not steps.rates else steps.rates
-        layers = {
-            (id(layer.weight), layer.name, layer.depth): self._layer(
-                layer, steps, chosen or given.get(id(layer.weight))
-            )
-            for forward, _ in passes
-            for layer in forward.layers
-        }
-        places = [unscaled(found, steps.scale if scale is None else scale) for found in together(passes)]
-        depth = max(forward.depth for forward, _ in passes)
-        if not places and not layers:
+        given = steps.rates_of(optimizer) if optimizer is not None and not steps.rates else steps.rates
+        layers = [(name, depth, id(weight)) for forward, _ in passes for name, depth, weight in forward.layers]
+        found = [unscaled(one, steps.scale if scale is None else scale) for one in together(passes)]
+        found += [self._layer(*layer, steps, chosen or given.get(layer[-1])) for layer in dict.fromkeys(layers)]
+        if not found:
             raise MeasureError(
                 f"{self.name} calls no convolution, linear layer or block of its own: nothing to observe"
             )
+        depth = max(1, *(forward.depth for forward, _ in passes))
         reported, expected = bool(steps.rates), optimizer is not None
-        self.readings.append(reading_of(step, max(depth, 1), places, list(layers.values()), reported, expected))
+        self.readings.append(reading_of(step, depth, found, reported, expected))
 
-    def _layer(self, layer: Weighted, steps: Steps, rate: Rate | None) -> Found:
-        key = id(layer.weight)
+    def _layer(self, name: str, depth: int, key: int, steps: Steps, rate: Rate | None) -> Found:
         size = norm(steps.before[key])
         numbers = {"weight": size, "change": steps.changes[key], "start": self._start.setdefault(key, size)}
         if key in steps.gradients:
             numbers["weight_gradient"] = steps.gradients[key]
-        return Found("layer", layer.name, layer.depth, (), numbers, rate)
+        return Found("layer", name, depth, (), numbers, rate)
 
-    def _end(self) -> tuple[list[Observation], list[AppliedPass], Steps | None]:
-        """Return this step's forward passes, those whose gradient was applied, and its steps; no hook stays."""
-        forwards, backwards, steps = self._forwards, self._backwards, self._steps
-        self._forwards, self._backwards, self._steps = [], [], None
-        for forward in forwards:
+    def _end(self, steps: Steps) -> list[AppliedPass]:
+        """End the step, so that no hook stays, and return the forward passes whose gradient was applied."""
+        for forward in self._forwards:
             forward.close()
-        if steps is not None:
-            steps.close()
+        steps.close()
         passes: list[AppliedPass] = []
         applied: Tensor | None = None
-        for forward, zeroed in reversed(backwards):
+        for forward, zeroed in reversed(self._backwards):
             passes.append((forward, applied))
             if zeroed is not None:
                 applied = ~zeroed if applied is None else applied & ~zeroed
-        return forwards, passes[::-1], steps
+        self._forwards, self._backwards, self._steps = [], [], None
+        return passes[::-1]
 
     @property
     def rows(self) -> list[StatisticRow]:

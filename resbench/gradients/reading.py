@@ -1,9 +1,10 @@
 """A reading holds the numbers of one observed step, from which its statistics are derived."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from math import isfinite
+from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -15,38 +16,24 @@ from resbench.gradients.statistics import StatisticRow, growth_per_layer
 from resbench.gradients.steps import Rate
 
 
-class Place(NamedTuple):
-    """A place of the network has numbers under these keys; a layer's weights have a learning rate too."""
-
-    place: str
-    name: str
-    depth: int
-    keys: tuple[str, ...]
-    rate: Rate | None = None
-
-
 class StepReading(NamedTuple):
     """A reading has the ``values`` of one observed step, on the device, and the places where they belong.
 
-    ``layers`` is the depth of the network. ``order`` tells where each value belongs in the order of the places. The
-    ``stages`` are the boundaries of one shape that follow each other, by position. ``ends``: the gradients of the
-    first and of the last boundary are known. An optimiser ``reported`` the step, or the gradients are those that were
-    found at the reading; a report was ``expected`` if an optimiser that reports its steps was named.
+    ``layers`` is the depth of the network. Of its numbers a place has the names alone: the values come in their order.
+    An optimiser ``reported`` the step, or the gradients are those that were found at the reading; a report was
+    ``expected`` if an optimiser that reports its steps was named.
     """
 
     step: int
     layers: int
-    places: list[Place]
+    places: list[Found]
     values: Tensor
-    order: list[int]
-    stages: list[list[int]]
-    ends: bool
     reported: bool
     expected: bool
 
 
 AppliedPass = tuple[Observation, Tensor | None]
-"""The gradient of this forward pass is applied, or where the tensor is true."""
+"""The gradient of this forward pass is applied where the tensor is true, and always without a tensor."""
 
 
 def together(passes: Sequence[AppliedPass]) -> list[Found]:
@@ -55,24 +42,15 @@ def together(passes: Sequence[AppliedPass]) -> list[Found]:
     The loss is the sum of theirs, so a norm is the root of the sum of the squares of theirs.
     """
     if len(passes) == 1 and passes[0][1] is None:
-        return [found for found, _ in _places(passes[0][0])]
-    places: dict[tuple[object, ...], list[tuple[Found, Tensor | None]]] = {}
+        return passes[0][0].places
+    places: dict[tuple[object, int], list[tuple[Found, Tensor | None]]] = {}
     for forward, applied in passes:
-        for found, again in _places(forward):
-            places.setdefault((found.place, found.name, found.depth, found.shape, again), []).append((found, applied))
-    merged = [_merged(same) for same in places.values()]
-    return sorted(merged, key=lambda found: (_ORDER.index(found.place), found.depth))
-
-
-def _places(run: Observation) -> Iterable[tuple[Found, int]]:
-    """Yield every place of one forward pass, and how often it had come before."""
-    times = Counter[tuple[object, ...]]()
-    for found in sorted(run.places, key=lambda found: _ORDER.index(found.place)):
-        yield found, times[found[:4]]
-        times[found[:4]] += 1
-
-
-_ORDER = ("boundary", "sum", "norm", "relu")
+        times = Counter[object]()
+        for found in forward.places:
+            same = (found.place, found.name, found.depth, found.shape)
+            places.setdefault((same, times[same]), []).append((found, applied))
+            times[same] += 1
+    return sorted(map(_merged, places.values()), key=lambda found: found.depth)
 
 
 def _merged(same: list[tuple[Found, Tensor | None]]) -> Found:
@@ -108,29 +86,22 @@ def unscaled(found: Found, scale: float | Tensor | None) -> Found:
 _SCALED = ("gradient", "identity", "residual", "inner")
 
 
-def reading_of(
-    step: int, layers: int, places: Sequence[Found], weighted: Sequence[Found], reported: bool, expected: bool
-) -> StepReading:
+_ORDER = ("boundary", "layer", "sum", "norm", "relu")
+
+
+def reading_of(step: int, layers: int, found: Sequence[Found], reported: bool, expected: bool) -> StepReading:
     """Stack the numbers of a step, and leave them on the device."""
-    flow = [found for found in places if found.place == "boundary"]
-    known = [found for found in flow if found.numbers]
-    listed: list[Place] = []
-    values: list[Tensor] = []
-    for found in (*known, *weighted, *(found for found in places if found.place != "boundary")):
-        listed.append(Place(found.place, found.name, found.depth, tuple(found.numbers), found.rate))
-        values += [value.float().mean() if key == "dead" else value for key, value in found.numbers.items()]
-    order = sorted(range(len(values)), key=lambda i: values[i].dtype.itemsize)
-    kinds = [torch.stack([values[i] for i in same]) for _, same in groupby(order, key=lambda i: values[i].dtype)]
-    stacked = torch.cat([kind.to(kinds[-1].dtype) for kind in kinds])  # one conversion, not one for each number
-    stages = [list(same) for _, same in groupby(range(len(known)), key=lambda i: known[i].shape)]
-    ends = bool(known) and known[0] is flow[0] and known[-1] is flow[-1]
-    return StepReading(step, layers, listed, stacked, order, stages, ends, reported, expected)
+    ordered = sorted(found, key=lambda one: _ORDER.index(one.place))
+    numbers = [pair for one in ordered for pair in one.numbers.items()]
+    values = torch.stack([value.float().mean() if key == "dead" else value for key, value in numbers])
+    places = [one._replace(numbers=dict.fromkeys(one.numbers)) for one in ordered]
+    return StepReading(step, layers, places, values, reported, expected)
 
 
 def statistics_of(reading: StepReading, model: str, seed: int) -> list[StatisticRow]:
     """Derive every statistic of one reading; a step that was left out has none."""
-    values = iter([value for _, value in sorted(zip(reading.order, reading.values.tolist(), strict=True))])
-    raw = [(place, {key: next(values) for key in place.keys}) for place in reading.places]
+    values = iter(reading.values.tolist())
+    raw = [(place, {key: next(values) for key in place.numbers}) for place in reading.places]
     if _is_left_out(reading, raw):
         return []
     rows: list[StatisticRow] = []
@@ -138,30 +109,33 @@ def statistics_of(reading: StepReading, model: str, seed: int) -> list[Statistic
         where = (model, seed, reading.step, place.place, place.name, place.depth / reading.layers)
         found = _layer(numbers, place.rate) if place.place == "layer" else _DERIVED.get(place.place, dict)(numbers)
         rows += [StatisticRow(*where, key, value) for key, value in found.items() if value is not None]
+    boundaries = [place for place in reading.places if place.place == "boundary"]
+    shapes = [place.shape for place in boundaries if place.numbers]
     flow = [row for row in rows if row.statistic == "gradient"]
-    for i, positions in enumerate(reading.stages, 1):
-        stage = [flow[position] for position in positions]
+    for i, (_, same) in enumerate(groupby(zip(shapes, flow, strict=True), key=itemgetter(0)), 1):
+        stage = [row for _, row in same]
         growth = growth_per_layer([row.depth * reading.layers for row in stage], [row.value for row in stage])
         if growth is not None:
             middle = (stage[0].depth + stage[-1].depth) / 2
             rows.append(StatisticRow(model, seed, reading.step, "stage", f"stage {i}", middle, "growth", growth))
     shares = [row.value for row in rows if row.statistic == "share"]
+    known = len(flow) > 1 and all(end.numbers for end in (boundaries[0], boundaries[-1]))
     whole = {
-        "first_to_last": _over(flow[0].value, flow[-1].value) if len(flow) > 1 and reading.ends else None,
+        "first_to_last": _over(flow[0].value, flow[-1].value) if known else None,
         "effective_depth": sum(shares) if shares else None,
     }
     network = (model, seed, reading.step, "network", "", 1.0)
     return [*rows, *(StatisticRow(*network, key, value) for key, value in whole.items() if value is not None)]
 
 
-def _is_left_out(reading: StepReading, raw: list[tuple[Place, dict[str, float]]]) -> bool:
+def _is_left_out(reading: StepReading, raw: list[tuple[Found, dict[str, float]]]) -> bool:
     """Tell whether no step was taken of this gradient, as when a scaler finds it not finite.
 
     Gradients that were zeroed before the reading, with no optimiser to report what they had been, are taken out.
     """
     layers = [numbers for place, numbers in raw if place.place == "layer"]
     gradients = [numbers["weight_gradient"] for numbers in layers if "weight_gradient" in numbers]
-    flow = [numbers["gradient"] for place, numbers in raw if place.place == "boundary"]
+    flow = [numbers.get("gradient") for place, numbers in raw if place.place == "boundary"]
     stayed = bool(layers) and not any(numbers["change"] for numbers in layers)
     zeroed = bool(gradients) and not reading.reported and not any(gradients) and any(flow)
     if stayed and (zeroed or not all(map(isfinite, gradients)) or (reading.expected and not reading.reported)):
@@ -219,4 +193,4 @@ def _norm(raw: dict[str, float]) -> Values:
 
 
 _DERIVED: dict[str, Callable[[dict[str, float]], Values]] = {"sum": _sum, "norm": _norm}
-"""Those of a layer need its rate; of other places the numbers are the statistics."""
+"""A layer's statistics need its rate as well; at other places the numbers are the statistics."""

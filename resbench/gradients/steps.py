@@ -12,12 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.amp.grad_scaler import GradScaler
-from torch.optim.optimizer import (
-    Optimizer,
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from resbench.gradients.passing import norm
 
@@ -29,16 +24,6 @@ class Rate(NamedTuple):
     predicts: bool
 
 
-def rates(optimizer: Optimizer) -> dict[int, Rate]:
-    """Return the rates of every weight of an optimiser, by identity, as they are now."""
-    predicts = type(optimizer) is torch.optim.SGD
-    found: dict[int, Rate] = {}
-    for group in optimizer.param_groups:
-        rate = Rate(at_present(group["lr"]), predicts) if "lr" in group else None
-        found |= {id(weight): rate for weight in group["params"] if rate}
-    return found
-
-
 def at_present(value: float | Tensor) -> float | Tensor:
     """Return a copy of a rate: a scheduler may fill a tensor anew."""
     return value.detach().clone() if isinstance(value, Tensor) else float(value)
@@ -48,9 +33,8 @@ def loss_scale() -> Tensor | None:
     """Return the factor of the ``GradScaler`` whose step this is; it calls the optimiser, but does not tell it."""
     for frame, _ in walk_stack(None):
         scaler = frame.f_locals.get("self") if frame.f_code.co_name in ("step", "_maybe_opt_step") else None
-        if isinstance(scaler, GradScaler) and scaler.is_enabled():
-            scale = scaler._get_scale_async()
-            return None if scale is None else scale.clone()
+        if isinstance(scaler, torch.amp.GradScaler) and scaler.is_enabled():
+            return scaler._get_scale_async().clone()  # type: ignore[union-attr]  # it has one, or could not step
     return None
 
 
@@ -66,12 +50,18 @@ class Steps:
         self.scale: Tensor | None = None
         self._versions: dict[int, int] = {}
         me = weakref.proxy(self)  # the hooks of all optimisers do not keep a probe alive
-        self._hooks = [
+        hooks = (
             register_optimizer_step_pre_hook(partial(Steps._before_step, me)),
             register_optimizer_step_post_hook(partial(Steps._after_step, me)),
-        ]
-        for hook in self._hooks:
-            weakref.finalize(self, hook.remove)
+        )
+        self._unhook = [weakref.finalize(self, hook.remove) for hook in hooks]
+
+    def rates_of(self, optimizer: Optimizer) -> dict[int, Rate]:
+        """Return the rates that an optimiser has for these weights, by identity, as they are now."""
+        predicts = type(optimizer) is torch.optim.SGD
+        groups = [group for group in optimizer.param_groups if "lr" in group]
+        rated = [(Rate(at_present(group["lr"]), predicts), group["params"]) for group in groups]
+        return {id(weight): rate for rate, weights in rated for weight in weights if id(weight) in self.weights}
 
     @torch.no_grad()
     def start(self, weights: Iterable[nn.Parameter], again: bool) -> None:
@@ -84,7 +74,7 @@ class Steps:
 
     @torch.no_grad()
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        found = {key: rate for key, rate in rates(optimizer).items() if key in self.weights}
+        found = self.rates_of(optimizer)
         if not found:
             return
         self.scale = loss_scale()
@@ -99,10 +89,8 @@ class Steps:
 
     @torch.no_grad()
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        for key, rate in rates(optimizer).items():
-            weight = self.weights.get(key)
-            if weight is None:
-                continue
+        for key, rate in self.rates_of(optimizer).items():
+            weight = self.weights[key]
             if key not in self.rates and weight.grad is not None:  # the pass was made within the step: LBFGS
                 self.gradients[key] = norm(weight.grad)
             self.rates.setdefault(key, rate)
@@ -111,8 +99,8 @@ class Steps:
     @torch.no_grad()
     def close(self) -> None:
         """Stop listening; where no optimiser has reported, take the gradients and changes as they are now."""
-        for hook in self._hooks:
-            hook.remove()
+        for unhook in self._unhook:
+            unhook()
         for key, weight in self.weights.items():
             if key not in self.gradients and weight.grad is not None:
                 self.gradients[key] = _unscaled(weight.grad, self.scale)

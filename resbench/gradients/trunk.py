@@ -4,9 +4,11 @@ Wrappers are modules that hold another and compute what it computes, to compile,
 no place: the names and the blocks of a network are those that it has without them.
 """
 
-from collections.abc import Collection, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
+from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -18,7 +20,7 @@ WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 
 
 class Part(NamedTuple):
-    """It is one piece of the trunk."""
+    """A part is one piece of the trunk."""
 
     name: str
     block: bool
@@ -26,20 +28,20 @@ class Part(NamedTuple):
 
 
 def boundaries(model: nn.Module) -> frozenset[str]:
-    """Behind these pieces of the trunk the value is a boundary, if they run in the order in which they stand."""
+    """Name the pieces behind which the value is a boundary, if they run in the order in which they stand."""
     parts = trunk(model)
     return frozenset(parts[i].name for i in between(parts))
 
 
 def trunk(model: nn.Module, counted: Collection[nn.Module] | None = None) -> list[Part]:
-    """These pieces of a model follow one another, by those of its layers that count; else by all."""
+    """Return the pieces of a model that follow one another, by those of its layers that count; else by all."""
     layers = [m for m in model.modules() if isinstance(m, WEIGHTED)] if counted is None else counted
-    held = {id(layer) for layer in layers}
-    return list(_trunk(model, "", held, _weights(model, held) / 2))
+    counting = {id(layer) for layer in layers}
+    return list(_trunk(model, "", counting, _weights(model, counting) / 2))
 
 
 def between(parts: Sequence[Part]) -> list[int]:
-    """They lie around every block; without blocks, before every layer with weights. Image and logits are none."""
+    """Find boundaries around every block; without blocks, before each layer with weights. Image and logits are none."""
     weighted = [i for i, part in enumerate(parts) if part.weighted]
     if not weighted:
         return []
@@ -51,9 +53,9 @@ def between(parts: Sequence[Part]) -> list[int]:
 
 
 def blocks(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """These blocks of the trunk are modules of their own."""
-    held = [(part.name, submodule(model, part.name)) for part in trunk(model) if part.block]
-    return [(name, block) for name, block in held if not isinstance(block, (Add, Highway))]
+    """Return the blocks of the trunk that are modules of their own."""
+    modules = [(part.name, submodule(model, part.name)) for part in trunk(model) if part.block]
+    return [(name, block) for name, block in modules if not isinstance(block, (Add, Highway))]
 
 
 def _weights(module: nn.Module, counted: Set[int]) -> int:
@@ -61,7 +63,7 @@ def _weights(module: nn.Module, counted: Set[int]) -> int:
 
 
 def _trunk(module: nn.Module, path: str, counted: Set[int], half: float) -> Iterator[Part]:
-    """Pieces follow one another: containers, and what holds more than half of all layers, are looked into."""
+    """Yield the pieces in turn: containers, and what holds more than half of all layers, are looked into."""
     for name, wrapped in _children(inside(module)):
         child = None if wrapped is None else inside(wrapped)
         if child is None:
@@ -74,7 +76,7 @@ def _trunk(module: nn.Module, path: str, counted: Set[int], half: float) -> Iter
 
 
 def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module | None]]:
-    """The pieces have names; None stands for an operator with its paths."""
+    """Yield the pieces with their names; None stands for an operator with its paths."""
     if not isinstance(module, Level):
         yield from module.named_children()
         return
@@ -120,6 +122,16 @@ def named(model: nn.Module, path: str = "", seen: set[int] | None = None) -> Ite
     yield path, model
     for name, child in model.named_children():
         yield from named(child, f"{path}.{name}" if path else name, seen)
+
+
+def hooked(
+    modules: Iterable[tuple[str, nn.Module]], register: Callable[..., Any], hook: Callable[..., object]
+) -> ExitStack:
+    """Hang a hook on modules, which is also told the name of each; it comes off at the end of the ``with``."""
+    hooks = ExitStack()
+    for name, module in modules:
+        hooks.enter_context(register(module, partial(hook, name)))
+    return hooks
 
 
 def submodule(model: nn.Module, path: str) -> nn.Module:
