@@ -1,4 +1,4 @@
-"""Gradient flow as pictures: in the terminal, and as charts that need neither a browser nor a network."""
+"""These pictures show gradient flow: in the terminal, and as charts that need neither a browser nor a network."""
 
 from collections.abc import Collection, Sequence
 from itertools import pairwise
@@ -14,7 +14,7 @@ from resbench.gradients.result import Flow
 from resbench.gradients.statistics import path_lengths
 
 LAYERS: Any = {"labelFontSize": 8, "labelOverlap": "greedy", "labelAngle": -60}
-"""The axis of many names."""
+"""An axis of many names is drawn so."""
 
 
 def picture(flows: Sequence[Flow], width: int, colour: bool) -> str:
@@ -22,7 +22,7 @@ def picture(flows: Sequence[Flow], width: int, colour: bool) -> str:
     lines = []
     for flow in flows:
         for step in flow.steps[:1]:
-            points = [(100 * depth, log10(value)) for depth, value in _positive(flow, "gradient", step).values()]
+            points = [(100 * depth, log10(value)) for depth, value in _gradients(flow, step)]
             lines.append((f"{flow.model} @{step}", points))
     floors = {floor(y) for _, points in lines if len(points) > 1 for _, y in points}
     exponents = sorted(floors | {exponent + 1 for exponent in floors})
@@ -32,10 +32,10 @@ def picture(flows: Sequence[Flow], width: int, colour: bool) -> str:
     return sketch(lines, "||dL/dx|| by depth", (exponents[0], exponents[-1]), width, colour, ticks, "depth (%)")
 
 
-def _positive(flow: Flow, statistic: str, step: int) -> dict[str, tuple[float, float]]:
-    """Return depth and mean of the places where a logarithm has something to show."""
-    means = flow.means(statistic, step).items()
-    return {name: (depth, value) for name, (depth, value) in means if value > 0 and isfinite(value)}
+def _gradients(flow: Flow, step: int) -> list[tuple[float, float]]:
+    """Return depth and mean of the gradients of which a logarithm can be shown."""
+    means = flow.means("gradient", step).values()
+    return [(depth, value) for depth, value in means if value > 0 and isfinite(value)]
 
 
 def pictures(flows: Sequence[Flow], shown: Collection[str] = ("gradient", "update", "share")) -> list[Picture]:
@@ -59,7 +59,7 @@ def by_depth(flows: Sequence[Flow]) -> Picture:
         {"model": flow.model, "step": f"step {step}", "depth": depth, "value": value}
         for flow in flows
         for step in flow.steps
-        for depth, value in _positive(flow, "gradient", step).values()
+        for depth, value in _gradients(flow, step)
     ]
     line = (
         alt.Chart(data(points))

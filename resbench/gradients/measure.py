@@ -1,4 +1,4 @@
-"""Gradient flow of one network: some seeds, each a few steps of training on real images, some of them observed.
+"""A network is trained from some seeds, each for a few steps on real images, and some of the steps are observed.
 
 The recipe is that of He et al. 2015, section 4.2: SGD with momentum 0.9 and weight decay 1e-4, cross entropy; auxiliary
 heads count 0.3 (Szegedy et al. 2014). Every seed draws other weights and another order of the images.
@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.lazy import LazyModuleMixin
 
 from resbench.data import Images, load_images
 from resbench.errors import Failures, MeasureError, cannot_run, first_line
@@ -86,11 +85,9 @@ def flow(
     """
     check_device(recipe.device)
     given = Model.of(model, input) if isinstance(model, nn.Module) else None
-    if given:
-        name = replace(given.name, norm=norm)
-    else:
-        name = ModelName.parse(str(model), input)
-        name = name.without_norm() if norm == "none" else name
+    name = given.name if given else ModelName.parse(str(model), input)
+    if norm == "none":
+        name = replace(name, norm=norm) if given else name.without_norm()
     title = str(name)
     rows: list[StatisticRow] = []
     skipped: dict[str, None] = {}
@@ -105,10 +102,8 @@ def flow(
                 with unchanged(loaded.module):  # of a factory too, which may give the same module again
                     net = without_norm(loaded.module) if name.norm == "none" else loaded.module
                     with cannot_run(title):
-                        run = _Run(title, net, seed, shape, images, recipe)
-                    for found in run.observed(progress):
-                        rows += found
-                        skipped |= run.skipped
+                        run = _Run(title, net, seed, shape, images, recipe, skipped)
+                    rows.extend(run.observed(progress))  # after Ctrl-C, what came before it is in the list
                     broken = run.broken
                 if broken:
                     break
@@ -121,28 +116,35 @@ class _Run:
     """A run is the training of one seed."""
 
     def __init__(
-        self, name: str, model: nn.Module, seed: int, shape: tuple[int, ...], images: Images, recipe: FlowRecipe
+        self,
+        name: str,
+        model: nn.Module,
+        seed: int,
+        shape: tuple[int, ...],
+        images: Images,
+        recipe: FlowRecipe,
+        skipped: dict[str, None],
     ) -> None:
         self.name, self.seed, self.shape, self.images, self.recipe = name, seed, shape, images, recipe
-        self.skipped: dict[str, None] = {}
+        self.skipped = skipped
         self.losses: list[Tensor] = []
         self.broken = ""
         self.model = model.to(recipe.device).train()
         self.dtype = next((p.dtype for p in model.parameters()), torch.float32)
-        if any(isinstance(module, LazyModuleMixin) for module in model.modules()):
+        if any(map(nn.parameter.is_lazy, (*model.parameters(), *model.buffers()))):
             with _seeded(recipe.device, seed):
                 self.model(self.batch(0)[0])
-        self.trained = [p for p in model.parameters() if p.requires_grad]
-        if not self.trained:
+        trained = [p for p in model.parameters() if p.requires_grad]
+        if not trained:
             raise MeasureError(f"{name} has no parameter to train: nothing has a gradient")
-        self.velocity = [torch.zeros_like(p) for p in self.trained]
+        self.optimizer = torch.optim.SGD(trained, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
         self.probe = GradientProbe(model, name=name, seed=seed)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         x, labels = self.images.batch(self.recipe.batch, step, self.seed, self.shape)
         return x.to(self.recipe.device, self.dtype), labels.to(self.recipe.device)
 
-    def observed(self, progress: Progress) -> Iterator[list[StatisticRow]]:
+    def observed(self, progress: Progress) -> Iterator[StatisticRow]:
         """Train; give the rows of each observed step, until a number is not finite: ``broken`` says which."""
         last = max(self.recipe.steps)
         for step in range(last + 1):
@@ -156,7 +158,7 @@ class _Run:
                 losses = torch.stack(self.losses).tolist()
                 lost = _not_finite([self.row(i, "loss", loss) for i, loss in enumerate(losses[:-1])])
                 self.broken = lost or _not_finite(rows)
-                yield [] if lost else rows
+                yield from [] if lost else rows
                 if self.broken:
                     return
 
@@ -170,7 +172,7 @@ class _Run:
         with _seeded(self.recipe.device, 1_000_003 * self.seed + step):
             loss = loss_of(self.name, self.probe(x) if observed else self.model(x), labels, self.images.classes)
             loss.backward()  # type: ignore[no-untyped-call]
-        self.descend()
+        self.optimizer.step()
         self.losses.append(loss.detach())
         if not observed:
             return []
@@ -183,14 +185,6 @@ class _Run:
                 f"{self.name} has fewer than two boundaries between layers: no gradient flow to speak of"
             )
         return [*flow, *checkpoint, self.row(step, "loss", float(loss.detach()))]
-
-    @torch.no_grad()
-    def descend(self) -> None:
-        """Step as ``torch.optim.SGD(lr, momentum, weight_decay=...)`` by its formula: importing it takes a second."""
-        for p, v in zip(self.trained, self.velocity, strict=True):
-            if p.grad is not None:
-                v.mul_(self.recipe.momentum).add_(p.grad.add(p, alpha=self.recipe.weight_decay))
-                p.add_(v, alpha=-self.recipe.lr)
 
     def row(self, step: int, statistic: str, value: float) -> StatisticRow:
         return StatisticRow(self.name, self.seed, step, "network", "", 1.0, statistic, value)
@@ -229,10 +223,8 @@ def loss_of(name: str, output: Any, labels: Tensor, classes: int) -> Tensor:
         raise MeasureError(
             f"{name}: expected logits of at least {classes} classes, received {'x'.join(map(str, main.shape))}"
         )
-    loss = nn.functional.cross_entropy(wide(main), labels)
-    for other in others:
-        loss = loss + AUXILIARY * nn.functional.cross_entropy(wide(other), labels)
-    return loss
+    auxiliary = (AUXILIARY * nn.functional.cross_entropy(wide(other), labels) for other in others)
+    return sum(auxiliary, nn.functional.cross_entropy(wide(main), labels))
 
 
 def _not_finite(rows: Sequence[StatisticRow]) -> str:

@@ -1,4 +1,4 @@
-"""The rows of one network, and what they say together: by place, and as one record a step."""
+"""A flow holds the rows of one network, and reads them by place and as one record a step."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from resbench.workers.medians import mean_and_half
 from resbench.workers.workload import check_device_name
 
 SHOWN = "gradient,update"
-"""Statistics that stand by depth where nothing else is asked for."""
+"""These statistics stand by depth where nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Flow:
 
 @dataclass(frozen=True, repr=False)
 class Flows(Result):
-    """The gradient flows of networks, with the verdicts on each."""
+    """These are the gradient flows of networks, with the verdicts on each."""
 
     flows: tuple[Flow, ...]
     recipe: FlowRecipe
@@ -194,8 +194,9 @@ class Flows(Result):
         return picture(self.flows, width, colour)
 
     def verdicts(self) -> Iterator[str]:
-        for flow in self.flows:
-            yield f"Gradient of {flow.model}: {'; '.join(map(str, flow.verdicts)) or 'no verdict'}"
+        yield from (
+            f"Gradient of {one.model}: {'; '.join(map(str, one.verdicts)) or 'no verdict'}" for one in self.flows
+        )
 
     def sections(self) -> list[Section]:
         *by_depth, networks = self.tables()

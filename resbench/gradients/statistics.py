@@ -66,12 +66,11 @@ def chosen_statistics(text: str) -> list[Statistic]:
     placed = {key: s for key, s in STATISTICS.items() if s.place not in ("network", "stage")}
     if text.strip() == "all":
         return list(placed.values())
-    found = []
-    for word in map(str.strip, text.split(",")):
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
         if word not in placed:
             raise OptionError(f"--stat takes {', '.join(placed)} or all; received {word!r}{did_you_mean(word, placed)}")
-        found.append(placed[word])
-    return found
+    return [placed[word] for word in words]
 
 
 class StatisticRow(NamedTuple):

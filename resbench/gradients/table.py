@@ -1,9 +1,9 @@
-"""Gradient flow as tables: each statistic by depth, networks and steps side by side; the networks; every number."""
+"""Tables show gradient flow: each statistic by depth, networks and steps side by side; the networks; every number."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resbench.tables.table import Column, Table
 
@@ -17,19 +17,15 @@ GRID = [i / 10 for i in range(11)]
 
 def depth_table(statistic: Statistic, flows: Sequence[Flow]) -> Table | None:
     """Return a statistic by normalised depth, a column for each network and step; None where no network has it."""
-    columns = [Column("depth", "depth", "share")]
-    cells: list[list[Any]] = []
-    for flow in flows:
-        for step in flow.steps:
-            means = flow.means(statistic.key, step)
-            if means:
-                columns.append(Column(f"{flow.model}_step{step}", f"{flow.model} @{step}", "number"))
-                cells.append([_nearest(means, depth) for depth in GRID])
-    if not cells:
+    series = [(flow.model, step, flow.means(statistic.key, step)) for flow in flows for step in flow.steps]
+    shown = [(model, step, means) for model, step, means in series if means]
+    if not shown:
         return None
-    rows = [[depth, *(column[i] for column in cells)] for i, depth in enumerate(GRID)]
+    columns = [Column(f"{model}_step{step}", f"{model} @{step}", "number") for model, step, _ in shown]
+    rows = [[depth, *(_nearest(means, depth) for _, _, means in shown)] for depth in GRID]
     note = f"{statistic.formula}, mean over the seeds, at the {statistic.place} nearest to each depth; @ is the step."
-    return Table(columns, rows, statistic.title[0].upper() + statistic.title[1:], [note])
+    title = statistic.title[0].upper() + statistic.title[1:]
+    return Table([Column("depth", "depth", "share"), *columns], rows, title, [note])
 
 
 def _nearest(means: dict[str, tuple[float, float]], depth: float) -> float:
@@ -62,7 +58,7 @@ def network_table(result: Flows) -> Table:
     records = [record for flow in flows for record in flow.records]
     always = ("model", "step", "loss", "first_to_last")
     columns = [c for c in NETWORK_COLUMNS if c.key in always or any(r[c.key] is not None for r in records)]
-    warnings = [flow.broken for flow in flows if flow.broken] + [said for flow in flows for said in flow.skipped]
+    warnings = [flow.broken for flow in flows if flow.broken] + [line for flow in flows for line in flow.skipped]
     warnings += [f"{flow.model} was interrupted: the rows so far." for flow in flows if flow.interrupted]
     notes = [f"{flow.model}: {'; '.join(map(str, flow.verdicts)) or 'no verdict'}." for flow in flows]
     unsplit = [flow.model for flow in flows if not any(row.place == "sum" for row in flow.rows)]

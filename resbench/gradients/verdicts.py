@@ -11,9 +11,9 @@ The numbers that are judged are those of the table: means over the seeds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 from resbench.errors import OptionError
@@ -82,25 +82,27 @@ def verdicts(flow: Flow, limits: Thresholds) -> list[Verdict]:
     return [verdict for step in flow.steps for verdict in _judged(flow.record(step), limits)]
 
 
-def _judged(record: dict[str, Any], limits: Thresholds) -> Iterator[Verdict]:
-    step, r, c1 = record["step"], record["first_to_last"], record["c1"]
-    if r is None:
-        yield Verdict(NO_GRADIENT, step, "that of the last boundary is 0")
-    elif r < limits.vanishing:
-        yield Verdict("vanishing", step, f"R = {r:.3g}")
-    elif r > limits.exploding:
-        yield Verdict("exploding", step, f"R = {r:.3g}")
-    else:
-        yield Verdict("healthy" if limits.healthy[0] <= r <= limits.healthy[1] else "marginal", step, f"R = {r:.3g}")
-    early, last = record["early_update"], record["last_update"]
-    if early is not None and early > limits.over_stepping and step < EARLY_STEPS:
-        yield Verdict("over-stepping", step, f"early update ratio {early:.3g}")
-    if early is not None and early < limits.frozen and last > limits.alive:
-        yield Verdict("frozen", step, f"early update ratio {early:.2g}, last {last:.2g}")
-    if c1 is not None and c1 < limits.shattered:
-        yield Verdict("shattered", step, f"c1 = {c1:.2f}")
-    if c1 is not None and c1 > limits.intact:
-        yield Verdict("intact", step, f"c1 = {c1:.2f}")
+def _judged(record: dict[str, Any], limits: Thresholds) -> list[Verdict]:
+    """Return the first verdict by R that holds, and every other one; with what a network lacks nothing compares."""
+    keys = ("first_to_last", "early_update", "last_update", "c1")
+    r, early, last, c1 = (nan if record[key] is None else record[key] for key in keys)
+    low, high = limits.healthy
+    by_ratio = (
+        (NO_GRADIENT, record["first_to_last"] is None, "that of the last boundary is 0"),
+        ("vanishing", r < limits.vanishing, f"R = {r:.3g}"),
+        ("exploding", r > limits.exploding, f"R = {r:.3g}"),
+        ("healthy", low <= r <= high, f"R = {r:.3g}"),
+        ("marginal", True, f"R = {r:.3g}"),
+    )
+    step = record["step"]
+    others = (
+        ("over-stepping", early > limits.over_stepping and step < EARLY_STEPS, f"early update ratio {early:.3g}"),
+        ("frozen", early < limits.frozen and last > limits.alive, f"early update ratio {early:.2g}, last {last:.2g}"),
+        ("shattered", c1 < limits.shattered, f"c1 = {c1:.2f}"),
+        ("intact", c1 > limits.intact, f"c1 = {c1:.2f}"),
+    )
+    first = next(verdict for verdict in by_ratio if verdict[1])
+    return [Verdict(word, step, reason) for word, holds, reason in (first, *others) if holds]
 
 
 def chosen_verdicts(text: str) -> list[str]:
