@@ -1,4 +1,4 @@
-"""Figure 6 of He et al. 2015: error by iteration, in the terminal and as a chart."""
+"""These pictures are figure 6 of He et al. 2015: error by iteration, in the terminal and as a chart."""
 
 import altair as alt
 

@@ -25,12 +25,12 @@ from resbench.workers.medians import mean_and_half
 MODELS = ("plain20", "plain56", "resnet20", "resnet56")
 
 DIGITS = (3, 16, 16)
-"""To which the digits are brought: a quarter of the work of CIFAR-10, and three stages of 16, 8 and 4."""
+"""The digits are brought to this size: a quarter of the work of CIFAR-10, and three stages of 16, 8 and 4."""
 
 DIGITS_CLASSES = 10
 
 ITERATIONS = 64_000
-"""He et al. 2015, sec. 4.2."""
+"""The paper trains for so many (He et al. 2015, sec. 4.2)."""
 WARMUP = 400
 """Networks of a hundred layers and more have it in the paper's recipe."""
 WARMUP_EPOCHS = 3
@@ -126,9 +126,6 @@ def study(
     if failures is None or run.ranks.world > 1:  # several processes go on together or not at all
         failures = Failures()
     size = plan.input or (DIGITS if plan.data == "digits" else _own_input(models, failures))
-    if size is None:
-        failures.left([])
-        raise OptionError(f"expected networks to train, received {', '.join(models) or 'none'}")
     train_part, test_part = (part.resized(size) for part in load_split(plan.data, plan.root, size))
     augment = plan.data.startswith("cifar")
     feed = Feed(train_part, test_part, plan.batch, augment, run.device)
@@ -162,12 +159,13 @@ def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> TrainingRecipe:
     return TrainingRecipe(iterations, plan.batch, plan.lr, warmup=warmup, augment=augment, dtype=plan.dtype)
 
 
-def _own_input(models: Sequence[str], failures: Failures) -> tuple[int, ...] | None:
-    """Return the input of the first network that says one; None where none does."""
+def _own_input(models: Sequence[str], failures: Failures) -> tuple[int, ...]:
+    """Return the input of the first network that says one. Raises AllFailed or OptionError where none does."""
     for name in models:
         with failures.of(name):
             return load(name).input
-    return None
+    failures.left([])
+    raise OptionError(f"expected networks to train, received {', '.join(models) or 'none'}")
 
 
 def layers(counted: Cost) -> int:

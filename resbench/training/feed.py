@@ -6,8 +6,7 @@ The order of an epoch, its crops and its flips are a function of seed and epoch,
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
-from torch.nn.functional import pad
+from torch import Tensor, nn
 
 from resbench.data.images import Images, order, steps_per_epoch
 
@@ -51,9 +50,10 @@ class Feed:
 
     def testing(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the single original view of every test image, and the labels, in batches."""
-        for start in range(0, len(self.test_labels), TEST_BATCH):
-            part = slice(start, start + TEST_BATCH)
-            yield self.normal(self.test_images[part]), self.test_labels[part]
+        for images, labels in zip(
+            torch.split(self.test_images, TEST_BATCH), torch.split(self.test_labels, TEST_BATCH), strict=True
+        ):
+            yield self.normal(images), labels
 
     def normal(self, images: Tensor) -> Tensor:
         """Turn bytes into standardised numbers."""
@@ -66,5 +66,5 @@ def crop(x: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
     images, down, across = (torch.arange(x.shape[axis], device=x.device) for axis in (0, 2, 3))
     rows = top[:, None] + down
     columns = left[:, None] + torch.where(flip[:, None] > 0, across.flip(0), across)
-    padded = pad(x, (PAD,) * 4).permute(0, 2, 3, 1)
+    padded = nn.functional.pad(x, (PAD,) * 4).permute(0, 2, 3, 1)
     return padded[images[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

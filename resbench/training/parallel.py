@@ -30,10 +30,9 @@ class Ranks(NamedTuple):
 
     def total(self, value: Tensor) -> Tensor:
         """Return the sum over all processes."""
-        if self.world == 1:
-            return value
         whole = value.clone()
-        torch.distributed.all_reduce(whole)
+        if self.world > 1:
+            torch.distributed.all_reduce(whole)
         return whole
 
     def average(self, gradients: Sequence[Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""Where activation and shortcut stand: the variants of He et al. 2016, Tables 1 and 2, at any depth.
+"""These networks differ in where activation and shortcut stand: He et al. 2016, Tables 1 and 2, at any depth.
 
 >>> variants(20, "orders")["resnet20"].percent, published_depth(20)
 ('6.61', 110)
@@ -22,7 +22,7 @@ ORDERS = (
     "resnet{},order=relu-only-preact",
     "preact_resnet{}",
 )
-"""Table 2."""
+"""These are the rows of Table 2."""
 SHORTCUTS = (
     "resnet{}",
     "resnet{},shortcut=scaling",
@@ -33,7 +33,7 @@ SHORTCUTS = (
     "resnet{},shortcut=conv1x1",
     "resnet{},shortcut=dropout",
 )
-"""Table 1."""
+"""These are the rows of Table 1."""
 MEDIAN = Printed("6.61", "He 2016, Tables 1, 2")
 """It is of five runs, as all of these figures are; the 6.43 of He 2015 is the best of five."""
 TABLES = {"orders": ORDERS, "shortcuts": SHORTCUTS, "all": (*ORDERS, *SHORTCUTS[1:])}

@@ -1,4 +1,4 @@
-"""What trainings have given: histories, and where each network ended."""
+"""Trainings give histories, and the place where each network ended."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,7 +110,7 @@ class Training:
 
 @dataclass(frozen=True, repr=False)
 class Trainings(Result):
-    """Trainings in the order of seeds and networks, and what they were trained on."""
+    """Trainings stand in the order of seeds and networks, beside what they were trained on."""
 
     trainings: tuple[Training, ...]
     data: str
@@ -148,24 +148,21 @@ class Trainings(Result):
 
     @property
     def interrupted(self) -> bool:
-        """Ctrl-C ended it before some training was at its end."""
+        """Tell whether Ctrl-C ended it before some training was at its end."""
         return not all(one.finished for one in self.trainings)
 
     @property
     def by_model(self) -> dict[str, list[Training]]:
-        """The trainings of every network, seeds in order."""
-        found: dict[str, list[Training]] = {}
-        for one in self.trainings:
-            found.setdefault(one.model, []).append(one)
-        return found
+        """Return the trainings of every network, seeds in order."""
+        return {model: [one for one in self.trainings if one.model == model] for model in self.models()}
 
     @property
     def ends(self) -> list[dict[str, Any]]:
-        """Where each network ended: means over the seeds that have come as far, with half of the 95 % interval."""
+        """Tell where each network ended: means over the seeds that came as far, with half of the 95 % interval."""
         return [_end(name, same, self.published.get(name)) for name, same in self.by_model.items()]
 
     def curve(self, model: str, key: str) -> list[dict[str, float]]:
-        """Mean, lowest and highest of an error over the seeds that have come that far, by epoch."""
+        """Return mean, lowest and highest of an error over the seeds that have come that far, by epoch."""
         same = self.by_model[model]
         points = []
         for i in range(max(len(one.history) for one in same)):
@@ -189,9 +186,8 @@ class Trainings(Result):
         return history_table(self.trainings)
 
     def figures(self) -> Iterator[Figure]:
-        for end in self.ends:
-            if not end["seeds"]:  # none came to the end of an epoch
-                continue
+        ended = [end for end in self.ends if end["seeds"]]  # of the others no seed came to the end of an epoch
+        for end in ended:
             cell = self.by_model[end["model"]][0].cell
             recipe = cell.recipe
             steps = f"{end['iterations']:,} iterations of {recipe.batch} at lr {recipe.lr:g}"
@@ -201,7 +197,7 @@ class Trainings(Result):
                 yield Figure(end["model"], metric, end[f"{part}_error"], end[f"{part}_spread"], place)
 
     def cautions(self, models: Sequence[str]) -> list[str]:
-        """Trainings that ended because a number was not finite: an error of the other seeds alone says little."""
+        """Name the trainings that a number that is not finite ended: an error of the other seeds alone says little."""
         return [one.broken for one in self.trainings if one.broken and one.model in models]
 
     def pictures(self) -> list[Picture]:
@@ -224,7 +220,7 @@ class Trainings(Result):
 
 @dataclass(frozen=True, repr=False)
 class Degradation(Trainings):
-    """Networks of several depths."""
+    """Networks of several depths are trained side by side."""
 
     kind: ClassVar = "degradation"
 
@@ -237,7 +233,7 @@ class Degradation(Trainings):
 
 @dataclass(frozen=True, repr=False)
 class Placements(Trainings):
-    """The variants of He et al. 2016 at one depth, the lowest test error first."""
+    """The variants of He et al. 2016 stand at one depth, the lowest test error first."""
 
     depth: int = 0
 

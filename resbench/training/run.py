@@ -6,20 +6,19 @@ weights, the momentum and the sums of the current epoch.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
 from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.dropout import _DropoutNd
 
 from resbench.errors import MeasureError
 from resbench.gradients.frozen import logits
 from resbench.gradients.measure import loss_of
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import StatisticRow
+from resbench.gradients.trunk import hooked
 from resbench.training.feed import Feed
 from resbench.training.parallel import ALONE, Ranks
 from resbench.training.result import Epoch, TrainingRecipe
@@ -69,15 +68,13 @@ class TrainingRun:
             self.optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
         self.forward = ranks.wrapped(torch.compile(self.model) if compiled else self.model, self.device)
         self.probe = GradientProbe(self.model, every, name, seed) if every else None
+        self.step, self.seconds, self.broken = 0, 0.0, ""
         self.rows: list[StatisticRow] = []
-        self.step = 0
         self.history: list[Epoch] = []
-        self.broken = ""
         self.wrong = torch.zeros((), dtype=torch.int64, device=self.device)
         self.loss = torch.zeros((), device=self.device)
         self.losses = torch.zeros(feed.steps, device=self.device)
-        self.seconds = 0.0
-        self.draws = any(isinstance(module, _DropoutNd) for module in model.modules())
+        self.draws = any(isinstance(module, nn.modules.dropout._DropoutNd) for module in model.modules())
         """Random numbers are drawn in its steps."""
         self._replay: Callable[[Tensor], None] | None = None
 
@@ -175,24 +172,23 @@ class TrainingRun:
     # -- one step ------------------------------------------------------------------------------------
 
     def _train(self, row: Tensor) -> None:
-        rate = self.recipe.rate(self.step)
-        group = self.optimizer.param_groups[0]
-        if self.stream is None:
-            group["lr"] = rate
-        elif not self.step or rate != self.recipe.rate(self.step - 1) or self._replay is None:
-            group["lr"].fill_(rate)
-        self._draw()
+        self._prepare()
         probe = self.probe if self.probe and self.step % self.probe.every == 0 else None
         if self.stream is None or self.ranks.world > 1 or probe:
             self._learn(row, probe)
             return
         if self._replay is None:
             self._replay = self._captured(row)
-            self._draw()
+            self._prepare()
         self._replay(row)
 
-    def _draw(self) -> None:
-        """Seed the random numbers of this step, in this process."""
+    def _prepare(self) -> None:
+        """Set the learning rate of this step, and seed its random numbers in this process."""
+        rate, group = self.recipe.rate(self.step), self.optimizer.param_groups[0]
+        if self.stream:
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
         torch.manual_seed(1_000_003 * self.seed + self.step * self.ranks.world + self.ranks.rank)
 
     def _learn(self, row: Tensor, probe: GradientProbe | None = None) -> None:
@@ -252,15 +248,13 @@ class TrainingRun:
         self.model.train()
 
     def _precision(self) -> AbstractContextManager[None]:
-        if self.recipe.dtype == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+        enabled = self.recipe.dtype == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
     def _stream(self) -> AbstractContextManager[Any]:
         """Return, on a GPU, the context of the run's own stream, behind all that was asked for before."""
-        if self.stream is None:
-            return nullcontext()
-        self.stream.wait_stream(torch.cuda.current_stream(self.device))
+        if self.stream:
+            self.stream.wait_stream(torch.cuda.current_stream(self.device))
         return torch.cuda.stream(self.stream)
 
     # -- what was not finite -------------------------------------------------------------------------
@@ -272,8 +266,7 @@ class TrainingRun:
         rows = self.feed.rows(self.seed, step // self.feed.steps)
         with self._stream():
             while self.step < step:
-                self.optimizer.param_groups[0]["lr"] = self.recipe.rate(self.step)
-                self._draw()
+                self._prepare()
                 self._learn(rows[self.step % self.feed.steps])
                 self.step += 1
             found = first_not_finite(self.model, self.feed.training(rows[step % self.feed.steps])[0], self._precision())
@@ -291,9 +284,7 @@ def first_not_finite(model: nn.Module, x: Tensor, precision: AbstractContextMana
         elif isinstance(output, Tensor) and not bool(output.isfinite().all()):
             found.append(f"the output of {name}")
 
-    with ExitStack() as hooks, precision or nullcontext():
-        for name, module in model.named_modules():
-            if not next(module.children(), None):
-                hooks.enter_context(module.register_forward_hook(partial(look, name)))
+    layers = [(name, module) for name, module in model.named_modules() if not next(module.children(), None)]
+    with hooked(layers, nn.Module.register_forward_hook, look), precision or nullcontext():
         model(x)
     return found[0] if found else ""

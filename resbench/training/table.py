@@ -1,4 +1,4 @@
-"""Trainings as tables: where each network ended, how it got there, and every line of every history."""
+"""Tables show trainings: where each network ended, how it got there, and every line of every history."""
 
 from __future__ import annotations
 

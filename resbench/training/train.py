@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.modules.lazy import LazyModuleMixin
 
 from resbench.costs.measure import cost
 from resbench.errors import Failures, ResbenchError, cannot_run
@@ -89,7 +88,6 @@ def train(
     total = sum(cell.recipe.iterations * macs[cell] for cell in cells)
     done: dict[Cell, float] = {}
     results: list[Training] = []
-    trainings: list[_Training] = []
 
     def tell(line: str) -> None:
         done.update({one.cell: macs[one.cell] * one.run.step for one in trainings})
@@ -98,7 +96,7 @@ def train(
     folder = locked(options.folder) if options.folder and options.ranks.rank == 0 else nullcontext()
     with folder, repeatable(options.device), _interruptible(options.ranks.world == 1) as stop:
         for _, group in groupby(cells, key=lambda cell: cell.seed):
-            trainings = []
+            trainings: list[_Training] = []
             for cell in group:
                 if cell.model not in failures.reasons:  # with another seed
                     with failures.of(cell.model):
@@ -132,7 +130,7 @@ class _Training:
         with suppress(Exception):  # a factory may give the same module again; what cannot be copied is trained itself
             model = copy.deepcopy(model)
         with cannot_run(cell.model):
-            if any(isinstance(module, LazyModuleMixin) for module in model.modules()):
+            if any(map(torch.nn.parameter.is_lazy, (*model.parameters(), *model.buffers()))):
                 model(torch.zeros(2, *cell.input))
             weights = fingerprint(model)
             self.run = TrainingRun(
