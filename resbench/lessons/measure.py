@@ -1,4 +1,4 @@
-"""What is said of residual learning, each statement as an experiment that is run here and now.
+"""What is said of residual learning is tried, each statement as an experiment that is run here and now.
 
     Claim --experiment(Lab)--> Answer, held against the verdict that is expected
 
@@ -13,7 +13,8 @@ from typing import NamedTuple
 from resbench.errors import MeasureError, OptionError
 from resbench.lessons import on_blocks, on_counting, on_trainings
 from resbench.lessons.lab import CONDITION, HOLDS, OBSERVED, UNANSWERED, WRONG, Answer, Lab
-from resbench.lessons.result import Claims, Finding
+from resbench.lessons.result import Claims
+from resbench.lessons.table import Finding
 from resbench.result import Progress, silent
 from resbench.training.degradation import Plan
 from resbench.training.train import options, precision
@@ -221,7 +222,7 @@ def claims(
 
 
 def findings(claims: Sequence[Claim], lab: Lab) -> Iterator[Finding]:
-    """Ask each, in turn."""
+    """Ask each claim in turn, and yield what came of it."""
     for i, claim in enumerate(claims):
         begun = time.perf_counter()
         name = f"claim {claim.id}"

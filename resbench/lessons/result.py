@@ -1,40 +1,21 @@
-"""What `claims` finds: a verdict on each claim, with its figures in words."""
+"""The command `claims` finds a verdict on each claim, with its figures in words."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from resbench.errors import Failures
 from resbench.files import RUNS
-from resbench.lessons.table import claim_table
+from resbench.lessons.table import Finding, claim_table
 from resbench.result import Progress, Result, Section
 from resbench.tables.table import Table
 from resbench.workers.environment import Environment
 
 
-class Finding(NamedTuple):
-    """A finding is a claim as it is made and as it should be made, and what came of it."""
-
-    id: int
-    statement: str
-    correct: str
-    rerun: str
-    """This command asks again, at full scale."""
-    verdict: str
-    figure: str
-    expected: str
-    seconds: float
-
-    @property
-    def as_expected(self) -> bool:
-        """Tell if the verdict is the one that was expected."""
-        return self.verdict == self.expected
-
-
 @dataclass(frozen=True, repr=False)
 class Claims(Result):
-    """The claims that were tried, in their order; they are of no network, and a page always shows them."""
+    """These claims were tried, in this order; they are of no network, and a page always shows them."""
 
     claims: tuple[Finding, ...]
     environment: Environment
@@ -60,10 +41,10 @@ class Claims(Result):
         return [one.id for one in self.claims if not one.as_expected]
 
     def tables(self) -> list[Table]:
-        return [claim_table(self, whole=False)]
+        return [claim_table(self.claims, self.environment.note, whole=False)]
 
     def flat(self) -> Table:
-        return claim_table(self, whole=True)
+        return claim_table(self.claims, self.environment.note, whole=True)
 
     def verdicts(self) -> Iterator[str]:
         counts = Counter(one.verdict for one in self.claims)
