@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import sys
 import types
 import weakref
 from array import array
@@ -18,14 +17,12 @@ from operator import is_
 from random import Random
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 
 Undo = Callable[[], object]
 Held = tuple[Iterable[Any], Undo | None]
-
-OfTensor = tuple[Tensor | None, Any, Any]
-"""A tensor holds its gradient, and two tables of hooks."""
 
 ABSENT: Any = object()
 """This stands in place of what was not there."""
@@ -106,11 +103,6 @@ def _state(read: str, put: str) -> Callable[[Any], Held]:
     return lambda generator: ((), functools.partial(getattr(generator, put), getattr(generator, read)()))
 
 
-def _bit_generator(generator: Any) -> Held:
-    before = generator.state
-    return (), lambda: setattr(generator, "state", before)
-
-
 def _cached(function: Any) -> Held:
     """Keep a function's cache, which nobody can read: it is emptied where it has been filled since."""
     before = function.cache_info().misses
@@ -169,20 +161,12 @@ HOLDERS: dict[type, Callable[[Any], Held]] = {
     functools.partial: _attributes("func", "args", "keywords"),
     functools._lru_cache_wrapper: _cached,
     weakref.ref: lambda reference: _members([reference()]),
+    numpy.ndarray: _ndarray,
+    numpy.random.RandomState: _state("get_state", "set_state"),
+    numpy.random.BitGenerator: _state("__getstate__", "__setstate__"),
+    numpy.random.Generator: _attributes("bit_generator"),
 }
-
-
-def holders() -> dict[type, Callable[[Any], Held]]:
-    """Return the function for each kind that is known, numpy's kinds too where numpy is in use."""
-    numpy = sys.modules.get("numpy")
-    if not numpy:
-        return HOLDERS
-    return HOLDERS | {
-        numpy.ndarray: _ndarray,
-        numpy.random.RandomState: _state("get_state", "set_state"),
-        numpy.random.BitGenerator: _bit_generator,
-        numpy.random.Generator: _attributes("bit_generator"),
-    }
+"""Each kind that is known has its function."""
 
 
 def counted_from(counter: itertools.count[Any]) -> itertools.count[Any]:
@@ -223,22 +207,16 @@ def restore_names(
 
 
 def restore_tensor(
-    tensor: Tensor, kind: type[Tensor], alias: Tensor, address: int, version: int, requires_grad: bool, held: OfTensor
+    tensor: Tensor, kind: type[Tensor], alias: Tensor, address: int, version: int, attributes: dict[str, Any]
 ) -> None:
     """Put back everything of a tensor but its contents."""
     if type(tensor) is not kind:
         tensor.__class__ = kind
     if not _lies_as(tensor, alias, address):
         tensor.data = alias
-    if tensor.requires_grad != requires_grad:
-        tensor.requires_grad_(requires_grad)
-    grad, hooks, accumulated = held
-    if tensor.is_leaf and tensor.grad is not grad:
-        tensor.grad = grad
-    if tensor._backward_hooks is not hooks:
-        tensor._backward_hooks = hooks
-    if tensor._post_accumulate_grad_hooks is not accumulated:
-        tensor._post_accumulate_grad_hooks = accumulated
+    for name, value in attributes.items():
+        if getattr(tensor, name) is not value:
+            setattr(tensor, name, value)
 
 
 def _lies_as(tensor: Tensor, alias: Tensor, address: int) -> bool:

@@ -18,9 +18,9 @@ from __future__ import annotations
 import itertools
 import sys
 import types
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,10 +30,9 @@ from torch.utils._pytree import tree_leaves
 
 from resbench.restoring.holders import (
     ABSENT,
-    OfTensor,
+    HOLDERS,
     Undo,
     counted_from,
-    holders,
     keep_slot,
     refill,
     restore_class,
@@ -46,10 +45,8 @@ from resbench.restoring.holders import (
 from resbench.restoring.machinery import ATOMS, CHANGEABLE, DATA, is_machinery, is_own, names_in
 from resbench.workers.switches import process_kept
 
-TABLES = frozenset((dict, OrderedDict))
-
-_KeptTensor = tuple[Tensor, type[Tensor], Tensor, int, int, bool, OfTensor]
-"""A tensor, its class, another of the same memory, its address and version, is it trained, and what it holds."""
+_KeptTensor = tuple[Tensor, type[Tensor], Tensor, int, int, dict[str, Any]]
+"""A tensor, its class, another of the same memory, its address and version, and its attributes."""
 
 
 @contextmanager
@@ -76,7 +73,7 @@ class Snapshot:
 
     ``seen``        the identities of all things; ``alive`` holds those to which there may be weak references alone, so
                     that nothing else takes their place
-    ``empty``       dictionaries without an entry, as nearly all tables of hooks are; ``tables`` are the others
+    ``tables``      dictionaries, each beside its entries
     ``names``       namespaces of which only some names are looked at
     ``bytes``       by storage, its bytes and those that it had
     ``counters``    each beside another that goes on where it was
@@ -86,11 +83,9 @@ class Snapshot:
     def __init__(self, roots: Iterable[Any], contents: bool = True) -> None:
         self.contents = contents
         self.seen: set[int] = set()
-        self.empty: list[dict[Any, Any]] = []
         self.tables: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
         self.names: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self.classes: list[tuple[type, dict[str, Any]]] = []
-        self.kinds: list[tuple[Any, type]] = []
         self.tensors: list[_KeptTensor] = []
         self.undo: list[Undo] = []
         self.alive: list[Any] = []
@@ -105,7 +100,6 @@ class Snapshot:
             tuple: iter,
             frozenset: iter,
         }
-        self._holders = holders()
         self.include(*roots, *self._named(vars(hooks), [name for name in vars(hooks) if name.startswith("_global_")]))
 
     def holds(self, thing: object) -> bool:
@@ -148,7 +142,7 @@ class Snapshot:
         parts: list[Callable[[Any], Iterable[Any]]] = []
         if issubclass(kind, dict):
             parts.append(self._dict)
-        known = next((self._holders[base] for base in kind.__mro__ if base in self._holders), None)
+        known = next((HOLDERS[base] for base in kind.__mro__ if base in HOLDERS), None)
         if known:
             parts.append(lambda thing: self._hold(*known(thing)))
         home = str(kind.__module__)
@@ -157,8 +151,6 @@ class Snapshot:
         if is_data or issubclass(kind, nn.Module):
             members = slots_of(kind) if is_data else []
             parts.append(lambda thing: self._instance(thing, members))
-        if len(parts) == 1:
-            return parts[0]
         return lambda thing: [held for part in parts for held in part(thing)]
 
     def _hold(self, held: Iterable[Any], undo: Undo | None) -> Iterable[Any]:
@@ -179,9 +171,6 @@ class Snapshot:
         return (*saved, *saved.values())
 
     def _entries(self, table: dict[Any, Any]) -> dict[Any, Any]:
-        if not table:
-            self.empty.append(table)
-            return table
         saved = table.copy() if type(table) is dict else dict(dict.items(table))
         self.tables.append((table, saved))
         return saved
@@ -196,15 +185,10 @@ class Snapshot:
             found += self._hold(*keep_slot(member, thing))
         fields = getattr(thing, "__dict__", None)
         if isinstance(thing, nn.Module):
-            self.kinds.append((thing, kind))
+            self.undo.append(partial(object.__setattr__, thing, "__class__", kind))
             self._buffers.update(map(id, thing._buffers.values()))
         if type(fields) is dict:
-            saved, empty = self._entries(fields), self.empty
-            for value in saved.values():
-                if type(value) in TABLES and not value:  # most of what a module has
-                    empty.append(value)
-                elif type(value) not in ATOMS:
-                    found.append(value)
+            found += self._entries(fields).values()
         return found
 
     def _class(self, kind: type) -> Iterable[Any]:
@@ -246,15 +230,14 @@ class Snapshot:
         except RuntimeError:  # a tensor without memory of its own, or of inference mode
             address = version = -1
         alias = tensor.data
-        held = (
-            tensor.grad if tensor.is_leaf else None,
-            tensor._backward_hooks,
-            tensor._post_accumulate_grad_hooks,
-        )
-        self.tensors.append((tensor, type(tensor), alias, address, version, tensor.requires_grad, held))
+        names = ("requires_grad", "_backward_hooks", "_post_accumulate_grad_hooks")
+        attributes = {name: getattr(tensor, name) for name in names}
+        if tensor.is_leaf:
+            attributes["grad"] = tensor.grad
+        self.tensors.append((tensor, type(tensor), alias, address, version, attributes))
         if self.contents or not (isinstance(tensor, nn.Parameter) or id(tensor) in self._buffers):
             self._copy(alias)
-        return (*held, *self._entries(tensor.__dict__).values())
+        return (*attributes.values(), *self._entries(tensor.__dict__).values())
 
     def _copy(self, alias: Tensor) -> None:
         """Keep the bytes of a tensor's storage."""
@@ -270,12 +253,6 @@ class Snapshot:
         self._turn_back()
         for kind, members in self.classes:
             restore_class(kind, members)
-        for thing, kind in self.kinds:
-            if type(thing) is not kind:
-                object.__setattr__(thing, "__class__", kind)
-        for table in self.empty:
-            if table:
-                refill(table, {})
         for table, saved in self.tables:
             if not same_entries(table, saved):
                 refill(table, saved)
