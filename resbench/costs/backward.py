@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from resbench.arch.cost import Row
 from resbench.costs.outputs import tensors_in
 from resbench.costs.tracer import Tracer
-from resbench.operators.boundaries import sequence_number
+from resbench.operators.boundaries import current_node, sequence_number
 from resbench.operators.dispatch import operator_of
 from resbench.operators.macs import macs_of
 
@@ -65,7 +65,7 @@ class _BackwardBooking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func._schema.is_mutable:
             self.snapshot.writing(args, kwargs)
         out = func(*args, **(kwargs or {}))
-        macs = macs_of(func, args, kwargs, out, backward=True, node=None if self.again else _node())
+        macs = macs_of(func, args, kwargs, out, backward=True, node=None if self.again else current_node())
         if macs is None:
             self.uncounted[str(func.overloadpacket)] += 1
         elif macs:
@@ -82,11 +82,6 @@ class _BackwardBooking(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.ends.append(sequence_number())  # a checkpoint may build a graph of its own, and go back through that
             self.owners.append(owner)
             return owner
-        node = _node()
+        node = current_node()
         place = bisect_right(self.ends, node._sequence_nr()) if node is not None else len(self.ends)
         return self.owners[min(place, len(self.owners) - 1)]
-
-
-def _node() -> Any:
-    """Find the node of the backward graph that runs now."""
-    return torch._C._current_autograd_node()

@@ -25,12 +25,11 @@ def graph_breaks(work: Workload) -> dict[str, int]:
     import torch._dynamo as dynamo
     from torch._dynamo.utils import counters
 
-    graphs = 0
+    graphs: list[torch.fx.GraphModule] = []
 
     def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., Any]:
-        nonlocal graphs
-        graphs += 1
-        if graphs > GRAPHS:
+        graphs.append(graph)
+        if len(graphs) > GRAPHS:
             raise TimeoutError
         return graph.forward
 
@@ -40,11 +39,10 @@ def graph_breaks(work: Workload) -> dict[str, int]:
         dynamo.reset()
         counters.clear()
         logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings(), work.autocast():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), work.autocast():
             torch.compile(work.model, backend=backend)(*work.inputs)
     except Exception:
-        return {"graph_breaks": GRAPHS} if graphs > GRAPHS else {"graph_failures": 1}
+        return {"graph_breaks": GRAPHS} if len(graphs) > GRAPHS else {"graph_failures": 1}
     finally:
         logger.setLevel(level)
         dynamo.reset()

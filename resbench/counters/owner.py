@@ -3,16 +3,13 @@
 from bisect import bisect_right
 from typing import Any
 
-import torch
-
-from resbench.operators.boundaries import LEAVE, Modules, sequence_number
+from resbench.operators.boundaries import LEAVE, current_node, sequence_number
 
 
 class Owner:
     """It gives the number of the module that what runs now belongs to."""
 
-    def __init__(self, modules: Modules) -> None:
-        self.modules = modules
+    def __init__(self) -> None:
         self.stack = [0]
         self.callers = {0}
         self.starts = [sequence_number()]
@@ -20,10 +17,8 @@ class Owner:
         self.backward = False
         self.last = 0
 
-    def watched(self) -> Any:
-        return self.modules.watched(self._pass_on)
-
-    def _pass_on(self, number: int) -> None:
+    def pass_on(self, number: int) -> None:
+        """Pass a boundary of the forward, at which a module begins or the innermost one ends."""
         if number == LEAVE:
             self.stack.pop()
         else:
@@ -48,4 +43,4 @@ class Owner:
 
     def node(self) -> Any:
         """Find the node of the backward graph that runs now, if one does."""
-        return None if self._forward else torch._C._current_autograd_node()
+        return None if self._forward else current_node()

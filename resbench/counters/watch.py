@@ -21,14 +21,13 @@ By layer (the path of the innermost module that was open; ``""`` is the model it
 import gc
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -37,14 +36,15 @@ from resbench.counters.graphs import graph_breaks
 from resbench.counters.ledger import Ledger, storage_of
 from resbench.counters.owner import Owner
 from resbench.operators.boundaries import Modules
-from resbench.operators.complexes import WholeConvolutions, taken_apart
+from resbench.operators.complexes import WholeConvolutions
 from resbench.operators.composites import by_parts
 from resbench.operators.macs import macs_of
+from resbench.operators.moves import is_view
 from resbench.operators.products import packed_weights
 from resbench.operators.rules import CountedOperator
 from resbench.workers.compiled import as_written
 from resbench.workers.stopwatch import uncollected
-from resbench.workers.switches import SWITCHES
+from resbench.workers.switches import SWITCHES, attribute, put_back
 from resbench.workers.workload import Workload
 
 COPIES = frozenset("clone copy_ copy _to_copy contiguous".split())
@@ -61,18 +61,24 @@ PASSES = ("forward", "backward")
 """The MACs of these phases are a network's: an optimiser's step has none."""
 
 ALLOCATIONS = frozenset(("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach"))
+"""These take memory that is not yet written, and so move nothing."""
 
 
 def count(work: Workload, *, graph: bool = True) -> Counted:
     """Run a workload that is ready, some times over, and count. ``graph``: look for graph breaks too (seconds)."""
-    with uncollected(), _set_aside():  # when Python collects its garbage would show in the peak
-        return _count(work, graph)
+    gc.freeze()  # what is there already is no garbage of a run: to look through it takes half a second
+    try:
+        with uncollected():  # when Python collects its garbage would show in the peak
+            return _count(work, graph)
+    finally:
+        gc.unfreeze()
 
 
 def _count(work: Workload, graph: bool) -> Counted:
     modules = Modules(work.model)
     found: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    with _plain_choices():
+    with put_back(attribute(torch.backends.cudnn, "benchmark")):
+        torch.backends.cudnn.benchmark = False  # cuDNN takes what it always takes, not what was fastest this time
         watch(work, modules)  # lazy state: an optimiser's momentum, cached tables, and what imports leave in cycles
         watched = watch(work, modules)
         for phase, books in watched.books.items():
@@ -102,27 +108,6 @@ def _named(phase: str, book: Counter[str]) -> dict[str, int]:
     return {(f"macs_{phase}" if k == "macs" else f"{phase} {k}" if "." in k else k): v for k, v in book.items()}
 
 
-@contextmanager
-def _set_aside() -> Iterator[None]:
-    """Set aside what is there already, no garbage of a run: a collection that looks through it takes half a second."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-@contextmanager
-def _plain_choices() -> Iterator[None]:
-    """Let cuDNN take what it always takes, not what was fastest this time."""
-    before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before
-
-
 @dataclass
 class Watched:
     """One run is booked by phase and module number."""
@@ -138,27 +123,18 @@ class Watched:
 
 
 def watch(work: Workload, modules: Modules) -> Watched:
-    """Run once; book each operator on the module that is open, in the backward pass on the one that made the node.
-    Run once more where torch took a complex convolution apart, to see it whole."""
-    watched = _watch(work, modules)
-    ran = {name for books in watched.books.values() for book in books.values() for name in book}
-    return _watch(work, modules, whole=True) if taken_apart(ran) else watched
-
-
-def _watch(work: Workload, modules: Modules, whole: bool = False) -> Watched:
-    whose = Owner(modules)
+    """Run once; book each operator on the module that is open, in the backward pass on the one that made the node."""
+    whose = Owner()
     ledger = Ledger(_held(work))
     books: dict[str, defaultdict[int, Counter[str]]] = {}
     before = ledger.now
     booking = _Booking(whose, ledger)
-    if whole:
-        booking.whole = WholeConvolutions(booking.book)
-    with as_written(), whose.watched():
+    with as_written(), modules.watched(whose.pass_on):
         for phase, run in work.phases:
             booking.books = books[phase] = defaultdict(Counter)
             booking.phase = phase
             whose.backward = phase == "backward"
-            with booking, _HostReads(booking), booking.whole or nullcontext():
+            with booking, booking.calls:
                 run()
     gc.collect()
     return Watched(books, whose.callers, ledger.most, ledger.owner, max(0, ledger.now - before), booking.uncounted)
@@ -180,7 +156,7 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.books: defaultdict[int, Counter[str]] = defaultdict(Counter)
         self.uncounted: defaultdict[int, Counter[str]] = defaultdict(Counter)
         self.phase = ""
-        self.whole: WholeConvolutions | None = None
+        self.calls = _Calls(self)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if (out := by_parts(self, func, args, kwargs)) is not NotImplemented:
@@ -192,10 +168,11 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         results = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         book, name = self.books[owner], func.overloadpacket._qualified_op_name.replace("::", ".")
+        plain = name.rpartition(".")[2]
         book[name] += 1
         book["macs"] += self._macs(func, args, kwargs, out, owner)
-        if not _moves_nothing(func):
-            self._book_moves(book, name.rpartition(".")[2], [*given, *packed_weights(args)], results)
+        if not is_view(func) and plain not in ALLOCATIONS:
+            self._book_moves(book, plain, [*given, *packed_weights(args)], results)
         if func._schema.is_mutable:
             for tensor in given:
                 self.ledger.seen(tensor)
@@ -220,34 +197,34 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         book["upcasts"] += results[0].is_floating_point() and bool(widths) and results[0].element_size() > min(widths)
 
     def _macs(self, func: Any, args: Any, kwargs: Any, out: Any, owner: int) -> int:
-        if self.whole and self.whole.inside:
+        if self.calls.inside:
             return 0
         macs = macs_of(func, args, kwargs, out, backward=self.phase == "backward", node=self.whose.node())
         if macs is None and self.phase in PASSES:
             self.uncounted[owner][str(func.overloadpacket)] += 1
-        return self.whole.counted(macs or 0, owner) if self.whole else macs or 0
+        return self.calls.counted(macs or 0, owner)
 
     def book(self, operator: CountedOperator, args: Any, out: Any) -> None:
         """Book what was seen whole, beside its parts: they move what they move."""
         self.books[self.whose()]["macs"] += operator.work(args, out)[0]
 
 
-class _HostReads(TorchFunctionMode):
-    """It books what reaches the host without an operator."""
+class _Calls(WholeConvolutions):
+    """It books what no operator shows: what reaches the host, and a complex convolution that torch takes apart."""
 
     def __init__(self, booking: _Booking) -> None:
-        super().__init__()
+        super().__init__(booking.book)
         self.booking = booking
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in READ_BY_HOST:
             self.booking.books[self.booking.whose()]["syncs"] += 1
-        return func(*args, **(kwargs or {}))
+        return super().__torch_function__(func, types, args, kwargs)
 
 
 def saved(work: Workload, modules: Modules) -> Counter[int]:
     """Count the bytes that each module keeps for the backward pass, each storage once, by module number."""
-    whose, sizes = Owner(modules), Counter[int]()
+    whose, sizes = Owner(), Counter[int]()
     before = (*work.model.parameters(), *work.model.buffers(), *work.tensors)
     held = {storage.data_ptr() for storage in map(storage_of, before) if storage is not None}
     alive: list[Tensor] = []  # so that no storage is taken for another that came to lie in its place
@@ -260,14 +237,10 @@ def saved(work: Workload, modules: Modules) -> Counter[int]:
             sizes[whose()] += storage.nbytes()
         return tensor
 
-    with ExitStack() as stack:
-        stack.enter_context(as_written())
-        stack.enter_context(whose.watched())
+    kept = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+    with as_written(), modules.watched(whose.pass_on):
         for phase, run in work.phases:
-            if phase == "forward":
-                with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-                    run()
-            else:
+            with kept if phase == "forward" else nullcontext():
                 run()
     return sizes
 
@@ -277,18 +250,14 @@ def _kernels(work: Workload) -> int:
     from torch.profiler import ProfilerActivity, profile
 
     torch.cuda.synchronize()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that its events are cleared at the end of a cycle
-        with profile(activities=[ProfilerActivity.CUDA]) as profiler:
-            work.run()
-            torch.cuda.synchronize()
-    done = [event for event in profiler.events() if event.device_type.name == "CUDA" and not _marked(event)]
-    return sum(not str(event.name).startswith(("Memcpy", "Memset")) for event in done)
-
-
-def _marked(event: Any) -> bool:
-    """Tell a span that somebody named, such as an optimiser's step; older torch does not say."""
-    return bool(getattr(event, "is_user_annotation", False))
+    # it warns that its events are cleared at the end of a cycle
+    with warnings.catch_warnings(action="ignore"), profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        work.run()
+        torch.cuda.synchronize()
+    done = [event for event in profiler.events() if event.device_type.name == "CUDA"]
+    # a span that somebody named, such as an optimiser's step, is none; older torch does not say
+    launches = [event for event in done if not getattr(event, "is_user_annotation", False)]
+    return sum(not str(event.name).startswith(("Memcpy", "Memset")) for event in launches)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
@@ -303,10 +272,3 @@ def layout_of(tensor: Tensor) -> str | None:
     if plain and last:
         return None
     return "contiguous" if plain else "channels_last" if last else "other"
-
-
-def _moves_nothing(func: Any) -> bool:
-    """Tell a view, or memory that is taken and not yet written."""
-    returns = func._schema.returns
-    view = bool(returns) and returns[0].alias_info is not None and not returns[0].alias_info.is_write
-    return view or func.overloadpacket._qualified_op_name.rpartition("::")[2] in ALLOCATIONS

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C import _current_autograd_node as current_node
 from torch._C._autograd import _get_sequence_nr as sequence_number
 
 LEAVE = -1
@@ -105,4 +106,4 @@ def _reaching(mark: Mark, owner: int) -> Callable[[Any], None]:
     return hook
 
 
-__all__ = ["LEAVE", "Mark", "Modules", "sequence_number"]
+__all__ = ["LEAVE", "Mark", "Modules", "current_node", "sequence_number"]

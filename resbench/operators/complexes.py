@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from resbench.operators.boundaries import sequence_number
+from resbench.operators.boundaries import current_node, sequence_number
 from resbench.operators.dispatch import TABLE
 from resbench.operators.rules import CountedOperator
 
@@ -59,7 +59,7 @@ class WholeConvolutions(TorchFunctionMode):
     def counted(self, macs: int, owner: int) -> int:
         """Tell what the MACs of an operator count: in the backward pass, where nothing shows a complex convolution but
         where its parts were made, the three of them count as four; what does not divide waits for its owner's next."""
-        node = torch._C._current_autograd_node()
+        node = current_node()
         if node is None or not any(begin <= node._sequence_nr() < end for begin, end in self.spans):
             return macs
         count, self.owed[owner] = divmod(4 * macs + self.owed[owner], 3)

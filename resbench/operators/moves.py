@@ -56,6 +56,7 @@ def is_free(func: Any, plain: str) -> bool:
     return is_view(func) or _says_so(func) or (plain in LISTED and "reduce" not in func._overloadname)
 
 
+@cache
 def is_view(func: Any) -> bool:
     """Tell whether it gives another look at memory that is there, or touches no tensor at all."""
     schema = func._schema
