@@ -5,9 +5,7 @@ each row. What a checkpoint runs again on the way counts here too, as work of th
 """
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -23,23 +21,24 @@ from resbench.operators.dispatch import operator_of
 from resbench.operators.macs import macs_of
 
 
-def with_backward(output: Any, rows: Sequence[Row], tracer: Tracer) -> tuple[list[Row], Counter[str]]:
-    """Give the rows that ``tracer`` made with the MACs of their gradients, and the operators without a rule.
+def with_backward(output: Any, rows: list[Row], tracer: Tracer) -> list[Row]:
+    """Give the rows that ``tracer`` made with the MACs of their gradients; it is told of operators without a rule.
 
     The loss is the sum of all tensors in ``output``; where nobody sees into that, the MACs stay unknown.
     """
     tensors = tensors_in(output)
     if tensors is None:
-        return list(rows), Counter()
+        return rows
     roots = [tensor for tensor in tensors if tensor.requires_grad]
     booking = _BackwardBooking(rows, tracer)
     if roots:
-        with ExitStack() as stack:
-            stack.callback(register_module_forward_pre_hook(booking.enter).remove)
-            stack.callback(register_module_forward_hook(booking.leave, always_call=True).remove)
-            stack.enter_context(booking)
+        with (
+            register_module_forward_pre_hook(booking.enter),
+            register_module_forward_hook(booking.leave, always_call=True),
+            booking,
+        ):
             torch.autograd.backward(roots, [torch.ones_like(root) for root in roots])
-    return [row._replace(backward_macs=macs) for row, macs in zip(rows, booking.macs, strict=True)], booking.uncounted
+    return [row._replace(backward_macs=macs) for row, macs in zip(rows, booking.macs, strict=True)]
 
 
 class _BackwardBooking(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -47,30 +46,30 @@ class _BackwardBooking(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, rows: Sequence[Row], tracer: Tracer) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.whole, self.snapshot, self.names = tracer.whole, tracer.snapshot, tracer.names
+        self.tracer = tracer
         self.macs = [0] * len(rows)
-        self.uncounted: Counter[str] = Counter()
         self.places = {row.name: place for place, row in reversed(list(enumerate(rows)))}
-        self.ends, self.owners = list(tracer.ends), list(range(len(rows)))
+        self.ends, self.owners = [end for _, end in tracer.found], list(range(len(rows)))
         self.again: list[str] = []
         """A checkpoint is running these modules again, the innermost last."""
 
     def enter(self, module: nn.Module, args: Any) -> None:
-        self.again.append(self.names.get(id(module)) or (self.again[-1] if self.again else ""))
+        self.again.append(self.tracer.names.get(id(module)) or (self.again[-1] if self.again else ""))
 
     def leave(self, module: nn.Module, args: Any, output: Any) -> None:
         self.again.pop()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func._schema.is_mutable:
-            self.snapshot.writing(args, kwargs)
+            self.tracer.snapshot.writing(args, kwargs)
         out = func(*args, **(kwargs or {}))
         macs = macs_of(func, args, kwargs, out, backward=True, node=None if self.again else current_node())
         if macs is None:
-            self.uncounted[str(func.overloadpacket)] += 1
+            self.tracer.uncounted[str(func.overloadpacket)] += 1
         elif macs:
             owner = self._owner(func)
-            self.macs[owner] += self.whole.counted(macs, owner) if self.whole else macs
+            whole = self.tracer.whole
+            self.macs[owner] += whole.counted(macs, owner) if whole else macs
         return out
 
     def _owner(self, func: Any) -> int:

@@ -4,13 +4,16 @@ A row of a trace takes its edges from the operators that ran in it: it reads the
 read. A view shares its storage with what it looks at, and so needs no following.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from resbench.arch.kinds import BILINEAR, KINDS, Kind
 from resbench.costs.holdings import bytes_of
+from resbench.restoring.holders import storage
 
 
 class Edges(NamedTuple):
@@ -21,17 +24,18 @@ class Edges(NamedTuple):
     kept_bytes: int = 0
 
 
+@dataclass(slots=True, eq=False)
 class Made:
     """An operator made this result; once rows stand for it, it is known by their places."""
 
-    __slots__ = ("further_bytes", "keeps", "kind", "learned", "nbytes", "places", "reads")
-
-    def __init__(self, kind: Kind, learned: bool, places: tuple[int, ...] = ()) -> None:
-        self.kind, self.learned, self.places = kind, learned, places
-        self.reads: Sequence[Made] = ()
-        self.keeps: Sequence[Made] = ()
-        """Its gradients are computed from these results, its own perhaps among them."""
-        self.nbytes = self.further_bytes = 0
+    kind: Kind
+    learned: bool
+    places: tuple[int, ...] = ()
+    reads: "Sequence[Made]" = ()
+    keeps: "Sequence[Made]" = ()
+    """Its gradients are computed from these results, its own perhaps among them."""
+    nbytes: int = 0
+    further_bytes: int = 0
 
     def stand_for(self, places: Iterable[int]) -> None:
         """Know it by rows from now on, and forget what it read, or all of a run would stay."""
@@ -51,7 +55,7 @@ class Origins:
 
     def note(self, kind: Kind, args: Any, out: Any, writes: bool) -> Made | None:
         """Note what an operator made; a view makes nothing. ``writes``: it writes into an argument."""
-        operands, results = list(_tensors(args)), list(_tensors((out,)))
+        operands, results = _tensors(args), _tensors(out)
         storages = [_storage(tensor) for tensor in operands]
         if not results or (kind == "rearrangement" and not writes and _storage(results[0]) in storages):
             return None
@@ -61,9 +65,8 @@ class Origins:
         learned = [
             x.requires_grad or bool(source and source.learned) for x, source in zip(operands, sources, strict=True)
         ]
-        made = Made(kind, any(learned))
-        made.reads = [source for source in sources if source]
-        made.nbytes = bytes_of(results[0])
+        reads = [source for source in sources if source]
+        made = Made(kind, any(learned), reads=reads, nbytes=bytes_of(results[0]))
         if made.learned:
             made.keeps = [*_needed(kind, sources, learned), *((made,) if KINDS[kind].output else ())]
             # statistics of a batch are two numbers a channel, and left out; indices and those of a sample are more
@@ -78,9 +81,8 @@ class Origins:
         """Take tensors that a row gives on as they came, as dropout does at inference, for its own from here on."""
         for tensor in tensors:
             before = self._made.get(_storage(tensor))
-            made = Made("rearrangement", bool(before and before.learned), (place,))
-            made.nbytes = bytes_of(tensor)
-            self._made[_storage(tensor)] = made
+            learned = bool(before and before.learned)
+            self._made[_storage(tensor)] = Made("rearrangement", learned, (place,), nbytes=bytes_of(tensor))
 
 
 def _needed(kind: Kind, sources: Sequence[Made | None], learned: list[bool]) -> list[Made]:
@@ -127,16 +129,9 @@ def places(sources: Iterable[Made]) -> tuple[int, ...]:
 
 def _storage(tensor: Tensor) -> int:
     """Tell a storage from others; a sparse tensor has none, and is told by itself."""
-    try:
-        return int(tensor.untyped_storage()._cdata)
-    except (RuntimeError, NotImplementedError):
-        return id(tensor)
+    return storage(tensor) or id(tensor)
 
 
-def _tensors(values: Any) -> Iterator[Tensor]:
+def _tensors(values: Any) -> list[Tensor]:
     """Find the tensors among these values, and in the lists among them."""
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, (list, tuple)):
-            yield from _tensors(value)
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]

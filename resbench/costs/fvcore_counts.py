@@ -38,14 +38,17 @@ NORMS = {
 
 PRODUCTS = ("aten::linear", "aten::addmm", "aten::mm", "aten::matmul", "aten::bmm", "aten::einsum")
 
-CONVOLUTION = re.compile(r"conv(?!ert)")
-ATTENTION = re.compile("attention")
-PRODUCT = re.compile(
-    r"mm_?$|mm_activation|(^|_)(add)?mv_?$|(^|_|v|tensor|multi_)dot$|matmul|(?<!upsample)(^|_)(bi)?linear"
-    r"|inner$|addr_?$|[cp]dist|matrix_power"
-)
-RECURRENT = re.compile(r"lstm|gru|rnn")
-"""These parts of names tell operators made of products; ``_convert`` and ``upsample_linear1d`` are none."""
+PARTS_OF_NAMES = {
+    "convolution": r"conv(?!ert)",
+    "attention": r"attention",
+    "recurrent": r"lstm|gru|rnn",
+    "matrix product": (
+        r"mm_?$|mm_activation|(^|_)(add)?mv_?$|(^|_|v|tensor|multi_)dot$|matmul|(?<!upsample)(^|_)(bi)?linear"
+        r"|inner$|addr_?$|[cp]dist|matrix_power"
+    ),
+    "adaptive pooling": r"^adaptive_avg_pool1d$",  # torch runs it as the pooling of two dimensions
+}
+"""The first of these that is found tells an operator's kind; ``_convert`` and ``upsample_linear1d`` are none."""
 
 
 class FvcoreGap(NamedTuple):
@@ -96,15 +99,10 @@ def fvcore_counts(module: nn.Module, inputs: tuple[Any, ...], alive: bool = Fals
 
 
 def _analysed(module: nn.Module, inputs: tuple[Any, ...], alive: bool) -> FvcoreCounts:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    failed = foreign(TraceError, lambda e: f"fvcore could not run the model: {type(e).__name__}: {first_line(e)}")
+    with failed, unfused(), warnings.catch_warnings(action="ignore"), torch.no_grad():
         from fvcore.nn import FlopCountAnalysis, parameter_count
 
-    def say(error: BaseException) -> str:
-        return f"fvcore could not run the model: {type(error).__name__}: {first_line(error)}"
-
-    with foreign(TraceError, say), unfused(), warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
         logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
         analysis: Any = FlopCountAnalysis(module.eval(), inputs)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
@@ -137,12 +135,8 @@ class _Results(TorchFunctionMode):
 def _alive(module: nn.Module) -> Iterator[None]:
     """Let the forward return all that it computes: torch.jit drops from its graph what leads to no output."""
     results = _Results()
-    handle = module.register_forward_hook(lambda module, args, output: tuple(results.tensors))
-    try:
-        with results:
-            yield
-    finally:
-        handle.remove()
+    with results, module.register_forward_hook(lambda module, args, output: tuple(results.tensors)):
+        yield
 
 
 # -- formula by formula ----------------------------------------------------------------------------
@@ -159,7 +153,7 @@ class _Watch:
 
     def over(self, name: str, formula: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Counter[str]]:
         """Wrap fvcore's formula of an operator, so that it counts under our kind."""
-        narrow = NARROW.get(name, _no_matter)
+        narrow = NARROW.get(name)
 
         def watched(inputs: Any, outputs: Any) -> Counter[str]:
             kind = self._kind(name, outputs[0])
@@ -167,7 +161,7 @@ class _Watch:
                 return Counter()
             try:
                 found = formula(inputs, outputs)
-                reason = narrow(inputs, outputs) or _complex((*inputs, *outputs))
+                reason = (narrow(inputs, outputs) if narrow else "") or _complex((*inputs, *outputs))
             except Exception as error:
                 found, reason = 0, f"fails in its formula for {name} ({type(error).__name__})"
             if reason:
@@ -188,21 +182,17 @@ class _Watch:
                 self._missed(inside, "linear" if isinstance(module, nn.Linear) else "convolution")
         self._missed(everywhere, "matrix product")
 
-    def _missed(self, calls: Mapping[str, int], kind: str) -> None:
+    def _missed(self, calls: Mapping[str, int], product: str) -> None:
+        """Note operators without a formula; ``product`` is the kind of matrix products where they ran."""
         for name, times in sorted(calls.items()):
             space, _, plain = name.rpartition("::")
-            why = f"has no formula for {name}"
-            if CONVOLUTION.search(plain):
-                self.gaps[FvcoreGap("convolution", why)] += times
-            elif ATTENTION.search(plain):
-                self.gaps[FvcoreGap("attention", why)] += times
-            elif RECURRENT.search(plain) or space != "aten":
+            found = next((kind for kind, part in PARTS_OF_NAMES.items() if re.search(part, plain)), None)
+            if found == "recurrent" or (space != "aten" and found not in ("convolution", "attention")):
                 self.opaque[name] += times
-            elif PRODUCT.search(plain):
-                self.gaps[FvcoreGap(kind, why)] += times
-            elif plain == "adaptive_avg_pool1d":  # torch runs it as the pooling of two dimensions
-                self.gaps[FvcoreGap("adaptive pooling", why)] += times
-            if ATTENTION.search(plain):
+            elif found:
+                missed = product if found == "matrix product" else found
+                self.gaps[FvcoreGap(missed, f"has no formula for {name}")] += times
+            if "attention" in plain:
                 self.opaque[name] += times  # where it is not fused the tracer sees its matrix products
 
     def _kind(self, name: str, output: Any) -> str | None:
@@ -224,10 +214,6 @@ class _Watch:
 
 def _shape(value: Any) -> tuple[int, ...]:
     return tuple(value.type().sizes())
-
-
-def _no_matter(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
-    return ""
 
 
 def _complex(values: Sequence[Any]) -> str:
@@ -273,10 +259,6 @@ def _batch_norm(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
     return "" if inputs[1].isCompleteTensor() else "counts a batch norm without weights as 1 operation an element"
 
 
-def _instance_norm(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
-    return "counts an instance norm as 4 or 5 operations an element"
-
-
 def _pooling(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
     sides = zip(_shape(inputs[0])[-2:], _shape(outputs[0])[-2:], strict=True)
     return "counts no element twice where pooling windows overlap" if any(side % size for side, size in sides) else ""
@@ -287,7 +269,7 @@ NARROW: dict[str, Callable[[Sequence[Any], Sequence[Any]], str]] = {
     "aten::matmul": _broadcast,
     "aten::einsum": _contraction,
     "aten::batch_norm": _batch_norm,
-    "aten::instance_norm": _instance_norm,
+    "aten::instance_norm": lambda inputs, outputs: "counts an instance norm as 4 or 5 operations an element",
     "aten::adaptive_avg_pool2d": _pooling,
 }
 """Each tells why a formula of fvcore's does not hold, or nothing."""

@@ -10,7 +10,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from typing import Any
 
@@ -26,7 +26,7 @@ from resbench.arch.cost import Cost, Mode
 from resbench.costs.backward import with_backward
 from resbench.costs.tracer import Tracer, shape_of
 from resbench.errors import TraceError, foreign
-from resbench.operators.complexes import WholeConvolutions, taken_apart
+from resbench.operators.complexes import taken_apart
 from resbench.restoring.unchanged import Snapshot, unchanged
 from resbench.workers.compiled import as_written
 
@@ -126,27 +126,26 @@ def _follow(
 ) -> Cost | None:
     """Watch one forward on the device; in training with its backward pass. None where torch took a complex
     convolution apart: that is then to be watched ``whole``, which costs every call of torch some time."""
-    tracer, stand_ins = Tracer(model, snapshot), _stand_ins(model, device, training)
+    tracer, stand_ins = Tracer(model, snapshot, whole), _stand_ins(model, device, training)
     tracer.holdings.stand_for(stand_ins)
     with foreign(TraceError, lambda error: tracer.blame(name or type(model).__name__, error)):
         args, kwargs = _arguments(model, inputs, device)
         tracer.stack[0].received = shape = shape_of((args, kwargs))
         # a checkpoint runs its forward again in the backward pass, with the same tensors standing in
         with _reparametrize_module(model, stand_ins, tie_weights=True):
-            with ExitStack() as stack:
-                stack.callback(register_module_forward_pre_hook(tracer.enter).remove)
-                stack.callback(register_module_forward_hook(tracer.leave, always_call=True).remove)
-                stack.enter_context(torch.set_grad_enabled(training))
-                stack.enter_context(tracer)
-                if whole:
-                    tracer.whole = stack.enter_context(WholeConvolutions(tracer.book))
+            with (
+                register_module_forward_pre_hook(tracer.enter),
+                register_module_forward_hook(tracer.leave, always_call=True),
+                torch.set_grad_enabled(training),
+                tracer,
+                tracer.whole or nullcontext(),
+            ):
                 output = model(*args, **kwargs)
             if not whole and taken_apart(str(func.overloadpacket) for func in tracer.known):
                 return None
             rows = tracer.rows(output)
             if training:
-                rows, unknown = with_backward(output, rows, tracer)
-                tracer.uncounted.update(unknown)
+                rows = with_backward(output, rows, tracer)
     uncounted, kinds = tuple(sorted(tracer.uncounted.items())), tuple(sorted(tracer.kinds.items()))
     mode: Mode = "training" if training else "inference"
     return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, tracer.complex, tuple(tracer.made))

@@ -97,7 +97,7 @@ class Frame:
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """It sees every operator (dispatch) and every module call (hooks), and keeps a stack of running modules."""
 
-    def __init__(self, model: nn.Module, snapshot: Snapshot) -> None:
+    def __init__(self, model: nn.Module, snapshot: Snapshot, whole: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.model, self.snapshot = model, snapshot
         # a parametrization works for the module that it is in
@@ -106,9 +106,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.stack = [Frame(model, "")]
         self.failed: Frame | None = None
         self.origins = Origins()
-        self.found: list[Row] = []
-        self.ends: list[int] = []
-        """The first node of the backward graph behind each row gets this sequence number."""
+        self.found: list[tuple[Row, int]] = []
+        """Each row stands beside the sequence number that the first node of the backward graph behind it gets."""
         self.used = Counter(self.names.values())
         self.uncounted: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
@@ -118,7 +117,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """It made these modules and may drop them: nothing else is to take their identity."""
         self.known: dict[Any, tuple[CountedOperator | None, bool]] = {}
         """What is known of each operator that ran: how it is counted, and whether it writes into an argument."""
-        self.whole: WholeConvolutions | None = None
+        self.whole = WholeConvolutions(self.book) if whole else None
         self.complex = False
         self.thread = get_ident()
         """No other thread's operators are seen."""
@@ -177,8 +176,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         caller = self.stack[-1]
         caller.calls = True
         self._spill(caller)
-        shape = tuple(args[0].shape) if args and isinstance(args[0], Tensor) else shape_of(args)
-        self.stack.append(Frame(module, name, shape))
+        self.stack.append(Frame(module, name, shape_of(args)))
 
     def leave(self, module: nn.Module, args: Any, output: Any) -> None:
         """Close the module that returns or raises: then, as when it returns nothing, the output is None."""
@@ -211,7 +209,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             made.stand_for((len(self.found),))
         took = held.params, frame.macs, frame.elementwise
         row = Row(frame.name or name.lower(), name, shape, *took, gives[0], *held[1:], gives[1], None, kind, *linked)
-        self._add(row, sequence_number())
+        self.found.append((row, sequence_number()))
 
     def _passed_on(self, module: nn.Module, kind: Kind, tensors: Sequence[Tensor], given: Sequence[Made]) -> Edges:
         """Draw the edges of a row in which no operator ran, as in dropout at inference."""
@@ -233,7 +231,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 label = self._unused(f"{frame.name}.{name}" if frame.name else name)
                 took = 0, call.macs, call.elementwise, prod(call.shape)
                 row = Row(label, kind, call.shape, *took, *NOTHING[1:], call.nbytes, None, call.made.kind, *linked)
-                self._add(row, call.end)
+                self.found.append((row, call.end))
         frame.own.clear()
 
     def _unused(self, name: str) -> str:
@@ -266,12 +264,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _emit_params(self, name: str, module: nn.Module) -> None:
         own, kind = self.holdings.take(module), type(module).__name__
         if any(own):
-            self._add(Row(name or kind.lower(), kind, (), own.params, 0, 0, 0, *own[1:], 0), sequence_number())
-
-    def _add(self, row: Row, end: int) -> None:
-        """Add a row; ``end`` is the sequence number behind it."""
-        self.found.append(row)
-        self.ends.append(end)
+            row = Row(name or kind.lower(), kind, (), own.params, 0, 0, 0, *own[1:], 0)
+            self.found.append((row, sequence_number()))
 
     def rows(self, output: Any) -> list[Row]:
         """Give all rows: what ran, then the parameters of what did not."""
@@ -279,7 +273,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for name, module in self.model.named_modules():
             if self.holdings.knows(module):
                 self._emit_params(name, module)
-        return self.found
+        return [row for row, _ in self.found]
 
     def blame(self, model: str, error: BaseException) -> str:
         """Say ``resnet50.layer1.0.conv1 (Conv2d) failed on 3x224x224: ...``."""

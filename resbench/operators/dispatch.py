@@ -34,7 +34,7 @@ _ATTENTION = _M(p.attention, "attention", "Attention", "attention")
 _ATTENTION_BACKWARD = _M(p.attention_backward, "attention_backward", "Attention", "attention")
 _DISTANCES = _M(p.distances, "cdist", "Cdist", "matrix product")
 _RNN = _M(p.cudnn_rnn, "rnn", "RNN", "matrix product")
-_BN = _M(w.batch_norm, "batch_norm", "BatchNorm2d", "normalisation", "batch norm")
+_BN = _M(per_output(2), "batch_norm", "BatchNorm2d", "normalisation", "batch norm")
 
 CONVOLUTIONS = {
     "convolution": _CONV,
@@ -48,7 +48,9 @@ CONVOLUTIONS = {
     "cudnn_convolution": _FORWARD_CONV,
     "miopen_convolution": _CONV._replace(rule=p.forward_convolution(bias=2)),
     "miopen_depthwise_convolution": _CONV._replace(rule=p.forward_convolution(bias=2)),
-    "cudnn_convolution_transpose": _CONV._replace(rule=p.transposed_convolution),
+    "cudnn_convolution_transpose": _CONV._replace(
+        rule=lambda a, o: p.convolution((*a[:2], None, None, None, None, True), o)  # no bias
+    ),
     "cudnn_convolution_add_relu": _CONV._replace(rule=p.forward_convolution(bias=4)),
     "cudnn_convolution_relu": _CONV._replace(rule=p.forward_convolution(bias=2)),
     "_slow_conv2d_forward": _CONV._replace(rule=p.forward_convolution(bias=3)),

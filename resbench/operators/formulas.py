@@ -74,7 +74,7 @@ def given(func: Any) -> CountedOperator | None:
     if not FORMULAS:
         return None
     function = FORMULAS.get(func.overloadpacket._qualified_op_name)
-    return _operator(func, _checked(str(func.overloadpacket), function)) if function else None
+    return _operator(func, function) if function else None
 
 
 def of_torch(func: Any) -> CountedOperator | None:
@@ -86,7 +86,7 @@ def of_torch(func: Any) -> CountedOperator | None:
     def macs(*args: Any, out: Any, **kwargs: Any) -> int:
         return int(flops(*args, **kwargs, out_val=out)) // 2
 
-    return _operator(func, _checked(str(func.overloadpacket), macs))
+    return _operator(func, macs)
 
 
 @cache
@@ -102,25 +102,22 @@ def _load() -> None:
             ) from error
 
 
-def _operator(func: Any, rule: Callable[..., Work]) -> CountedOperator:
-    name = func.overloadpacket.__name__
-    kind: Kind = "attention" if "attention" in name else "convolution" if "conv" in name else "matrix product"
-    title = "".join(word.capitalize() for word in name.split("_"))
-    return CountedOperator(rule, name.strip("_"), title, kind, own=True)
-
-
-def _checked(name: str, function: Formula) -> Callable[..., Work]:
-    """Make MACs and elementwise operations of what a formula gives, or one line that names the operator."""
+def _operator(func: Any, function: Formula) -> CountedOperator:
+    """Count an operator by a formula; where that fails or gives no counts, one line names the operator."""
+    packet = func.overloadpacket
+    name = packet.__name__
 
     def rule(args: tuple[Any, ...], out: Any, /, **kwargs: Any) -> Work:
         try:
             work = function(*args, **kwargs, out=out)
         except Exception as error:
-            raise TraceError(f"the formula of {name} failed: {type(error).__name__}: {first_line(error)}") from error
+            raise TraceError(f"the formula of {packet} failed: {type(error).__name__}: {first_line(error)}") from error
         both = work if isinstance(work, tuple) else (work, 0)
         if len(both) != 2 or any(type(count) is not int or count < 0 for count in both):
             expected = "MACs, or MACs and elementwise operations, in whole numbers"
-            raise TraceError(f"the formula of {name}: expected {expected}, received {work!r}")
+            raise TraceError(f"the formula of {packet}: expected {expected}, received {work!r}")
         return both
 
-    return rule
+    kind: Kind = "attention" if "attention" in name else "convolution" if "conv" in name else "matrix product"
+    title = "".join(word.capitalize() for word in name.split("_"))
+    return CountedOperator(rule, name.strip("_"), title, kind, own=True)

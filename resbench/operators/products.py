@@ -120,11 +120,6 @@ def forward_convolution(bias: int | None) -> Rule:
     return rule
 
 
-def transposed_convolution(args: tuple[Any, ...], out: Any) -> Work:
-    """Count one that is always transposed, without a bias. args: x, w, ..."""
-    return args[0].numel() * prod(args[1].shape[1:]), 0
-
-
 def convolution_backward(args: tuple[Any, ...], out: Any) -> Work:
     """Count the forward pass's MACs once for each gradient asked for, of the input and of the weight; torch's own
     formula forgets groups. args: gradient, x, w, ..., transposed (7), ..., output_mask."""

@@ -28,10 +28,6 @@ def adaptive(args: tuple[Any, ...], out: Any) -> Work:
     return 0, prod(x.shape[:-spatial]) * prod(reads(*side) for side in sides)
 
 
-def batch_norm(args: tuple[Any, ...], out: Any) -> Work:
-    return 0, 2 * first(out).numel()
-
-
 def layer_norm(args: tuple[Any, ...], out: Any) -> Work:
     """Count mean, variance, shift, scale: 4 an element; gamma and beta together take one more."""
     affine = any(isinstance(a, Tensor) for a in args[1:])
