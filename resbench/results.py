@@ -44,7 +44,7 @@ KINDS = {
     "placements": Entry("resbench.training.result:Placements"),
     "published": Entry("resbench.pages.published:Published", "published"),
     "claims": Entry("resbench.lessons.result:Claims"),
-    "flops --verify": Entry("resbench.costs.checks:Checks"),
+    "flops --verify": Entry("resbench.costs.check:Checks"),
     "models": Entry("resbench.networks.listing:Listing"),
     "show": Entry("resbench.costs.structure:Structure"),
     "doctor": Entry("resbench.workers.doctor:Diagnosis"),

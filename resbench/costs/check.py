@@ -6,10 +6,10 @@ and anywhere else a ``matrix product``.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -19,6 +19,25 @@ from resbench.costs.fvcore_counts import OPERATIONS, FvcoreCounts, fvcore_counts
 from resbench.errors import TraceError
 from resbench.operators.dispatch import TABLE
 from resbench.operators.rules import MAC_KINDS
+from resbench.result import Result
+from resbench.tables.table import Column, Table
+
+COLUMNS = (
+    Column("model", "model"),
+    Column("kind", "what"),
+    Column("verdict", "verdict"),
+    Column("fold", "fold", "exact"),
+    Column("trace", "trace", "exact"),
+    Column("fvcore", "fvcore", "exact"),
+    Column("unit", "unit"),
+    Column("source", "source"),
+)
+
+NOTES = (
+    "Counted three times: by the formulas of the architecture, by following one forward, and by fvcore.",
+    "What fvcore counts besides MACs stands against our elementwise operations.",
+    "Blank: the counter does not apply, or a remark says why.",
+)
 
 TOTALS = {operator.type: operator.total for operator in TABLE.values() if operator.total}
 
@@ -54,6 +73,36 @@ class Check:
     @property
     def agrees(self) -> bool:
         return not any(line.verdict in ("differs", "incomplete") for line in self.lines)
+
+
+@dataclass(frozen=True, repr=False)
+class Checks(Result):
+    """Every counter that applies to a model is held against the others and against what is published."""
+
+    checks: tuple[Check, ...]
+
+    kind: ClassVar = "flops --verify"
+    members: ClassVar = "checks"
+    derived: ClassVar = ("agree",)
+
+    @classmethod
+    def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"checks": document["models"]}
+
+    @property
+    def agree(self) -> bool:
+        """Nothing differs, and everything was counted."""
+        return all(check.agrees for check in self.checks)
+
+    def tables(self) -> list[Table]:
+        """A row stands for each kind of operator, the parameters, and each published figure."""
+        rows = [
+            (check.model, line.kind, line.verdict, line.fold, line.trace, line.fvcore, line.unit, line.source)
+            for check in self.checks
+            for line in check.lines
+        ]
+        remarks = [f"{check.model}: {remark}." for check in self.checks for remark in check.remarks]
+        return [Table(COLUMNS, rows, notes=(*remarks, *NOTES))]
 
 
 def check(

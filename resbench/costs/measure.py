@@ -18,8 +18,7 @@ from resbench.networks.name import Input, ModelName, parse_input
 if TYPE_CHECKING:
     from torch import nn
 
-    from resbench.costs.check import Check
-    from resbench.costs.checks import Checks
+    from resbench.costs.check import Check, Checks
 
 
 Given: TypeAlias = "str | ModelName | Model | Architecture | Node | nn.Module"
@@ -70,16 +69,14 @@ def cost(model: Given, input: Input = None, *, batch: int = 1, mode: Mode = "inf
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(model, torch.nn.Module):
         raise OptionError(f"expected a model name, an architecture or an nn.Module, received {type(model).__name__}")
-    from resbench.costs.trace import trace
-
-    return trace(model, (batch, *parse_input(input)), training=mode == "training", name=type(model).__name__)
+    return _traced(Model.of(model, input), batch, mode)
 
 
 def verified(
     models: str | Sequence[str], input: Input = None, *, batch: int = 1, failures: Failures | None = None
 ) -> Checks:
     """Models are counted by every counter that applies. Raises as ``checked`` does."""
-    from resbench.costs.checks import Checks
+    from resbench.costs.check import Checks
 
     several, failures = [models] if isinstance(models, str) else models, failures or Failures()
     checks = failures.each(several, lambda name: checked(name, input, batch=batch))

@@ -29,30 +29,25 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
     """The rows are one a model, or every group of every model with its share of that model's MACs."""
     if isinstance(costs, Cost):
         costs = [costs]
-    left_out = _left_out(costs) | {"share" if per == "model" else "input"}
-    numbers = [column for column in COLUMNS if column.key not in left_out]
-    keys = [column.key for column in numbers]
+    left_out = _left_out(costs) | ({"name", "type", "output", "share"} if per == "model" else {"input"})
+    if per != "model" and len(costs) == 1:
+        left_out.add("model")
+    labels = Column("model", "model"), Column("name", per), Column("type", "type"), Column("output", "output", "shape")
+    columns = [column for column in (*labels, *COLUMNS) if column.key not in left_out]
+    rows = [_values(row, c, columns) for c in costs for row in c.per(per)]
     if per == "model":
-        lines = [(c.model, *_values(c.total, c, keys)) for c in costs]
-        return Table((Column("model", "model"), *numbers), lines, notes=conventions(costs), warnings=_warnings(costs))
-    several = len(costs) > 1
-    first = (Column("model", "model"),) if several else ()
-    columns = (*first, Column("name", per), Column("type", "type"), Column("output", "output", "shape"), *numbers)
-    rows: list[tuple[Any, ...]] = []
-    totals: list[tuple[Any, ...]] = []
-    for c in costs:
-        own = (c.model,) if several else ()
-        rows += [(*own, row.name, row.type, row.output or None, *_values(row, c, keys)) for row in c.per(per)]
-        totals.append((*own, "total", "", c.total.output or None, *_values(c.total, c, keys)))
-    title = "" if several else f"{costs[0].model}, input {shape_text(costs[0].input)}"
+        return Table(columns, rows, notes=conventions(costs), warnings=_warnings(costs))
+    totals = [_values(c.total._replace(name="total", type=""), c, columns) for c in costs]
+    title = f"{costs[0].model}, input {shape_text(costs[0].input)}" if len(costs) == 1 else ""
     return Table(columns, rows, title, conventions(costs), totals, _warnings(costs))
 
 
-def _values(row: Row, c: Cost, keys: Sequence[str]) -> list[Any]:
-    """A row has these values, by the keys of its columns."""
+def _values(row: Row, c: Cost, columns: Sequence[Column]) -> tuple[Any, ...]:
+    """A row has these values in these columns."""
     whole = 0 if c.uncounted else c.macs  # of a count that is too low nothing is a share
-    known = {"input": c.input, "share": row.macs / whole if whole else None}
-    return [known[key] if key in known else getattr(row, key) for key in keys]
+    share = row.macs / whole if whole else None
+    known = {"model": c.model, "output": row.output or None, "input": c.input, "share": share}
+    return tuple(known[column.key] if column.key in known else getattr(row, column.key) for column in columns)
 
 
 def _left_out(costs: Sequence[Cost]) -> set[str]:
@@ -88,7 +83,8 @@ def complex_note(costs: Sequence[Cost]) -> tuple[str, ...]:
 def _warnings(costs: Sequence[Cost]) -> list[str]:
     """They say what is too low or unknown, and which networks make layers as they run, which no check of them sees."""
     made = [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
-    return [*uncounted(costs), *made, *_unseen(costs), *unknown(costs)]
+    unknown = [line for c in costs for line in unclassified(c.model, c.unknown)]
+    return [*uncounted(costs), *made, *_unseen(costs), *unknown]
 
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:
@@ -105,8 +101,3 @@ def _unseen(costs: Sequence[Cost]) -> list[str]:
         if c.mode == "training" and c.layers and c.backward_macs is None:
             lines.append(f"{c.model}: what it returns shows no tensors: where its backward pass starts is unknown.")
     return lines
-
-
-def unknown(costs: Sequence[Cost]) -> list[str]:
-    """Write a line for each network with layers of no known kind."""
-    return [line for c in costs for line in unclassified(c.model, c.unknown)]

@@ -16,7 +16,6 @@ from resbench.operators import windows as w
 from resbench.operators.moves import is_free, is_view
 from resbench.operators.rules import (
     CountedOperator,
-    Work,
     free,
     per_argument,
     per_input,
@@ -273,7 +272,7 @@ def _by_name(func: Any, plain: str) -> CountedOperator | None:
     if is_free(func, plain):
         return _M(free, plain, "", "rearrangement")
     if plain.startswith("_foreach_"):
-        return _M(_each, "foreach", "Foreach")
+        return _M(lambda a, o: (0, sum(tensor.numel() for tensor in a[0])), "foreach", "Foreach")
     return pointwise if _is_pointwise(func, plain) else None
 
 
@@ -291,8 +290,3 @@ def _is_pointwise(func: Any, plain: str) -> bool:
     """Ask torch's tag, which is missing on some overloads (``mish_``) of operators that have it (``mish``)."""
     packets = func.overloadpacket, getattr(torch.ops.aten, plain, func.overloadpacket)
     return any(torch.Tag.pointwise in getattr(packet, name).tags for packet in packets for name in packet.overloads())
-
-
-def _each(args: tuple[Any, ...], out: Any) -> Work:
-    """It takes one operation for each element of a list of tensors."""
-    return 0, sum(tensor.numel() for tensor in args[0])

@@ -110,8 +110,6 @@ class Snapshot:
         """Keep the contents of tensors before an operator with these arguments writes into one of them."""
         for leaf in tree_leaves(arguments):
             if isinstance(leaf, Tensor) and not leaf.is_meta:
-                if not self._storages:
-                    self._storages = {storage(alias): alias for _, _, alias, *_ in self.tensors}
                 alias = self._storages.get(storage(leaf))
                 if alias is not None:
                     self._copy(alias)
@@ -234,6 +232,7 @@ class Snapshot:
         attributes = {name: getattr(tensor, name) for name in names}
         if tensor.is_leaf:
             attributes["grad"] = tensor.grad
+        self._storages[storage(alias)] = alias
         self.tensors.append((tensor, type(tensor), alias, address, version, attributes))
         if self.contents or not (isinstance(tensor, nn.Parameter) or id(tensor) in self._buffers):
             self._copy(alias)
