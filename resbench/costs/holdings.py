@@ -70,7 +70,13 @@ class Holdings:
 
     def __init__(self, model: nn.Module, made: Callable[[nn.Module, str, int], object] = lambda *_: None) -> None:
         self._made = made
-        self._entries = {id(module): dict(_entries(module)) for module in model.modules()}
+        self._modules = {id(module) for module in model.modules()}
+        self._entries = {
+            (id(module), table, name): (id(tensor), _held(tensor, table))
+            for module in model.modules()
+            for table, name, tensor in _own(module)
+        }
+        """Each tensor stands here by its module, table and name: its identity, and what it holds."""
         self._originals = {
             **{path: id(tensor) for path, tensor in model.named_parameters(remove_duplicate=False)},
             **{path: id(tensor) for path, tensor in model.named_buffers(remove_duplicate=False)},
@@ -86,39 +92,64 @@ class Holdings:
 
     def knows(self, module: nn.Module) -> bool:
         """Tell whether it was there before the forward ran."""
-        return id(module) in self._entries
+        return id(module) in self._modules
 
     def take(self, module: nn.Module) -> Held:
         """Take the module's own tensors, without its children's, that no module has taken before."""
-        found, entries = list[Held](), self._entries.get(id(module), {})
-        for table in TABLES:
-            for name, tensor in vars(module)[table].items():
-                if tensor is None:
-                    continue
-                identity, held = entries.get((table, name)) or (self._identities.get(id(tensor), id(tensor)), None)
-                held = held or _held(tensor, table)
-                if held is None or identity in self._taken:
-                    continue
-                self._taken.add(identity)
-                found.append(held)
-                if (table, name) not in entries:
-                    self._alive.append(tensor)
-                    if table == "_parameters":
-                        self._made(module, name, identity)
+        found = list[Held]()
+        for table, name, tensor in _own(module):
+            entry = self._entries.get((id(module), table, name))
+            identity, held = entry or (self._identities.get(id(tensor), id(tensor)), None)
+            held = held or _held(tensor, table)
+            if held is None or identity in self._taken:
+                continue
+            self._taken.add(identity)
+            found.append(held)
+            if entry is None:
+                self._alive.append(tensor)
+                if table == "_parameters":
+                    self._made(module, name, identity)
         return total(found) if found else NOTHING
 
 
-def _entries(module: nn.Module) -> Iterator[tuple[tuple[str, str], tuple[int, Held | None]]]:
-    """List its tensors by table and name: their identities, and what they hold; None of a lazy one."""
+def _own(module: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
+    """List the tensors of a module itself, each behind its table and its name there."""
     for table in TABLES:
         for name, tensor in vars(module)[table].items():
             if tensor is not None:
-                yield (table, name), (id(tensor), _held(tensor, table))
+                yield table, name, tensor
 
 
 def _held(tensor: Tensor, table: str) -> Held | None:
+    """Tell what a tensor of a table holds; None of a lazy one."""
     if is_lazy(tensor):
         return None
     if table == "_buffers":
         return Held(buffer_bytes=bytes_of(tensor))
     return Held(tensor.numel(), tensor.numel() if tensor.requires_grad else 0, bytes_of(tensor))
+
+
+def kept_at(owner: nn.Module, module: nn.Module, prefix: str = "") -> str | None:
+    """Find where an owner keeps a module that was made while it ran; None where it does not.
+
+    The path leads below the owner: to a registered module, or into an attribute, a list or a dictionary.
+    """
+    places: list[tuple[str, nn.Module]] = list(owner.named_modules(prefix=prefix))
+    for path, one in places:
+        if one is module:
+            return path
+    for path, one in places:
+        for steps, thing in _attributes(one):
+            if thing is module:
+                return ".".join(map(str, (path, *steps) if path else steps))
+    return None
+
+
+def _attributes(module: nn.Module) -> Iterator[tuple[tuple[object, ...], object]]:
+    """List what its attributes and the containers among them hold, by the steps that lead there."""
+    for name, value in vars(module).items():
+        yield (name,), value
+        if isinstance(value, dict):
+            yield from (((name, key), entry) for key, entry in value.items())
+        elif isinstance(value, (list, tuple)):
+            yield from (((name, at), entry) for at, entry in enumerate(value))

@@ -26,7 +26,7 @@ from resbench.arch.cost import Cost, Mode
 from resbench.costs.backward import with_backward
 from resbench.costs.tracer import Tracer, shape_of
 from resbench.errors import TraceError, foreign
-from resbench.operators.complexes import taken_apart
+from resbench.operators.complexes import PARTS
 from resbench.restoring.unchanged import Snapshot, unchanged
 from resbench.workers.compiled import as_written
 
@@ -141,7 +141,7 @@ def _follow(
                 tracer.whole or nullcontext(),
             ):
                 output = model(*args, **kwargs)
-            if not whole and taken_apart(str(func.overloadpacket) for func in tracer.known):
+            if not whole and tracer.known.keys() >= PARTS:
                 return None
             rows = tracer.rows(output)
             if training:

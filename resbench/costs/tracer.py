@@ -19,8 +19,7 @@ from resbench.arch.cost import Row
 from resbench.arch.kinds import Kind, together
 from resbench.costs import meta
 from resbench.costs.edges import Edges, Made, Origins, edges, fuse, places
-from resbench.costs.holdings import NOTHING, Holdings, bytes_of, total
-from resbench.costs.made import kept_at
+from resbench.costs.holdings import NOTHING, Holdings, bytes_of, kept_at, total
 from resbench.costs.outputs import tensors_in
 from resbench.errors import first_line
 from resbench.operators.boundaries import sequence_number
@@ -41,17 +40,14 @@ UNKNOWN = CountedOperator(free, "", "")
 SILENT = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Sequential)
 """Modules that only rename their input, an empty sequence among them, have no row."""
 
-NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
-
-CLASSES: tuple[tuple[type[nn.Module], Kind], ...] = (
-    (_ConvNd, "convolution"),
-    (nn.Linear, "linear"),
-    (_DropoutNd, "dropout"),
-    *((base, "normalisation") for base in NORMS),
-    (nn.MultiheadAttention, "attention"),
-    (nn.RNNBase, "recurrent"),
-    (nn.RNNCellBase, "recurrent"),
-    (nn.Embedding, "embedding"),
+CLASSES: tuple[tuple[tuple[type[nn.Module], ...], Kind], ...] = (
+    ((_ConvNd,), "convolution"),
+    ((nn.Linear,), "linear"),
+    ((_DropoutNd,), "dropout"),
+    ((_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm), "normalisation"),
+    ((nn.MultiheadAttention,), "attention"),
+    ((nn.RNNBase, nn.RNNCellBase), "recurrent"),
+    ((nn.Embedding,), "embedding"),
 )
 """These classes of torch tell their kind, which operators alone do not: they run none at inference, are made of
 several, or share them with others."""
@@ -83,7 +79,7 @@ class Frame:
 
     def __init__(self, module: nn.Module, name: str, received: tuple[int, ...] = ()) -> None:
         self.module, self.name, self.received = module, name, received
-        self.kind: Kind | None = next((kind for base, kind in CLASSES if isinstance(module, base)), None)
+        self.kind: Kind | None = next((kind for classes, kind in CLASSES if isinstance(module, classes)), None)
         self.macs = self.elementwise = 0
         self.calls = False  # does it call other modules?
         self.own: list[OperatorCall] = []

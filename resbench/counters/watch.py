@@ -91,11 +91,9 @@ def _count(work: Workload, graph: bool) -> Counted:
             found[number]["saved_bytes"] = nbytes
         if work.setup.kind == "cuda":
             found[0]["kernels"] = _kernels(work)
-    held: set[Tensor] = set()
-    for number, module in enumerate(modules.modules):
-        new = set(module.parameters(recurse=False)) - held  # tied ones belong to the first
-        found[number]["params"] = sum(parameter.numel() for parameter in new)
-        held |= new
+    numbers = {name: number for number, name in enumerate(modules.names)}
+    for name, parameter in work.model.named_parameters():  # a tied one belongs to the first
+        found[numbers[name.rpartition(".")[0]]]["params"] += parameter.numel()
     if graph:
         found[0].update(graph_breaks(work))
     return Counted({modules.names[n]: dict(sorted((+found[n]).items())) for n in sorted(found) if +found[n]})

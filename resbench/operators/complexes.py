@@ -5,7 +5,7 @@ does for complex matrix products, which torch leaves whole; so the convolution i
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,9 +26,8 @@ TRANSPOSED = {
 """torch takes the complex case of these functions apart."""
 
 
-def taken_apart(operators: Iterable[str]) -> bool:
-    """Tell whether a complex convolution may be among operators that ran: its parts are seen as real numbers."""
-    return {"aten.view_as_real", "aten.convolution"} <= set(operators)
+PARTS = frozenset((torch.ops.aten.view_as_real.default, torch.ops.aten.convolution.default))
+"""Where all of these ran, a complex convolution may be among them: its parts are seen as real numbers."""
 
 
 class WholeConvolutions(TorchFunctionMode):

@@ -27,7 +27,6 @@ _PRODUCT: tuple[Kind] = ("matrix product",)
 _MATMUL = ("matmul", "MatMul", *_PRODUCT)
 _LINEAR = ("linear", "Linear", *_PRODUCT)
 _CONV = _M(p.convolution, "conv", "Conv", "convolution")
-_FORWARD_CONV = _CONV._replace(rule=p.forward_convolution(bias=None))
 _CONV_BACKWARD = _M(p.convolution_backward, "conv_backward", "Conv", "convolution")
 _ATTENTION = _M(p.attention, "attention", "Attention", "attention")
 _ATTENTION_BACKWARD = _M(p.attention_backward, "attention_backward", "Attention", "attention")
@@ -44,7 +43,7 @@ CONVOLUTIONS = {
         rule=lambda a, o: p.convolution_backward((*a[:3], None, *a[3:]), o)  # no bias sizes
     ),
     "mkldnn_convolution": _CONV._replace(rule=p.forward_convolution(bias=2)),
-    "cudnn_convolution": _FORWARD_CONV,
+    "cudnn_convolution": _CONV._replace(rule=p.forward_convolution(bias=None)),
     "miopen_convolution": _CONV._replace(rule=p.forward_convolution(bias=2)),
     "miopen_depthwise_convolution": _CONV._replace(rule=p.forward_convolution(bias=2)),
     "cudnn_convolution_transpose": _CONV._replace(
