@@ -1,1 +1,1 @@
-"""What a network costs: the fold and the tracer count it, and fvcore counts it again."""
+"""The fold and the tracer count what a network costs, and fvcore counts it again."""

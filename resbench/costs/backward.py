@@ -42,7 +42,7 @@ def with_backward(output: Any, rows: list[Row], tracer: Tracer) -> list[Row]:
 
 
 class _BackwardBooking(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """It books every operator of the backward pass on a row."""
+    """Every operator of the backward pass is booked on a row."""
 
     def __init__(self, rows: Sequence[Row], tracer: Tracer) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

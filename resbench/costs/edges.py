@@ -49,7 +49,7 @@ class Origins:
         self._made: dict[int, Made] = {}
 
     def of(self, tensors: Iterable[Tensor]) -> list[Made]:
-        """Find what made these, each once; nothing here made parameters and inputs."""
+        """Find what made these tensors, each once; nothing here made parameters and inputs."""
         found = (self._made.get(_storage(tensor)) for tensor in tensors)
         return list(dict.fromkeys(made for made in found if made))
 
@@ -123,7 +123,7 @@ def edges(ran: Collection[Made], given: Collection[Made], place: int) -> Edges:
 
 
 def places(sources: Iterable[Made]) -> tuple[int, ...]:
-    """Find the rows that stand for these, ascending."""
+    """Find the places of the rows that stand for these results, ascending."""
     return tuple(sorted({place for source in sources for place in source.places}))
 
 

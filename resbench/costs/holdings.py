@@ -44,12 +44,12 @@ NOTHING = Held()
 
 
 def total(parts: Iterable[Held]) -> Held:
-    """Sum them."""
+    """Sum what several tensors or modules hold."""
     return Held(*map(sum, zip(Held(), *parts, strict=True)))
 
 
 def bytes_of(tensor: Tensor) -> int:
-    """Count the bytes of its elements in their own type; a tensor made of others (sparse, quantised) has its parts'."""
+    """Count the bytes of the elements in their own type; a tensor of others (sparse, quantised) has its parts'."""
     if type(tensor) in PLAIN and tensor.layout is torch.strided:
         return tensor.nbytes
     if is_traceable_wrapper_subclass(tensor):

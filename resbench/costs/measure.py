@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 Given: TypeAlias = "str | ModelName | Model | Architecture | Node | nn.Module"
-"""A model, however it is given."""
+"""A model is given in one of these forms."""
 
 
 def flops(

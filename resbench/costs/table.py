@@ -26,7 +26,7 @@ COLUMNS = (
 
 
 def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
-    """The rows are one a model, or every group of every model with its share of that model's MACs."""
+    """A row stands for each model, or for every group of every model with its share of that model's MACs."""
     if isinstance(costs, Cost):
         costs = [costs]
     left_out = _left_out(costs) | ({"name", "type", "output", "share"} if per == "model" else {"input"})
@@ -63,7 +63,7 @@ def _left_out(costs: Sequence[Cost]) -> set[str]:
 
 
 def _fp32(row: Row) -> bool:
-    """Are 4 bytes an element all that it has?"""
+    """Tell whether a row has 4 bytes for each element."""
     sizes = (row.param_bytes, row.params), (row.activation_bytes, row.activations)
     return all(None in size or size[0] == FP32_BYTES * (size[1] or 0) for size in sizes)
 
@@ -76,12 +76,12 @@ def conventions(costs: Sequence[Cost]) -> tuple[str, ...]:
 
 
 def complex_note(costs: Sequence[Cost]) -> tuple[str, ...]:
-    """It says how complex numbers count, where there are any."""
+    """The note says how complex numbers count, where there are any."""
     return ("A complex multiply-accumulate is 4 real ones.",) if any(c.complex for c in costs) else ()
 
 
 def _warnings(costs: Sequence[Cost]) -> list[str]:
-    """They say what is too low or unknown, and which networks make layers as they run, which no check of them sees."""
+    """The warnings say what is too low or unknown, and which networks make layers as they run, unseen by any check."""
     made = [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
     unknown = [line for c in costs for line in unclassified(c.model, c.unknown)]
     return [*uncounted(costs), *made, *_unseen(costs), *unknown]

@@ -96,7 +96,7 @@ def _traceable(model: nn.Module) -> nn.Module:
 
 
 def _weightless(tensor: Tensor) -> Tensor:
-    """Make its likeness on the meta device, lazy if it is."""
+    """Make the likeness of a tensor on the meta device, lazy if it is."""
     if is_lazy(tensor):
         return type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-arg]
     likeness = torch.empty_like(tensor, device="meta")
@@ -163,7 +163,8 @@ def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[
 
 
 def _on(device: torch.device, tensor: Tensor) -> Tensor:
-    """Make a copy there, for the forward may write into it; without values it gets random ones, of integers zeros."""
+    """Make a copy on the device, for the forward may write into it; one without values gets random ones or, of integers,
+    zeros."""
     if device == META:
         return tensor.detach().to(device)
     if not tensor.is_meta:
@@ -174,8 +175,8 @@ def _on(device: torch.device, tensor: Tensor) -> Tensor:
 
 
 def _stand_ins(model: nn.Module, device: torch.device, training: bool) -> dict[str, Tensor]:
-    """Make them on the meta device for all that is elsewhere; on a real one for buffers, which a forward may update. In
-    training also for the parameters, which would keep the gradients."""
+    """Make stand-ins on the meta device for all that is elsewhere; on a real one for buffers, which a forward may
+    update. In training they are made also for the parameters, which would keep the gradients."""
     learned = {path: _leaf(p, device) for path, p in model.named_parameters() if not is_lazy(p)} if training else {}
     if device != META:
         return {**learned, **{path: buffer.clone() for path, buffer in model.named_buffers()}}

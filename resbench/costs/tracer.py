@@ -54,13 +54,13 @@ several, or share them with others."""
 
 
 def shape_of(inputs: Any) -> tuple[int, ...]:
-    """The shape of the first tensor in them is what a model receives; empty where there is none."""
+    """The shape of the first tensor among the inputs is what a model receives; it is empty where there is none."""
     first = next((leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), None)
     return tuple(first.shape) if first is not None else ()
 
 
 class OperatorCall(NamedTuple):
-    """One operator ran, and took this."""
+    """One operator ran: it made this result, and took so much."""
 
     made: Made
     operator: CountedOperator
@@ -91,7 +91,7 @@ class Frame:
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """It sees every operator (dispatch) and every module call (hooks), and keeps a stack of running modules."""
+    """A tracer sees every operator (dispatch) and every module call (hooks), and keeps a stack of running modules."""
 
     def __init__(self, model: nn.Module, snapshot: Snapshot, whole: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -112,7 +112,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.alive: list[nn.Module] = []
         """It made these modules and may drop them: nothing else is to take their identity."""
         self.known: dict[Any, tuple[CountedOperator | None, bool]] = {}
-        """What is known of each operator that ran: how it is counted, and whether it writes into an argument."""
+        """Each operator that ran stands here with how it is counted, and whether it writes into an argument."""
         self.whole = WholeConvolutions(self.book) if whole else None
         self.complex = False
         self.thread = get_ident()

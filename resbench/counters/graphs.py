@@ -15,7 +15,7 @@ GRAPHS = 12
 
 
 def graph_breaks(work: Workload) -> dict[str, int]:
-    """Count those in the forward pass, GRAPHS for as many or more; ``graph_failures`` where nothing compiles.
+    """Count the breaks in the forward pass, GRAPHS for as many or more; ``graph_failures`` where nothing compiles.
 
     Dynamo counts the places where it ends a graph and begins another. In a loop, a try or a generator it cannot, and
     leaves the whole function to Python: it counts that nowhere but in the functions it began with and did not finish.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Ledger:
-    """It adds up the storages that exist, and keeps the most that there were at one time, and whose turn it was."""
+    """A ledger adds up the storages that exist, and keeps the most that ever were at one time, and whose turn it was."""
 
     def __init__(self, held: Iterable[Tensor]) -> None:
         self.now = self.most = self.owner = 0
@@ -27,7 +27,7 @@ class Ledger:
             weakref.finalize(storage, self._drop, storage.nbytes()).atexit = False
 
     def seen(self, tensor: Tensor) -> None:
-        """Note one that was there before the run, and is no part of it."""
+        """Note a tensor that was there before the run, and is no part of it."""
         storage = storage_of(tensor)
         if storage is not None:
             self.known.add(storage)
@@ -37,7 +37,7 @@ class Ledger:
 
 
 def storage_of(tensor: Tensor) -> Any:
-    """Give its storage; None for a sparse tensor, which has none."""
+    """Give the storage of a tensor; None for a sparse one, which has none."""
     try:
         return tensor.untyped_storage()
     except RuntimeError:

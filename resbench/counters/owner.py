@@ -7,7 +7,7 @@ from resbench.operators.boundaries import LEAVE, current_node, sequence_number
 
 
 class Owner:
-    """It gives the number of the module that what runs now belongs to."""
+    """An owner gives the number of the module to which belongs what runs now."""
 
     def __init__(self) -> None:
         self.stack = [0]

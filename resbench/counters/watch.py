@@ -55,7 +55,7 @@ SYNCS = frozenset("_local_scalar_dense equal nonzero masked_select _unique2 uniq
 READ_BY_HOST = frozenset(
     (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.cpu, Tensor.__repr__, Tensor.__format__)
 )
-"""It waits for these too, where no operator tells."""
+"""The host waits for these too, where no operator tells."""
 
 PASSES = ("forward", "backward")
 """The MACs of these phases are a network's: an optimiser's step has none."""
@@ -146,7 +146,7 @@ def _held(work: Workload) -> list[Tensor]:
 
 
 class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """It books each operator on its owner."""
+    """Each operator is booked on its owner."""
 
     def __init__(self, whose: Owner, ledger: Ledger) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -244,7 +244,7 @@ def saved(work: Workload, modules: Modules) -> Counter[int]:
 
 
 def _kernels(work: Workload) -> int:
-    """Count the launches in one run."""
+    """Count the launches on the GPU in one run."""
     from torch.profiler import ProfilerActivity, profile
 
     torch.cuda.synchronize()

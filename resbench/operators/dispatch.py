@@ -210,7 +210,7 @@ REDUCTIONS: Mapping[str, Kind] = {
         "function",
     ),
 }
-"""Operators that take one operation for each element read, by name: the gradient of a sum or of a largest one (a place
+"""These take one operation for each element read: the gradient of a sum or of a largest one (a place
 is kept) needs no argument, that of the others does."""
 
 POINTWISE = frozenset(
@@ -219,13 +219,13 @@ POINTWISE = frozenset(
     " quantize_per_channel dequantize fake_quantize_per_tensor_affine_cachemask"
     " fake_quantize_per_channel_affine_cachemask".split()
 )
-"""Operators that take one operation an element, where torch's own tag is missing on every overload."""
+"""These operators take one operation an element, and torch's own tag is missing on every overload of them."""
 
 SUMS = frozenset("add sub rsub neg floor ceil round trunc sign".split())
-"""Pointwise operators whose gradient needs neither argument nor result."""
+"""The gradients of these pointwise operators need neither argument nor result."""
 
 BY_RESULT = frozenset("relu sigmoid tanh exp expm1 exp2 sqrt rsqrt reciprocal leaky_relu_ elu_ celu_ selu_".split())
-"""Pointwise operators whose gradient torch computes from the result; of some that is so only where they write in place
+"""torch computes the gradients of these pointwise operators from the result; of some only where they write in place
 (https://github.com/pytorch/pytorch/blob/main/tools/autograd/derivatives.yaml)."""
 
 

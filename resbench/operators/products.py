@@ -88,14 +88,14 @@ def bilinear(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def distances(args: tuple[Any, ...], out: Any) -> Work:
-    """Count those between all rows of a (..., n, k) and of b (..., m, k). Euclidean ones sum squares of differences: k
-    MACs, k differences and a root each; others a difference, its power and its sum. args: a, b, p (2 if missing)."""
+    """Count distances between all rows of a (..., n, k) and of b (..., m, k). Euclidean ones sum squares of differences:
+    k MACs, k differences and a root each; others a difference, its power and its sum. args: a, b, p (2 if missing)."""
     terms = out.numel() * args[0].shape[-1]
     return (terms, terms + out.numel()) if len(args) < 3 or args[2] == 2 else (0, 3 * terms)
 
 
 def row_distances(args: tuple[Any, ...], out: Any) -> Work:
-    """Count the same between the rows of one matrix. args: a, p."""
+    """Count the distances between the rows of one matrix. args: a, p."""
     return distances((args[0], args[0], *args[1:]), out)
 
 
@@ -111,7 +111,7 @@ def convolution(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def forward_convolution(bias: int | None) -> Rule:
-    """Count one that is never transposed. args: x, w, ..., with the bias at that index."""
+    """Count a convolution that is never transposed. args: x, w, ..., with the bias at that index."""
 
     def rule(args: tuple[Any, ...], out: Any) -> Work:
         biases = () if bias is None else args[bias : bias + 1]
@@ -129,7 +129,7 @@ def convolution_backward(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def time_convolution(args: tuple[Any, ...], out: Any) -> Work:
-    """Count one over (time, batch, channels), with weights (k, C, C'). args: x, w, bias, padding."""
+    """Count a convolution over (time, batch, channels), with weights (k, C, C'). args: x, w, bias, padding."""
     return out.numel() * prod(args[1].shape[:2]), out.numel()
 
 
@@ -153,7 +153,7 @@ def packed_linear(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def packed_convolution(transposed: bool) -> Rule:
-    """Count a quantised one. args: x, packed, ..."""
+    """Count a quantised convolution. args: x, packed, ..."""
     return lambda args, out: convolution((args[0], *args[1].unpack(), None, None, None, transposed), out)
 
 

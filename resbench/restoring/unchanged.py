@@ -46,7 +46,7 @@ from resbench.restoring.machinery import ATOMS, CHANGEABLE, DATA, is_machinery, 
 from resbench.workers.switches import process_kept
 
 _KeptTensor = tuple[Tensor, type[Tensor], Tensor, int, int, dict[str, Any]]
-"""A tensor, its class, another of the same memory, its address and version, and its attributes."""
+"""A tensor stands beside its class, another of the same memory, its address and version, and its attributes."""
 
 
 @contextmanager
