@@ -163,8 +163,8 @@ def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[
 
 
 def _on(device: torch.device, tensor: Tensor) -> Tensor:
-    """Make a copy on the device, for the forward may write into it; one without values gets random ones or, of integers,
-    zeros."""
+    """Make a copy on the device, for the forward may write into it; one without values gets random ones or, of
+    integers, zeros."""
     if device == META:
         return tensor.detach().to(device)
     if not tensor.is_meta:

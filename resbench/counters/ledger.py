@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Ledger:
-    """A ledger adds up the storages that exist, and keeps the most that ever were at one time, and whose turn it was."""
+    """A ledger adds up the storages that exist, and keeps the most that were at one time, and whose turn it was."""
 
     def __init__(self, held: Iterable[Tensor]) -> None:
         self.now = self.most = self.owner = 0

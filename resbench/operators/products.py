@@ -88,7 +88,7 @@ def bilinear(args: tuple[Any, ...], out: Any) -> Work:
 
 
 def distances(args: tuple[Any, ...], out: Any) -> Work:
-    """Count distances between all rows of a (..., n, k) and of b (..., m, k). Euclidean ones sum squares of differences:
+    """Count distances between all rows of a (..., n, k) and b (..., m, k). Euclidean ones sum squares of differences:
     k MACs, k differences and a root each; others a difference, its power and its sum. args: a, b, p (2 if missing)."""
     terms = out.numel() * args[0].shape[-1]
     return (terms, terms + out.numel()) if len(args) < 3 or args[2] == 2 else (0, 3 * terms)
