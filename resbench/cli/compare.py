@@ -6,7 +6,7 @@ import typer
 
 from resbench.cli import options
 from resbench.cli.output import checked, emit, end, found_in, progress
-from resbench.errors import Failures, OptionError
+from resbench.errors import Failures
 from resbench.results import KINDS, metric_names
 
 
@@ -45,10 +45,8 @@ def command(
     from resbench.pages.comparison import View, known_metrics
 
     checked(format, output, plot)
-    if stored and device != "cpu":
-        raise OptionError("--device is for what is measured here: expected it without --from")
-    if group_by not in ("", "family"):
-        raise OptionError(f"--group-by takes family; received {group_by!r}")
+    options.refuse(stored and device != "cpu", "--device is for what is measured here: expected it without --from")
+    options.refuse(group_by not in ("", "family"), f"--group-by takes family; received {group_by!r}")
     if sort:
         known_metrics(sort.removeprefix("-"))
     front = known_metrics(pareto) if pareto else ()

@@ -7,7 +7,7 @@ import typer
 from resbench.arch.cost import Level
 from resbench.cli import options
 from resbench.cli.output import checked, emit, end
-from resbench.errors import Failures, OptionError
+from resbench.errors import Failures
 
 
 def command(
@@ -36,11 +36,9 @@ def command(
     checked(format, output, plot)
     names = options.chosen(models, model, input)
     failures = Failures(names)
-    if verify and plot:
-        raise OptionError("--verify draws nothing: expected it without --plot")
-    if verify and mode != "inference":
-        raise OptionError("--verify holds counts of inference together: expected it without --mode")
     if verify:
+        options.refuse(plot, "--verify draws nothing: expected it without --plot")
+        options.refuse(mode != "inference", "--verify holds counts of inference together: expected it without --mode")
         checks = verified(names, input, batch=batch, failures=failures)
         emit(checks, format, output)
         end(failures)

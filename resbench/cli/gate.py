@@ -49,8 +49,10 @@ def command(
         if path and not path.parent.is_dir():
             raise OutputError(f"cannot write {path}: there is no folder {path.parent}; name one that can be written")
     budget_s = seconds(time_budget)
-    if (counters or update) and (base or head):
-        raise OptionError("--counters and --update look at the working tree: expected no BASE, received one")
+    options.refuse(
+        (counters or update) and (base or head),
+        "--counters and --update look at the working tree: expected no BASE, received one",
+    )
     for number in (signal.SIGINT, signal.SIGTERM):  # a background job of a shell would ignore the first
         signal.signal(number, signal.default_int_handler)
     from resbench.regression.gating import measure

@@ -1,13 +1,13 @@
 """`resbench gradflow`: does the gradient get through, and does it move the weights?"""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from resbench.cli import options
 from resbench.cli.output import board, checked, emit, end, progress, say_where, tell
 from resbench.drawing.charts import save
-from resbench.errors import Failures, OptionError
+from resbench.errors import Failures
 
 SHOWN = "gradient,update"
 """Statistics that stand by depth where nothing else is asked for."""
@@ -45,8 +45,7 @@ def command(
     Real images, some seeds, the recipe of He et al. 2015. Exit 0 whatever the verdicts, unless --fail-on names one.
     """
     names = list(dict.fromkeys(options.chosen(models, model, input)))
-    if norm not in ("bn", "none"):
-        raise OptionError(f"--norm takes bn, none; received {norm!r}")
+    options.refuse(norm not in ("bn", "none"), f"--norm takes bn, none; received {norm!r}")
     from resbench.gradients.measure import gradflow
     from resbench.gradients.statistics import chosen_statistics
     from resbench.gradients.verdicts import Thresholds, against, chosen_verdicts
@@ -55,12 +54,25 @@ def command(
     limits = Thresholds().changed(threshold or ())
     words = chosen_verdicts(fail_on)
     style = checked(format, output, plot)
-    setup: dict[str, Any] = {"seeds": seeds, "batch": batch, "lr": lr, "norm": norm, "deep": deep, "device": device}
     events = board(tensorboard, "gradflow", data=data, norm=norm)
     looked_at = sorted(options.whole_numbers(steps, range(10**6), "--steps takes whole numbers from 0, such as 0,1,5"))
     failures = Failures(names)
-    setup |= {"limits": limits, "failures": failures, "progress": progress}
-    found = gradflow(names, input, data=data, root=data_root, steps=looked_at, **setup)
+    found = gradflow(
+        names,
+        input,
+        data=data,
+        root=data_root,
+        steps=looked_at,
+        seeds=seeds,
+        batch=batch,
+        lr=lr,
+        norm=norm,
+        deep=deep,
+        device=device,
+        limits=limits,
+        failures=failures,
+        progress=progress,
+    )
     progress("")
     known = {row.statistic for flow in found.flows for row in flow.rows}
     absent = [one.key for one in shown if one.key not in known]

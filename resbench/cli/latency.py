@@ -6,7 +6,7 @@ import typer
 
 from resbench.cli import options
 from resbench.cli.output import board, checked, emit, end, progress, say_where
-from resbench.errors import Failures, OptionError
+from resbench.errors import Failures
 
 
 def command(
@@ -35,26 +35,26 @@ def command(
     --layers times every layer instead, holds it against what the machine can do, and with --plot draws that.
     """
     checked(format, output, plot)
-    if plot and not layers:
-        raise OptionError("--plot draws layers under their roof: expected --layers with it")
+    options.refuse(plot and not layers, "--plot draws layers under their roof: expected --layers with it")
     names = options.chosen(models, model)
     sizes = options.whole_numbers(
         batch, range(1, 2**20 + 1), f"--batch takes whole numbers from 1 to {2**20}, such as 1,8,32"
     )
-    if layers and memory:
-        raise OptionError("expected --layers or --memory, received both: they are two tables")
-    if tensorboard and (layers or memory):
-        raise OptionError("--tensorboard takes the times of whole networks; for layers there is `resbench profile`")
-    if layers and (len(names) != 1 or len(sizes) != 1):
-        raise OptionError(f"--layers takes one model and one batch, received {len(names)} and {len(sizes)}")
-    if memory and len(sizes) != 1:
-        raise OptionError(f"--memory takes one batch, received {len(sizes)}")
+    options.refuse(layers and memory, "expected --layers or --memory, received both: they are two tables")
+    options.refuse(
+        tensorboard and (layers or memory),
+        "--tensorboard takes the times of whole networks; for layers there is `resbench profile`",
+    )
+    options.refuse(
+        layers and (len(names) != 1 or len(sizes) != 1),
+        f"--layers takes one model and one batch, received {len(names)} and {len(sizes)}",
+    )
+    options.refuse(memory and len(sizes) != 1, f"--memory takes one batch, received {len(sizes)}")
     from resbench.timing.latency.measure import latency
     from resbench.timing.layers import measure
     from resbench.timing.memory.measure import memory as memory_of
 
-    if layers and compile:
-        raise OptionError(measure.COMPILED)
+    options.refuse(layers and compile, measure.COMPILED)
     events, failures = board(tensorboard, "latency"), Failures(names)
     setup: dict[str, Any] = {
         **{"device": device, "dtype": dtype, "memory_format": memory_format},

@@ -82,6 +82,12 @@ def chosen(
     return names
 
 
+def refuse(wrong: object, reason: str) -> None:
+    """Raise OptionError where something is wrong with the options of a call, such as two that do not go together."""
+    if wrong:
+        raise OptionError(reason)
+
+
 def whole_numbers(text: str, allowed: range, expected: str) -> list[int]:
     """``1,8,32`` is read as its numbers. Raises OptionError for a word that is none of those allowed."""
     words = [word.strip() for word in text.split(",")]

@@ -1,11 +1,9 @@
 """Where results go: a terminal, a pipe, or a file that is written whole."""
 
-from __future__ import annotations
-
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -93,7 +91,7 @@ def progress(line: str, share: float = 0.0) -> None:
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
 
-def board(folder: Path | None, command: str, **hparams: Any) -> Board | None:
+def board(folder: Path | None, command: str, **hparams: Any) -> "Board | None":
     """Event files go there, if they are asked for. Raises OutputError, before anything is measured."""
     if folder is None:
         return None
@@ -102,7 +100,7 @@ def board(folder: Path | None, command: str, **hparams: Any) -> Board | None:
     return Board(folder, command, hparams)
 
 
-def say_where(events: Board) -> None:
+def say_where(events: "Board") -> None:
     """Say on stderr where the event files are, and what is not in them. Raises OutputError where the disk failed."""
     tell(*events.remarks)
     if events.failure:
@@ -111,7 +109,7 @@ def say_where(events: Board) -> None:
         print(f"event files: {events.folder}  (tensorboard --logdir {events.root})", file=sys.stderr)
 
 
-def found_in(places: Iterable[Path]) -> list[Stored]:
+def found_in(places: Sequence[Path]) -> list[Stored]:
     """Read the results in files and folders; what one of an earlier version does not say is said on stderr."""
     found = find(places)
     tell(*filter(None, (one.remark for one in found)))

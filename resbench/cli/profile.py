@@ -8,7 +8,6 @@ import typer
 
 from resbench.cli import options
 from resbench.cli.output import checked, emit, progress
-from resbench.errors import OptionError
 
 
 def command(
@@ -34,11 +33,12 @@ def command(
     from resbench.timing.profile.measure import profile
     from resbench.timing.profile.result import VIEWS
 
-    if view and view not in VIEWS:
-        raise OptionError(f"--view takes {', '.join(VIEWS)}; received {view!r}")
+    options.refuse(view and view not in VIEWS, f"--view takes {', '.join(VIEWS)}; received {view!r}")
     style = checked(format, output)
-    if style in ("csv", "tsv") and not view:
-        raise OptionError(f"{style} holds one table: expected --view with it, one of {', '.join(VIEWS)}")
+    options.refuse(
+        style in ("csv", "tsv") and not view,
+        f"{style} holds one table: expected --view with it, one of {', '.join(VIEWS)}",
+    )
     setup: dict[str, Any] = {"dtype": dtype, "memory_format": memory_format, "mode": mode}
     found = profile(model, input, trace=trace, steps=steps, device=device, batch=batch, **setup, progress=progress)
     progress("")

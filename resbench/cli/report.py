@@ -7,10 +7,9 @@ import typer
 
 from resbench.cli import options
 from resbench.cli.output import command_line, end, found_in, progress, tell
-from resbench.errors import Failures, OptionError
+from resbench.errors import Failures
 from resbench.files import check_writable
-
-PARTS = ("cost", "latency", "layers", "gradient", "training", "claims")
+from resbench.pages.report import PARTS, QUICK, report
 
 
 def command(
@@ -23,7 +22,7 @@ def command(
         typer.Option(
             "--parts",
             help=f"What to measure: some of {','.join(PARTS)}; the last two take minutes.",
-            show_default=",".join(PARTS[:4]),
+            show_default=",".join(QUICK),
         ),
     ] = "",
     title: Annotated[str, typer.Option("--title", help="Instead of the names.")] = "",
@@ -36,11 +35,11 @@ def command(
 
     Measured here and now, or with --from made of what other commands have stored.
     """
-    from resbench.pages.report import QUICK, report
-
     check_writable(output)
-    if stored and (parts or batch != 1 or device != "cpu"):
-        raise OptionError("--parts, --batch and --device say what to measure here: expected them without --from")
+    options.refuse(
+        stored and (parts or batch != 1 or device != "cpu"),
+        "--parts, --batch and --device say what to measure here: expected them without --from",
+    )
     names = options.chosen(models, model, input, least=0 if stored else 1)
     failures = Failures(names)
     page = report(

@@ -8,7 +8,6 @@ import typer
 from resbench.cli import options
 from resbench.cli.output import emit
 from resbench.costs.result import Costs
-from resbench.errors import OptionError
 from resbench.files import check_writable, write
 
 
@@ -31,20 +30,21 @@ def command(
     from resbench.networks.load import load
 
     if svg:
-        if expression or format or output:
-            raise OptionError("--svg writes a picture of its own: expected it without --expression, --format and -o")
-        if svg.suffix.lower() != ".svg":
-            raise OptionError(f"--svg takes a file that ends in .svg; received {svg.name!r}")
+        options.refuse(
+            expression or format or output,
+            "--svg writes a picture of its own: expected it without --expression, --format and -o",
+        )
+        options.refuse(svg.suffix.lower() != ".svg", f"--svg takes a file that ends in .svg; received {svg.name!r}")
         check_writable(svg)
     found = load(model, input, device="meta")
     if svg:
         write(svg, drawing(found))
         return
-    if expression and not found.architecture:
-        raise OptionError(f"--expression is of a model of the catalog; received {model!r}, which has none")
     if expression:
-        if format:
-            raise OptionError("--expression is text of its own: expected no --format with it; -o FILE works")
+        options.refuse(
+            not found.architecture, f"--expression is of a model of the catalog; received {model!r}, which has none"
+        )
+        options.refuse(format, "--expression is text of its own: expected no --format with it; -o FILE works")
         if output:
             write(output, f"{found.architecture}\n")
         else:

@@ -1,7 +1,5 @@
 """What the commands that train have in common: their options, the bar, and how they end."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ import typer
 
 from resbench.cli.output import emit, end, say_where, tell
 from resbench.drawing.charts import save
-from resbench.errors import Failures, MeasureError
+from resbench.errors import Failures
 from resbench.result import Progress, silent
 
 if TYPE_CHECKING:
@@ -74,12 +72,12 @@ def leads() -> bool:
 
 
 def finish(
-    found: Trainings,
+    found: "Trainings",
     folder: Path,
     format: str | None,
     output: Path | None,
     plot: Path | None,
-    events: Board | None,
+    events: "Board | None",
     failures: Failures | None = None,
 ) -> None:
     """Print and draw what there is; exit 130 where it was interrupted, 2 where a network failed, 1 where a number was
@@ -87,10 +85,8 @@ def finish(
     if not leads():
         return
     if not any(one.history or one.broken for one in found.trainings):
-        if found.interrupted:
-            tell("no epoch is at its end yet; the same command goes on from here")
-            raise typer.Exit(130)
-        raise MeasureError("nothing was trained")
+        tell("no epoch is at its end yet; the same command goes on from here")
+        raise typer.Exit(130)
     if earlier := sum(one.earlier for one in found.trainings):
         tell(f"{earlier} of {len(found.trainings)} trainings were finished by an earlier call, in {folder}")
     emit(found, format, output)
