@@ -20,8 +20,7 @@ A module does as well as a name, and is afterwards what it was: ``resbench.flops
 Blocks and networks of your own are expressions of ``resbench.arch``: Seq, Add, Concat, Conv2d, ...
 """
 
-from __future__ import annotations
-
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -77,7 +76,4 @@ __all__ = list(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'resbench' has no attribute {name!r}")
-    from importlib import import_module
-
-    module = import_module(_HOME[name])
-    return module if name == "arch" else getattr(module, name)
+    return resolve_name(_HOME[name] if name == "arch" else f"{_HOME[name]}:{name}")

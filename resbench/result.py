@@ -5,8 +5,6 @@
 A kind of result says what is its own; what all of them can do stands here once.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,7 +68,7 @@ class Section:
     pictures: Sequence[Picture] = ()
     drawings: Mapping[str, str] = field(default_factory=dict)
 
-    def with_more(self, other: Section) -> Section:
+    def with_more(self, other: Self) -> Self:
         """The section with what another one of its key holds behind it."""
         return replace(
             self,
@@ -100,7 +98,9 @@ class Result:
     """Schema 1 did not say this: it is blank in what is read of it."""
 
     @classmethod
-    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+    def measured(
+        cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress
+    ) -> "Result":
         """The result as its command makes it by default, for a comparison or a page. Raises AllFailed."""
         raise OptionError(f"{cls.kind} is not measured for a comparison: expected it with --from")
 
@@ -161,7 +161,7 @@ class Result:
         """Its part of a page."""
         return [Section(*self.heading, (), self.tables(), self.pictures())]
 
-    def to_pandas(self) -> pandas.DataFrame:
+    def to_pandas(self) -> "pandas.DataFrame":
         """Every number as a DataFrame, with the keys of the columns."""
         return self.flat().to_pandas()
 

@@ -29,8 +29,7 @@ class Entry(NamedTuple):
     metrics: str = ""
 
     def load(self) -> type[Result]:
-        kind: type[Result] = resolve_name(self.where)
-        return kind
+        return resolve_name(self.where)  # type: ignore[no-any-return]
 
 
 KINDS = {
@@ -134,13 +133,12 @@ def load(path: str | Path) -> Result | list[Result]:
     return [one.result for one in found] if Path(path).is_dir() else found[0].result
 
 
-def find(places: Iterable[Path]) -> list[Stored]:
+def find(places: Sequence[Path]) -> list[Stored]:
     """The results in files, and in folders with all that is below them, the oldest first.
 
     In a folder, JSON of other origin is passed over. Raises StoredError for a file that cannot be read, for one of an
     unknown schema, and where nothing is found.
     """
-    places = list(places)
     found = [stored for place in places for stored in (_below(place) if place.is_dir() else [read(place)])]
     if not found:
         raise StoredError(

@@ -1,7 +1,5 @@
 """Images are a value, from which standardised batches of the network's size are taken."""
 
-from __future__ import annotations
-
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,11 +40,11 @@ class Images:
         spread = self.std.where(self.std > 0, torch.ones(()))  # a channel that never varies is 0, not nan
         return fitted((self.images[chosen].float() - self.mean) / spread, shape), self.labels[chosen]
 
-    def part(self, chosen: slice) -> Images:
+    def part(self, chosen: slice) -> "Images":
         """Return some of the images, with their own mean and deviation."""
         return from_arrays(self.name, self.images[chosen].numpy(), self.labels[chosen].numpy(), self.classes)
 
-    def resized(self, shape: tuple[int, ...]) -> Images:
+    def resized(self, shape: tuple[int, ...]) -> "Images":
         """Return all images at a network's (C, H, W), as bytes again."""
         if tuple(self.images.shape[1:]) == shape:
             return self
