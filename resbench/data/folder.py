@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from resbench.errors import SourceError, first_line, foreign
 
@@ -76,10 +77,6 @@ def _beside(name: str) -> bool:
 
 def read_picture(path: Path, size: tuple[int, ...]) -> Any:
     """Read the middle of a picture at (C, H, W). Raises SourceError, naming the file, for one that is not known."""
-    try:
-        from PIL import Image, ImageOps
-    except ModuleNotFoundError:
-        raise SourceError("an image folder needs Pillow; pip install pillow") from None
     channels, height, width = size
     unreadable = f"cannot read {path} as an image"
     with (
@@ -93,8 +90,6 @@ def read_picture(path: Path, size: tuple[int, ...]) -> Any:
 
 def _in_bytes(picture: Any, path: Path, mode: str) -> Any:
     """Convert an opened picture to a mode of bytes, L or RGB. Raises SourceError."""
-    from PIL import Image
-
     if picture.mode in BYTES and _unsigned(picture):
         picture.info.pop("transparency", None)  # Pillow would warn that a byte a palette entry is no colour
         return picture.convert(mode)

@@ -8,14 +8,14 @@ import pickle
 import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from resbench.errors import SourceError, first_line
+from resbench.errors import SourceError, first_line, foreign
 
 Arrays = tuple[Any, Any, int]
 
@@ -23,15 +23,15 @@ Arrays = tuple[Any, Any, int]
 class Cifar(NamedTuple):
     """This describes one of the two sets of https://www.cs.toronto.edu/~kriz/cifar.html.
 
-    ``folders`` are those of the binary and the Python layout. Each training file has so many ``records``, every test
-    file 10,000. In front of an image are ``label_bytes``, of which the last is the label.
+    ``folders`` are those of the binary and the Python layout. The 50,000 training images are spread evenly over the
+    ``train`` files, the 10,000 test images lie in one. In front of an image are ``label_bytes``, of which the last is
+    the label.
     """
 
     title: str
     folders: tuple[str, str]
     train: tuple[str, ...]
     test: tuple[str, ...]
-    records: int
     classes: int
     label_bytes: int
     label_key: bytes
@@ -42,7 +42,6 @@ CIFAR10 = Cifar(
     ("cifar-10-batches-bin", "cifar-10-batches-py"),
     tuple(f"data_batch_{i}" for i in range(1, 6)),
     ("test_batch",),
-    10_000,
     10,
     1,
     b"labels",
@@ -52,7 +51,6 @@ CIFAR100 = Cifar(
     ("cifar-100-binary", "cifar-100-python"),
     ("train",),
     ("test",),
-    50_000,
     100,
     2,
     b"fine_labels",
@@ -64,19 +62,16 @@ AGAIN = "unpack it again"
 def digits() -> tuple[Any, Any]:
     """Read the file that ``sklearn.datasets.load_digits`` reads; importing scikit-learn for it takes a second.
 
-    Its 17 greys, 0 to 16, become bytes from 0 to 240. Raises SourceError.
+    Its 17 greys, 0 to 16, become bytes from 0 to 240.
     """
-    found = find_spec("sklearn")
-    path = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz" if found and found.origin else None
-    if path is None or not path.exists():
-        raise SourceError("no digits here: they come with scikit-learn; pip install scikit-learn")
-    records = np.loadtxt(path, np.float32, delimiter=",").astype(np.uint8)
+    path = distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")
+    records = np.loadtxt(str(path), np.float32, delimiter=",").astype(np.uint8)
     return 15 * records[:, :64].reshape(-1, 1, 8, 8), records[:, 64]
 
 
 def cifar(kind: Cifar, root: Path, test: bool) -> Arrays:
     """Read either layout, in ``root`` or in the folder of its official name below it. Raises SourceError."""
-    names, records = (kind.test, 10_000) if test else (kind.train, kind.records)
+    names, records = (kind.test, 10_000) if test else (kind.train, 50_000 // len(kind.train))
     for folder in (root, *(root / name for name in kind.folders)):
         for suffix, read in ((".bin", _binary), ("", _pickled)):
             if any((folder / f"{name}{suffix}").is_file() for name in (*kind.train, *kind.test)):
@@ -106,7 +101,7 @@ class _Arrays(pickle.Unpickler):
 
 
 def _pickled(kind: Cifar, path: Path, records: int) -> tuple[Any, Any]:
-    try:
+    with foreign(SourceError, lambda error: f"cannot read {path} as a {kind.title} batch ({_reason(error)}); {AGAIN}"):
         with path.open("rb") as handle:
             batch = _Arrays(handle, encoding="bytes").load()
         pixels, classes = np.asarray(batch[b"data"]), np.asarray(batch[kind.label_key])
@@ -114,8 +109,6 @@ def _pickled(kind: Cifar, path: Path, records: int) -> tuple[Any, Any]:
             raise ValueError(f"expected {records:,} x {PIXELS} bytes and whole numbers")
         if classes.shape != (records,):
             raise ValueError(f"expected {records:,} labels")
-    except Exception as error:
-        raise SourceError(f"cannot read {path} as a {kind.title} batch ({_reason(error)}); {AGAIN}") from error
     return pixels, _labels(path, classes, kind.classes)
 
 
@@ -157,7 +150,7 @@ def _bytes(path: Path) -> bytes:
         raise SourceError(f"cannot read {path}: {_reason(error)}; {AGAIN}") from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or first_line(error)
 
 
