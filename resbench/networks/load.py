@@ -66,8 +66,9 @@ class Model:
         if batch in (1, first.shape[0]):
             return self.tensors
         if len(self.tensors) > 1:
-            count = len(self.tensors)
-            raise SourceError(f"{self.name}: exported with {count} inputs, it runs on those; drop the batch")
+            raise SourceError(
+                f"{self.name}: exported with {len(self.tensors)} inputs, it runs on those; drop the batch"
+            )
         return (batch, *first.shape[1:])
 
 
@@ -109,9 +110,7 @@ def load(name: str | ModelName, input: Input = None, *, device: str = "cpu", see
 def build(model: str | Architecture, input: Input = None, *, device: str = "cpu", seed: int = 0) -> nn.Module:
     """The ``torch.nn.Module`` of a name or an architecture, initialised from ``seed``. Raises as ``load`` does."""
     if isinstance(model, Architecture):
-        from resbench.networks.build import build as built
-
-        return built(model, device=device, seed=seed)
+        return _built(ModelName(model.name), model, "catalog", device, seed).module
     return load(model, input, device=device, seed=seed).module
 
 
@@ -132,11 +131,10 @@ def result_name(text: str, input: Input = None, *, classes: int | None = None) -
 def without_norm(model: nn.Module) -> nn.Module:
     """Replace every BN of a module by the identity; what a BN holds besides (an activation) stays."""
     from torch import nn
-    from torch.nn.modules.batchnorm import _BatchNorm
 
     for parent in list(model.modules()):
         for name, child in parent._modules.items():
-            if isinstance(child, _BatchNorm):
+            if isinstance(child, nn.modules.batchnorm._BatchNorm):
                 parent._modules[name] = nn.Sequential(*child.children()) if list(child.children()) else nn.Identity()
     return model
 
@@ -150,12 +148,11 @@ def _built(name: ModelName, arch: Architecture, source: str, device: str, seed: 
         return build(arch, device=device, seed=seed)
 
     model = Model(name, (ModelInput("", arch.input),), source, make, arch)
-    if not name.weights:
-        return model
-    from resbench.networks.weights import load_weights
+    if name.weights:
+        from resbench.networks.weights import load_weights
 
-    net = load_weights(model.module, name.weights)
-    return replace(model, make=lambda: net)
+        load_weights(model.module, name.weights)
+    return model
 
 
 def _found(name: ModelName, device: str) -> Found:

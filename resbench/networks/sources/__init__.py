@@ -11,8 +11,6 @@
 ``key=value`` after commas goes to the factory. A file of this folder is one source: its function ``find``.
 """
 
-from __future__ import annotations
-
 import ast
 import importlib
 import sys
@@ -32,7 +30,6 @@ from resbench.networks.name import ModelName
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.utils.hooks import RemovableHandle
 
 Options = dict[str, Any]
 
@@ -53,7 +50,7 @@ class Found:
     source: str
     shape: Size = DEFAULT_INPUT
     published: tuple[PublishedCost, ...] = ()
-    tensors: tuple[Tensor, ...] = ()
+    tensors: "tuple[Tensor, ...]" = ()
 
 
 def find(name: ModelName, device: str) -> Found:
@@ -87,10 +84,9 @@ def call(factory: Callable[..., Any], arguments: tuple[Any, ...], options: Optio
                 return factory(*arguments, **options)
 
 
-def _parameters_on_meta() -> RemovableHandle:
+def _parameters_on_meta() -> AbstractContextManager[Any]:
     """Each parameter moves to the meta device as its module takes it, before it is ever initialised; ties stay."""
     from torch import nn
-    from torch.nn.modules.module import register_module_parameter_registration_hook
 
     moved: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
 
@@ -100,7 +96,7 @@ def _parameters_on_meta() -> RemovableHandle:
         twin = nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
         return moved.setdefault(id(parameter), (parameter, twin))[1]
 
-    return register_module_parameter_registration_hook(on_meta)  # type: ignore[arg-type]  # torch states no result
+    return nn.modules.module.register_module_parameter_registration_hook(on_meta)  # type: ignore[arg-type]  # no result
 
 
 def on(device: str) -> AbstractContextManager[Any]:

@@ -2,11 +2,12 @@
 
 import logging
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 
-from resbench.errors import SourceError, first_line
+from resbench.errors import SourceError, first_line, foreign
 from resbench.networks.name import ModelName
 from resbench.networks.sources import Found, Options, on
 
@@ -17,21 +18,19 @@ def find(name: ModelName, options: Options, device: str) -> Found:
         raise SourceError(f"{name.head}: an exported program takes no options; received {', '.join(options)}")
     if not Path(name.base).is_file():
         raise SourceError(f"no file {name.base}; expected a program written by torch.export.save")
+    unreadable = f"cannot read {name.base} as an exported program"
     log = logging.getLogger("torch.export")
-    level = log.level
-    try:
-        with on("cpu"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns and logs, and then raises the same
-            log.setLevel(logging.CRITICAL)
-            program = torch.export.load(name.base)
-            module = torch.export.unflatten(program)
-    except Exception as error:
-        raise SourceError(
-            f"cannot read {name.base} as an exported program ({first_line(error)}); "
-            "expected a file of torch.export.save"
-        ) from error
-    finally:
-        log.setLevel(level)
+    with (
+        foreign(SourceError, lambda e: f"{unreadable} ({first_line(e)}); expected a file of torch.export.save"),
+        on("cpu"),
+        warnings.catch_warnings(),
+        ExitStack() as afterwards,
+    ):
+        afterwards.callback(log.setLevel, log.level)
+        log.setLevel(logging.CRITICAL)  # torch warns and logs, and then raises the same
+        warnings.simplefilter("ignore")
+        program = torch.export.load(name.base)
+        module = torch.export.unflatten(program)
     arguments, keywords = program.example_inputs or ((), {})
     if keywords:
         raise SourceError(f"{name.head}: it was exported with keyword inputs; export it with positional ones")
