@@ -1,7 +1,5 @@
 """Networks as bubbles: two metrics as the axes, the parameters as areas."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from math import log10, pi, sqrt
 from typing import Any
@@ -17,6 +15,33 @@ HEIGHT = 400
 
 AREAS = 40.0, 900.0
 """Bubbles have areas between these, in square pixels."""
+
+
+class _Axis:
+    """One axis of the bubbles: values in the unit of their column, and where they are in pixels."""
+
+    def __init__(self, column: Column, values: Sequence[float], length: float) -> None:
+        self.length = length
+        self.divisor, unit = (1.0, "")
+        if column.kind in ("exact", "count", "bytes", "seconds"):
+            self.divisor, unit = scale(values, "count" if column.kind == "exact" else column.kind)
+        self.title = f"{column.title} ({unit})" if unit else column.title
+        self.log = "type" in log_or_linear(values)
+        least, most = self.value(min(values)), self.value(max(values))
+        self.domain = (least / 1.7, most * 1.7) if self.log else (0.0, most * 1.15 or 1.0)
+        self.scale = alt.Scale(type="log" if self.log else "linear", domain=list(self.domain), nice=False)
+        self.axis = alt.Axis(format="%" if column.kind == "share" else ",.3~f", tickCount=6)
+
+    def value(self, raw: float) -> float:
+        """The value is given in the unit of the axis."""
+        return raw / self.divisor
+
+    def pixel(self, raw: float) -> float:
+        """The value stands so far from the beginning of the axis."""
+        value, (low, high) = self.value(raw), self.domain
+        if self.log:
+            value, low, high = log10(value), log10(low), log10(high)
+        return self.length * (value - low) / (high - low)
 
 
 def bubbles(table: Table, families: Mapping[str, str], axes: Sequence[str], below: Sequence[str] = ()) -> list[Picture]:
@@ -97,30 +122,3 @@ def _interval(record: Mapping[str, Any], column: Column, axis: _Axis) -> dict[st
 def _cells(record: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
     keys = [key for column in columns for key in (column.key, _spread(column))]
     return {key: record[key] for key in (*keys, "params") if key in record}
-
-
-class _Axis:
-    """One axis of the bubbles: values in the unit of their column, and where they are in pixels."""
-
-    def __init__(self, column: Column, values: Sequence[float], length: float) -> None:
-        self.length = length
-        self.divisor, unit = (1.0, "")
-        if column.kind in ("exact", "count", "bytes", "seconds"):
-            self.divisor, unit = scale(values, "count" if column.kind == "exact" else column.kind)
-        self.title = f"{column.title} ({unit})" if unit else column.title
-        self.log = "type" in log_or_linear(values)
-        least, most = self.value(min(values)), self.value(max(values))
-        self.domain = (least / 1.7, most * 1.7) if self.log else (0.0, most * 1.15 or 1.0)
-        self.scale = alt.Scale(type="log" if self.log else "linear", domain=list(self.domain), nice=False)
-        self.axis = alt.Axis(format="%" if column.kind == "share" else ",.3~f", tickCount=6)
-
-    def value(self, raw: float) -> float:
-        """The value is given in the unit of the axis."""
-        return raw / self.divisor
-
-    def pixel(self, raw: float) -> float:
-        """The value stands so far from the beginning of the axis."""
-        value, (low, high) = self.value(raw), self.domain
-        if self.log:
-            value, low, high = log10(value), log10(low), log10(high)
-        return self.length * (value - low) / (high - low)

@@ -103,10 +103,7 @@ def comparison(
     families: Mapping[str, str] | None = None,
     warnings: Sequence[str] = (),
 ) -> Table:
-    """One row a model. A metric from several places has a column for each; of the same place the latest counts.
-
-    Raises OptionError for a baseline that is not among the models.
-    """
+    """Write a row for each model. A metric from several places has several columns; of one place the latest counts."""
     used = [figure for figure in figures if figure.metric in view.used and figure.model in models]
     known = {(f.model, (f.metric, f.conditions)): f for f in used}
     places = sorted(dict.fromkeys((f.metric, f.conditions) for f in used), key=lambda place: view.used.index(place[0]))
@@ -114,8 +111,6 @@ def comparison(
     leading = {(name, metric): f for (name, (metric, where)), f in known.items() if where == first[metric]}
     chosen = _chosen(models, leading, view, families or {})
     base = view.baseline or models[0]
-    if base not in models:
-        raise OptionError(f"--baseline takes one of {', '.join(models)}; received {base!r}")
     letters = _letters(places)
     cells: dict[Column, Sequence[Any]] = {Column("model", "model"): chosen}
     if view.by_family:

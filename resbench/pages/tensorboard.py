@@ -26,14 +26,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch.utils import tensorboard
 
 from resbench.errors import MeasureError, OutputError, ResbenchError, first_line, foreign
 from resbench.gradients.result import Flow, Flows
 from resbench.gradients.statistics import STATISTICS
+from resbench.networks.load import load
 from resbench.timing.latency.result import Latencies, Latency
 from resbench.timing.latency.table import latency_record
 from resbench.training.result import Cell, Training, Trainings
 from resbench.units import calls_text
+from resbench.workers.workload import Setup, Workload
 
 LINEAR = ("cosine", "share", "identity_share", "dead")
 """Statistics from -1 to 1; the others spread over orders of magnitude, and their histograms are of the logarithm."""
@@ -87,7 +91,6 @@ class Board:
         """Each training in progress has its writer."""
         self._written: dict[Cell, tuple[int, int]] = {}
         """So many epochs and rows of each training are written."""
-        self._closed: set[Cell] = set()
 
     # -- what the commands hand over -----------------------------------------------------------------
 
@@ -109,13 +112,13 @@ class Board:
 
     def training(self, result: Training) -> None:
         """Write what a training has given since the last call; where it has ended, also its hyperparameters."""
-        cell = result.cell
-        if cell in self._closed or not (result.history or result.rows):
+        cell, (epochs, rows) = result.cell, self._written.get(result.cell, (0, 0))
+        if (len(result.history), len(result.rows)) == (epochs, rows):
             return
         with self._writing():
             if cell not in self._open:
                 self._open[cell] = self._run(cell.model, f"seed{cell.seed}")
-            writer, (epochs, rows) = self._open[cell], self._written.get(cell, (0, 0))
+            writer = self._open[cell]
             for epoch in result.history[epochs:]:
                 for key in TRAINING:
                     writer.add_scalar(f"Training/{key}", getattr(epoch, key), epoch.iteration)
@@ -175,18 +178,15 @@ class Board:
 
     def _run(self, model: str, *below: str) -> Any:
         """A writer that is to be closed; its folder is made where there is none."""
-        from torch.utils.tensorboard import SummaryWriter
-
         if self.folder is None:
             self.folder = _fresh(self.root / self.command, self.time)
         if model not in self._models:
             self._models[model] = _fresh(self.folder, re.sub(r"[^\w.=,-]+", "_", model)[-120:])
-        return SummaryWriter(str(self._models[model].joinpath(*below)))
+        return tensorboard.SummaryWriter(str(self._models[model].joinpath(*below)))
 
     def _end(self, result: Training) -> None:
         """The writer of this training is needed no more."""
         cell, last = result.cell, result.last
-        self._closed.add(cell)
         with self._writing():
             self._open.pop(cell).close()
             with closing(self._run(cell.model, f"seed{cell.seed}", "end")) as writer:
@@ -201,10 +201,8 @@ class Board:
         Without torch's summary of the whole experiment: TensorBoard would take the columns from the first one that it
         finds in DIR; where there is none it takes those of all runs.
         """
-        from torch.utils.tensorboard.summary import hparams as summaries
-
         words = {key: str(v) if isinstance(v, bool) else v for key, v in {**self.hparams, **hparams}.items()}
-        for summary in summaries(words, {})[1:]:  # type: ignore[no-untyped-call]
+        for summary in tensorboard.summary.hparams(words, {})[1:]:  # type: ignore[no-untyped-call]
             writer.file_writer.add_summary(summary)
         found = {key: record[key] for key in keys if record.get(key) is not None and isfinite(record[key])}
         _scalars(writer, self.command, found, step)
@@ -272,11 +270,6 @@ def _histogram(writer: Any, tag: str, values: Sequence[float], step: int) -> Non
 
 
 def _add_graph(writer: Any, model: str, input: tuple[int, ...] | str | None) -> None:
-    import torch
-
-    from resbench.networks.load import load
-    from resbench.workers.workload import Setup, Workload
-
     loaded = load(model, input)
     work = Workload(loaded.module, loaded.arguments(), Setup())
     with work.ready(), warnings.catch_warnings():
