@@ -14,9 +14,8 @@ RUNS = Path("runs")
 
 def check_writable(path: Path) -> None:
     """Raise OutputError where a file cannot be written, before hours are spent on its content."""
-    if path.exists() and not path.is_dir() and not path.is_file():
-        return  # a device or a pipe
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    through = path.exists() and not path.is_dir() and not path.is_file()  # a device or a pipe
+    if not through and (path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK)):
         why = "it is a folder" if path.is_dir() else f"{path.parent} is no folder that can be written"
         raise OutputError(f"cannot write {path}: {why}; name a file in a folder that can be written")
 

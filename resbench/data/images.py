@@ -3,7 +3,6 @@
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -87,7 +86,7 @@ def from_arrays(name: str, images: Any, labels: Any, classes: int) -> Images:
         counts = sum(np.bincount(part.ravel(), minlength=256) for part in np.array_split(channel, 8))
         mean = counts @ values / channel.size
         means.append(mean)
-        deviations.append(sqrt(counts @ (values - mean) ** 2 / channel.size))
+        deviations.append(np.sqrt(counts @ (values - mean) ** 2 / channel.size))
     mean, std = (torch.tensor(numbers, dtype=torch.float32).view(1, -1, 1, 1) for numbers in (means, deviations))
     own = torch.from_numpy(np.array(images, np.uint8))
     return Images(name, own, torch.from_numpy(labels.astype(np.int64)), classes, mean, std)

@@ -5,7 +5,6 @@ A reader gives images (N, C, H, W) of bytes, labels (N,) and the number of class
 
 import gzip
 import pickle
-import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import distribution
@@ -144,10 +143,8 @@ def _idx(path: Path, rank: int) -> Any:
 
 
 def _bytes(path: Path) -> bytes:
-    try:
+    with foreign(SourceError, lambda error: f"cannot read {path}: {_reason(error)}; {AGAIN}"):
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"cannot read {path}: {_reason(error)}; {AGAIN}") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -201,16 +201,14 @@ def _initialise(net: nn.Module, body: Node, seed: int) -> None:
     with torch.no_grad():
         for name, layer in walk(body):
             module = net.get_submodule(name)
-            if isinstance(module, nn.Conv2d) and isinstance(layer, layers.Conv2d):
+            if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=draw)
-                if module.bias is not None:
-                    module.bias.fill_(layer.bias_init)
             elif isinstance(module, nn.Linear):
                 module.weight.normal_(0, module.in_features**-0.5, generator=draw)
-                if module.bias is not None:
-                    module.bias.zero_()
             elif isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()
+            if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
+                module.bias.fill_(layer.bias_init if isinstance(layer, layers.Conv2d) else 0)
 
 
 def _zero_branches(net: nn.Module, body: Node) -> None:

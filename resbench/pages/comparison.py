@@ -28,6 +28,9 @@ Place = tuple[str, str]
 Leading = Mapping[tuple[str, str], Figure]
 """It holds, by network and metric, the figure of the metric's first place."""
 
+Exact = Mapping[tuple[str, str], float]
+"""It holds, by network and metric, the value of that figure, unless that is a lower bound: what orders and filters."""
+
 PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 UNITS: Mapping[Kind, Mapping[str, float]] = {
@@ -109,7 +112,8 @@ def comparison(
     places = sorted(dict.fromkeys((f.metric, f.conditions) for f in used), key=lambda place: view.used.index(place[0]))
     first = dict(reversed(places))
     leading = {(name, metric): f for (name, (metric, where)), f in known.items() if where == first[metric]}
-    chosen = _chosen(models, leading, view, families or {})
+    exact = {key: figure.value for key, figure in leading.items() if not figure.least}
+    chosen = _chosen(models, exact, view, families or {})
     base = view.baseline or models[0]
     letters = _letters(places)
     cells: dict[Column, Sequence[Any]] = {Column("model", "model"): chosen}
@@ -119,7 +123,7 @@ def comparison(
         if place[0] in (*view.metrics, *view.pareto):
             cells |= _cells([known.get((name, place)) for name in chosen], known.get((base, place)), letters[place])
     if view.pareto:
-        front = _front(chosen, leading, view.pareto)
+        front = _front(chosen, exact, view.pareto)
         cells[Column("pareto", f"front of {', '.join(view.pareto)}")] = [
             "*" if name in front else "" for name in chosen
         ]
@@ -138,21 +142,15 @@ def _title(metric: str) -> str:
     return title[0].upper() + title[1:]
 
 
-def _chosen(models: Sequence[str], leading: Leading, view: View, families: Mapping[str, str]) -> list[str]:
+def _chosen(models: Sequence[str], exact: Exact, view: View, families: Mapping[str, str]) -> list[str]:
     """The models that pass, in order; what is not known of a model comes last, and passes no filter."""
-
-    def value(name: str, metric: str) -> float | None:
-        figure = leading.get((name, metric))
-        return figure.value if figure and not figure.least else None
-
     names = list(dict.fromkeys(models))
     for text in view.only:
         metric, passes = condition(text)
-        names = [name for name in names if (v := value(name, metric)) is not None and passes(v)]
+        names = [name for name in names if (name, metric) in exact and passes(exact[name, metric])]
     if view.sort:
         metric, sign = view.sort.removeprefix("-"), -1 if view.sort.startswith("-") else 1
-        values = {name: value(name, metric) for name in names}
-        names.sort(key=lambda name: (values[name] is None, sign * (values[name] or 0)))
+        names.sort(key=lambda name: ((name, metric) not in exact, sign * exact.get((name, metric), 0)))
     if view.by_family:
         order = list(dict.fromkeys(families.get(name, "") for name in names))
         names.sort(key=lambda name: order.index(families.get(name, "")))
@@ -224,13 +222,12 @@ def _ratio(figure: Figure | None, base: Figure | None) -> float | None:
     return figure.value / base.value
 
 
-def _front(names: Sequence[str], leading: Leading, metrics: Sequence[str]) -> set[str]:
+def _front(names: Sequence[str], exact: Exact, metrics: Sequence[str]) -> set[str]:
     """The models that no other is at least as good as in all of the metrics, and better in one."""
     points = {}
     for name in names:
-        cells = [leading.get((name, metric)) for metric in metrics]
-        if all(cell and not cell.least for cell in cells):
-            points[name] = [-metric_of(cell.metric).better * cell.value for cell in cells if cell]
+        if all((name, metric) in exact for metric in metrics):
+            points[name] = [-metric_of(metric).better * exact[name, metric] for metric in metrics]
     return {
         name
         for name, point in points.items()

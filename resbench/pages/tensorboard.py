@@ -20,8 +20,6 @@ from datetime import datetime
 from io import StringIO
 from itertools import count, groupby
 from math import isfinite, log10
-from operator import attrgetter
-from os.path import lexists
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +54,7 @@ TRAINING = ("lr", "loss", "train_error", "test_error", "epoch", "seconds")
 
 def check_folder(folder: Path) -> None:
     """Raises OutputError unless folders can be made there; leaves nothing behind."""
-    at = next(path for path in (folder, *folder.absolute().parents) if lexists(path))
+    at = next(path for path in (folder, *folder.absolute().parents) if path.is_symlink() or path.exists())
     try:
         tempfile.TemporaryDirectory(dir=at).cleanup()
     except OSError as error:
@@ -122,7 +120,7 @@ class Board:
             for epoch in result.history[epochs:]:
                 for key in TRAINING:
                     writer.add_scalar(f"Training/{key}", getattr(epoch, key), epoch.iteration)
-            for step, same in groupby(result.rows[rows:], attrgetter("step")):
+            for step, same in groupby(result.rows[rows:], lambda row: row.step):
                 _step(writer, Flow(cell.model, cell.input, tuple(same)), step)
             self._written[cell] = len(result.history), len(result.rows)
             writer.flush()

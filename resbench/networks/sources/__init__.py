@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -112,11 +112,9 @@ def package(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise SourceError(f"{name} is not installed; pip install 'resbench[{EXTRAS[name]}]'") from error
     except Exception as error:  # torchvision built for another torch raises RuntimeError, not ImportError
-        import torch
-
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise SourceError(
-            f"{name} does not import beside torch {torch.__version__} ({reason}); install the build that fits it"
+            f"{name} does not import beside torch {version('torch')} ({reason}); install the build that fits it"
         ) from error
 
 

@@ -4,7 +4,6 @@ A factory gives an ``nn.Module``, an ``Architecture`` or an expression of the al
 imports torch, unless the code itself does.
 """
 
-import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator

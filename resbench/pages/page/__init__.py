@@ -109,11 +109,11 @@ def _zooming(spec: dict[str, Any]) -> bool:
     if not views:
         return False
     axes = ["x"] if len(panels) > 1 else [axis for axis in ("x", "y") if _numeric(views[0], axis)]
-    names = [f"panel{i}" for i in range(len(views))]
-    for view, name in zip(views, names, strict=True):
-        view["name"] = name
+    for i, view in enumerate(views):
+        view["name"] = f"panel{i}"
     select = {"type": "interval", "encodings": axes, "zoom": WHEEL}
-    spec.setdefault("params", []).append({"name": "zoom", "select": select, "bind": "scales", "views": names})
+    zoom = {"name": "zoom", "select": select, "bind": "scales", "views": [view["name"] for view in views]}
+    spec.setdefault("params", []).append(zoom)
     return True
 
 
