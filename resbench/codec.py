@@ -1,4 +1,4 @@
-"""Values to JSON and back: what is read equals what was written, field by field.
+"""Values go to JSON and back: what is read equals what was written, field by field.
 
 A value is made of frozen dataclasses, named tuples, tuples, mappings and plain values, by the types that their fields
 state. Numbers that JSON lacks are written as words:
@@ -29,11 +29,11 @@ Value = TypeVar("Value")
 Scalar = str | int | float | bool | None
 
 WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": -float("inf")}
-"""What stands for the numbers that JSON lacks."""
+"""These words stand for the numbers that JSON lacks."""
 
 
 def encoded(value: Any, derived: bool = True) -> Any:
-    """The value as JSON has it: dictionaries, lists, strings, numbers, booleans and null.
+    """Turn a value into what JSON has: dictionaries, lists, strings, numbers, booleans and null.
 
     A class may name properties in ``derived``: they are written for readers, beside its fields, and are not read back.
     """
@@ -41,7 +41,7 @@ def encoded(value: Any, derived: bool = True) -> Any:
 
 
 def decoded(kind: type[Value], data: Any) -> Value:
-    """The value of that class. Raises TypeError, ValueError or LookupError where the data are of another."""
+    """Make the value of that class. Raises TypeError, ValueError or LookupError where the data are of another."""
     return _converter(False).structure(data, kind)
 
 
@@ -107,7 +107,7 @@ WRITTEN: dict[Any, Callable[[Any], Any]] = {float: _finite, PurePath: str, datet
 
 
 def _frozen(value: Any) -> Any:
-    """A value of no stated type: lists are tuples, and the words are numbers."""
+    """Read a value of no stated type: lists become tuples, and the words numbers."""
     if isinstance(value, list):
         return tuple(map(_frozen, value))
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Two functions of earlier versions, which work on for a release."""
+"""Two functions of earlier versions work on for a release."""
 
 import warnings
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from resbench.tables.table import Table
 
 
 def cost(model: Given, input: Input = None, *, batch: int = 1, mode: Mode = "inference") -> Cost:
-    """The cost of one model: ``resbench.flops(model).costs[0]`` says the same."""
+    """Count one model; ``resbench.flops(model).costs[0]`` says the same."""
     warnings.warn("resbench.cost goes with the next release; use resbench.flops", DeprecationWarning, stacklevel=2)
     return costs_of(model, input, batch=batch, mode=mode)
 
 
 def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
-    """The costs as a table: ``resbench.flops(...).tables(per)`` says the same."""
+    """Write costs as a table; ``resbench.flops(...).tables(per)`` says the same."""
     message = "resbench.cost_table goes with the next release; use resbench.flops(...).tables(per)"
     warnings.warn(message, DeprecationWarning, stacklevel=2)
     return table_of(costs, per)

@@ -29,11 +29,11 @@ Progress = Callable[[str, float], object]
 
 
 def silent(line: str, share: float) -> None:
-    """The progress of whom nobody watches."""
+    """Take progress that nobody watches, and show nothing."""
 
 
 class Metric(NamedTuple):
-    """What networks are compared by. ``better`` is -1 where less is better, 1 where more is, and 0 where neither is."""
+    """Networks are compared by a metric. ``better`` is -1 where less is better, 1 where more is, 0 where neither is."""
 
     key: str
     title: str
@@ -42,23 +42,23 @@ class Metric(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """One number of one network. ``spread`` is half of the 95 % interval, in the unit of the value."""
+    """A figure is one number of one network. ``spread`` is half of the 95 % interval, in the unit of the value."""
 
     model: str
     metric: str
     value: float
     spread: float | None = None
     conditions: str = ""
-    """Setup, data and machine; empty for what needs none. Figures of equal conditions can be held together."""
+    """These are setup, data and machine, empty for what needs none. Figures of equal conditions can be compared."""
     remark: str = ""
-    """What bounds a roof, and where a published figure stands."""
+    """It says what bounds a roof, and where a published figure stands."""
     least: bool = False
     """The value is a lower bound, for operators ran that nobody could count: it orders nothing and has no ratio."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a page; ``drawings`` are SVG by title."""
+    """A section is one part of a page; ``drawings`` are SVG by title."""
 
     key: str
     title: str
@@ -69,7 +69,7 @@ class Section:
     drawings: Mapping[str, str] = field(default_factory=dict)
 
     def with_more(self, other: Self) -> Self:
-        """The section with what another one of its key holds behind it."""
+        """Return the section with what another one of its key holds behind it."""
         return replace(
             self,
             tables=[*self.tables, *other.tables],
@@ -79,7 +79,7 @@ class Section:
 
 
 class Result:
-    """What every result can do; a kind of it is a frozen dataclass that states what is its own."""
+    """Every result can do this; a kind of result is a frozen dataclass that states what is its own."""
 
     kind: ClassVar[str]
     schema: ClassVar[int] = 2
@@ -101,82 +101,82 @@ class Result:
     def measured(
         cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress
     ) -> "Result":
-        """The result as its command makes it by default, for a comparison or a page. Raises AllFailed."""
+        """Make the result as its command does by default, for a comparison or a page. Raises AllFailed."""
         raise OptionError(f"{cls.kind} is not measured for a comparison: expected it with --from")
 
     @classmethod
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The fields of schema 2, encoded, of a document of schema 1."""
+        """Turn a document of schema 1 into the fields of schema 2, encoded."""
         raise StoredError(f"expected schema {cls.schema} of {cls.kind}, received 1; make it anew")
 
     @classmethod
     def joined(cls, results: Sequence[Self]) -> Sequence[Self]:
-        """The results as a page shows them: those of several files may stand in one table."""
+        """Return the results as a page shows them: those of several files may stand in one table."""
         return results
 
     def models(self) -> list[str]:
-        """The networks of which it says something, each once."""
+        """Return the networks of which it says something, each once."""
         return list(dict.fromkeys(one.model for one in getattr(self, self.members))) if self.members else []
 
     def only(self, models: Sequence[str]) -> Self | None:
-        """The result of these networks alone; None where it says nothing of them."""
+        """Return the result of these networks alone; it is None where it says nothing of them."""
         if not self.members:
             return self
         wanted = tuple(one for one in getattr(self, self.members) if one.model in models)
         return replace(self, **{self.members: wanted}) if wanted else None  # type: ignore[type-var]
 
     def tables(self) -> list[Table]:
-        """The tables that its command prints."""
+        """Return the tables that its command prints."""
         raise NotImplementedError
 
     def flat(self) -> Table:
-        """The one table of CSV, TSV and pandas, with every number."""
+        """Return the one table of CSV, TSV and pandas, with every number."""
         return self.tables()[0]
 
     def figures(self) -> Iterator[Figure]:
-        """What it says of each network in one number, by metric."""
+        """Yield what it says of each network in one number, by metric."""
         yield from ()
 
     def not_counted(self) -> Mapping[str, Mapping[str, int]]:
-        """By network, the operators that ran and have no formula, with their calls."""
+        """Return, by network, the operators that ran and have no formula, with their calls."""
         return {}
 
     def cautions(self, models: Sequence[str]) -> list[str]:
-        """What has to be read beside its figures of these networks."""
+        """Return what has to be read beside its figures of these networks."""
         return []
 
     def pictures(self) -> list[Picture]:
-        """Its charts."""
+        """Return its charts."""
         return []
 
     def sketch(self, width: int, colour: bool) -> str:
-        """A picture of characters for a terminal of that width."""
+        """Draw a picture of characters for a terminal of that width."""
         return ""
 
     def verdicts(self) -> Iterator[str]:
-        """What a summary has to say of it, a line each."""
+        """Yield what a summary has to say of it, a line each."""
         yield from ()
 
     def sections(self) -> list[Section]:
-        """Its part of a page."""
+        """Return its part of a page."""
         return [Section(*self.heading, (), self.tables(), self.pictures())]
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """Every number as a DataFrame, with the keys of the columns."""
+        """Return every number as a DataFrame, with the keys of the columns."""
         return self.flat().to_pandas()
 
     def document(self, made_with: str | None = None) -> dict[str, Any]:
-        """The whole result, as JSON has it. ``made_with`` is a command line."""
+        """Return the whole result, as JSON has it. ``made_with`` is a command line."""
         return {"kind": self.kind, "schema": self.schema, **encoded(self), "made_with": made_with}
 
     def to_json(self, made_with: str | None = None) -> str:
-        """The document as text."""
+        """Write the document as text."""
         return json.dumps(self.document(made_with), indent=1, allow_nan=False)
 
     def text(
         self, format: Format = "table", made_with: str | None = None, tables: Sequence[Table] | None = None
     ) -> str:
-        """It gives the result, or others of its tables, in a format of the command line; CSV and TSV hold one table."""
+        """Write the result, or others of its tables, in a format of the command line; CSV and TSV hold one table."""
         if format == "json":
             return self.to_json(made_with)
         if tables is None:
@@ -199,11 +199,11 @@ class Result:
             raise OptionError(f"expected a file that ends in {known}; received {path.name!r}")
 
     def plot(self) -> Any:
-        """Its charts as one altair chart. Raises OutputError where there is nothing to draw."""
+        """Return its charts as one altair chart. Raises OutputError where there is nothing to draw."""
         return whole(self.drawn())
 
     def drawn(self) -> list[Picture]:
-        """Its charts, of which there is at least one. Raises OutputError."""
+        """Return its charts, of which there is at least one. Raises OutputError."""
         if pictures := self.pictures():
             return pictures
         raise OutputError(f"nothing to draw: {self.undrawn}")
@@ -215,7 +215,7 @@ class Result:
         return "\n".join(map(html_table, self.tables()))
 
     def __getattr__(self, name: str) -> Any:
-        """What the result of a single network is asked for, and has not itself, is that of the network."""
+        """Take from the network what the result of a single one is asked for and has not itself."""
         several: Sequence[Any] = () if name.startswith("_") or not self.members else getattr(self, self.members)
         if len(several) != 1:
             raise AttributeError(f"{type(self).__name__} of {len(several)} networks has no {name!r}")

@@ -1,4 +1,4 @@
-"""Every kind of result by its module, and the results that files and folders hold.
+"""Every kind of result stands here by its module; files and folders are read as the results that they hold.
 
     load(path) -> Result
 
@@ -23,7 +23,7 @@ from resbench.result import Metric, Progress, Result
 
 
 class Entry(NamedTuple):
-    """A kind of result: its class as ``module:class``, and the metrics of its figures, with spaces between."""
+    """An entry names a kind's class as ``module:class``, and the metrics of its figures, with spaces between."""
 
     where: str
     metrics: str = ""
@@ -52,23 +52,23 @@ KINDS = {
     "compare": Entry("resbench.pages.compare:Comparison"),
     "gate": Entry("resbench.regression.gating.result:Gate"),
 }
-"""The kinds in the order of a page, and their metrics in the order of a comparison."""
+"""The kinds stand in the order of a page, and their metrics in the order of a comparison."""
 
 
 def metric_names() -> list[str]:
-    """Every metric that networks can be compared by."""
+    """Return every metric that networks can be compared by."""
     return [name for entry in KINDS.values() for name in entry.metrics.split()]
 
 
 def measured_by(metric: str) -> str:
-    """The kind of result that holds it."""
+    """Return the kind of result that holds a metric."""
     return next(kind for kind, entry in KINDS.items() if metric in entry.metrics.split())
 
 
 def measured(
     kind: str, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress
 ) -> list[Result]:
-    """What the commands of a kind find of these networks by default; nothing of those that fail. Ctrl-C ends it."""
+    """Measure networks as the command of a kind does by default, without those that fail. Ctrl-C ends it."""
     made = KINDS[kind].load()
     found: list[Result] = []
     if made.of_one:
@@ -83,12 +83,12 @@ def measured(
 
 @cache
 def metric_of(name: str) -> Metric:
-    """The metric of that name."""
+    """Look up the metric of that name."""
     return KINDS[measured_by(name)].load().metrics[name]
 
 
 def uncounted(results: Iterable[Result], models: Sequence[str] = ()) -> dict[str, dict[str, int]]:
-    """What nobody could count, of these networks or of all: operators with their calls, the most that a result says."""
+    """Collect the operators that nobody could count, of these networks or of all, with the most calls of a result."""
     found: dict[str, Counter[str]] = {}
     for result in results:
         for model, calls in result.not_counted().items():
@@ -98,7 +98,7 @@ def uncounted(results: Iterable[Result], models: Sequence[str] = ()) -> dict[str
 
 
 class Stored(NamedTuple):
-    """A result and the file that it was found in. ``document`` is all of it as it was written."""
+    """A stored result knows the file that it was found in. ``document`` is all of it as it was written."""
 
     path: Path
     result: Result
@@ -106,24 +106,24 @@ class Stored(NamedTuple):
 
     @property
     def made_with(self) -> str:
-        """The command line that made it; empty where Python did."""
+        """This command line made it; it is empty where Python did."""
         return str(self.document.get("made_with") or "")
 
     @property
     def time(self) -> str:
-        """When it was measured; empty for what was only counted."""
+        """It was measured then; the time is empty for what was only counted."""
         machine = self.document.get("environment")
         return str(machine["volatile"].get("time_utc") or "") if machine else ""
 
     @property
     def remark(self) -> str:
-        """What an earlier version did not write; empty where nothing is missing."""
+        """An earlier version did not write this; it is empty where nothing is missing."""
         missing = self.result.left_out if self.document["schema"] < self.result.schema else ""
         return f"{self.path} is of an earlier version, which did not say {missing}" if missing else ""
 
 
 def load(path: str | Path) -> Result | list[Result]:
-    """The result in a file, or those in a folder, the oldest first, whatever command or ``save`` has written them.
+    """Read the result in a file, or those in a folder, the oldest first, whatever command or ``save`` wrote them.
 
     What a file of an earlier version does not say is a warning. Raises StoredError.
     """
@@ -134,7 +134,7 @@ def load(path: str | Path) -> Result | list[Result]:
 
 
 def find(places: Sequence[Path]) -> list[Stored]:
-    """The results in files, and in folders with all that is below them, the oldest first.
+    """Read the results in files, and in folders with all that is below them, the oldest first.
 
     In a folder, JSON of other origin is passed over. Raises StoredError for a file that cannot be read, for one of an
     unknown schema, and where nothing is found.
@@ -157,7 +157,7 @@ def _below(folder: Path) -> Iterator[Stored]:
 
 
 def read(path: Path) -> Stored:
-    """The result in a file, plain or gzipped. Raises StoredError."""
+    """Read the result in a file, plain or gzipped. Raises StoredError."""
     document = _document(path)
     kind = _kind(document)
     if kind not in KINDS:
@@ -167,7 +167,7 @@ def read(path: Path) -> Stored:
 
 
 def _kind(document: Any) -> str:
-    """The kind of result that a document says it is; empty for JSON of other origin."""
+    """Return the kind of result that a document says it is; it is empty for JSON of other origin."""
     kind = document.get("kind", document.get("command")) if isinstance(document, dict) else None
     return kind if isinstance(kind, str) else ""
 

@@ -1,4 +1,4 @@
-"""`resbench claims`: what is said of residual learning, tried."""
+"""`resbench claims` tries what is said of residual learning."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`resbench compare`: networks side by side, by any metrics, measured here or stored."""
+"""`resbench compare` puts networks side by side, by any metrics, measured here or stored."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`resbench compare-runs`: two stored runs of one suite."""
+"""`resbench compare-runs` compares two stored runs of one suite."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`resbench degradation`: does it train, and does depth make it worse?"""
+"""`resbench degradation` asks whether networks train, and whether depth makes them worse."""
 
 from resbench.cli import options, training
 from resbench.cli.output import board, checked

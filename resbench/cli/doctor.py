@@ -1,4 +1,4 @@
-"""`resbench doctor`: the machine, the packages, and what would be skipped here."""
+"""`resbench doctor` shows the machine, the packages, and what would be skipped here."""
 
 from resbench.cli import options
 from resbench.cli.output import checked, emit

@@ -1,4 +1,4 @@
-"""`resbench flops`: parameters, MACs, elementwise work, activations and bytes."""
+"""`resbench flops` counts parameters, MACs, elementwise work, activations and bytes."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`resbench gate`: did this change make it worse?"""
+"""`resbench gate` asks whether this change made it worse."""
 
 import gzip
 import re
@@ -78,12 +78,12 @@ def command(
 
 
 def _internal(error: BaseException) -> str:
-    """Exit status 1 would say that it regressed."""
+    """Say that the gate itself failed: exit status 1 would say that the change regressed."""
     return f"the gate itself failed: {type(error).__name__}: {first_line(error)}; --debug shows where; please report it"
 
 
 def seconds(text: str) -> float:
-    """``90s``, ``7m`` and ``1h`` are read as seconds. Raises OptionError."""
+    """Read ``90s``, ``7m`` and ``1h`` as seconds. Raises OptionError."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
     if not found or not float(found[1]):
         raise OptionError(f"--time-budget takes a time such as 90s, 7m or 1h; received {text!r}")

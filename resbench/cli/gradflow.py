@@ -1,4 +1,4 @@
-"""`resbench gradflow`: does the gradient get through, and does it move the weights?"""
+"""`resbench gradflow` asks whether the gradient gets through, and whether it moves the weights."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`resbench history`: stored runs over time."""
+"""`resbench history` shows stored runs over time."""
 
 from pathlib import Path
 from typing import Annotated

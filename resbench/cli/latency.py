@@ -1,4 +1,4 @@
-"""`resbench latency`: how long a run takes here, per network or per layer, and what it holds in memory."""
+"""`resbench latency` times a run here, per network or per layer, and shows what it holds in memory."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""`resbench`: the commands, and the one place where errors become a line and an exit status.
+"""`resbench` has its commands here, and the one place where errors become a line and an exit status.
 
 Exit status: 0 done, 1 a verdict against, 2 bad usage or input, 130 interrupted.
 """
@@ -44,7 +44,7 @@ for module in (
     app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
 
 ClickException: Any = typer.BadParameter.__mro__[2]
-"""What wrong usage raises, under whichever name typer carries click."""
+"""Wrong usage raises this, under whichever name typer carries click."""
 
 
 def _version(asked: bool) -> None:
@@ -62,7 +62,7 @@ def root(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
 ) -> None:
-    """The options of every command."""
+    """Take the options of every command."""
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def _lines(error: Exception) -> list[str]:
-    """A line for each model that failed, and otherwise one; it is empty where the help was shown instead."""
+    """Return a line for each model that failed, and otherwise one; it is empty where the help was shown instead."""
     if isinstance(error, AllFailed):
         return str(error).splitlines()
     if isinstance(error, ResbenchError):

@@ -1,4 +1,4 @@
-"""`resbench models`: what there is."""
+"""`resbench models` lists what there is."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The arguments and options that commands share, and how their words are read."""
+"""Commands share these arguments and options, and how their words are read."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +11,7 @@ from resbench.networks.name import parse_input
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Shell completion of catalog names."""
+    """Complete names of the catalog in a shell."""
     from resbench.arch.catalog import entries
 
     return [name for name in entries() if "{" not in name and name.startswith(incomplete)]
@@ -89,7 +89,7 @@ def refuse(wrong: object, reason: str) -> None:
 
 
 def whole_numbers(text: str, allowed: range, expected: str) -> list[int]:
-    """``1,8,32`` is read as its numbers. Raises OptionError for a word that is none of those allowed."""
+    """Read ``1,8,32`` as its numbers. Raises OptionError for a word that is none of those allowed."""
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdigit() and len(word) < 8 and int(word) in allowed for word in words):
         raise OptionError(f"{expected}; received {text!r}")

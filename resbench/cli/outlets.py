@@ -1,4 +1,4 @@
-"""Standard output and standard error whose reader may go away.
+"""The reader of standard output and standard error may go away.
 
 ``resbench gate | head -1``: what is printed then reaches nobody, and that is no verdict. Here, where it is written,
 and nowhere else, a closed pipe is passed over; so what a command found decides its exit status, however much of it
@@ -16,7 +16,7 @@ STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 
 
 class Outlet(io.FileIO):
-    """A descriptor to write to. Once its reader is gone, what is written goes nowhere, also what children write.
+    """An outlet writes to a descriptor. Once its reader is gone, what is written goes nowhere, also by children.
 
     Raises OutputError for what else can fail, such as a full disk; of standard error nobody could be told.
     """

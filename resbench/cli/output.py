@@ -1,4 +1,4 @@
-"""Where results go: a terminal, a pipe, or a file that is written whole."""
+"""Results go to a terminal, a pipe, or a file that is written whole."""
 
 import shlex
 import shutil
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def choose(format: str | None, path: Path | None) -> Format:
-    """The format that is asked for, else the one that the file's name says, else a table. Raises OptionError."""
+    """Return the format that is asked for, else that of the file's name, else a table. Raises OptionError."""
     if format is None:
         return SUFFIXES.get(path.suffix.lower(), "table") if path else "table"
     if format not in get_args(Format):
@@ -32,7 +32,7 @@ def choose(format: str | None, path: Path | None) -> Format:
 
 
 def checked(format: str | None, output: Path | None, plot: Path | None = None) -> Format:
-    """Give the format, once all is refused that can be before anything is measured."""
+    """Return the format, once all is refused that can be before anything is measured."""
     chosen = choose(format, output)
     for path in filter(None, (output, plot)):
         check_writable(path)
@@ -79,7 +79,7 @@ def _to_terminal(tables: Sequence[Table]) -> None:
 
 
 def command_line() -> str | None:
-    """The command that this process is, for a shell; None where resbench is used from Python."""
+    """Return the command that this process is, for a shell; it is None where resbench is used from Python."""
     program = Path(sys.argv[0])
     named = program.stem == "resbench" or (program.name == "__main__.py" and program.parent.name == "resbench")
     return shlex.join(["resbench", *sys.argv[1:]]) if named else None
@@ -92,7 +92,7 @@ def progress(line: str, share: float = 0.0) -> None:
 
 
 def board(folder: Path | None, command: str, **hparams: Any) -> "Board | None":
-    """Event files go there, if they are asked for. Raises OutputError, before anything is measured."""
+    """Prepare event files there, if they are asked for. Raises OutputError, before anything is measured."""
     if folder is None:
         return None
     from resbench.pages.tensorboard import Board
@@ -123,9 +123,9 @@ def end(
     models: Sequence[str] = (),
     interrupted: bool = False,
 ) -> None:
-    """The last word of a command that took several models: a line for each that failed, and exit 2; or 130.
+    """End a command that took several models: a line for each that failed, and exit 2; or 130 where it was interrupted.
 
-    With ``--strict`` it is exit 1 where something ran for these results that nobody could count.
+    With ``--strict`` the status is 1 where something ran for these results that nobody could count.
     """
     tell(*(" ".join(reason.split()) for reason in failures.reasons.values()))
     if interrupted:

@@ -1,4 +1,4 @@
-"""`resbench placements`: where to put BN, ReLU and the shortcut."""
+"""`resbench placements` tries where to put BN, ReLU and the shortcut."""
 
 from typing import Annotated
 

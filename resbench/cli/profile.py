@@ -1,4 +1,4 @@
-"""`resbench profile`: a trace for TensorBoard and Perfetto, and its tables."""
+"""`resbench profile` makes a trace for TensorBoard and Perfetto, and its tables."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`resbench report`: everything about some networks on one page."""
+"""`resbench report` puts everything about some networks on one page."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`resbench show`: the structure of a network, as its paper's table would write it."""
+"""`resbench show` writes the structure of a network as its paper's table would."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""What the commands that train have in common: their options, the bar, and how they end."""
+"""The commands that train share their options, the bar, and how they end."""
 
 import os
 import sys
@@ -36,7 +36,7 @@ Probe = Annotated[int, typer.Option("--probe", metavar="K", help="Gradient stati
 
 @contextmanager
 def bar() -> Iterator[Progress]:
-    """A bar on stderr with the time that is left; nothing where nobody looks."""
+    """Show a bar on stderr with the time that is left; there is none where nobody looks."""
     if not (leads() and sys.stderr.isatty()):
         yield silent
         return

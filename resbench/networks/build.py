@@ -71,12 +71,12 @@ class Level(nn.Module):
         self.steps: Steps = _place(node, self, top)
 
     def forward(self, x: Tensor) -> Any:
-        """It gives the level's output; in training with auxiliary heads, (output, head outputs in order)."""
+        """Return the level's output; in training with auxiliary heads, (output, head outputs in order)."""
         return Interpreter().run(self, x)
 
 
 class Interpreter:
-    """It runs a level step by step. A subclass that observes overrides ``part`` and ``join``.
+    """An interpreter runs a level step by step. A subclass that observes overrides ``part`` and ``join``.
 
     ``path`` is the name of the level with its dot; of the level that is run, the empty name.
     """
@@ -85,12 +85,12 @@ class Interpreter:
         self.heads: list[Tensor] = []
 
     def run(self, level: Level, x: Tensor) -> Any:
-        """It gives the level's output; in training with auxiliary heads, (output, head outputs in order)."""
+        """Return the level's output; in training with auxiliary heads, (output, head outputs in order)."""
         y = self.follow(level, level.steps, x, "")
         return (y, *self.heads) if self.heads else y
 
     def follow(self, level: Level, steps: Steps, x: Tensor, path: str) -> Tensor:
-        """It gives the value behind the last step."""
+        """Return the value behind the last step."""
         for step in steps:
             if isinstance(step, str):
                 x = self.part(level._modules[step], path + step, x)  # type: ignore[arg-type]
@@ -101,11 +101,11 @@ class Interpreter:
         return x
 
     def part(self, module: nn.Module, name: str, x: Tensor) -> Tensor:
-        """A layer, or a level with its own steps, is called with x."""
+        """Call a layer, or a level with its own steps, with x."""
         return module(x)  # type: ignore[no-any-return]
 
     def join(self, level: Level, step: tuple[str, tuple[Steps, ...]], x: Tensor, path: str) -> Tensor:
-        """An operator is called with what its paths make of x."""
+        """Call an operator with what its paths make of x."""
         operator, paths = step
         return level._modules[operator](*[self.follow(level, one, x, path) for one in paths])  # type: ignore[misc,no-any-return]
 
@@ -117,7 +117,7 @@ def build(
     device: str | torch.device = "cpu",
     zero_init_residual: bool = False,
 ) -> nn.Module:
-    """The module is initialised from ``seed`` alone; the global random state is not touched.
+    """Build a module that is initialised from ``seed`` alone; the global random state is not touched.
 
     Convolutions start from He's normal distribution over the fan-out (He et al. 2015b, eq. 14), linear layers
     from N(0, 1/in), BN from 1 and 0, biases from 0 or what the architecture says. ``zero_init_residual``
@@ -139,7 +139,7 @@ def build(
 
 
 def _place(node: Node, level: Level, top: bool) -> Steps:
-    """What stands in place is registered at this level; these steps run it."""
+    """Register what stands in place at this level, and return the steps that run it."""
     if isinstance(node, Layer):
         assert node.silent, "a layer in place has no name only when it does nothing"
         return () if isinstance(node, layers.Identity) else (_register(level, "flatten", _leaf(node)),)

@@ -1,4 +1,4 @@
-"""What `models` finds: the networks that there are, or the options of one."""
+"""The question `models` lists the networks that there are, or the options of one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ DETAILS = (Column("option", "option"), Column("values", "takes"), Column("defaul
 
 
 class Listed(NamedTuple):
-    """One network of the catalog; a pattern of names has no counts."""
+    """This is one network of the catalog; a pattern of names has no counts."""
 
     model: str
     family: str
@@ -41,7 +41,7 @@ class Listed(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """One option of a network."""
+    """This is one option of a network."""
 
     option: str
     values: str

@@ -108,7 +108,7 @@ def load(name: str | ModelName, input: Input = None, *, device: str = "cpu", see
 
 
 def build(model: str | Architecture, input: Input = None, *, device: str = "cpu", seed: int = 0) -> nn.Module:
-    """The ``torch.nn.Module`` of a name or an architecture, initialised from ``seed``. Raises as ``load`` does."""
+    """Build the ``torch.nn.Module`` of a name or an architecture, from ``seed``. Raises as ``load`` does."""
     if isinstance(model, Architecture):
         return _built(ModelName(model.name), model, "catalog", device, seed).module
     return load(model, input, device=device, seed=seed).module

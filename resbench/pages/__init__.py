@@ -1,1 +1,1 @@
-"""Results side by side, on one page, and in TensorBoard."""
+"""Results stand side by side, on one page, and in TensorBoard."""

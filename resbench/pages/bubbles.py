@@ -1,4 +1,4 @@
-"""Networks as bubbles: two metrics as the axes, the parameters as areas."""
+"""Networks are drawn as bubbles: two metrics are the axes, the parameters areas."""
 
 from collections.abc import Mapping, Sequence
 from math import log10, pi, sqrt
@@ -18,7 +18,7 @@ AREAS = 40.0, 900.0
 
 
 class _Axis:
-    """One axis of the bubbles: values in the unit of their column, and where they are in pixels."""
+    """An axis of the bubbles gives values in the unit of their column, and where they are in pixels."""
 
     def __init__(self, column: Column, values: Sequence[float], length: float) -> None:
         self.length = length
@@ -33,11 +33,11 @@ class _Axis:
         self.axis = alt.Axis(format="%" if column.kind == "share" else ",.3~f", tickCount=6)
 
     def value(self, raw: float) -> float:
-        """The value is given in the unit of the axis."""
+        """Return the value in the unit of the axis."""
         return raw / self.divisor
 
     def pixel(self, raw: float) -> float:
-        """The value stands so far from the beginning of the axis."""
+        """Return how far from the beginning of the axis the value stands."""
         value, (low, high) = self.value(raw), self.domain
         if self.log:
             value, low, high = log10(value), log10(low), log10(high)
@@ -45,8 +45,10 @@ class _Axis:
 
 
 def bubbles(table: Table, families: Mapping[str, str], axes: Sequence[str], below: Sequence[str] = ()) -> list[Picture]:
-    """Networks of a comparison by two metrics, spreads as bars. There is none where fewer than two networks have both.
-    ``below``: lines under the title."""
+    """Draw the networks of a comparison by two metrics, spreads as bars; fewer than two that have both give no picture.
+
+    ``below`` are lines under the title.
+    """
     columns = {column.key: column for column in table.columns}
     x, y = (_column(columns, metric) for metric in axes)
     records = [record for record in table.records() if x and y and None not in (record[x.key], record[y.key])]
@@ -78,7 +80,7 @@ def _drawn(
     up: _Axis,
     named: Sequence[tuple[tuple[float, float, float, str], Label]],
 ) -> Any:
-    """Bubbles over their intervals; each name is a layer, for every one stands elsewhere beside its bubble."""
+    """Draw bubbles over their intervals; each name is a layer, for every one stands elsewhere beside its bubble."""
     x = alt.X("x:Q", title=across.title, scale=across.scale, axis=across.axis)
     y = alt.Y("y:Q", title=up.title, scale=up.scale, axis=up.axis)
     base = alt.Chart(data(marks))
@@ -103,13 +105,13 @@ def _drawn(
 
 
 def _column(columns: Mapping[str, Column], metric: str) -> Column | None:
-    """The column is that of the metric's first place, where it has several."""
+    """Return the column of a metric: that of its first place, where it has several."""
     key = metric_of(metric).key
     return columns.get(key) or columns.get(f"{key}_a")
 
 
 def _spread(column: Column) -> str:
-    """Its spread has this key."""
+    """Return the key of a column's spread."""
     return f"{column.key[:-2]}_spread_a" if column.key.endswith("_a") else f"{column.key}_spread"
 
 

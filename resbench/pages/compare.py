@@ -1,4 +1,4 @@
-"""The question `compare`: networks side by side, by what is measured here and now or by results that are given."""
+"""The question `compare` puts networks side by side, by what is measured here and now or by given results."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,15 +21,15 @@ from resbench.tables.table import Table
 
 @dataclass(frozen=True, repr=False)
 class Comparison(Result):
-    """Networks side by side, and what the ratios are relative to."""
+    """A comparison holds networks side by side, and what the ratios are relative to."""
 
     table: Table
     baseline: str
     families: Mapping[str, str]
     axes: tuple[str, ...] = ()
-    """The two metrics of its chart; empty where it has none."""
+    """These are the two metrics of its chart; they are empty where it has none."""
     uncounted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """By network, the operators that ran and have no formula, with their calls."""
+    """It holds, by network, the operators that ran and have no formula, with their calls."""
 
     kind: ClassVar = "compare"
     derived: ClassVar = ("models_by_key",)
@@ -50,7 +50,7 @@ class Comparison(Result):
 
     @property
     def models_by_key(self) -> list[dict[str, Any]]:
-        """The rows by the keys of their columns."""
+        """These are the rows by the keys of their columns."""
         return self.table.records()
 
     def models(self) -> list[str]:
@@ -118,7 +118,7 @@ def side_by_side(
     axes: Sequence[str] = (),
     cautions: Sequence[str] = (),
 ) -> Comparison:
-    """The figures of these networks as a comparison. ``cautions`` are lines that nobody may miss."""
+    """Compare networks by the figures of results. ``cautions`` are lines that nobody may miss."""
     families = {name: ModelName.stored(name).family for name in names}
     unknown = uncounted(results, names)
     table = comparison(
@@ -133,7 +133,7 @@ def side_by_side(
 
 
 def counted(names: Sequence[str], results: Sequence[Result], batch: int, failures: Failures) -> Iterator[Cost]:
-    """The cost of every network that has none yet, where it can be known without running what is stored."""
+    """Count every network that has no cost yet, where it can be known without running what is stored."""
     stored = {name for result in results if isinstance(result, Costs) for name in result.models()}
     elsewhere = {name for result in results for name in result.models()}
     for name in names:

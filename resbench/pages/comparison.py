@@ -1,4 +1,4 @@
-"""Networks side by side: any metrics, each beside its ratio to the baseline's and its spread."""
+"""Networks stand side by side, by any metrics, each beside its ratio to the baseline's and its spread."""
 
 import re
 from collections import Counter
@@ -23,7 +23,7 @@ RELATIVE = ("seconds", "rate")
 """The spread of these kinds is a share of the value, as in the tables of these metrics."""
 
 Place = tuple[str, str]
-"""A metric and the conditions of its figures: one column."""
+"""A metric and the conditions of its figures make one column."""
 
 Leading = Mapping[tuple[str, str], Figure]
 """It holds, by network and metric, the figure of the metric's first place."""
@@ -47,7 +47,7 @@ TESTS: Mapping[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": g
 
 @dataclass(frozen=True)
 class View:
-    """What is shown, and in which order. ``only``: ``macs<5G``; ``pareto``: the metrics of the front."""
+    """A view says what is shown, and in which order: ``only`` as in ``macs<5G``, ``pareto`` by metrics of a front."""
 
     metrics: Sequence[str] = tuple(COUNTED)
     baseline: str = ""
@@ -67,18 +67,18 @@ class View:
 
     @property
     def wanted(self) -> list[str]:
-        """Metrics that have to be known: those shown, and those that order and filter."""
+        """These metrics have to be known: those shown, and those that order and filter."""
         named = [self.sort.removeprefix("-"), *(condition(text)[0] for text in self.only)]
         return list(dict.fromkeys([*self.metrics, *self.pareto, *filter(None, named)]))
 
     @property
     def used(self) -> list[str]:
-        """Those, and the roof that the sentence on a latency mentions."""
+        """These are those wanted, and the roof that the sentence on a latency mentions."""
         return [*self.wanted, *(["roof"] if "latency" in self.wanted and "roof" not in self.wanted else [])]
 
 
 def condition(text: str) -> tuple[str, Callable[[float], bool]]:
-    """``latency<20ms`` as the metric and its test. Raises OptionError.
+    """Read ``latency<20ms`` as the metric and its test. Raises OptionError.
 
     >>> metric, passes = condition("macs<=4.1G")
     >>> metric, passes(4_089_184_256), passes(4_200_000_000)
@@ -143,7 +143,7 @@ def _title(metric: str) -> str:
 
 
 def _chosen(models: Sequence[str], exact: Exact, view: View, families: Mapping[str, str]) -> list[str]:
-    """The models that pass, in order; what is not known of a model comes last, and passes no filter."""
+    """Return the models that pass, in order; what is not known of a model comes last, and passes no filter."""
     names = list(dict.fromkeys(models))
     for text in view.only:
         metric, passes = condition(text)
@@ -160,7 +160,7 @@ def _chosen(models: Sequence[str], exact: Exact, view: View, families: Mapping[s
 def _elsewhere(
     models: Sequence[str], apart: Container[tuple[str, str]], letters: Mapping[Place, str], view: View
 ) -> Iterator[str]:
-    """Filters, order and front take the first place of a metric: which networks have a figure, and not there."""
+    """Name the networks whose figures are not of a metric's first place, which filters, order and front take."""
     ordering = [*(condition(text)[0] for text in view.only), view.sort.removeprefix("-"), *view.pareto]
     for metric in dict.fromkeys(ordering):
         names = [name for name in models if (name, metric) in apart]
@@ -173,7 +173,7 @@ def _elsewhere(
 
 
 def _letters(shown: Sequence[Place]) -> dict[Place, str]:
-    """A letter for each place of the metrics that have several."""
+    """Give a letter to each place of the metrics that have several."""
     times = Counter(metric for metric, _ in shown)
     where = dict.fromkeys(where for metric, where in shown if times[metric] > 1)
     endless = ("".join(letters) for length in count(1) for letters in product(ascii_lowercase, repeat=length))
@@ -182,7 +182,7 @@ def _letters(shown: Sequence[Place]) -> dict[Place, str]:
 
 
 def _cells(figures: Sequence[Figure | None], base: Figure | None, letter: str) -> dict[Column, Sequence[Any]]:
-    """The columns of one place: value, ratio to the baseline, and spread and remark where there are any."""
+    """Return the columns of one place: value, ratio to the baseline, and spread and remark where there are any."""
     present = [figure for figure in figures if figure]
     if not present:
         return {}
@@ -205,7 +205,7 @@ def _cells(figures: Sequence[Figure | None], base: Figure | None, letter: str) -
 
 
 def _columns(metric: Metric, letter: str) -> dict[str, Column]:
-    """The columns of one place of a metric, by what stands behind the metric in their keys."""
+    """Return the columns of one place of a metric, by what stands behind the metric in their keys."""
     key, end = metric.key, f"_{letter}" if letter else ""
     return {
         "": Column(key + end, f"{metric.title} {letter}".strip(), metric.kind),
@@ -216,14 +216,14 @@ def _columns(metric: Metric, letter: str) -> dict[str, Column]:
 
 
 def _ratio(figure: Figure | None, base: Figure | None) -> float | None:
-    """A lower bound has no ratio, nor is there one to it."""
+    """Divide by the baseline's figure; a lower bound has no ratio, nor is there one to it."""
     if not figure or not base or not base.value or figure.least or base.least:
         return None
     return figure.value / base.value
 
 
 def _front(names: Sequence[str], exact: Exact, metrics: Sequence[str]) -> set[str]:
-    """The models that no other is at least as good as in all of the metrics, and better in one."""
+    """Return the models that no other equals or betters in all of the metrics and betters in one."""
     points = {}
     for name in names:
         if all((name, metric) in exact for metric in metrics):
@@ -253,7 +253,7 @@ def _places(places: Sequence[Place], letters: Mapping[Place, str]) -> list[str]:
 
 
 def _sentences(names: Sequence[str], base: str, leading: Leading) -> Iterator[str]:
-    """``conv5x5_reduced: 9.68x fewer MACs than conv5x5_direct, 3.1x less time; the roof allows 9.68x less ...``"""
+    """Say ``conv5x5_reduced: 9.68x fewer MACs than conv5x5_direct, 3.1x less time; the roof allows 9.68x less ...``."""
     for name in names:
         pairs = [(leading.get((name, metric)), leading.get((base, metric))) for metric in ("macs", "latency", "roof")]
         macs, time, roof = (_ratio(*pair) for pair in pairs)
@@ -280,7 +280,7 @@ def uncounted_lines(uncounted: Mapping[str, Mapping[str, int]]) -> list[str]:
 
 
 def known_metrics(text: str) -> list[str]:
-    """``params,latency`` as its words. Raises OptionError."""
+    """Read ``params,latency`` as its words. Raises OptionError."""
     words = text.split(",")
     for word in words:
         if word not in metric_names():
@@ -289,7 +289,7 @@ def known_metrics(text: str) -> list[str]:
 
 
 def column_of(key: str) -> Column:
-    """The column of a comparison by its key: ``latency_s_b`` is the latency of the second place."""
+    """Return the column of a comparison by its key: ``latency_s_b`` is the latency of the second place."""
     for metric in map(metric_of, metric_names()):
         found = re.fullmatch(rf"{metric.key}(_ratio|_spread|_remark)?(?:_([a-z]+))?", key)
         if found:

@@ -1,4 +1,4 @@
-"""Test errors in print: of the papers, and of torchvision's own tables where it is installed."""
+"""Test errors are in print: in the papers, and in torchvision's own tables where it is installed."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from resbench.result import Figure, Metric, Progress, Result
 
 @dataclass(frozen=True, repr=False)
 class Published(Result):
-    """What was printed of networks, each figure with its source."""
+    """This holds what was printed of networks, each figure with its source."""
 
     printed: tuple[Figure, ...]
 
@@ -31,7 +31,7 @@ class Published(Result):
 
 
 def _of_papers(name: str) -> Iterator[Figure]:
-    """Words instead of a number ("fails", "over 60") give no figure; a range gives its middle and half of itself."""
+    """Yield the papers' figures: words ("fails", "over 60") give none, a range gives its middle and half of itself."""
     for table, data in ((TEST_ERRORS, "CIFAR-10"), (TOP1_ERRORS, "ImageNet, top 1, 10 crops")):
         found = re.fullmatch(r"([\d.]+)(?: to ([\d.]+))?", table[name].percent if name in table else "")
         if found:

@@ -1,4 +1,4 @@
-"""The question `report`: everything about some networks on one page."""
+"""The question `report` puts everything about some networks on one page."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -31,23 +31,23 @@ QUICK = tuple(PARTS)[:4]
 
 @dataclass(frozen=True)
 class Page:
-    """A page about networks: its sections, and the results that it was made of."""
+    """A page about networks has sections, and the results that it was made of."""
 
     title: str
     models: tuple[str, ...]
     stored: tuple[Stored, ...]
     made_with: str | None = None
     unnamed: tuple[str, ...] = ()
-    """Networks that the results speak of and that were not named."""
+    """The results speak of these networks too, which were not named."""
 
     @property
     def sections(self) -> list[Section]:
-        """Its parts: a summary, and then a section for each kind of result."""
+        """They are a summary, and then a section for each kind of result."""
         return sections(self.stored, self.models)
 
     @property
     def html(self) -> str:
-        """The page as one file that loads nothing."""
+        """The page is one file that loads nothing."""
         return page(self.title, self.sections, self.stored, self.made_with)
 
     def save(self, path: str | Path) -> None:
@@ -96,14 +96,14 @@ def report(
 
 
 def as_stored(result: Result, name: str = "") -> Stored:
-    """The result looks as if it had been stored under its command's name."""
+    """Make the result look as if it had been stored under its command's name."""
     return Stored(Path(f"{name or result.kind}.json"), result, result.document())
 
 
 def _measured(
     names: Sequence[str], parts: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress
 ) -> Iterator[Stored]:
-    """Part by part; a network that fails in one is left out of the next."""
+    """Measure part by part; a network that fails in one is left out of the next."""
     for part in (part for part in PARTS if part in parts):
         for result in measured(PARTS[part], failures.without(names), batch, device, failures, progress):
             yield as_stored(result, f"layers-{result.models()[0]}" if result.of_one else "")
@@ -112,7 +112,7 @@ def _measured(
 def _named(
     found: list[Stored], asked: Sequence[str], input: Input, failures: Failures
 ) -> tuple[list[str], list[Stored]]:
-    """The names, all of them where none is given, and what is stored; costs too, where they need no measuring."""
+    """Return the names, all where none is given, and what is stored; costs too, where they need no measuring."""
     if found and not any(one.result.heading[0] for one in found):
         raise StoredError(f"{found[0].path} is the JSON of resbench {found[0].result.kind}, which no page shows")
     found = [one for one in found if one.result.heading[0]]
@@ -130,7 +130,7 @@ def _named(
 
 
 def sections(stored: Sequence[Stored], models: Sequence[str] = ()) -> list[Section]:
-    """All that is known of these networks, or of all of them: a summary first, then each kind of result."""
+    """Show all that is known of these networks, or of all: a summary first, then each kind of result."""
     results = [result for one in stored if (result := one.result.only(models) if models else one.result)]
     found = {"summary": _summary(results, models)}
     for kind in KINDS:
@@ -141,7 +141,7 @@ def sections(stored: Sequence[Stored], models: Sequence[str] = ()) -> list[Secti
 
 
 def _summary(results: Sequence[Result], order: Sequence[str]) -> Section:
-    """One table of every metric that is known, and every verdict; without a metric, the verdicts."""
+    """Write one table of every metric that is known, and every verdict; without a metric, the verdicts."""
     verdicts = [line for result in results for line in result.verdicts()]
     figures = [figure for result in results for figure in result.figures()]
     has_any = dict.fromkeys(figure.model for figure in figures)

@@ -1,4 +1,4 @@
-"""Event files for TensorBoard: what the commands have computed, as scalars, histograms, hyperparameters and graphs.
+"""Event files show TensorBoard what commands have computed: scalars, histograms, hyperparameters and graphs.
 
     DIR/COMMAND/TIME     one call: a second one never mixes with it
       gradflow           MODEL by step, MODEL/stepN by depth, MODEL/end
@@ -38,7 +38,7 @@ from resbench.units import calls_text
 from resbench.workers.workload import Setup, Workload
 
 LINEAR = ("cosine", "share", "identity_share", "dead")
-"""Statistics from -1 to 1; the others spread over orders of magnitude, and their histograms are of the logarithm."""
+"""These lie from -1 to 1; others spread over orders of magnitude, and their histograms are of the logarithm."""
 
 BINS = 100
 """A histogram has so many, equally wide: TensorBoard's own are a tenth of the value wide, and latencies lie closer."""
@@ -53,7 +53,7 @@ TRAINING = ("lr", "loss", "train_error", "test_error", "epoch", "seconds")
 
 
 def check_folder(folder: Path) -> None:
-    """Raises OutputError unless folders can be made there; leaves nothing behind."""
+    """Raise OutputError unless folders can be made there; nothing is left behind."""
     at = next(path for path in (folder, *folder.absolute().parents) if path.is_symlink() or path.exists())
     try:
         tempfile.TemporaryDirectory(dir=at).cleanup()
@@ -64,7 +64,7 @@ def check_folder(folder: Path) -> None:
 
 
 class Board:
-    """The event files of one call. A disk that fails stops nothing: ``failure`` says it.
+    """A board writes the event files of one call. A disk that fails stops nothing: ``failure`` says it.
 
     ``hparams`` are those of every run. Raises OutputError where nothing can be written.
     """
@@ -175,7 +175,7 @@ class Board:
             threading.excepthook = hook
 
     def _run(self, model: str, *below: str) -> Any:
-        """A writer that is to be closed; its folder is made where there is none."""
+        """Open a writer that is to be closed; its folder is made where there is none."""
         if self.folder is None:
             self.folder = _fresh(self.root / self.command, self.time)
         if model not in self._models:
@@ -183,7 +183,7 @@ class Board:
         return tensorboard.SummaryWriter(str(self._models[model].joinpath(*below)))
 
     def _end(self, result: Training) -> None:
-        """The writer of this training is needed no more."""
+        """Close the writer of a training, and write its hyperparameters with what came out."""
         cell, last = result.cell, result.last
         with self._writing():
             self._open.pop(cell).close()
@@ -194,10 +194,10 @@ class Board:
     def _session(
         self, writer: Any, hparams: Mapping[str, Any], record: Mapping[str, Any], keys: Sequence[str], step: int
     ) -> None:
-        """A line of the table of hyperparameters: those, and what came out.
+        """Write a line of the table of hyperparameters: those, and what came out.
 
-        Without torch's summary of the whole experiment: TensorBoard would take the columns from the first one that it
-        finds in DIR; where there is none it takes those of all runs.
+        Torch's summary of the whole experiment is left out: TensorBoard would take the columns from the first one that
+        it finds in DIR; where there is none it takes those of all runs.
         """
         words = {key: str(v) if isinstance(v, bool) else v for key, v in {**self.hparams, **hparams}.items()}
         for summary in tensorboard.summary.hparams(words, {})[1:]:  # type: ignore[no-untyped-call]
@@ -206,7 +206,7 @@ class Board:
         _scalars(writer, self.command, found, step)
 
     def _graph(self, writer: Any, model: str, input: tuple[int, ...] | str | None) -> None:
-        """The graph of a network; a remark where it cannot be traced."""
+        """Write the graph of a network; a remark says where it cannot be traced."""
         try:  # what a network of somebody else's prints was seen when it was measured
             with redirect_stderr(StringIO()), foreign(MeasureError, lambda e: f"{type(e).__name__}: {first_line(e)}"):
                 _add_graph(writer, model, input)
@@ -218,7 +218,7 @@ class Board:
 
 
 def _step(writer: Any, flow: Flow, step: int) -> None:
-    """One observed step: the network, every place (means over the seeds), and all places as a histogram."""
+    """Write one observed step: the network, every place (means over the seeds), and all places as a histogram."""
     flow = replace(flow, rows=tuple(row for row in flow.rows if row.step == step))
     _scalars(writer, "Network", {key: v for key, v in flow.record(step).items() if key != "step"}, step)
     for key in dict.fromkeys(row.statistic for row in flow.rows if row.place != "network"):
@@ -232,8 +232,8 @@ def _step(writer: Any, flow: Flow, step: int) -> None:
 
 
 def _by_depth(writer: Any, flow: Flow, step: int) -> None:
-    """Each statistic by depth in thousandths. A place at the depth of another stands one behind it: TensorBoard keeps
-    one value for each point."""
+    """Write each statistic by depth in thousandths. A place at the depth of another stands one behind it: TensorBoard
+    keeps one value for each point."""
     for key, statistic in STATISTICS.items():
         at = -1
         means = flow.means(key, step).values() if statistic.place != "network" else ()
@@ -243,7 +243,7 @@ def _by_depth(writer: Any, flow: Flow, step: int) -> None:
 
 
 def _samples(writer: Any, one: Latency) -> None:
-    """Seconds of every run: all of them, and process by process."""
+    """Write the seconds of every run: all of them, and process by process."""
     kinds: Mapping[str, Sequence[Sequence[float]]] = {
         "total_s": [reading.totals for reading in one.readings],
         "queued_s": [reading.queued for reading in one.readings],
@@ -262,7 +262,7 @@ def _scalars(writer: Any, group: str, record: Mapping[str, Any], step: int) -> N
 
 
 def _histogram(writer: Any, tag: str, values: Sequence[float], step: int) -> None:
-    """The finite values are written; nothing is where there are none."""
+    """Write the finite values as a histogram; without any there is none."""
     if finite := [value for value in values if isfinite(value)]:
         writer.add_histogram(tag, np.asarray(finite), step, bins=BINS)
 
@@ -281,7 +281,7 @@ def _shape(size: Sequence[int]) -> str:
 
 
 def _fresh(parent: Path, name: str) -> Path:
-    """A new folder of that name; with a number behind it where there is one already."""
+    """Make a new folder of that name, with a number behind it where there is one already."""
     parent.mkdir(parents=True, exist_ok=True)
     for number in count(1):
         path = parent / (name if number == 1 else f"{name}-{number}")

@@ -1,4 +1,4 @@
-"""One page of HTML with everything in it: tables that sort and filter, charts that zoom, diagrams, and the data.
+"""A page of HTML has everything in it: tables that sort and filter, charts that zoom, diagrams, and the data.
 
 It loads nothing: the scripts and styles are in the page, and its policy forbids every request.
 """
@@ -21,11 +21,11 @@ from resbench.tables.render import printed
 from resbench.tables.table import Table
 
 WHEEL = "wheel![event.ctrlKey]"
-"""With Ctrl, as maps have it: without, the page scrolls. A pinch on a touch pad is the same event."""
+"""Charts zoom with Ctrl, as maps do: without it the page scrolls. A pinch on a touch pad is the same event."""
 
 
 def page(title: str, sections: Sequence[Section], stored: Sequence[Stored], made_with: str | None = None) -> str:
-    """The whole page as text. Names from models are escaped wherever they stand."""
+    """Write the whole page as text. Names from models are escaped wherever they stand."""
     import vl_convert
     from jinja2 import Environment, PackageLoader
 
@@ -55,7 +55,7 @@ def _version() -> str:
 
 
 def embedded(value: Any) -> str:
-    """JSON that can stand inside a script element: no tag can end it.
+    """Write JSON that can stand inside a script element: no tag can end it.
 
     >>> embedded("</script>")
     '"\\\\u003c/script\\\\u003e"'
@@ -71,7 +71,7 @@ def _section(section: Section, specs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _grid(table: Table, id: str, name: str) -> dict[str, Any]:
-    """The parts of a table as the page shows them; ``raw`` is what a column sorts by, where that is a number."""
+    """Return the parts of a table as the page shows them; ``raw`` is what a column sorts by, where that is a number."""
     titles, rows = printed(table)
     numeric = [column.kind not in ("text", "prose", "shape") for column in table.columns]
     prose = [column.kind == "prose" for column in table.columns]
@@ -118,7 +118,7 @@ def _zooming(spec: dict[str, Any]) -> bool:
 
 
 def _continuous(spec: dict[str, Any]) -> dict[str, Any] | None:
-    """The mark in a chart with the most axes of numbers or times; None where it has none."""
+    """Return the mark of a chart with the most axes of numbers or times; it is None where there is none."""
     if "layer" not in spec:
         return spec if any(_numeric(spec, axis) for axis in ("x", "y")) else None
     views = filter(None, map(_continuous, spec["layer"]))
@@ -131,7 +131,7 @@ def _numeric(view: Mapping[str, Any], axis: str) -> bool:
 
 
 def _source(one: Stored, i: int, stored: Sequence[Stored]) -> Mapping[str, str]:
-    """A download of what was stored, compressed; files of the same name told apart by a number."""
+    """Offer what was stored as a download, compressed; a number tells files of the same name apart."""
     name = one.path.name.removesuffix(".gz")
     same = [other.path.name.removesuffix(".gz") for other in stored[:i]].count(name)
     data = base64.b64encode(gzip.compress(json.dumps(one.document).encode(), mtime=0)).decode()
