@@ -19,6 +19,9 @@ def cost(model: Given, input: Input = None, *, batch: int = 1, mode: Mode = "inf
 
 def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
     """Write costs as a table; ``resbench.flops(...).tables(per)`` says the same."""
-    message = "resbench.cost_table goes with the next release; use resbench.flops(...).tables(per)"
-    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    warnings.warn(
+        "resbench.cost_table goes with the next release; use resbench.flops(...).tables(per)",
+        DeprecationWarning,
+        stacklevel=2,
+    )
     return table_of(costs, per)

@@ -33,9 +33,8 @@ class Images:
         The seed gives the order, and a new one when all images have been seen. Raises OptionError where the batch is
         larger than the data.
         """
-        n = len(self.labels)
         epoch, place = divmod(step, steps_per_epoch(self, size))
-        chosen = order(n, seed, epoch)[place * size : (place + 1) * size]
+        chosen = order(len(self.labels), seed, epoch)[place * size : (place + 1) * size]
         spread = self.std.where(self.std > 0, torch.ones(()))  # a channel that never varies is 0, not nan
         return fitted((self.images[chosen].float() - self.mean) / spread, shape), self.labels[chosen]
 

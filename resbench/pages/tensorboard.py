@@ -140,10 +140,9 @@ class Board:
 
     def latencies(self, found: Latencies, input: str | None = None) -> None:
         """Write the figures by batch, and for each batch its samples: all of them, and those of each process."""
-        by_model: dict[str, dict[int, Latency]] = {}
-        for one in sorted(found.latencies, key=lambda one: one.input[0]):
-            by_model.setdefault(one.model, {})[one.input[0]] = one
-        for model, same in by_model.items():
+        by_batch = sorted(found.latencies, key=lambda one: one.input[0])
+        for model in dict.fromkeys(one.model for one in by_batch):
+            same = {one.input[0]: one for one in by_batch if one.model == model}
             records = {batch: latency_record(one, one.roof(found.roofs)) for batch, one in same.items()}
             with self._writing():
                 with closing(self._run(model)) as writer:

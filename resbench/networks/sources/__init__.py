@@ -36,7 +36,6 @@ Options = dict[str, Any]
 DEFAULT_INPUT = IMAGENET
 SOURCES = {"torchvision": "torchvision", "timm": "timm", "hf": "hf", "pt2": "pt2", "file": "python"}
 """Each source has a file in this folder; every other one is a Python module."""
-EXTRAS = {"torchvision": "torchvision", "timm": "timm", "transformers": "hf"}
 
 
 @dataclass(frozen=True)
@@ -105,12 +104,15 @@ def on(device: str) -> AbstractContextManager[Any]:
     return torch.device(device) if torch else nullcontext()
 
 
-def package(name: str) -> ModuleType:
-    """Import a package when a model of it is asked for. Raises SourceError where that does not work."""
+def package(name: str, extra: str = "") -> ModuleType:
+    """Import a package when a model of it is asked for. Raises SourceError where that does not work.
+
+    The extra of resbench that installs it is ``extra``, or else called as the package is.
+    """
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise SourceError(f"{name} is not installed; pip install 'resbench[{EXTRAS[name]}]'") from error
+        raise SourceError(f"{name} is not installed; pip install 'resbench[{extra or name}]'") from error
     except Exception as error:  # torchvision built for another torch raises RuntimeError, not ImportError
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise SourceError(

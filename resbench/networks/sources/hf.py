@@ -7,7 +7,7 @@ from resbench.networks.sources import Found, Options, call, package
 
 def find(name: ModelName, options: Options, device: str) -> Found:
     """Build the first architecture that the configuration names, with random weights, for the image that it says."""
-    transformers = package("transformers")
+    transformers = package("transformers", extra="hf")
     expected = "expected a model id or a folder with config.json"
     with foreign(SourceError, lambda error: f"{name.head}: no configuration there ({first_line(error)}); {expected}"):
         config = transformers.AutoConfig.from_pretrained(name.base, **options)
