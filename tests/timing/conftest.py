@@ -6,6 +6,7 @@ from math import inf
 import pytest
 
 from resbench.timing import roofline
+from resbench.timing.latency import worker
 from resbench.timing.layers import measure as layers
 from resbench.workers import sampling
 
@@ -19,6 +20,6 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(roofline, "CALM", inf)
     monkeypatch.setattr(layers, "LEAST_S", 0.0)
     rules = partial(sampling.Rules, warmup_s=0.0, warmup_cap_s=0.0, least_s=0.0, cap_s=0.0)
-    for module in (sampling, layers):
+    for module in (sampling, layers, worker):
         monkeypatch.setattr(module, "Rules", rules)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
