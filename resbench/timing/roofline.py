@@ -18,7 +18,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import pairwise
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
@@ -29,9 +28,9 @@ from torch import Tensor
 from resbench.errors import MeasureError, OptionError, first_line
 from resbench.files import cache, keep
 from resbench.timing.ran import Ran
+from resbench.workers import stopwatch
 from resbench.workers.environment import available_bytes, environment
-from resbench.workers.stopwatch import new_event, uncollected
-from resbench.workers.workload import AUTOCAST, Setup
+from resbench.workers.workload import AUTOCAST, Call, Setup
 
 PRODUCTS = {"fp32": torch.float32, "tf32": torch.float32, "fp64": torch.float64, **AUTOCAST}
 """What a ceiling is measured in; in fp64 a network runs that brings it itself."""
@@ -165,7 +164,7 @@ def _measure(
     """The best rate of the products, and the rate of each copy, as far as there is memory."""
     on_device = torch.cuda.device(setup.device) if setup.kind == "cuda" else nullcontext()
     try:
-        with setup.applied(), on_device, torch.inference_mode(), uncollected():
+        with setup.applied(), on_device, torch.inference_mode():
             flops_per_s = _products(setup, sizes, dtype or PRODUCTS[setup.dtype])
             copies = tuple((nbytes, _copy(setup, nbytes)) for nbytes in ladder if _fits(setup, nbytes))
             if setup.kind == "cuda":
@@ -221,39 +220,26 @@ def _fits(setup: Setup, nbytes: int) -> bool:
 
 
 def _best_s(setup: Setup, run: Callable[[], Any]) -> float:
-    """Seconds of the fastest of many runs: everything that disturbs a run makes it longer."""
-    if setup.kind == "cuda":
-        return _best_by_events_s(run)
-    finish = torch.mps.synchronize if setup.kind == "mps" else None
-    best_ns, clock = inf, time.perf_counter_ns
-    end = clock() + EACH_S * 1e9
-    while clock() < end:
-        start = clock()
+    """Return the seconds of the fastest of many runs: everything that disturbs a run makes it longer.
+
+    An NVIDIA GPU runs batches of about a millisecond: short runs follow each other without a gap.
+    """
+    watch = stopwatch.eager(Call(run, setup))
+    if setup.kind != "cuda":
+        best_s, end = inf, time.perf_counter() + EACH_S
+        while time.perf_counter() < end:
+            best_s = min(best_s, *watch(1)[0])
+        return best_s
+    watch(1)
+    first_s = min(watch(3))[0]
+    inner = max(1, min(200, int(1e-3 / first_s)))
+    batch = stopwatch.eager(Call(partial(_repeat, run, inner), setup))
+    return min(batch(max(3, min(100, int(EACH_S / (first_s * inner))))))[0] / inner
+
+
+def _repeat(run: Callable[[], Any], times: int) -> None:
+    for _ in range(times):
         run()
-        if finish:
-            finish()
-        best_ns = min(best_ns, clock() - start)
-    return best_ns / 1e9
-
-
-def _best_by_events_s(run: Callable[[], Any]) -> float:
-    """The same on an NVIDIA GPU, in batches of about a millisecond: short runs follow each other without a gap."""
-    run()
-    torch.cuda.synchronize()
-    first = _batches_s(run, 1, 3)
-    inner = max(1, min(200, int(1e-3 / first)))
-    return _batches_s(run, inner, max(3, min(100, int(EACH_S / (first * inner)))))
-
-
-def _batches_s(run: Callable[[], Any], inner: int, batches: int) -> float:
-    marks = [new_event() for _ in range(batches + 1)]
-    marks[0].record()
-    for mark in marks[1:]:
-        for _ in range(inner):
-            run()
-        mark.record()
-    torch.cuda.synchronize()
-    return float(min(a.elapsed_time(b) for a, b in pairwise(marks))) / 1e3 / inner
 
 
 def _preemptions() -> int:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
+from typing import Any
 
 import torch
 
@@ -23,14 +24,31 @@ FLUSH_BYTES = 2**28
 """The last cache of any processor that we know is smaller."""
 
 
+def _finished_ns() -> int:
+    """Read the host's clock when an Apple GPU has done what it was given."""
+    torch.mps.synchronize()
+    return time.perf_counter_ns()
+
+
+def _recorded_event() -> torch.cuda.Event:
+    """Return an event that an NVIDIA GPU reaches when it has done what was queued before."""
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    event.record()
+    return event
+
+
+CLOCKS: dict[str, Callable[[], Any]] = {"cpu": time.perf_counter_ns, "mps": _finished_ns, "cuda": _recorded_event}
+"""Each kind of device marks a point in time so: in nanoseconds of the host, or by an event."""
+
+
+def seconds(begin: Any, end: Any) -> float:
+    """Return the time between two marks of one clock; events are read when the device has finished."""
+    return float(end - begin) / 1e9 if isinstance(begin, int) else float(begin.elapsed_time(end)) / 1e3
+
+
 def eager(work: Workload) -> Stopwatch:
     """Run a workload as a loop runs it."""
-    phases = [phase for _, phase in work.phases]
-    if work.setup.kind == "cuda":
-        return _events(phases, _before(work))
-    if work.setup.kind == "mps":
-        phases = [_finished(phase) for phase in phases]
-    return _host(phases, _before(work))
+    return _watch(work, [phase for _, phase in work.phases], _before(work))
 
 
 def queued(work: Workload) -> Stopwatch:
@@ -46,7 +64,7 @@ def queued(work: Workload) -> Stopwatch:
         before()
         rest(host_s)
 
-    return _events([phase for _, phase in work.phases], asleep)
+    return _watch(work, [phase for _, phase in work.phases], asleep)
 
 
 def rest(host_s: float) -> None:
@@ -65,7 +83,7 @@ def graph(work: Workload) -> Stopwatch:
     captured = torch.cuda.CUDAGraph()
     with torch.cuda.graph(captured):
         work.run()
-    return _events([captured.replay], _before(work))
+    return _watch(work, [captured.replay], _before(work))
 
 
 def _before(work: Workload) -> Callable[[], object]:
@@ -75,51 +93,25 @@ def _before(work: Workload) -> Callable[[], object]:
     return torch.empty(FLUSH_BYTES, dtype=torch.uint8, device=work.setup.device).zero_
 
 
-def _finished(phase: Callable[[], object]) -> Callable[[], None]:
-    def run() -> None:
-        phase()
-        torch.mps.synchronize()
-
-    return run
-
-
-def _host(phases: list[Callable[[], object]], before: Callable[[], object]) -> Stopwatch:
-    clock = time.perf_counter_ns
+def _watch(work: Workload, phases: list[Callable[[], object]], before: Callable[[], object]) -> Stopwatch:
+    """Return the stopwatch that marks the time around each phase, on the clock of the workload's device."""
+    now = CLOCKS[work.setup.kind]
 
     def watch(times: int) -> list[tuple[float, ...]]:
         runs = []
+        work.finish()
         with uncollected():
             for _ in range(times):
                 before()
-                marks = [clock()]
+                marks = [now()]
                 for phase in phases:
                     phase()
-                    marks.append(clock())
+                    marks.append(now())
                 runs.append(marks)
-        return [tuple((b - a) / 1e9 for a, b in pairwise(marks)) for marks in runs]
+        work.finish()
+        return [tuple(seconds(a, b) for a, b in pairwise(marks)) for marks in runs]
 
     return watch
-
-
-def _events(phases: list[Callable[[], object]], before: Callable[[], object]) -> Stopwatch:
-    def watch(times: int) -> list[tuple[float, ...]]:
-        runs = [[new_event() for _ in range(len(phases) + 1)] for _ in range(times)]
-        torch.cuda.synchronize()
-        with uncollected():
-            for start, *ends in runs:
-                before()
-                start.record()
-                for phase, end in zip(phases, ends, strict=True):
-                    phase()
-                    end.record()
-        torch.cuda.synchronize()
-        return [tuple(a.elapsed_time(b) / 1e3 for a, b in pairwise(marks)) for marks in runs]
-
-    return watch
-
-
-def new_event() -> torch.cuda.Event:
-    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ time, not the host's for launching it. (What goes beyond some 1,000 kernels and 
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from statistics import mean
 from typing import Any, NamedTuple
@@ -52,9 +53,6 @@ LEAST_PAIRS, LEAST_S, CAP_S = 20, 2.0, 40.0
 Owned = tuple[Any, int]
 """From a point in time on, the time belongs to this module."""
 
-_Span = tuple[Any, list[Owned], Any]
-"""A span is the begin of one phase, the points in it, and its end."""
-
 
 def layers(
     model: str | nn.Module,
@@ -89,33 +87,33 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
     if work.setup.compile:
         raise OptionError(COMPILED)
     modules = Modules(work.model)
-    instrumented = _Instrument(work, modules)
     took_s = 0.0
     for _ in range(3):
         begun = time.perf_counter()
-        instrumented.run()
+        _timed_run(work, modules)
         took_s = time.perf_counter() - begun
+    plain, instrumented = stopwatch.eager(work), partial(_timed_run, work, modules)
     if work.setup.kind == "cuda":
-        plain, instrumented.rest_s = stopwatch.queued(work), took_s
-    else:
-        plain = stopwatch.eager(work)
+        plain, instrumented = stopwatch.queued(work), partial(instrumented, partial(stopwatch.rest, took_s))
     pairs: list[tuple[float, _TimedRun]] = []
     start = clock()
     while (len(pairs) < LEAST_PAIRS or clock() - start < LEAST_S) and clock() - start < CAP_S:
         if len(pairs) % 2:
-            run = instrumented.run()
+            run = instrumented()
             pairs.append((sum(plain(1)[0]), run))
         else:
-            pairs.append((sum(plain(1)[0]), instrumented.run()))
-    totals = [run.total_s for _, run in pairs]
-    typical = [pairs[i] for i in middle_half(totals)]
-    runs = [run for _, run in typical]
-    forward, backward = (_means([getattr(run, phase) for run in runs]) for phase in ("forward", "backward"))
+            pairs.append((sum(plain(1)[0]), instrumented()))
+    plain_s = [seconds for seconds, _ in pairs]
+    total_s = [run.total_s for _, run in pairs]
+    typical = [pairs[i][1] for i in middle_half(total_s)]
+    forward, backward, step = (
+        _means([getattr(run, phase) for run in typical]) for phase in ("forward", "backward", "step")
+    )
     counts, saved = traffic(work, modules)
     whole = _taken_in(modules, set(forward), counts, saved)
     inside = WHOLE if runs_compiled(work) else FUSED
     rows = []
-    for number in _in_order(modules, forward):
+    for number in (*sorted(forward.keys() - {0}), 0):  # as the model runs them, its own glue last
         kind = GLUE if number in counts.callers else type(modules.modules[number]).__name__
         kind = inside if number in whole else kind
         times = forward[number], backward.get(number, 0.0) if backward else None
@@ -125,10 +123,14 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
         rows.append(
             LayerTime(name, kind, *times, *works[0].plus(works[1]), *works, saved_bytes, dict(counts.uncounted[number]))
         )
-    plain_s = mean(sorted(seconds for seconds, _ in pairs)[len(pairs) // 4 : len(pairs) - len(pairs) // 4])
-    step = mean(run.step_s for run in runs) if backward else None
     overheads = tuple(run.total_s / seconds - 1 for seconds, run in pairs)
-    return LayerTimes(tuple(rows), step, mean(run.total_s for run in runs), plain_s, overheads)
+    return LayerTimes(
+        tuple(rows),
+        step.get(0),
+        mean(run.total_s for run in typical),
+        mean(plain_s[i] for i in middle_half(plain_s)),
+        overheads,
+    )
 
 
 def _taken_in(modules: Modules, timed: set[int], counts: Traffic, saved: Counter[int]) -> set[int]:
@@ -149,106 +151,72 @@ def _taken_in(modules: Modules, timed: set[int], counts: Traffic, saved: Counter
     return whole
 
 
-def _in_order(modules: Modules, forward: dict[int, float]) -> Iterator[int]:
-    """List the modules that ran as the model does, its own glue last."""
-    yield from (number for number in range(1, len(modules.names)) if number in forward)
-    yield 0
-
-
-def _means(runs: Sequence[dict[int, float]]) -> dict[int, float]:
-    sums: defaultdict[int, float] = defaultdict(float)
-    for run in runs:
-        for number, seconds in run.items():
-            sums[number] += seconds / len(runs)
-    return dict(sums)
-
-
 class _TimedRun(NamedTuple):
-    """One instrumented run took these seconds by module, and all of it these."""
+    """One instrumented run took these seconds by module in each phase that it has, and all of it ``total_s``."""
 
     forward: dict[int, float]
     backward: dict[int, float]
-    step_s: float
+    step: dict[int, float]
     total_s: float
 
 
-class _Instrument:
-    """It runs a workload with a time taken at every boundary."""
+def _timed_run(work: Workload, modules: Modules, rest: Callable[[], object] = lambda: None) -> _TimedRun:
+    """Run once with a time taken at every boundary; the clocks are read when all is done.
 
-    def __init__(self, work: Workload, modules: Modules) -> None:
-        self.work, self.modules = work, modules
-        self.phases = [phase for _, phase in work.phases]
-        self.now = _Events() if work.setup.kind == "cuda" else _host(work.setup.kind)
-        self.rest_s = 0.0
-        """On an NVIDIA GPU the host takes so long for a run, once that is known."""
+    ``rest`` comes before each phase: an NVIDIA GPU waits there until all of the phase is queued.
+    """
+    with stopwatch.uncollected():
+        spans = _spans(work, modules, rest)
+    work.finish()
+    total_s = sum(stopwatch.seconds(points[0][0], points[-1][0]) for points in spans)
+    forward, *others = [_intervals(points) for points in spans]
+    backward, step = others or ({}, {})
+    return _TimedRun(forward, backward, step, total_s)
 
-    def run(self) -> _TimedRun:
-        """Run once; the clocks are read when all is done."""
-        if isinstance(self.now, _Events):
-            self.now.used = 0
-        with stopwatch.uncollected():
-            spans = self._passes()
-            if len(self.phases) > 1:
-                spans.append(self._step())
-        if self.work.setup.kind == "cuda":
-            torch.cuda.synchronize()
-        seconds = [_seconds(begin, end) for begin, _, end in spans]
-        owned = [_intervals(points, end) for _, points, end in spans[:2]]
-        step_s = seconds[2] if len(seconds) > 2 else 0.0
-        return _TimedRun(owned[0], owned[1] if len(owned) > 1 else {}, step_s, sum(seconds))
 
-    def _passes(self) -> list[_Span]:
-        """Run forward, and backward where there is one."""
-        now, log, points = self.now, list[tuple[Any, int, int]](), list[Owned]()
-        add, reach, owners = log.append, points.append, list[int]()
-        packed = set[int]()
+def _spans(work: Workload, modules: Modules, rest: Callable[[], object]) -> list[list[Owned]]:
+    """Run every phase; give the points in time of each, the last of which is its end."""
+    now, phases = stopwatch.CLOCKS[work.setup.kind], [phase for _, phase in work.phases]
+    log, points = list[tuple[Any, int, int]](), list[Owned]()
+    owners, packed = list[int](), set[int]()
 
-        def mark(number: int) -> None:
-            add((now(), number, sequence_number()))
+    def mark(number: int) -> None:
+        log.append((now(), number, sequence_number()))
 
-        def pack(tensor: Tensor) -> tuple[int, Tensor]:
-            packed.add(sequence_number() - 1)
-            return len(log) - 1, tensor
+    def reached(number: int) -> None:
+        points.append((now(), number))
 
-        def unpack(saved: tuple[int, Tensor]) -> Tensor:
-            at, tensor = saved
-            owner = owners[at]
-            if owner != points[-1][1]:
-                reach((now(), owner))
-            return tensor
+    def pack(tensor: Tensor) -> tuple[int, Tensor]:
+        packed.add(sequence_number() - 1)
+        return len(log) - 1, tensor
 
-        with self.modules.watched(mark), torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-            self._rest()
-            begin = now()
-            add((begin, 0, sequence_number()))
-            self.phases[0]()
-            end = now()
-        owners += _innermost(number for _, number, _ in log)
-        forward = begin, [(when, owner) for (when, _, _), owner in zip(log, owners, strict=True)], end
-        if self.work.loss is None:
-            return [forward]
-        starts = [(at, owner) for (_, _, at), owner in zip(log, owners, strict=True)]
+    def unpack(saved: tuple[int, Tensor]) -> Tensor:
+        at, tensor = saved
+        if owners[at] != points[-1][1]:
+            reached(owners[at])
+        return tensor
 
-        def reached(number: int) -> None:
-            reach((now(), number))
-
-        self.modules.watch_backward(self.work.loss, starts, reached, known=packed)
-        self._rest()
-        begin = now()
-        reach((begin, 0))
-        self.phases[1]()
-        return [forward, (begin, points, now())]
-
-    def _rest(self) -> None:
-        """Wait, so that all of a pass is queued before it begins."""
-        if self.rest_s:
-            stopwatch.rest(self.rest_s)
-
-    def _step(self) -> _Span:
-        self._rest()
-        begin = self.now()
-        self.phases[2]()
-        return begin, [], self.now()
+    with modules.watched(mark), torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        rest()
+        mark(0)
+        phases[0]()
+        end = now()
+    owners += _innermost(number for _, number, _ in log)
+    forward = [(when, owner) for (when, _, _), owner in zip(log, owners, strict=True)]
+    forward.append((end, 0))
+    if work.loss is None:
+        return [forward]
+    starts = [(at, owner) for (_, _, at), owner in zip(log, owners, strict=True)]
+    modules.watch_backward(work.loss, starts, reached, known=packed)
+    rest()
+    reached(0)
+    phases[1]()
+    reached(0)
+    rest()
+    step = [(now(), 0)]
+    phases[2]()
+    step.append((now(), 0))
+    return [forward, points, step]
 
 
 def _innermost(numbers: Iterable[int]) -> Iterator[int]:
@@ -262,40 +230,17 @@ def _innermost(numbers: Iterable[int]) -> Iterator[int]:
         yield open_modules[-1]
 
 
-def _intervals(points: Sequence[Owned], end: Any) -> dict[int, float]:
-    """Sum seconds by owner: each point's lasts until the next point."""
+def _intervals(points: Sequence[Owned]) -> dict[int, float]:
+    """Sum the seconds of each owner: a point's last until the next point."""
+    return _by_module((owner, stopwatch.seconds(when, until)) for (when, owner), (until, _) in pairwise(points))
+
+
+def _means(runs: Sequence[dict[int, float]]) -> dict[int, float]:
+    return _by_module((number, seconds / len(runs)) for run in runs for number, seconds in run.items())
+
+
+def _by_module(parts: Iterable[tuple[int, float]]) -> dict[int, float]:
     sums: defaultdict[int, float] = defaultdict(float)
-    for (when, owner), (until, _) in pairwise((*points, (end, 0))):
-        sums[owner] += _seconds(when, until)
+    for number, seconds in parts:
+        sums[number] += seconds
     return dict(sums)
-
-
-def _seconds(begin: Any, end: Any) -> float:
-    return float(end - begin) / 1e9 if isinstance(begin, int) else float(begin.elapsed_time(end)) / 1e3
-
-
-def _host(kind: str) -> Callable[[], int]:
-    if kind != "mps":
-        return time.perf_counter_ns
-
-    def now() -> int:
-        torch.mps.synchronize()
-        return time.perf_counter_ns()
-
-    return now
-
-
-class _Events:
-    """It takes the time of a GPU, in events that are made once."""
-
-    def __init__(self) -> None:
-        self.made: list[torch.cuda.Event] = []
-        self.used = 0
-
-    def __call__(self) -> torch.cuda.Event:
-        if self.used == len(self.made):
-            self.made.append(stopwatch.new_event())
-        event = self.made[self.used]
-        self.used += 1
-        event.record()
-        return event
