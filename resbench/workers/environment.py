@@ -22,8 +22,8 @@ from typing import ClassVar
 
 import torch
 
+from resbench.workers import nvml
 from resbench.workers.cores import usable_cores
-from resbench.workers.nvml import gpu
 
 Value = str | int | float | bool | None
 """Of a field; None where the machine does not say."""
@@ -180,12 +180,12 @@ def _gpu(device: str) -> dict[str, Value]:
     index = torch.cuda.current_device() if index is None else index
     if index >= torch.cuda.device_count():
         return {}
-    properties, queried = torch.cuda.get_device_properties(index), gpu(index)
+    properties = torch.cuda.get_device_properties(index)
     return {
         "gpu": properties.name,
         "gpu_memory_bytes": properties.total_memory,
-        "gpu_driver": queried.driver() if queried else None,
-        "gpu_power_limit_w": queried.power_limit_w() if queried else None,
+        "gpu_driver": nvml.driver(),
+        "gpu_power_limit_w": nvml.power_limit_w(index),
         "gpu_allocator": os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF"),
     }
 

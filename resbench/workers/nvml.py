@@ -1,17 +1,14 @@
 """NVML tells the driver, the power limit and the throttling of a GPU that is measured.
 
-NVML is part of the driver; the package nvidia-ml-py (module ``pynvml``) calls it. Without either there is no ``Gpu``.
+NVML is part of the driver; the package nvidia-ml-py (module ``pynvml``) calls it. Without either, or where a query
+fails, the answer is None, or no reason. A GPU is named by its index as torch counts, ``cuda:index``.
 Source: NVML API reference, "Device Queries" and "NvmlClocksEventReasons".
 
 >>> reasons(0x1 | 0x4 | 0x40)  # idle says nothing about a measurement
 ('software power cap', 'hardware thermal slowdown')
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -32,73 +29,64 @@ def reasons(bits: int) -> tuple[str, ...]:
     return tuple(name for bit, name in SLOWER.items() if bits & bit)
 
 
-def gpu(index: int) -> Gpu | None:
-    """Return the GPU that torch calls ``cuda:index``; None where NVML is missing or does not know it."""
-    nvml = _library()
-    if nvml is None or not torch.cuda.is_available() or not 0 <= index < torch.cuda.device_count():
-        return None
-    handle = _handle(nvml, torch.cuda.get_device_properties(index))
-    return None if handle is None else Gpu(nvml, handle)
+def throttle(index: int) -> tuple[str, ...]:
+    """Name what holds the clocks of a GPU down now; nothing is named where nothing does, or the GPU does not say."""
+    bits = _asked_of(index, "nvmlDeviceGetCurrentClocksEventReasons")
+    if bits is None:  # its name before driver 535
+        bits = _asked_of(index, "nvmlDeviceGetCurrentClocksThrottleReasons")
+    return reasons(bits or 0)
 
 
-class Gpu:
-    """This queries one GPU; a query that fails gives None, and the others go on."""
+def power_limit_w(index: int) -> float | None:
+    """Return the limit in force, which is the lowest of all that were set."""
+    milliwatts = _asked_of(index, "nvmlDeviceGetEnforcedPowerLimit")
+    return None if milliwatts is None else milliwatts / 1000
 
-    def __init__(self, nvml: Any, handle: Any) -> None:
-        self._nvml = nvml
-        self._handle = handle
 
-    def throttle(self) -> tuple[str, ...]:
-        """Name what holds the clocks down now; nothing is named where nothing does, or the GPU does not say."""
-        bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
-        if bits is None:  # its name before driver 535
-            bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
-        return reasons(bits or 0)
-
-    def power_limit_w(self) -> float | None:
-        """Return the limit in force, which is the lowest of all that were set."""
-        milliwatts = self._ask("nvmlDeviceGetEnforcedPowerLimit")
-        return None if milliwatts is None else milliwatts / 1000
-
-    def driver(self) -> str | None:
-        """Return the version of the driver, as ``580.65.06``."""
-        found = _asked(self._nvml, "nvmlSystemGetDriverVersion")
-        return found.decode() if isinstance(found, bytes) else found
-
-    def _ask(self, name: str) -> Any:
-        return _asked(self._nvml, name, self._handle)
+def driver() -> str | None:
+    """Return the version of the driver, as ``580.65.06``."""
+    found = _asked("nvmlSystemGetDriverVersion")
+    return found.decode() if isinstance(found, bytes) else found
 
 
 @cache
 def _library() -> Any:
     """Return ``pynvml`` with NVML running, for the rest of the process; None without the package or the driver."""
     try:
-        pynvml: Any = import_module("pynvml")
+        import pynvml
+
+        pynvml.nvmlInit()
     except ImportError:
         return None
-    try:
-        pynvml.nvmlInit()
     except pynvml.NVMLError:
         return None
     return pynvml
 
 
-def _handle(nvml: Any, properties: Any) -> Any:
+@cache
+def _handle(index: int) -> Any:
     """Find a GPU by identity: NVML counts all in the order of the bus, torch those of CUDA_VISIBLE_DEVICES.
 
     The part of a GPU that MIG makes has an identity of its own; on the bus it is its GPU, which has the clocks.
     """
-    named = getattr(properties, "uuid", None)
-    found = _asked(nvml, "nvmlDeviceGetHandleByUUID", f"GPU-{named}".encode()) if named else None
+    properties: Any = torch.cuda.get_device_properties(index)
+    found = _asked("nvmlDeviceGetHandleByUUID", f"GPU-{properties.uuid}".encode())
     if found is None and hasattr(properties, "pci_bus_id"):
         place = f"{properties.pci_domain_id:08x}:{properties.pci_bus_id:02x}:{properties.pci_device_id:02x}.0"
-        found = _asked(nvml, "nvmlDeviceGetHandleByPciBusId", place.encode())
+        found = _asked("nvmlDeviceGetHandleByPciBusId", place.encode())
     return found
 
 
-def _asked(nvml: Any, name: str, *arguments: Any) -> Any:
+def _asked_of(index: int, name: str) -> Any:
+    """Return what NVML answers of one GPU; None where it does not know the GPU, or has no answer."""
+    handle = _handle(index)
+    return None if handle is None else _asked(name, handle)
+
+
+def _asked(name: str, *arguments: Any) -> Any:
     """Return the answer to one query; None where this driver, this package or this GPU has none."""
-    query: Callable[..., Any] | None = getattr(nvml, name, None)
+    nvml = _library()
+    query = getattr(nvml, name, None)
     if query is None:
         return None
     try:

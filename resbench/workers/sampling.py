@@ -64,7 +64,7 @@ def sample(
     watch: Stopwatch,
     rules: Rules | None = None,
     clock: Callable[[], float] = time.perf_counter,
-    throttled: Callable[[], bool] = bool,
+    throttled: Callable[[], object] = bool,
 ) -> Samples:
     """Warm up, then sample, in pieces of about a tenth of a second; what ran while throttled is thrown away."""
     rules = rules or Rules()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from resbench.errors import MeasureError, OptionError, first_line
+from resbench.errors import MeasureError, OptionError, first_line, foreign
 from resbench.workers.switches import attribute, put_back
 
 Dtype = Literal["fp32", "tf32", "bf16", "fp16"]
@@ -198,13 +198,12 @@ class Workload:
         dtype = AUTOCAST.get(self.setup.dtype)
         return torch.autocast(self.setup.kind, dtype) if dtype else nullcontext()
 
-    def _infer(self) -> None:
+    def _infer(self) -> Any:
         with self.autocast():
-            self.call(*self.inputs)
+            return self.call(*self.inputs)
 
     def _forward(self) -> None:
-        with self.autocast():
-            outputs = self.call(*self.inputs)
+        outputs = self._infer()
         answers = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.requires_grad]
         if not answers:
             raise MeasureError(f"{type(self.model).__name__} gives nothing that has a gradient; use --mode inference")
@@ -232,12 +231,9 @@ class Call(Workload):
 
 def _lay_out(model: nn.Module, memory_format: MemoryFormat) -> None:
     """Lay the weights out in that format. Raises OptionError where they cannot be."""
-    try:
+    name = type(model).__name__
+    with foreign(OptionError, lambda e: f"{name} cannot be in {memory_format} ({first_line(e)}): expected contiguous"):
         model.to(memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
-    except RuntimeError as error:
-        raise OptionError(
-            f"{type(model).__name__} cannot be in {memory_format} ({first_line(error)}): expected contiguous"
-        ) from error
 
 
 def _drawn(inputs: tuple[int, ...] | tuple[Tensor, ...], model: nn.Module, device: str) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from math import sqrt
 from typing import Any
 
@@ -22,8 +23,7 @@ from resbench.timing.latency.result import Reading
 from resbench.timing.memory.measure import peak_bytes
 from resbench.timing.ran import Ran, observed
 from resbench.timing.traffic import traffic
-from resbench.workers import stopwatch
-from resbench.workers.nvml import gpu
+from resbench.workers import nvml, stopwatch
 from resbench.workers.sampling import Rules, Samples, sample
 from resbench.workers.switches import settings_kept
 from resbench.workers.workload import Setup, Workload
@@ -58,8 +58,7 @@ def _timed(work: Workload, rules: Rules | None) -> tuple[Samples, list[float], l
     """Sample a workload as a loop runs it; on an NVIDIA GPU queued and as a graph too, or say why there is none."""
     if work.setup.kind != "cuda":
         return sample(stopwatch.eager(work), rules), [], [], ""
-    watched = gpu(torch.device(work.setup.device).index or 0)
-    throttled = (lambda: bool(watched.throttle())) if watched else bool
+    throttled = partial(nvml.throttle, torch.device(work.setup.device).index or 0)
     samples = sample(stopwatch.eager(work), rules, throttled=throttled)
     queued = sample(stopwatch.queued(work), rules, throttled=throttled).totals
     try:
