@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
-from resbench.errors import MeasureError, OptionError, first_line
+from resbench.errors import MeasureError, OptionError, first_line, foreign
 from resbench.files import cache, keep
+from resbench.result import Progress
 from resbench.timing.ran import Ran
 from resbench.workers import stopwatch
 from resbench.workers.environment import available_bytes, environment
-from resbench.workers.workload import AUTOCAST, Call, Setup
+from resbench.workers.workload import AUTOCAST, Call, Setup, drawn
 
 PRODUCTS = {"fp32": torch.float32, "tf32": torch.float32, "fp64": torch.float64, **AUTOCAST}
 """What a ceiling is measured in; in fp64 a network runs that brings it itself."""
@@ -127,8 +127,9 @@ def roof(device: str = "cpu", dtype: str = "fp32", *, fresh: bool = False) -> Ro
     return measured
 
 
-def roof_of(ran: Ran) -> Roof | None:
+def roof_of(ran: Ran, progress: Progress) -> Roof | None:
     """The ceilings of what ran, on its threads; None where there are none."""
+    progress(f"the machine's ceilings in {ran.dtype} (kept for the next time)", 1.0)
     if not has_roof(ran):
         return None
     with Setup(device=ran.device, threads=ran.threads[0]).applied():
@@ -163,14 +164,12 @@ def _measure(
 ) -> tuple[float, tuple[tuple[int, float], ...]]:
     """The best rate of the products, and the rate of each copy, as far as there is memory."""
     on_device = torch.cuda.device(setup.device) if setup.kind == "cuda" else nullcontext()
-    try:
-        with setup.applied(), on_device, torch.inference_mode():
-            flops_per_s = _products(setup, sizes, dtype or PRODUCTS[setup.dtype])
-            copies = tuple((nbytes, _copy(setup, nbytes)) for nbytes in ladder if _fits(setup, nbytes))
-            if setup.kind == "cuda":
-                torch.cuda.empty_cache()
-    except RuntimeError as error:
-        raise MeasureError(f"cannot measure {setup.dtype} on {setup.device}: {first_line(error)}") from error
+    failing = foreign(MeasureError, lambda e: f"cannot measure {setup.dtype} on {setup.device}: {first_line(e)}")
+    with failing, setup.applied(), on_device, torch.inference_mode():
+        flops_per_s = _products(setup, sizes, dtype or PRODUCTS[setup.dtype])
+        copies = tuple((nbytes, _copy(setup, nbytes)) for nbytes in ladder if _fits(setup, nbytes))
+        if setup.kind == "cuda":
+            torch.cuda.empty_cache()
     if not flops_per_s or not copies:
         raise MeasureError(
             f"the ceilings of {setup.device} need {max(6 * 4 * sizes[0] ** 2, 2 * ladder[0]):,} bytes of free memory"
@@ -179,7 +178,7 @@ def _measure(
 
 
 def _products(setup: Setup, sizes: tuple[int, ...], dtype: torch.dtype) -> float:
-    """FLOPs per second of the best product of square matrices; 0 where none has room.
+    """Return the FLOPs per second of the best product of square matrices; 0 where none has room.
 
     On a CPU also of a convolution, for that is another library: on a processor of AMD, oneDNN's convolution does
     twice as many fp32 FLOPs as MKL's product. It is 7x7, so that no Winograd transform saves multiplications. On a
@@ -189,13 +188,13 @@ def _products(setup: Setup, sizes: tuple[int, ...], dtype: torch.dtype) -> float
     for n, before in zip(sizes, (sizes[0], *sizes), strict=False):
         if last_s * (n / before) ** 3 > 4 * EACH_S or not _fits(setup, 3 * max(4, dtype.itemsize) * n**2):
             break
-        a, b = _drawn(setup, dtype, n, n), _drawn(setup, dtype, n, n)
+        a, b = (drawn((n, n), setup.device, dtype) for _ in range(2))
         last_s = _best_s(setup, partial(torch.mm, a, b, out=torch.empty_like(a)))
         best = max(best, 2 * n**3 / last_s)
     if best and setup.kind == "cpu":
         n, channels, side = torch.get_num_threads(), 64, 56
-        image = _drawn(setup, dtype, n, channels, side, side).to(memory_format=torch.channels_last)
-        weight = _drawn(setup, dtype, channels, channels, 7, 7).to(memory_format=torch.channels_last)
+        image = drawn((n, channels, side, side), setup.device, dtype).to(memory_format=torch.channels_last)
+        weight = drawn((channels, channels, 7, 7), setup.device, dtype).to(memory_format=torch.channels_last)
         flops = 2 * n * channels**2 * 7**2 * side**2
         best = max(best, flops / _best_s(setup, partial(torch.conv2d, image, weight, padding=3)))
     return best
@@ -205,12 +204,6 @@ def _copy(setup: Setup, nbytes: int) -> float:
     """Bytes per second of one half of the working set into the other."""
     source = torch.ones(nbytes // 8, device=setup.device)
     return nbytes / _best_s(setup, partial(torch.zeros_like(source).copy_, source))
-
-
-def _drawn(setup: Setup, dtype: torch.dtype, *shape: int) -> Tensor:
-    """Draw random numbers, for a GPU's power and so its clock depend on them; torch's own generator is left alone."""
-    generator = torch.Generator(setup.device).manual_seed(0)
-    return torch.randn(shape, generator=generator, device=setup.device).to(dtype)
 
 
 def _fits(setup: Setup, nbytes: int) -> bool:

@@ -150,7 +150,7 @@ class Workload:
         self.setup = setup
         self.asked_threads: int = setup.threads or own_threads or torch.get_num_threads()
         self.model = model.to(setup.device)
-        self.inputs: tuple[Any, ...] = tree_map_only(Tensor, self._placed, _drawn(inputs, model, setup.device))
+        self.inputs: tuple[Any, ...] = tree_map_only(Tensor, self._placed, _inputs(inputs, model, setup.device))
         if any(isinstance(m, LazyModuleMixin) and m.has_uninitialized_params() for m in model.modules()):
             with torch.no_grad():
                 model(*self.inputs)
@@ -236,10 +236,15 @@ def _lay_out(model: nn.Module, memory_format: MemoryFormat) -> None:
         model.to(memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
 
 
-def _drawn(inputs: tuple[int, ...] | tuple[Tensor, ...], model: nn.Module, device: str) -> tuple[Tensor, ...]:
+def _inputs(inputs: tuple[int, ...] | tuple[Tensor, ...], model: nn.Module, device: str) -> tuple[Tensor, ...]:
     """Return random numbers of that shape, in the model's precision; tensors are returned as they are."""
     if not isinstance(inputs[0], int):
         return inputs
-    generator = torch.Generator(device).manual_seed(0)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    return (torch.randn(inputs, generator=generator, device=device).to(dtype),)
+    return (drawn(inputs, device, dtype),)
+
+
+def drawn(shape: tuple[int, ...], device: str, dtype: torch.dtype) -> Tensor:
+    """Draw the same random numbers each time; torch's own generator is left alone."""
+    generator = torch.Generator(device).manual_seed(0)
+    return torch.randn(shape, generator=generator, device=device).to(dtype)

@@ -83,8 +83,7 @@ def _ceilings(latencies: Sequence[Latency], asked: Roof | None, progress: Progre
     if not any(one.roof(found) for one in latencies):
         found.clear()
     for ran in dict.fromkeys(one.ran for one in latencies if one.ran and not one.roof(found)):
-        progress(f"the machine's ceilings in {ran.dtype} (kept for the next time)", 1.0)
-        ceiling = roof_of(ran)
+        ceiling = roof_of(ran, progress)
         if ceiling and ceiling not in found.values():
             found[ceiling.dtype if ceiling.dtype not in found else f"{ceiling.dtype}, {ran.threads_words}"] = ceiling
     return found

@@ -77,8 +77,7 @@ def layers(
         warm_up(stopwatch.eager(work), Rules())
         times = layer_times(work)
         ran, machine = observed(work), environment(setup.device)
-        progress(f"the machine's ceilings in {ran.dtype} (kept for the next time)", 1.0)
-        ceiling = roof_of(ran)
+        ceiling = roof_of(ran, progress)
     return Layers(name, times, ceiling, setup, machine.where(threads=ran.threads[0]), ran)
 
 

@@ -10,7 +10,6 @@ from resbench.errors import Failures
 from resbench.result import Progress, Result
 from resbench.tables.table import Table
 from resbench.tables.uncounted import together
-from resbench.timing.layers.table import layer_records, layer_table
 from resbench.timing.ran import Ran
 from resbench.timing.roofline import Roof
 from resbench.timing.traffic import Work
@@ -117,7 +116,12 @@ class Layers(Result):
     @property
     def layers(self) -> list[dict[str, Any]]:
         """The rows of the table by the keys of its columns."""
-        return layer_records(self.times, self.roof)
+        records = [_record(row, self.times, self.roof) for row in self.times.rows]
+        step_s = self.times.step_s
+        if step_s is not None:
+            step = {"name": "optimizer", "type": "step", "backward_s": step_s, "share": step_s / self.times.total_s}
+            records.append({**dict.fromkeys(records[0]), **step})
+        return records
 
     def models(self) -> list[str]:
         return [self.model]
@@ -126,6 +130,8 @@ class Layers(Result):
         return self if self.model in models else None
 
     def tables(self) -> list[Table]:
+        from resbench.timing.layers.table import layer_table
+
         return [layer_table(self)]
 
     def not_counted(self) -> Mapping[str, Mapping[str, int]]:
@@ -135,3 +141,25 @@ class Layers(Result):
         from resbench.timing.layers.chart import roofline
 
         return [picture] if (picture := roofline(self)) else []
+
+
+def _record(row: LayerTime, times: LayerTimes, roof: Roof | None) -> dict[str, Any]:
+    seconds, flops = row.seconds, 2 * row.macs
+    works = seconds > 0 and row.bytes > 0
+    judged = works and not row.uncounted
+    return {
+        "name": row.name,
+        "type": row.type,
+        "forward_s": row.forward_s,
+        "backward_s": row.backward_s,
+        "share": seconds / times.total_s,
+        "macs": row.macs,
+        "bytes": row.bytes,
+        "intensity": flops / row.bytes if works and flops else None,
+        "flops_per_s": flops / seconds if works and flops else None,
+        "bytes_per_s": row.bytes / seconds if works else None,
+        "of_roof": roof.attainable_s(flops, row.bytes) / seconds if judged and roof else None,
+        "bound": roof.bound(flops, row.bytes) if judged and roof else None,
+        "saved_bytes": row.saved_bytes,
+        "uncounted": None if row.uncounted is None else dict(row.uncounted),
+    }

@@ -1,25 +1,18 @@
 """Layer times as a table: a row for each layer, under the ceilings of what ran."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning
+from resbench.timing.layers.result import Layers, LayerTimes
 from resbench.timing.ran import ran_lines, setup_lines
-from resbench.timing.roofline import Roof, without_roof_lines
+from resbench.timing.roofline import without_roof_lines
 from resbench.units import calls_text
 from resbench.workers.medians import tenths
-
-if TYPE_CHECKING:
-    from resbench.timing.layers.result import Layers, LayerTime, LayerTimes
 
 PIECES = {
     "compiled": "A row of type compiled is one piece of compiled code: inside no time can be taken; MACs and bytes as "
     "if its operators ran one by one.",
     "fused": "A row of type fused is one operator that does what its inner layers do; MACs and bytes as if they ran.",
 }
-
 
 LAYER_COLUMNS = (
     Column("name", "layer"),
@@ -85,34 +78,3 @@ def layer_warnings(model: str, times: LayerTimes) -> list[str]:
     where = ", ".join(row.name for row in times.rows if row.uncounted)
     too_low = f"MACs, FLOP/B and FLOP/s of {where} and of the total are too low, and of their roof nothing is said"
     return warning(model, times.uncounted, too_low)
-
-
-def layer_records(times: LayerTimes, roof: Roof | None) -> list[dict[str, Any]]:
-    """Return the numbers of the rows by the keys of their columns."""
-    records = [_layer_record(row, times, roof) for row in times.rows]
-    if times.step_s is not None:
-        step = {"name": "optimizer", "type": "step", "backward_s": times.step_s, "share": times.step_s / times.total_s}
-        records.append({**dict.fromkeys(column.key for column in LAYER_COLUMNS), **step})
-    return records
-
-
-def _layer_record(row: LayerTime, times: LayerTimes, roof: Roof | None) -> dict[str, Any]:
-    seconds, flops = row.seconds, 2 * row.macs
-    works = seconds > 0 and row.bytes > 0
-    judged = works and not row.uncounted
-    return {
-        "name": row.name,
-        "type": row.type,
-        "forward_s": row.forward_s,
-        "backward_s": row.backward_s,
-        "share": seconds / times.total_s,
-        "macs": row.macs,
-        "bytes": row.bytes,
-        "intensity": flops / row.bytes if works and flops else None,
-        "flops_per_s": flops / seconds if works and flops else None,
-        "bytes_per_s": row.bytes / seconds if works else None,
-        "of_roof": roof.attainable_s(flops, row.bytes) / seconds if judged and roof else None,
-        "bound": roof.bound(flops, row.bytes) if judged and roof else None,
-        "saved_bytes": row.saved_bytes,
-        "uncounted": None if row.uncounted is None else dict(row.uncounted),
-    }

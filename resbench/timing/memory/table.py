@@ -1,15 +1,9 @@
 """Memory as a table: predicted from the cost rows beside measured."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import unclassified, warning
+from resbench.timing.memory.result import Memories
 from resbench.timing.ran import UNCOMPILED, counted_as_written, ran_lines, setup_lines
-
-if TYPE_CHECKING:
-    from resbench.timing.memory.result import Memories
 
 MEMORY = {
     "weights": "parameters",

@@ -15,21 +15,18 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, schedule, tensorboard_trace_handler
 
-from resbench.errors import MeasureError, OutputError, first_line
+from resbench.errors import MeasureError, OutputError, first_line, foreign
 from resbench.networks.name import Input
 from resbench.result import Progress, silent
 from resbench.timing.case import ready
 from resbench.timing.profile import module_calls
 from resbench.timing.profile.module_calls import Calls, Rows
-from resbench.timing.profile.ranges import ranges
+from resbench.timing.profile.ranges import LAUNCHES, ranges
 from resbench.timing.profile.result import Profile, Views
 from resbench.timing.ran import observed
 from resbench.workers.environment import environment
 from resbench.workers.switches import quiet_stderr
 from resbench.workers.workload import Dtype, MemoryFormat, Mode, Setup, Workload
-
-RUNTIMES = ("cuda_runtime", "cuda_driver")
-"""What torch's profiler calls a call of the CUDA runtime."""
 
 
 def profile(
@@ -116,7 +113,7 @@ def adapted(events: Rows) -> Rows:
     GPU's events for another step, and adds up modules by the name that the trace gives them.
     """
     known = [event for event in module_calls.renamed(events) if event.get("cat") != "gpu_user_annotation"]
-    return [event | {"cat": "runtime"} if event.get("cat") in RUNTIMES else event for event in known]
+    return [event | {"cat": "runtime"} if event.get("cat") in LAUNCHES else event for event in known]
 
 
 def read(trace: Path, calls: Calls | None = None) -> Views:
@@ -124,32 +121,33 @@ def read(trace: Path, calls: Calls | None = None) -> Views:
 
     Raises MeasureError where the parser cannot read it; the trace stays.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from torch_tb_profiler.profiler.data import RunProfileData
-            from torch_tb_profiler.profiler.run_generator import RunGenerator
-
-            logging.getLogger("pytorch_profiler").setLevel(logging.CRITICAL)
-            document = json.loads(trace.read_bytes())
-            module_calls.inscribe(document["traceEvents"], calls or {})
-            known = adapted(document["traceEvents"])
-            data = RunProfileData.from_json("resbench", None, document | {"traceEvents": known})
-            run = RunGenerator("resbench", None, data).generate_run_profile()
-            views = {
-                "overview": _overview(data),
-                "operators": [_operator(row) for row in run.operation_table_by_name["data"]],
-                "kernels": _kernels(run.kernel_table) if run.kernel_table else [],
-                "modules": module_calls.rows((run.get_module_view() or {}).get("data", []), known),
-                "ranges": ranges(document["traceEvents"]),
-                "memory": _memory(run) if run.memory_snapshot else [],
-                "advice": [{"advice": re.sub(r"<[^>]+>", "", text)} for text in data.recommendations],
-            }
-    except Exception as error:
-        raise MeasureError(
+    failing = foreign(
+        MeasureError,
+        lambda error: (
             f"torch-tb-profiler cannot read {trace} ({type(error).__name__}: {first_line(error)}); "
             "the trace is there: open it in https://ui.perfetto.dev"
-        ) from error
+        ),
+    )
+    with failing, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torch_tb_profiler.profiler.data import RunProfileData
+        from torch_tb_profiler.profiler.run_generator import RunGenerator
+
+        logging.getLogger("pytorch_profiler").setLevel(logging.CRITICAL)
+        document = json.loads(trace.read_bytes())
+        module_calls.inscribe(document["traceEvents"], calls or {})
+        known = adapted(document["traceEvents"])
+        data = RunProfileData.from_json("resbench", None, document | {"traceEvents": known})
+        run = RunGenerator("resbench", None, data).generate_run_profile()
+        views = {
+            "overview": _overview(data),
+            "operators": [_operator(row) for row in run.operation_table_by_name["data"]],
+            "kernels": _kernels(run.kernel_table) if run.kernel_table else [],
+            "modules": module_calls.rows((run.get_module_view() or {}).get("data", []), known),
+            "ranges": ranges(document["traceEvents"]),
+            "memory": _memory(run) if run.memory_snapshot else [],
+            "advice": [{"advice": re.sub(r"<[^>]+>", "", text)} for text in data.recommendations],
+        }
     if calls:
         _rewrite(trace, document)
     return {name: tuple(rows) for name, rows in views.items() if rows}

@@ -22,6 +22,8 @@ OPENS = ("torch/autograd/profiler.py", ": __enter__")
 """Beginning and end of the frame that opens a range; whose range it is, the frame around it says."""
 
 LAUNCHES = ("cuda_runtime", "cuda_driver")
+"""torch's profiler calls a call of the CUDA runtime so."""
+
 ON_DEVICE = ("kernel", "gpu_memcpy", "gpu_memset")
 
 

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 from resbench.errors import OptionError
 from resbench.result import Result
 from resbench.tables.table import Table
+from resbench.timing.profile.table import COLUMNS, profile_table
 from resbench.timing.ran import Ran, ran_lines
 from resbench.workers.environment import Environment
 from resbench.workers.workload import Setup
 
-VIEWS = ("overview", "operators", "kernels", "modules", "ranges", "memory", "advice")
+VIEWS = tuple(COLUMNS)
 
 Views = Mapping[str, tuple[Mapping[str, Any], ...]]
 """The rows of each view that the plugin has, by the keys of their columns."""
@@ -44,8 +45,6 @@ class Profile(Result):
     def tables(self, view: str = "", shown: int | None = SHOWN) -> list[Table]:
         """The views, or one of them; of long ones the rows that took most. Raises OptionError for one that is not
         there."""
-        from resbench.timing.profile.table import profile_table
-
         if view and view not in self.views:
             raise OptionError(f"the trace {self.trace} has no {view}; it has {', '.join(self.views)}")
         first, *others = [
