@@ -1,4 +1,4 @@
-"""What is to be measured: a model by name in a setup, or a module that is lent, made ready to run."""
+"""This module makes ready what is to be measured: a model by name in a setup, or a module that is lent."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,7 +16,7 @@ from resbench.workers.workload import Setup, Workload
 
 
 class Case(NamedTuple):
-    """A model by its name, with another input than its own where one is given, in a setup."""
+    """A case is a model by its name, with another input than its own where one is given, in a setup."""
 
     model: str
     input: str | None

@@ -1,4 +1,4 @@
-"""How far the speed of a machine wanders from call to call: a small piece of work, timed in every call, and kept.
+"""A small piece of work, timed in every call and kept, tells how far the speed of a machine wanders between calls.
 
 A shared machine is faster for some minutes and slower for the next. No repetition within one call can know that, so
 what earlier calls saw is part of the interval: an evaluation of type B, from experience with the instrument (JCGM 100,

@@ -1,4 +1,4 @@
-"""What really ran: read back, product by product, in the process that was timed and behind its timing.
+"""What really ran is read back, product by product, in the process that was timed and behind its timing.
 
 A model file may bring its own precision, set the number of threads, switch a library off. What was asked for labels
 nothing then; this does, in the words that stand under a table and the keys that stand in JSON, and chooses the roof.
@@ -23,10 +23,10 @@ from resbench.workers.switches import float32_in, unasked, unfused
 from resbench.workers.workload import Setup, Workload
 
 LEAST = 0.01
-"""The share of the MACs below which a kind of product changes no label: one roof holds for the rest."""
+"""A kind of product with less than this share of the MACs changes no label: one roof holds for the rest."""
 
 WORDS = {torch.float64: "fp64", torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-"""What the dtypes are called; others by torch's own names."""
+"""The dtypes are called so; others go by torch's own names."""
 
 UNCOMPILED = "Of compiled code, bytes and memory are those of its operators run one by one."
 
@@ -36,29 +36,29 @@ class Ran:
     """This says what was in force while a workload ran; where it was mixed, what did most of the MACs comes first."""
 
     products: tuple[tuple[str, int], ...]
-    """The dtypes of its matrix products and convolutions, with the MACs in each; empty where it has none."""
+    """Its matrix products and convolutions have these dtypes, with the MACs in each; empty where it has none."""
     device: str
     threads: tuple[int, ...]
     asked_threads: int
-    """What was asked for; without that, torch's own choice, before the model was made."""
+    """So many were asked for; without that it is torch's own choice, before the model was made."""
     memory_format: str
-    """Of the images that convolutions give; empty where that is none, or the same in both."""
+    """The images that convolutions give have it; it is empty where there are none, or it is the same in both."""
     compiled: bool
-    """Does compiled code run in it?"""
+    """This tells whether compiled code runs in it."""
     switches: tuple[str, ...] = ()
-    """Choices of the whole process that differ from torch's own."""
+    """These choices of the whole process differ from torch's own."""
 
     derived: ClassVar = ("dtype",)
 
     @property
     def dtype(self) -> str:
-        """``bf16``, or ``fp32+bf16 mixed``; empty where there is no product."""
+        """Return ``bf16``, or ``fp32+bf16 mixed``; it is empty where there is no product."""
         mixed = _most(dict(self.products))
         return f"{'+'.join(mixed)} mixed" if len(mixed) > 1 else "".join(mixed)
 
     @property
     def threads_words(self) -> str:
-        """``1 thread``, ``2 threads``, ``2 and 1 threads``."""
+        """Return ``1 thread``, ``2 threads``, ``2 and 1 threads``."""
         return f"{' and '.join(map(str, self.threads))} thread{'s' if self.threads != (1,) else ''}"
 
     def differences(self, setup: Setup) -> list[str]:

@@ -1,4 +1,4 @@
-"""The roofline of a machine: how many FLOPs a second it can do, and how many bytes a second it can move.
+"""The roofline of a machine says how many FLOPs a second it can do, and how many bytes a second it can move.
 
     attainable seconds of a layer = max(FLOPs / ceiling of compute, bytes / ceiling of its working set)
 
@@ -33,55 +33,55 @@ from resbench.workers.environment import available_bytes, environment
 from resbench.workers.workload import AUTOCAST, Call, Setup, drawn
 
 PRODUCTS = {"fp32": torch.float32, "tf32": torch.float32, "fp64": torch.float64, **AUTOCAST}
-"""What a ceiling is measured in; in fp64 a network runs that brings it itself."""
+"""A ceiling is measured in one of these; in fp64 a network runs that brings it itself."""
 
 SCHEMA = 1
-"""Of the cache, and of how the ceilings are measured."""
+"""This counts the changes of the cache, and of how the ceilings are measured."""
 
 SIZES = {"cpu": (512, 1024, 2048), "mps": (1024, 2048, 4096), "cuda": (4096, 8192, 16384)}
-"""Sides of the square matrices."""
+"""The square matrices have these sides."""
 
 LADDERS = {
     "cpu": tuple(2**k for k in range(16, 29, 2)),  # 64 KiB, in a first cache, to 256 MiB, in memory
     "mps": tuple(2**k for k in range(20, 31, 2)),
     "cuda": tuple(2**k for k in range(20, 31, 2)),
 }
-"""Working sets of the copies, in bytes."""
+"""The copies have these working sets, in bytes."""
 
 EACH_S = 0.45
-"""For each product and each copy: 5 to 6 seconds on a CPU in all."""
+"""Each product and each copy takes so long: 5 to 6 seconds on a CPU in all."""
 
 CALM = 40
-"""Preemptions per second and thread. Alone we see 15 to 20; one other busy program makes more than 70, and takes up to
-four fifths off the ceilings."""
+"""A calm machine has fewer preemptions per second and thread. Alone we see 15 to 20; one other busy program makes more
+than 70, and takes up to four fifths off the ceilings."""
 
 
 @dataclass(frozen=True)
 class Roof:
-    """The ceilings of one device in one dtype."""
+    """A roof is the ceilings of one device in one dtype."""
 
     device: str
     dtype: str
     threads: int
     environment: str
-    """The id of the machine that they were measured on."""
+    """They were measured on the machine with this id."""
     flops_per_s: float
     copies: tuple[tuple[int, float], ...]
-    """Working set in bytes, and bytes per second: what is read and what is written, both counted."""
+    """Each has its working set in bytes, and its bytes per second: what is read and what is written, both counted."""
 
     @property
     def bytes_per_s(self) -> float:
-        """Of memory: the rate of the largest working set."""
+        """Return the rate of memory, which is that of the largest working set."""
         return max(self.copies)[1]
 
     @property
     def line(self) -> str:
-        """The two ceilings, for a person."""
+        """State the two ceilings for a person."""
         flops, rate = self.flops_per_s / 1e9, self.bytes_per_s / 2**30
         return f"Roof, {self.dtype}: {flops:,.1f} GFLOP/s in a large product, {rate:,.1f} GiB/s in a large copy."
 
     def rate(self, nbytes: float) -> float:
-        """Bytes per second that a layer moving ``nbytes`` can reach, for its data may lie in a cache.
+        """Return the bytes per second that a layer moving ``nbytes`` can reach, for its data may lie in a cache.
 
         The best rate at the largest step of the ladder that the layer fills, or above; written in place, its data
         fill half of what it moves. A small copy is slowed by its call, so a larger one may be the better ceiling.
@@ -90,16 +90,16 @@ class Roof:
         return max(rate for step, rate in self.copies if step >= filled)
 
     def attainable_s(self, flops: float, nbytes: float) -> float:
-        """The least seconds that the machine allows: no layer is faster than the slower of its two needs."""
+        """Return the least seconds that the machine allows: no layer is faster than the slower of its two needs."""
         return max(flops / self.flops_per_s, nbytes / self.rate(nbytes))
 
     def bound(self, flops: float, nbytes: float) -> Literal["compute", "memory"]:
-        """Which of the two needs it is."""
+        """Tell which of the two needs it is."""
         return "compute" if flops / self.flops_per_s >= nbytes / self.rate(nbytes) else "memory"
 
 
 def roof(device: str = "cpu", dtype: str = "fp32", *, fresh: bool = False) -> Roof:
-    """The ceilings here, from the cache or measured: seconds of full load, once per machine and number of threads.
+    """Return the ceilings here, from the cache or measured: seconds of full load, once per machine and threads.
 
     ``fresh`` measures again. Ceilings of a CPU that other programs were using are not kept. Raises MeasureError for a
     dtype that the device cannot do, OptionError for one that is none of PRODUCTS.
@@ -128,7 +128,7 @@ def roof(device: str = "cpu", dtype: str = "fp32", *, fresh: bool = False) -> Ro
 
 
 def roof_of(ran: Ran, progress: Progress) -> Roof | None:
-    """The ceilings of what ran, on its threads; None where there are none."""
+    """Return the ceilings of what ran, on its threads; None where there are none."""
     progress(f"the machine's ceilings in {ran.dtype} (kept for the next time)", 1.0)
     if not has_roof(ran):
         return None
@@ -137,7 +137,7 @@ def roof_of(ran: Ran, progress: Progress) -> Roof | None:
 
 
 def has_roof(ran: Ran) -> bool:
-    """Did products run, all in one of PRODUCTS, on one device and one number of threads?"""
+    """Tell whether products ran, all in one of PRODUCTS, on one device and one number of threads."""
     return ran.dtype in PRODUCTS and "+" not in ran.device and len(ran.threads) == 1
 
 
@@ -162,7 +162,7 @@ def _check(setup: Setup) -> None:
 def _measure(
     setup: Setup, sizes: tuple[int, ...], ladder: tuple[int, ...], dtype: torch.dtype | None = None
 ) -> tuple[float, tuple[tuple[int, float], ...]]:
-    """The best rate of the products, and the rate of each copy, as far as there is memory."""
+    """Return the best rate of the products, and the rate of each copy, as far as there is memory."""
     on_device = torch.cuda.device(setup.device) if setup.kind == "cuda" else nullcontext()
     failing = foreign(MeasureError, lambda e: f"cannot measure {setup.dtype} on {setup.device}: {first_line(e)}")
     with failing, setup.applied(), on_device, torch.inference_mode():
@@ -201,13 +201,13 @@ def _products(setup: Setup, sizes: tuple[int, ...], dtype: torch.dtype) -> float
 
 
 def _copy(setup: Setup, nbytes: int) -> float:
-    """Bytes per second of one half of the working set into the other."""
+    """Return the bytes per second of a copy of one half of the working set into the other."""
     source = torch.ones(nbytes // 8, device=setup.device)
     return nbytes / _best_s(setup, partial(torch.zeros_like(source).copy_, source))
 
 
 def _fits(setup: Setup, nbytes: int) -> bool:
-    """Is it at most half of what is free? Libraries need room of their own."""
+    """Tell whether it is at most half of what is free: libraries need room of their own."""
     free = torch.cuda.mem_get_info()[0] if setup.kind == "cuda" else available_bytes()
     return free is None or 2 * nbytes <= free
 
@@ -236,7 +236,7 @@ def _repeat(run: Callable[[], Any], times: int) -> None:
 
 
 def _preemptions() -> int:
-    """How often the system has given a core of this process to another; 0 where it does not say (Windows)."""
+    """Return how often the system gave a core of this process to another; 0 where it does not say (Windows)."""
     try:
         import resource
     except ImportError:
@@ -245,7 +245,7 @@ def _preemptions() -> int:
 
 
 def _read(path: Path | None, key: dict[str, Any]) -> Roof | None:
-    """What was kept; None for a file that is missing, corrupt, of another schema or of another machine."""
+    """Read the cache; None stands for a file that is missing, corrupt, of another schema or of another machine."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8")) if path else {}
         copies = tuple((int(nbytes), float(rate)) for nbytes, rate in kept["copies"])

@@ -1,4 +1,4 @@
-"""What every module computes and moves in one run, forward and backward, and what it keeps in between.
+"""One run tells what every module computes and moves, forward and backward, and what it keeps in between.
 
 Each operator reads its tensors once and writes its result once: the least that it can move. Views move nothing.
 """
@@ -31,9 +31,9 @@ class Traffic:
     forward: defaultdict[int, Work]
     backward: defaultdict[int, Work]
     callers: set[int]
-    """Modules that call others."""
+    """These modules call others."""
     uncounted: defaultdict[int, Counter[str]]
-    """Operators without a formula for their MACs, with their calls."""
+    """These operators have no formula for their MACs; their calls are counted."""
 
     @property
     def all_uncounted(self) -> Counter[str]:

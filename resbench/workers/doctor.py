@@ -1,4 +1,4 @@
-"""What `doctor` finds: the machine, the packages, and what would be skipped here."""
+"""This module holds what `doctor` finds: the machine, the packages, and what would be skipped here."""
 
 import os
 import platform

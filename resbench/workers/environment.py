@@ -26,7 +26,7 @@ from resbench.workers import nvml
 from resbench.workers.cores import usable_cores
 
 Value = str | int | float | bool | None
-"""Of a field; None where the machine does not say."""
+"""A field has such a value; it is None where the machine does not say."""
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "ONEDNN_MAX_CPU_ISA")
 """The libraries below torch read these variables."""

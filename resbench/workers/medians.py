@@ -1,4 +1,4 @@
-"""Medians and means with their uncertainty.
+"""This module takes medians and means with their uncertainty.
 
 Samples of one process are neither independent (a disturbance lasts for several) nor representative (another process
 gets other memory and other cores): its own interval is too narrow by far. So the unit that is repeated is the

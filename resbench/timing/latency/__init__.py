@@ -1,1 +1,1 @@
-"""The latency of whole networks, measured in fresh processes."""
+"""This package measures the latency of whole networks in fresh processes."""

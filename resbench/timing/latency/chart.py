@@ -1,4 +1,4 @@
-"""Latencies as a chart: the samples of every process, and the interval of the median."""
+"""This module draws latencies: the samples of every process, and the interval of the median."""
 
 from statistics import median_high
 from typing import Any
@@ -10,7 +10,7 @@ from resbench.units import scale
 
 
 def spreads(result: Latencies) -> Picture:
-    """A row for each network: its median with the 95 % interval, 10th to 90th percentile, and each process's median."""
+    """Draw for each network its median with the 95 % interval, 10th to 90th percentile, and each process's median."""
     import altair as alt
 
     records = [(one, latency_record(one, None)) for one in result.latencies]

@@ -1,4 +1,4 @@
-"""The question `latency`: how long a run takes here, each network in several fresh processes.
+"""This module measures how long a run takes here, each network in several fresh processes.
 
 What differs from process to process (addresses, cores, what else the machine does) is in the interval that way; rows
 are measured side by side; and what the system kills for want of memory takes no finished row with it.
@@ -27,7 +27,7 @@ from resbench.workers.environment import environment
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup
 
 PROCESSES = 5
-"""For each row: the interval of fewer is wide, for Student's t grows fast."""
+"""Each row is measured in so many: the interval of fewer is wide, for Student's t grows fast."""
 
 
 def latency(
@@ -46,7 +46,7 @@ def latency(
     failures: Failures | None = None,
     progress: Progress = silent,
 ) -> Latencies:
-    """How long models take here, with the ceilings of what ran.
+    """Measure how long models take here, with the ceilings of what ran.
 
     A name is measured in fresh processes, every case in its own and all of them in turn; a module in this one, so
     without an interval, and it is afterwards what it was. Ctrl-C gives what is done. Raises MeasureError for what this

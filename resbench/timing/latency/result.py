@@ -1,4 +1,4 @@
-"""What `latency` finds: what one process reads, and what the readings of several say together."""
+"""This module holds what `latency` finds: what one process reads, and what the readings of several say together."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,28 +19,28 @@ from resbench.workers.workload import Setup
 
 
 class Reading(NamedTuple):
-    """What one process measured. Seconds."""
+    """A reading is what one process measured, in seconds."""
 
     phases: tuple[str, ...]
     runs_s: tuple[tuple[float, ...], ...]
-    """Of each run, its phases."""
+    """Each run has the seconds of its phases."""
     verdict: SamplingVerdict
     warm: bool
     rejected: int
     macs: int
-    """Of one run, forward and backward."""
+    """These are the MACs of one run, forward and backward."""
     peak_bytes: int | None
     bytes: int | None = None
-    """That its operators read and write; see ``resbench.timing.traffic``. None where an earlier version measured."""
+    """Its operators read and write so many; see ``resbench.timing.traffic``. None: an earlier version measured."""
     queued: tuple[float, ...] = ()
-    """On an NVIDIA GPU, runs that were queued before they began: the device's own time."""
+    """On an NVIDIA GPU these runs were queued before they began: they took the device's own time."""
     graph: tuple[float, ...] = ()
-    """On an NVIDIA GPU, replays of one captured run."""
+    """On an NVIDIA GPU these runs were replays of one captured run."""
     remark: str = ""
     ran: Ran | None = None
-    """What really ran; None where an earlier version measured."""
+    """This says what really ran; it is None where an earlier version measured."""
     uncounted: Mapping[str, int] | None = None
-    """Operators without a formula for their MACs, with their calls; None where an earlier version measured."""
+    """These operators have no formula for their MACs, and were called so often; None: an earlier version measured."""
 
     @property
     def totals(self) -> list[float]:
@@ -49,16 +49,16 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class Latency:
-    """One model in one setup, measured in one process or several. Seconds of one run: a batch, forward or trained."""
+    """One model in one setup took these seconds a run, in one process or several: a batch, forward or trained."""
 
     model: str
     input: tuple[int, ...]
     setup: Setup
     readings: tuple[Reading, ...]
     drift: float | None = None
-    """By how much the machine's speed wanders from call to call, as a share; see ``resbench.timing.drift``."""
+    """The machine's speed wanders by this share from call to call; see ``resbench.timing.drift``."""
     calls: int = 0
-    """From which that is known."""
+    """The drift is known from so many calls."""
 
     derived: ClassVar = (
         *("median_s", "half_width_s", "tenths_s", "phases_s", "throughput", "flops_per_s", "peak_bytes"),
@@ -67,16 +67,16 @@ class Latency:
 
     @property
     def ran(self) -> Ran | None:
-        """What really ran; None where an earlier version measured."""
+        """This says what really ran; it is None where an earlier version measured."""
         return self.readings[0].ran
 
     @property
     def differences(self) -> list[str]:
-        """Where what ran is not what was asked for."""
+        """Say in words where what ran is not what was asked for."""
         return self.ran.differences(self.setup) if self.ran else []
 
     def roof(self, roofs: Mapping[str, Roof]) -> Roof | None:
-        """Of these, the one of what ran."""
+        """Choose of these the roof of what ran."""
         ran = self.ran
         if ran is None:
             return roofs.get(self.setup.dtype)
@@ -86,12 +86,12 @@ class Latency:
         return next((one for one in same if self.setup.kind != "cpu" or (one.threads,) == ran.threads), None)
 
     def where(self, here: Environment) -> Environment:
-        """Here, as it was in the processes that ran."""
+        """Return this environment as it was in the processes that ran."""
         return here.where(threads=self.ran.threads[0]) if self.ran else here
 
     @property
     def totals(self) -> list[float]:
-        """All runs of all processes."""
+        """Return the seconds of all runs of all processes."""
         return [total for reading in self.readings for total in reading.totals]
 
     @property
@@ -100,12 +100,12 @@ class Latency:
 
     @property
     def tenths_s(self) -> tuple[float, float]:
-        """10th and 90th percentile."""
+        """Return the 10th and the 90th percentile."""
         return tenths(self.totals)
 
     @property
     def half_width_s(self) -> float | None:
-        """Half of the 95 % interval of the median: over processes, and over calls as far as that is known.
+        """Return half of the 95 % interval of the median: over processes, and over calls as far as that is known.
 
         None where there was only one process.
         """
@@ -115,23 +115,23 @@ class Latency:
 
     @property
     def phases_s(self) -> dict[str, float]:
-        """The median of each phase."""
+        """Return the median of each phase."""
         runs = [run for reading in self.readings for run in reading.runs_s]
         return {name: median(run[i] for run in runs) for i, name in enumerate(self.readings[0].phases)}
 
     @property
     def throughput(self) -> float:
-        """Samples of the batch a second."""
+        """Return how many samples of the batch it does a second."""
         return self.input[0] / self.median_s
 
     @property
     def flops_per_s(self) -> float:
-        """2 x MACs of a run, the backward pass included, over its median."""
+        """Return 2 x the MACs of a run, the backward pass included, over its median."""
         return 2 * self.readings[0].macs / self.median_s
 
     @property
     def uncounted(self) -> Mapping[str, int]:
-        """Operators of a run without a formula: the MACs are too low by theirs."""
+        """Return the operators of a run without a formula: the MACs are too low by theirs."""
         return self.readings[0].uncounted or {}
 
     @property
@@ -140,7 +140,7 @@ class Latency:
 
     @property
     def queued_s(self) -> float | None:
-        """The device's own time; see ``resbench.workers.stopwatch``."""
+        """Return the device's own time; see ``resbench.workers.stopwatch``."""
         return _median([value for reading in self.readings for value in reading.queued])
 
     @property
@@ -149,13 +149,13 @@ class Latency:
 
     @property
     def verdict(self) -> SamplingVerdict:
-        """The worst of the processes."""
+        """Return the worst verdict of the processes."""
         order: Sequence[SamplingVerdict] = get_args(SamplingVerdict)
         return max((reading.verdict for reading in self.readings), key=order.index)
 
     @property
     def warm(self) -> bool:
-        """Did every process's warm-up settle?"""
+        """Tell whether every process's warm-up settled."""
         return all(reading.warm for reading in self.readings)
 
 
@@ -165,11 +165,11 @@ def _median(values: Sequence[float]) -> float | None:
 
 @dataclass(frozen=True, repr=False)
 class Latencies(Result):
-    """The latencies of networks on one device, under the ceilings of what ran."""
+    """This holds the latencies of networks on one device, under the ceilings of what ran."""
 
     latencies: tuple[Latency, ...]
     roofs: Mapping[str, Roof]
-    """The ceilings by dtype, and by threads too where there are several of one."""
+    """The ceilings go by dtype, and by threads too where there are several of one."""
     environment: Environment
     interrupted: bool = False
 

@@ -1,4 +1,4 @@
-"""Latencies as a table: a row for each model and batch."""
+"""This module makes the table of latencies, with a row for each model and batch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,1 +1,1 @@
-"""The time of every layer, so that the rows add up."""
+"""This package measures the time of every layer, so that the rows add up."""

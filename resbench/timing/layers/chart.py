@@ -1,4 +1,4 @@
-"""Layers under their roof: what each reaches of what the machine's ceilings allow (Williams et al. 2009)."""
+"""This module draws what each layer reaches of what the machine's ceilings allow (Williams et al. 2009)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ HEIGHT = 360
 
 
 def roofline(result: Layers) -> Picture | None:
-    """FLOP/s by FLOP/B of every layer with MACs, the area its time; the roof of memory, and dashed that of the caches.
+    """Draw FLOP/s by FLOP/B of every layer with MACs, its area its time, under memory's roof and, dashed, the caches'.
 
     None where no layer has both FLOPs and bytes, or there is no roof of what ran.
     """

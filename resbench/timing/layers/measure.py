@@ -67,7 +67,7 @@ def layers(
     threads: int | None = None,
     progress: Progress = silent,
 ) -> Layers:
-    """The time of every layer of one model, in this process, under the ceilings of what ran.
+    """Measure the time of every layer of one model, in this process, under the ceilings of what ran.
 
     Raises MeasureError for what this machine cannot do.
     """
@@ -91,9 +91,11 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
         begun = time.perf_counter()
         _timed_run(work, modules)
         took_s = time.perf_counter() - begun
-    plain, instrumented = stopwatch.eager(work), partial(_timed_run, work, modules)
     if work.setup.kind == "cuda":
-        plain, instrumented = stopwatch.queued(work), partial(instrumented, partial(stopwatch.rest, took_s))
+        rest = partial(stopwatch.rest, took_s)
+        plain, instrumented = stopwatch.queued(work), partial(_timed_run, work, modules, rest)
+    else:
+        plain, instrumented = stopwatch.eager(work), partial(_timed_run, work, modules)
     pairs: list[tuple[float, _TimedRun]] = []
     start = clock()
     while (len(pairs) < LEAST_PAIRS or clock() - start < LEAST_S) and clock() - start < CAP_S:

@@ -1,4 +1,4 @@
-"""What `latency --layers` finds: the time of every layer, and how far it can be trusted."""
+"""This module holds what `latency --layers` finds: the time of every layer, and how far it can be trusted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from resbench.workers.workload import Setup
 
 
 class LayerTime(NamedTuple):
-    """One module, or the glue of one: seconds of a typical run, and what it computes and moves meanwhile."""
+    """One module, or the glue of one, took these seconds in a typical run, and computed and moved this meanwhile."""
 
     name: str
     type: str
@@ -26,65 +26,65 @@ class LayerTime(NamedTuple):
     backward_s: float | None
     macs: int
     bytes: int
-    """That its operators read and write, forward and backward."""
+    """Its operators read and write so many, forward and backward."""
     forward: Work | None = None
     backward: Work | None = None
-    """Both passes apart; None where an earlier version measured."""
+    """Both passes stand apart; they are None where an earlier version measured."""
     saved_bytes: int | None = None
-    """What it keeps for the backward pass."""
+    """It keeps so many for the backward pass."""
     uncounted: Mapping[str, int] | None = None
-    """Operators without a formula for their MACs, with their calls; None where an earlier version measured."""
+    """These operators have no formula for their MACs, and were called so often; None: an earlier version measured."""
 
     @property
     def seconds(self) -> float:
-        """Forward and backward."""
+        """Return the seconds of both passes."""
         return self.forward_s + (self.backward_s or 0.0)
 
 
 @dataclass(frozen=True)
 class LayerTimes:
-    """The rows of one model, and how far they can be trusted."""
+    """These are the rows of one model, and numbers that say how far they can be trusted."""
 
     rows: tuple[LayerTime, ...]
     step_s: float | None
-    """The optimiser's step, which belongs to no layer."""
+    """The optimiser's step took so long; it belongs to no layer."""
     total_s: float
-    """A typical instrumented run, measured around the rows."""
+    """A typical instrumented run took so long, measured around the rows."""
     plain_s: float
-    """A typical run without instruments, of those in between."""
+    """A typical run without instruments took so long, of those in between."""
     overheads: tuple[float, ...]
-    """Instrumented / plain - 1 of each pair."""
+    """Each pair has its instrumented / plain - 1."""
 
     derived: ClassVar = ("residual", "overhead")
 
     @property
     def residual(self) -> float:
-        """What the rows miss of the total, as a share of it."""
+        """Return what the rows miss of the total, as a share of it."""
         return 1 - (sum(row.seconds for row in self.rows) + (self.step_s or 0.0)) / self.total_s
 
     @property
     def uncounted(self) -> dict[str, int]:
-        """Operators without a formula for their MACs, with their calls, of all rows."""
+        """Return the operators of all rows without a formula for their MACs, with their calls."""
         return together(row.uncounted for row in self.rows)
 
     @property
     def overhead(self) -> float:
-        """Median over the pairs."""
+        """Return the median over the pairs."""
         return median(self.overheads)
 
 
 @dataclass(frozen=True, repr=False)
 class Layers(Result):
-    """The layers of one network."""
+    """This holds the layers of one network."""
 
     model: str
     times: LayerTimes
     roof: Roof | None
-    """None where there is none of what ran."""
+    """It is None where there is none of what ran."""
     setup: Setup
     environment: Environment
     ran: Ran | None = None
-    """What really ran; None where an earlier version measured."""
+    """This says what really ran; it is None where an earlier version measured."""
 
     kind: ClassVar = "latency --layers"
     of_one: ClassVar = True
@@ -110,12 +110,12 @@ class Layers(Result):
 
     @property
     def differences(self) -> list[str]:
-        """Where what ran is not what was asked for."""
+        """Say in words where what ran is not what was asked for."""
         return self.ran.differences(self.setup) if self.ran else []
 
     @property
     def layers(self) -> list[dict[str, Any]]:
-        """The rows of the table by the keys of its columns."""
+        """Return the rows of the table by the keys of its columns."""
         records = [_record(row, self.times, self.roof) for row in self.times.rows]
         step_s = self.times.step_s
         if step_s is not None:

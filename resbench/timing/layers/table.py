@@ -1,4 +1,4 @@
-"""Layer times as a table: a row for each layer, under the ceilings of what ran."""
+"""This module makes the table of layer times, with a row for each layer under the ceilings of what ran."""
 
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning

@@ -1,1 +1,1 @@
-"""What a run holds in memory: predicted and measured."""
+"""This package predicts and measures what a run holds in memory."""

@@ -38,7 +38,7 @@ def memory(
     failures: Failures | None = None,
     progress: Progress = silent,
 ) -> Memories:
-    """What models hold in a run, predicted from their costs and measured in this process. Raises MeasureError."""
+    """Predict what models hold in a run from their costs, and measure it in this process. Raises MeasureError."""
     setup = Setup(device, batch, dtype, memory_format, mode, cache, compile, threads)
     check_device(device)
     failures = failures or Failures()

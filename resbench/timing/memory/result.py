@@ -1,4 +1,4 @@
-"""What `latency --memory` finds: what a run holds, predicted and measured."""
+"""This module holds what `latency --memory` finds: what a run holds, predicted and measured."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from resbench.workers.workload import Setup
 
 
 class Memory(NamedTuple):
-    """Bytes of one run, by what they hold. None: does not apply, or cannot be known."""
+    """These are the bytes of one run, by what they hold; None does not apply, or cannot be known."""
 
     weights: int
     buffers: int | None
@@ -20,27 +20,27 @@ class Memory(NamedTuple):
     gradients: int
     optimizer: int
     saved: int | None
-    """What the forward pass keeps for the backward pass."""
+    """The forward pass keeps so many for the backward pass."""
     peak: int | None
     uncounted: Mapping[str, int] | None = None
-    """Of a prediction, the operators whose work is in no row, with their calls."""
+    """A prediction names here the operators whose work is in no row, with their calls."""
     unknown: tuple[str, ...] = ()
-    """Of a prediction, the rows of no known kind, of which nobody knows what they keep."""
+    """A prediction names here the rows of no known kind, of which nobody knows what they keep."""
 
 
 class Held(NamedTuple):
-    """What one network holds."""
+    """One network holds this."""
 
     model: str
     predicted: Memory
     measured: Memory
     ran: Ran | None = None
-    """What really ran; None where an earlier version measured."""
+    """This says what really ran; it is None where an earlier version measured."""
 
 
 @dataclass(frozen=True, repr=False)
 class Memories(Result):
-    """What networks hold in one setup."""
+    """This says what networks hold in one setup."""
 
     reports: tuple[Held, ...]
     setup: Setup

@@ -1,4 +1,4 @@
-"""Memory as a table: predicted from the cost rows beside measured."""
+"""This module makes the table of memory: what the cost rows predict beside what was measured."""
 
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import unclassified, warning
@@ -26,7 +26,7 @@ MEMORY_COLUMNS = (
 
 
 def memory_table(result: Memories) -> Table:
-    """Predicted from the cost rows beside measured, for each model."""
+    """Set what the cost rows predict beside what was measured, for each model."""
     rows = []
     for one in result.reports:
         for what, meaning in MEMORY.items():

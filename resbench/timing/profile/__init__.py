@@ -1,1 +1,1 @@
-"""A trace by torch's profiler, and the tables that are made of it."""
+"""This package takes a trace by torch's profiler, and makes tables of it."""

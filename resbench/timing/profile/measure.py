@@ -1,4 +1,4 @@
-"""A trace of some runs by torch.profiler, and the tables that TensorBoard's profiler plugin makes of it.
+"""torch.profiler traces some runs, and TensorBoard's profiler plugin makes tables of the trace.
 
 The trace lies where ``tensorboard --logdir`` finds it, and opens in Perfetto. The plugin's web page needs the internet;
 its parser (``torch_tb_profiler``) does not, and gives the same tables here. Seconds and bytes.
@@ -42,7 +42,7 @@ def profile(
     mode: Mode = "inference",
     progress: Progress = silent,
 ) -> Profile:
-    """Some runs of a model under torch's profiler: the tables, and the trace in the folder ``trace``.
+    """Run a model under torch's profiler: the tables are returned, the trace lies in the folder ``trace``.
 
     A module is afterwards what it was. Raises MeasureError for what cannot be done here, OutputError for the folder.
     """
@@ -107,7 +107,7 @@ def record(work: Workload, folder: Path, name: str, steps: int = 3) -> tuple[Pat
 
 
 def adapted(events: Rows) -> Rows:
-    """The events of a trace as the plugin's parser knows them.
+    """Return the events of a trace as the plugin's parser knows them.
 
     It knows calls of the CUDA runtime under an older name alone, would take the copy of a step's mark among the
     GPU's events for another step, and adds up modules by the name that the trace gives them.
@@ -117,7 +117,7 @@ def adapted(events: Rows) -> Rows:
 
 
 def read(trace: Path, calls: Calls | None = None) -> Views:
-    """The plugin's views of a trace. ``calls``, as ``record`` gives them, are written into it for later readers.
+    """Return the plugin's views of a trace. ``calls``, from ``record``, are written into it for later readers.
 
     Raises MeasureError where the parser cannot read it; the trace stays.
     """
@@ -164,7 +164,7 @@ def _rewrite(trace: Path, document: dict[str, Any]) -> None:
 
 
 def _overview(data: Any) -> Rows:
-    """Where the time of an average step goes."""
+    """Say where the time of an average step goes."""
     from torch_tb_profiler.profiler.overall_parser import ProfileRole
 
     costs = data.avg_costs.costs
@@ -200,7 +200,7 @@ def _kernels(table: dict[str, Any]) -> Rows:
 
 
 def _memory(run: Any) -> Rows:
-    """Operators by what they allocate, on each device."""
+    """List the operators by what they allocate, on each device."""
     rows: Rows = [
         {
             "device": device,

@@ -1,4 +1,4 @@
-"""Which of a model's modules each call in a trace is, from the profiled runs themselves.
+"""The profiled runs themselves tell which of a model's modules each call in a trace is.
 
 A trace knows a module by its class and a number: the order in which the modules of that class come up in it, which
 another run need not share (stochastic depth, LayerDrop, experts), and which two classes of one name share. The
@@ -16,12 +16,12 @@ from torch.profiler._utils import traverse_dfs
 
 Rows = list[dict[str, Any]]
 Calls = dict[str, list[str | None]]
-"""By the trace's name of a module (``nn.Module: Conv2d_3``): whose call each one was, in order; None for a module that
-is none of the model's."""
+"""The trace's name of a module (``nn.Module: Conv2d_3``) leads to whose call each one was, in order; None stands for a
+module that is none of the model's."""
 
 PREFIX = "nn.Module: "
 PATH = "Module path"
-"""Where a call's event in the trace has the module's own name, among its arguments."""
+"""A call's event in the trace has the module's own name here, among its arguments."""
 
 
 def calls(profiler: torch.profiler.profile, named: Iterable[tuple[str, nn.Module]]) -> Calls:

@@ -1,4 +1,4 @@
-"""The ranges that a program names itself, ``torch.profiler.record_function("mine")``, as rows of a trace.
+"""The ranges that a program names itself, ``torch.profiler.record_function("mine")``, become rows.
 
 A range is the program's unless torch opened it: torch marks its own steps, optimisers, loaders and compilation with the
 same function. The stack in the trace says who called it. Compiled code has no ranges, for torch leaves them out of it;
@@ -16,10 +16,10 @@ from resbench.timing.profile.module_calls import Rows
 
 STEP = "ProfilerStep#"
 TORCH = ("torch/", f"{Path(torch.__file__).parent}/")
-"""How a trace begins the name of a frame in torch's own code: torch cuts off what ``sys.path`` holds."""
+"""A trace begins the name of a frame in torch's own code so: torch cuts off what ``sys.path`` holds."""
 
 OPENS = ("torch/autograd/profiler.py", ": __enter__")
-"""Beginning and end of the frame that opens a range; whose range it is, the frame around it says."""
+"""The frame that opens a range begins and ends so; the frame around it says whose range it is."""
 
 LAUNCHES = ("cuda_runtime", "cuda_driver")
 """torch's profiler calls a call of the CUDA runtime so."""
@@ -39,13 +39,13 @@ class _Range:
 
 @dataclass
 class _Work:
-    """A range or an operator that is open."""
+    """This is a range or an operator that is open."""
 
     name: str | None
-    """Of the program's ranges alone."""
+    """The program's ranges alone have one."""
     end: float
     own: float
-    """Without what is inside it."""
+    """What is inside it does not count here."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class _Thread:
     frames: list[tuple[str, float]] = field(default_factory=list)
     work: list[_Work] = field(default_factory=list)
     until: dict[str, float] = field(default_factory=dict)
-    """To when the ranges of each name were counted: one inside another of its name adds nothing."""
+    """The ranges of each name are counted until then: one inside another of its name adds nothing."""
 
 
 def ranges(events: Rows) -> Rows:
@@ -119,7 +119,7 @@ def _close(thread: _Thread, now: float, found: dict[str, _Range]) -> None:
 
 
 def _is_the_programs(name: str, thread: _Thread) -> bool:
-    """Did the program open this range, and not torch? A trace without stacks does not say: then it did."""
+    """Tell whether the program opened this range, and not torch; where a trace has no stacks, it did."""
     if name.startswith(STEP):
         return False
     frames = [frame for frame, _ in thread.frames]

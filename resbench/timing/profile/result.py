@@ -1,4 +1,4 @@
-"""What `profile` finds: where the trace is, and the tables of TensorBoard's profiler plugin."""
+"""This module holds what `profile` finds: where the trace is, and the tables of TensorBoard's profiler plugin."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,15 +16,15 @@ from resbench.workers.workload import Setup
 VIEWS = tuple(COLUMNS)
 
 Views = Mapping[str, tuple[Mapping[str, Any], ...]]
-"""The rows of each view that the plugin has, by the keys of their columns."""
+"""Each view that the plugin has is its rows, by the keys of their columns."""
 
 SHOWN = 20
-"""Rows of each table for people; the other formats have all."""
+"""Each table for people has so many rows; the other formats have all."""
 
 
 @dataclass(frozen=True, repr=False)
 class Profile(Result):
-    """The trace of some runs of one model, and the views of it."""
+    """This holds the trace of some runs of one model, and the views of it."""
 
     model: str
     trace: Path
@@ -43,8 +43,8 @@ class Profile(Result):
         return [self.model]
 
     def tables(self, view: str = "", shown: int | None = SHOWN) -> list[Table]:
-        """The views, or one of them; of long ones the rows that took most. Raises OptionError for one that is not
-        there."""
+        """Return the views, or one of them; long ones have the rows that took most. Raises OptionError for one that is
+        not there."""
         if view and view not in self.views:
             raise OptionError(f"the trace {self.trace} has no {view}; it has {', '.join(self.views)}")
         first, *others = [

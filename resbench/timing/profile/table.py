@@ -1,4 +1,4 @@
-"""A profile's views as tables and as one document."""
+"""This module makes the tables of a profile's views."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
