@@ -79,8 +79,8 @@ class Setup:
         """
         check_device(self.device)
         switches = [*_precisions(self.dtype), (torch.backends.cudnn, "benchmark", True)]
-        before = [attribute(place, name) for place, name, _ in switches]
-        with put_back((torch.get_num_threads, torch.set_num_threads), *before):
+        settings = (attribute(place, name) for place, name, _ in switches)
+        with put_back((torch.get_num_threads, torch.set_num_threads), *settings):
             if self.threads:
                 torch.set_num_threads(self.threads)
             for place, name, value in switches:

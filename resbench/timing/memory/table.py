@@ -34,11 +34,16 @@ def memory_table(result: Memories) -> Table:
             if a or b:
                 rows.append((one.model, what, a, b, b / a if a and b is not None else None, meaning))
     each = [(one.model, result.setup, one.ran) for one in result.reports]
-    notes = [*setup_lines(each), "Predicted: from the cost rows alone, without running."]
-    notes += [UNCOMPILED] if any(counted_as_written(setup, ran) for _, setup, ran in each) else []
-    notes.append(result.environment.note)
-    warnings = [line for row in each for line in ran_lines(*row)]
+    notes = [
+        *setup_lines(each),
+        "Predicted: from the cost rows alone, without running.",
+        *([UNCOMPILED] if any(counted_as_written(setup, ran) for _, setup, ran in each) else []),
+        result.environment.note,
+    ]
     too_low = "what is predicted may be too low"
-    warnings += [line for one in result.reports for line in warning(one.model, one.predicted.uncounted, too_low)]
-    warnings += [line for one in result.reports for line in unclassified(one.model, one.predicted.unknown, too_low)]
+    warnings = [
+        *(line for row in each for line in ran_lines(*row)),
+        *(line for one in result.reports for line in warning(one.model, one.predicted.uncounted, too_low)),
+        *(line for one in result.reports for line in unclassified(one.model, one.predicted.unknown, too_low)),
+    ]
     return Table(MEMORY_COLUMNS, rows, notes=notes, warnings=warnings)
