@@ -227,7 +227,8 @@ def _best_s(setup: Setup, run: Callable[[], Any]) -> float:
     first_s = min(watch(3))[0]
     inner = max(1, min(200, int(1e-3 / first_s)))
     batch = stopwatch.eager(Call(partial(_repeat, run, inner), setup))
-    return min(batch(max(3, min(100, int(EACH_S / (first_s * inner))))))[0] / inner
+    batches = max(3, min(100, int(EACH_S / (first_s * inner))))
+    return min(batch(batches))[0] / inner
 
 
 def _repeat(run: Callable[[], Any], times: int) -> None:
