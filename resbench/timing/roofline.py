@@ -165,7 +165,7 @@ def _measure(
     """Return the best rate of the products, and the rate of each copy, as far as there is memory."""
     on_device = torch.cuda.device(setup.device) if setup.kind == "cuda" else nullcontext()
     failing = foreign(MeasureError, lambda e: f"cannot measure {setup.dtype} on {setup.device}: {first_line(e)}")
-    with failing, setup.applied(), on_device, torch.inference_mode():
+    with failing, setup.applied(), on_device, torch.inference_mode(), stopwatch.uncollected():
         flops_per_s = _products(setup, sizes, dtype or PRODUCTS[setup.dtype])
         copies = tuple((nbytes, _copy(setup, nbytes)) for nbytes in ladder if _fits(setup, nbytes))
         if setup.kind == "cuda":
@@ -217,12 +217,15 @@ def _best_s(setup: Setup, run: Callable[[], Any]) -> float:
 
     An NVIDIA GPU runs batches of about a millisecond: short runs follow each other without a gap.
     """
-    watch = stopwatch.eager(Call(run, setup))
     if setup.kind != "cuda":
-        best_s, end = inf, time.perf_counter() + EACH_S
-        while time.perf_counter() < end:
-            best_s = min(best_s, *watch(1)[0])
-        return best_s
+        now = stopwatch.CLOCKS[setup.kind]
+        best_ns, end = inf, now() + EACH_S * 1e9
+        while now() < end:
+            start = now()
+            run()
+            best_ns = min(best_ns, now() - start)
+        return best_ns / 1e9
+    watch = stopwatch.eager(Call(run, setup))
     watch(1)
     first_s = min(watch(3))[0]
     inner = max(1, min(200, int(1e-3 / first_s)))
