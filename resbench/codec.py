@@ -18,11 +18,10 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from pathlib import Path, PurePath
-from typing import Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
-from cattrs import Converter
-from cattrs.cols import is_namedtuple, namedtuple_dict_structure_factory, namedtuple_dict_unstructure_factory
-from cattrs.gen import make_dict_unstructure_fn
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 Value = TypeVar("Value")
 
@@ -46,7 +45,11 @@ def decoded(kind: type[Value], data: Any) -> Value:
 
 
 @cache
-def _converter(derived: bool) -> Converter:
+def _converter(derived: bool) -> "Converter":
+    from cattrs import Converter  # a result that is printed needs none of it
+    from cattrs.cols import is_namedtuple, namedtuple_dict_structure_factory, namedtuple_dict_unstructure_factory
+    from cattrs.gen import make_dict_unstructure_fn
+
     converter = Converter(detailed_validation=False)
     converter.register_structure_hook_factory(is_namedtuple, namedtuple_dict_structure_factory)
     converter.register_unstructure_hook_factory(is_namedtuple, namedtuple_dict_unstructure_factory)

@@ -134,10 +134,10 @@ class _Run:
         if any(map(nn.parameter.is_lazy, (*model.parameters(), *model.buffers()))):
             with _seeded(recipe.device, seed):
                 self.model(self.batch(0)[0])
-        trained = [p for p in model.parameters() if p.requires_grad]
-        if not trained:
+        self.trained = [p for p in model.parameters() if p.requires_grad]
+        if not self.trained:
             raise MeasureError(f"{name} has no parameter to train: nothing has a gradient")
-        self.optimizer = torch.optim.SGD(trained, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+        self.velocity = [torch.zeros_like(p) for p in self.trained]
         self.probe = GradientProbe(model, name=name, seed=seed)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
@@ -172,7 +172,7 @@ class _Run:
         with _seeded(self.recipe.device, 1_000_003 * self.seed + step):
             loss = loss_of(self.name, self.probe(x) if observed else self.model(x), labels, self.images.classes)
             loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self.descend()
         self.losses.append(loss.detach())
         if not observed:
             return []
@@ -185,6 +185,14 @@ class _Run:
                 f"{self.name} has fewer than two boundaries between layers: no gradient flow to speak of"
             )
         return [*flow, *checkpoint, self.row(step, "loss", float(loss.detach()))]
+
+    @torch.no_grad()
+    def descend(self) -> None:
+        """Step as ``torch.optim.SGD(lr, momentum, weight_decay=...)`` by its formula: importing it takes a second."""
+        for p, v in zip(self.trained, self.velocity, strict=True):
+            if p.grad is not None:
+                v.mul_(self.recipe.momentum).add_(p.grad.add(p, alpha=self.recipe.weight_decay))
+                p.add_(v, alpha=-self.recipe.lr)
 
     def row(self, step: int, statistic: str, value: float) -> StatisticRow:
         return StatisticRow(self.name, self.seed, step, "network", "", 1.0, statistic, value)
