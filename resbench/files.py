@@ -4,7 +4,6 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 from resbench.errors import OutputError
 
@@ -26,7 +25,7 @@ def write(path: Path, content: str | bytes) -> None:
     Raises OutputError. A link, device or pipe is written through, never replaced.
     """
     data = content.encode() if isinstance(content, str) else content
-    beside = path.parent / f".{path.name[:40]}.{uuid4().hex}"
+    beside = path.parent / f".{path.name[:40]}.{os.urandom(8).hex()}"
     try:
         if path.is_dir():
             raise IsADirectoryError("it is a folder")

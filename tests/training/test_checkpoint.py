@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -74,10 +75,13 @@ def test_a_file_that_runs_code_is_refused(tmp_path):
 def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path, monkeypatch):
     one = Checkpoint(tmp_path, "x", {})
     one.save({"step": 1})
-    real = os.fdopen
-    monkeypatch.setattr(
-        os, "fdopen", lambda handle, mode: (os.close(handle), real(os.open("/dev/full", os.O_WRONLY), mode))[1]
-    )
+    real = Path.write_bytes
+
+    def full(path, data):
+        real(path, data[:100])
+        real(Path("/dev/full"), data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match="No space left"):
         one.save({"step": 2, "big": torch.zeros(100_000)})
     monkeypatch.undo()
