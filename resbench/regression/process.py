@@ -3,8 +3,6 @@
 ``RESBENCH_GATE`` tells the plugin in it to count, or to time when it is told to.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import queue
@@ -15,7 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -82,7 +80,7 @@ def check_files(side: Side, suite: Suite) -> None:
             )
 
 
-class Process:
+class Process(AbstractContextManager["Process", None]):
     """This runs pytest on one side, and is stopped at the end of the ``with``. Raises GateError, naming the side."""
 
     def __init__(
@@ -110,9 +108,6 @@ class Process:
         self.messages: queue.Queue[dict[str, Any]] = queue.Queue()
         self.finished = False
         threading.Thread(target=self._read, daemon=True).start()
-
-    def __enter__(self) -> Process:
-        return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         with suppress(BrokenPipeError), self.errors, self.running:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import chain
 from math import isfinite
@@ -135,20 +135,20 @@ def _machines(a: Run, b: Run) -> list[str]:
     ]
 
 
-def _missing(a: Run, b: Run, pairs: Iterable[Pair]) -> list[str]:
-    """Return what only one of the runs has."""
-    missing = []
+def _missing(a: Run, b: Run, pairs: Iterable[Pair]) -> Iterator[str]:
+    """Say what only one of the runs has."""
     for run, other in ((a, b), (b, a)):
         alone = [name for name in run.benchmarks if name not in other.benchmarks]
         if alone:
-            missing.append(f"Only in {run.path}: {', '.join(alone)}.")
+            yield f"Only in {run.path}: {', '.join(alone)}."
     counted = [pair for pair in pairs if pair.a.counters and pair.b.counters]
     for i, run in enumerate((a, b)):
-        bare = [pair.name for pair in pairs if not pair[i].counters]
+        bare = [pair.a.name for pair in pairs if not pair[i].counters]
         if bare:
-            missing.append(f"No counters in {run.path}: {', '.join(bare)}.")
-        lacks = {pair.name: [name for name, both in pair.differing.items() if both[1 - i] is None] for pair in counted}
+            yield f"No counters in {run.path}: {', '.join(bare)}."
+        lacks = {
+            pair.a.name: [name for name, both in pair.differing.items() if both[1 - i] is None] for pair in counted
+        }
         for counter in dict.fromkeys(chain.from_iterable(lacks.values())):
             where = ", ".join(name for name, counters in lacks.items() if counter in counters)
-            missing.append(f"Counter {counter} only in {run.path}: {where}.")
-    return missing
+            yield f"Counter {counter} only in {run.path}: {where}."

@@ -53,15 +53,6 @@ class Pair(NamedTuple):
     b: Benchmark
 
     @property
-    def name(self) -> str:
-        return self.a.name
-
-    @property
-    def ratio(self) -> float:
-        """Return the ratio of the medians."""
-        return self.b.median_s / self.a.median_s
-
-    @property
     def differing(self) -> dict[str, tuple[int | None, int | None]]:
         """Return the counters that are not equal; a value is None where only the other run has the counter."""
         return dict(differences(self.a.counters, self.b.counters))

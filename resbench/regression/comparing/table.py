@@ -27,10 +27,10 @@ TIMED = (
 def comparison_tables(found: RunComparison) -> list[Table]:
     """Return the counters that differ, if any do; then the benchmarks, without times where these are not compared."""
     notes = [_which("A", found.a), _which("B", found.b), *(TIMED_NOTES if found.timed else ())]
-    rows = [[pair.name, _counters(pair), *(_times(pair) if found.timed else ())] for pair in found.pairs]
+    rows = [[pair.a.name, _counters(pair), *(_times(pair) if found.timed else ())] for pair in found.pairs]
     runs = Table((*COUNTED, *(TIMED if found.timed else ())), rows, "Stored runs", notes, warnings=found.problems)
     differing = [
-        (pair.name, name, *both, _ratio(*both)) for pair in found.pairs for name, both in pair.differing.items()
+        (pair.a.name, name, *both, _ratio(*both)) for pair in found.pairs for name, both in pair.differing.items()
     ]
     return [*([Table(COUNTER_COLUMNS, differing, "Counters that differ")] if differing else []), runs]
 
@@ -58,12 +58,12 @@ def _counters(pair: Pair) -> str:
     return ", ".join(differing) or f"{len(pair.a.counters)} equal"
 
 
-def _times(pair: Pair) -> tuple[float, ...]:
-    a, b = pair.a, pair.b
-    return a.median_s, b.median_s, pair.ratio, a.iqr_s / a.median_s, b.iqr_s / b.median_s
+def _times(pair: Pair) -> tuple[float | None, ...]:
+    a, b = pair
+    return a.median_s, b.median_s, _ratio(a.median_s, b.median_s), a.iqr_s / a.median_s, b.iqr_s / b.median_s
 
 
-def _ratio(a: int | None, b: int | None) -> float | None:
+def _ratio(a: float | None, b: float | None) -> float | None:
     return b / a if a and b is not None else None
 
 
@@ -84,7 +84,8 @@ def value_table(found: RunComparison) -> Table:
         for name in dict.fromkeys([*pair.a.counters, *pair.b.counters]):
             a, b = pair.a.counters.get(name), pair.b.counters.get(name)
             verdict = "missing" if None in (a, b) else "equal" if a == b else "changed"
-            rows.append((pair.name, name, a, b, _ratio(a, b), verdict))
+            rows.append((pair.a.name, name, a, b, _ratio(a, b), verdict))
         if found.timed:
-            rows.append((pair.name, "median_s", pair.a.median_s, pair.b.median_s, pair.ratio, "no verdict"))
+            medians = pair.a.median_s, pair.b.median_s
+            rows.append((pair.a.name, "median_s", *medians, _ratio(*medians), "no verdict"))
     return Table(VALUE_COLUMNS, rows, warnings=found.problems)

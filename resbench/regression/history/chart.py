@@ -1,6 +1,7 @@
 """The history of stored runs becomes a chart: a panel for each benchmark."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from resbench.drawing.charts import Picture, data
@@ -48,11 +49,18 @@ def levels(histories: Sequence[History]) -> Picture:
 
 
 def _points(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the points of one benchmark on one machine."""
-    first, segment, points = rows[0]["median_s"], 0, []
-    for row in rows:
-        segment += row["change"] is not None
-        relative = {"relative": row["median_s"] / first, "level": row["level_s"] / first, "change": row["change"]}
-        which = {"benchmark": row["benchmark"], "machine": row["machine"], "segment": segment}
-        points.append({"time": row["time_utc"], **which, **relative})
-    return points
+    """Return the points of one benchmark on one machine; those of a segment are of one level."""
+    first = rows[0]["median_s"]
+    segments = accumulate(int(row["change"] is not None) for row in rows)
+    return [
+        {
+            "time": row["time_utc"],
+            "benchmark": row["benchmark"],
+            "machine": row["machine"],
+            "segment": segment,
+            "relative": row["median_s"] / first,
+            "level": row["level_s"] / first,
+            "change": row["change"],
+        }
+        for row, segment in zip(rows, segments, strict=True)
+    ]

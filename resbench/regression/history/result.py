@@ -7,8 +7,6 @@ slower is no more than the slowest. Once the levels are found, each is ranked an
 one in the ranks. A counter is exact: every change is one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +15,7 @@ from statistics import median
 from typing import Any, ClassVar, NamedTuple
 
 from resbench.drawing.charts import Picture
-from resbench.regression.comparing.result import Benchmark, Run
+from resbench.regression.comparing.result import Run
 from resbench.regression.history.table import history_tables, machine_record, night_table
 from resbench.result import Result
 from resbench.tables.table import Table
@@ -30,95 +28,6 @@ series of 16 to 200 runs of independent noise, at most 3 % show a change; a step
 
 LEAST = 4
 """A level has so many runs: ranks of fewer never pay the penalty."""
-
-
-@dataclass(frozen=True)
-class History:
-    """A history holds the runs of one machine, the oldest first."""
-
-    fingerprint: str
-    stable: dict[str, Any]
-    runs: tuple[Run, ...]
-
-    @property
-    def series(self) -> list[Series]:
-        """Return the series of each benchmark of the runs, by name."""
-        names = sorted({name for run in self.runs for name in run.benchmarks})
-        return [
-            Series(
-                self.fingerprint,
-                name,
-                tuple(Night(run, run.benchmarks[name]) for run in self.runs if name in run.benchmarks),
-            )
-            for name in names
-        ]
-
-
-class Night(NamedTuple):
-    """A night is one benchmark in one run."""
-
-    run: Run
-    benchmark: Benchmark
-
-
-class Change(NamedTuple):
-    """``before`` is the last run at the old level, ``at`` the first at the new; levels are medians."""
-
-    before: Run
-    at: Run
-    old_s: float
-    new_s: float
-
-    @property
-    def relative(self) -> float:
-        """Return the change as a share: 0.05 is 5 % more time."""
-        return self.new_s / self.old_s - 1
-
-
-class Recount(NamedTuple):
-    """A counter has another value than it last had."""
-
-    before: Run
-    at: Run
-    counter: str
-    old: int
-    new: int
-
-
-@dataclass(frozen=True)
-class Series:
-    """A series is one benchmark on one machine, by time."""
-
-    fingerprint: str
-    name: str
-    nights: tuple[Night, ...]
-
-    @cached_property
-    def levels(self) -> list[tuple[int, int, float]]:
-        """Return the first night, the night after the last, and the median of each level."""
-        seconds = [night.benchmark.median_s for night in self.nights]
-        edges = [0, *change_points(seconds), len(seconds)]
-        return [(start, end, median(seconds[start:end])) for start, end in pairwise(edges)]
-
-    @property
-    def changes(self) -> list[Change]:
-        """Return the changes of the time."""
-        return [
-            Change(self.nights[start - 1].run, self.nights[start].run, old_s, new_s)
-            for (_, _, old_s), (start, _, new_s) in pairwise(self.levels)
-        ]
-
-    @property
-    def recounts(self) -> list[Recount]:
-        """Return the changes of the counters. One that a run does not have is neither changed nor forgotten."""
-        found, known = [], dict[str, tuple[int, Run]]()
-        for run, (_, _, _, counters) in self.nights:
-            for name, new in counters.items():
-                old, before = known.get(name, (new, run))
-                if old != new:
-                    found.append(Recount(before, run, name, old, new))
-                known[name] = new, run
-        return found
 
 
 def change_points(seconds: Sequence[float]) -> list[int]:
@@ -138,6 +47,77 @@ def change_points(seconds: Sequence[float]) -> list[int]:
     edges = [0, *found, end]
     within = [i + start for start, end in pairwise(edges) if found for i in change_points(seconds[start:end])]
     return sorted([*map(int, found), *within])
+
+
+class Change(NamedTuple):
+    """From the run ``at`` on, a counter has another value or ``median_s`` another level, the median of its runs.
+
+    ``before`` is the last run with the old one.
+    """
+
+    before: Run
+    at: Run
+    what: str
+    old: float
+    new: float
+
+    @property
+    def relative(self) -> float:
+        """Return the change as a share: 0.05 is 5 % more time."""
+        return self.new / self.old - 1
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series is one benchmark on one machine, in the runs that have it, by time."""
+
+    fingerprint: str
+    name: str
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def levels(self) -> list[tuple[int, int, float]]:
+        """Return the first run, the run after the last, and the median of each level."""
+        seconds = [run.benchmarks[self.name].median_s for run in self.runs]
+        edges = [0, *change_points(seconds), len(seconds)]
+        return [(start, end, median(seconds[start:end])) for start, end in pairwise(edges)]
+
+    @property
+    def changes(self) -> list[Change]:
+        """Return the changes of the time."""
+        return [
+            Change(self.runs[start - 1], self.runs[start], "median_s", old_s, new_s)
+            for (_, _, old_s), (start, _, new_s) in pairwise(self.levels)
+        ]
+
+    @property
+    def recounts(self) -> list[Change]:
+        """Return the changes of the counters. One that a run does not have is neither changed nor forgotten."""
+        found, known = [], dict[str, tuple[int, Run]]()
+        for run in self.runs:
+            for name, new in run.benchmarks[self.name].counters.items():
+                old, before = known.get(name, (new, run))
+                if old != new:
+                    found.append(Change(before, run, name, old, new))
+                known[name] = new, run
+        return found
+
+
+@dataclass(frozen=True)
+class History:
+    """A history holds the runs of one machine, the oldest first."""
+
+    fingerprint: str
+    stable: dict[str, Any]
+    runs: tuple[Run, ...]
+
+    @property
+    def series(self) -> list[Series]:
+        """Return the series of each benchmark of the runs, by name."""
+        names = sorted({name for run in self.runs for name in run.benchmarks})
+        return [
+            Series(self.fingerprint, name, tuple(run for run in self.runs if name in run.benchmarks)) for name in names
+        ]
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from resbench.tables.table import Column, Table
 
 if TYPE_CHECKING:
-    from resbench.regression.comparing.result import Run
-    from resbench.regression.history.result import Change, History, Recount, Series
+    from resbench.regression.history.result import Change, History, Series
 
 METHOD = (
     "Change: the level from that run on, the median of its runs, against the level before. Found in the ranks of at "
@@ -67,51 +66,55 @@ def history_tables(histories: Sequence[History]) -> list[Table]:
     return [*changed, Table(SERIES_COLUMNS, rows, "History", notes)]
 
 
+MACHINE = {
+    "gpu": "{}",
+    "cpu": "{}",
+    "threads": "{} threads",
+    "torch": "torch {}",
+    "system": "{}",
+    "kernel": "{}",
+}
+"""These words tell a machine from others, each for a field that it has."""
+
+
 def _machine(history: History) -> str:
-    """Describe a machine in the words that tell it from others."""
-    has = history.stable
-    threads = f"{has['threads']} threads" if has.get("threads") else None
-    torch = f"torch {has['torch']}" if has.get("torch") else None
-    parts = (has.get("gpu"), has.get("cpu"), threads, torch, has.get("system"), has.get("kernel"))
-    return ", ".join(str(part) for part in parts if part) or "undescribed"
+    stable = history.stable
+    parts = [words.format(stable[field]) for field, words in MACHINE.items() if stable.get(field)]
+    return ", ".join(parts) or "undescribed"
 
 
 def _standing(series: Series) -> dict[str, Any]:
-    first, last = series.nights[0], series.nights[-1]
+    first, last = series.runs[0], series.runs[-1]
+    latest_s = last.benchmarks[series.name].median_s
     return {
         "benchmark": series.name,
         "machine": series.fingerprint,
-        "runs": len(series.nights),
-        "first": first.run.time.date().isoformat(),
-        "last": last.run.time.date().isoformat(),
-        "median_s": last.benchmark.median_s,
-        "relative": last.benchmark.median_s / first.benchmark.median_s,
+        "runs": len(series.runs),
+        "first": first.time.date().isoformat(),
+        "last": last.time.date().isoformat(),
+        "median_s": latest_s,
+        "relative": latest_s / first.benchmarks[series.name].median_s,
         "changes": len(series.changes),
         "recounts": len(series.recounts),
     }
 
 
-def _where(series: Series, before: Run, at: Run) -> dict[str, Any]:
+def _where(series: Series, change: Change) -> dict[str, Any]:
     return {
         "benchmark": series.name,
         "machine": series.fingerprint,
-        "date": at.time.date().isoformat(),
-        "commit": at.revision,
-        "before": before.revision,
+        "date": change.at.time.date().isoformat(),
+        "commit": change.at.revision,
+        "before": change.before.revision,
     }
 
 
 def _change(series: Series, change: Change) -> dict[str, Any]:
-    return {
-        **_where(series, change.before, change.at),
-        "old_s": change.old_s,
-        "new_s": change.new_s,
-        "change": change.relative,
-    }
+    return {**_where(series, change), "old_s": change.old, "new_s": change.new, "change": change.relative}
 
 
-def _recount(series: Series, one: Recount) -> dict[str, Any]:
-    return {**_where(series, one.before, one.at), "counter": one.counter, "old": one.old, "new": one.new}
+def _recount(series: Series, change: Change) -> dict[str, Any]:
+    return {**_where(series, change), "counter": change.what, "old": change.old, "new": change.new}
 
 
 NIGHT_COLUMNS = (
@@ -129,7 +132,12 @@ NIGHT_COLUMNS = (
 
 def night_table(histories: Sequence[History]) -> Table:
     """Return a row for every run of every benchmark, with the level that it belongs to."""
-    rows = [list(row.values()) for history in histories for series in history.series for row in nights(series)]
+    rows = [
+        [night[column.key] for column in NIGHT_COLUMNS]
+        for history in histories
+        for series in history.series
+        for night in nights(series)
+    ]
     return Table(NIGHT_COLUMNS, rows)
 
 
@@ -138,7 +146,7 @@ def nights(series: Series) -> list[dict[str, Any]]:
     changes = {change.at.digest: change.relative for change in series.changes}
     recounts: dict[str, list[str]] = {}
     for one in series.recounts:
-        recounts.setdefault(one.at.digest, []).append(f"{one.counter} {one.old} -> {one.new}")
+        recounts.setdefault(one.at.digest, []).append(f"{one.what} {one.old} -> {one.new}")
     level = {i: level_s for start, end, level_s in series.levels for i in range(start, end)}
     return [
         {
@@ -146,13 +154,14 @@ def nights(series: Series) -> list[dict[str, Any]]:
             "benchmark": series.name,
             "time_utc": run.time.isoformat(),
             "commit": run.commit,
-            "median_s": one.median_s,
-            "iqr_s": one.iqr_s,
+            "median_s": run.benchmarks[series.name].median_s,
+            "iqr_s": run.benchmarks[series.name].iqr_s,
             "level_s": level[i],
             "change": changes.get(run.digest),
             "counters_changed": "; ".join(recounts.get(run.digest, ())) or None,
+            "counters": dict(run.benchmarks[series.name].counters),
         }
-        for i, (run, one) in enumerate(series.nights)
+        for i, run in enumerate(series.runs)
     ]
 
 
@@ -165,11 +174,8 @@ def machine_record(history: History) -> dict[str, Any]:
             {
                 **_standing(series),
                 "changes": [_change(series, change) for change in series.changes],
-                "recounts": [_recount(series, one) for one in series.recounts],
-                "nights": [
-                    {**row, "counters": dict(one.counters)}
-                    for row, (_, one) in zip(nights(series), series.nights, strict=True)
-                ],
+                "recounts": [_recount(series, change) for change in series.recounts],
+                "nights": nights(series),
             }
             for series in history.series
         ],
