@@ -75,11 +75,6 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[st
             yield name, (a.get(name), b.get(name))
 
 
-def unpaired(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> tuple[list[str], list[str]]:
-    """Return the benchmarks that only the first side has, and those that only the second has."""
-    return [name for name in before if name not in after], [name for name in after if name not in before]
-
-
 def release(torch: str) -> str:
     """Return ``2.13`` of ``2.13.0+cpu``: operators change between releases."""
     return ".".join(torch.split(".")[:2])
@@ -138,9 +133,8 @@ class Excess(NamedTuple):
     total: int
 
 
-def over(limits: Mapping[str, Mapping[str, int]], counts: SuiteCounts) -> list[Excess]:
-    """Return every total above its limit. Raises GateError for a benchmark or a counter that does not exist."""
-    found = []
+def over(limits: Mapping[str, Mapping[str, int]], counts: SuiteCounts) -> Iterator[Excess]:
+    """Yield every total above its limit. Raises GateError for a benchmark or a counter that does not exist."""
     for name, wanted in limits.items():
         if name not in counts.benchmarks and not counts.skipped:
             hint = did_you_mean(name, counts.benchmarks, f"expected one of {', '.join(counts.benchmarks)}")
@@ -151,8 +145,7 @@ def over(limits: Mapping[str, Mapping[str, int]], counts: SuiteCounts) -> list[E
                 hint = did_you_mean(counter, totals, f"expected one of {', '.join(totals)}")
                 raise GateError(f"limits of {name}: {counter!r} is no total of it{hint}")
             if totals.get(counter, 0) > limit:
-                found.append(Excess(name, counter, limit, totals[counter]))
-    return found
+                yield Excess(name, counter, limit, totals[counter])
 
 
 RARE = ("kernels", "graph_failures", "onednn_off", "cudnn_off", "deterministic", "anomaly_detection")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from resbench.errors import GateError, did_you_mean
+from resbench.regression.verdict import GateRules
 
 SUITE = Path("suites/ci.toml")
 
@@ -51,7 +52,7 @@ TAKES: dict[str, Check] = {
 class Suite:
     """A suite is the file's content; ``path`` says where the file lies in a tree.
 
-    ``margins`` and ``limits`` hold, by benchmark, the margins of their own and the limits of totals.
+    ``rules`` are those of its duel, and ``limits`` those of totals, by benchmark.
     """
 
     path: Path
@@ -60,10 +61,8 @@ class Suite:
     expectations: str = "expectations"
     build: str = ""
     threads: int = 1
-    margin: float = 0.01
-    target: float = 0.05
+    rules: GateRules = field(default_factory=GateRules)
     unpaired: list[str] = field(default_factory=list)
-    margins: Mapping[str, float] = field(default_factory=dict)
     limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def stored(self, root: Path) -> Path:
@@ -94,16 +93,15 @@ def read(root: Path, path: Path) -> Suite:
     _check_values(path, content)
     if not content.get("files"):
         raise GateError(f'{path}: expected files = ["bench_....py", ...], received none')
-    suite = Suite(
-        path,
+    rules = GateRules(
         margins={name: entry["margin"] for name, entry in special.items() if "margin" in entry},
-        limits={name: entry.get("limits", {}) for name, entry in special.items()},
-        **content,
+        **{name: content.pop(name) for name in ("margin", "target") if name in content},
     )
-    largest = max([suite.margin, *suite.margins.values()])
-    if largest >= suite.target:
-        raise GateError(f"{path}: expected margins below the target of {suite.target:g}, received {largest:g}")
-    return suite
+    largest = max([rules.margin, *rules.margins.values()])
+    if largest >= rules.target:
+        raise GateError(f"{path}: expected margins below the target of {rules.target:g}, received {largest:g}")
+    limits = {name: entry.get("limits", {}) for name, entry in special.items()}
+    return Suite(path, rules=rules, limits=limits, **content)
 
 
 def _check_names(path: Path, entries: Mapping[str, Any], known: Sequence[str], where: str) -> None:

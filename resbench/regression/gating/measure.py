@@ -4,9 +4,10 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 from resbench.errors import GateError
@@ -18,7 +19,6 @@ from resbench.regression.gating.result import Gate
 from resbench.regression.process import Side, check_files, kill, surroundings
 from resbench.regression.sides import top_of, workshop
 from resbench.regression.suite import SUITE, Suite, read
-from resbench.regression.verdict import GateRules
 from resbench.result import Progress, silent
 from resbench.workers.environment import environment
 
@@ -48,9 +48,9 @@ def _against_expectations(path: Path, progress: Progress) -> Gate:
         raise GateError(f"no expectations in {_named(stored)}; `resbench gate --update` writes them, commit them then")
     (counts,) = counted([side], suite, progress, expected.by_work())
     expectations.check_release(expected, counts, stored)
-    gone, new = expectations.unpaired(expected.benchmarks, counts.benchmarks)
     spared = expectations.spared(expected, counts)
-    _check_paired([n for n in gone if n not in spared], new, suite, _named(stored), "the suite")
+    due = [name for name in expected.benchmarks if name in counts.benchmarks or name not in spared]
+    _check_paired(suite, {_named(stored): due, "the suite": counts.benchmarks})
     return Gate(
         base=_named(stored),
         head="working tree",
@@ -72,9 +72,10 @@ def update(path: Path, progress: Progress = silent) -> str:
     kept = {name: before[name] for name in expectations.spared(expected, counts) if name not in counts.benchmarks}
     if kept:
         expectations.check_release(expected, counts, stored, f"where {', '.join(kept)} is not skipped")
-    gone, new = expectations.unpaired(before, {**counts.benchmarks, **kept})
-    files = {**{name: expected.files[name] for name in kept if name in expected.files}, **counts.files}
-    expectations.store(stored, SuiteCounts(counts.torch, {**kept, **counts.benchmarks}, files=files))
+    now = SuiteCounts(counts.torch, {**kept, **counts.benchmarks}, files={**expected.files, **counts.files})
+    expectations.store(stored, now)
+    new = [name for name in now.benchmarks if name not in before]
+    gone = [name for name in before if name not in now.benchmarks]
     changed, count = len(expectations.changes(before, counts.benchmarks)), len(counts.benchmarks)
     unpaired = [f"{word} {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names]
     summary = "; ".join([f"{count} benchmark{'s' * (count != 1)}", f"{changed} counters changed", *unpaired])
@@ -106,7 +107,8 @@ def _between(base: str | None, head: str | None, path: Path, budget_s: float, pr
         suite = read(two.root, where)
         for side in (one, two):
             check_files(side, suite)
-            build(side, suite, budget_s - (time.monotonic() - start))
+            if suite.build:
+                build(side, suite, budget_s - (time.monotonic() - start))
         gate = _counted(one, two, suite, progress)
         try:
             duel = _timed(one, two, suite, gate.benchmarks, budget_s - (time.monotonic() - start), progress)
@@ -123,8 +125,7 @@ def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
     A counter that differs is explained if the head's expectations, which its author committed, hold the same.
     """
     before, after = counted([base, head], suite, progress)
-    gone, new = expectations.unpaired(before.benchmarks, after.benchmarks)
-    _check_paired(gone, new, suite, str(base), str(head))
+    _check_paired(suite, {str(base): before.benchmarks, str(head): after.benchmarks})
     stored = expectations.load(suite.stored(head.root))
     meant = stored.benchmarks if stored and stored.torch == expectations.release(after.torch) else {}
     known = meant.keys() - {change.benchmark for change in expectations.changes(meant, after.benchmarks)}
@@ -146,14 +147,13 @@ def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
 def _timed(base: Side, head: Side, suite: Suite, names: Sequence[str], budget_s: float, progress: Progress) -> Duel:
     if budget_s <= 0:
         raise GateError("building and counting took all of the --time-budget: expected a longer one")
-    rules = GateRules(margin=suite.margin, target=suite.target, margins=suite.margins)
-    duel = Duel(rules, environment("cuda").where(threads=suite.threads))
+    duel = Duel(suite.rules, environment("cuda").where(threads=suite.threads))
     arms = {"base": base, "again": replace(base, name="again"), "head": head}
     try:
         run_duel(duel, arms, suite, names, budget_s, progress)
     except KeyboardInterrupt:
         raise GateError(
-            f"interrupted after {len(duel.rounds)} of at least {rules.looks[0]} rounds: nothing is judged; "
+            f"interrupted after {len(duel.rounds)} of at least {suite.rules.looks[0]} rounds: nothing is judged; "
             "the worktrees are gone, the same command begins anew"
         ) from None
     return duel
@@ -170,8 +170,6 @@ def _located(path: Path) -> tuple[Path, Path]:
 
 def build(side: Side, suite: Suite, budget_s: float) -> None:
     """Run the suite's build command in a side. Raises GateError with its last line, or where the time is up."""
-    if not suite.build:
-        return
     with tempfile.TemporaryFile("w+") as output:
         running = subprocess.Popen(
             suite.build,
@@ -196,12 +194,13 @@ def build(side: Side, suite: Suite, budget_s: float) -> None:
         raise GateError(f"{side} does not build: {lines[-1] if lines else f'status {status}'}")
 
 
-def _check_paired(gone: list[str], new: list[str], suite: Suite, before: str, after: str) -> None:
-    for names, there, missing in ((gone, before, after), (new, after, before)):
-        alone = [name for name in names if name not in suite.unpaired]
+def _check_paired(suite: Suite, benchmarks: Mapping[str, Collection[str]]) -> None:
+    """Raise GateError where one of two sides, by what a person calls it, has a benchmark that the other has not."""
+    for (here, names), (there, others) in permutations(benchmarks.items()):
+        alone = [name for name in names if name not in others and name not in suite.unpaired]
         if alone:
             raise GateError(
-                f"{', '.join(alone)}: in {there}, not in {missing}: nothing to compare with; if that is meant, "
+                f"{', '.join(alone)}: in {here}, not in {there}: nothing to compare with; if that is meant, "
                 f"name it in `unpaired` of {suite.path}, or for expectations run `resbench gate --update`"
             )
 
