@@ -56,8 +56,9 @@ def _combined(side: Side, messages: Iterable[dict[str, Any]], suite: Suite) -> S
     by_kind: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for message in messages:
         by_kind[message["said"]].append(message)
-    nothing: dict[str, Any] = {"names": [], "files": []}
-    collected = next(iter(by_kind["collected"]), nothing)  # all processes of a side say the same
+    collected: dict[str, Any] = next(
+        iter(by_kind["collected"]), {"names": [], "files": []}
+    )  # all processes of a side say the same
     names = collected["names"]
     certain = collected.get("certain", names)  # a side may bring a plugin of its own, an older one
     by_name = {message["name"]: message for message in by_kind["counted"]}

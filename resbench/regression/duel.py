@@ -148,7 +148,5 @@ def as_many(pieces: Sequence[tuple[int, int]]) -> str:
 
 def some_cores(count: int) -> list[int] | None:
     """Draw as many cores; the answer is None where that is all of them, or the system cannot choose cores."""
-    if not hasattr(os, "sched_getaffinity"):
-        return None
-    usable = sorted(os.sched_getaffinity(0))
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     return random.sample(usable, count) if count < len(usable) else None

@@ -38,8 +38,9 @@ class SuiteCounts:
 
 def spared(expected: SuiteCounts, counts: SuiteCounts) -> list[str]:
     """Return the expected benchmarks that were skipped, by name or with their file."""
-    skipped = counts.skipped
-    return [name for name in expected.benchmarks if name in skipped or expected.files.get(name) in skipped]
+    return [
+        name for name in expected.benchmarks if name in counts.skipped or expected.files.get(name) in counts.skipped
+    ]
 
 
 class CounterChange(NamedTuple):

@@ -11,23 +11,211 @@ each benchmark waits for its turn.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import random
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from itertools import cycle
+from itertools import chain, cycle
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from resbench.errors import OptionError
-from resbench.regression.line import VARIABLE, GateLine, name_of
+from resbench.regression import VARIABLE
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CALLED = pytest.StashKey[bool]()
+
+TOOLS = ("_pytest", "pytest_benchmark")
+"""The fixtures of these packages take ``request`` and never ask for ours."""
+
+
+class GateLine:
+    """This is the process's end of the line to the gate, and the plugin by which pytest runs what the gate wants.
+
+    What else the process prints goes to stderr. ``names``: the benchmarks in the order that the gate wants; where it
+    counts, all others follow. ``cores``: where they are timed. ``root``: this side's tree; ``elsewhere``: trees with
+    the same code, from which nothing may come. ``known`` holds the node ids that are benchmarks for certain: they take
+    the fixture, the gate names them, or they have asked by now.
+    """
+
+    def __init__(
+        self,
+        wanted: str,
+        names: list[str],
+        cores: list[int] | None,
+        root: str,
+        elsewhere: list[str],
+    ) -> None:
+        self.wanted, self.names, self.cores = wanted, names, cores
+        self.root, self.elsewhere = root, elsewhere
+        self.known = set[str]()
+        self.out = os.fdopen(os.dup(1), "w", buffering=1)
+        self.back = os.fdopen(os.dup(0))
+        os.dup2(2, 1)
+        gc.disable()  # an import leaves next to no garbage; looking for it takes a tenth of the time
+
+    def say(self, what: str, name: str, **more: Any) -> None:
+        """Send one message to the gate."""
+        print(json.dumps({"said": what, "name": name, **more}), file=self.out)
+
+    def asked(self, nodeid: str) -> None:
+        """Tell the gate, where it counts, that a test has asked for the fixture."""
+        self.known.add(nodeid)
+        if self.wanted == "count":
+            self.say("asked", name_of(nodeid))
+
+    def turn(self, name: str) -> None:
+        """Wait for this benchmark's next turn."""
+        self.say("ready", name)
+        self.wait()
+
+    def wait(self) -> str:
+        """Wait until the gate answers, and return the answer; without a gate, end the session."""
+        answer = self.back.readline()
+        if not answer:
+            pytest.exit("the gate is gone", 3)
+        return answer.strip()
+
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Run on the cores that the gate chose, the same for all sides: what else runs there slows all of them."""
+        with ExitStack() as stack:
+            if self.cores:
+                stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
+                os.sched_setaffinity(0, self.cores)
+            yield
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """Seed all generators, so that each side and each run has the same random weights and choices."""
+        import torch
+
+        random.seed(0)
+        torch.manual_seed(0)
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed(0)
+
+    pytest_collection = pytest_runtest_setup
+    """What a file draws when it is imported is seeded too."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave the tests that use the fixture, or may ask for it when they run, in the order that the gate names."""
+        ours = [item for item in items if _takes(item) or _may_ask(item)]
+        self.known.update(item.nodeid for item in ours if _takes(item) or name_of(item.nodeid) in self.names)
+        self.say(
+            "collected",
+            "",
+            names=[name_of(item.nodeid) for item in ours],
+            files=[item.nodeid.partition("::")[0] for item in ours],
+            certain=[name_of(item.nodeid) for item in ours if _takes(item)],
+        )
+        place = {name: i for i, name in enumerate(self.names)}
+        wanted = [item for item in ours if self.wanted == "count" or name_of(item.nodeid) in place]
+        items[:] = sorted(wanted, key=lambda i: (place.get(name_of(i.nodeid), len(place)), name_of(i.nodeid)))
+
+    def pytest_collection_finish(self) -> None:
+        """Turn garbage collection on again: all files are imported."""
+        gc.enable()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Run the benchmarks that the gate hands out, one by one, to the processes that count one suite.
+
+        Which ones share a process is chance: fixtures are made anew for each, and none leaves anything to the next.
+        """
+        if self.wanted != "count" or session.testsfailed:
+            return None
+        from resbench.workers.switches import settings_kept
+
+        while True:
+            self.say("free", "")
+            number = int(self.wait())
+            if number >= len(session.items):
+                return True
+            with settings_kept():
+                session.config.hook.pytest_runtest_protocol(item=session.items[number], nextitem=None)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Report a file that cannot be imported, or skips itself."""
+        if report.failed or report.skipped:
+            self.say("failed" if report.failed else "skipped", report.nodeid, why=_why(report))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Report a benchmark that failed, or was skipped."""
+        if report.failed or report.skipped:
+            known, why = report.nodeid in self.known, _why(report)
+            why = why if known else f"it ended before it asked for the fixture `resbench`: {why}"
+            self.say("failed" if report.failed and known else "skipped", name_of(report.nodeid), why=why)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Send the last message, after the imported modules; where it does not come, the process crashed."""
+        tests = {os.path.realpath(item.path) for item in session.items}
+        for tree, name, file in self._imported():
+            if tree != self.root:
+                expected = "expected its own tree's; name the folder in the suite's pythonpath"
+                self.say("failed", "", why=f"{name} is imported from {file}: {expected}")
+            elif file not in tests and not file.endswith(os.sep + "conftest.py"):
+                self.say("imported", name)
+        self.say("finished", "")
+
+    def _imported(self) -> Iterator[tuple[str, str, str]]:
+        """Yield the tree, name and file of every imported module below one of the trees that is not installed."""
+        for module in list(sys.modules.values()):
+            file = os.path.realpath(getattr(module, "__file__", None) or os.sep)
+            below = [tree for tree in (self.root, *self.elsewhere) if file.startswith(tree + os.sep)]
+            if below and Path(file).is_file() and not file.startswith(sys.prefix + os.sep):  # torch.ops has a name
+                yield max(below, key=len), module.__name__, file
+
+
+def name_of(nodeid: str) -> str:
+    """Return the part of a node id behind the file: ``test_block[basic]``, ``TestBlock::test_it``."""
+    return nodeid.partition("::")[2]
+
+
+def _takes(item: pytest.Item) -> bool:
+    """Tell whether a test has the fixture among its arguments, or its fixtures'."""
+    return "resbench" in getattr(item, "fixturenames", ())
+
+
+def _may_ask(item: pytest.Item) -> bool:
+    """Tell whether a test, or a fixture of its own, has the ``request`` that gives fixtures by name.
+
+    Whether it asks for ours is then only known when it runs.
+    """
+    found = getattr(item, "_fixtureinfo", None)
+    if found is None:
+        return False
+    return "request" in found.initialnames or any(
+        "request" in fixture.argnames and getattr(fixture.func, "__module__", "").partition(".")[0] not in TOOLS
+        for fixture in chain.from_iterable(found.name2fixturedefs.values())
+    )
+
+
+def _why(report: Any) -> str:
+    """Return the one line of a report that tells why the test failed or was skipped."""
+    if hasattr(report, "wasxfail"):
+        return f"expected to fail: {report.wasxfail or 'no reason given'}"
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2])
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash:
+        return next((line.strip() for line in crash.message.splitlines() if line.strip()), "without a word")
+    lines = [re.sub(r"^E\s+", "", line).strip() for line in str(report.longrepr).splitlines() if line.strip()]
+    last = lines[-1] if lines else "without a word"
+    places = [place for line in lines if (place := re.match(r'File "(.+)", line (\d+)', line))]
+    return f"{last} ({places[-1][1]}, line {places[-1][2]})" if places and "Error" in last else last
+
 
 # before pytest captures what goes to descriptor 1
 LINE = GateLine(**json.loads(os.environ[VARIABLE])) if VARIABLE in os.environ else None

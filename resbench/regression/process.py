@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from resbench.errors import GateError
-from resbench.regression.line import VARIABLE
+from resbench.regression import VARIABLE
 from resbench.regression.suite import Suite
 
 OPTIONS = (
@@ -78,6 +78,32 @@ def check_files(side: Side, suite: Suite) -> None:
                 f"{side} has no {suite.path.parent / file}: nothing to compare with; `files` of {suite.path} takes "
                 "the names of files, no patterns"
             )
+
+
+def build(side: Side, suite: Suite, budget_s: float) -> None:
+    """Run the suite's build command in a side. Raises GateError with its last line, or where the time is up."""
+    with tempfile.TemporaryFile("w+") as output:
+        running = subprocess.Popen(
+            suite.build,
+            shell=True,
+            cwd=side.root / suite.path.parent,
+            env=surroundings(side, suite),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            status = running.wait(budget_s)
+        except subprocess.TimeoutExpired:
+            raise GateError(f"{side} was not built when the --time-budget was up: expected a longer one") from None
+        finally:
+            kill(running)
+        output.seek(0)
+        lines = [line.strip() for line in output if line.strip()]
+    if status:
+        raise GateError(f"{side} does not build: {lines[-1] if lines else f'status {status}'}")
 
 
 class Process(AbstractContextManager["Process", None]):

@@ -80,17 +80,15 @@ def read(root: Path, path: Path) -> Suite:
         ) from None
     except ValueError as error:
         raise GateError(f"{path} is not TOML: {error}") from None
-    _check_names(path, content, [*TAKES, "benchmarks"], "")
+    _check(path, content, [*TAKES, "benchmarks"])
     special = content.pop("benchmarks", {})
     if not isinstance(special, dict) or not all(isinstance(v, dict) for v in special.values()):
         raise GateError(f"{path}: expected a table [benchmarks.NAME], received {special!r}")
     for name, entry in special.items():
-        _check_names(path, entry, ["margin", "limits"], f"benchmarks.{name}: ")
-        _check_values(path, entry)
+        _check(path, entry, ["margin", "limits"], f"benchmarks.{name}: ")
         limits = entry.get("limits", {})
         if not isinstance(limits, dict) or not all(type(v) is int for v in limits.values()):
             raise GateError(f"{path}: expected limits = {{ COUNTER = INTEGER }}, received {limits!r}")
-    _check_values(path, content)
     if not content.get("files"):
         raise GateError(f'{path}: expected files = ["bench_....py", ...], received none')
     rules = GateRules(
@@ -104,14 +102,11 @@ def read(root: Path, path: Path) -> Suite:
     return Suite(path, rules=rules, limits=limits, **content)
 
 
-def _check_names(path: Path, entries: Mapping[str, Any], known: Sequence[str], where: str) -> None:
-    for name in entries:
+def _check(path: Path, entries: Mapping[str, Any], known: Sequence[str], where: str = "") -> None:
+    """Raise GateError for an entry of another name, or with a value that it does not take."""
+    for name, value in entries.items():
         if name not in known:
             hint = did_you_mean(name, known, f"expected {', '.join(known)}")
             raise GateError(f"{path}: {where}{name!r} is not known{hint}")
-
-
-def _check_values(path: Path, entries: Mapping[str, Any]) -> None:
-    for name, value in entries.items():
         if name in TAKES and not TAKES[name][0](value):
             raise GateError(f"{path}: {name} takes {TAKES[name][1]}; received {value!r}")

@@ -1,8 +1,6 @@
 """A gate makes both sides, builds, counts and times them, or it holds one side against what is committed."""
 
 import os
-import subprocess
-import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +14,7 @@ from resbench.regression.counting import counted
 from resbench.regression.duel import Duel, run_duel
 from resbench.regression.expectations import SuiteCounts
 from resbench.regression.gating.result import Gate
-from resbench.regression.process import Side, check_files, kill, surroundings
+from resbench.regression.process import Side, build, check_files
 from resbench.regression.sides import top_of, workshop
 from resbench.regression.suite import SUITE, Suite, read
 from resbench.result import Progress, silent
@@ -168,32 +166,6 @@ def _located(path: Path) -> tuple[Path, Path]:
     return root, whole.relative_to(root)
 
 
-def build(side: Side, suite: Suite, budget_s: float) -> None:
-    """Run the suite's build command in a side. Raises GateError with its last line, or where the time is up."""
-    with tempfile.TemporaryFile("w+") as output:
-        running = subprocess.Popen(
-            suite.build,
-            shell=True,
-            cwd=side.root / suite.path.parent,
-            env=surroundings(side, suite),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            status = running.wait(budget_s)
-        except subprocess.TimeoutExpired:
-            raise GateError(f"{side} was not built when the --time-budget was up: expected a longer one") from None
-        finally:
-            kill(running)
-        output.seek(0)
-        lines = [line.strip() for line in output if line.strip()]
-    if status:
-        raise GateError(f"{side} does not build: {lines[-1] if lines else f'status {status}'}")
-
-
 def _check_paired(suite: Suite, benchmarks: Mapping[str, Collection[str]]) -> None:
     """Raise GateError where one of two sides, by what a person calls it, has a benchmark that the other has not."""
     for (here, names), (there, others) in permutations(benchmarks.items()):
@@ -207,16 +179,25 @@ def _check_paired(suite: Suite, benchmarks: Mapping[str, Collection[str]]) -> No
 
 def notes(suite: Suite, before: SuiteCounts, after: SuiteCounts) -> list[str]:
     """Return what a reader should know who sees that all is well."""
-    a, b, names = before.benchmarks, after.benchmarks, suite.unpaired
-    nowhere = [name for name in names if name not in a and name not in b]
-    both = [name for name in names if name in a and name in b]
-    once = [name for name in names if name not in (*nowhere, *both)]
+    sides = {name: (name in before.benchmarks) + (name in after.benchmarks) for name in suite.unpaired}
     alone = "Nothing of this tree was imported but the suite: was an installed copy judged? See `pythonpath`."
     return [
         *(f"Not judged here: {name} ({why})." for name, why in after.skipped.items()),
-        *(f"Not judged here: {name}, which has nothing to be compared with (`unpaired`)." for name in once),
-        *(f"Nowhere: {name}; take it out of `unpaired`." for name in nowhere if name not in after.skipped),
-        *(f"On both sides: {name}; take it out of `unpaired`, which would let it vanish unseen." for name in both),
+        *(
+            f"Not judged here: {name}, which has nothing to be compared with (`unpaired`)."
+            for name, count in sides.items()
+            if count == 1
+        ),
+        *(
+            f"Nowhere: {name}; take it out of `unpaired`."
+            for name, count in sides.items()
+            if count == 0 and name not in after.skipped
+        ),
+        *(
+            f"On both sides: {name}; take it out of `unpaired`, which would let it vanish unseen."
+            for name, count in sides.items()
+            if count == 2
+        ),
         *([alone] if after.alone else []),
     ]
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resbench.regression.duel import Duel
-from resbench.regression.expectations import CounterChange
 from resbench.tables.table import Column, Table
 
 if TYPE_CHECKING:
@@ -41,8 +40,11 @@ TIMES = (
 
 def change_table(gate: Gate, whole: bool = True) -> Table:
     """Return a row for each counter of a layer that changed, those first that nothing explains."""
-    rows = [[*_shown(change), None] for change in gate.changes]
-    rows += [[*_shown(change), "by the head's expectations"] for change in gate.explained]
+    rows = [
+        [change.benchmark, change.layer or "(the model itself)", change.counter, change.before, change.after, explained]
+        for changes, explained in ((gate.changes, None), (gate.explained, "by the head's expectations"))
+        for change in changes
+    ]
     limits = [
         f"{e.benchmark}: {e.counter} is {e.total:,}, above the suite's limit of {e.limit:,}." for e in gate.excesses
     ]
@@ -52,10 +54,6 @@ def change_table(gate: Gate, whole: bool = True) -> Table:
     if gate.changes and gate.head == "working tree":  # held against what is committed
         warnings.append("If that is meant: `resbench gate --update`, and commit what it writes.")
     return Table(CHANGES, rows[:MOST] if cut else rows, _counters_say(gate), gate.notes, warnings=warnings)
-
-
-def _shown(change: CounterChange) -> list[Any]:
-    return [change.benchmark, change.layer or "(the model itself)", *change[2:]]
 
 
 def _counters_say(gate: Gate) -> str:
