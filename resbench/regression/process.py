@@ -119,8 +119,13 @@ class Process(AbstractContextManager["Process", None]):
     ) -> None:
         self.side = side
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed at the end
-        elsewhere = [str(path) for path in side.elsewhere]
-        request = {"wanted": wanted, "names": names, "cores": cores, "root": str(side.root), "elsewhere": elsewhere}
+        request = {
+            "wanted": wanted,
+            "names": names,
+            "cores": cores,
+            "root": str(side.root),
+            "elsewhere": [str(path) for path in side.elsewhere],
+        }
         self.running = subprocess.Popen(
             [sys.executable, "-m", "pytest", *OPTIONS, *suite.files],
             cwd=side.root / suite.path.parent,

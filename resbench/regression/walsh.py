@@ -48,9 +48,8 @@ def holm(p_values: ArrayLike) -> Floats:
     """
     p = numpy.asarray(p_values, dtype=float)
     order = p.argsort()
-    adjusted = numpy.empty(len(p))
-    adjusted[order] = numpy.maximum.accumulate(p[order] * numpy.arange(len(p), 0, -1)).clip(max=1)
-    return adjusted
+    adjusted: Floats = numpy.maximum.accumulate(p[order] * numpy.arange(len(p), 0, -1)).clip(max=1)
+    return adjusted[order.argsort()]
 
 
 def walsh(d: ArrayLike) -> Floats:

@@ -85,8 +85,14 @@ class RunComparison(Result):
         def run(side: str) -> Mapping[str, Any]:
             one = document[side]
             benchmarks = {pair["benchmark"]: pair[side] for pair in document["benchmarks"]}
-            machine = {"fingerprint": one["machine"], "machine": {}}
-            return {**one, **machine, "time": one["time_utc"], "digest": "", "benchmarks": benchmarks}
+            return {
+                **one,
+                "fingerprint": one["machine"],
+                "machine": {},
+                "time": one["time_utc"],
+                "digest": "",
+                "benchmarks": benchmarks,
+            }
 
         return {**document, "a": run("a"), "b": run("b"), "pairs": document["benchmarks"]}
 

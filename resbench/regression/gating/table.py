@@ -58,11 +58,10 @@ def change_table(gate: Gate, whole: bool = True) -> Table:
 
 def _counters_say(gate: Gate) -> str:
     count = len(gate.benchmarks)
-    against = f"{gate.head} against {gate.base}"
-    if not gate.changes and not gate.explained:
-        return f"Counters: {against}: equal in {count} benchmark{'s' * (count != 1)}"
-    where = len({change.benchmark for change in (*gate.changes, *gate.explained)})
-    return f"Counters: {against}: changed in {where} of {count} benchmarks"
+    changed = {change.benchmark for change in (*gate.changes, *gate.explained)}
+    equal = f"equal in {count} benchmark{'s' * (count != 1)}"
+    found = f"changed in {len(changed)} of {count} benchmarks" if changed else equal
+    return f"Counters: {gate.head} against {gate.base}: {found}"
 
 
 def time_table(duel: Duel) -> Table:

@@ -6,7 +6,7 @@
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +27,25 @@ def histories(folder: Path) -> Histories:
     return Histories(tuple(_read(path) for path in sorted(folder.glob("*.jsonl"))))
 
 
-def append(folder: Path, runs: Iterable[Run]) -> list[Run]:
+def append(folder: Path, runs: Sequence[Run]) -> list[Run]:
     """Append each run to the file of its machine, and return those that were not there yet.
 
     All are checked before one is written, and a file is replaced in one step. Raises GateError, OutputError.
     """
     from filelock import FileLock, Timeout
 
-    machines: dict[str, list[Run]] = {}
     for run in runs:
         if run.fingerprint is None:
             raise GateError(
                 f"{run.path} has no fingerprint of the machine, without which its times belong to no history; "
                 "run the suite with resbench's pytest plugin"
             )
-        machines.setdefault(run.fingerprint, []).append(run)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=WAIT_S):
             texts, new = dict[Path, str](), list[Run]()
-            for name, own in machines.items():
+            for name in dict.fromkeys(run.fingerprint for run in runs):
+                own = [run for run in runs if run.fingerprint == name]
                 path = folder / f"{name}.jsonl"
                 known = {run.digest for run in _read(path).runs} if path.exists() else set()
                 fresh = [run for run in {run.digest: run for run in own}.values() if run.digest not in known]
@@ -64,10 +63,6 @@ def append(folder: Path, runs: Iterable[Run]) -> list[Run]:
 
 
 def _line(run: Run) -> str:
-    benchmarks = {
-        name: {"median_s": one.median_s, "iqr_s": one.iqr_s, "counters": one.counters}
-        for name, one in run.benchmarks.items()
-    }
     return _compact(
         {
             "digest": run.digest,
@@ -75,7 +70,10 @@ def _line(run: Run) -> str:
             "commit": run.commit,
             "dirty": run.dirty,
             "environment": run.fingerprint,
-            "benchmarks": benchmarks,
+            "benchmarks": {
+                name: {"median_s": one.median_s, "iqr_s": one.iqr_s, "counters": one.counters}
+                for name, one in run.benchmarks.items()
+            },
         }
     )
 

@@ -133,16 +133,25 @@ class Histories(Result):
     @classmethod
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
         def runs(machine: Mapping[str, Any]) -> list[dict[str, Any]]:
-            found: dict[tuple[str, str], dict[str, Any]] = {}
-            for one in machine["benchmarks"]:
-                for night in one["nights"]:
-                    key = night["time_utc"], night["commit"]
-                    run = {
-                        **{"path": "", "time": key[0], "commit": key[1], "dirty": False, "digest": " ".join(key)},
-                        **{"fingerprint": machine["id"], "stable": machine["stable"], "machine": {}, "benchmarks": {}},
-                    }
-                    found.setdefault(key, run)["benchmarks"][night["benchmark"]] = {**night, "name": night["benchmark"]}
-            return [found[key] for key in sorted(found)]
+            nights = [night for one in machine["benchmarks"] for night in one["nights"]]
+            return [
+                {
+                    "path": "",
+                    "time": time,
+                    "commit": commit,
+                    "dirty": False,
+                    "fingerprint": machine["id"],
+                    "stable": machine["stable"],
+                    "machine": {},
+                    "digest": f"{time} {commit}",
+                    "benchmarks": {
+                        night["benchmark"]: {**night, "name": night["benchmark"]}
+                        for night in nights
+                        if (night["time_utc"], night["commit"]) == (time, commit)
+                    },
+                }
+                for time, commit in sorted({(night["time_utc"], night["commit"]) for night in nights})
+            ]
 
         return {
             "histories": [

@@ -144,9 +144,7 @@ def night_table(histories: Sequence[History]) -> Table:
 def nights(series: Series) -> list[dict[str, Any]]:
     """Return the runs of a benchmark by column; ``change`` and ``counters_changed`` are None where there was none."""
     changes = {change.at.digest: change.relative for change in series.changes}
-    recounts: dict[str, list[str]] = {}
-    for one in series.recounts:
-        recounts.setdefault(one.at.digest, []).append(f"{one.what} {one.old} -> {one.new}")
+    recounts = series.recounts
     level = {i: level_s for start, end, level_s in series.levels for i in range(start, end)}
     return [
         {
@@ -158,7 +156,10 @@ def nights(series: Series) -> list[dict[str, Any]]:
             "iqr_s": run.benchmarks[series.name].iqr_s,
             "level_s": level[i],
             "change": changes.get(run.digest),
-            "counters_changed": "; ".join(recounts.get(run.digest, ())) or None,
+            "counters_changed": "; ".join(
+                f"{one.what} {one.old} -> {one.new}" for one in recounts if one.at.digest == run.digest
+            )
+            or None,
             "counters": dict(run.benchmarks[series.name].counters),
         }
         for i, run in enumerate(series.runs)
