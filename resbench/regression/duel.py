@@ -116,18 +116,13 @@ def one_round(sides: Mapping[str, Side], suite: Suite, order: Mapping[str, Seque
         for name, arms in order.items():
             for process in running.values():
                 process.expect("ready", name)
-            pieces = []
-            for arm in reversed(arms):  # for warming up
-                running[arm].go()
-                pieces.append(running[arm].expect("planned", name)["pieces"])
+            pieces = [running[arm].ask("planned", name)["pieces"] for arm in reversed(arms)]  # they warm up for it
             for process in running.values():
-                process.go(as_many(pieces))
-                process.expect("ready", name)
+                process.ask("ready", name, as_many(pieces))
             for turn in range(SAMPLES):
                 last = turn == SAMPLES - 1
                 for arm in reversed(arms) if turn % 2 else arms:
-                    running[arm].go()
-                    message = running[arm].expect("timed" if last else "ready", name)
+                    message = running[arm].ask("timed" if last else "ready", name)
                     if last:
                         times.setdefault(name, {})[arm] = message["seconds"]
             for process in running.values():

@@ -19,7 +19,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class SuiteCounts:
-    """This holds a suite's counters by benchmark, the version of torch that ran it, and each benchmark's file.
+    """A suite's counters stand here by benchmark, with the version of torch that ran it and each benchmark's file.
 
     ``skipped`` gives the reason why a benchmark did not run; a file that skips itself stands under its own name.
     ``alone``: nothing of the tree was imported but the suite, so the code under test may be an installed copy.
@@ -85,12 +85,15 @@ def store(path: Path, counts: SuiteCounts) -> None:
     """Replace the file of expectations. Raises OutputError."""
     names, files = sorted(counts.benchmarks), sorted(set(counts.files.values()))
     within = {file: [name for name in names if counts.files.get(name) == file] for file in files}
-    where = ",\n".join(f"  {json.dumps(file)}: {json.dumps(within[file])}" for file in files if within[file])
+    where = ",\n".join(f"  {json.dumps(file)}: {json.dumps(own)}" for file, own in within.items() if own)
     benchmarks = ",\n".join(f"  {json.dumps(name)}: {{\n{_lines(counts.benchmarks[name])}\n  }}" for name in names)
     with suppress(OSError):  # then writing says what is wrong
         path.parent.mkdir(parents=True, exist_ok=True)
-    head = f'"schema": {SCHEMA},\n "torch": {json.dumps(release(counts.torch))}'
-    write(path, f'{{\n {head},\n "files": {{\n{where}\n }},\n "benchmarks": {{\n{benchmarks}\n }}\n}}\n')
+    write(
+        path,
+        f'{{\n "schema": {SCHEMA},\n "torch": {json.dumps(release(counts.torch))},\n'
+        f' "files": {{\n{where}\n }},\n "benchmarks": {{\n{benchmarks}\n }}\n}}\n',
+    )
 
 
 def _lines(counted: Counted) -> str:

@@ -6,7 +6,7 @@
 Alone (``pytest suites``) it is a benchmark of pytest-benchmark, with the counters of ``resbench.counters.watch`` in
 its ``extra_info``. ``resbench gate`` runs the same tests with ``RESBENCH_GATE`` saying what is wanted, counts or times,
 and of which benchmarks: then this side and the gate talk over the standard input and output, a JSON object a line, and
-each benchmark waits for its turn.
+each benchmark waits for its turn. ``GateLine`` is this end of that line.
 """
 
 from __future__ import annotations
@@ -266,12 +266,11 @@ def bench(
             LINE.say("counted", name, layers=layers, torch=sys.modules["torch"].__version__)
         else:
             benchmark = request.getfixturevalue("benchmark")
-            turn = partial(LINE.turn, name)
-            turn()
+            LINE.turn(name)
             with LINE.pinned():
                 LINE.say("planned", name, pieces=cut(work))
                 runs, pieces = map(int, LINE.wait().split())
-                begins: Iterator[Callable[[], None]] = cycle([turn, *[lambda: None] * (pieces - 1)])
+                begins: Iterator[Callable[[], None]] = cycle([partial(LINE.turn, name), *[lambda: None] * (pieces - 1)])
                 benchmark.pedantic(often(work, runs), setup=lambda: next(begins)(), rounds=SAMPLES * pieces)
             LINE.say("timed", name, seconds=fastest(benchmark.stats.stats.data, runs, pieces))
             LINE.wait()  # nothing is made ready or thrown away while another side is timed

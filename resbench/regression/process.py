@@ -190,6 +190,11 @@ class Process(AbstractContextManager["Process", None]):
         except OSError:
             raise GateError(f"{self.side}: {self._last_words(self.running.wait())}") from None
 
+    def ask(self, what: str, name: str, answer: str = "go") -> dict[str, Any]:
+        """Give the process its turn, or what it asked for, and return its next message as ``expect`` does."""
+        self.go(answer)
+        return self.expect(what, name)
+
     def _last_words(self, status: int) -> str:
         if status == -signal.SIGKILL:
             return "the suite was killed, most likely for want of memory: expected more of it, or smaller benchmarks"

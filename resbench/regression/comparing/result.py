@@ -24,9 +24,9 @@ class Benchmark(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """A run is of a whole suite.
+    """A run holds what pytest-benchmark stored of a whole suite.
 
-    ``fingerprint`` and ``stable`` tell the machine; ``digest`` is of everything in the file.
+    ``fingerprint`` and ``stable`` tell the machine; ``digest`` is a hash of everything in the file.
     """
 
     path: Path
@@ -65,7 +65,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class RunComparison(Result):
-    """A comparison is of two runs.
+    """A comparison holds two runs, and their benchmarks in pairs.
 
     ``timed``: their wall times may be compared; ``problems``: what could not be compared, and why.
     """

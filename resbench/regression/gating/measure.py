@@ -167,7 +167,7 @@ def _located(path: Path) -> tuple[Path, Path]:
 
 
 def _check_paired(suite: Suite, benchmarks: Mapping[str, Collection[str]]) -> None:
-    """Raise GateError where one of two sides, by what a person calls it, has a benchmark that the other has not."""
+    """Raise GateError where one of two sides, each under what a person calls it, has a benchmark of its own."""
     for (here, names), (there, others) in permutations(benchmarks.items()):
         alone = [name for name in names if name not in others and name not in suite.unpaired]
         if alone:

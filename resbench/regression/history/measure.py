@@ -83,7 +83,7 @@ def _compact(record: dict[str, Any]) -> str:
 
 
 def _read(path: Path) -> History:
-    """Read a file of the folder."""
+    """Read the file of one machine. Raises GateError, which names the line that is no part of a history."""
     number = 1
     try:
         first, *rest = path.read_text(encoding="utf-8").splitlines() or [""]

@@ -57,13 +57,13 @@ def history_tables(histories: Sequence[History]) -> list[Table]:
         [_change(series, change)[c.key] for c in CHANGE_COLUMNS] for series in every for change in series.changes
     ]
     recounts = [[_recount(series, one)[c.key] for c in RECOUNT_COLUMNS] for series in every for one in series.recounts]
-    changed = [
-        *([Table(CHANGE_COLUMNS, changes, "Changes of time")] if changes else []),
-        *([Table(RECOUNT_COLUMNS, recounts, "Changes of counters")] if recounts else []),
-    ]
     rows = [[_standing(series)[column.key] for column in SERIES_COLUMNS] for series in every]
     notes = [METHOD, *(f"Machine {history.fingerprint}: {_machine(history)}." for history in histories)]
-    return [*changed, Table(SERIES_COLUMNS, rows, "History", notes)]
+    return [
+        *([Table(CHANGE_COLUMNS, changes, "Changes of time")] if changes else []),
+        *([Table(RECOUNT_COLUMNS, recounts, "Changes of counters")] if recounts else []),
+        Table(SERIES_COLUMNS, rows, "History", notes),
+    ]
 
 
 MACHINE = {
