@@ -103,14 +103,14 @@ def _lines(counted: Counted) -> str:
 def load(path: Path) -> SuiteCounts | None:
     """Read the file of expectations; the answer is None where there is none. Raises GateError for another file."""
     try:
-        found = json.loads(path.read_text())
-        if found["schema"] != SCHEMA:
+        document = json.loads(path.read_text())
+        if document["schema"] != SCHEMA:
             raise GateError(
-                f"{path} is of schema {found['schema']}; expected {SCHEMA}: take the resbench that wrote it"
+                f"{path} is of schema {document['schema']}; expected {SCHEMA}: take the resbench that wrote it"
             )
-        files = {name: file for file, names in found.get("files", {}).items() for name in names}
-        benchmarks = {name: Counted(layers) for name, layers in found["benchmarks"].items()}
-        return SuiteCounts(found["torch"], benchmarks, files=files)
+        files = {name: file for file, names in document.get("files", {}).items() for name in names}
+        benchmarks = {name: Counted(layers) for name, layers in document["benchmarks"].items()}
+        return SuiteCounts(document["torch"], benchmarks, files=files)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

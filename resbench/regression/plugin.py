@@ -193,12 +193,12 @@ def _may_ask(item: pytest.Item) -> bool:
 
     Whether it asks for ours is then only known when it runs.
     """
-    found = getattr(item, "_fixtureinfo", None)
-    if found is None:
+    info = getattr(item, "_fixtureinfo", None)
+    if info is None:
         return False
-    return "request" in found.initialnames or any(
+    return "request" in info.initialnames or any(
         "request" in fixture.argnames and getattr(fixture.func, "__module__", "").partition(".")[0] not in TOOLS
-        for fixture in chain.from_iterable(found.name2fixturedefs.values())
+        for fixture in chain.from_iterable(info.name2fixturedefs.values())
     )
 
 

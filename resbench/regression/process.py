@@ -223,8 +223,7 @@ def outside() -> dict[str, str]:
 
 def surroundings(side: Side, suite: Suite) -> dict[str, str]:
     """Return the environment variables of a side's process: its own code is found before what is installed."""
-    folder = side.root / suite.path.parent
-    paths = [str((folder / path).resolve()) for path in suite.pythonpath]
+    paths = [str((side.root / suite.path.parent / path).resolve()) for path in suite.pythonpath]
     return {
         **{name: value for name, value in outside().items() if name not in UNWANTED},
         "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]),

@@ -102,8 +102,14 @@ class Workshop:
 
 
 def _run_git(folder: Path | None, *words: str) -> subprocess.CompletedProcess[str]:
-    command = ["git", "--no-optional-locks", "-C", str(folder), *words]
-    return subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", check=False, env=outside())
+    return subprocess.run(
+        ["git", "--no-optional-locks", "-C", str(folder), *words],
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
+        env=outside(),
+    )
 
 
 def top_of(current: Path) -> Path | None:

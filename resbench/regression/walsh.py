@@ -77,9 +77,8 @@ def rank(n: int, level: float) -> int:
 
 def lower_bound(d: ArrayLike, level: float) -> float:
     """Return the k-th smallest Walsh average: the effect is above it with confidence 1 - level; -inf if n is small."""
-    averages = numpy.sort(walsh(d))
     k = rank(numpy.size(d), level)
-    return float(averages[k - 1]) if k else -numpy.inf
+    return float(numpy.sort(walsh(d))[k - 1]) if k else -numpy.inf
 
 
 @cache

@@ -24,13 +24,15 @@ TIMED = (
 )
 
 
-def comparison_tables(found: RunComparison) -> list[Table]:
+def comparison_tables(comparison: RunComparison) -> list[Table]:
     """Return the counters that differ, if any do; then the benchmarks, without times where these are not compared."""
-    notes = [_which("A", found.a), _which("B", found.b), *(TIMED_NOTES if found.timed else ())]
-    rows = [[pair.a.name, _counters(pair), *(_times(pair) if found.timed else ())] for pair in found.pairs]
-    runs = Table((*COUNTED, *(TIMED if found.timed else ())), rows, "Stored runs", notes, warnings=found.problems)
+    notes = [_which("A", comparison.a), _which("B", comparison.b), *(TIMED_NOTES if comparison.timed else ())]
+    rows = [[pair.a.name, _counters(pair), *(_times(pair) if comparison.timed else ())] for pair in comparison.pairs]
+    runs = Table(
+        (*COUNTED, *(TIMED if comparison.timed else ())), rows, "Stored runs", notes, warnings=comparison.problems
+    )
     differing = [
-        (pair.a.name, name, *both, _ratio(*both)) for pair in found.pairs for name, both in pair.differing.items()
+        (pair.a.name, name, *both, _ratio(*both)) for pair in comparison.pairs for name, both in pair.differing.items()
     ]
     return [*([Table(COUNTER_COLUMNS, differing, "Counters that differ")] if differing else []), runs]
 
@@ -77,15 +79,15 @@ VALUE_COLUMNS = (
 )
 
 
-def value_table(found: RunComparison) -> Table:
+def value_table(comparison: RunComparison) -> Table:
     """Return a row for every number: the counters, equal ones too, and the medians where they are compared."""
     rows: list[tuple[Any, ...]] = []
-    for pair in found.pairs:
+    for pair in comparison.pairs:
         for name in dict.fromkeys([*pair.a.counters, *pair.b.counters]):
             a, b = pair.a.counters.get(name), pair.b.counters.get(name)
             verdict = "missing" if None in (a, b) else "equal" if a == b else "changed"
             rows.append((pair.a.name, name, a, b, _ratio(a, b), verdict))
-        if found.timed:
+        if comparison.timed:
             medians = pair.a.median_s, pair.b.median_s
             rows.append((pair.a.name, "median_s", *medians, _ratio(*medians), "no verdict"))
-    return Table(VALUE_COLUMNS, rows, warnings=found.problems)
+    return Table(VALUE_COLUMNS, rows, warnings=comparison.problems)

@@ -17,6 +17,7 @@ from resbench.regression.comparing.result import Run
 from resbench.regression.history.result import Histories, History
 
 SCHEMA = 1
+COMPACT = (",", ":")
 
 WAIT_S = 60
 """The wait for another process that appends to the same folder lasts so long."""
@@ -50,7 +51,7 @@ def append(folder: Path, runs: Sequence[Run]) -> list[Run]:
                 known = {run.digest for run in _read(path).runs} if path.exists() else set()
                 fresh = [run for run in {run.digest: run for run in own}.values() if run.digest not in known]
                 head = {"schema": SCHEMA, "environment": {"id": name, "stable": own[0].stable}}
-                old = path.read_text(encoding="utf-8") if path.exists() else _compact(head)
+                old = path.read_text(encoding="utf-8") if path.exists() else json.dumps(head, separators=COMPACT)
                 texts[path] = "\n".join([*old.splitlines(), *map(_line, fresh)]) + "\n" if fresh else old
                 new += fresh
             for path, text in texts.items():
@@ -63,7 +64,7 @@ def append(folder: Path, runs: Sequence[Run]) -> list[Run]:
 
 
 def _line(run: Run) -> str:
-    return _compact(
+    return json.dumps(
         {
             "digest": run.digest,
             "time_utc": run.time.isoformat(),
@@ -74,12 +75,9 @@ def _line(run: Run) -> str:
                 name: {"median_s": one.median_s, "iqr_s": one.iqr_s, "counters": one.counters}
                 for name, one in run.benchmarks.items()
             },
-        }
+        },
+        separators=COMPACT,
     )
-
-
-def _compact(record: dict[str, Any]) -> str:
-    return json.dumps(record, separators=(",", ":"))
 
 
 def _read(path: Path) -> History:
@@ -108,8 +106,8 @@ def _machine(record: Any) -> tuple[str, dict[str, Any]]:
     schema = record.get("schema") if isinstance(record, dict) else None
     if schema != SCHEMA:
         raise ValueError(f"schema {SCHEMA} is known, not {schema!r}; another resbench may know it")
-    here = take(record, "environment", dict)
-    return fingerprint(take(here, "id", str)), take(here, "stable", dict)
+    environment = take(record, "environment", dict)
+    return fingerprint(take(environment, "id", str)), take(environment, "stable", dict)
 
 
 def _run(record: Any, name: str, stable: dict[str, Any], path: Path) -> Run:
