@@ -165,7 +165,10 @@ class Combinator(Node):
     def _name(self, position: int, node: Node) -> str:
         if not isinstance(node, Layer) or node.silent:
             return ""
-        return self.roles[position] if position < len(self.roles) else str(position)
+        return self._role(position, str(position))
+
+    def _role(self, position: int, otherwise: str) -> str:
+        return self.roles[position] if position < len(self.roles) else otherwise
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -262,21 +265,15 @@ class Operator(Combinator):
     def combine(self, shapes: list[Shape]) -> Shape:
         """The result has this shape. Raises ShapeError naming the operands that disagree."""
         first = shapes[0]
-        for i, shape in enumerate(shapes):
+        names = [self._role(i, name or f"operand {i + 1}") for i, (name, _) in enumerate(self.parts)]
+        for name, shape in zip(names, shapes, strict=True):
             if not self.fits(shape, first):
-                raise ShapeError(
-                    f"the {self._role(i)} gives {shape_text(shape)}, the {self._role(0)} {shape_text(first)}"
-                )
+                raise ShapeError(f"the {name} gives {shape_text(shape)}, the {names[0]} {shape_text(first)}")
         return first
 
     def elementwise(self, output: Shape) -> int:
         """The operator itself takes one operation for each element and operand beyond the first."""
         return (len(self.parts) - 1) * prod(output)
-
-    def _role(self, position: int) -> str:
-        if position < len(self.roles):
-            return self.roles[position]
-        return self.parts[position][0] or f"operand {position + 1}"
 
 
 class Add(Operator):

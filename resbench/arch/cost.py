@@ -11,9 +11,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
-from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape
+from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape, dotted
 from resbench.arch.fields import MAX_SIZE
 from resbench.arch.kinds import BILINEAR, KINDS, Kind
 from resbench.errors import ArchitectureError, OptionError, ShapeError
@@ -137,17 +137,16 @@ class Cost:
     def per(self, level: Level) -> tuple[Row, ...]:
         """Sum the rows by model, stage, block or layer. A stage is the first step of a layer's name
         (``layer2``); a block the numbered step below it (``layer2.0``), or the stage where there is none."""
-        if level not in get_args(Level):
-            raise OptionError(f"a report is per {', '.join(get_args(Level))}; received {level!r}")
-        if level == "layer":
-            return self.layers
-        if level == "model":
-            return (self.total,)
-        return _group(self.layers, level, _stage if level == "stage" else _block)
-
-
-def _stage(name: str) -> str:
-    return name.partition(".")[0]
+        match level:
+            case "model":
+                return (self.total,)
+            case "stage":
+                return _group(self.layers, level, lambda name: name.partition(".")[0])
+            case "block":
+                return _group(self.layers, level, _block)
+            case "layer":
+                return self.layers
+        raise OptionError(f"a report is per {', '.join(get_args(Level))}; received {level!r}")
 
 
 def _block(name: str) -> str:
@@ -166,8 +165,7 @@ def _group(rows: Iterable[Row], type: str, key: Callable[[str], str]) -> tuple[R
     )
 
 
-def _sum(name: str, type: str, rows: Iterable[Row]) -> Row:
-    rows = tuple(rows)
+def _sum(name: str, type: str, rows: Sequence[Row]) -> Row:
     return Row(
         name,
         type,
@@ -234,20 +232,16 @@ def fold(node: Node, path: str, x: Stream, rows: list[Row], mode: Mode = "infere
     if isinstance(node, Layer):
         return _fold_layer(node, path, x, rows, mode)
     assert isinstance(node, Combinator)
-    prefix = path + "." if path else ""
-    parts = [(prefix + name if name else path, part) for name, part in node.parts]
+    first = len(rows)
+    streams = [x]
+    for name, part in node.parts:
+        inflow = x if isinstance(node, Operator | Aux) else streams[-1]
+        streams.append(fold(part, dotted(path, name), inflow, rows, mode))
     if isinstance(node, Operator):
-        return _fold_operator(node, path, [fold(part, place, x, rows, mode) for place, part in parts], rows, mode)
-    if isinstance(node, Aux):
-        first = len(rows)
-        for place, part in parts:
-            fold(part, place, x, rows, mode)
-        if mode == "inference":
-            rows[first:] = map(_idle, rows[first:])
-        return x
-    for place, part in parts:
-        x = fold(part, place, x, rows, mode)
-    return x
+        return _fold_operator(node, path, streams[1:], rows, mode)
+    if isinstance(node, Aux) and mode == "inference":
+        rows[first:] = map(_idle, rows[first:])
+    return x if isinstance(node, Aux) else streams[-1]
 
 
 def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
@@ -259,18 +253,21 @@ def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode)
         return x._replace(shape=output)
     training = mode == "training"
     macs = layer.macs(output)
-    elementwise = (layer.elementwise_in_training if training else layer.elementwise)(x.shape, output)
     products = int(layer.params > 0) + int(x.learned)  # of the forward's size: for the weights, and for the input
-    name, flow = path or type(layer).__name__.lower(), x._replace(learned=x.learned or layer.params > 0)
-    row = _row(name, layer, flow, output, len(rows), macs, elementwise)._replace(
+    return _add_row(
+        rows,
+        path or type(layer).__name__.lower(),
+        layer,
+        x._replace(learned=x.learned or layer.params > 0),
+        output,
         params=layer.params,
         trainable=layer.params,
         param_bytes=FP32_BYTES * layer.params,
         buffer_bytes=layer.buffer_bytes,
+        macs=macs,
         backward_macs=products * macs if training else None,
+        elementwise=(layer.elementwise_in_training if training else layer.elementwise)(x.shape, output),
     )
-    rows.append(row)
-    return Stream(output, (len(rows) - 1,), flow.learned)
 
 
 def _fold_operator(node: Operator, path: str, parts: Sequence[Stream], rows: list[Row], mode: Mode) -> Stream:
@@ -279,13 +276,20 @@ def _fold_operator(node: Operator, path: str, parts: Sequence[Stream], rows: lis
     except ShapeError as error:
         raise ShapeError(error.reason, path) from None
     flow = Stream(output, _places(parts), any(part.learned for part in parts))
-    name = f"{path}.{node.operation}" if path else node.operation
-    row = _row(name, node, flow, output, len(rows), 0, node.elementwise(output))
+    keeps: dict[str, Any] = {}
     if node.kind in BILINEAR and not all(part.learned for part in parts):
         others = [part for i, part in enumerate(parts) if any(x.learned for x in (*parts[:i], *parts[i + 1 :]))]
-        row = row._replace(keeps=_places(others), kept_bytes=0)
-    rows.append(row._replace(backward_macs=0 if mode == "training" else None))
-    return Stream(output, (len(rows) - 1,), flow.learned)
+        keeps = {"keeps": _places(others), "kept_bytes": 0}
+    return _add_row(
+        rows,
+        dotted(path, node.operation),
+        node,
+        flow,
+        output,
+        elementwise=node.elementwise(output),
+        backward_macs=0 if mode == "training" else None,
+        **keeps,
+    )
 
 
 def _places(parts: Iterable[Stream]) -> tuple[int, ...]:
@@ -293,17 +297,17 @@ def _places(parts: Iterable[Stream]) -> tuple[int, ...]:
     return tuple(sorted({place for part in parts for place in part.places}))
 
 
-def _row(name: str, node: Layer | Operator, x: Stream, output: Shape, place: int, macs: int, elementwise: int) -> Row:
-    """Make the row of a node without parameters, whose numbers are float32. ``x`` is what it reads."""
+def _add_row(rows: list[Row], name: str, node: Layer | Operator, x: Stream, output: Shape, **figures: Any) -> Stream:
+    """Add the row of a node that reads ``x``, whose numbers are float32; ``figures`` come in place of what it says."""
     inputs = x.places if KINDS[node.kind].input else ()
-    own = (place,) if KINDS[node.kind].output else ()
-    return Row(
+    own = (len(rows),) if KINDS[node.kind].output else ()
+    row = Row(
         name,
         type(node).__name__,
         output,
         params=0,
-        macs=macs,
-        elementwise=elementwise,
+        macs=0,
+        elementwise=0,
         activations=prod(output),
         trainable=0,
         param_bytes=0,
@@ -314,6 +318,8 @@ def _row(name: str, node: Layer | Operator, x: Stream, output: Shape, place: int
         keeps=(*inputs, *own) if x.learned else (),
         kept_bytes=node.kept_bytes(output) if x.learned else 0,
     )
+    rows.append(row._replace(**figures))
+    return Stream(output, (len(rows) - 1,), x.learned)
 
 
 def _idle(row: Row) -> Row:

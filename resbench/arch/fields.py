@@ -1,16 +1,10 @@
-"""The layers share which values they take, and where a sliding window fits."""
-
-from __future__ import annotations
+"""A layer's fields take the values that their types state; any other is refused where the layer is made."""
 
 from collections.abc import Callable
 from functools import cache, partial
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, get_type_hints
+from typing import Annotated, Any, NamedTuple, NoReturn, get_type_hints
 
-from resbench.errors import ArchitectureError, ShapeError
-from resbench.units import shape_text
-
-if TYPE_CHECKING:
-    from resbench.arch.algebra import Layer, Shape
+from resbench.errors import ArchitectureError
 
 Pair = tuple[int, int]
 
@@ -49,7 +43,7 @@ _types = cache(partial(get_type_hints, include_extras=True))
 """The fields and constants of a class have these types, by name."""
 
 
-def check_fields(layer: Layer) -> None:
+def check_fields(layer: object) -> None:
     """Each field holds a value of its type; a single number of ``Sides`` or ``Padding`` becomes (height, width)."""
     for field, kind in _types(type(layer)).items():  # type: ignore[arg-type]
         value = getattr(layer, field)
@@ -60,39 +54,5 @@ def check_fields(layer: Layer) -> None:
             object.__setattr__(layer, field, (value, value))
 
 
-def refuse(layer: Layer, field: str, wanted: str, value: object) -> NoReturn:
+def refuse(layer: object, field: str, wanted: str, value: object) -> NoReturn:
     raise ArchitectureError(f"{type(layer).__name__}: {field} must be {wanted}, received {value!r}")
-
-
-def expect_maps(layer: Layer, shape: Shape, channels: int | None = None) -> Shape:
-    """The input is (N, C, H, W), with that many channels if the layer cares. Raises ShapeError."""
-    if len(shape) != 4:
-        raise ShapeError(f"{layer.brief} expects CxHxW maps, received {shape_text(shape)}")
-    if channels is not None and shape[1] != channels:
-        raise ShapeError(f"{layer.brief} expects {channels} channels, received {shape_text(shape)}")
-    return shape
-
-
-def windows(
-    layer: Layer,
-    shape: Shape,
-    kernel: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair = (1, 1),
-    *,
-    ceil: bool = False,
-) -> Pair:
-    """A sliding window has so many positions: floor((size + 2p - d(k - 1) - 1) / s) + 1, or ceil for pooling."""
-    sides = []
-    for size, k, s, p, d in zip(shape[2:], kernel, stride, padding, dilation, strict=True):
-        room = size + 2 * p - d * (k - 1) - 1
-        side = -(-room // s) + 1 if ceil else room // s + 1
-        if ceil and (side - 1) * s >= size + p:  # as torch: the last window must start inside
-            side -= 1
-        if side < 1:
-            raise ShapeError(
-                f"{layer.brief} needs a larger input than {shape_text(shape)}: its window spans {d * (k - 1) + 1}"
-            )
-        sides.append(side)
-    return sides[0], sides[1]

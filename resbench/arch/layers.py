@@ -21,9 +21,7 @@ from resbench.arch.fields import (
     Wanted,
     Whole,
     check_fields,
-    expect_maps,
     refuse,
-    windows,
 )
 from resbench.arch.kinds import Kind
 from resbench.errors import ShapeError
@@ -36,6 +34,40 @@ def _by(pair: Pair) -> str:
 
 def _stride(pair: Pair) -> str:
     return "" if pair == (1, 1) else f"/{pair[0]}" if pair[0] == pair[1] else f"/{_by(pair)}"
+
+
+def _maps(layer: Layer, shape: Shape, channels: int | None = None) -> Shape:
+    """The input is (N, C, H, W), with that many channels if the layer cares. Raises ShapeError."""
+    if len(shape) != 4:
+        raise ShapeError(f"{layer.brief} expects CxHxW maps, received {shape_text(shape)}")
+    if channels is not None and shape[1] != channels:
+        raise ShapeError(f"{layer.brief} expects {channels} channels, received {shape_text(shape)}")
+    return shape
+
+
+def _windows(
+    layer: Layer,
+    shape: Shape,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair = (1, 1),
+    *,
+    ceil: bool = False,
+) -> Pair:
+    """A sliding window has so many positions: floor((size + 2p - d(k - 1) - 1) / s) + 1, or ceil for pooling."""
+    sides = []
+    for size, k, s, p, d in zip(shape[2:], kernel, stride, padding, dilation, strict=True):
+        room = size + 2 * p - d * (k - 1) - 1
+        side = -(-room // s) + 1 if ceil else room // s + 1
+        if ceil and (side - 1) * s >= size + p:  # as torch: the last window must start inside
+            side -= 1
+        if side < 1:
+            raise ShapeError(
+                f"{layer.brief} needs a larger input than {shape_text(shape)}: its window spans {d * (k - 1) + 1}"
+            )
+        sides.append(side)
+    return sides[0], sides[1]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -68,8 +100,8 @@ class Conv2d(Layer):
         return self.out_channels * (self.in_channels // self.groups * prod(self.kernel) + self.bias)  # type: ignore[arg-type]
 
     def output(self, shape: Shape) -> Shape:
-        expect_maps(self, shape, self.in_channels)
-        sides = windows(self, shape, self.kernel, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
+        _maps(self, shape, self.in_channels)
+        sides = _windows(self, shape, self.kernel, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
         return (shape[0], self.out_channels, *sides)
 
     def macs(self, output: Shape) -> int:
@@ -134,7 +166,7 @@ class BatchNorm2d(Layer):
         return 2 * FP32_BYTES * self.channels + 8
 
     def output(self, shape: Shape) -> Shape:
-        return expect_maps(self, shape, self.channels)
+        return _maps(self, shape, self.channels)
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return 2 * prod(output)
@@ -180,8 +212,8 @@ class Pool(Layer):
             refuse(self, "padding", "at most half the kernel", self.padding)
 
     def output(self, shape: Shape) -> Shape:
-        expect_maps(self, shape)
-        sides = windows(self, shape, self.kernel, self.stride, self.padding, ceil=self.ceil_mode)  # type: ignore[arg-type]
+        _maps(self, shape)
+        sides = _windows(self, shape, self.kernel, self.stride, self.padding, ceil=self.ceil_mode)  # type: ignore[arg-type]
         return (*shape[:2], *sides)
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
@@ -223,7 +255,7 @@ class AdaptiveAvgPool2d(Layer):
         return "reduction" if self.size == (1, 1) else "pooling"
 
     def output(self, shape: Shape) -> Shape:
-        return (*expect_maps(self, shape)[:2], *self.size)  # type: ignore[misc]
+        return (*_maps(self, shape)[:2], *self.size)  # type: ignore[misc]
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         def reads(side: int, size: int) -> int:
@@ -255,7 +287,7 @@ class LocalResponseNorm(Layer):
     brief = "LRN"
 
     def output(self, shape: Shape) -> Shape:
-        return expect_maps(self, shape)
+        return _maps(self, shape)
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output) * (self.size + 5)
@@ -325,7 +357,7 @@ class PadChannels(Layer):
             refuse(self, "out_channels", f"at least the {self.in_channels} channels that come in", self.out_channels)
 
     def output(self, shape: Shape) -> Shape:
-        expect_maps(self, shape, self.in_channels)
+        _maps(self, shape, self.in_channels)
         return (shape[0], self.out_channels, *(-(-side // self.stride) for side in shape[2:]))
 
     @property
