@@ -41,11 +41,14 @@ def panel(arch: Architecture) -> Panel:
     branches = (block.node for block in found if not isinstance(block.node, Layer) and not block.aux)
     before = next(filter(None, map(opening, branches)), ())
     facts = f"input {shape_text(arch.input)} · {count_text(whole.params)} params · {count_text(whole.macs)} MACs"
-    bands = [
-        Band(name, tuple(_items(members, before)), sum(b.params for b in members), sum(b.macs for b in members))
-        for name, members in _stages(found)
-    ]
-    return Panel(arch.name, f"{facts} · {arch.source}", whole.macs, tuple(bands))
+    bands = [_band(name, members, before, whole.macs) for name, members in _stages(found)]
+    return Panel(arch.name, f"{facts} · {arch.source}", tuple(bands))
+
+
+def _band(name: str, members: Sequence[Block], before: Opening, whole: int) -> Band:
+    macs = sum(block.macs for block in members)
+    params = sum(block.params for block in members)
+    return Band(name, tuple(_items(members, before)), params, macs, share=macs / whole if whole else 0)
 
 
 def _summary(panel: Panel) -> str:

@@ -1,6 +1,9 @@
 """The page on which a network is drawn has bands in columns, a heading above and a legend below."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from math import log
 from typing import NamedTuple
 
@@ -34,13 +37,44 @@ class Item(NamedTuple):
     output: Shape
 
 
-class Band(NamedTuple):
-    """A band is a stage."""
+@dataclass(frozen=True)
+class Band:
+    """A band is a stage. It stands under its name and totals, if it has a name."""
 
     name: str
     items: tuple[Item, ...]
     params: int
     macs: int
+    share: float
+    """It takes this share of the network's MACs."""
+
+    @cached_property
+    def box(self) -> Drawing:
+        """The items stand below each other; an arrow leads into each, with the shape where it changed."""
+        labels = ["", *(shape_text(b.input) if b.input != a.input else "" for a, b in pairwise(self.items))]
+        left = max(item.box.axis for item in self.items)
+        right = max(*(item.box.right for item in self.items), *(6 + text_width(label, "small") for label in labels))
+        y = 0.0
+        marks: list[Mark] = []
+        placed: list[tuple[float, float, Drawing]] = []
+        for label, item in zip(labels, self.items, strict=True):
+            length = LABELLED if label else EDGE
+            marks += _edge(left, y, length, label)
+            placed.append((left - item.box.axis, y + length, item.box))
+            y += length + item.box.height
+        return Drawing(left + right, y, left, tuple(marks), tuple(placed))
+
+    @property
+    def totals(self) -> str:
+        """The totals read ``70.4k / 218M · 12 %``; where there are no MACs, they have no share."""
+        share = f" · {100 * self.share:.3g} %" if self.share else ""
+        return f"{count_text(self.params)} / {count_text(self.macs)}{share}"
+
+    @property
+    def room(self) -> float:
+        """Its name and totals need this width."""
+        texts = text_width(self.name, "heading"), text_width(self.totals, "small")
+        return max(texts) + 2 * PAD if self.name else 0
 
 
 class Panel(NamedTuple):
@@ -48,7 +82,6 @@ class Panel(NamedTuple):
 
     name: str
     facts: str
-    macs: int
     bands: tuple[Band, ...]
 
 
@@ -66,39 +99,17 @@ def cost_text(params: int, macs: int) -> str:
 
 def layout(panels: Sequence[Panel]) -> list[Drawing]:
     """The legend stands below the panels. Panels of as many bands share their columns."""
-    stacks = [[_stacked(band) for band in panel.bands] for panel in panels]
     alike = len({len(panel.bands) for panel in panels}) == 1
-    cuts = (
-        [_cuts(panels[0], stacks[0])] * len(panels)
-        if alike
-        else [_cuts(panel, stack) for panel, stack in zip(panels, stacks, strict=True)]
-    )
-    extents = [_extents(panel, stack, cut) for panel, stack, cut in zip(panels, stacks, cuts, strict=True)]
-    if alike:
+    boxes: list[Drawing] = []
+    for group in [panels] if alike else [[panel] for panel in panels]:
+        cut = _cut(group[0].bands)
+        extents = [[_extent(panel.bands[column]) for column in cut] for panel in group]
         shared = [Extent(max(e.left for e in same), max(e.right for e in same)) for same in zip(*extents, strict=True)]
-        extents = [shared] * len(panels)
-    boxes = [_panel(*given) for given in zip(panels, stacks, cuts, extents, strict=True)]
+        boxes += [_panel(panel, cut, shared) for panel in group]
     return [*boxes, *legend(boxes)]
 
 
 # -- bands --------------------------------------------------------------------------------------------------
-
-
-def _stacked(band: Band) -> Drawing:
-    """The items of a band stand below each other; an arrow leads into each, with the shape where it changed."""
-    left = max(item.box.axis for item in band.items)
-    right = max(item.box.right for item in band.items)
-    y = 0.0
-    marks: list[Mark] = []
-    placed: list[tuple[float, float, Drawing]] = []
-    for above, item in zip((None, *band.items), band.items, strict=False):
-        label = shape_text(item.input) if above and above.input != item.input else ""
-        length = LABELLED if label else EDGE
-        marks += _edge(left, y, length, label)
-        right = max(right, 6 + text_width(label, "small"))
-        placed.append((left - item.box.axis, y + length, item.box))
-        y += length + item.box.height
-    return Drawing(left + right, y, left, tuple(marks), tuple(placed))
 
 
 def _edge(x: float, y: float, length: float, label: str) -> list[Mark]:
@@ -106,51 +117,40 @@ def _edge(x: float, y: float, length: float, label: str) -> list[Mark]:
     return [*mark, Text(x + 6, y + length / 2 + 3, label, "small")] if label else mark
 
 
-def _framed(band: Band, inner: Drawing, extent: Extent, whole: int) -> Drawing:
+def _framed(band: Band, extent: Extent) -> Drawing:
     """The band stands under its name and totals, with a bar for its share of the MACs."""
     if not band.name:
-        return inner
+        return band.box
+    inner = band.box
     width, bottom = extent.left + extent.right, BAND_HEAD + inner.height + PAD
-    share = band.macs / whole if whole else 0.0
     marks: tuple[Mark, ...] = (
         Rect(0, 0, width, bottom, "band", radius=6),
         Text(PAD, 16, band.name, "heading"),
-        Text(PAD, 29, _totals(band, whole), "small"),
+        Text(PAD, 29, band.totals, "small"),
         Rect(PAD, 34, width - 2 * PAD, 3, "track", radius=0),
-        *([Rect(PAD, 34, share * (width - 2 * PAD), 3, "share", radius=0)] if share else []),
+        *([Rect(PAD, 34, band.share * (width - 2 * PAD), 3, "share", radius=0)] if band.share else []),
         line((extent.left, BAND_HEAD), (extent.left, BAND_HEAD + 1)),
         line((extent.left, BAND_HEAD + inner.height), (extent.left, bottom)),
     )
     return Drawing(width, bottom, extent.left, marks, ((extent.left - inner.axis, BAND_HEAD, inner),))
 
 
-def _totals(band: Band, whole: int) -> str:
-    share = f" · {100 * band.macs / whole:.3g} %" if whole and band.macs else ""
-    return f"{count_text(band.params)} / {count_text(band.macs)}{share}"
-
-
-def _need(band: Band, whole: int) -> float:
-    if not band.name:
-        return 0
-    return max(text_width(band.name, "heading"), text_width(_totals(band, whole), "small")) + 2 * PAD
-
-
 # -- columns ------------------------------------------------------------------------------------------------
 
 
-def _cuts(panel: Panel, stack: Sequence[Drawing]) -> list[range]:
+def _cut(bands: Sequence[Band]) -> list[slice]:
     """Each column has these bands: columns are as even as can be, and as many as come nearest to ASPECT."""
-    heights = [box.height + BAND_HEAD + PAD + LABELLED for box in stack]
+    heights = [band.box.height + BAND_HEAD + PAD + LABELLED for band in bands]
 
-    def strain(cut: Sequence[range]) -> float:
-        width = sum(e.left + e.right + GUTTER for e in _extents(panel, stack, cut)) - GUTTER
-        height = max(sum(heights[i] for i in column) for column in cut)
+    def strain(cut: Sequence[slice]) -> float:
+        width = sum(sum(_extent(bands[column])) + GUTTER for column in cut) - GUTTER
+        height = max(sum(heights[column]) for column in cut)
         return abs(log(width / height / ASPECT)) + 3 * max(0.0, width / WIDE - 1)
 
-    return min((_even(heights, n) for n in range(1, len(stack) + 1)), key=strain, default=[range(0)])
+    return min((_even(heights, n) for n in range(1, len(bands) + 1)), key=strain, default=[slice(0, 0)])
 
 
-def _even(heights: Sequence[float], count: int) -> list[range]:
+def _even(heights: Sequence[float], count: int) -> list[slice]:
     """There are at most ``count`` runs, and the highest is as low as it can be."""
     low, high = max(heights), sum(heights)
     while high - low > 1:
@@ -159,28 +159,27 @@ def _even(heights: Sequence[float], count: int) -> list[range]:
     return _filled(heights, high)
 
 
-def _filled(heights: Sequence[float], limit: float) -> list[range]:
-    runs: list[range] = []
+def _filled(heights: Sequence[float], limit: float) -> list[slice]:
+    """The runs are as long as they can be without being higher than the limit."""
+    runs: list[slice] = []
     start, room = 0, limit
     for i, height in enumerate(heights):
         if height > room and i > start:
-            runs.append(range(start, i))
+            runs.append(slice(start, i))
             start, room = i, limit
         room -= height
-    return [*runs, range(start, len(heights))]
+    return [*runs, slice(start, len(heights))]
 
 
-def _extents(panel: Panel, stack: Sequence[Drawing], cut: Sequence[range]) -> list[Extent]:
-    extents = []
-    for column in cut:
-        left = max((stack[i].axis for i in column), default=0) + PAD
-        right = max((stack[i].right for i in column), default=0) + PAD
-        spare = max((_need(panel.bands[i], panel.macs) for i in column), default=0) - left - right
-        extents.append(Extent(left + max(0, spare) / 2, right + max(0, spare) / 2))
-    return extents
+def _extent(column: Sequence[Band]) -> Extent:
+    """A column has room for its bands, and for their names and totals."""
+    left = max((band.box.axis for band in column), default=0) + PAD
+    right = max((band.box.right for band in column), default=0) + PAD
+    spare = max(0, max((band.room for band in column), default=0) - left - right)
+    return Extent(left + spare / 2, right + spare / 2)
 
 
-def _panel(panel: Panel, stack: Sequence[Drawing], cut: Sequence[range], extents: Sequence[Extent]) -> Drawing:
+def _panel(panel: Panel, cut: Sequence[slice], extents: Sequence[Extent]) -> Drawing:
     """A panel has a heading, columns, and a line that leads from each column to the next."""
     top = 44.0
     marks: list[Mark] = [Text(0, 16, panel.name, "title"), Text(0, 32, panel.facts, "small")]
@@ -196,15 +195,13 @@ def _panel(panel: Panel, stack: Sequence[Drawing], cut: Sequence[range], extents
             marks.append(arrow(out, (out[0], low), (gutter, low), (gutter, high), (axis, high), (axis, y)))
         else:
             marks.append(arrow((axis, top), (axis, y)))
-        for i in column:
-            band = panel.bands[i]
-            label = _label(panel, i)
+        for i, band in enumerate(panel.bands[column], column.start):
             if i > column.start:
-                marks += _edge(axis, y, LABELLED, label)
+                marks.append(arrow((axis, y), (axis, y + LABELLED)))
                 y += LABELLED
-            elif label:
-                marks.append(Text(axis + 6, y - 9, label, "small"))
-            box = _framed(band, stack[i], extent, panel.macs)
+            if i == 0 or panel.bands[i - 1].items[-1].input != band.items[0].input:
+                marks.append(Text(axis + 6, y - 9, shape_text(band.items[0].input), "small"))
+            box = _framed(band, extent)
             placed.append((axis - box.axis, y, box))
             y += box.height
         out = (axis, y)
@@ -215,12 +212,6 @@ def _panel(panel: Panel, stack: Sequence[Drawing], cut: Sequence[range], extents
         bottom = max(bottom, out[1] + LABELLED)
     width = max(x - GUTTER, *(text_width(mark.text, mark.font) for mark in marks[:2] if isinstance(mark, Text)))
     return Drawing(width, bottom, 0, tuple(marks), tuple(placed))
-
-
-def _label(panel: Panel, i: int) -> str:
-    """This shape enters a band: the network's input, or what the band before made anew."""
-    shape = panel.bands[i].items[0].input
-    return shape_text(shape) if i == 0 or panel.bands[i - 1].items[-1].input != shape else ""
 
 
 # -- legend -------------------------------------------------------------------------------------------------
