@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from string import ascii_uppercase
 from typing import Literal, NamedTuple
 from xml.sax.saxutils import escape
@@ -173,12 +174,9 @@ ROUND = 5
 def svg(boxes: Sequence[Drawing], title: str, description: str) -> str:
     """The boxes stand below each other on a light panel, in one SVG that needs nothing else."""
     width = max(box.width for box in boxes) + 2 * MARGIN
-    y: float = MARGIN
-    body: list[str] = []
-    for box in boxes:
-        body += _render(box, MARGIN, y)
-        y += box.height + MARGIN
-    w, h = _n(-(-width // 1)), _n(-(-y // 1))
+    tops = [*accumulate((box.height + MARGIN for box in boxes), initial=float(MARGIN))]
+    body = [mark for box, top in zip(boxes, tops, strict=False) for mark in _render(box, MARGIN, top)]
+    w, h = _n(-(-width // 1)), _n(-(-tops[-1] // 1))
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{w}" height="{h}" viewBox="0 0 {w} {h}" '
@@ -207,21 +205,23 @@ def _render(box: Drawing, x: float, y: float) -> Iterator[str]:
 
 
 def _mark(mark: Mark, x: float, y: float) -> str:
-    if isinstance(mark, Rect):
-        hint = f"><title>{clean(mark.hint)}</title></rect>" if mark.hint else "/>"
-        extent = f'width="{_n(mark.width)}" height="{_n(mark.height)}" rx="{_n(mark.radius)}"'
-        return f'<rect x="{_n(x + mark.x)}" y="{_n(y + mark.y)}" {extent} {STYLES[mark.style]}{hint}'
-    if isinstance(mark, Circle):
-        return f'<circle cx="{_n(x + mark.x)}" cy="{_n(y + mark.y)}" r="{_n(mark.radius)}" {STYLES[mark.style]}/>'
-    if isinstance(mark, Text):
-        size, attributes = FONTS[mark.font]
-        anchor = "" if mark.anchor == "start" else f' text-anchor="{mark.anchor}"'
-        place = f'x="{_n(x + mark.x)}" y="{_n(y + mark.y)}" font-size="{_n(size)}"'
-        return f"<text {place}{anchor}{attributes}>{clean(mark.text)}</text>"
-    lines = [[(x + a, y + b) for a, b in line] for line in mark.lines]
-    shortcut = f' data-shortcut="{clean(mark.shortcut)}"' if mark.shortcut else ""
-    drawn = f'<path d="{" ".join(_d(line) for line in lines)}" {STYLES[mark.style]}{shortcut}/>'
-    return drawn + _head(lines[-1][-2:]) if mark.arrow else drawn
+    match mark:
+        case Rect():
+            hint = f"><title>{clean(mark.hint)}</title></rect>" if mark.hint else "/>"
+            extent = f'width="{_n(mark.width)}" height="{_n(mark.height)}" rx="{_n(mark.radius)}"'
+            return f'<rect x="{_n(x + mark.x)}" y="{_n(y + mark.y)}" {extent} {STYLES[mark.style]}{hint}'
+        case Circle():
+            return f'<circle cx="{_n(x + mark.x)}" cy="{_n(y + mark.y)}" r="{_n(mark.radius)}" {STYLES[mark.style]}/>'
+        case Text():
+            size, attributes = FONTS[mark.font]
+            anchor = "" if mark.anchor == "start" else f' text-anchor="{mark.anchor}"'
+            place = f'x="{_n(x + mark.x)}" y="{_n(y + mark.y)}" font-size="{_n(size)}"'
+            return f"<text {place}{anchor}{attributes}>{clean(mark.text)}</text>"
+        case Path():
+            lines = [[(x + a, y + b) for a, b in line] for line in mark.lines]
+            shortcut = f' data-shortcut="{clean(mark.shortcut)}"' if mark.shortcut else ""
+            drawn = f'<path d="{" ".join(map(_d, lines))}" {STYLES[mark.style]}{shortcut}/>'
+            return drawn + _head(lines[-1][-2:]) if mark.arrow else drawn
 
 
 def _d(points: Sequence[tuple[float, float]]) -> str:

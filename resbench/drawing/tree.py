@@ -36,8 +36,6 @@ class _Module:
     """A module has its own layers and what is below it; ``rows`` are all of them, in running order."""
 
     name: str
-    type: str = ""
-    kind: Kind | None = None
     rows: list[Row] = field(default_factory=list)
     below: dict[str, _Module] = field(default_factory=dict)
 
@@ -56,8 +54,9 @@ class TreeRow(NamedTuple):
     name: str
     repeat: int
     type: str
+    """It is empty for a module with others below it."""
     kind: Kind | None
-    output: tuple[int, ...]
+    output: str
     params: int
     macs: int
 
@@ -98,7 +97,6 @@ def lines(cost: Cost) -> Iterator[TreeRow]:
         for part in row.name.split("."):
             module = module.below.setdefault(part, _Module(part))
             module.rows.append(row)
-        module.type, module.kind = row.type, row.kind
     yield from _lines([root], 0)
 
 
@@ -107,9 +105,10 @@ def _lines(modules: Sequence[_Module], depth: int) -> Iterator[TreeRow]:
         same = list(run)
         first, rows = same[0], [row for module in same for row in module.rows]
         name = first.name if len(same) == 1 else f"{first.name}-{same[-1].name}"
-        output = rows[-1].output if rows else ()
+        word, kind = (first.rows[-1].type, first.rows[-1].kind) if rows and not first.below else ("", None)
+        output = shape_text(rows[-1].output) if rows and rows[-1].output else ""
         figures = sum(row.params for row in rows), sum(row.macs for row in rows)
-        yield TreeRow(depth, name, len(same), "" if first.below else first.type, first.kind, output, *figures)
+        yield TreeRow(depth, name, len(same), word, kind, output, *figures)
         yield from _lines(list(first.below.values()), depth + 1)
 
 
@@ -124,7 +123,7 @@ def _columns(shown: Sequence[TreeRow], whole: int) -> Drawing:
 
 def _column(rows: Sequence[TreeRow], whole: int) -> Drawing:
     kind = max(text_width(line.type, "small") for line in rows) + 10
-    output = max(text_width(_shape(line), "small") for line in rows) + 10
+    output = max(text_width(line.output, "small") for line in rows) + 10
     inner = NAME + kind + output + COST
     marks: list[Mark] = []
     for i, line in enumerate(rows):
@@ -137,7 +136,7 @@ def _column(rows: Sequence[TreeRow], whole: int) -> Drawing:
             Rect(min(x, NAME - 40), y + 3, 9, 9, tint, f"{line.name}: {line.params:,} params, {line.macs:,} MACs"),
             Text(min(x, NAME - 40) + 13, y + 11, shorten(line.name, font, max(room, 24)) + times, font),
             Text(NAME + 6, y + 11, line.type, "small"),
-            Text(NAME + kind, y + 11, _shape(line), "small"),
+            Text(NAME + kind, y + 11, line.output, "small"),
             Text(inner - 4, y + 11, cost_text(line.params, line.macs), "small", "end"),
         ]
         if line.macs and whole:
@@ -146,7 +145,3 @@ def _column(rows: Sequence[TreeRow], whole: int) -> Drawing:
                 Rect(inner, y + 6, 50 * line.macs / whole, 3, "share", radius=0),
             ]
     return Drawing(inner + 50, len(rows) * HEIGHT, 0, tuple(marks))
-
-
-def _shape(line: TreeRow) -> str:
-    return shape_text(line.output) if line.output else ""
