@@ -209,8 +209,7 @@ def cost(
     try:
         fold(arch, "", Stream((batch, *sizes)), rows, mode)
     except ShapeError as error:
-        path = ".".join(step for step in (model, error.path) if step)
-        raise ShapeError(error.reason, path) from None
+        raise ShapeError(error.reason, dotted(model, error.path)) from None
     return Cost(model, source, (batch, *sizes), tuple(rows), mode=mode)
 
 
@@ -239,8 +238,9 @@ def fold(node: Node, path: str, x: Stream, rows: list[Row], mode: Mode = "infere
         streams.append(fold(part, dotted(path, name), inflow, rows, mode))
     if isinstance(node, Operator):
         return _fold_operator(node, path, streams[1:], rows, mode)
-    if isinstance(node, Aux) and mode == "inference":
-        rows[first:] = map(_idle, rows[first:])
+    if isinstance(node, Aux) and mode == "inference":  # the head does not run; its parameters remain
+        idle: dict[str, Any] = {"macs": 0, "elementwise": 0, "activations": 0, "activation_bytes": 0, "kept_bytes": 0}
+        rows[first:] = [row._replace(**idle, reads=(), keeps=()) for row in rows[first:]]
     return x if isinstance(node, Aux) else streams[-1]
 
 
@@ -320,8 +320,3 @@ def _add_row(rows: list[Row], name: str, node: Layer | Operator, x: Stream, outp
     )
     rows.append(row._replace(**figures))
     return Stream(output, (len(rows) - 1,), x.learned)
-
-
-def _idle(row: Row) -> Row:
-    """Make of a layer's row that of one that does not run at inference: its parameters remain."""
-    return row._replace(macs=0, elementwise=0, activations=0, activation_bytes=0, reads=(), keeps=(), kept_bytes=0)

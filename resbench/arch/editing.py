@@ -7,8 +7,6 @@
 (4089184256, -30208)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -23,22 +21,6 @@ Network = TypeVar("Network", Node, Architecture)
 
 Edit = Node | Callable[[Node, str], Node]
 """A node comes in place of another, or a function of the other and its name gives it."""
-
-
-def select(network: Network, what: type[Node] | str) -> Selection[Network]:
-    """It finds the nodes of a kind, a class or its name, or those whose dotted names match a pattern such as ``*.bn2``.
-
-    A pattern that ends in ``add``, ``mul``, ``concat`` or ``highway`` finds these by the names of their rows, such as
-    ``layer1.0.add``. Raises ArchitectureError where there is nothing of the kind.
-    """
-    selection = Selection(network, what)
-    if not isinstance(what, str | type) or not any(selection):
-        held = sorted({type(node).__name__ for _, node in walk(selection.body)})
-        raise ArchitectureError(
-            f"expected a kind of layer or a pattern of names, such as '*.bn2', received {what!r}, which nothing "
-            f"matches; the network is made of {', '.join(held)}"
-        )
-    return selection
 
 
 @dataclass(frozen=True)
@@ -90,6 +72,22 @@ class Selection(Generic[Network]):
         if not isinstance(node, Combinator):
             return node
         return _of(node, [self._edited(dotted(name, part), inner, new) for part, inner in node.parts])
+
+
+def select(network: Network, what: type[Node] | str) -> Selection[Network]:
+    """It finds the nodes of a kind, a class or its name, or those whose dotted names match a pattern such as ``*.bn2``.
+
+    A pattern that ends in ``add``, ``mul``, ``concat`` or ``highway`` finds these by the names of their rows, such as
+    ``layer1.0.add``. Raises ArchitectureError where there is nothing of the kind.
+    """
+    selection = Selection(network, what)
+    if not isinstance(what, str | type) or not any(selection):
+        held = sorted({type(node).__name__ for _, node in walk(selection.body)})
+        raise ArchitectureError(
+            f"expected a kind of layer or a pattern of names, such as '*.bn2', received {what!r}, which nothing "
+            f"matches; the network is made of {', '.join(held)}"
+        )
+    return selection
 
 
 def _of(node: Combinator, parts: list[Node]) -> Node:

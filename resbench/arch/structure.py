@@ -46,22 +46,19 @@ def blocks(arch: Architecture) -> list[Block]:
         output = fold(node, name or arch.name, Stream(shape), rows).shape
         if rows:
             params, macs = sum(row.params for row in rows), 0 if aux else sum(row.macs for row in rows)
-            block = Block(name or arch.name, 1, node, shape, rows[-1].output, params, macs, name or arch.name, aux)
-            if node == previous and not isinstance(node, Layer) and found[-1].output == block.output:
-                found[-1] = _joined(found[-1], block)
+            if node == previous and not isinstance(node, Layer) and found[-1].output == rows[-1].output:
+                equal = found[-1]
+                found[-1] = equal._replace(
+                    name=f"{equal.first}-{name.rpartition('.')[2]}",
+                    repeat=equal.repeat + 1,
+                    params=equal.params + params,
+                    macs=equal.macs + macs,
+                )
             else:
-                found.append(block)
+                label = name or arch.name
+                found.append(Block(label, 1, node, shape, rows[-1].output, params, macs, label, aux))
         previous, shape = node, shape if aux else output
     return found
-
-
-def _joined(block: Block, again: Block) -> Block:
-    return block._replace(
-        name=f"{block.first}-{again.name.rpartition('.')[2]}",
-        repeat=block.repeat + 1,
-        params=block.params + again.params,
-        macs=block.macs + again.macs,
-    )
 
 
 def _leveled(node: Node, path: str = "", aux: bool = False) -> Iterator[tuple[str, Node, bool]]:

@@ -282,14 +282,14 @@ def _barred(node: Operator, boxes: Sequence[Drawing], label: str, main: int | No
     marks: list[Path | Text | Rect] = []
     x = 0.0
     for box in boxes:
-        label_room = 0.0
-        if not box.children:
-            marks.append(Text(x + 8 + box.axis + 4, SPLIT + deep / 2 + 3, "identity", "word"))
-            x, label_room = x + 8, text_width("identity", "word") + 4
-        else:
+        if box.children:
+            axes.append(x + box.axis)
             placed.append((x, float(SPLIT), box))
-        axes.append(x + box.axis)
-        x += max(box.width, box.axis + label_room) + LANE / 2
+            x += box.width + LANE / 2
+        else:
+            axes.append(x + 8 + box.axis)
+            marks.append(Text(axes[-1] + 4, SPLIT + deep / 2 + 3, "identity", "word"))
+            x = axes[-1] + 4 + text_width("identity", "word") + LANE / 2
     width = max(x - LANE / 2, text_width(label, "label") + 12)
     axis = width / 2 if main is None else axes[main]
     for lane, box, (_, part) in zip(axes, boxes, node.parts, strict=True):

@@ -5,8 +5,6 @@
 3
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,7 +113,7 @@ class Drawing:
     height: float
     axis: float
     marks: tuple[Mark, ...] = ()
-    children: tuple[tuple[float, float, Drawing], ...] = ()
+    children: tuple[tuple[float, float, "Drawing"], ...] = ()
     """Each is (x, y, box) and is drawn above the marks."""
 
     @property
@@ -175,7 +173,7 @@ def svg(boxes: Sequence[Drawing], title: str, description: str) -> str:
     """The boxes stand below each other on a light panel, in one SVG that needs nothing else."""
     width = max(box.width for box in boxes) + 2 * MARGIN
     tops = [*accumulate((box.height + MARGIN for box in boxes), initial=float(MARGIN))]
-    body = [mark for box, top in zip(boxes, tops, strict=False) for mark in _render(box, MARGIN, top)]
+    body = [_mark(*mark) for box, top in zip(boxes, tops, strict=False) for mark in placed(box, MARGIN, top)]
     w, h = _n(-(-width // 1)), _n(-(-tops[-1] // 1))
     return "\n".join(
         [
@@ -197,11 +195,12 @@ def clean(text: str) -> str:
     return escape(re.sub("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
 
 
-def _render(box: Drawing, x: float, y: float) -> Iterator[str]:
+def placed(box: Drawing, x: float = 0, y: float = 0) -> Iterator[tuple[Mark, float, float]]:
+    """Every mark of a box, and of those in it, comes with the place of its own box; later ones lie above."""
     for mark in box.marks:
-        yield _mark(mark, x, y)
+        yield mark, x, y
     for dx, dy, child in box.children:
-        yield from _render(child, x + dx, y + dy)
+        yield from placed(child, x + dx, y + dy)
 
 
 def _mark(mark: Mark, x: float, y: float) -> str:

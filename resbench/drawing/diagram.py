@@ -12,7 +12,7 @@ of times that it stands there. Numbers are params / MACs.
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from resbench.arch.algebra import Combinator, Layer, Node, Operator, Shape, walk
+from resbench.arch.algebra import Combinator, Layer, Node, Operator, Seq, Shape, walk
 from resbench.arch.catalog import Architecture
 from resbench.arch.structure import Block, blocks
 from resbench.drawing.block import Leaf, Opening, aside, bar_width, bars, flow, grouped, opening
@@ -106,21 +106,22 @@ def _items(members: Sequence[Block], before: Opening) -> Iterator[Item]:
             yield from _loose([Leaf(b.name, b.node, b.input, b.output) for b in run if isinstance(b.node, Layer)])
             continue
         for block in run:
-            if not (block.aux or _stage(block) or _operates(block.node)) and (leaves := _single(block)):
+            leaves = _single(block)
+            if leaves:
                 yield from _loose(leaves, block.name)
-                continue
-            inner, _ = flow(block.node, block.first, block.input, before)
-            framed = _frame(inner, block)
-            output = block.input if block.aux else block.output
-            yield Item(aside(framed) if block.aux else framed, block.input, output)
+            else:
+                inner, _ = flow(block.node, block.first, block.input, before)
+                framed = _frame(inner, block)
+                output = block.input if block.aux else block.output
+                yield Item(aside(framed) if block.aux else framed, block.input, output)
 
 
 def _single(block: Block) -> list[Leaf]:
-    """A block that is no more than one convolution and what goes with it has these layers."""
+    """A block that is no more than one convolution and what goes with it has these layers, any other none."""
     leaves: list[Leaf] = []
     shape = block.input
-    for name, part in block.node.parts if isinstance(block.node, Combinator) else ():
-        if not isinstance(part, Layer):
+    for name, part in block.node.parts if isinstance(block.node, Seq) else ():
+        if block.aux or _stage(block) or not isinstance(part, Layer):
             return []
         leaves.append(Leaf(f"{block.first}.{name}", part, shape, shape := part.output(shape)))
     return leaves if len(grouped(leaves)) == 1 else []
@@ -139,9 +140,8 @@ def _loose(leaves: Sequence[Leaf], name: str = "") -> Iterator[Item]:
 def _beside(box: Drawing, name: str, cost: str) -> Drawing:
     """The box has its name and cost at its right."""
     x, middle = box.width + 6, box.height / 2 + 3
-    texts = [Text(x, middle, name, "small")]
-    if cost:
-        texts = [Text(x, middle - 5.5, name, "small"), Text(x, middle + 5.5, cost, "small")]
+    above = 5.5 if cost else 0
+    texts = [Text(x, middle - above, name, "small"), *([Text(x, middle + above, cost, "small")] if cost else [])]
     width = x + max(text_width(text.text, "small") for text in texts)
     top = max(0.0, 24 - box.height) / 2 if cost else 0
     marks = tuple(text._replace(y=text.y + top) for text in texts)

@@ -1,6 +1,6 @@
 """The page on which a network is drawn has bands in columns, a heading above and a legend below."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -8,7 +8,7 @@ from math import log
 from typing import NamedTuple
 
 from resbench.arch.algebra import Shape
-from resbench.drawing.boxes import Drawing, Mark, Path, Rect, Text, arrow, line, text_width
+from resbench.drawing.boxes import Drawing, Mark, Path, Rect, Text, arrow, line, placed, text_width
 from resbench.units import count_text, shape_text
 
 PAD = 8
@@ -56,13 +56,13 @@ class Band:
         right = max(*(item.box.right for item in self.items), *(6 + text_width(label, "small") for label in labels))
         y = 0.0
         marks: list[Mark] = []
-        placed: list[tuple[float, float, Drawing]] = []
+        children: list[tuple[float, float, Drawing]] = []
         for label, item in zip(labels, self.items, strict=True):
             length = LABELLED if label else EDGE
             marks += _edge(left, y, length, label)
-            placed.append((left - item.box.axis, y + length, item.box))
+            children.append((left - item.box.axis, y + length, item.box))
             y += length + item.box.height
-        return Drawing(left + right, y, left, tuple(marks), tuple(placed))
+        return Drawing(left + right, y, left, tuple(marks), tuple(children))
 
     @property
     def totals(self) -> str:
@@ -183,7 +183,7 @@ def _panel(panel: Panel, cut: Sequence[slice], extents: Sequence[Extent]) -> Dra
     """A panel has a heading, columns, and a line that leads from each column to the next."""
     top = 44.0
     marks: list[Mark] = [Text(0, 16, panel.name, "title"), Text(0, 32, panel.facts, "small")]
-    placed: list[tuple[float, float, Drawing]] = []
+    children: list[tuple[float, float, Drawing]] = []
     x, bottom = 0.0, top
     out: tuple[float, float] | None = None
     for column, extent in zip(cut, extents, strict=True):
@@ -202,7 +202,7 @@ def _panel(panel: Panel, cut: Sequence[slice], extents: Sequence[Extent]) -> Dra
             if i == 0 or panel.bands[i - 1].items[-1].input != band.items[0].input:
                 marks.append(Text(axis + 6, y - 9, shape_text(band.items[0].input), "small"))
             box = _framed(band, extent)
-            placed.append((axis - box.axis, y, box))
+            children.append((axis - box.axis, y, box))
             y += box.height
         out = (axis, y)
         bottom = max(bottom, y + EXIT)
@@ -211,7 +211,7 @@ def _panel(panel: Panel, cut: Sequence[slice], extents: Sequence[Extent]) -> Dra
         marks += _edge(*out, LABELLED, shape_text(panel.bands[-1].items[-1].output))
         bottom = max(bottom, out[1] + LABELLED)
     width = max(x - GUTTER, *(text_width(mark.text, mark.font) for mark in marks[:2] if isinstance(mark, Text)))
-    return Drawing(width, bottom, 0, tuple(marks), tuple(placed))
+    return Drawing(width, bottom, 0, tuple(marks), tuple(children))
 
 
 # -- legend -------------------------------------------------------------------------------------------------
@@ -231,7 +231,8 @@ WORDS = {
 
 def legend(boxes: Sequence[Drawing]) -> list[Drawing]:
     """The legend says what the tints and lines stand for, as far as they occur; numbers are params / MACs."""
-    seen = {style for box in boxes for style in _styles(box)}
+    every = [mark for box in boxes for mark, _, _ in placed(box)]
+    seen = {mark.style for mark in every if isinstance(mark, Rect) or (isinstance(mark, Path) and mark.shortcut)}
     width = max((box.width for box in boxes), default=0)
     marks: list[Mark] = [Text(0, 10, "params / MACs", "small")]
     x, y = text_width("params / MACs", "small") + 18, 0.0
@@ -247,11 +248,3 @@ def legend(boxes: Sequence[Drawing]) -> list[Drawing]:
         marks += [swatch, Text(x + 20, y + 10, word, "small")]
         x += room
     return [Drawing(width, y + 14, 0, tuple(marks))]
-
-
-def _styles(box: Drawing) -> Iterator[str]:
-    for mark in box.marks:
-        if isinstance(mark, Rect) or (isinstance(mark, Path) and mark.shortcut):
-            yield mark.style
-    for _, _, child in box.children:
-        yield from _styles(child)

@@ -7,8 +7,6 @@
 [('mine', 1), ('stage', 1), ('0-2', 3), ('conv', 1)]
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby
@@ -37,7 +35,7 @@ class _Module:
 
     name: str
     rows: list[Row] = field(default_factory=list)
-    below: dict[str, _Module] = field(default_factory=dict)
+    below: dict[str, "_Module"] = field(default_factory=dict)
 
     def same(self) -> object:
         """It is equal for modules that look alike but for their names."""

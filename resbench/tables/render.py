@@ -135,9 +135,8 @@ def to_terminal(table: Table, width: int) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table as RichTable
-    from rich.text import Text
 
-    console = Console(width=width, highlight=False, markup=False)
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
     titles, rows = printed(table)
     prose = [column.kind == "prose" for column in table.columns]
     longest = [max(len(cell) for cell in cells) for cells in zip(titles, *rows, strict=True)]
@@ -153,8 +152,8 @@ def to_terminal(table: Table, width: int) -> None:
     )
     for title, align, breaks in list(zip(titles, _aligned(table), prose, strict=True))[:shown]:
         picture.add_column(title, justify=align, overflow="fold", no_wrap=any(prose) and not breaks)  # type: ignore[arg-type]
-    for i, row in enumerate(rows, 1):  # in a Text, [brackets] are no markup
-        picture.add_row(*map(Text, row[:shown]), end_section=bool(table.footer) and i == len(table.rows))
+    for i, row in enumerate(rows, 1):
+        picture.add_row(*row[:shown], end_section=bool(table.footer) and i == len(table.rows))
     console.print(picture if table.rows else table.title, style="" if table.rows else "bold")
     for note in table.remarks:
         console.print(note, style="dim")

@@ -1,7 +1,5 @@
 """A table holds rows of numbers under columns; only ``render.py`` turns them into text."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,7 +55,7 @@ class Table:
         keys = [column.key for column in self.columns]
         return [dict(zip(keys, row, strict=True)) for row in self.rows]
 
-    def to_pandas(self) -> pandas.DataFrame:
+    def to_pandas(self) -> "pandas.DataFrame":
         """Return the rows as a DataFrame; the columns keep their keys and their numbers."""
         import pandas
 

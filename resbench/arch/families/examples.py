@@ -8,13 +8,6 @@ from resbench.arch.entry import HE15, SZEGEDY14, entry
 from resbench.arch.families.inception import GOOGLENET, inception_block, inception_naive
 from resbench.arch.layers import Conv2d
 
-
-def two_3x3(channels: int) -> Seq:
-    """Two 3x3 of equal channels: 18 C^2 weights; 73,728 at 64, 1,179,648 at 256."""
-    conv = Conv2d(channels, channels, 3, padding=1, bias=False)
-    return Seq(conv1=conv, conv2=conv)
-
-
 _conv = partial(Conv2d, bias=False)
 _example = partial(entry, "lesson")
 
@@ -46,8 +39,23 @@ LESSONS = (
         Seq,
         inception3a=inception_block(*GOOGLENET["3a"]),
     ),
-    _example("two_3x3_64", (64, 56, 56), f"{HE15}, figure 5", two_3x3, 64),
-    _example("two_3x3_256", (256, 56, 56), f"{HE15}, figure 5", two_3x3, 256),
+    # two 3x3 of C channels have 18 C^2 weights: 73,728 at 64, 1,179,648 at 256
+    _example(
+        "two_3x3_64",
+        (64, 56, 56),
+        f"{HE15}, figure 5",
+        Seq,
+        conv1=_conv(64, 64, 3, padding=1),
+        conv2=_conv(64, 64, 3, padding=1),
+    ),
+    _example(
+        "two_3x3_256",
+        (256, 56, 56),
+        f"{HE15}, figure 5",
+        Seq,
+        conv1=_conv(256, 256, 3, padding=1),
+        conv2=_conv(256, 256, 3, padding=1),
+    ),
     # 1x1 256 -> 64, 3x3 64, 1x1 64 -> 256: 69,632 weights, 0.944 of two 3x3 on 64
     _example(
         "bottleneck_256",
