@@ -1,17 +1,17 @@
 """Values go to JSON and back: what is read equals what was written, field by field.
 
 A value is made of frozen dataclasses, named tuples, tuples, mappings and plain values, by the types that their fields
-state. Numbers that JSON lacks are written as words:
+state. Numbers that JSON lacks are written as words, and a text that is such a word with a backslash before it:
 
 >>> from typing import NamedTuple
 >>> class Point(NamedTuple):
 ...     name: str
 ...     place: tuple[float, ...]
->>> written = encoded(Point("a", (1.5, float("inf"))))
->>> written
-{'name': 'a', 'place': [1.5, 'Infinity']}
+>>> written = encoded(Point("NaN", (1.5, float("inf"))))
+>>> print(written["name"], written["place"])
+\\NaN [1.5, 'Infinity']
 >>> decoded(Point, written)
-Point(name='a', place=(1.5, inf))
+Point(name='NaN', place=(1.5, inf))
 """
 
 from collections.abc import Callable
@@ -83,6 +83,19 @@ def _exact(value: Any, kind: type) -> Any:
     return value
 
 
+def _text(value: Any, _: Any) -> str:
+    """Read a text, which may have been written with a backslash because it is a word for a number."""
+    return _exact(value, str)[_is_word(value) and value not in WORDS :]
+
+
+def _escaped(text: str) -> str:
+    return f"\\{text}" if _is_word(text) else text
+
+
+def _is_word(text: str) -> bool:
+    return text.lstrip("\\") in WORDS
+
+
 def _one_of(value: Any, kind: Any) -> Any:
     if value not in get_args(kind):
         raise ValueError(f"expected {' or '.join(map(str, get_args(kind)))}, received {str(value)[:40]!r}")
@@ -98,14 +111,15 @@ def _finite(value: float) -> float | str:
 
 
 READ: dict[Any, Callable[[Any, Any], Any]] = {
-    **dict.fromkeys((str, int, bool), _exact),
+    **dict.fromkeys((int, bool), _exact),
+    str: _text,
     float: _number,
     Path: lambda value, _: Path(value),
     datetime: lambda value, _: datetime.fromisoformat(value),
 }
 """Values of these types are read so from JSON."""
 
-WRITTEN: dict[Any, Callable[[Any], Any]] = {float: _finite, PurePath: str, datetime: datetime.isoformat}
+WRITTEN: dict[Any, Callable[[Any], Any]] = {float: _finite, str: _escaped, PurePath: str, datetime: datetime.isoformat}
 """Values of these types are written so."""
 
 
@@ -114,5 +128,7 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(map(_frozen, value))
     if isinstance(value, dict):
-        return {key: _frozen(one) for key, one in value.items()}
-    return WORDS.get(value, value) if isinstance(value, str) else value
+        return {_text(key, str): _frozen(one) for key, one in value.items()}
+    if isinstance(value, str):
+        return WORDS[value] if value in WORDS else _text(value, str)
+    return value

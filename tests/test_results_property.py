@@ -18,7 +18,7 @@ from resbench.results import KINDS, load
 from resbench.training.result import TrainingRecipe
 from resbench.workers.workload import Setup
 
-TEXT = st.text(max_size=8)
+TEXT = st.one_of(st.text(max_size=8), st.sampled_from(["NaN", "\\NaN", "-Infinity"]))
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), TEXT)
 FIXED = {
     str: TEXT,
