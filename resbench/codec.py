@@ -83,9 +83,10 @@ def _exact(value: Any, kind: type) -> Any:
     return value
 
 
-def _text(value: Any, _: Any) -> str:
+def _text(value: Any, kind: Any = str) -> str:
     """Read a text, which may have been written with a backslash because it is a word for a number."""
-    return _exact(value, str)[_is_word(value) and value not in WORDS :]
+    text: str = _exact(value, kind)
+    return text[1:] if _is_word(text) and text not in WORDS else text
 
 
 def _escaped(text: str) -> str:
@@ -128,7 +129,7 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(map(_frozen, value))
     if isinstance(value, dict):
-        return {_text(key, str): _frozen(one) for key, one in value.items()}
+        return {_text(key): _frozen(one) for key, one in value.items()}
     if isinstance(value, str):
-        return WORDS[value] if value in WORDS else _text(value, str)
+        return WORDS[value] if value in WORDS else _text(value)
     return value
