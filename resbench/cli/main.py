@@ -9,40 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from resbench.cli import (
-    claims,
-    compare,
-    compare_runs,
-    degradation,
-    doctor,
-    flops,
-    gate,
-    gradflow,
-    history,
-    latency,
-    models,
-    placements,
-    profile,
-    report,
-    show,
-)
+from resbench.cli.commands import HELP, Commands
 from resbench.cli.outlets import open_outlets
 from resbench.cli.output import tell
 from resbench.errors import AllFailed, ResbenchError, first_line
 
 app = typer.Typer(
     name="resbench",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
     help="What a convolutional network costs, layer by layer and side by side.",
 )
-for module in (
-    *(models, show, flops, compare, latency, profile, gradflow, degradation),
-    *(placements, claims, gate, compare_runs, history, report, doctor),
-):
-    app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
-
 ClickException: Any = typer.BadParameter.__mro__[2]
 """Wrong usage raises this, under whichever name typer carries click."""
 

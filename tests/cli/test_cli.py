@@ -50,11 +50,11 @@ def test_flops_of_resnet50_prints_its_exact_integers():
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["flops", "--model", "resnet50"], ["show", "resnet50"], ["models"]])
-def test_torch_and_pandas_are_not_imported(arguments):
+def test_torch_pandas_and_pydantic_are_not_imported(arguments):
     code = (
         "import sys; from resbench.cli.main import main; sys.argv[1:] = %r\n"
         "try: main()\nexcept SystemExit as e: assert not e.code, e.code\n"
-        "assert not {'torch', 'pandas', 'numpy'} & set(sys.modules)"
+        "assert not {'torch', 'pandas', 'numpy', 'pydantic'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code % arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

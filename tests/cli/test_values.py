@@ -1,0 +1,61 @@
+"""How commands are found and their values read: as typer would, without what takes it long."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+import typer
+from typer.main import get_command
+
+from resbench.cli.commands import COMMANDS, Later
+from resbench.cli.main import app
+
+WORDS = (
+    *(None, "", "resnet50", "0", "1", "-1", "007", "1048577", "5", "1_000", " 3", "3.5", ".5", "1e3", "nan", "\u0663"),
+    *("model", "Model", "layer", "true", True, False, 0, 1, 2, 2**20 + 1, 1.5, (), ("a", "b"), ["a"]),
+    *(Path("made"), Path(__file__), __file__, "/", "no/such/folder", "a\0b"),
+)
+
+
+PARAMETERS = [(name, param.name) for name in COMMANDS for param in Later(name).loaded.params]
+
+
+def given(process, context, value):
+    """What comes of a value, or what is said of it."""
+    try:
+        made = process(context, value)
+    except (typer.BadParameter, typer.BadParameter.__mro__[2]) as refused:
+        return type(refused), refused.format_message()
+    except Exception as failed:
+        return type(failed), str(failed)
+    return type(made), repr(made)
+
+
+@pytest.mark.parametrize(("name", "option"), PARAMETERS)
+def test_a_value_is_what_typer_makes_of_it(name, option):
+    quick = Later(name).loaded
+    context = typer.Context(quick)
+    slow = {param.name: param for param in get_command(alone(quick)).params}[option]
+    fast = {param.name: param for param in quick.get_params(context)}[option]
+    assert fast.process_value != slow.process_value
+    for word in WORDS:
+        assert given(fast.process_value, context, word) == given(slow.process_value, context, word), repr(word)
+
+
+def alone(command):
+    """The same command by typer itself."""
+    made = typer.Typer(add_completion=False)
+    made.command(command.name)(inspect.unwrap(command.callback))
+    return made
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_of_a_command_what_its_help_begins_with(name):
+    first = inspect.getdoc(inspect.unwrap(Later(name).loaded.callback)).partition("\n\n")[0]
+    assert COMMANDS[name] == " ".join(first.split())
+
+
+def test_each_module_of_a_command_is_listed():
+    folder = Path(inspect.getfile(Later)).parent
+    modules = {path.stem.replace("_", "-") for path in folder.glob("*.py") if "\ndef command(" in path.read_text()}
+    assert modules == set(COMMANDS) == set(get_command(app).commands)
