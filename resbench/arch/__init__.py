@@ -26,6 +26,7 @@ from resbench.arch.layers import (
     PadChannels,
     Scale,
 )
+from resbench.arch.totals import totals
 
 __all__ = [
     "AdaptiveAvgPool2d",
@@ -69,6 +70,7 @@ __all__ = [
     "cost",
     "select",
     "stack",
+    "totals",
 ]
 
 

@@ -9,58 +9,62 @@ from resbench.arch.fields import Number, Wanted
 from resbench.arch.kinds import Kind
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Activation(Layer):
     """An activation is counted as one operation an element, whatever its formula.
 
     Its gradient needs its argument, unless its ``kind`` says that it follows from the result.
     """
 
+    __slots__ = ()
     kind: ClassVar[Kind] = "function"
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class ReLU(Activation):
     """max(x, 0)."""
 
+    __slots__ = ()
     kind = "activation"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class ReLU6(Activation):
     """min(max(x, 0), 6) (Howard et al. 2017)."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, repr=False)
+
 class Sigmoid(Activation):
     """1 / (1 + exp(-x))."""
 
+    __slots__ = ()
     kind = "activation"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Tanh(Activation):
     """(exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
 
+    __slots__ = ()
     kind = "activation"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class SiLU(Activation):
     """x sigmoid(x), also called swish (Elfwing et al. 2017; Ramachandran et al. 2017)."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, repr=False)
+
 class Hardswish(Activation):
     """x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, sec. 5.2)."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, repr=False)
+
 class Hardsigmoid(Activation):
     """min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, sec. 5.2)."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

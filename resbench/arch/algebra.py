@@ -60,6 +60,7 @@ class Node:
         return self  # a value
 
 
+@dataclass(frozen=True, repr=False)
 class Layer(Node):
     """A layer is a leaf. It states, once, its kind, output shape, parameters, MACs and elementwise operations.
 
@@ -125,8 +126,14 @@ MAX_DEPTH = 100
 """Combinators stand no deeper in each other, since readings walk down by recursion."""
 
 
+class Hashed(Node):
+    """A node that is made of many keeps its hash, once somebody asks for it."""
+
+    __slots__ = ("_hash",)
+
+
 @dataclass(frozen=True, slots=True, init=False, repr=False)
-class Combinator(Node):
+class Combinator(Hashed):
     """A combinator is a node with parts. Subclasses say what becomes of the parts' results."""
 
     parts: tuple[Part, ...]
@@ -155,12 +162,17 @@ class Combinator(Node):
                 f"{kind}: expected combinators at most {MAX_DEPTH} deep, received {depth}; put parts side by side"
             )
         object.__setattr__(self, "depth", depth)
-        names = self.names
+        names = self.names if positional or isinstance(self, Operator) else ()
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise ArchitectureError(
                 f"{kind}: two parts are called {twice!r}; name the levels (a=..., b=...) or number them with stack(...)"
             )
+
+    def __hash__(self) -> int:
+        if not hasattr(self, "_hash"):
+            object.__setattr__(self, "_hash", hash((type(self), self.parts)))
+        return self._hash  # type: ignore[no-any-return]
 
     def _name(self, position: int, node: Node) -> str:
         if not isinstance(node, Layer) or node.silent:

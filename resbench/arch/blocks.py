@@ -9,8 +9,8 @@ A residual unit is y = f(h(x) + F(x)) (He et al. 2016, eq. 1): F is a *branch*, 
 [231211008, 231211008]
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 
 from resbench.arch.activations import ReLU, Sigmoid
@@ -22,18 +22,23 @@ from resbench.arch.shortcuts import GATE_BIAS, Shortcut, join, projects
 
 StrideOn = Literal["3x3", "1x1"]
 
+SHARED = 4096
+"""So many parts of each kind are made once and shared, since they are values: networks differ in few of theirs."""
+
 # -- what a branch is made of: convolutions, and what may stand behind them -----------------------------
 
 
-def basic_convs(in_channels: int, out_channels: int, stride: int = 1, norm: Norm = "bn") -> list[Conv2d]:
+@lru_cache(SHARED)
+def basic_convs(in_channels: int, out_channels: int, stride: int = 1, norm: Norm = "bn") -> tuple[Conv2d, ...]:
     """[3x3, out, /stride; 3x3, out] (He et al. 2015, figure 5 left)."""
     bias = norm == "none"
-    return [
+    return (
         Conv2d(in_channels, out_channels, 3, stride, 1, bias=bias),
         Conv2d(out_channels, out_channels, 3, 1, 1, bias=bias),
-    ]
+    )
 
 
+@lru_cache(SHARED)
 def bottleneck_convs(
     in_channels: int,
     width: int,
@@ -43,7 +48,7 @@ def bottleneck_convs(
     groups: int = 1,
     stride_on: StrideOn = "3x3",
     out_channels: int = 0,
-) -> list[Conv2d]:
+) -> tuple[Conv2d, ...]:
     """[1x1, width; 3x3, width; 1x1, 4 width] (He et al. 2015, figure 5 right).
 
     ``groups`` > 1 is ResNeXt's (Xie et al. 2017, figure 3c). The stride stands on the 3x3, as in
@@ -51,13 +56,14 @@ def bottleneck_convs(
     """
     bias = norm == "none"
     first, second = (stride, 1) if stride_on == "1x1" else (1, stride)
-    return [
+    return (
         Conv2d(in_channels, width, 1, first, bias=bias),
         Conv2d(width, width, 3, second, 1, groups=groups, bias=bias),
         Conv2d(width, out_channels or 4 * width, 1, bias=bias),
-    ]
+    )
 
 
+@lru_cache(SHARED)
 def squeeze_excitation(channels: int, reduction: int = 16) -> Seq:
     """u * sigmoid(W2 relu(W1 mean(u))), W1: C -> C/reduction (Hu et al. 2018, eq. 2-4).
 
@@ -81,8 +87,9 @@ def squeeze_excitation(channels: int, reduction: int = 16) -> Seq:
 # -- units: a branch, its shortcut, and what follows the sum -----------------------------------------
 
 
+@lru_cache(SHARED)
 def unit(
-    branch: Sequence[Node],
+    branch: tuple[Node, ...],
     shortcut: Shortcut,
     order: Order = "original",
     norm: Norm = "bn",
@@ -149,7 +156,7 @@ def resnext_block(in_channels: int, width: int, stride: int = 1, *, groups: int 
 
 def se_block(in_channels: int, out_channels: int, *, reduction: int = 16) -> Seq:
     """[3x3, out; 3x3, out], squeezed and excited, + x (Hu et al. 2018, figure 3)."""
-    return unit([*basic_convs(in_channels, out_channels), squeeze_excitation(out_channels, reduction)], "A")
+    return unit((*basic_convs(in_channels, out_channels), squeeze_excitation(out_channels, reduction)), "A")
 
 
 # -- stages: equal units follow each other, each as wide as the paper's table says --------------------
@@ -171,9 +178,14 @@ def trunk(channels: int, stages: Iterable[Stage], unit: Callable[..., Node]) -> 
     layers: dict[str, Node] = {}
     for i, (width, units, stride) in enumerate(stages, 1):
         opening = unit(channels, width, stride, first=i == 1)
-        layers[f"layer{i}"] = stack(opening, *[unit(width, width, 1, first=False)] * (units - 1))
+        layers[f"layer{i}"] = _stage(opening, unit(width, width, 1, first=False), units)
         channels = width
     return layers
+
+
+@lru_cache(SHARED)
+def _stage(opening: Node, unit: Node, units: int) -> Seq:
+    return stack(opening, *[unit] * (units - 1))
 
 
 # -- the catalog --------------------------------------------------------------------------------------

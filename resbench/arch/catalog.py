@@ -8,20 +8,21 @@ The keyword-only parameters of the function that builds a network *are* its opti
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from inspect import Parameter, signature
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from resbench.arch import blocks
 from resbench.arch.algebra import Node
-from resbench.arch.cost import Cost, Mode, cost
+from resbench.arch.cost import Cost, Mode, Row, cost
 from resbench.arch.entry import Entry as Entry
 from resbench.arch.entry import Size as Size
 from resbench.arch.families import examples, inception, resnet, vgg
 from resbench.arch.fields import MAX_SIZE
+from resbench.arch.totals import totals
 from resbench.errors import ArchitectureError, OptionError, UnknownModelError
 
 
@@ -37,6 +38,10 @@ class Architecture:
     def cost(self, *, batch: int = 1, mode: Mode = "inference") -> Cost:
         """Its rows are counted for this input; see ``resbench.arch.cost``."""
         return cost(self.body, self.input, batch=batch, model=self.name, source="catalog", mode=mode)
+
+    def totals(self, *, batch: int = 1, mode: Mode = "inference") -> Row:
+        """They are summed for this input; see ``resbench.arch.totals``."""
+        return totals(self.body, self.input, batch=batch, model=self.name, mode=mode)
 
     def __str__(self) -> str:
         return f"{self.name} = {self.body}"
@@ -74,10 +79,16 @@ def find(name: str) -> Entry:
 
 def options(entry: Entry) -> tuple[Option, ...]:
     """These may follow the name: the keyword-only parameters of the function behind it."""
-    hints = get_type_hints(entry.build.func)
+    return _options(entry.build.func, tuple(entry.build.keywords.items()))
+
+
+@cache
+def _options(build: Callable[..., Node], bound: tuple[tuple[str, Any], ...]) -> tuple[Option, ...]:
+    """Read them from its signature; those that are bound have other defaults."""
+    hints = get_type_hints(build)
     return tuple(
         Option(name, ("yes", "no") if hints[name] is bool else get_args(hints[name]), parameter.default)
-        for name, parameter in signature(entry.build).parameters.items()
+        for name, parameter in signature(partial(build, **dict(bound))).parameters.items()
         if parameter.kind is Parameter.KEYWORD_ONLY
     )
 
@@ -121,15 +132,20 @@ def network(name: str, given: Iterable[tuple[str, str]]) -> tuple[Architecture, 
             values[key] = _value(name, available[key], word)
         else:
             raise OptionError(f"{name}: unknown option {key[:80]!r}; expected {_one_of([*available, 'input'])}")
+    changed = tuple((o.name, values[o.name]) for o in available.values() if values.get(o.name, o.default) != o.default)
     try:
-        body = entry.build(**values)
+        body = _body(name, changed)
     except ArchitectureError as error:
         raise ArchitectureError(f"{_joined(name, words.items())}: {error}") from None
-    changed = tuple(
-        (o.name, option_text(values[o.name])) for o in available.values() if values.get(o.name, o.default) != o.default
-    )
+    written = tuple((key, option_text(value)) for key, value in changed)
     resized = [("input", "x".join(map(str, size)))] if size != entry.input else []
-    return Architecture(_joined(name, [*changed, *resized]), body, size, entry.source), changed
+    return Architecture(_joined(name, [*written, *resized]), body, size, entry.source), written
+
+
+@lru_cache(64)
+def _body(name: str, options: tuple[tuple[str, Any], ...]) -> Node:
+    """Build a network; a name is read, and checked by that, a moment before it is asked for its architecture."""
+    return find(name).build(**dict(options))
 
 
 def _joined(name: str, given: Iterable[tuple[str, str]]) -> str:

@@ -60,6 +60,10 @@ class Row(NamedTuple):
         return 2 * self.macs
 
 
+NUMBERS = slice(Row._fields.index("params"), Row._fields.index("backward_macs") + 1)
+NOTHING = (0,) * len(Row._fields[NUMBERS])
+
+
 @dataclass(frozen=True)
 class Cost:
     """One network has these rows for one input, in the order in which they run."""
@@ -91,7 +95,7 @@ class Cost:
     @property
     def total(self) -> Row:
         """Sum all layers into one row."""
-        return _sum(self.model, "model", self.layers)
+        return sum_rows(self.model, "model", self.layers)
 
     @property
     def params(self) -> int:
@@ -111,7 +115,7 @@ class Cost:
 
     @property
     def activations(self) -> int | None:
-        return _sum_known(row.activations for row in self.layers)
+        return self.total.activations
 
     @property
     def trainable(self) -> int | None:
@@ -161,32 +165,15 @@ def _group(rows: Iterable[Row], type: str, key: Callable[[str], str]) -> tuple[R
     for row in rows:
         groups.setdefault(key(row.name), []).append(row)
     return tuple(
-        _sum(name, type, group) if len(group) > 1 else group[0]._replace(name=name) for name, group in groups.items()
+        sum_rows(name, type, group) if len(group) > 1 else group[0]._replace(name=name)
+        for name, group in groups.items()
     )
 
 
-def _sum(name: str, type: str, rows: Sequence[Row]) -> Row:
-    return Row(
-        name,
-        type,
-        rows[-1].output if rows else (),
-        params=sum(row.params for row in rows),
-        macs=sum(row.macs for row in rows),
-        elementwise=sum(row.elementwise for row in rows),
-        activations=_sum_known(row.activations for row in rows),
-        trainable=_sum_known(row.trainable for row in rows),
-        param_bytes=_sum_known(row.param_bytes for row in rows),
-        buffer_bytes=_sum_known(row.buffer_bytes for row in rows),
-        activation_bytes=_sum_known(row.activation_bytes for row in rows),
-        backward_macs=_sum_known(row.backward_macs for row in rows),
-    )
-
-
-def _sum_known(numbers: Iterable[int | None]) -> int | None:
-    """Sum them; None as soon as one of them is not known."""
-    every = list(numbers)
-    known = [number for number in every if number is not None]
-    return sum(known) if len(known) == len(every) else None
+def sum_rows(name: str, type: str, rows: Sequence[Row]) -> Row:
+    """Make one row of several; a number is None in it as soon as it is not known of one of them."""
+    sums = [None if None in column else sum(column) for column in zip(*(row[NUMBERS] for row in rows), strict=True)]
+    return Row(name, type, rows[-1].output if rows else (), *(sums or NOTHING))
 
 
 def cost(
@@ -196,21 +183,25 @@ def cost(
 
     Raises ShapeError, with the path of the node, where shapes do not fit.
     """
+    rows: list[Row] = []
+    try:
+        shape = check(arch, input, batch, mode)
+        fold(arch, "", Stream(shape), rows, mode)
+    except ShapeError as error:
+        raise ShapeError(error.reason, dotted(model, error.path)) from None
+    return Cost(model, source, shape, tuple(rows), mode=mode)
+
+
+def check(arch: Node, input: Iterable[int], batch: int, mode: Mode) -> Shape:
+    """Return the shape of the whole input, once it is known that all this can be counted."""
     if mode not in get_args(Mode):
         raise OptionError(f"a mode is {' or '.join(get_args(Mode))}; received {mode!r}")
     if not isinstance(arch, Node):
         raise ArchitectureError(f"expected layers or combinators, received {arch!r}")
     sizes = tuple(input) if isinstance(input, Iterable) else (input,)
     if not sizes or any(type(size) is not int or not 1 <= size <= MAX_SIZE for size in (batch, *sizes)):
-        raise ShapeError(
-            f"expected a batch and an input of sizes from 1 to {MAX_SIZE}, received {batch} and {sizes}", model
-        )
-    rows: list[Row] = []
-    try:
-        fold(arch, "", Stream((batch, *sizes)), rows, mode)
-    except ShapeError as error:
-        raise ShapeError(error.reason, dotted(model, error.path)) from None
-    return Cost(model, source, (batch, *sizes), tuple(rows), mode=mode)
+        raise ShapeError(f"expected a batch and an input of sizes from 1 to {MAX_SIZE}, received {batch} and {sizes}")
+    return (batch, *sizes)
 
 
 class Stream(NamedTuple):
@@ -223,10 +214,17 @@ class Stream(NamedTuple):
     """It says whether parameters stand before it, so that training needs its gradient."""
 
 
-def fold(node: Node, path: str, x: Stream, rows: list[Row], mode: Mode = "inference") -> Stream:
+def fold(
+    node: Node,
+    path: str,
+    x: Stream,
+    rows: list[Row],
+    mode: Mode = "inference",
+    visit: Callable[[Node, str, Stream, list[Row], Mode], Stream] | None = None,
+) -> Stream:
     """Add the rows of a node to ``rows`` in running order, and give what flows out of it where ``x`` flows in.
 
-    ``path`` is the name of a layer, and the level in which a combinator stands.
+    ``path`` is the name of a layer, and the level in which a combinator stands. ``visit`` folds its parts, if not this.
     """
     if isinstance(node, Layer):
         return _fold_layer(node, path, x, rows, mode)
@@ -235,7 +233,7 @@ def fold(node: Node, path: str, x: Stream, rows: list[Row], mode: Mode = "infere
     streams = [x]
     for name, part in node.parts:
         inflow = x if isinstance(node, Operator | Aux) else streams[-1]
-        streams.append(fold(part, dotted(path, name), inflow, rows, mode))
+        streams.append((visit or fold)(part, dotted(path, name), inflow, rows, mode))
     if isinstance(node, Operator):
         return _fold_operator(node, path, streams[1:], rows, mode)
     if isinstance(node, Aux) and mode == "inference":  # the head does not run; its parameters remain

@@ -39,18 +39,22 @@ Number = Annotated[float, Wanted("a finite number", lambda value: type(value) in
 Flag = Annotated[bool, Wanted("True or False", lambda value: type(value) is bool)]
 
 
-_types = cache(partial(get_type_hints, include_extras=True))
-"""The fields and constants of a class have these types, by name."""
+@cache
+def _checks(kind: type) -> tuple[tuple[str, tuple[Wanted, ...], bool], ...]:
+    """List the fields of a class that a type constrains: the name, what it takes, and whether it is a pair."""
+    hints = get_type_hints(kind, include_extras=True)
+    wanted = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+    return tuple((name, wanted[name], hints[name] in (Sides, Padding)) for name in hints if wanted[name])
 
 
 def check_fields(layer: object) -> None:
     """Each field holds a value of its type; a single number of ``Sides`` or ``Padding`` becomes (height, width)."""
-    for field, kind in _types(type(layer)).items():  # type: ignore[arg-type]
+    for field, wanted, is_pair in _checks(type(layer)):
         value = getattr(layer, field)
-        for wanted in getattr(kind, "__metadata__", ()):
-            if not wanted.holds(value):
-                refuse(layer, field, wanted.words, value)
-        if kind in (Sides, Padding) and type(value) is int:
+        for one in wanted:
+            if not one.holds(value):
+                refuse(layer, field, one.words, value)
+        if is_pair and type(value) is int:
             object.__setattr__(layer, field, (value, value))
 
 

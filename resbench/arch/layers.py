@@ -321,19 +321,19 @@ class Dropout(Layer):
         return f"dropout {self.p:g}"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Identity(Layer):
     """h(x) = x: no parameters, no work, no row."""
 
+    __slots__ = ()
     kind = "rearrangement"
     silent = True
     brief = "x"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Flatten(Layer):
     """(N, C, H, W) becomes (N, C H W): a view, so no work and no row."""
 
+    __slots__ = ()
     kind = "rearrangement"
     silent = True
 

@@ -32,7 +32,7 @@ MAX_DEPTH = 10_000
 
 
 def _unit(
-    convs: Callable[..., list[Conv2d]],
+    convs: Callable[..., tuple[Conv2d, ...]],
     se: int,
     in_channels: int,
     out_channels: int,
@@ -42,8 +42,8 @@ def _unit(
     **options: Any,
 ) -> Seq:
     """A unit is made of such convolutions; where ``se`` is not 0, its branch ends in squeeze-and-excitation."""
-    squeeze = [squeeze_excitation(out_channels, se)] if se else []
-    return unit([*convs(in_channels, out_channels, stride, norm), *squeeze], norm=norm, **options)
+    squeeze = (squeeze_excitation(out_channels, se),) if se else ()
+    return unit((*convs(in_channels, out_channels, stride, norm), *squeeze), norm=norm, **options)
 
 
 def _bottleneck_convs(
@@ -55,7 +55,7 @@ def _bottleneck_convs(
     groups: int = 1,
     group_width: int = 64,
     stride_on: StrideOn,
-) -> list[Conv2d]:
+) -> tuple[Conv2d, ...]:
     """The middle convolution has groups x group_width channels where the unit gives 256; wider ones in proportion."""
     inner = out_channels * groups * group_width // 256
     return bottleneck_convs(
