@@ -52,6 +52,11 @@ class Node:
         """A node brings these names to its level when it stands there in place."""
         return ()
 
+    @property
+    def depth(self) -> int:
+        """So many combinators stand in each other from here down."""
+        return 0
+
     def kept_bytes(self, output: Shape) -> int:
         """Its gradients need so much beside what it reads or gives, such as a mask, for an output of this shape."""
         return 0
@@ -137,42 +142,55 @@ class Combinator(Hashed):
     """A combinator is a node with parts. Subclasses say what becomes of the parts' results."""
 
     parts: tuple[Part, ...]
-    depth: int = field(compare=False)
-    """So many combinators stand in each other from here down."""
+    names: tuple[str, ...] = field(compare=False)  # type: ignore[assignment]
+    depth: int = field(compare=False)  # type: ignore[assignment]
     roles: ClassVar[tuple[str, ...]] = ()
     arity: ClassVar[tuple[int, int]] = (1, 1_000_000)
 
     def __init__(self, /, *positional: Node, **named: Node) -> None:
         kind = type(self).__name__
-        parts = [(self._name(i, node), node) for i, node in enumerate(positional)]
-        parts += named.items()
-        for name, node in parts:
+        nodes = (*positional, *named.values())
+        for node in nodes:
             if not isinstance(node, Node):
                 raise ArchitectureError(f"{kind}: expected layers or combinators, received {node!r}")
-            if name in named and (not name or "." in name):
+        for name in named:
+            if not name or "." in name:
                 raise ArchitectureError(f"{kind}: a name must be non-empty and without dots, received {name!r}")
+        parts = (*((self._name(i, node), node) for i, node in enumerate(positional)), *named.items())
         least, most = self.arity
         if not least <= len(parts) <= most:
             wanted = f"{least}" if least == most else f"at least {least}"
             raise ArchitectureError(f"{kind}: expected {wanted} parts, received {len(parts)}")
-        object.__setattr__(self, "parts", tuple(parts))
-        depth = 1 + max((node.depth for _, node in parts if isinstance(node, Combinator)), default=0)
+        depth = 1 + max([node.depth for node in nodes], default=0)
         if depth > MAX_DEPTH:
             raise ArchitectureError(
                 f"{kind}: expected combinators at most {MAX_DEPTH} deep, received {depth}; put parts side by side"
             )
-        object.__setattr__(self, "depth", depth)
-        names = self.names if positional or isinstance(self, Operator) else ()
+        names = (
+            *(inner for name, node in parts[: len(positional)] for inner in ((name,) if name else node.names)),
+            *named,
+            *self._own_names,
+        )
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise ArchitectureError(
                 f"{kind}: two parts are called {twice!r}; name the levels (a=..., b=...) or number them with stack(...)"
             )
+        object.__setattr__(self, "parts", parts)
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "depth", depth)
+
+    @property
+    def _own_names(self) -> tuple[str, ...]:
+        """Its own row is called so, if it has one."""
+        return ()
 
     def __hash__(self) -> int:
-        if not hasattr(self, "_hash"):
+        try:
+            return self._hash  # type: ignore[no-any-return]
+        except AttributeError:
             object.__setattr__(self, "_hash", hash((type(self), self.parts)))
-        return self._hash  # type: ignore[no-any-return]
+            return hash(self)
 
     def _name(self, position: int, node: Node) -> str:
         if not isinstance(node, Layer) or node.silent:
@@ -181,10 +199,6 @@ class Combinator(Hashed):
 
     def _role(self, position: int, otherwise: str) -> str:
         return self.roles[position] if position < len(self.roles) else otherwise
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(inner for name, node in self.parts for inner in ((name,) if name else node.names))
 
     @property
     def positional(self) -> int:
@@ -262,8 +276,8 @@ class Operator(Combinator):
     arity = (2, 1_000_000)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return (*super().names, self.operation)
+    def _own_names(self) -> tuple[str, ...]:
+        return (self.operation,)
 
     @property
     def operation(self) -> str:

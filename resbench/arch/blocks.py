@@ -22,7 +22,7 @@ from resbench.arch.shortcuts import GATE_BIAS, Shortcut, join, projects
 
 StrideOn = Literal["3x3", "1x1"]
 
-SHARED = 4096
+SHARED = 2**12
 """So many parts of each kind are made once and shared, since they are values: networks differ in few of theirs."""
 
 # -- what a branch is made of: convolutions, and what may stand behind them -----------------------------
@@ -178,14 +178,9 @@ def trunk(channels: int, stages: Iterable[Stage], unit: Callable[..., Node]) -> 
     layers: dict[str, Node] = {}
     for i, (width, units, stride) in enumerate(stages, 1):
         opening = unit(channels, width, stride, first=i == 1)
-        layers[f"layer{i}"] = _stage(opening, unit(width, width, 1, first=False), units)
+        layers[f"layer{i}"] = stack(opening, *[unit(width, width, 1, first=False)] * (units - 1))
         channels = width
     return layers
-
-
-@lru_cache(SHARED)
-def _stage(opening: Node, unit: Node, units: int) -> Seq:
-    return stack(opening, *[unit] * (units - 1))
 
 
 # -- the catalog --------------------------------------------------------------------------------------

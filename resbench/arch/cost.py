@@ -11,7 +11,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape, dotted
 from resbench.arch.fields import MAX_SIZE
@@ -58,6 +58,11 @@ class Row(NamedTuple):
     def flops(self) -> int:
         """FLOPs are 2 x MACs."""
         return 2 * self.macs
+
+    def times(self, count: int) -> Self:
+        """So many of it stand in one row."""
+        numbers = [None if number is None else count * number for number in self[NUMBERS]]
+        return type(self)(*self[: NUMBERS.start], *numbers)
 
 
 NUMBERS = slice(Row._fields.index("params"), Row._fields.index("backward_macs") + 1)
@@ -299,22 +304,18 @@ def _add_row(rows: list[Row], name: str, node: Layer | Operator, x: Stream, outp
     """Add the row of a node that reads ``x``, whose numbers are float32; ``figures`` come in place of what it says."""
     inputs = x.places if KINDS[node.kind].input else ()
     own = (len(rows),) if KINDS[node.kind].output else ()
-    row = Row(
-        name,
-        type(node).__name__,
-        output,
-        params=0,
-        macs=0,
-        elementwise=0,
-        activations=prod(output),
-        trainable=0,
-        param_bytes=0,
-        buffer_bytes=0,
-        activation_bytes=FP32_BYTES * prod(output),
-        kind=node.kind,
-        reads=x.places,
-        keeps=(*inputs, *own) if x.learned else (),
-        kept_bytes=node.kept_bytes(output) if x.learned else 0,
-    )
-    rows.append(row._replace(**figures))
+    row: dict[str, Any] = {
+        "params": 0,
+        "macs": 0,
+        "activations": prod(output),
+        "trainable": 0,
+        "param_bytes": 0,
+        "buffer_bytes": 0,
+        "activation_bytes": FP32_BYTES * prod(output),
+        "kind": node.kind,
+        "reads": x.places,
+        "keeps": (*inputs, *own) if x.learned else (),
+        "kept_bytes": node.kept_bytes(output) if x.learned else 0,
+    }
+    rows.append(Row(name, type(node).__name__, output, **{**row, **figures}))
     return Stream(output, (len(rows) - 1,), x.learned)

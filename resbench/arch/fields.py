@@ -24,8 +24,9 @@ def _is_whole(least: int, value: object) -> bool:
 
 
 def _is_sides(least: int, value: object) -> bool:
-    pair = value if type(value) is tuple else (value, value)
-    return len(pair) == 2 and all(_is_whole(least, side) for side in pair)
+    if type(value) is tuple:
+        return len(value) == 2 and _is_whole(least, value[0]) and _is_whole(least, value[1])
+    return _is_whole(least, value)
 
 
 def _sides(least: int) -> Wanted:
@@ -40,20 +41,22 @@ Flag = Annotated[bool, Wanted("True or False", lambda value: type(value) is bool
 
 
 @cache
-def _checks(kind: type) -> tuple[tuple[str, tuple[Wanted, ...], bool], ...]:
-    """List the fields of a class that a type constrains: the name, what it takes, and whether it is a pair."""
+def _checks(kind: type) -> tuple[tuple[str, Wanted, bool], ...]:
+    """List what the fields of a class must be: the name, what its type wants, and whether it becomes a pair."""
     hints = get_type_hints(kind, include_extras=True)
-    wanted = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
-    return tuple((name, wanted[name], hints[name] in (Sides, Padding)) for name in hints if wanted[name])
+    return tuple(
+        (name, wanted, hint in (Sides, Padding))
+        for name, hint in hints.items()
+        for wanted in getattr(hint, "__metadata__", ())
+    )
 
 
 def check_fields(layer: object) -> None:
     """Each field holds a value of its type; a single number of ``Sides`` or ``Padding`` becomes (height, width)."""
     for field, wanted, is_pair in _checks(type(layer)):
         value = getattr(layer, field)
-        for one in wanted:
-            if not one.holds(value):
-                refuse(layer, field, one.words, value)
+        if not wanted.holds(value):
+            refuse(layer, field, wanted.words, value)
         if is_pair and type(value) is int:
             object.__setattr__(layer, field, (value, value))
 

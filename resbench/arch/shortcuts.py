@@ -14,6 +14,7 @@
 In the last five h is option A, as in the ResNet-110 of the paper's Table 1.
 """
 
+from functools import partial
 from typing import Literal
 
 from resbench.arch.activations import Sigmoid
@@ -68,14 +69,14 @@ def join(
     if projects(kind, in_channels, out_channels, stride):
         return Add(branch, downsample=projection(in_channels, out_channels, stride, bn=bn))
     h = padding(in_channels, out_channels, stride)
-    g = gate(in_channels, out_channels, stride, gate_bias)
+    opens = partial(gate, in_channels, out_channels, stride, gate_bias)
     match kind:
         case "scaling":
             return Add(Seq(branch, branch_scale=Scale(0.5)), shortcut=Seq(pad=h, scale=Scale(0.5)))
         case "exclusive-gate":
-            return Highway(gate=g, branch=branch, shortcut=h)
+            return Highway(gate=opens(), branch=branch, shortcut=h)
         case "shortcut-gate":
-            return Add(branch, shortcut=Mul(pad=h, gate=Seq(g, one_minus=Scale(-1, 1))))
+            return Add(branch, shortcut=Mul(pad=h, gate=Seq(opens(), one_minus=Scale(-1, 1))))
         case "dropout":
             return Add(branch, shortcut=Seq(pad=h, dropout=Dropout(0.5)))
         case _:

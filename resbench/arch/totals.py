@@ -9,38 +9,56 @@ units take the time of one. Tables by layer are those of `cost`, whose total is 
 True
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
 
-from resbench.arch.algebra import Node, Shape
+from resbench.arch.algebra import Node, Seq, Shape
 from resbench.arch.cost import Mode, Row, Stream, check, cost, fold, sum_rows
 from resbench.errors import ShapeError
 
-KNOWN = 2**16
+KNOWN = 2**14
 """So many parts at their shapes are known at most."""
 
 
 def totals(arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "", mode: Mode = "inference") -> Row:
     """Count ``arch`` as a whole, for an input (C, H, W) and a batch size. Raises as ``cost`` does."""
+    rows: list[Row] = []
     try:
-        row = _part(arch, check(arch, input, batch, mode), False, mode)[0]
+        _add(arch, 1, Stream(check(arch, input, batch, mode)), rows, mode)
     except ShapeError:
         cost(arch, input, batch=batch, model=model, mode=mode)  # it knows where
         raise
-    return row._replace(name=model) if row else sum_rows(model, "model", ())
+    return sum_rows(model, "model", rows)
+
+
+def _add(node: Node, times: int, x: Stream, rows: list[Row], mode: Mode) -> Stream:
+    """Add rows for a node that stands there so often in a row, and give what flows out of the last."""
+    while times:
+        part, out = (_in_turn if isinstance(node, Seq) else _known)(node, x.shape, x.learned, mode)
+        equal = times if out == x else 1  # what gives what flowed into it costs the same again
+        rows += [row.times(equal) for row in part] if equal > 1 else part
+        x, times = out, times - equal
+    return x
+
+
+def _in_turn(node: Node, shape: Shape, learned: bool, mode: Mode) -> tuple[Sequence[Row], Stream]:
+    """Count a sequence, in which neighbours that are one and the same are counted together."""
+    rows: list[Row] = []
+    x = Stream(shape, learned=learned)
+    for _, run in groupby(node, id):  # type: ignore[call-overload]
+        part, *more = run
+        x = _add(part, 1 + len(more), x, rows, mode)
+    return [sum_rows("", "model", rows)] if len(rows) > 1 else rows, x
 
 
 @lru_cache(KNOWN)
-def _part(node: Node, shape: Shape, learned: bool, mode: Mode) -> tuple[Row | None, Stream]:
-    """Sum the rows of a part, if it has any; with it stands what flows out of it."""
+def _known(node: Node, shape: Shape, learned: bool, mode: Mode) -> tuple[Sequence[Row], Stream]:
+    """Count a layer or an operator as one row, if it has any; with it stands what flows out of it."""
     rows: list[Row] = []
-    out = fold(node, "", Stream(shape, learned=learned), rows, mode, _visit)
-    return sum_rows("", "model", rows) if rows else None, out._replace(places=())
+    out = fold(node, "", Stream(shape, learned=learned), rows, mode, _once)
+    return [sum_rows("", "model", rows)] if len(rows) > 1 else rows, out._replace(places=())
 
 
-def _visit(node: Node, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
-    """Fold a part as one row, that of its sums."""
-    row, out = _part(node, x.shape, x.learned, mode)
-    if row:
-        rows.append(row)
-    return out
+def _once(node: Node, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
+    return _add(node, 1, x, rows, mode)

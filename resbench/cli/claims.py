@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from resbench.cli import options, training
-from resbench.cli.output import checked, emit, tell
+from resbench.cli.outlets import tell
+from resbench.cli.output import checked, emit
 from resbench.files import RUNS
 
 
@@ -20,7 +21,7 @@ def command(
     format: options.Format = None,
     output: options.Output = None,
 ) -> None:
-    """Run each claim about residual learning as an experiment, on digits; exit 1 where one comes out unexpectedly.
+    """Run each claim about residual learning as an experiment, on digits; exit 1 where one comes out otherwise.
 
     Verdicts: holds, holds with a condition, wrong as stated. Trainings are kept in --dir and shared by the claims.
     """

@@ -28,11 +28,11 @@ profile      Profile some runs: a trace for TensorBoard and Perfetto, and the ta
 gradflow     How the gradient reaches every layer in the first steps of training, and whether it moves the weights.
 degradation  Train networks side by side and say whether the deeper ones train worse (He et al. 2015, sec. 4.2).
 placements   Train every activation order and shortcut of He et al. 2016 at one depth, and rank them by test error.
-claims       Run each claim about residual learning as an experiment, on digits; exit 1 where one comes out unexpectedly.
+claims       Run each claim about residual learning as an experiment, on digits; exit 1 where one comes out otherwise.
 gate         Judge a change: first what it computes, counter by counter, then its wall time as a duel with its base.
 compare-runs Compare two stored runs of a suite: the counters always, wall times only of one machine and installation.
 history      Append stored runs of a suite to its history, and show when times and counters changed, and by how much.
-report       Write one page about networks: verdicts, tables, charts, diagrams, and the data; it opens without a network.
+report       Write one page about networks: verdicts, tables, charts, diagrams, and the data; it opens offline.
 doctor       Report the machine, the installed packages, and what is missing for what.
 """.strip().splitlines()
 )

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from resbench.cli import options
-from resbench.cli.output import board, checked, emit, end, progress, say_where, tell
+from resbench.cli.outlets import tell
+from resbench.cli.output import board, checked, emit, end, progress, say_where
 from resbench.drawing.charts import save
 from resbench.errors import Failures
 

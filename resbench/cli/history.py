@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from resbench.cli import options
-from resbench.cli.output import checked, emit, tell
+from resbench.cli.outlets import tell
+from resbench.cli.output import checked, emit
 from resbench.errors import GateError
 
 

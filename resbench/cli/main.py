@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from resbench.cli.commands import HELP, Commands
-from resbench.cli.outlets import open_outlets
-from resbench.cli.output import tell
+from resbench.cli.outlets import open_outlets, tell
 from resbench.errors import AllFailed, ResbenchError, first_line
 
 app = typer.Typer(

@@ -64,3 +64,9 @@ def _is(stream: TextIO, number: int) -> bool:
         return stream.fileno() == number
     except (OSError, ValueError):
         return False
+
+
+def tell(*lines: str) -> None:
+    """Say each line on stderr."""
+    for line in lines:
+        print(f"resbench: {line}", file=sys.stderr)

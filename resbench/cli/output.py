@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import typer
 
+from resbench.cli.outlets import tell
 from resbench.drawing.charts import check_suffix, save
 from resbench.errors import Failures, OptionError, OutputError
 from resbench.files import check_writable, write
@@ -63,12 +64,6 @@ def emit(
         print(result.sketch(shutil.get_terminal_size().columns, sys.stdout.isatty()), end="")
     if plot:
         save(result.drawn(), plot)
-
-
-def tell(*lines: str) -> None:
-    """Say each line on stderr."""
-    for line in lines:
-        print(f"resbench: {line}", file=sys.stderr)
 
 
 def _to_terminal(tables: Sequence[Table]) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from resbench.cli import options
-from resbench.cli.output import command_line, end, found_in, progress, tell
+from resbench.cli.outlets import tell
+from resbench.cli.output import command_line, end, found_in, progress
 from resbench.errors import Failures
 from resbench.files import check_writable
 from resbench.pages.report import PARTS, QUICK, report
@@ -31,7 +32,7 @@ def command(
     device: options.Device = "cpu",
     strict: options.Strict = False,
 ) -> None:
-    """Write one page about networks: verdicts, tables, charts, diagrams, and the data; it opens without a network.
+    """Write one page about networks: verdicts, tables, charts, diagrams, and the data; it opens offline.
 
     Measured here and now, or with --from made of what other commands have stored.
     """

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from resbench.cli.output import emit, end, say_where, tell
+from resbench.cli.outlets import tell
+from resbench.cli.output import emit, end, say_where
 from resbench.drawing.charts import save
 from resbench.errors import Failures
 from resbench.result import Progress, silent
