@@ -115,7 +115,7 @@ class Layer(Node):
     def __repr__(self) -> str:
         """``Conv2d(3, 64, 7, stride=2)``: required fields stand by position, the others where they differ."""
         arguments: list[str] = []
-        for slot in fields(self):  # type: ignore[arg-type]
+        for slot in fields(self):
             value = getattr(self, slot.name)
             if isinstance(value, tuple) and len(set(value)) == 1:
                 value = value[0]
@@ -135,6 +135,7 @@ class Hashed(Node):
     """A node that is made of many keeps its hash, once somebody asks for it."""
 
     __slots__ = ("_hash",)
+    _hash: int
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -142,8 +143,8 @@ class Combinator(Hashed):
     """A combinator is a node with parts. Subclasses say what becomes of the parts' results."""
 
     parts: tuple[Part, ...]
-    names: tuple[str, ...] = field(compare=False)  # type: ignore[assignment]
-    depth: int = field(compare=False)  # type: ignore[assignment]
+    names: tuple[str, ...] = field(compare=False)
+    depth: int = field(compare=False)
     roles: ClassVar[tuple[str, ...]] = ()
     arity: ClassVar[tuple[int, int]] = (1, 1_000_000)
 
@@ -187,7 +188,7 @@ class Combinator(Hashed):
 
     def __hash__(self) -> int:
         try:
-            return self._hash  # type: ignore[no-any-return]
+            return self._hash
         except AttributeError:
             object.__setattr__(self, "_hash", hash((type(self), self.parts)))
             return hash(self)

@@ -61,8 +61,9 @@ class Row(NamedTuple):
 
     def times(self, count: int) -> Self:
         """So many of it stand in one row."""
-        numbers = [None if number is None else count * number for number in self[NUMBERS]]
-        return type(self)(*self[: NUMBERS.start], *numbers)
+        values: tuple[Any, ...] = self
+        numbers = [None if number is None else count * number for number in values[NUMBERS]]
+        return type(self)(*values[: NUMBERS.start], *numbers)
 
 
 NUMBERS = slice(Row._fields.index("params"), Row._fields.index("backward_macs") + 1)

@@ -53,7 +53,7 @@ def _checks(kind: type) -> tuple[tuple[str, Wanted, bool], ...]:
 
 def check_fields(layer: object) -> None:
     """Each field holds a value of its type; a single number of ``Sides`` or ``Padding`` becomes (height, width)."""
-    for field, wanted, is_pair in _checks(type(layer)):
+    for field, wanted, is_pair in _checks(type(layer)):  # type: ignore[arg-type]
         value = getattr(layer, field)
         if not wanted.holds(value):
             refuse(layer, field, wanted.words, value)

@@ -14,10 +14,10 @@ from typer.core import TyperCommand, TyperGroup
 
 from resbench.cli.values import Quick
 
-HELP = {"help_option_names": ["-h", "--help"]}
+HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 COMMANDS: Mapping[str, str] = dict(
-    line.split(maxsplit=1)  # type: ignore[misc]
+    line.split(maxsplit=1)
     for line in """
 models       List the networks, lessons and blocks, or the options of one.
 show         Show a network's structure: blocks, shapes and cost, equal neighbours folded.
@@ -51,6 +51,11 @@ class Commands(Quick, TyperGroup):
         for name, line in COMMANDS.items():
             self.add_command(Later(name, help=line))
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List them with their whole lines."""
+        with formatter.section("Commands"):
+            formatter.write_dl([*COMMANDS.items()])
+
 
 class Later(TyperCommand):
     """A command that is known by its name and its line of help until it is asked for more."""
@@ -58,8 +63,8 @@ class Later(TyperCommand):
     @cached_property
     def loaded(self) -> Any:
         """The command itself, of its module."""
-        alone = typer.Typer(context_settings=HELP, add_completion=False)
-        alone.command(self.name, cls=Command)(import_module(f"resbench.cli.{self.name.replace('-', '_')}").command)
+        alone = typer.Typer(context_settings=HELP, add_completion=False, rich_markup_mode=None)
+        alone.command(self.name, cls=Command)(import_module(f"resbench.cli.{str(self.name).replace('-', '_')}").command)
         return typer.main.get_command(alone)
 
     def make_context(self, *args: Any, **more: Any) -> Any:

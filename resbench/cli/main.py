@@ -3,6 +3,7 @@
 Exit status: 0 done, 1 a verdict against, 2 bad usage or input, 130 interrupted.
 """
 
+import gc
 import sys
 import traceback
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings=HELP,
     help="What a convolutional network costs, layer by layer and side by side.",
 )
@@ -63,6 +65,8 @@ def main() -> None:
         if debug:
             traceback.print_exc()
         status = 2 if debug else _refuse(*_lines(error))
+    if "torch" not in sys.modules:
+        gc.freeze()  # a short command leaves nothing that would have to be collected, for which Python looks at the end
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -14,13 +14,13 @@ from resbench.drawing.charts import check_suffix, save
 from resbench.errors import Failures, OptionError, OutputError
 from resbench.files import check_writable, write
 from resbench.result import Result
-from resbench.results import Stored, find, uncounted
 from resbench.tables.render import SUFFIXES, Format, to_terminal
 from resbench.tables.table import Table
 from resbench.units import calls_text
 
 if TYPE_CHECKING:
     from resbench.pages.tensorboard import Board
+    from resbench.results import Stored
 
 
 def choose(format: str | None, path: Path | None) -> Format:
@@ -104,8 +104,10 @@ def say_where(events: "Board") -> None:
         print(f"event files: {events.folder}  (tensorboard --logdir {events.root})", file=sys.stderr)
 
 
-def found_in(places: Sequence[Path]) -> list[Stored]:
+def found_in(places: Sequence[Path]) -> "list[Stored]":
     """Read the results in files and folders; what one of an earlier version does not say is said on stderr."""
+    from resbench.results import find
+
     found = find(places)
     tell(*filter(None, (one.remark for one in found)))
     return found
@@ -127,7 +129,11 @@ def end(
         raise typer.Exit(130)
     if failures.reasons:
         raise typer.Exit(2)
-    if strict and (unknown := uncounted(results, models)):
+    if not strict:
+        return
+    from resbench.results import uncounted
+
+    if unknown := uncounted(results, models):
         listed = "; ".join(f"{model}: {calls_text(calls)}" for model, calls in unknown.items())
         tell(f"--strict: not counted: {listed}")
         raise typer.Exit(1)

@@ -27,7 +27,7 @@ def _read(param: Any, process: Any, ctx: Any, value: Any) -> Any:
         if not (param.multiple or param.nargs == -1):
             found = plain(kind, limits, value)
         elif isinstance(value, list | tuple):
-            found = [plain(*get_args(kind), limits, one) for one in value]
+            found = [plain(get_args(kind)[0], limits, one) for one in value]
         else:
             return () if value is None else process(ctx, value)
     except ValueError:

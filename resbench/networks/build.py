@@ -193,7 +193,7 @@ def _rewritable(level: Level, steps: Steps) -> bool:
 
 
 def _leaf(layer: Layer) -> nn.Module:
-    return LEAVES[type(layer)](*astuple(layer))  # type: ignore[call-overload]
+    return LEAVES[type(layer)](*astuple(layer))
 
 
 def _initialise(net: nn.Module, body: Node, seed: int) -> None:

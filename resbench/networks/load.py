@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Self
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
-from resbench.arch.published import PublishedCost
 from resbench.errors import MeasureError, OptionError, SourceError, message
 from resbench.networks.name import Input, ModelInput, ModelName, parse_input
-from resbench.networks.sources import Found, find
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from resbench.arch.published import PublishedCost
+    from resbench.networks.sources import Found
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,8 @@ def _built(name: ModelName, arch: Architecture, source: str, device: str, seed: 
 
 def _found(name: ModelName, device: str) -> Found:
     """Ask the source; on the CPU where its factory needs values that the meta device does not have."""
+    from resbench.networks.sources import find
+
     try:
         return find(name, device)
     except SourceError as error:
