@@ -13,7 +13,7 @@ import time
 
 import pytest
 import torch
-from conftest import import_torchvision
+from zoos import import_torchvision
 
 from resbench.networks.build import build
 from resbench.networks.load import load
@@ -76,7 +76,7 @@ def test_built_against_torchvision(benchmark, mode):
 # every call that crosses the chunk's end, which can double either side of a pair, depending on the depth alone.
 PAIRS = """
 import time, torch
-from conftest import import_torchvision
+from zoos import import_torchvision
 import_torchvision()
 from resbench.costs.trace import trace
 from resbench.networks.load import load
@@ -96,7 +96,7 @@ PEAK = """
 import re, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
-from conftest import import_torchvision
+from zoos import import_torchvision
 import_torchvision()
 from resbench.costs.measure import cost
 cost("torchvision:{name}")

@@ -32,7 +32,7 @@ STEPS = 16
 def tracing(name: str) -> Callable[[], object]:
     """One trace of a model that is loaded already."""
     sys.path.append(str(Path(__file__).parents[1] / "tests"))
-    from conftest import import_torchvision
+    from zoos import import_torchvision
 
     from resbench.costs.trace import trace
     from resbench.networks.load import load
