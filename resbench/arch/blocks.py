@@ -87,9 +87,8 @@ def squeeze_excitation(channels: int, reduction: int = 16) -> Seq:
 # -- units: a branch, its shortcut, and what follows the sum -----------------------------------------
 
 
-@lru_cache(SHARED)
 def unit(
-    branch: tuple[Node, ...],
+    branch: Iterable[Node],
     shortcut: Shortcut,
     order: Order = "original",
     norm: Norm = "bn",
@@ -103,6 +102,11 @@ def unit(
     grow; a parameter-free one reads x itself, so that nothing stands on the identity path. ``first``
     drops the opening activation: it then stands behind the stem (appendix of the paper).
     """
+    return _unit(tuple(branch), shortcut, order, norm, first, gate_bias)
+
+
+@lru_cache(SHARED)
+def _unit(branch: tuple[Node, ...], shortcut: Shortcut, order: Order, norm: Norm, first: bool, gate_bias: int) -> Seq:
     convs = [part for part in branch if isinstance(part, Conv2d)]
     opening, rest, after = ordered(convs, order, norm)
     in_channels, out_channels = convs[0].in_channels, convs[-1].out_channels

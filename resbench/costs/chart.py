@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import resbench.arch as layers
 from resbench.arch.cost import Cost
 from resbench.arch.kinds import Kind
 from resbench.costs.table import uncounted
@@ -22,12 +23,23 @@ GROUPS: Mapping[str, tuple[Kind, ...]] = {
 """Kinds of one group share a colour; there are no more groups than colours."""
 
 
-def group(kind: Kind | None) -> str:
-    """Find the group of a kind of layers.
+EARLIER: Mapping[str, Kind] = {
+    **{name: layer.kind for name, layer in vars(layers).items() if isinstance(getattr(layer, "kind", None), str)},
+    "AdaptiveAvgPool2d": "pooling",
+    "add": "sum",
+    "mul": "product",
+    "cat": "concatenation",
+}
+"""Layers of these types were of these kinds before rows said it."""
 
-    >>> group("convolution"), group("function"), group("dropout"), group(None)
-    ('convolution', 'activation', 'other', 'other')
+
+def group(kind: Kind | None, type: str = "") -> str:
+    """Find the group of a kind of layers; of a layer's type, where an earlier version counted or measured.
+
+    >>> group("convolution"), group("function"), group("dropout"), group(None, "BatchNorm2d"), group(None, "MyLayer")
+    ('convolution', 'activation', 'other', 'normalisation', 'other')
     """
+    kind = kind or EARLIER.get(type)
     return next((name for name, kinds in GROUPS.items() if kind in kinds), "other")
 
 
@@ -40,7 +52,7 @@ def by_layer(c: Cost) -> Picture:
             "order": i,
             "layer": row.name,
             "type": row.type,
-            "kind": group(row.kind),
+            "kind": group(row.kind, row.type),
             "output": "x".join(map(str, row.output)),
             **{key: getattr(row, key) for _, key in QUANTITIES},
         }

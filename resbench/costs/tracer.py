@@ -1,7 +1,7 @@
 """A tracer watches one forward: every operator and every call of a module, which become rows."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from math import prod
 from threading import get_ident
 from typing import Any, NamedTuple
@@ -53,6 +53,16 @@ CLASSES: tuple[tuple[tuple[type[nn.Module], ...], Kind], ...] = (
 several, or share them with others."""
 
 
+def kind_in(module: nn.Module, ran: Set[Kind]) -> Kind:
+    """A module is of the kind of its class, and else, or where something unknown ran in it, of what ran."""
+    own = class_kind(module)
+    return together(ran) if own is None or "unknown" in ran else own
+
+
+def class_kind(module: nn.Module) -> Kind | None:
+    return next((kind for classes, kind in CLASSES if isinstance(module, classes)), None)
+
+
 def shape_of(inputs: Any) -> tuple[int, ...]:
     """The shape of the first tensor among the inputs is what a model receives; it is empty where there is none."""
     first = next((leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), None)
@@ -79,7 +89,7 @@ class Frame:
 
     def __init__(self, module: nn.Module, name: str, received: tuple[int, ...] = ()) -> None:
         self.module, self.name, self.received = module, name, received
-        self.kind: Kind | None = next((kind for classes, kind in CLASSES if isinstance(module, classes)), None)
+        self.kind = class_kind(module)
         self.macs = self.elementwise = 0
         self.calls = False  # does it call other modules?
         self.own: list[OperatorCall] = []
@@ -198,8 +208,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         shape = tuple(tensors[0].shape) if tensors else ()
         gives = (sum(t.numel() for t in tensors), sum(map(bytes_of, tensors))) if tensors is not None else (None, None)
         ran, given = [call.made for call in frame.own], self.origins.of(tensors or ())
-        kinds = {made.kind for made in ran}
-        kind = together(kinds) if "unknown" in kinds else frame.kind or together(kinds)
+        kind = kind_in(module, {made.kind for made in ran})
         linked = edges(ran, given, len(self.found)) if ran else self._passed_on(module, kind, tensors or (), given)
         for made in ran:
             made.stand_for((len(self.found),))

@@ -31,6 +31,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from resbench.arch.kinds import Kind
 from resbench.counters.counts import Counted
 from resbench.counters.graphs import graph_breaks
 from resbench.counters.ledger import Ledger, storage_of
@@ -38,6 +39,7 @@ from resbench.counters.owner import Owner
 from resbench.operators.boundaries import Modules
 from resbench.operators.complexes import WholeConvolutions
 from resbench.operators.composites import by_parts
+from resbench.operators.dispatch import operator_of
 from resbench.operators.macs import macs_of
 from resbench.operators.moves import is_view
 from resbench.operators.products import packed_weights
@@ -118,6 +120,8 @@ class Watched:
     retained: int
     uncounted: defaultdict[int, Counter[str]]
     """These operators of both passes have no formula for their MACs, by module number."""
+    kinds: defaultdict[int, set[Kind]]
+    """Operators of these kinds ran in the forward pass, by module number."""
 
 
 def watch(work: Workload, modules: Modules) -> Watched:
@@ -135,7 +139,8 @@ def watch(work: Workload, modules: Modules) -> Watched:
             with booking, booking.calls:
                 run()
     gc.collect()
-    return Watched(books, whose.callers, ledger.most, ledger.owner, max(0, ledger.now - before), booking.uncounted)
+    retained = max(0, ledger.now - before)
+    return Watched(books, whose.callers, ledger.most, ledger.owner, retained, booking.uncounted, booking.kinds)
 
 
 def _held(work: Workload) -> list[Tensor]:
@@ -153,6 +158,7 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.whose, self.ledger = whose, ledger
         self.books: defaultdict[int, Counter[str]] = defaultdict(Counter)
         self.uncounted: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        self.kinds: defaultdict[int, set[Kind]] = defaultdict(set)
         self.phase = ""
         self.calls = _Calls(self)
 
@@ -169,6 +175,9 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         plain = name.rpartition(".")[2]
         book[name] += 1
         book["macs"] += self._macs(func, args, kwargs, out, owner)
+        if self.phase == "forward" and not is_view(func):
+            operator = operator_of(func)
+            self.kinds[owner].add(operator.kind if operator else "unknown")
         if not is_view(func) and plain not in ALLOCATIONS:
             self._book_moves(book, plain, [*given, *packed_weights(args)], results)
         if func._schema.is_mutable:

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from resbench.arch.kinds import Kind
 from resbench.counters.watch import saved, watch
 from resbench.operators.boundaries import Modules
 from resbench.workers.workload import Workload
@@ -34,6 +35,8 @@ class Traffic:
     """These modules call others."""
     uncounted: defaultdict[int, Counter[str]]
     """These operators have no formula for their MACs; their calls are counted."""
+    kinds: defaultdict[int, set[Kind]]
+    """Operators of these kinds ran in the forward pass."""
 
     @property
     def all_uncounted(self) -> Counter[str]:
@@ -45,7 +48,7 @@ def traffic(work: Workload, modules: Modules) -> tuple[Traffic, Counter[int]]:
     """Run and book every operator on the module that is open; and the bytes that each keeps for backward."""
     watched = watch(work, modules)
     forward, backward = (_works(watched.books.get(phase, {})) for phase in ("forward", "backward"))
-    return Traffic(forward, backward, watched.callers, watched.uncounted), saved(work, modules)
+    return Traffic(forward, backward, watched.callers, watched.uncounted, watched.kinds), saved(work, modules)
 
 
 def _works(books: dict[int, Counter[str]]) -> defaultdict[int, Work]:

@@ -5,6 +5,8 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -12,6 +14,8 @@ import pytest
 from resbench.arch.cost import Cost, Row
 from resbench.costs.chart import by_layer
 from resbench.drawing.charts import save
+from resbench.results import load
+from resbench.timing.layers.chart import roofline
 
 MAGIC = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF", "html": b"<!DOCTYPE html>"}
 
@@ -58,10 +62,22 @@ def test_layers_under_the_roof(documents):
     layers = {layer["name"]: layer for layer in json.loads((documents / "layers.json").read_text())["layers"]}
     held = rows(documents / "roof.data.csv")
     assert (documents / "roof.svg").read_text().startswith("<svg")
-    assert len(held) == 20  # 19 convolutions and the linear layer
+    assert Counter(row["kind"] for row in held) == {"convolution": 19, "linear": 1}
     for row in held:
         assert float(row["flops_per_s"]) == pytest.approx(layers[row["layer"]]["flops_per_s"])
         assert float(row["intensity"]) == pytest.approx(layers[row["layer"]]["intensity"])
+
+
+def test_stored_layers_keep_their_kinds(documents):
+    """Those of an earlier version have none, and are known by their types."""
+    measured = load(documents / "layers.json")
+    types = {(row.type, row.kind) for row in measured.times.rows}
+    assert {("Conv2d", "convolution"), ("Linear", "linear"), ("BatchNorm2d", "normalisation")} <= types
+    assert {("ReLU", "activation"), ("AdaptiveAvgPool2d", "reduction")} <= types
+    rows = tuple(row._replace(kind=None) for row in measured.times.rows)
+    earlier = replace(measured, times=replace(measured.times, rows=rows))
+    drawn = [roofline(result).rows for result in (measured, earlier)]
+    assert [row["kind"] for row in drawn[0]] == [row["kind"] for row in drawn[1]]
 
 
 @pytest.mark.parametrize(

@@ -74,5 +74,5 @@ def roofline(result: Layers) -> Picture | None:
 
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("intensity", "flops_per_s", "bytes_per_s", "of_roof", "bound", "share", "macs", "bytes")
-    which = {"layer": record["name"], "type": record["type"], "kind": group(record["type"])}
+    which = {"layer": record["name"], "type": record["type"], "kind": group(record["kind"], record["type"])}
     return {**which, **{key: record[key] for key in keys}, "not counted": calls_text(record["uncounted"] or {})}

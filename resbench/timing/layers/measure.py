@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from resbench.costs.tracer import kind_in
 from resbench.errors import OptionError
 from resbench.networks.name import Input
 from resbench.operators.boundaries import LEAVE, Modules, sequence_number
@@ -115,14 +116,23 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
     inside = WHOLE if runs_compiled(work) else FUSED
     rows = []
     for number in (*sorted(forward.keys() - {0}), 0):  # as the model runs them, its own glue last
-        kind = GLUE if number in counts.callers else type(modules.modules[number]).__name__
-        kind = inside if number in whole else kind
+        type_ = GLUE if number in counts.callers else type(modules.modules[number]).__name__
+        type_ = inside if number in whole else type_
         times = forward[number], backward.get(number, 0.0) if backward else None
         saved_bytes = saved.get(number, 0) if backward else None
         name = modules.names[number] or type(work.model).__name__
         works = counts.forward[number], counts.backward[number]
         rows.append(
-            LayerTime(name, kind, *times, *works[0].plus(works[1]), *works, saved_bytes, dict(counts.uncounted[number]))
+            LayerTime(
+                name,
+                type_,
+                *times,
+                *works[0].plus(works[1]),
+                *works,
+                saved_bytes,
+                dict(counts.uncounted[number]),
+                kind_in(modules.modules[number], counts.kinds[number]),
+            )
         )
     overheads = tuple(run.total_s / seconds - 1 for seconds, run in pairs)
     return LayerTimes(
@@ -147,6 +157,7 @@ def _taken_in(modules: Modules, timed: set[int], counts: Traffic, saved: Counter
         for works in (counts.forward, counts.backward):
             works[around] = works[around].plus(works.pop(number, Work()))
         counts.uncounted[around] += counts.uncounted.pop(number, Counter())
+        counts.kinds[around] |= counts.kinds.pop(number, set())
         saved[around] += saved.pop(number, 0)
         whole.add(around)
     return whole

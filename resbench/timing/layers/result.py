@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, ClassVar, NamedTuple, Self
 
+from resbench.arch.kinds import Kind
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
 from resbench.result import Progress, Result
@@ -34,6 +35,8 @@ class LayerTime(NamedTuple):
     """It keeps so many for the backward pass."""
     uncounted: Mapping[str, int] | None = None
     """These operators have no formula for their MACs, and were called so often; None: an earlier version measured."""
+    kind: Kind | None = None
+    """It is of this kind; None: an earlier version measured."""
 
     @property
     def seconds(self) -> float:
@@ -150,6 +153,7 @@ def _record(row: LayerTime, times: LayerTimes, roof: Roof | None) -> dict[str, A
     return {
         "name": row.name,
         "type": row.type,
+        "kind": row.kind,
         "forward_s": row.forward_s,
         "backward_s": row.backward_s,
         "share": seconds / times.total_s,
