@@ -122,6 +122,7 @@ class Result:
         """Return the result of these networks alone; it is None where it says nothing of them."""
         if not self.members:
             return self
+        models = [models] if isinstance(models, str) else models
         wanted = tuple(one for one in getattr(self, self.members) if one.model in models)
         return replace(self, **{self.members: wanted}) if wanted else None  # type: ignore[type-var]
 

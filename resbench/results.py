@@ -188,7 +188,9 @@ def _stored(path: Path, document: dict[str, Any]) -> Stored:
     kind, schema = _kind(document), document.get("schema")
     made = KINDS[kind].load()
     if schema not in (1, made.schema):
-        raise StoredError(f"{path}: expected schema {made.schema} of {kind}, received {schema!r}; make it anew")
+        later = type(schema) is int and schema > made.schema
+        next_step = "a later resbench wrote it: read it with that one" if later else "make it anew"
+        raise StoredError(f"{path}: expected schema {made.schema} of {kind}, received {schema!r}; {next_step}")
     try:
         fields = document if schema == made.schema else made.migrated(document)
         return Stored(path, decoded(made, fields), document)

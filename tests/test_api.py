@@ -1,9 +1,11 @@
 """What `import resbench` gives: one call a question, whose results read themselves."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import resbench
 from resbench.costs.measure import cost
@@ -50,3 +52,36 @@ def test_a_result_reads_itself_as_text_html_frame_chart_and_file(tmp_path):
     with pytest.raises(OutputError, match="nothing to draw: "):
         resbench.show("resnet20").plot()
     assert not (tmp_path / "a.docx").exists()
+
+
+def test_an_input_beside_an_architecture_is_used():
+    assert resbench.show(resbench.arch("resnet8"), (3, 16, 16)).input == (1, 3, 16, 16)
+    assert resbench.show(resbench.arch("resnet8")).input == (1, 3, 32, 32)
+    with pytest.raises(resbench.ResbenchError):
+        resbench.show(resbench.arch("resnet8"), "garbage")
+
+
+def test_only_takes_a_name_as_one_name():
+    assert resbench.flops(["resnet8", "resnet8,width=2"]).only("resnet8,width=2").models() == ["resnet8,width=2"]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: resbench.gradflow("resnet8", norm="x"), "norm is bn or none; received 'x'"),
+        (lambda: resbench.layers("resnet8", device="cuda:99"), "CUDA"),
+        (lambda: resbench.profile("resnet8", trace="t", device="cuda:99"), "CUDA"),
+        (lambda: resbench.report("resnet8", parts=("cost",)).save("page.svg"), "expected a file that ends in .html"),
+        (lambda: resbench.report("resnet8", parts=("",)), "--parts takes"),
+        (
+            lambda: resbench.arch.select(resbench.arch("resnet8"), resbench.arch.ReLU).replace(torch.nn.GELU()),
+            "expected a layer in its place",
+        ),
+    ],
+)
+def test_what_cannot_be_is_one_line_of_the_family(tmp_path, monkeypatch, call, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(resbench.ResbenchError, match=re.escape(said)) as refused:
+        call()
+    assert "\n" not in str(refused.value)
+    assert not list(tmp_path.iterdir())

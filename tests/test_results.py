@@ -125,7 +125,7 @@ def test_a_file_of_every_kind_is_refused_where_its_schema_is_of_the_future(docum
     for kind in KINDS:
         path = tmp_path / "future.json"
         path.write_text(json.dumps({"kind": kind, "schema": 3}))
-        with pytest.raises(StoredError, match=f"expected schema 2 of {kind}, received 3; make it anew"):
+        with pytest.raises(StoredError, match=f"expected schema 2 of {kind}, received 3; a later resbench wrote it"):
             read(path)
 
 

@@ -64,7 +64,8 @@ class Selection(Generic[Network]):
 
     def _edited(self, name: str, node: Node, new: Edit) -> Node:
         if self._holds(name, node):
-            found = new(node, name) if callable(new) and not isinstance(new, type) else new
+            made_by = callable(new) and not isinstance(new, type) and not hasattr(new, "forward")  # no torch module
+            found = new(node, name) if made_by else new  # type: ignore[operator]
             if not isinstance(found, Node):
                 where = name or "the network"
                 raise ArchitectureError(f"{where}: expected a layer in its place, such as ReLU(), received {found!r}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import typer
 
 from resbench.cli.outlets import tell
+from resbench.drawing.charts import SUFFIXES as CHARTS
 from resbench.drawing.charts import check_suffix, save
 from resbench.errors import Failures, OptionError, OutputError
 from resbench.files import check_writable, write
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 def choose(format: str | None, path: Path | None) -> Format:
     """Return the format that is asked for, else that of the file's name, else a table. Raises OptionError."""
+    if path and path.suffix.lower() in CHARTS and path.suffix.lower() not in SUFFIXES:
+        raise OptionError(f"--output takes tables and JSON, received {path}; a chart goes to --plot FILE")
     if format is None:
         return SUFFIXES.get(path.suffix.lower(), "table") if path else "table"
     if format not in get_args(Format):
@@ -39,6 +42,8 @@ def checked(format: str | None, output: Path | None, plot: Path | None = None) -
         check_writable(path)
     if plot:
         check_suffix(plot)
+        if output and output.resolve() in (plot.resolve(), plot.with_suffix(".data.csv").resolve()):
+            raise OptionError(f"--output and --plot would write one file, {output}: expected two")
     return chosen
 
 
@@ -126,6 +131,7 @@ def end(
     """
     tell(*(" ".join(reason.split()) for reason in failures.reasons.values()))
     if interrupted:
+        tell("interrupted: only what was finished by then is there")
         raise typer.Exit(130)
     if failures.reasons:
         raise typer.Exit(2)

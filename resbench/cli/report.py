@@ -10,7 +10,7 @@ from resbench.cli.outlets import tell
 from resbench.cli.output import command_line, end, found_in, progress
 from resbench.errors import Failures
 from resbench.files import check_writable
-from resbench.pages.report import PARTS, QUICK, report
+from resbench.pages.report import PARTS, QUICK, check_page, report
 
 
 def command(
@@ -19,13 +19,13 @@ def command(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")] = Path("report.html"),
     stored: options.Stored = None,
     parts: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--parts",
             help=f"What to measure: some of {','.join(PARTS)}; the last two take minutes.",
             show_default=",".join(QUICK),
         ),
-    ] = "",
+    ] = None,
     title: Annotated[str, typer.Option("--title", help="Instead of the names.")] = "",
     input: options.Input = None,
     batch: options.Batch = 1,
@@ -36,9 +36,10 @@ def command(
 
     Measured here and now, or with --from made of what other commands have stored.
     """
+    check_page(output)
     check_writable(output)
     options.refuse(
-        stored and (parts or batch != 1 or device != "cpu"),
+        stored and (parts is not None or batch != 1 or device != "cpu"),
         "--parts, --batch and --device say what to measure here: expected them without --from",
     )
     names = options.chosen(models, model, input, least=0 if stored else 1)
@@ -47,7 +48,7 @@ def command(
         names,
         input,
         results=found_in(stored) if stored else None,
-        parts=parts.split(",") if parts else QUICK,
+        parts=QUICK if parts is None else parts.split(","),
         title=title,
         batch=batch,
         device=device,

@@ -1,7 +1,7 @@
 """The question `show` asks for the structure of a network, as its paper's table would write it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from resbench.arch.algebra import Node
@@ -88,4 +88,6 @@ def _found(model: Given, input: Input) -> Given:
         if input is None:
             raise OptionError("an expression has no input of its own: expected input=(C, H, W), received none")
         return Architecture("", model, parse_input(input), "expression")
+    if isinstance(model, Architecture) and input is not None:
+        return replace(model, input=parse_input(input))
     return model.architecture or model if isinstance(model, Model) else model

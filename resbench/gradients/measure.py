@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from resbench.data import Images, load_images
-from resbench.errors import Failures, MeasureError, cannot_run, first_line
+from resbench.errors import Failures, MeasureError, OptionError, cannot_run, first_line
 from resbench.gradients.frozen import frozen, jacobians, logits, shattering
 from resbench.gradients.passing import wide
 from resbench.gradients.probe import GradientProbe
@@ -56,6 +56,8 @@ def gradflow(
     ``flow`` does.
     """
     check_device(device)
+    if norm not in ("bn", "none"):
+        raise OptionError(f"norm is bn or none; received {norm!r}")
     recipe, limits = FlowRecipe(tuple(steps), seeds, batch, lr, device, deep), limits or Thresholds()
     images, failures = load_images(data, root), failures or Failures()
 

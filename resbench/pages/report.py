@@ -51,11 +51,18 @@ class Page:
         return page(self.title, self.sections, self.stored, self.made_with)
 
     def save(self, path: str | Path) -> None:
-        """Write the page to a file. Raises OutputError."""
+        """Write the page to a file. Raises OptionError for a name of another kind of file, and OutputError."""
+        check_page(Path(path))
         write(Path(path), self.html)
 
     def _repr_html_(self) -> str:
         return self.html
+
+
+def check_page(path: Path) -> None:
+    """Raise OptionError where a file's name says that it is no page."""
+    if path.suffix.lower() not in (".html", ".htm", ""):
+        raise OptionError(f"a page is HTML: expected a file that ends in .html, received {path.name!r}")
 
 
 def report(

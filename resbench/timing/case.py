@@ -12,7 +12,7 @@ from resbench.errors import cannot_run
 from resbench.networks.load import Model, load
 from resbench.networks.name import Input, parse_input
 from resbench.restoring.unchanged import unchanged
-from resbench.workers.workload import Setup, Workload
+from resbench.workers.workload import Setup, Workload, check_device
 
 
 class Case(NamedTuple):
@@ -50,6 +50,7 @@ def one_line(one: Case) -> AbstractContextManager[None]:
 @contextmanager
 def ready(model: str | nn.Module, input: Input, setup: Setup) -> Iterator[tuple[Workload, str]]:
     """Make a model ready. A module is given back as it was; what cannot be done is a MeasureError."""
+    check_device(setup.device)
     if isinstance(model, str):
         one = case(model, input, setup)
         work, name = workload(one)

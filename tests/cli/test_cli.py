@@ -277,3 +277,24 @@ def test_version_and_completion():
     script = Path(sys.executable).with_name("resbench")
     done = subprocess.run([script, "flops"], capture_output=True, text=True, env=env, check=False)
     assert "resnet152" in done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("flops", "resnet8", "-o", "a.svg"), "a chart goes to --plot"),
+        (("flops", "resnet8", "--plot", "x.svg", "-o", "x.data.csv"), "would write one file"),
+        (("flops", "resnet8", "--plot", "x.html", "-o", "./x.html"), "would write one file"),
+        (("report", "resnet8", "--parts", "cost", "-o", "r.json"), "expected a file that ends in .html"),
+        (("report", "resnet8", "--parts", ""), "--parts takes"),
+        (("profile", "resnet8", "--trace", "t", "--device", "cuda:99"), "CUDA"),
+        (("latency", "resnet8", "--layers", "--device", "cuda:99"), "CUDA"),
+    ],
+)
+def test_what_would_come_out_wrong_is_refused_and_nothing_written(cli, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    done = cli(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -130,7 +130,7 @@ class Layers(Result):
         return [self.model]
 
     def only(self, models: Sequence[str]) -> Self | None:
-        return self if self.model in models else None
+        return self if self.model in ([models] if isinstance(models, str) else models) else None
 
     def tables(self) -> list[Table]:
         from resbench.timing.layers.table import layer_table
