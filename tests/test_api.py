@@ -85,3 +85,16 @@ def test_what_cannot_be_is_one_line_of_the_family(tmp_path, monkeypatch, call, s
         call()
     assert "\n" not in str(refused.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_architecture_or_an_expression_is_a_model_of_every_call(tmp_path):
+    wide = resbench.arch.select(resbench.arch("resnet8"), resbench.arch.ReLU).replace(resbench.arch.GELU())
+    for given, size, name in ((wide, None, "resnet8 (edited)"), (wide.body, (3, 32, 32), "expression")):
+        (found,) = resbench.memory(given, size, mode="training").reports
+        assert found.model == name
+        assert found.measured.weights == 4 * resbench.flops("resnet8").params
+        assert resbench.profile(given, size, trace=tmp_path, steps=1).model == name
+        (flow,) = resbench.gradflow(given, size, steps=(0,), seeds=2, batch=8).flows
+        assert flow.model == name
+        losses = [row.value for row in flow.rows if row.statistic == "loss"]
+        assert len(losses) == len(set(losses)) == 2  # every seed initialises it anew

@@ -23,6 +23,7 @@ from resbench.gradients.result import Flow, FlowRecipe, Flows
 from resbench.gradients.statistics import StatisticRow
 from resbench.gradients.verdicts import Thresholds, verdicts
 from resbench.networks.load import Model, load, without_norm
+from resbench.networks.modules import Lent
 from resbench.networks.name import Input, ModelName
 from resbench.restoring.unchanged import unchanged
 from resbench.result import Progress, silent
@@ -34,7 +35,7 @@ AUXILIARY = 0.3
 
 
 def gradflow(
-    models: str | nn.Module | Sequence[str],
+    models: str | Lent | Sequence[str],
     input: Input = None,
     *,
     data: str = "digits",
@@ -61,18 +62,18 @@ def gradflow(
     recipe, limits = FlowRecipe(tuple(steps), seeds, batch, lr, device, deep), limits or Thresholds()
     images, failures = load_images(data, root), failures or Failures()
 
-    def judged(model: str | nn.Module) -> Flow:
+    def judged(model: str | Lent) -> Flow:
         found = flow(model, images, recipe, input=input, norm=norm, progress=progress)
         failures.stopped = found.interrupted
         return replace(found, verdicts=tuple(verdicts(found, limits)))
 
-    several: list[str | nn.Module] = [models] if isinstance(models, str | nn.Module) else [*models]
+    several: list[str | Lent] = [models] if isinstance(models, str | Lent) else [*models]
     flows = failures.left(failures.each(several, judged))
     return Flows(tuple(flows), recipe, data, environment(device), limits.line)
 
 
 def flow(
-    model: str | nn.Module,
+    model: str | Lent,
     images: Images,
     recipe: FlowRecipe,
     *,
@@ -86,7 +87,7 @@ def flow(
     far. Raises MeasureError for what is no classifier of images or has no layers.
     """
     check_device(recipe.device)
-    given = Model.of(model, input) if isinstance(model, nn.Module) else None
+    given = Model.of(model, input) if isinstance(model, Lent) else None
     name = given.name if given else ModelName.parse(str(model), input)
     if norm == "none":
         name = replace(name, norm=norm) if given else name.without_norm()
@@ -99,7 +100,11 @@ def flow(
         with repeatable(recipe.device):
             for seed in range(recipe.seeds):
                 with _seeded("cpu", seed):
-                    loaded = given or load(replace(name, norm="bn"), seed=seed)
+                    loaded = (
+                        Model.of(model, input, seed)
+                        if isinstance(model, Lent)
+                        else load(replace(name, norm="bn"), seed=seed)
+                    )
                 shape = loaded.input
                 with unchanged(loaded.module):  # of a factory too, which may give the same module again
                     net = without_norm(loaded.module) if name.norm == "none" else loaded.module

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
@@ -38,11 +38,22 @@ class Model:
     tensors: tuple[Tensor, ...] = ()
 
     @classmethod
-    def of(cls, module: nn.Module, input: Input) -> Self:
-        """Take a module of the caller's; it is named as its class is. Raises OptionError without an input."""
+    def of(cls, given: nn.Module | Architecture | Node, input: Input, seed: int = 0) -> Model:
+        """Take a module of the caller's, named as its class is, or what a module is built from with ``seed``.
+
+        Raises OptionError without an input, which an architecture alone has itself.
+        """
+        if isinstance(given, Architecture):
+            arch = given if input is None else replace(given, input=parse_input(input))
+            return _built(ModelName(arch.name), arch, arch.source, "cpu", seed)
         if input is None:
-            raise OptionError("a module has no input of its own: expected input=(C, H, W), received none")
-        return cls(ModelName(type(module).__name__), (ModelInput("", parse_input(input)),), "module", lambda: module)
+            raise OptionError(
+                "a module or an expression has no input of its own: expected input=(C, H, W), received none"
+            )
+        size = parse_input(input)
+        if isinstance(given, Node):
+            return cls.of(Architecture("expression", given, size, "expression"), None, seed)
+        return cls(ModelName(type(given).__name__), (ModelInput("", size),), "module", lambda: given)
 
     @cached_property
     def module(self) -> nn.Module:

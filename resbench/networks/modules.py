@@ -6,6 +6,12 @@ Each is called as its node in ``resbench.arch`` is, so that a traced row has the
 import torch
 from torch import Tensor, nn
 
+from resbench.arch.algebra import Node
+from resbench.arch.catalog import Architecture
+
+Lent = nn.Module | Architecture | Node
+"""A caller gives a model itself so, and not by name."""
+
 
 class Add(nn.Module):
     """y = F(x) + h(x). ``inplace`` writes into F(x): right when nothing needs F(x) for its own backward."""

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 import torch
-from torch import nn
 
 from resbench.costs.measure import cost
 from resbench.errors import cannot_run
 from resbench.networks.load import Model, load
+from resbench.networks.modules import Lent
 from resbench.networks.name import Input, parse_input
 from resbench.restoring.unchanged import unchanged
 from resbench.workers.workload import Setup, Workload, check_device
@@ -48,7 +48,7 @@ def one_line(one: Case) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def ready(model: str | nn.Module, input: Input, setup: Setup) -> Iterator[tuple[Workload, str]]:
+def ready(model: str | Lent, input: Input, setup: Setup) -> Iterator[tuple[Workload, str]]:
     """Make a model ready. A module is given back as it was; what cannot be done is a MeasureError."""
     check_device(setup.device)
     if isinstance(model, str):
@@ -59,5 +59,5 @@ def ready(model: str | nn.Module, input: Input, setup: Setup) -> Iterator[tuple[
         return
     given = Model.of(model, input)
     name = str(given.name)
-    with unchanged(model), cannot_run(name, f", {setup.dtype} on {setup.device}"):
-        yield Workload(model, given.arguments(setup.batch), setup), name
+    with unchanged(given.module), cannot_run(name, f", {setup.dtype} on {setup.device}"):
+        yield Workload(given.module, given.arguments(setup.batch), setup), name

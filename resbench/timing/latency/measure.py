@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from torch import nn
-
 from resbench.codec import decoded
 from resbench.errors import Failures, MeasureError
 from resbench.networks.load import result_name
+from resbench.networks.modules import Lent
 from resbench.networks.name import Input
 from resbench.result import Progress, silent
 from resbench.timing.case import Case, case, ready
@@ -31,7 +30,7 @@ PROCESSES = 5
 
 
 def latency(
-    models: str | nn.Module | Sequence[str],
+    models: str | Lent | Sequence[str],
     input: Input = None,
     *,
     device: str = "cpu",
@@ -55,7 +54,7 @@ def latency(
     batches = [batch] if isinstance(batch, int) else [*batch]
     setups = [Setup(device, size, dtype, memory_format, mode, cache, compile, threads) for size in batches]
     first = setups[0]
-    if isinstance(models, nn.Module):
+    if isinstance(models, Lent):
         found = []
         for setup in setups:
             with ready(models, input, setup) as (work, name):

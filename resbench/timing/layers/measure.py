@@ -18,10 +18,11 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from resbench.costs.tracer import kind_in
 from resbench.errors import OptionError
+from resbench.networks.modules import Lent
 from resbench.networks.name import Input
 from resbench.operators.boundaries import LEAVE, Modules, sequence_number
 from resbench.result import Progress, silent
@@ -56,7 +57,7 @@ Owned = tuple[Any, int]
 
 
 def layers(
-    model: str | nn.Module,
+    model: str | Lent,
     input: Input = None,
     *,
     device: str = "cpu",

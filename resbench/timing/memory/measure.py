@@ -6,12 +6,13 @@ Bytes. On a CPU the peak is that of the tensors that operators give, so scratch 
 from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from resbench.arch.cost import Cost
 from resbench.costs.measure import cost
 from resbench.counters.watch import saved, watch
 from resbench.errors import Failures, MeasureError
+from resbench.networks.modules import Lent
 from resbench.networks.name import Input
 from resbench.operators.boundaries import Modules
 from resbench.result import Progress, silent
@@ -24,7 +25,7 @@ from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, W
 
 
 def memory(
-    models: str | nn.Module | Sequence[str],
+    models: str | Lent | Sequence[str],
     input: Input = None,
     *,
     device: str = "cpu",
@@ -43,14 +44,14 @@ def memory(
     check_device(device)
     failures = failures or Failures()
 
-    def held(model: str | nn.Module) -> Held:
+    def held(model: str | Lent) -> Held:
         progress(f"{model if isinstance(model, str) else type(model).__name__}: one run", 0.0)
         expected = predicted(cost(model, input, batch=batch), setup)
         with ready(model, input, setup) as (work, name), work.ready():
             work.run()  # the optimiser's state is made in the first step
             return Held(name, expected, measured(work), observed(work))
 
-    several: list[str | nn.Module] = [models] if isinstance(models, str | nn.Module) else [*models]
+    several: list[str | Lent] = [models] if isinstance(models, str | Lent) else [*models]
     reports = failures.left(failures.each(several, held))
     threads_ran = reports[0].ran.threads[0] if reports[0].ran else None
     return Memories(tuple(reports), setup, environment(device).where(threads=threads_ran))

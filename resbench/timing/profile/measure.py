@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.profiler import ProfilerActivity, schedule, tensorboard_trace_handler
 
 from resbench.errors import MeasureError, OutputError, first_line, foreign
+from resbench.networks.modules import Lent
 from resbench.networks.name import Input
 from resbench.result import Progress, silent
 from resbench.timing.case import ready
@@ -30,7 +30,7 @@ from resbench.workers.workload import Dtype, MemoryFormat, Mode, Setup, Workload
 
 
 def profile(
-    model: str | nn.Module,
+    model: str | Lent,
     input: Input = None,
     *,
     trace: str | Path,
