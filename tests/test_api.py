@@ -54,6 +54,9 @@ def test_a_result_reads_itself_as_text_html_frame_chart_and_file(tmp_path):
     assert not (tmp_path / "a.docx").exists()
 
 
+GIVEN = resbench.arch("resnet8")
+
+
 def test_an_input_beside_an_architecture_is_used():
     assert resbench.show(resbench.arch("resnet8"), (3, 16, 16)).input == (1, 3, 16, 16)
     assert resbench.show(resbench.arch("resnet8")).input == (1, 3, 32, 32)
@@ -68,6 +71,10 @@ def test_only_takes_a_name_as_one_name():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
+        *((lambda given=given: resbench.compare(given), "expected the names") for given in (5, [5], GIVEN, GIVEN.body)),
+        *((lambda given=given: resbench.report(given), "expected the names") for given in (None, [[]], GIVEN, b"x")),
+        *((lambda given=given: resbench.latency(given), "expected the names") for given in (None, 5, [GIVEN])),
+        *((lambda given=given: resbench.degradation(given), "expected the names") for given in (None, GIVEN)),
         (lambda: resbench.gradflow("resnet8", norm="x"), "norm is bn or none; received 'x'"),
         (lambda: resbench.layers("resnet8", device="cuda:99"), "no "),
         (lambda: resbench.profile("resnet8", trace="t", device="cuda:99"), "no "),

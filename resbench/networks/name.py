@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
+from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture, Size, find, network, option_pair, options, parse_size
 from resbench.errors import OptionError, SourceError, UnknownModelError
 
@@ -155,6 +156,15 @@ class ModelName:
             return replace(self, norm="none")
         others = [pair for pair in self.options if pair[0] != "norm"]
         return replace(self, options=network(self.base, [*others, ("norm", "none")])[1])
+
+
+def names_of(models: Any) -> list[str]:
+    """List the names that a caller gives, one or several. Raises OptionError for what is no name."""
+    several = [*models] if isinstance(models, Iterable) and not isinstance(models, str | bytes | Node) else [models]
+    for one in several:
+        if not isinstance(one, str):
+            raise OptionError(f"expected the names of models, such as 'resnet50'; received {type(one).__name__}")
+    return several
 
 
 def parse_input(input: str | Iterable[int]) -> Size:

@@ -12,7 +12,7 @@ from resbench.costs.result import Costs
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures, OptionError, StoredError, UnknownModelError
 from resbench.networks.load import result_name
-from resbench.networks.name import Input, ModelName
+from resbench.networks.name import Input, ModelName, names_of
 from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
 from resbench.result import Progress, Result, silent
 from resbench.results import measured, measured_by, uncounted
@@ -88,7 +88,7 @@ def compare(
     view = view or View()
     given = results or ()
     known = dict.fromkeys(figure.model for result in given for figure in result.figures())
-    asked = [models] if isinstance(models, str) else [*models] or [*known]
+    asked = names_of(models) or [*known]
     if not asked:
         raise StoredError("nothing there can be compared: expected JSON of flops, latency, gradflow or degradation")
     failures = failures or Failures()

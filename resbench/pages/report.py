@@ -8,7 +8,7 @@ from resbench.costs.result import Costs
 from resbench.errors import Failures, OptionError, StoredError
 from resbench.files import write
 from resbench.networks.load import result_name
-from resbench.networks.name import Input, ModelName
+from resbench.networks.name import Input, ModelName, names_of
 from resbench.pages.compare import counted, side_by_side
 from resbench.pages.comparison import View
 from resbench.pages.page import page
@@ -85,7 +85,7 @@ def report(
     """
     if unknown := [part for part in parts if part not in PARTS]:
         raise OptionError(f"--parts takes {','.join(PARTS)}, with commas between; received {unknown[0]!r}")
-    asked = [models] if isinstance(models, str) else [*models]
+    asked = names_of(models)
     failures = failures or Failures()
     if results is None:
         names = [*dict.fromkeys(failures.each(asked, lambda name: result_name(name, input)))]

@@ -14,7 +14,7 @@ from resbench.data import load_split
 from resbench.errors import Failures, OptionError
 from resbench.files import RUNS
 from resbench.networks.load import load, result_name
-from resbench.networks.name import Input, ModelName, parse_input
+from resbench.networks.name import Input, ModelName, names_of, parse_input
 from resbench.result import Progress, silent
 from resbench.training.feed import Feed
 from resbench.training.result import Cell, Degradation, Training, TrainingRecipe
@@ -95,7 +95,7 @@ def degradation(
         input=None if input is None else parse_input(input),
         warmup=warmup,
     )
-    found = study([models] if isinstance(models, str) else models, plan, run, progress, failures)
+    found = study(names_of(models), plan, run, progress, failures)
     if failures:
         failures.left([*found.trainings])
     remarks = [f"{gap}." for gap in gaps(found.trainings)]

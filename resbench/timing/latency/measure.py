@@ -15,7 +15,7 @@ from resbench.codec import decoded
 from resbench.errors import Failures, MeasureError
 from resbench.networks.load import result_name
 from resbench.networks.modules import Lent
-from resbench.networks.name import Input
+from resbench.networks.name import Input, names_of
 from resbench.result import Progress, silent
 from resbench.timing.case import Case, case, ready
 from resbench.timing.drift import noted
@@ -60,7 +60,7 @@ def latency(
             with ready(models, input, setup) as (work, name):
                 found.append(Latency(name, tuple(work.inputs[0].shape), setup, (read(work),)))
         return Latencies(tuple(found), _ceilings(found, None, progress), found[0].where(environment(device)))
-    names = [models] if isinstance(models, str) else [*models]
+    names = names_of(models)
     failed_models = failures or Failures()
     failed_models.each(names, lambda name: result_name(name, input))  # a name that nothing answers to costs no process
     names = failed_models.left(failed_models.without(names))
