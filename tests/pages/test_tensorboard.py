@@ -464,9 +464,10 @@ def test_the_setup_stands_beside_the_latency_and_the_graph_is_there(timed):
 
 def test_an_interrupted_measurement_writes_what_there_is_and_says_the_rest(timed):
     assert timed.done.returncode == 130
-    where, failure = timed.done.stderr.splitlines()
+    where, failure, ended = timed.done.stderr.splitlines()
     assert where.startswith("event files: ")
     assert failure == "resbench: plain8: no more"
+    assert ended == "resbench: interrupted: only what was finished by then is there"
 
 
 def test_layers_and_memory_are_not_for_tensorboard(tmp_path):
