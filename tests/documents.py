@@ -2,12 +2,10 @@
 for the command takes its time."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-
-from resbench.cli.main import main
+from commands import called, made_once
 
 COMMANDS = {
     "flops.json": "flops plain20 resnet20 googlenet",
@@ -24,18 +22,18 @@ COMMANDS = {
 @pytest.fixture(scope="session")
 def documents(tmp_path_factory):
     """A folder with a file of each command."""
-    folder = tmp_path_factory.mktemp("documents")
+    return made_once(tmp_path_factory, "documents", make)
+
+
+def make(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.chdir(folder)
         Path("latency.json").write_text(latencies().to_json(f"resbench {COMMANDS['latency.json']} -o latency.json"))
         for name in COMMANDS:
             if name != "latency.json":
-                patch.setattr(sys, "argv", ["resbench", *COMMANDS[name].split(), "-o", name])
-                with pytest.raises(SystemExit) as ended:
-                    main()
-                assert not ended.value.code, COMMANDS[name]
-    return folder
+                done = called(*COMMANDS[name].split(), "-o", name)
+                assert not done.returncode, done.stderr
 
 
 def changed(path, change):

@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 
@@ -139,10 +137,8 @@ def test_what_is_not_finite_is_named_with_its_step_and_the_rows_so_far_stay(digi
     assert numbers(found, "gradient")
 
 
-def test_the_command_prints_depth_networks_and_verdicts():
-    command = [sys.executable, "-m", "resbench", "gradflow", "plain20", "resnet20"]
-    options = ["--steps", "0", "--seeds", "1", "--batch", "16"]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300, check=False)
+def test_the_command_prints_depth_networks_and_verdicts(run):
+    done = run("plain20", "resnet20", "--steps", "0", "--seeds", "1", "--batch", "16")
     assert done.returncode == 0, done.stderr
     for words in ("plain20 @0", "resnet20 @0", "Activation gradient", "Update ratio", "plain20: healthy at step 0"):
         assert words in done.stdout
