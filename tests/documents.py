@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from commands import called, made_once
+from quickly import measure_quickly
 
 COMMANDS = {
     "flops.json": "flops plain20 resnet20 googlenet",
@@ -27,7 +28,7 @@ def documents(tmp_path_factory):
 
 def make(folder):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        measure_quickly(patch, folder)
         patch.chdir(folder)
         Path("latency.json").write_text(latencies().to_json(f"resbench {COMMANDS['latency.json']} -o latency.json"))
         for name in COMMANDS:
@@ -50,12 +51,11 @@ def latencies():
     from resbench.timing.latency.worker import read
     from resbench.timing.roofline import roof
     from resbench.workers.environment import environment
-    from resbench.workers.sampling import Rules
     from resbench.workers.workload import Setup
 
-    setup, quick = Setup(), Rules(warmup_s=0.1, warmup_cap_s=0.2, least_s=0.1, cap_s=0.2)
+    setup = Setup()
     work, name = workload(Case("resnet20", None, setup))
     with setup.applied():
         ceiling = roof("cpu")
-    one = Latency(name, tuple(work.inputs[0].shape), setup, (read(work, quick), read(work, quick)), 0.02, 3)
+    one = Latency(name, tuple(work.inputs[0].shape), setup, (read(work), read(work)), 0.02, 3)
     return Latencies((one,), {"fp32": ceiling}, environment())

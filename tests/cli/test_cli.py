@@ -259,8 +259,8 @@ def test_what_was_not_counted_is_said_beside_a_csv(cli, tmp_path):
     assert "not counted" in cli("flops", name).stdout
 
 
-def test_doctor_says_what_is_missing():
-    done = run("doctor")
+def test_doctor_says_what_is_missing(cli):
+    done = cli("doctor")
     assert done.returncode == 0
     assert "torch" in done.stdout
     assert "cuda" in done.stdout

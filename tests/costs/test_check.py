@@ -17,7 +17,7 @@ OTHERS = ["resnet14,norm=none,se=4", "googlenet,norm=bn", "resnet50,stride=1x1",
 WITH_HEADS = ["googlenet,aux=yes", "googlenet,norm=bn,aux=yes", "inception_v3,aux=yes"]
 
 
-@pytest.mark.parametrize("name", [*CATALOG, *DEPTHS, *VARIANTS, *OTHERS])
+@pytest.mark.parametrize("name", [*DEPTHS, *VARIANTS, *OTHERS])
 def test_fold_and_trace_have_the_same_rows(name):
     """Name, type, shape, parameters, MACs, elementwise operations and activations of every layer."""
     arch = architecture(name)
