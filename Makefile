@@ -4,7 +4,11 @@ BIN := .venv/bin
 # Two tests at a time, each on one thread: they are many and small.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-all test-cuda bench fig6 results tour readme format clean
+# What most changes break, and what starts no process: a minute.
+FAST := tests/arch tests/drawing/test_draw.py tests/gradients/test_statistics.py tests/lessons tests/operators \
+	tests/training tests/workers tests/test_api.py tests/test_docs.py tests/test_golden_results.py
+
+.PHONY: demo check test test-all test-cuda bench fig6 results tour readme format clean
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -19,6 +23,13 @@ PARALLEL := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 demo: .venv/demo  ## what ResNet-50 costs, and what a 1x1 convolution saves
 	$(BIN)/resbench flops --model resnet50
 	$(BIN)/resbench compare conv5x5_direct conv5x5_reduced
+
+check: .venv/dev  ## the part of `make test` for between two edits: style, types, import order, fast tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PARALLEL) $(FAST)
 
 test: .venv/dev  ## style, types, import order, counters, doctests, tests
 	$(BIN)/ruff check .

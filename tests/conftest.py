@@ -27,6 +27,14 @@ def cli(capsys, monkeypatch):
     return command
 
 
+@pytest.fixture
+def quick(monkeypatch, tmp_path_factory):
+    """No more runs than a test needs."""
+    from quickly import measure_quickly
+
+    measure_quickly(monkeypatch, tmp_path_factory.mktemp("quick"))
+
+
 @pytest.fixture(scope="session")
 def torchvision():
     try:

@@ -2,12 +2,11 @@
 for the command takes its time."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-
-from resbench.cli.main import main
+from commands import called, made_once
+from quickly import measure_quickly
 
 COMMANDS = {
     "flops.json": "flops plain20 resnet20 googlenet",
@@ -24,18 +23,18 @@ COMMANDS = {
 @pytest.fixture(scope="session")
 def documents(tmp_path_factory):
     """A folder with a file of each command."""
-    folder = tmp_path_factory.mktemp("documents")
+    return made_once(tmp_path_factory, "documents", make)
+
+
+def make(folder):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        measure_quickly(patch, folder)
         patch.chdir(folder)
         Path("latency.json").write_text(latencies().to_json(f"resbench {COMMANDS['latency.json']} -o latency.json"))
         for name in COMMANDS:
             if name != "latency.json":
-                patch.setattr(sys, "argv", ["resbench", *COMMANDS[name].split(), "-o", name])
-                with pytest.raises(SystemExit) as ended:
-                    main()
-                assert not ended.value.code, COMMANDS[name]
-    return folder
+                done = called(*COMMANDS[name].split(), "-o", name)
+                assert not done.returncode, done.stderr
 
 
 def changed(path, change):
@@ -52,12 +51,11 @@ def latencies():
     from resbench.timing.latency.worker import read
     from resbench.timing.roofline import roof
     from resbench.workers.environment import environment
-    from resbench.workers.sampling import Rules
     from resbench.workers.workload import Setup
 
-    setup, quick = Setup(), Rules(warmup_s=0.1, warmup_cap_s=0.2, least_s=0.1, cap_s=0.2)
+    setup = Setup()
     work, name = workload(Case("resnet20", None, setup))
     with setup.applied():
         ceiling = roof("cpu")
-    one = Latency(name, tuple(work.inputs[0].shape), setup, (read(work, quick), read(work, quick)), 0.02, 3)
+    one = Latency(name, tuple(work.inputs[0].shape), setup, (read(work), read(work)), 0.02, 3)
     return Latencies((one,), {"fp32": ceiling}, environment())

@@ -1,11 +1,15 @@
 """A small project with a suite, in a git repository of its own."""
 
 import os
+import random
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from commands import called, made_once
 
 BLOCK = """
 from torch import nn
@@ -36,11 +40,26 @@ pythonpath = [".."]
 """
 
 
+@contextmanager
+def one_core():
+    """What is started within runs on one of our cores, where the system lets us choose."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    ours = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {random.choice([*ours])})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, ours)
+
+
 class Project:
     """Files, git, and the command."""
 
     def __init__(self, root: Path):
-        self.root = root
+        self.root, self.tmp = root, root.parent / "tmp"
+        self.tmp.mkdir(exist_ok=True)
 
     def write(self, **files):
         for name, text in files.items():
@@ -58,21 +77,23 @@ class Project:
         return self.git("rev-parse", "HEAD")
 
     def start(self, *words, **options):
-        env = {**os.environ, "TMPDIR": str(self.root.parent / "tmp")}
-        Path(env["TMPDIR"]).mkdir(exist_ok=True)
+        env = {**os.environ, "TMPDIR": str(self.tmp)}
         command = [sys.executable, "-m", "resbench", "gate", *words]
         return subprocess.Popen(
             command, cwd=self.root, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
         )
 
     def gate(self, *words):
-        running = self.start(*words)
-        running.stdout_text, running.stderr_text = running.communicate()
-        return running
+        """The command in this process, on one core: it counts in a process on each, and each imports torch."""
+        with pytest.MonkeyPatch.context() as patch, one_core():
+            patch.chdir(self.root)
+            patch.setenv("TMPDIR", str(self.tmp))
+            patch.setattr(tempfile, "tempdir", str(self.tmp))
+            return called("gate", *words)
 
     def left(self):
         """What a run left behind: temporary files, worktrees, changes of the checkout. Caches of torch are torch's."""
-        files = [path.name for path in (self.root.parent / "tmp").iterdir() if not path.name.startswith("torch")]
+        files = [path.name for path in self.tmp.iterdir() if not path.name.startswith("torch")]
         trees = self.git("worktree", "list", "--porcelain").count("worktree ") - 1
         return files, trees, self.git("status", "--porcelain", "--ignored")
 
@@ -96,9 +117,12 @@ def project(tmp_path):
 @pytest.fixture(scope="session")
 def counts(tmp_path_factory):
     """The expectations of the small project, counted once."""
-    project = made(tmp_path_factory.mktemp("counts") / "project")
-    assert project.gate("--update").returncode == 0
-    return (project.root / "suites/expectations/ci.json").read_text()
+
+    def make(folder):
+        project = made(folder / "project")
+        assert project.gate("--update").returncode == 0
+
+    return (made_once(tmp_path_factory, "counts", make) / "project/suites/expectations/ci.json").read_text()
 
 
 @pytest.fixture

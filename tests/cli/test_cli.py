@@ -239,28 +239,28 @@ def test_models_of_a_whole_name_lists_its_options():
     assert "aux" in run("models", "googlenet").stdout
 
 
-def test_show_of_somebody_elses_model_lists_its_blocks(tmp_path):
+def test_show_of_somebody_elses_model_lists_its_blocks(cli, tmp_path):
     (tmp_path / "mine.py").write_text("from torch import nn\nnet = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())\n")
-    done = run("show", f"file:{tmp_path}/mine.py:net", "--input", "3x8x8")
+    done = cli("show", f"file:{tmp_path}/mine.py:net", "--input", "3x8x8")
     assert done.returncode == 0, done.stderr
     assert "Conv2d" in done.stdout
 
 
-def test_what_was_not_counted_is_said_beside_a_csv(tmp_path):
+def test_what_was_not_counted_is_said_beside_a_csv(cli, tmp_path):
     (tmp_path / "mine.py").write_text(
         "import torch\nclass Net(torch.nn.Module):\n    def forward(self, x): return torch.fft.fft2(x)\n"
     )
     name = f"file:{tmp_path}/mine.py:Net,input=3x8x8"
-    done = run("flops", name, "-f", "csv")
+    done = cli("flops", name, "-f", "csv")
     assert done.stdout.startswith("model,")
     assert done.stderr.count("\n") == 2
     assert "not counted: aten._fft_c2c (1 calls)" in done.stderr
     assert "net is of no known kind: what it keeps for the backward pass is unknown." in done.stderr
-    assert "not counted" in run("flops", name).stdout
+    assert "not counted" in cli("flops", name).stdout
 
 
-def test_doctor_says_what_is_missing():
-    done = run("doctor")
+def test_doctor_says_what_is_missing(cli):
+    done = cli("doctor")
     assert done.returncode == 0
     assert "torch" in done.stdout
     assert "cuda" in done.stdout

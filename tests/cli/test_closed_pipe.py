@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from projects import BLOCK
+from projects import BLOCK, one_core
 
 RESBENCH = [sys.executable, "-m", "resbench"]
 FULL = Path("/dev/full")
@@ -79,11 +79,12 @@ def test_a_regression_stays_one_and_a_pass_stays_one(expected, closed):
     )
     expected.write(bench=noise)
     streams = {"stdout": closed, "stderr": closed}
-    assert status("gate", "--counters", folder=expected.root, **streams) == 0
-    expected.write(block=BLOCK.replace("bias=False", "bias=True"))
-    assert status("gate", "--counters", folder=expected.root, **streams) == 1
-    expected.write(block="raise ValueError")
-    assert status("gate", "--counters", folder=expected.root, **streams) == 2
+    with one_core():
+        assert status("gate", "--counters", folder=expected.root, **streams) == 0
+        expected.write(block=BLOCK.replace("bias=False", "bias=True"))
+        assert status("gate", "--counters", folder=expected.root, **streams) == 1
+        expected.write(block="raise ValueError")
+        assert status("gate", "--counters", folder=expected.root, **streams) == 2
 
 
 @pytest.mark.parametrize(("joined", "reader"), [("", "true"), ("2>&1", "true"), ("2>&1", "head -1"), ("", "cat")])

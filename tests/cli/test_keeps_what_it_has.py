@@ -110,13 +110,13 @@ def test_compare_where_all_fail_says_it_of_each(cli, mine):
     assert done.stdout == ""
 
 
-def test_latency_keeps_the_others(cli, mine):
+def test_latency_keeps_the_others(cli, mine, quick):
     done = cli("latency", "plain8,typo=1", "plain8", mine("broken"), "--processes", "1", "--format", "json")
     kept(done, ["plain8,typo=1", mine("broken")], lines=2)
     assert [row["model"] for row in json.loads(done.stdout)["latencies"]] == ["plain8"]
 
 
-def test_latency_memory_keeps_the_others(cli, mine):
+def test_latency_memory_keeps_the_others(cli, mine, quick):
     done = cli("latency", mine("broken"), "plain8", "--memory", "--format", "json")
     kept(done, [mine("broken")])
     assert [row["model"] for row in json.loads(done.stdout)["reports"]] == ["plain8"]

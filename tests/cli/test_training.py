@@ -12,6 +12,7 @@ import time
 
 import pytest
 import torch
+from commands import Forked
 
 SMALL = ("--input", "3x8x8", "--dtype", "fp32")
 
@@ -184,9 +185,8 @@ main()
 
 
 def process(folder, *more):
-    command = [sys.executable, "-c", CODE, "degradation", "resnet8", "resnet8,shortcut=dropout", "--epochs", "4"]
-    options = [*SMALL, "--dir", str(folder), "-f", "csv", *more]
-    return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    options = ("degradation", "resnet8", "resnet8,shortcut=dropout", "--epochs", "4", *SMALL, "--dir", folder)
+    return Forked(CODE, *options, "-f", "csv", *more)
 
 
 def weights(folder):

@@ -170,7 +170,7 @@ def test_layers_come_back_from_their_file_as_they_were(layers, tmp_path):
     assert read(path).result.times.rows[2].uncounted is None
 
 
-def test_a_latency_keeps_its_rate_and_loses_its_roof(net, layers):
+def test_a_latency_keeps_its_rate_and_loses_its_roof(net, layers, quick):
     found = resbench.latency(net, (3, 8, 8))
     assert found.not_counted() == {"Sequential": {"named.scan": 2}}
     (one,) = found.latencies
@@ -247,7 +247,7 @@ def test_memory_says_that_its_prediction_may_be_too_low(cli, names):
 
 
 @pytest.mark.parametrize("words", [["--processes", "1"], ["--layers"]])
-def test_latency_names_it_and_strict_ends_with_1(cli, names, tmp_path, words):
+def test_latency_names_it_and_strict_ends_with_1(cli, quick, names, tmp_path, words):
     path = tmp_path / "said.json"
     done = cli("latency", names[0], *words, "--strict", "-o", str(path))
     assert done.returncode == 1

@@ -1,10 +1,8 @@
 """What one run changes for the whole process, and the next should not see."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
+from commands import forked
 
 from resbench.workers.switches import SWITCHES, settings_kept
 
@@ -57,5 +55,5 @@ print(b.mkldnn.matmul.fp32_precision, b.cuda.matmul.fp32_precision)
 def test_the_precision_of_float32_is_kept_whichever_setting_chose_it(chosen, then):
     """Each in a process of its own: some of it cannot be taken back."""
     program = PRECISIONS.format(chosen=chosen)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = forked(program)
     assert (done.returncode, done.stdout.strip()) == (0, then), done.stderr

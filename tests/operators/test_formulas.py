@@ -1,10 +1,8 @@
 """Formulas from outside: of users, by a decorator or an entry point, and of torch's own counter."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
+from commands import forked
 from torch import Tensor, nn
 from torch.utils import flop_counter
 
@@ -163,8 +161,8 @@ def test_the_command_line_counts_by_a_formula_that_the_model_file_gives(tmp_path
         "class Net(torch.nn.Module):\n"
         "    def forward(self, x): return double(x)\n"
     )
-    command = [sys.executable, "-m", "resbench", "flops", f"file:{tmp_path}/mine.py:Net,input=3x4x5", "--format", "csv"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    name = f"file:{tmp_path}/mine.py:Net,input=3x4x5"
+    done = forked("from resbench.cli.main import main; main()", "flops", name, "--format", "csv")
     assert done.returncode == 0, done.stderr
     assert ",60,120," in done.stdout
     assert "not counted" not in done.stdout + done.stderr

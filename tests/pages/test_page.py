@@ -12,10 +12,9 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
+from commands import called
 
 from resbench.drawing.charts import Box, labels
 from resbench.results import read
@@ -25,8 +24,7 @@ from resbench.results import read
 def page_file(documents, tmp_path_factory):
     """Two networks, everything stored."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    command = [sys.executable, "-m", "resbench", "report", "plain20", "resnet20", "--from", str(documents)]
-    done = subprocess.run([*command, "-o", str(path)], capture_output=True, text=True, check=False)
+    done = called("report", "plain20", "resnet20", "--from", documents, "-o", path)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith("resbench: stored as well, and not named: googlenet")
     return path
@@ -217,8 +215,7 @@ def test_names_of_a_model_are_text_wherever_they_stand(chromium, documents, tmp_
         )
         (tmp_path / name).write_text(text)
     path = tmp_path / "report.html"
-    command = [sys.executable, "-m", "resbench", "report", "--from", str(tmp_path), "-o", str(path), "--title", EVIL]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = called("report", "--from", tmp_path, "-o", path, "--title", EVIL)
     assert done.returncode == 0, done.stderr
     assert path.read_text().count(EVIL) == 0
     shown = Opened(chromium, path, 1280)
@@ -238,8 +235,7 @@ def test_two_thousand_layers_sort_and_filter(chromium, documents, tmp_path):
     data["costs"] = [{**model, "model": "file:deep.py:net"}]
     (tmp_path / "flops.json").write_text(json.dumps(data))
     path = tmp_path / "report.html"
-    command = [sys.executable, "-m", "resbench", "report", "--from", str(tmp_path / "flops.json"), "-o", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = called("report", "--from", tmp_path / "flops.json", "-o", path)
     assert done.returncode == 0, done.stderr
     shown = Opened(chromium, path, 1280)
     shown.all_drawn()

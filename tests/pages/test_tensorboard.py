@@ -1,12 +1,9 @@
 """Event files read back by TensorBoard's own reader, against the JSON that the same command wrote."""
 
-import io
 import json
 import re
 import resource
-import sys
 from collections import Counter
-from contextlib import redirect_stderr, redirect_stdout
 from datetime import datetime
 from math import inf, isfinite, isnan, log10, nan
 from pathlib import Path
@@ -15,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from commands import called as command
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
@@ -28,18 +26,6 @@ from resbench.training.result import Cell, Degradation, Epoch, Training, Trainin
 from resbench.workers.environment import environment
 
 SMALL = ("--input", "3x8x8")
-
-
-def command(*arguments):
-    """``resbench ...`` in this process, from a fixture of any scope."""
-    from resbench.cli.main import main
-
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["resbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    return SimpleNamespace(returncode=ended.value.code or 0, stdout=out.getvalue(), stderr=err.getvalue())
 
 
 def only(folder):

@@ -59,16 +59,16 @@ def known(tmp_path_factory):
     project = made(tmp_path_factory.mktemp("late") / "project")
     project.write(bench=BENCH + LATE)
     done = project.gate("--update")
-    assert done.returncode == 0, done.stderr_text
-    assert ": 2 benchmarks;" in done.stdout_text
-    assert done.stdout_text.count("new test_block, test_late.") == 1
+    assert done.returncode == 0, done.stderr
+    assert ": 2 benchmarks;" in done.stdout
+    assert done.stdout.count("new test_block, test_late.") == 1
     return project
 
 
 @pytest.mark.slow
 def test_who_asks_at_run_time_is_counted(project):
     project.write(bench=BENCH + ASKS)
-    said = project.gate("--update").stdout_text
+    said = project.gate("--update").stdout
     assert ": 6 benchmarks;" in said
     assert all(name in said for name in ("test_itself", "TestIt::test_in_a_helper", "by_name[resbench]"))
 
@@ -78,7 +78,7 @@ def test_a_change_of_it_is_a_regression(known):
     done = known.gate("--counters", "--format", "csv")
     known.write(block=BLOCK)
     assert done.returncode == 1
-    assert "test_late,conv,params,576,584," in done.stdout_text
+    assert "test_late,conv,params,576,584," in done.stdout
 
 
 @pytest.mark.slow
@@ -104,17 +104,17 @@ def test_it_is_timed(project):
 def test_one_that_the_gate_knows_is_never_lost(known, body, said):
     known.write(bench=f"{BENCH}\ndef test_late(request):\n    {body}\n")
     done = known.gate("--counters")
-    assert (done.returncode, done.stderr_text.count("\n")) == (2, 1)
-    assert said in done.stderr_text
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
 
 
 def test_one_that_ends_before_it_asks_is_named(expected):
     expected.write(bench=BENCH + "\ndef test_late(request):\n    1 / 0\n")
     done = expected.gate("--counters")
-    assert done.returncode == 0, done.stderr_text
+    assert done.returncode == 0, done.stderr
     assert (
         "Not judged here: test_late (it ended before it asked for the fixture `resbench`: ZeroDivisionError: "
-        "division by zero)" in done.stdout_text
+        "division by zero)" in done.stdout
     )
 
 
@@ -122,6 +122,6 @@ def test_one_that_ends_before_it_asks_is_named(expected):
 def test_another_test_of_its_name_is_no_second_benchmark(project):
     project.write(bench=BENCH + LATE, suite=SUITE.replace('"bench_block.py"', '"bench_block.py", "more.py"'))
     (project.root / "suites/more.py").write_text("def test_late(request):\n    assert request.node\n")
-    assert ": 2 benchmarks;" in project.gate("--update").stdout_text
+    assert ": 2 benchmarks;" in project.gate("--update").stdout
     (project.root / "suites/more.py").write_text("from block import Block\n" + LATE)
-    assert "two benchmarks are called test_late" in project.gate("--counters").stderr_text
+    assert "two benchmarks are called test_late" in project.gate("--counters").stderr

@@ -241,7 +241,7 @@ def test_what_counting_does_not_see_written_is_copied_only_before_it_is_written(
         assert len(snapshot.bytes) == 1
 
 
-def test_latency_gradflow_and_profile_give_a_module_back_as_it_was(tmp_path):
+def test_latency_gradflow_and_profile_give_a_module_back_as_it_was(tmp_path, quick):
     net, failing = build(architecture("resnet8")), []
     net.items, net.seen = [], torch.zeros(())
 

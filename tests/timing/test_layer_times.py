@@ -34,7 +34,7 @@ NETS = ["resnet20", "preact_resnet20", "resnet20,shortcut=A,se=4", "inception_a"
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @pytest.mark.parametrize("name", NETS[:3])
-def test_the_rows_sum_to_the_whole(name, mode):
+def test_the_rows_sum_to_the_whole(quick, name, mode):
     work = workload(name, batch=2, mode=mode)
     with work.ready():
         times = layer_times(work)
@@ -59,7 +59,7 @@ def test_the_backward_pass_does_the_forwards_macs_twice_but_for_the_images_gradi
         assert counts.backward[number].macs == times * work.macs, modules.names[number]
 
 
-def test_backward_work_belongs_to_the_module_whose_forward_made_it():
+def test_backward_work_belongs_to_the_module_whose_forward_made_it(quick):
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -104,7 +104,7 @@ def test_the_bytes_of_a_layer_are_its_tensors_once():
     assert counts.forward[number["layer1.0.add"]].bytes == 4 * 3 * 2 * 16 * 1024
 
 
-def test_measuring_leaves_no_hook_and_no_change():
+def test_measuring_leaves_no_hook_and_no_change(quick):
     work = workload("resnet20", batch=2, mode="training")
     before = {name: value.clone() for name, value in work.model.named_parameters()}
     with work.ready():

@@ -25,11 +25,6 @@ class Loud(nn.Conv2d):
 """
 
 
-def run(*arguments, **kwargs):
-    command = [sys.executable, "-m", "resbench", "latency", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **kwargs)
-
-
 @pytest.fixture
 def mine(tmp_path):
     (tmp_path / "mine.py").write_text(MINE)
@@ -48,7 +43,7 @@ def cache(tmp_path_factory):
         os.environ["XDG_CACHE_HOME"] = before
 
 
-def test_a_process_that_dies_takes_no_other_row_with_it(mine):
+def test_a_process_that_dies_takes_no_other_row_with_it(mine, quick):
     names = [f"{mine}:Dies", f"{mine}:Loud"]
     failures = Failures(names)
     (row,) = resbench.latency(names, "3x8x8", batch=2, processes=2, failures=failures).latencies
@@ -61,7 +56,7 @@ def test_a_process_that_dies_takes_no_other_row_with_it(mine):
     assert f"{mine}:Dies, batch 2" in failure
 
 
-def test_training_times_its_phases_apart():
+def test_training_times_its_phases_apart(quick):
     (row,) = resbench.latency("resnet20", batch=2, mode="training", processes=1).latencies
     assert list(row.phases_s) == ["forward", "backward", "step"]
     assert sum(row.phases_s.values()) == pytest.approx(row.median_s, rel=0.3)
@@ -73,8 +68,8 @@ def test_training_times_its_phases_apart():
     assert row.throughput == pytest.approx(2 / row.median_s)
 
 
-def test_a_batch_that_does_not_fit_is_one_line_and_the_other_rows_are_written(tmp_path):
-    done = run("resnet20", "--batch", "1,1048576", "--processes", "1", "-o", str(tmp_path / "t.csv"))
+def test_a_batch_that_does_not_fit_is_one_line_and_the_other_rows_are_written(cli, quick, tmp_path):
+    done = cli("latency", "resnet20", "--batch", "1,1048576", "--processes", "1", "-o", str(tmp_path / "t.csv"))
     assert done.returncode == 2
     lines = [line for line in done.stderr.splitlines() if "did not settle" not in line]  # said on a busy machine
     assert len(lines) == 1

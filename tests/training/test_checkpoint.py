@@ -1,12 +1,11 @@
 """Checkpoints: whole or not at all."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from commands import forked
 from torch import nn
 
 from resbench.errors import OutputError, SourceError
@@ -97,10 +96,10 @@ with locked(Path({str(tmp_path)!r})):
     pass
 """
     with locked(tmp_path):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        done = forked(code)
     assert done.returncode == 1
     assert "another run works in" in done.stderr
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = forked(code)
     assert done.returncode == 0, done.stderr
 
 
