@@ -57,6 +57,8 @@ class Figure(NamedTuple):
     """It says what bounds a roof, and where a published figure stands."""
     least: bool = False
     """The value is a lower bound, for operators ran that nobody could count: it orders nothing and has no ratio."""
+    sure: bool = True
+    """A device that was throttled, or a training that failed, gives a figure on which no sentence rests."""
 
 
 @dataclass(frozen=True)
