@@ -17,12 +17,15 @@ from resbench.drawing.charts import SUFFIXES as DRAWN
 from resbench.drawing.charts import Picture, save, whole
 from resbench.errors import Failures, OptionError, OutputError, StoredError
 from resbench.files import write
-from resbench.tables.render import SUFFIXES, Format, html_table, plain, render
+from resbench.tables.render import SUFFIXES, Format, html_table, render
 from resbench.tables.table import Kind, Table
 
 if TYPE_CHECKING:
     import pandas
 
+
+WIDTH = 80
+"""Text in place of tables has lines of so many characters in files and pipes."""
 
 Progress = Callable[[str, float], object]
 """This is told what is at hand, and the share of all the work that is done."""
@@ -54,6 +57,8 @@ class Figure(NamedTuple):
     """It says what bounds a roof, and where a published figure stands."""
     least: bool = False
     """The value is a lower bound, for operators ran that nobody could count: it orders nothing and has no ratio."""
+    sure: bool = True
+    """A device that was throttled, or a training that failed, gives a figure on which no sentence rests."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,10 @@ class Result:
         """Return the tables that its command prints."""
         raise NotImplementedError
 
+    def lines(self, width: int) -> str:
+        """Return the text that people read in place of its tables; it is empty where they read the tables."""
+        return ""
+
     def flat(self) -> Table:
         """Return the one table of CSV, TSV and pandas, with every number."""
         return self.tables()[0]
@@ -180,6 +189,8 @@ class Result:
         """Write the result, or others of its tables, in a format of the command line; CSV and TSV hold one table."""
         if format == "json":
             return self.to_json(made_with)
+        if format == "table" and tables is None and (lines := self.lines(WIDTH)):
+            return lines
         if tables is None:
             tables = [self.flat()] if format in ("csv", "tsv") else self.tables()
         return "\n\n".join(render(table, format) for table in tables)
@@ -210,7 +221,7 @@ class Result:
         raise OutputError(f"nothing to draw: {self.undrawn}")
 
     def __repr__(self) -> str:
-        return "\n\n".join(map(plain, self.tables()))
+        return self.text()
 
     def _repr_html_(self) -> str:
         return "\n".join(map(html_table, self.tables()))

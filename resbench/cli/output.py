@@ -55,27 +55,30 @@ def emit(
     plot: Path | None = None,
 ) -> None:
     """Write a result: its tables, or others of it, or the whole as JSON; with ``plot``, its charts too."""
-    chosen = choose(format, path)
+    chosen, width = choose(format, path), shutil.get_terminal_size().columns
     if chosen in ("csv", "tsv"):
         tables = tables or [result.flat()]
         tell(*tables[0].warnings)
     if path:
         write(path, result.text(chosen, command_line(), tables) + "\n")
     elif chosen == "table" and sys.stdout.isatty():
-        _to_terminal(result.tables() if tables is None else tables)
+        if lines := result.lines(width):
+            print(lines)
+        else:
+            _to_terminal(result.tables() if tables is None else tables, width)
     elif text := result.text(chosen, command_line(), tables):
         print(text)
     if chosen == "table" and not path:
-        print(result.sketch(shutil.get_terminal_size().columns, sys.stdout.isatty()), end="")
+        print(result.sketch(width, sys.stdout.isatty()), end="")
     if plot:
         save(result.drawn(), plot)
 
 
-def _to_terminal(tables: Sequence[Table]) -> None:
+def _to_terminal(tables: Sequence[Table], width: int) -> None:
     for i, table in enumerate(tables):
         if i and tables[i - 1].remarks:
             print()
-        to_terminal(table, shutil.get_terminal_size().columns)
+        to_terminal(table, width)
 
 
 def command_line() -> str | None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from resbench.errors import Failures
 from resbench.files import RUNS
-from resbench.lessons.table import Finding, claim_table
+from resbench.lessons.table import Finding, claim_lines, claim_table
 from resbench.result import Progress, Result, Section
 from resbench.tables.table import Table
 from resbench.workers.environment import Environment
@@ -42,6 +42,9 @@ class Claims(Result):
 
     def tables(self) -> list[Table]:
         return [claim_table(self.claims, self.environment.note, whole=False)]
+
+    def lines(self, width: int) -> str:
+        return claim_lines(self.claims, self.environment.note, width)
 
     def flat(self) -> Table:
         return claim_table(self.claims, self.environment.note, whole=True)

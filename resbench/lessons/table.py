@@ -1,9 +1,11 @@
-"""A table shows claims, with what they should say below."""
+"""A table shows claims, with what they should say below; in a terminal each claim has lines of its own."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import NamedTuple
 
 from resbench.tables.table import Column, Table
+from resbench.units import scale
 
 
 class Finding(NamedTuple):
@@ -24,6 +26,25 @@ class Finding(NamedTuple):
         """Tell if the verdict is the one that was expected."""
         return self.verdict == self.expected
 
+    def lines(self, width: int) -> list[str]:
+        """Return the verdict with the claim, and below it the figure, what is correct, and how to ask again."""
+        number = f"{self.id:>2}. "
+        divisor, unit = scale([self.seconds], "seconds")
+        below = (self.figure, self.correct, f"{self.seconds / divisor:.3g} {unit}; again: {self.rerun}")
+        paragraphs = [(f"{self.verdict}: {self.statement}", number), *((text, " " * len(number)) for text in below)]
+        return [
+            line
+            for text, start in paragraphs
+            for line in wrap(
+                text,
+                width,
+                initial_indent=start,
+                subsequent_indent=" " * len(number),
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        ]
+
 
 COLUMNS = (
     Column("id", "id", "exact"),
@@ -32,6 +53,8 @@ COLUMNS = (
     Column("figure", "figure", "prose"),
     Column("seconds", "time", "seconds"),
 )
+TITLE = "Claims of residual learning"
+
 FURTHER = (Column("correct", "correct", "prose"), Column("expected", "expected"), Column("rerun", "rerun"))
 
 
@@ -40,7 +63,18 @@ def claim_table(claims: Sequence[Finding], machine: str, whole: bool) -> Table:
     columns = (*COLUMNS, *(FURTHER if whole else ()))
     rows = [[getattr(one, column.key) for column in columns] for one in claims]
     notes = [] if whole else [f"{one.id}. {one.correct} Again: {one.rerun}" for one in claims]
-    warnings = [
+    return Table(columns, rows, TITLE, [*notes, machine], warnings=_news(claims))
+
+
+def claim_lines(claims: Sequence[Finding], machine: str, width: int) -> str:
+    """Write a paragraph for each claim, in lines of that width."""
+    paragraphs = [one.lines(width) for one in claims]
+    below = [line for text in (*_news(claims), machine) for line in wrap(text, width)]
+    return "\n\n".join("\n".join(lines) for lines in ([TITLE], *paragraphs, below))
+
+
+def _news(claims: Sequence[Finding]) -> list[str]:
+    """Say of which claims the verdict is not the expected one."""
+    return [
         f"Claim {one.id}: expected {one.expected!r}, found {one.verdict!r}." for one in claims if not one.as_expected
     ]
-    return Table(columns, rows, "Claims of residual learning", [*notes, machine], warnings=warnings)

@@ -13,6 +13,7 @@ from resbench.drawing.charts import Picture
 from resbench.errors import Failures, OptionError, StoredError, UnknownModelError
 from resbench.networks.load import result_name
 from resbench.networks.name import Input, ModelName, names_of
+from resbench.pages.answer import sentences
 from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
 from resbench.result import Progress, Result, silent
 from resbench.results import measured, measured_by, uncounted
@@ -30,6 +31,8 @@ class Comparison(Result):
     """These are the two metrics of its chart; they are empty where it has none."""
     uncounted: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """It holds, by network, the operators that ran and have no formula, with their calls."""
+    sentences: tuple[str, ...] = ()
+    """They say how the networks differ, and close its text."""
 
     kind: ClassVar = "compare"
     derived: ClassVar = ("models_by_key",)
@@ -57,7 +60,7 @@ class Comparison(Result):
         return [row[0] for row in self.table.rows]
 
     def tables(self) -> list[Table]:
-        return [self.table]
+        return [replace(self.table, notes=(*self.table.notes, *self.sentences))]
 
     def not_counted(self) -> Mapping[str, Mapping[str, int]]:
         return self.uncounted
@@ -121,15 +124,20 @@ def side_by_side(
     """Compare networks by the figures of results. ``cautions`` are lines that nobody may miss."""
     families = {name: ModelName.stored(name).family for name in names}
     unknown = uncounted(results, names)
+    figures = [figure for result in results for figure in result.figures()]
     table = comparison(
         names,
-        [figure for result in results for figure in result.figures()],
+        figures,
         view,
         inputs={one.model: one.input for result in results if isinstance(result, Costs) for one in result.costs},
         families=families,
         warnings=[*uncounted_lines(unknown), *cautions],
     )
-    return Comparison(table, view.baseline or names[0], families, tuple(axes), unknown)
+    base = view.baseline or names[0]
+    known = [figure for figure in figures if figure.metric in view.wanted]
+    return Comparison(
+        table, base, families, tuple(axes), unknown, tuple(sentences(known, [row[0] for row in table.rows], base))
+    )
 
 
 def counted(names: Sequence[str], results: Sequence[Result], batch: int, failures: Failures) -> Iterator[Cost]:

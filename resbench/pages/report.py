@@ -160,5 +160,5 @@ def _summary(results: Sequence[Result], order: Sequence[str]) -> Section:
     drawn = (replace(found, axes=("macs", metric)).pictures() for metric in ("latency", "error", "activations"))
     pictures = next(filter(None, drawn), [])
     return Section(
-        "summary", "Summary", f"Each figure beside its ratio to {models[0]}.", verdicts, found.tables(), pictures
+        "summary", "Summary", f"Each figure beside its ratio to {models[0]}.", verdicts, [found.table], pictures
     )

@@ -188,13 +188,14 @@ class Trainings(Result):
     def figures(self) -> Iterator[Figure]:
         ended = [end for end in self.ends if end["seeds"]]  # of the others no seed came to the end of an epoch
         for end in ended:
-            cell = self.by_model[end["model"]][0].cell
+            same = self.by_model[end["model"]]
+            cell, sure = same[0].cell, not any(one.broken for one in same)
             recipe = cell.recipe
             steps = f"{end['iterations']:,} iterations of {recipe.batch} at lr {recipe.lr:g}"
             ways = f"{recipe.dtype}, {'augmented' if recipe.augment else 'not augmented'}, {seeds_text(end['seeds'])}"
             place = f"{self.data} at {shape_text((1, *cell.input))}, {steps}, {ways}. {self.environment.note}"
             for metric, part in (("train_error", "train"), ("error", "test")):
-                yield Figure(end["model"], metric, end[f"{part}_error"], end[f"{part}_spread"], place)
+                yield Figure(end["model"], metric, end[f"{part}_error"], end[f"{part}_spread"], place, sure=sure)
 
     def cautions(self, models: Sequence[str]) -> list[str]:
         """Name the trainings that a number that is not finite ended: an error of the other seeds alone says little."""

@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from commands import Forked
+
+import resbench
 
 SMALL = ("--input", "3x8x8", "--dtype", "fp32")
 
@@ -140,13 +143,28 @@ def test_wrong_input_is_one_line_and_exit_2(cli, tmp_path, arguments):
 def test_claims_say_verdict_and_figure(cli, tmp_path):
     done = cli("claims", "9", "10", "15", "--dir", str(tmp_path))
     assert done.returncode == 0, done.stderr
+    text = " ".join(done.stdout.split())
     for words in ("wrong as stated", "73,728", "120,422,400 to 12,443,648", "no network has 13", "resbench claims 10"):
-        assert words in done.stdout
+        assert words in text
     (row,) = csv.DictReader(io.StringIO(cli("claims", "10", "--dir", str(tmp_path), "-f", "csv").stdout))
     assert (row["verdict"], row["expected"]) == ("holds", "holds")
     document = json.loads(cli("claims", "10", "--dir", str(tmp_path), "-f", "json").stdout)
     (claim,) = document["claims"]
     assert (claim["id"], claim["verdict"], document["unexpected"]) == (10, claim["expected"], [])
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_claims_are_read_in_lines_that_a_terminal_has(width):
+    found = resbench.load(Path(__file__).parents[2] / "results/gallery/claims.json.gz")
+    lines = found.lines(width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert found.lines(80) == found.text() == repr(found)
+    for claim in found.claims:
+        first = lines.index(next(line for line in lines if line.startswith(f"{claim.id:>2}. {claim.verdict}: ")))
+        words = " ".join(" ".join(lines[first : lines.index("", first)]).split())
+        seconds, again = words.removeprefix(f"{claim.id}. ").rsplit(" again: ", 1)
+        assert seconds.startswith(f"{claim.verdict}: {claim.statement} {claim.figure} {claim.correct} ")
+        assert again == claim.rerun
 
 
 def test_a_claim_that_comes_out_otherwise_is_exit_1(cli, tmp_path, monkeypatch):

@@ -210,8 +210,8 @@ class Latencies(Result):
         for one in self.latencies:
             place = f"{setup_words(one.setup, one.ran)}, batch {one.setup.batch}. {one.where(self.environment).note}"
             half, roof = one.half_width_s, one.roof(self.roofs)
-            images = None if half is None else one.throughput * half / one.median_s
-            yield Figure(one.model, "latency", one.median_s, half, place)
+            images, sure = None if half is None else one.throughput * half / one.median_s, one.verdict != "invalid"
+            yield Figure(one.model, "latency", one.median_s, half, place, sure=sure)
             yield Figure(one.model, "throughput", one.throughput, images, place)
             if one.peak_bytes is not None:
                 yield Figure(one.model, "memory", one.peak_bytes, None, place)
