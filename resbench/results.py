@@ -37,6 +37,7 @@ KINDS = {
     "latency": Entry("resbench.timing.latency.result:Latencies", "memory latency throughput roof"),
     "latency --layers": Entry("resbench.timing.layers.result:Layers"),
     "latency --memory": Entry("resbench.timing.memory.result:Memories"),
+    "latency --fits": Entry("resbench.timing.memory.fits:Fits"),
     "profile": Entry("resbench.timing.profile.result:Profile"),
     "gradflow": Entry("resbench.gradients.result:Flows", "gradient"),
     "degradation": Entry("resbench.training.result:Degradation", "train_error error"),

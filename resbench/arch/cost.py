@@ -66,6 +66,18 @@ class Row(NamedTuple):
         return type(self)(*values[: NUMBERS.start], *numbers)
 
 
+class Hold(NamedTuple):
+    """A run of eager torch holds the output of a row in memory so."""
+
+    room: int
+    """It lies in what the row at this place took: itself, or an earlier one where it is written in place or is another
+    look at that."""
+    until: int
+    """At inference that is held at least until the row at this place has run; its readers may hold it longer."""
+    passing_bytes: int = 0
+    """So much more is held for a moment while the row runs."""
+
+
 NUMBERS = slice(Row._fields.index("params"), Row._fields.index("backward_macs") + 1)
 NOTHING = (0,) * len(Row._fields[NUMBERS])
 
@@ -87,6 +99,8 @@ class Cost:
     """It says whether complex numbers were multiplied, at four real MACs each."""
     made: tuple[str, ...] = ()
     """These were made while the forward ran: they count, though the model did not hold them."""
+    held: tuple[Hold, ...] = ()
+    """A trace saw how the output of each row is held; the fold does not say, nor did an earlier version."""
 
     derived: ClassVar = (
         *("params", "macs", "flops", "elementwise", "activations"),

@@ -23,6 +23,14 @@ def command(
     processes: Annotated[int, typer.Option("--processes", help="Fresh processes for each row.", min=1, max=1000)] = 5,
     layers: Annotated[bool, typer.Option("--layers", help="One row for each layer, in this process.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="What is held in memory, predicted and measured.")] = False,
+    fits: Annotated[
+        str | None,
+        typer.Option(
+            "--fits",
+            metavar="SIZE",
+            help="With --memory: the largest batch that fits 8GB, by prediction, without a run.",
+        ),
+    ] = None,
     plot: options.Plot = None,
     tensorboard: options.Board = None,
     strict: options.Strict = False,
@@ -49,6 +57,7 @@ def command(
         layers and (len(names) != 1 or len(sizes) != 1),
         f"--layers takes one model and one batch, received {len(names)} and {len(sizes)}",
     )
+    options.refuse(fits is not None and not memory, "--fits asks what memory allows: expected --memory with it")
     options.refuse(memory and len(sizes) != 1, f"--memory takes one batch, received {len(sizes)}")
     from resbench.timing.latency.measure import latency
     from resbench.timing.layers import measure
@@ -63,7 +72,7 @@ def command(
     if layers:
         found: Any = measure.layers(names[0], input, batch=sizes[0], **setup)
     elif memory:
-        found = memory_of(names, input, batch=sizes[0], compile=compile, failures=failures, **setup)
+        found = memory_of(names, input, batch=sizes[0], compile=compile, fits=fits, failures=failures, **setup)
     else:
         found = latency(names, input, batch=sizes, processes=processes, compile=compile, failures=failures, **setup)
     progress("")

@@ -6,7 +6,9 @@ read. A view shares its storage with what it looks at, and so needs no following
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, NamedTuple
+from weakref import finalize
 
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
@@ -25,6 +27,17 @@ class Edges(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
+class Life:
+    """Memory is held from the operator that took it to the last one before it was given back."""
+
+    nbytes: int
+    born: int
+    died: int | None = None
+    place: int | None = None
+    """The row at this place took it."""
+
+
+@dataclass(slots=True, eq=False)
 class Made:
     """An operator made this result; once rows stand for it, it is known by their places."""
 
@@ -36,10 +49,14 @@ class Made:
     """Its gradients are computed from these results, its own perhaps among them."""
     nbytes: int = 0
     further_bytes: int = 0
+    life: Life | None = None
+    step: int = 0
 
     def stand_for(self, places: Iterable[int]) -> None:
         """Know it by rows from now on, and forget what it read, or all of a run would stay."""
         self.places, self.reads, self.keeps = tuple(places), (), ()
+        if self.life and self.life.place is None and self.places:
+            self.life.place = self.places[0]
 
 
 class Origins:
@@ -47,6 +64,10 @@ class Origins:
 
     def __init__(self) -> None:
         self._made: dict[int, Made] = {}
+        self.step = 0
+        """So many operators ran."""
+        self.lives: list[Life] = []
+        self._living: dict[int, Life] = {}
 
     def of(self, tensors: Iterable[Tensor]) -> list[Made]:
         """Find what made these tensors, each once; nothing here made parameters and inputs."""
@@ -55,6 +76,7 @@ class Origins:
 
     def note(self, kind: Kind, args: Any, out: Any, writes: bool) -> Made | None:
         """Note what an operator made; a view makes nothing. ``writes``: it writes into an argument."""
+        self.step += 1
         operands, results = _tensors(args), _tensors(out)
         storages = [_storage(tensor) for tensor in operands]
         if not results or (kind == "rearrangement" and not writes and _storage(results[0]) in storages):
@@ -66,23 +88,49 @@ class Origins:
             x.requires_grad or bool(source and source.learned) for x, source in zip(operands, sources, strict=True)
         ]
         reads = [source for source in sources if source]
-        made = Made(kind, any(learned), reads=reads, nbytes=bytes_of(results[0]))
+        made = Made(kind, any(learned), reads=reads, nbytes=bytes_of(results[0]), step=self.step)
         if made.learned:
             made.keeps = [*_needed(kind, sources, learned), *((made,) if KINDS[kind].output else ())]
             # statistics of a batch are two numbers a channel, and left out; indices and those of a sample are more
             made.further_bytes = sum(bytes_of(result) for result in results[1:] if result.dim() > 1)
         for result in results:
+            if _storage(result) not in storages:
+                self._begin(result)
             self._made[_storage(result)] = made
             if isinstance(result, nn.Parameter):  # one that is given its first values
                 del self._made[_storage(result)]
+        made.life = self._living.get(_storage(results[0]))
         return made
+
+    def _begin(self, tensor: Tensor) -> None:
+        """Watch over memory that an operator took, until it is given back."""
+        address = storage(tensor)
+        if address and not isinstance(tensor, nn.Parameter):
+            life = self._living[address] = Life(bytes_of(tensor), self.step)
+            self.lives.append(life)
+            finalize(tensor.untyped_storage(), self._end, address, life).atexit = False
+
+    def _end(self, address: int, life: Life) -> None:
+        life.died = self.step
+        if self._living.get(address) is life:
+            del self._living[address]
+
+    def passing(self, since: int) -> int:
+        """Find how much more than is left of it was held at one time of what operators took behind this step."""
+        recent = list(takewhile(lambda life: life.born > since, reversed(self.lives)))
+        held = [
+            sum(x.nbytes for x in recent if x.born <= now <= (x.died or self.step)) for now in {x.born for x in recent}
+        ]
+        return max(held, default=0) - sum(x.nbytes for x in recent if x.died is None)
 
     def pass_on(self, tensors: Iterable[Tensor], place: int) -> None:
         """Take tensors that a row gives on as they came, as dropout does at inference, for its own from here on."""
         for tensor in tensors:
             before = self._made.get(_storage(tensor))
             learned = bool(before and before.learned)
-            self._made[_storage(tensor)] = Made("rearrangement", learned, (place,), nbytes=bytes_of(tensor))
+            life = before.life if before else None
+            made = Made("rearrangement", learned, (place,), nbytes=bytes_of(tensor), life=life)
+            self._made[_storage(tensor)] = made
 
 
 def _needed(kind: Kind, sources: Sequence[Made | None], learned: list[bool]) -> list[Made]:
@@ -120,6 +168,12 @@ def edges(ran: Collection[Made], given: Collection[Made], place: int) -> Edges:
     keeps = {before for kept in needed - set(within) for before in kept.places or (place,)}
     between = sum(kept.nbytes for kept in within) + sum(made.further_bytes for made in ran)
     return Edges(places(source for made in ran for source in made.reads), tuple(sorted(keeps)), between)
+
+
+def room(given: Iterable[Made], place: int) -> int:
+    """Find the row that took the memory in which lies what this one gives."""
+    taken = [made.life.place for made in given if made.life and made.life.place is not None]
+    return taken[0] if taken else place
 
 
 def places(sources: Iterable[Made]) -> tuple[int, ...]:

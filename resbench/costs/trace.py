@@ -143,12 +143,12 @@ def _follow(
                 output = model(*args, **kwargs)
             if not whole and tracer.known.keys() >= PARTS:
                 return None
-            rows = tracer.rows(output)
+            rows, held = tracer.rows(output), tracer.held()
             if training:
                 rows = with_backward(output, rows, tracer)
     uncounted, kinds = tuple(sorted(tracer.uncounted.items())), tuple(sorted(tracer.kinds.items()))
     mode: Mode = "training" if training else "inference"
-    return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, tracer.complex, tuple(tracer.made))
+    return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, tracer.complex, tuple(tracer.made), held)
 
 
 def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:

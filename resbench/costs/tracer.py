@@ -1,5 +1,6 @@
 """A tracer watches one forward: every operator and every call of a module, which become rows."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence, Set
 from math import prod
@@ -15,10 +16,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from resbench.arch.algebra import Shape
-from resbench.arch.cost import Row
+from resbench.arch.cost import Hold, Row
 from resbench.arch.kinds import Kind, together
 from resbench.costs import meta
-from resbench.costs.edges import Edges, Made, Origins, edges, fuse, places
+from resbench.costs.edges import Edges, Made, Origins, edges, fuse, places, room
 from resbench.costs.holdings import NOTHING, Holdings, bytes_of, kept_at, total
 from resbench.costs.outputs import tensors_in
 from resbench.errors import first_line
@@ -112,6 +113,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.stack = [Frame(model, "")]
         self.failed: Frame | None = None
         self.origins = Origins()
+        self.steps: list[int] = []
+        """So many operators had run when each row was at its end."""
+        self.holds: list[tuple[int, int]] = []
+        """What each row gives lies in what the row at this place took; so many bytes more were held for a moment."""
         self.found: list[tuple[Row, int]] = []
         """Each row stands beside the sequence number that the first node of the backward graph behind it gets."""
         self.used = Counter(self.names.values())
@@ -210,11 +215,17 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         ran, given = [call.made for call in frame.own], self.origins.of(tensors or ())
         kind = kind_in(module, {made.kind for made in ran})
         linked = edges(ran, given, len(self.found)) if ran else self._passed_on(module, kind, tensors or (), given)
+        hold = room(given, len(self.found)), self.origins.passing(self.steps[-1] if self.steps else 0)
         for made in ran:
             made.stand_for((len(self.found),))
         took = held.params, frame.macs, frame.elementwise
         row = Row(frame.name or name.lower(), name, shape, *took, gives[0], *held[1:], gives[1], None, kind, *linked)
-        self.found.append((row, sequence_number()))
+        self._add(row, sequence_number(), self.origins.step, hold)
+
+    def _add(self, row: Row, end: int, step: int, hold: tuple[int, int] | None = None) -> None:
+        self.holds.append(hold or (len(self.found), 0))
+        self.found.append((row, end))
+        self.steps.append(step)
 
     def _passed_on(self, module: nn.Module, kind: Kind, tensors: Sequence[Tensor], given: Sequence[Made]) -> Edges:
         """Draw the edges of a row in which no operator ran, as in dropout at inference."""
@@ -231,12 +242,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for call in frame.own:
             name, kind, place = call.operator.name, call.operator.type, len(self.found)
             linked = edges([call.made], [call.made], place)
+            home = room([call.made], place)
             call.made.stand_for((place,) if kind else linked.reads)
             if kind:
                 label = self._unused(f"{frame.name}.{name}" if frame.name else name)
                 took = 0, call.macs, call.elementwise, prod(call.shape)
                 row = Row(label, kind, call.shape, *took, *NOTHING[1:], call.nbytes, None, call.made.kind, *linked)
-                self.found.append((row, call.end))
+                self._add(row, call.end, call.made.step, (home, 0))
         frame.own.clear()
 
     def _unused(self, name: str) -> str:
@@ -270,7 +282,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         own, kind = self.holdings.take(module), type(module).__name__
         if any(own):
             row = Row(name or kind.lower(), kind, (), own.params, 0, 0, 0, *own[1:], 0)
-            self.found.append((row, sequence_number()))
+            self._add(row, sequence_number(), self.origins.step)
 
     def rows(self, output: Any) -> list[Row]:
         """Give all rows: what ran, then the parameters of what did not."""
@@ -279,6 +291,15 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if self.holdings.knows(module):
                 self._emit_params(name, module)
         return [row for row, _ in self.found]
+
+    def held(self) -> tuple[Hold, ...]:
+        """Say how each row's output is held, while what the model gave is still there."""
+        until = list(range(len(self.found)))
+        for life in self.origins.lives:
+            if life.place is not None:
+                last = len(self.found) - 1 if life.died is None else bisect_left(self.steps, life.died)
+                until[life.place] = max(until[life.place], last)
+        return tuple(Hold(place, last, more) for (place, more), last in zip(self.holds, until, strict=True))
 
     def blame(self, model: str, error: BaseException) -> str:
         """Say ``resnet50.layer1.0.conv1 (Conv2d) failed on 3x224x224: ...``."""

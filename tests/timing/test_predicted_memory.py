@@ -1,5 +1,7 @@
 """What is predicted to be kept for the backward pass is what autograd keeps, counted tensor by tensor."""
 
+import json
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -36,8 +38,12 @@ from resbench.arch.layers import Layer
 from resbench.costs.measure import cost
 from resbench.costs.table import cost_table
 from resbench.counters.watch import saved
+from resbench.errors import OptionError
 from resbench.networks.build import build
+from resbench.networks.load import load
 from resbench.operators.boundaries import Modules
+from resbench.timing.memory.fits import size_of
+from resbench.timing.memory.measure import memory, peak_bytes
 from resbench.timing.memory.prediction import predicted
 from resbench.workers.workload import Setup, Workload
 
@@ -236,6 +242,125 @@ def test_every_layer_and_operator_of_the_algebra_states_its_kind():
     assert [one.__name__ for one in leaves if one.kind == "unknown"] == []
     assert {Add.kind, Mul.kind, Concat.kind, Highway.kind} == {"sum", "product", "concatenation"}
     assert set(KINDS) == set(Kind.__args__)
+
+
+# -- the most that is held at one time ------------------------------------------------------------------------
+
+
+class Dense(nn.Module):
+    """A layer that hands on all that it was given, behind what it adds."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.norm, self.act, self.conv = (
+            nn.BatchNorm2d(inputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(inputs, 8, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, self.conv(self.act(self.norm(x)))], 1)
+
+
+class Residual(nn.Module):
+    """x + F(x), added in place."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.branch(x)
+        out += x
+        return out
+
+
+class Shuffled(nn.Module):
+    """Half of the channels go through, and the halves are mixed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, other = x.chunk(2, 1)
+        return torch.cat([one, self.conv(other)], 1).unflatten(1, (2, 4)).transpose(1, 2).flatten(1, 2)
+
+
+WHOLE = [
+    nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.SiLU(inplace=True), nn.Conv2d(8, 32, 1), nn.Hardswish()),
+    nn.Sequential(nn.Conv2d(8, 8, 1), Dense(8), Dense(16), Dense(24), nn.BatchNorm2d(32)),
+    nn.Sequential(
+        nn.Conv2d(8, 8, 1), Residual(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)), nn.ReLU(inplace=True), nn.Conv2d(8, 4, 1)
+    ),
+    nn.Sequential(nn.Conv2d(8, 8, 1), Residual(Rows(8), nn.Conv2d(8, 32, 1), nn.GELU(), nn.Conv2d(32, 8, 1))),
+    nn.Sequential(nn.Conv2d(8, 8, 1), Shuffled(), Shuffled(), nn.Conv2d(8, 32, 1), nn.MaxPool2d(2)),
+    nn.Sequential(nn.Conv2d(8, 8, 1), Squeezed(), Squeezed()),
+]
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("net", WHOLE, ids=range(len(WHOLE)))
+def test_the_most_at_one_time_is_what_the_ledger_of_tensors_measures(net, mode):
+    setup = Setup(batch=2, mode=mode)
+    expected = predicted(cost(net, SIZE, batch=2, mode=mode), setup)
+    assert peak(net, setup) == pytest.approx(expected.peak, rel=0.02)
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize(
+    "name", ["resnet20", "plain20", "resnet20,shortcut=A", "preact_resnet20", "resnext50_32x4d", "googlenet"]
+)
+def test_the_fold_predicts_the_peak_that_the_ledger_measures(name, mode):
+    loaded, setup = load(name, "3x32x32"), Setup(batch=2, mode=mode)
+    expected = predicted(cost(name, "3x32x32", batch=2, mode=mode), setup)
+    assert peak(loaded.module, setup, (3, 32, 32)) == pytest.approx(expected.peak, rel=0.02)
+
+
+def peak(module, setup, size=SIZE):
+    work = Workload(module, (setup.batch, *size), setup)
+    with work.ready():
+        work.run()
+        return peak_bytes(work)
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_the_largest_batch_that_fits_is_the_last_whose_measured_peak_is_in_the_budget(mode):
+    net = between(nn.SiLU(inplace=True))
+    budget = peak(net, Setup(batch=11, mode=mode), SIZE) + 2048
+    (one,) = memory(net, SIZE, mode=mode, fits=budget).reports
+    assert one.batch == 11
+    assert peak(net, Setup(batch=12, mode=mode), SIZE) > budget
+
+
+def test_a_network_that_fits_with_no_batch_fits_with_none():
+    (one,) = memory("resnet20", fits="1MB").reports
+    assert (one.batch, one.peak_bytes) == (0, None)
+    assert one.next_peak_bytes > 10**6
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("8GB", 8 * 10**9), ("1.5KiB", 1536), ("3 MB", 3 * 10**6), ("7B", 7), (9, 9)]
+)
+def test_a_size_is_read_with_its_unit(text, size):
+    assert size_of(text) == size
+
+
+@pytest.mark.parametrize("text", ["8", "GB", "-1GB", "0GB", "8gb", "8 parsecs", "", "1e3GB", 0, True])
+def test_what_is_no_size_is_said(text):
+    with pytest.raises(OptionError, match="expected a size such as 8GB"):
+        size_of(text)
+
+
+def test_the_command_answers_for_several_networks_and_both_modes(cli):
+    for mode in ("inference", "training"):
+        done = cli("latency", "resnet20", "plain20", "--memory", "--fits", "64MiB", "--mode", mode, "-f", "json")
+        table = json.loads(done.stdout)["reports"]
+        assert [row["model"] for row in table] == ["resnet20", "plain20"]
+        assert all(row["peak_bytes"] <= 2**26 < row["next_peak_bytes"] for row in table)
+    wrong = cli("latency", "resnet20", "--memory", "--fits", "8 parsecs")
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
+    assert cli("latency", "resnet20", "--fits", "8GB").returncode == 2
 
 
 # -- what nobody knows ----------------------------------------------------------------------------------------

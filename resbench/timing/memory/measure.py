@@ -17,6 +17,8 @@ from resbench.networks.name import Input
 from resbench.operators.boundaries import Modules
 from resbench.result import Progress, silent
 from resbench.timing.case import ready
+from resbench.timing.memory.fits import Fits
+from resbench.timing.memory.fits import fits as largest_batches
 from resbench.timing.memory.prediction import predicted
 from resbench.timing.memory.result import Held, Memories, Memory
 from resbench.timing.ran import observed
@@ -36,17 +38,23 @@ def memory(
     cache: Cache = "warm",
     compile: bool = False,
     threads: int | None = None,
+    fits: str | int | None = None,
     failures: Failures | None = None,
     progress: Progress = silent,
-) -> Memories:
-    """Predict what models hold in a run from their costs, and measure it in this process. Raises MeasureError."""
+) -> Memories | Fits:
+    """Predict what models hold in a run from their costs, and measure it in this process. Raises MeasureError.
+
+    ``fits``: find the largest batch that fits so much (``8GB``, bytes) instead, by prediction and without a run.
+    """
     setup = Setup(device, batch, dtype, memory_format, mode, cache, compile, threads)
+    if fits is not None:
+        return largest_batches(models, fits, input, setup, failures, progress)
     check_device(device)
     failures = failures or Failures()
 
     def held(model: str | Lent) -> Held:
         progress(f"{model if isinstance(model, str) else type(model).__name__}: one run", 0.0)
-        expected = predicted(cost(model, input, batch=batch), setup)
+        expected = predicted(cost(model, input, batch=batch, mode=mode), setup)
         with ready(model, input, setup) as (work, name), work.ready():
             work.run()  # the optimiser's state is made in the first step
             return Held(name, expected, measured(work), observed(work))

@@ -1,10 +1,10 @@
 """The rows of a cost predict what a run holds in memory, without running anything. Numbers are bytes."""
 
 from collections import Counter
-from itertools import pairwise
 from math import prod
 
 from resbench.arch.cost import Cost
+from resbench.timing.memory.lives import most_in_forward, most_in_training
 from resbench.timing.memory.result import Memory
 from resbench.units import FP32_BYTES
 from resbench.workers.workload import AUTOCAST, Setup
@@ -26,15 +26,17 @@ def predicted(cost: Cost, setup: Setup) -> Memory:
     weights = own * cost.params
     copies = element * cost.params if cast else 0
     first = own * prod(cost.input)
-    state = weights if training else 0
+    state = own * (cost.params if cost.trainable is None else cost.trainable) if training else 0
     outputs = [element * (row.activations or 0) for row in cost.layers]
     needed = {place for row in cost.layers for place in row.keeps}
     kept = sum(outputs[place] for place in needed) + sum(row.kept_bytes for row in cost.layers)
     saved = copies + kept if training else 0
-    widest = max(a + b for a, b in pairwise([first, *filter(None, outputs), 0]))
-    peak = weights + 2 * state + first + (saved + max(outputs, default=0) if training else widest + copies)
+    grown = [own * (row.params if row.trainable is None else row.trainable) if training else 0 for row in cost.layers]
+    most = most_in_training(cost, outputs, grown) if training else most_in_forward(cost, outputs)
+    buffers = cost.buffer_bytes or 0
+    peak = weights + buffers + sum(grown) + first + copies + most
     kept_and_most = saved if seen else None, peak if seen else None
-    return Memory(weights, None, first, state, state, *kept_and_most, dict(cost.uncounted), cost.unknown)
+    return Memory(weights, buffers, first, state, state, *kept_and_most, dict(cost.uncounted), cost.unknown)
 
 
 def _width(cost: Cost) -> int:
