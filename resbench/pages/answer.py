@@ -154,7 +154,7 @@ def said(known: Sequence[Place], base: str = "") -> list[str]:
     lines = [f"{_sentence(place, base)}{place.where}." for place in told]
     both = [place for place in told if place.metric in ("macs", "params") and len(place.figures) == 2]
     if len(both) == 2 and both == told[:2] and _pair(both[0], base) == _pair(both[1], base):
-        lines[:2] = [_cost(*both, base)]
+        lines[:2] = [_cost(both[0], both[1], base)]
     return [*lines, *_apart(known, metrics)]
 
 
