@@ -31,9 +31,7 @@ def command(
     threshold: Annotated[
         list[str] | None, typer.Option("--threshold", help="Of a verdict: exploding=100, healthy=0.1:10. Repeatable.")
     ] = None,
-    fail_on: Annotated[
-        str, typer.Option("--fail-on", help="Exit 1 on these verdicts: exploding,vanishing,frozen,...")
-    ] = "",
+    fail_on: Annotated[str, typer.Option("--fail-on", help="Exit 1 on verdicts: exploding,vanishing,frozen,...")] = "",
     plot: options.Plot = None,
     tensorboard: options.Board = None,
     device: options.Device = "cpu",
@@ -78,8 +76,7 @@ def command(
     known = {row.statistic for flow in found.flows for row in flow.rows}
     absent = [one.key for one in shown if one.key not in known]
     if absent and stat != "all" and style not in ("csv", "tsv") and known:
-        hint = "" if deep else "; block statistics need --deep"
-        tell(f"nothing to show for {', '.join(absent)} in these networks{hint}")
+        tell(f"nothing to show for {', '.join(absent)}{'' if deep else '; block statistics need --deep'}")
     emit(found, format, output, None if style in ("csv", "tsv") else found.tables(shown))
     if events:
         events.flows(found)
