@@ -135,7 +135,7 @@ class Result:
         """Return the tables that its command prints."""
         raise NotImplementedError
 
-    def lines(self, width: int) -> str:
+    def worded(self, width: int) -> str:
         """Return the text that people read in place of its tables; it is empty where they read the tables."""
         return ""
 
@@ -189,7 +189,7 @@ class Result:
         """Write the result, or others of its tables, in a format of the command line; CSV and TSV hold one table."""
         if format == "json":
             return self.to_json(made_with)
-        if format == "table" and tables is None and (lines := self.lines(WIDTH)):
+        if format == "table" and tables is None and (lines := self.worded(WIDTH)):
             return lines
         if tables is None:
             tables = [self.flat()] if format in ("csv", "tsv") else self.tables()

@@ -62,7 +62,7 @@ def emit(
     if path:
         write(path, result.text(chosen, command_line(), tables) + "\n")
     elif chosen == "table" and sys.stdout.isatty():
-        if lines := result.lines(width):
+        if lines := result.worded(width):
             print(lines)
         else:
             _to_terminal(result.tables() if tables is None else tables, width)

@@ -43,7 +43,7 @@ class Claims(Result):
     def tables(self) -> list[Table]:
         return [claim_table(self.claims, self.environment.note, whole=False)]
 
-    def lines(self, width: int) -> str:
+    def worded(self, width: int) -> str:
         return claim_lines(self.claims, self.environment.note, width)
 
     def flat(self) -> Table:
