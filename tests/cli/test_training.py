@@ -156,9 +156,9 @@ def test_claims_say_verdict_and_figure(cli, tmp_path):
 @pytest.mark.parametrize("width", [80, 120])
 def test_claims_are_read_in_lines_that_a_terminal_has(width):
     found = resbench.load(Path(__file__).parents[2] / "results/gallery/claims.json.gz")
-    lines = found.lines(width).splitlines()
+    lines = found.worded(width).splitlines()
     assert max(map(len, lines)) <= width
-    assert found.lines(80) == found.text() == repr(found)
+    assert found.worded(80) == found.text() == repr(found)
     for claim in found.claims:
         first = lines.index(next(line for line in lines if line.startswith(f"{claim.id:>2}. {claim.verdict}: ")))
         words = " ".join(" ".join(lines[first : lines.index("", first)]).split())
