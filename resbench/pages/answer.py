@@ -151,7 +151,11 @@ def said(known: Sequence[Place], base: str = "") -> list[str]:
     metrics = {place.metric for place in told}
     if "error" in metrics:
         told = [place for place in told if place.metric != "train_error"]
-    lines = [f"{_sentence(place, base)}{place.where}." for place in told]
+    before = ["", *(place.where for place in told)]
+    lines = [
+        f"{_sentence(place, base)}{place.where if place.where != where else ''}."
+        for place, where in zip(told, before, strict=False)
+    ]
     both = [place for place in told if place.metric in ("macs", "params") and len(place.figures) == 2]
     if len(both) == 2 and both == told[:2] and _pair(both[0], base) == _pair(both[1], base):
         lines[:2] = [_cost(both[0], both[1], base)]
@@ -162,6 +166,8 @@ def _cost(macs: Place, params: Place, base: str) -> str:
     """Say both in one sentence."""
     name, other = _pair(macs, base)
     second = _sentence(params, base).removeprefix(f"{name} ").replace(f" than {other}", "")
+    if not params.differs:
+        second = f"as many parameters ({written(params.figures[name])})"
     return f"{_sentence(macs, base)}, and {second}{macs.where}."
 
 

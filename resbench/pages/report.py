@@ -11,6 +11,7 @@ from resbench.networks.load import result_name
 from resbench.networks.name import Input, ModelName, names_of
 from resbench.pages.compare import counted, side_by_side
 from resbench.pages.comparison import View
+from resbench.pages.lead import lead
 from resbench.pages.page import page
 from resbench.result import Progress, Result, Section, silent
 from resbench.results import KINDS, Stored, measured, metric_names
@@ -42,8 +43,13 @@ class Page:
 
     @property
     def sections(self) -> list[Section]:
-        """They are a summary, and then a section for each kind of result."""
-        return sections(self.stored, self.models)
+        """They are the answer, a summary, and then a section for each kind of result."""
+        summary, *others = sections(self.stored, self.models)
+        results = [
+            found for one in self.stored if (found := one.result.only(self.models) if self.models else one.result)
+        ]
+        answer = lead(results, self.models, summary.pictures)
+        return [*([answer] if answer.verdicts else []), replace(summary, pictures=()), *others]
 
     @property
     def html(self) -> str:

@@ -24,7 +24,7 @@ def test_networks_of_equal_macs_are_said_to_be_so():
     costs = [
         Figure(name, metric, value) for name in "ab" for metric, value in (("macs", 125_485_696), ("params", 853_018))
     ]
-    assert said(costs) == ["b takes the MACs of a (125.5 M), and has the parameters of a (853,018)."]
+    assert said(costs) == ["b takes the MACs of a (125.5 M), and as many parameters (853,018)."]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_the_gradient_and_the_errors_are_said_in_their_own_words():
     assert lines == [
         "The gradient of b is 61.6 +- 10 times as strong at its first layer as at its last, that of a 18,720 +- 10 "
         "times (cpu, fp32, batch 1).",
-        "b ends at a test error of 3.3 % +- 2.0, a at 33.3 % +- 2.0 (cpu, fp32, batch 1).",
+        "b ends at a test error of 3.3 % +- 2.0, a at 33.3 % +- 2.0.",
     ]
 
 

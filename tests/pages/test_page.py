@@ -163,16 +163,73 @@ def test_the_theme_follows_the_system_and_the_button(chromium, page_file):
         return page.evaluate("getComputedStyle(document.body).backgroundColor")
 
     def ink():
-        page.wait_for_selector("#summary-chart-0 svg text")
-        return page.eval_on_selector("#summary-chart-0 svg .role-axis-title text", "one => one.getAttribute('fill')")
+        page.wait_for_selector("#answer-chart-0 svg text")
+        return page.eval_on_selector("#answer-chart-0 svg .role-axis-title text", "one => one.getAttribute('fill')")
 
-    page.query_selector("#summary-chart-0").scroll_into_view_if_needed()
+    page.query_selector("#answer-chart-0").scroll_into_view_if_needed()
     assert (paper(), ink()) == ("rgb(21, 24, 28)", "#e4e7ea")
     page.click("#theme")
     page.wait_for_timeout(500)
     assert (paper(), ink()) == ("rgb(255, 255, 255)", "#1c1f23")
     assert shown.said == []
     page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_no_serious_fault(chromium, page_file, width, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    shown = Opened(chromium, page_file, width, scheme)
+    shown.all_drawn()
+    shown.page.evaluate("document.querySelectorAll('details.figures').forEach((one) => { one.open = true; })")
+    shown.page.wait_for_function("document.querySelectorAll('.figures table').length")
+    found = axe.run(shown.page).response["violations"]
+    serious = [
+        (one["id"], node["html"]) for one in found if one["impact"] in ("serious", "critical") for node in one["nodes"]
+    ]
+    assert serious == []
+    shown.page.close()
+
+
+def test_the_first_screen_is_the_answer_with_its_picture(opened):
+    page = opened.page
+    chart = page.wait_for_selector("#answer .chart svg")
+    height = page.evaluate("innerHeight")
+    box = chart.bounding_box()
+    lines = [one.inner_text() for one in page.query_selector_all("#answer .answer li")]
+    assert lines[0] == "resnet20 takes the MACs of plain20 (40.55 M), and as many parameters (269,722)."
+    assert any(line.startswith(("The gradient", "Gradient")) for line in lines)
+    assert page.query_selector("#answer .answer").bounding_box()["y"] < height / 3
+    assert box["y"] < height
+    assert box["width"] > 0.9 * page.query_selector("main").bounding_box()["width"]
+    assert page.query_selector("section").get_attribute("id") == "answer"
+
+
+def test_the_first_six_columns_need_no_scroll_bar(opened):
+    beyond = opened.page.evaluate(
+        """[...document.querySelectorAll('.table .scroll')].map((place) => {
+            const cells = place.querySelector('tbody tr')?.cells ?? [];
+            const sixth = cells[Math.min(5, cells.length - 1)];
+            return sixth ? sixth.getBoundingClientRect().right - place.getBoundingClientRect().right : 0;
+        })"""
+    )
+    assert len(beyond) > 8
+    assert max(beyond) <= 0
+
+
+def test_the_figures_of_a_chart_are_a_table_for_the_keyboard(wide):
+    page = wide.page
+    summary = page.query_selector("#answer .figures summary")
+    summary.focus()
+    summary.press("Enter")
+    page.wait_for_selector("#answer .figures table")
+    name, data = page.eval_on_selector("#answer a[download]", "one => [one.download, one.href.split(',')[1]]")
+    rows = list(csv.reader(io.StringIO(base64.b64decode(data).decode())))
+    shown = page.eval_on_selector_all(
+        "#answer .figures tr", "all => all.map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
+    assert name.endswith(".csv")
+    assert shown == rows
 
 
 def test_every_control_has_a_name_and_is_reached_by_tab(wide):

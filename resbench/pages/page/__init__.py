@@ -86,7 +86,7 @@ def _grid(table: Table, id: str, name: str) -> dict[str, Any]:
     body = len(table.rows)
     return {
         **{"id": id, "name": table.title or name, "warnings": table.warnings, "notes": table.notes},
-        **{"heads": heads, "rows": cells[:body], "foot": cells[body:]},
+        **{"prose": any(prose), "heads": heads, "rows": cells[:body], "foot": cells[body:]},
     }
 
 

@@ -18,8 +18,25 @@
     };
   };
   const bright = ["#4aa8e0", "#ff8a3d", "#3cc99a", "#e39cc6", "#9ad6f7", "#f2b84b", "#c2a36b", "#b0b0b0"];
-  const painted = (spec) => {
+  // a chart is as wide as the page: what was drawn for 620 pixels keeps its proportions along x
+  const DRAWN = 620;
+  const widen = (spec, width, narrow) => {
+    if (spec.width === DRAWN) spec.width = width;
+    if (typeof spec.mark?.size === "number" && spec.mark.type === "bar") spec.mark.size *= width / DRAWN;
+    if (narrow && spec.encoding?.y?.axis?.labelLimit) spec.encoding.y.axis.labelLimit = 190;
+    if (narrow && typeof spec.title === "string") spec.title = { text: spec.title };
+    if (narrow && spec.title) Object.assign(spec.title, folded(spec.title));
+    [...(spec.layer ?? []), ...(spec.vconcat ?? [])].forEach((one) => widen(one, width, narrow));
+  };
+  const lines = (text) => [text].flat().flatMap((line) => line.match(/.{1,46}(?:\s|$)/g) ?? [line]);
+  const folded = ({ text, subtitle }) => subtitle ? { text: lines(text), subtitle: lines(subtitle) } : { text: lines(text) };
+  const painted = (spec, width) => {
     const copy = structuredClone(spec);
+    const concat = Boolean(copy.vconcat), narrow = width < 560;
+    widen(copy, concat ? width - 75 : width, narrow);
+    copy.config.legend = { ...copy.config.legend, orient: "top", columns: narrow ? 2 : 6, labelLimit: narrow ? 130 : 260 };
+    if (narrow && copy.layer?.some((one) => one.mark?.type === "text")) copy.padding = { left: 5, top: 5, bottom: 5, right: 40 };
+    if (!concat) copy.autosize = { type: "fit-x", contains: "padding" };
     if (dark()) copy.config.range.category = bright;
     return copy;
   };
@@ -27,7 +44,7 @@
     drawn.get(place)?.finalize();
     const options = { actions: false, renderer: "svg", ast: false, config: colours(), tooltip: { theme: "custom" } };
     try {
-      drawn.set(place, await vegaEmbed(place, painted(charts[place.id]), options));
+      drawn.set(place, await vegaEmbed(place, painted(charts[place.id], place.clientWidth), options));
     } catch (error) {
       place.textContent = `This chart cannot be drawn here: ${error.message}`;
     }
@@ -37,6 +54,35 @@
   }, { rootMargin: "400px" });
   every(".chart").forEach((place) => near.observe(place));
   addEventListener("beforeprint", () => every(".chart").filter((place) => !drawn.has(place)).forEach(draw));
+
+  let last = innerWidth, waiting;
+  addEventListener("resize", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { if (innerWidth !== last) { last = innerWidth; [...drawn.keys()].forEach(draw); } }, 150);
+  });
+
+  // figures: the data of a chart as a table, for the keyboard and for screen readers
+  const cells = (line) => (line.match(/("([^"]|"")*"|[^,]*)(,|$)/g) ?? []).slice(0, line.endsWith(",") ? undefined : -1)
+    .map((cell) => cell.replace(/,$/, "").replace(/^"|"$/g, "").replaceAll('""', '"'));
+  every("details.figures").forEach((box) => box.addEventListener("toggle", () => {
+    if (box.querySelector("table")) return;
+    const data = box.parentElement.querySelector("a[download]").href.split(",")[1];
+    const text = new TextDecoder().decode(Uint8Array.from(atob(data), (one) => one.charCodeAt(0)));
+    const [head, ...rows] = text.trimEnd().split("\n").map(cells);
+    const table = document.createElement("table"), place = document.createElement("div");
+    const row = (into, tag, values) => values.reduce((line, value) => {
+      const cell = line.appendChild(document.createElement(tag));
+      cell.textContent = value;
+      if (tag === "th") cell.scope = "col";
+      return line;
+    }, into.insertRow());
+    row(table.createTHead(), "th", head);
+    const body = table.createTBody();
+    rows.forEach((values) => row(body, "td", values));
+    Object.assign(place, { className: "scroll", tabIndex: 0, role: "region", ariaLabel: box.textContent });
+    place.append(table);
+    box.append(place);
+  }));
 
   // theme
   const button = document.getElementById("theme");
