@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from resbench.arch.cost import Cost
 from resbench.costs.result import Costs
@@ -87,9 +88,9 @@ def alone(results: Sequence[Result], model: str) -> Iterator[str]:
             yield f"It ends at a test error of {text}{place.where}."
     for layers in (one for one in results if isinstance(one, Layers)):
         times = sorted(_times(layers).items(), key=lambda share: -share[1])[:STAGES]
-        bound = [row for row in layers.layers if row["bound"] == "memory"]
+        memory_bound = [row for row in layers.layers if row["bound"] == "memory"]
         memory = (
-            f"; {100 * sum(row['share'] for row in bound):.0f} % goes into layers bound by memory"
+            f"; {100 * sum(row['share'] for row in memory_bound):.0f} % goes into layers bound by memory"
             if layers.roof
             else ""
         )
@@ -165,7 +166,7 @@ def intervals(found: Sequence[Place]) -> Picture:
         for name, figure in figures.items()
     ]
     y = alt.Y("run:N", title=None, sort=None, axis=alt.Axis(labelLimit=260))
-    tips = ["run:N", *(alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("ms", "low", "high"))]
+    tips: list[Any] = ["run:N", *(alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("ms", "low", "high"))]
     base = alt.Chart(data(rows)).encode(y=y, tooltip=tips)
     bars = base.mark_bar(height=14, opacity=0.5, color="#0072b2").encode(x=alt.X("ms:Q", title="latency (ms)"))
     spread = base.mark_rule(strokeWidth=3, color="#d55e00").encode(x=alt.X("low:Q", title="latency (ms)"), x2="high:Q")
@@ -214,7 +215,7 @@ def ratios(found: Sequence[Place], base: str) -> list[Picture]:
     """Draw every metric as a ratio to the base, with the interval of both."""
     import altair as alt
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for place in (place for place in found if base in place.figures and place.figures[base].value > 0):
         low, high = _ends(place.figures[base])
         for name, figure in place.figures.items():
