@@ -7,6 +7,7 @@ import typer
 from resbench.cli import options
 from resbench.cli.output import board, checked, emit, end, progress, say_where
 from resbench.errors import Failures
+from resbench.workers.optimizers import MOMENTUM
 
 
 def command(
@@ -17,6 +18,7 @@ def command(
     dtype: options.Dtype = "fp32",
     memory_format: options.Layout = "contiguous",
     mode: options.Mode = "inference",
+    optimizer: options.Optimizer = MOMENTUM,
     cache: Annotated[str, typer.Option("--cache", help="warm, or cold: overwritten before each run.")] = "warm",
     compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
     threads: Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)] = None,
@@ -67,7 +69,7 @@ def command(
     events, failures = board(tensorboard, "latency"), Failures(names)
     setup: dict[str, Any] = {
         **{"device": device, "dtype": dtype, "memory_format": memory_format},
-        **{"mode": mode, "cache": cache, "threads": threads, "progress": progress},
+        **{"mode": mode, "optimizer": optimizer, "cache": cache, "threads": threads, "progress": progress},
     }
     if layers:
         found: Any = measure.layers(names[0], input, batch=sizes[0], **setup)

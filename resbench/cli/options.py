@@ -41,7 +41,10 @@ Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or 
 
 Dtype = Annotated[str, typer.Option("--dtype", help="fp32, tf32, bf16 or fp16; the last two by autocast.")]
 Layout = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]
-Mode = Annotated[str, typer.Option("--mode", help="inference, or training: forward, backward and a step of SGD.")]
+Mode = Annotated[str, typer.Option("--mode", help="inference, or training: forward, backward and a step.")]
+Optimizer = Annotated[
+    str, typer.Option("--optimizer", metavar="NAME", help="Of --mode training: AdamW or another class of torch.optim.")
+]
 
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit 1 where operators ran that have no formula, and were not counted.")

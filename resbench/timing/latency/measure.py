@@ -23,6 +23,7 @@ from resbench.timing.latency.result import Latencies, Latency, Reading
 from resbench.timing.latency.worker import paced, read
 from resbench.timing.roofline import Roof, roof, roof_of
 from resbench.workers.environment import environment
+from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup
 
 PROCESSES = 5
@@ -41,6 +42,7 @@ def latency(
     cache: Cache = "warm",
     compile: bool = False,
     threads: int | None = None,
+    optimizer: str = MOMENTUM,
     processes: int = PROCESSES,
     failures: Failures | None = None,
     progress: Progress = silent,
@@ -52,7 +54,7 @@ def latency(
     machine cannot do.
     """
     batches = [batch] if isinstance(batch, int) else [*batch]
-    setups = [Setup(device, size, dtype, memory_format, mode, cache, compile, threads) for size in batches]
+    setups = [Setup(device, size, dtype, memory_format, mode, cache, compile, threads, optimizer) for size in batches]
     first = setups[0]
     if isinstance(models, Lent):
         found = []

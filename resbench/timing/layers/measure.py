@@ -35,6 +35,7 @@ from resbench.workers import stopwatch
 from resbench.workers.compiled import runs_compiled
 from resbench.workers.environment import environment
 from resbench.workers.medians import middle_half
+from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.sampling import Rules, warm_up
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, Workload
 
@@ -67,13 +68,14 @@ def layers(
     mode: Mode = "inference",
     cache: Cache = "warm",
     threads: int | None = None,
+    optimizer: str = MOMENTUM,
     progress: Progress = silent,
 ) -> Layers:
     """Measure the time of every layer of one model, in this process, under the ceilings of what ran.
 
     Raises MeasureError for what this machine cannot do.
     """
-    setup = Setup(device, batch, dtype, memory_format, mode, cache, False, threads)
+    setup = Setup(device, batch, dtype, memory_format, mode, cache, False, threads, optimizer)
     with ready(model, input, setup) as (work, name), work.ready():
         progress(f"{name}: warming up, then plain and instrumented runs in turn", 0.0)
         warm_up(stopwatch.eager(work), Rules())

@@ -19,10 +19,11 @@ from resbench.result import Progress, silent
 from resbench.timing.case import ready
 from resbench.timing.memory.fits import Fits
 from resbench.timing.memory.fits import fits as largest_batches
-from resbench.timing.memory.prediction import predicted
+from resbench.timing.memory.prediction import predicted, shapes_of
 from resbench.timing.memory.result import Held, Memories, Memory
 from resbench.timing.ran import observed
 from resbench.workers.environment import available_bytes, environment
+from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, Workload, check_device
 
 
@@ -38,6 +39,7 @@ def memory(
     cache: Cache = "warm",
     compile: bool = False,
     threads: int | None = None,
+    optimizer: str = MOMENTUM,
     fits: str | int | None = None,
     failures: Failures | None = None,
     progress: Progress = silent,
@@ -46,7 +48,7 @@ def memory(
 
     ``fits``: find the largest batch that fits so much (``8GB``, bytes) instead, by prediction and without a run.
     """
-    setup = Setup(device, batch, dtype, memory_format, mode, cache, compile, threads)
+    setup = Setup(device, batch, dtype, memory_format, mode, cache, compile, threads, optimizer)
     if fits is not None:
         return largest_batches(models, fits, input, setup, failures, progress)
     check_device(device)
@@ -54,9 +56,10 @@ def memory(
 
     def held(model: str | Lent) -> Held:
         progress(f"{model if isinstance(model, str) else type(model).__name__}: one run", 0.0)
-        expected = predicted(cost(model, input, batch=batch, mode=mode), setup)
+        counted = cost(model, input, batch=batch, mode=mode)
         with ready(model, input, setup) as (work, name), work.ready():
             work.run()  # the optimiser's state is made in the first step
+            expected = predicted(counted, setup, shapes_of(work.model))
             return Held(name, expected, measured(work), observed(work))
 
     several: list[str | Lent] = [models] if isinstance(models, str | Lent) else [*models]
