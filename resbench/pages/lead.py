@@ -11,7 +11,7 @@ from resbench.gradients.result import Flows
 from resbench.pages.answer import Place, places, said, written
 from resbench.result import Figure, Result, Section
 from resbench.results import metric_of
-from resbench.timing.layers.result import Layers
+from resbench.timing.layers.result import GLUE, Layers
 from resbench.training.result import Trainings
 from resbench.units import shape_text
 
@@ -110,10 +110,12 @@ def _shares(cost: Cost, key: str) -> dict[str, float]:
 
 
 def _times(layers: Layers) -> dict[str, float]:
-    """Return the share of each stage in the time of a run."""
+    """Return the share of each stage in the time of a run, and of what the network does between them."""
     found: dict[str, float] = {}
+    known = {row["name"].partition(".")[0] for row in layers.layers if row["type"] != GLUE}
     for row in layers.layers:
         stage = row["name"].partition(".")[0]
+        stage = stage if stage in known else "between them"
         found[stage] = found.get(stage, 0.0) + row["share"]
     return found
 

@@ -31,6 +31,7 @@
   const roomForNames = (layers) => layers.forEach((one) => {
     const domain = one.encoding?.x?.scale?.domain;
     if (domain) domain[1] *= 1.2;
+    if (one.mark?.type === "text") one.mark.clip = false;
   });
   const lines = (text) => [text].flat().flatMap((line) => line.match(/.{1,46}(?:\s|$)/g) ?? [line]);
   const folded = ({ text, subtitle }) => subtitle ? { text: lines(text), subtitle: lines(subtitle) } : { text: lines(text) };

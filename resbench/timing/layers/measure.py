@@ -27,7 +27,7 @@ from resbench.networks.name import Input
 from resbench.operators.boundaries import LEAVE, Modules, sequence_number
 from resbench.result import Progress, silent
 from resbench.timing.case import ready
-from resbench.timing.layers.result import Layers, LayerTime, LayerTimes
+from resbench.timing.layers.result import GLUE, Layers, LayerTime, LayerTimes
 from resbench.timing.ran import observed
 from resbench.timing.roofline import roof_of
 from resbench.timing.traffic import Traffic, Work, traffic
@@ -40,9 +40,6 @@ from resbench.workers.sampling import Rules, warm_up
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, Workload
 
 COMPILED = "a compiled model has no layers left to time: expected --layers or --compile, not both"
-
-GLUE = "glue"
-"""What a module does beside calling others has this type."""
 
 WHOLE = "compiled"
 """A module whose inner ones run as one piece of compiled code, where no time can be taken, has this type."""

@@ -17,6 +17,9 @@ from resbench.timing.traffic import Work
 from resbench.workers.environment import Environment
 from resbench.workers.workload import Setup
 
+GLUE = "glue"
+"""What a module does beside calling others has this type."""
+
 
 class LayerTime(NamedTuple):
     """One module, or the glue of one, took these seconds in a typical run, and computed and moved this meanwhile."""
