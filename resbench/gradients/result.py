@@ -12,7 +12,7 @@ from resbench.gradients.statistics import Statistic, StatisticRow, chosen_statis
 from resbench.gradients.table import depth_table, network_table, row_table
 from resbench.result import Figure, Metric, Progress, Result, Section
 from resbench.tables.table import Table
-from resbench.units import seeds_text
+from resbench.units import plural
 from resbench.workers.environment import Environment
 from resbench.workers.medians import mean_and_half
 from resbench.workers.workload import check_device_name
@@ -177,7 +177,7 @@ class Flows(Result):
             if ratios and all(map(isfinite, ratios)):
                 when = f"step {step}, lr {self.recipe.lr:g}" if step else f"step {step}"
                 place = (
-                    f"||dL/dx_first|| / ||dL/dx_last|| at {when}, {seeds_text(len(ratios))}, "
+                    f"||dL/dx_first|| / ||dL/dx_last|| at {when}, {plural(len(ratios), 'seed')}, "
                     f"batches of {self.recipe.batch} of {self.data}. {self.environment.note}"
                 )
                 yield Figure(flow.model, "gradient", *mean_and_half(ratios), place)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from resbench.tables.table import Column, Table
+from resbench.units import plural
 
 if TYPE_CHECKING:
     from resbench.gradients.result import Flow, Flows
@@ -65,8 +66,8 @@ def network_table(result: Flows) -> Table:
     if unsplit:
         notes.append(f"No residual sum that could be split in {', '.join(unsplit)}: its columns are blank.")
     notes += [
-        f"{recipe.seeds} seeds, batches of {recipe.batch} of {result.data}, SGD with lr {recipe.lr:g}, momentum "
-        f"{recipe.momentum:g} and weight decay {recipe.weight_decay:g}, on {recipe.device}. "
+        f"{plural(recipe.seeds, 'seed')}, batches of {recipe.batch} of {result.data}, SGD with lr {recipe.lr:g}, "
+        f"momentum {recipe.momentum:g} and weight decay {recipe.weight_decay:g}, on {recipe.device}. "
         "R = ||dL/dx_first|| / ||dL/dx_last||; growth/layer of stage 1.",
         *filter(None, [result.limits]),
         result.environment.note,

@@ -24,6 +24,7 @@ from resbench.regression.suite import Suite
 from resbench.regression.verdict import GateRules, Judgement, Pairs, judge
 from resbench.regression.walsh import BLOCK, rank
 from resbench.result import Progress, silent
+from resbench.units import plural
 from resbench.workers.environment import Environment
 
 ARMS = ("base", "again", "head")
@@ -84,7 +85,7 @@ def run_duel(
         late = (n == 1 or n % 2 == 0) and duel.seconds * block / n > budget_s
         if late and n < least:
             raise GateError(
-                f"{n} round{'s' * (n > 1)} took {duel.seconds:.0f} s, and fewer than {least} say nothing: expected a "
+                f"{plural(n, 'round')} took {duel.seconds:.0f} s, and fewer than {least} say nothing: expected a "
                 f"--time-budget of {ceil(1.1 * duel.seconds * least / n / 60) + 1}m or more, or a shorter suite"
             )
         if n in looks or late:

@@ -18,6 +18,7 @@ from resbench.regression.process import Side, build, check_files
 from resbench.regression.sides import top_of, workshop
 from resbench.regression.suite import SUITE, Suite, read
 from resbench.result import Progress, silent
+from resbench.units import plural
 from resbench.workers.environment import environment
 
 
@@ -76,7 +77,7 @@ def update(path: Path, progress: Progress = silent) -> str:
     gone = [name for name in before if name not in now.benchmarks]
     changed, count = len(expectations.changes(before, counts.benchmarks)), len(counts.benchmarks)
     unpaired = [f"{word} {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names]
-    summary = "; ".join([f"{count} benchmark{'s' * (count != 1)}", f"{changed} counters changed", *unpaired])
+    summary = "; ".join([plural(count, "benchmark"), f"{plural(changed, 'counter')} changed", *unpaired])
     return f"{_named(stored)}: {summary}. Review and commit it."
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from resbench.regression.duel import Duel
 from resbench.tables.table import Column, Table
+from resbench.units import plural
 
 if TYPE_CHECKING:
     from resbench.regression.gating.result import Gate
@@ -58,8 +59,8 @@ def change_table(gate: Gate, whole: bool = True) -> Table:
 def _counters_say(gate: Gate) -> str:
     count = len(gate.benchmarks)
     changed = {change.benchmark for change in (*gate.changes, *gate.explained)}
-    equal = f"equal in {count} benchmark{'s' * (count != 1)}"
-    found = f"changed in {len(changed)} of {count} benchmarks" if changed else equal
+    equal = f"equal in {plural(count, 'benchmark')}"
+    found = f"changed in {len(changed)} of {plural(count, 'benchmark')}" if changed else equal
     return f"Counters: {gate.head} against {gate.base}: {found}"
 
 
@@ -89,7 +90,7 @@ def time_table(duel: Duel) -> Table:
     notes = [
         f"Slower by: head / base - 1, the Hodges-Lehmann estimate over {len(duel.rounds)} rounds of fresh processes "
         f"in turn (ABBA, {duel.seconds:.0f} s), with its 95 % interval over blocks.",
-        f"One-sided Wilcoxon signed-rank tests beyond the margin, Holm over {len(rows)} benchmarks, looks at "
+        f"One-sided Wilcoxon signed-rank tests beyond the margin, Holm over {plural(len(rows), 'benchmark')}, looks at "
         f"{' and '.join(map(str, rules.looks))} rounds at most, {100 * rules.level:g} % in all. Would see: what would "
         f"most likely have been rejected; PASS wants it within {100 * rules.target:g} %.",
         duel.environment.note,
