@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from resbench.cli import options
-from resbench.cli.output import board, checked, emit, end, progress, say_where
+from resbench.cli.output import board, checked, emit, end, say_where
+from resbench.cli.progress import progress
 from resbench.errors import Failures
 from resbench.workers.optimizers import MOMENTUM
 
@@ -77,9 +78,8 @@ def command(
         found = memory_of(names, input, batch=sizes[0], compile=compile, fits=fits, failures=failures, **setup)
     else:
         found = latency(names, input, batch=sizes, processes=processes, compile=compile, failures=failures, **setup)
-    progress("")
     emit(found, format, output, plot=plot)
     if events:
         events.latencies(found, input)
         say_where(events)
-    end(failures, strict, [found], interrupted=getattr(found, "interrupted", False))
+    end(failures, strict, [found])

@@ -1,5 +1,6 @@
 """Commands share these arguments and options, and how their words are read."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,9 @@ import typer
 
 from resbench.errors import OptionError
 from resbench.networks.name import parse_input
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+"""A time may have these units, in seconds."""
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -97,3 +101,11 @@ def whole_numbers(text: str, allowed: range, expected: str) -> list[int]:
     if not all(word.isascii() and word.isdigit() and len(word) < 8 and int(word) in allowed for word in words):
         raise OptionError(f"{expected}; received {text!r}")
     return [int(word) for word in words]
+
+
+def seconds(text: str) -> float:
+    """Read ``90s``, ``7m`` and ``1h`` as seconds. Raises OptionError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    if not found or not float(found[1]):
+        raise OptionError(f"--time-budget takes a time such as 90s, 7m or 1h; received {text!r}")
+    return float(found[1]) * UNITS[found[2]]

@@ -10,7 +10,8 @@ from resbench.drawing.charts import Picture
 from resbench.errors import Failures, OptionError, OutputError
 from resbench.gradients.statistics import Statistic, StatisticRow, chosen_statistics
 from resbench.gradients.table import depth_table, network_table, row_table
-from resbench.result import Figure, Metric, Progress, Result, Section
+from resbench.progress import Progress
+from resbench.result import Figure, Metric, Result, Section
 from resbench.tables.table import Table
 from resbench.units import plural
 from resbench.workers.environment import Environment
@@ -131,6 +132,8 @@ class Flows(Result):
     environment: Environment
     limits: str = ""
     """These thresholds lie between the verdicts; empty where an earlier version measured."""
+    missing: tuple[str, ...] = ()
+    """These networks were asked for, and Ctrl-C came before them."""
 
     kind: ClassVar = "gradflow"
     metrics: ClassVar = {"gradient": Metric("first_to_last", "R", "number", 0)}
@@ -160,7 +163,7 @@ class Flows(Result):
     @property
     def interrupted(self) -> bool:
         """Tell whether Ctrl-C ended it: then the last network's rows are those so far."""
-        return any(flow.interrupted for flow in self.flows)
+        return bool(self.missing) or any(flow.interrupted for flow in self.flows)
 
     def tables(self, shown: Sequence[Statistic] = ()) -> list[Table]:
         """Return each statistic by depth that a network has, then the networks."""

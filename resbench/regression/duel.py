@@ -18,12 +18,12 @@ from math import ceil, log
 from statistics import median
 
 from resbench.errors import GateError
+from resbench.progress import Progress, Step, silent
 from resbench.regression.process import Process, Side
 from resbench.regression.samples import SAMPLES
 from resbench.regression.suite import Suite
 from resbench.regression.verdict import GateRules, Judgement, Pairs, judge
 from resbench.regression.walsh import BLOCK, rank
-from resbench.result import Progress, silent
 from resbench.units import plural
 from resbench.workers.environment import Environment
 
@@ -78,7 +78,13 @@ def run_duel(
     """
     start, looks, least = clock(), duel.rules.looks, least_rounds(duel.rules, len(names))
     for n, order in enumerate(orders(names, random.Random()), 1):
-        progress(f"round {n} of {looks[0]}, at most {looks[-1]}", (n - 1) / looks[-1])
+        look = next((i for i, rounds in enumerate(looks) if n <= rounds), len(looks) - 1)
+        step = Step(
+            f"round {n} of {looks[0]}, at most {looks[-1]}",
+            f"the counters and {plural(n - 1, 'round')}" if n > 1 else "the counters",
+            f"look {look + 1} of {len(looks)}",
+        )
+        progress(step, max((n - 1) / looks[look], duel.seconds / budget_s))
         duel.rounds.append(one_round(sides, suite, order))
         duel.seconds = clock() - start
         block = n + 1 if n == 1 else n + 2  # rounds, when the one at hand or the next is done

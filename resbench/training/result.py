@@ -10,7 +10,8 @@ from resbench.arch.published import Printed
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures, OptionError
 from resbench.gradients.statistics import StatisticRow
-from resbench.result import Figure, Metric, Progress, Result, Section
+from resbench.progress import Progress
+from resbench.result import Figure, Metric, Result, Section
 from resbench.tables.table import Table
 from resbench.training.table import end_table, epoch_tables, history_table
 from resbench.units import plural, shape_text

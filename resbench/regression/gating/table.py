@@ -67,7 +67,8 @@ def _counters_say(gate: Gate) -> str:
 def time_table(duel: Duel) -> Table:
     """Return a row for each benchmark, with what the run could have seen."""
     judgement, rules = duel.judgement, duel.rules
-    assert judgement is not None
+    if judgement is None:
+        return _unjudged(duel)
     rows = [
         [
             name,
@@ -96,3 +97,14 @@ def time_table(duel: Duel) -> Table:
         duel.environment.note,
     ]
     return Table(TIMES, rows, f"Wall time: {judgement.verdict}", notes, warnings=warnings)
+
+
+def _unjudged(duel: Duel) -> Table:
+    """Return the times alone, of a duel that Ctrl-C ended before its last look."""
+    columns = [column for column in TIMES if column.key in ("benchmark", "verdict", "base_s", "head_s")]
+    rows = [
+        [name, "not judged", *(duel.medians(name)[arm] for arm in ("base", "head"))]
+        for name in (duel.rounds[0] if duel.rounds else ())
+    ]
+    notes = [f"Medians over {plural(len(duel.rounds), 'round')}, too few for a verdict.", duel.environment.note]
+    return Table(columns, rows, "Wall time: interrupted", notes)

@@ -16,7 +16,8 @@ from resbench.costs.measure import Given, cost
 from resbench.errors import Failures, MeasureError, OptionError
 from resbench.networks.load import Model, load
 from resbench.networks.name import Input, ModelName
-from resbench.result import Progress, Result, silent
+from resbench.progress import Progress, Step, silent
+from resbench.result import Result
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import unclassified, warning
 from resbench.timing.memory.prediction import predicted, shapes_of
@@ -113,7 +114,7 @@ def _fit(model: Given, input: Input, budget: int, setup: Setup, progress: Progre
     @cache
     def held(batch: int) -> tuple[str, Memory]:
         report = cost(given, batch=batch, mode=setup.mode)
-        progress(f"{report.model}: batch {batch:,}", 0.0)
+        progress(Step(f"{report.model}: batch {batch:,}"), 0.0)
         return report.model, predicted(report, setup, shapes)
 
     def peak(batch: int) -> int:

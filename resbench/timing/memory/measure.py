@@ -15,7 +15,7 @@ from resbench.errors import Failures, MeasureError
 from resbench.networks.modules import Lent
 from resbench.networks.name import Input
 from resbench.operators.boundaries import Modules
-from resbench.result import Progress, silent
+from resbench.progress import Progress, in_turn, silent
 from resbench.timing.case import ready
 from resbench.timing.memory.fits import Fits
 from resbench.timing.memory.fits import fits as largest_batches
@@ -55,7 +55,6 @@ def memory(
     failures = failures or Failures()
 
     def held(model: str | Lent) -> Held:
-        progress(f"{model if isinstance(model, str) else type(model).__name__}: one run", 0.0)
         counted = cost(model, input, batch=batch, mode=mode)
         with ready(model, input, setup) as (work, name), work.ready():
             work.run()  # the optimiser's state is made in the first step
@@ -63,7 +62,7 @@ def memory(
             return Held(name, expected, measured(work), observed(work))
 
     several: list[str | Lent] = [models] if isinstance(models, str | Lent) else [*models]
-    reports = failures.left(failures.each(several, held))
+    reports = failures.left(failures.each(in_turn(several, "one run", progress), held))
     threads_ran = reports[0].ran.threads[0] if reports[0].ran else None
     return Memories(tuple(reports), setup, environment(device).where(threads=threads_ran))
 

@@ -17,13 +17,14 @@ from torch.profiler import ProfilerActivity, schedule, tensorboard_trace_handler
 from resbench.errors import MeasureError, OutputError, first_line, foreign
 from resbench.networks.modules import Lent
 from resbench.networks.name import Input
-from resbench.result import Progress, silent
+from resbench.progress import Progress, Step, silent
 from resbench.timing.case import ready
 from resbench.timing.profile import module_calls
 from resbench.timing.profile.module_calls import Calls, Rows
 from resbench.timing.profile.ranges import LAUNCHES, ranges
 from resbench.timing.profile.result import Profile, Views
 from resbench.timing.ran import observed
+from resbench.units import plural
 from resbench.workers.environment import environment
 from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.switches import quiet_stderr
@@ -50,7 +51,7 @@ def profile(
     """
     setup = Setup(device, batch, dtype, memory_format, mode, optimizer=optimizer)
     with ready(model, input, setup) as (work, name):
-        progress(f"{name}: {steps} runs under the profiler, and reading its trace", 0.0)
+        progress(Step(f"{name}: {plural(steps, 'run')} under the profiler, and reading its trace"), 0.0)
         file, views = profiled(work, Path(trace), name, steps)
         with work.ready():
             ran = observed(work)
