@@ -78,6 +78,15 @@ class Hold(NamedTuple):
     """So much more is held for a moment while the row runs."""
 
 
+class Fork(NamedTuple):
+    """Values decide here which way a run goes, or how often it goes round."""
+
+    name: str
+    """It is called as its row would be: ``layer1.cond``."""
+    macs: tuple[int, ...]
+    """These are of both branches, of which the larger counts; of a loop those of one iteration, which counts once."""
+
+
 NUMBERS = slice(Row._fields.index("params"), Row._fields.index("backward_macs") + 1)
 NOTHING = (0,) * len(Row._fields[NUMBERS])
 
@@ -102,6 +111,9 @@ class Cost:
     held: tuple[Hold, ...] = ()
     """A trace saw how the output of each row is held; the fold does not say, nor did an earlier version."""
 
+    forks: tuple[Fork, ...] = ()
+    """Here the count is not that of every run; the fold has none, and where a loop's length is known it counts."""
+
     derived: ClassVar = (
         *("params", "macs", "flops", "elementwise", "activations"),
         *("trainable", "param_bytes", "buffer_bytes", "activation_bytes", "backward_macs"),
@@ -111,6 +123,11 @@ class Cost:
     def unknown(self) -> tuple[str, ...]:
         """Name the layers of no known kind, of which nobody knows what they keep for the backward pass."""
         return tuple(row.name for row in self.layers if row.kind == "unknown")
+
+    @property
+    def is_least(self) -> bool:
+        """Tell whether a run takes more: something has no formula, or goes round nobody knows how often."""
+        return bool(self.uncounted) or any(len(fork.macs) == 1 for fork in self.forks)
 
     @property
     def total(self) -> Row:

@@ -19,6 +19,7 @@ from resbench.costs.tracer import Tracer
 from resbench.operators.boundaries import current_node, sequence_number
 from resbench.operators.dispatch import operator_of
 from resbench.operators.macs import macs_of
+from resbench.workers.control_flow import is_hidden
 
 
 def with_backward(output: Any, rows: list[Row], tracer: Tracer) -> list[Row]:
@@ -44,12 +45,16 @@ def with_backward(output: Any, rows: list[Row], tracer: Tracer) -> list[Row]:
 class _BackwardBooking(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Every operator of the backward pass is booked on a row."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, rows: Sequence[Row], tracer: Tracer) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tracer = tracer
         self.macs = [0] * len(rows)
         self.places = {row.name: place for place, row in reversed(list(enumerate(rows)))}
         self.ends, self.owners = [end for _, end in tracer.found], list(range(len(rows)))
+        self.unseen = {place for place, row in enumerate(rows) if row.name in tracer.scripted}
+        """What ran in these rows was not counted, and its gradients are not."""
         self.again: list[str] = []
         """A checkpoint is running these modules again, the innermost last."""
 
@@ -60,16 +65,18 @@ class _BackwardBooking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.again.pop()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if is_hidden(func):
+            self.tracer.not_counted(func.__name__)
+            return func(*args, **(kwargs or {}))
         if func._schema.is_mutable:
             self.tracer.snapshot.writing(args, kwargs)
         out = func(*args, **(kwargs or {}))
         macs = macs_of(func, args, kwargs, out, backward=True, node=None if self.again else current_node())
         if macs is None:
-            self.tracer.uncounted[str(func.overloadpacket)] += 1
+            self.tracer.not_counted(str(func.overloadpacket))
         elif macs:
             owner = self._owner(func)
-            whole = self.tracer.whole
-            self.macs[owner] += whole.counted(macs, owner) if whole else macs
+            self.macs[owner] += 0 if owner in self.unseen else self.tracer.whole.counted(macs, owner)
         return out
 
     def _owner(self, func: Any) -> int:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 from resbench.arch.cost import Cost, Level
 from resbench.costs.chart import by_layer
-from resbench.costs.table import complex_note, conventions, cost_table
+from resbench.costs.table import complex_note, conventions, cost_table, forked
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
 from resbench.progress import Progress
@@ -69,13 +69,13 @@ class Costs(Result):
             for metric in ("macs", "elementwise", "activations"):
                 value = getattr(one, metric)
                 if value is not None:
-                    yield Figure(one.model, metric, value, None, batch, least=bool(one.uncounted))
+                    yield Figure(one.model, metric, value, None, batch, least=one.is_least)
 
     def not_counted(self) -> Mapping[str, Mapping[str, int]]:
         return {one.model: dict(one.uncounted) for one in self.costs}
 
     def cautions(self, models: Sequence[str]) -> list[str]:
-        return [*complex_note(self.costs)]
+        return [*complex_note(self.costs), *forked(self.costs)]
 
     def pictures(self) -> list[Picture]:
         return [by_layer(one) for one in self.costs]

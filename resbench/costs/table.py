@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from resbench.arch.cost import Cost, Level, Row
+from resbench.arch.cost import Cost, Fork, Level, Row
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import unclassified, warning
 from resbench.units import FP32_BYTES, convention, shape_text
@@ -84,12 +84,24 @@ def _warnings(costs: Sequence[Cost]) -> list[str]:
     """The warnings say what is too low or unknown, and which networks make layers as they run, unseen by any check."""
     made = [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
     unknown = [line for c in costs for line in unclassified(c.model, c.unknown)]
-    return [*uncounted(costs), *made, *_unseen(costs), *unknown]
+    return [*uncounted(costs), *made, *forked(costs), *_unseen(costs), *unknown]
 
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:
     """A line names each network in which operators ran that have no formula."""
     return [line for c in costs for line in warning(c.model, dict(c.uncounted), "what is counted is too low")]
+
+
+def forked(costs: Sequence[Cost]) -> list[str]:
+    """A line for each place where values decide says what counts there, and what does not."""
+    return [f"{c.model}: {_choice(fork)}." for c in costs for fork in c.forks]
+
+
+def _choice(fork: Fork) -> str:
+    if len(fork.macs) == 1:
+        return f"{fork.name} counts once, with {fork.macs[0]:,} MACs: how often it goes round, values decide"
+    least, most = sorted(fork.macs)
+    return f"{fork.name} counts its larger branch, with {most:,} MACs: the other takes {least:,}"
 
 
 def _unseen(costs: Sequence[Cost]) -> list[str]:

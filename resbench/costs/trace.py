@@ -26,9 +26,10 @@ from resbench.arch.cost import Cost, Mode
 from resbench.costs.backward import with_backward
 from resbench.costs.tracer import Tracer, shape_of
 from resbench.errors import TraceError, foreign
-from resbench.operators.complexes import PARTS
 from resbench.restoring.unchanged import Snapshot, unchanged
 from resbench.workers.compiled import as_written
+from resbench.workers.threads import started
+from resbench.workers.workload import wants_gradients
 
 Inputs = tuple[int, ...] | Tensor | tuple[Any, ...] | Mapping[str, Any]
 
@@ -44,6 +45,7 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
     model holds weights, it runs for real, once. Everything reachable from the model and the random states stay as they
     were, see ``unchanged``.
 
+    A forward that takes gradients itself runs with them.
     A module that calls other modules gets rows for its own operators (``layer1.0.add``); any other module gets
     one row a call. A parameter counts where it is first used; ``Cost.uncounted`` names what has no formula.
     Raises TraceError: the module that failed, its input, and why.
@@ -55,18 +57,20 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
     real = not any(p.is_meta or is_lazy(p) for p in params)
     if real:
         attempts.append((next((p.device for p in params), torch.device("cpu")), nullcontext()))
-    for device, default_device in attempts:
+    gradients = training
+    while attempts:
+        device, default_device = attempts.pop(0)
         try:
-            for whole in (False, True):  # once more where torch took a complex convolution apart
-                with unchanged(model, inputs, contents=False) as snapshot:
-                    traced = _traceable(inner)
-                    snapshot.include(traced)  # a twin is new
-                    with _counting(traced, training), default_device:
-                        cost = _follow(traced, inputs, name, source, device, snapshot, training, whole)
-                if cost is not None:
-                    return cost
+            with unchanged(model, inputs, contents=False) as snapshot:
+                traced = _traceable(inner)
+                snapshot.include(traced)  # a twin is new
+                with _counting(traced, training), default_device:
+                    return _follow(traced, inputs, name, source, device, snapshot, training, gradients)
         except TraceError as error:
             failure = error
+            if not gradients and wants_gradients(error):
+                gradients = True
+                attempts.insert(0, (device, default_device))
     if not real and "meta" in str(failure).lower():
         raise TraceError(f"{failure}; it looks at values: give the model weights, not on the meta device") from failure
     raise failure
@@ -82,10 +86,11 @@ def _unwrapped(module: nn.Module) -> nn.Module:
 
 
 def _check_visible(model: nn.Module) -> None:
-    for path, module in model.named_modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            where = path or type(model).__name__
-            raise TraceError(f"{where} is TorchScript, which hooks do not see into: trace the module it was made from")
+    if isinstance(model, torch.jit.ScriptModule):
+        name = type(model).__name__
+        raise TraceError(f"{name} is TorchScript, which hooks do not see into: trace the module it was made from")
+    if any(kind.__name__ == "FSDPModule" for module in model.modules() for kind in type(module).__mro__):
+        raise TraceError(f"{type(model).__name__} is sharded over processes: count it before fully_shard")
 
 
 def _traceable(model: nn.Module) -> nn.Module:
@@ -107,6 +112,8 @@ def _weightless(tensor: Tensor) -> Tensor:
 def _counting(model: nn.Module, training: bool) -> Iterator[None]:
     """Run in one mode, without gradients, fused fast paths and compiled code; ``unchanged`` puts all that back."""
     for module in list(model.modules()):
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
         module.training = training  # not eval(): a subclass may do more there, such as merge weights
         module._modules.update({key: _unwrapped(child) for key, child in module._modules.items() if child is not None})
     torch.backends.mha.set_fastpath_enabled(False)
@@ -122,11 +129,10 @@ def _follow(
     device: torch.device,
     snapshot: Snapshot,
     training: bool,
-    whole: bool,
-) -> Cost | None:
-    """Watch one forward on the device; in training with its backward pass. None where torch took a complex
-    convolution apart: that is then to be watched ``whole``, which costs every call of torch some time."""
-    tracer, stand_ins = Tracer(model, snapshot, whole), _stand_ins(model, device, training)
+    gradients: bool,
+) -> Cost:
+    """Watch one forward on the device, with ``gradients`` or without; in training with its backward pass."""
+    tracer, stand_ins = Tracer(model, snapshot), _stand_ins(model, device, gradients)
     tracer.holdings.stand_for(stand_ins)
     with foreign(TraceError, lambda error: tracer.blame(name or type(model).__name__, error)):
         args, kwargs = _arguments(model, inputs, device)
@@ -136,19 +142,20 @@ def _follow(
             with (
                 register_module_forward_pre_hook(tracer.enter),
                 register_module_forward_hook(tracer.leave, always_call=True),
-                torch.set_grad_enabled(training),
+                torch.set_grad_enabled(gradients),
                 tracer,
-                tracer.whole or nullcontext(),
+                tracer.whole,
+                started() as threads,
             ):
                 output = model(*args, **kwargs)
-            if not whole and tracer.known.keys() >= PARTS:
-                return None
+            tracer.uncounted.update(name for thread, name in threads.items() if thread not in tracer.elsewhere)
             rows, held = tracer.rows(output), tracer.held()
             if training:
                 rows = with_backward(output, rows, tracer)
     uncounted, kinds = tuple(sorted(tracer.uncounted.items())), tuple(sorted(tracer.kinds.items()))
     mode: Mode = "training" if training else "inference"
-    return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, tracer.complex, tuple(tracer.made), held)
+    made, forks = tuple(tracer.made), tuple(tracer.whole.found)
+    return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, tracer.complex, made, held, forks)
 
 
 def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -174,10 +181,10 @@ def _on(device: torch.device, tensor: Tensor) -> Tensor:
     return torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
 
 
-def _stand_ins(model: nn.Module, device: torch.device, training: bool) -> dict[str, Tensor]:
+def _stand_ins(model: nn.Module, device: torch.device, gradients: bool) -> dict[str, Tensor]:
     """Make stand-ins on the meta device for all that is elsewhere; on a real one for buffers, which a forward may
-    update. In training they are made also for the parameters, which would keep the gradients."""
-    learned = {path: _leaf(p, device) for path, p in model.named_parameters() if not is_lazy(p)} if training else {}
+    update. With gradients they are made also for the parameters, which would keep them."""
+    learned = {path: _leaf(p, device) for path, p in model.named_parameters() if not is_lazy(p)} if gradients else {}
     if device != META:
         return {**learned, **{path: buffer.clone() for path, buffer in model.named_buffers()}}
     held = chain(model.named_parameters(), model.named_buffers())

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence, Set
 from math import prod
-from threading import get_ident
+from threading import Thread, current_thread
 from typing import Any, NamedTuple
 
 import torch
@@ -20,17 +20,19 @@ from resbench.arch.cost import Hold, Row
 from resbench.arch.kinds import Kind, together
 from resbench.costs import meta
 from resbench.costs.edges import Edges, Made, Origins, edges, fuse, places, room
+from resbench.costs.forks import Forks, Trial
 from resbench.costs.holdings import NOTHING, Holdings, bytes_of, kept_at, total
 from resbench.costs.outputs import tensors_in
 from resbench.errors import first_line
 from resbench.operators.boundaries import sequence_number
-from resbench.operators.complexes import WholeConvolutions
 from resbench.operators.composites import by_parts
 from resbench.operators.dispatch import operator_of
 from resbench.operators.moves import is_new
 from resbench.operators.rules import MAC_KINDS, CountedOperator, free
 from resbench.restoring.unchanged import Snapshot
 from resbench.units import shape_text
+from resbench.workers.control_flow import is_hidden
+from resbench.workers.threads import ELSEWHERE
 
 SOFTMAX_OF_ATTENTION = torch.ops.aten._safe_softmax.default
 """Scaled dot product attention runs this softmax, where torch takes it apart on the meta device."""
@@ -104,7 +106,9 @@ class Frame:
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """A tracer sees every operator (dispatch) and every module call (hooks), and keeps a stack of running modules."""
 
-    def __init__(self, model: nn.Module, snapshot: Snapshot, whole: bool) -> None:
+    supports_higher_order_operators = True
+
+    def __init__(self, model: nn.Module, snapshot: Snapshot) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.model, self.snapshot = model, snapshot
         # a parametrization works for the module that it is in
@@ -128,12 +132,21 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """It made these modules and may drop them: nothing else is to take their identity."""
         self.known: dict[Any, tuple[CountedOperator | None, bool]] = {}
         """Each operator that ran stands here with how it is counted, and whether it writes into an argument."""
-        self.whole = WholeConvolutions(self.book) if whole else None
+        self.whole = Forks(self)
         self.complex = False
-        self.thread = get_ident()
+        self.scripted: set[str] = set()
+        """These modules are TorchScript: nobody sees which operators ran in them."""
+        self.trial: Trial | None = None
+        """What runs now is tried, and no part of the count."""
+        self.thread = current_thread()
         """No other thread's operators are seen."""
+        self.elsewhere: set[Thread] = set()
+        """In these, modules were called, which are named."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if is_hidden(func):
+            self.not_counted(func.__name__)
+            return func(*args, **(kwargs or {}))
         if func not in self.known:
             self.known[func] = operator_of(func), func._schema.is_mutable
         operator, writes = self.known[func]
@@ -142,23 +155,30 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if operator is None and (out := by_parts(self, func, args, kwargs)) is not NotImplemented:
             return out
         out = meta.run(func, args, kwargs or {})
-        if self.whole and self.whole.inside:
+        if self.whole.inside:
             return out
         if operator is None:
-            self.uncounted[str(func.overloadpacket)] += 1
+            self.not_counted(str(func.overloadpacket))
         if operator and operator.type:
             self.book(operator, args, out, kwargs, writes)
+        elif self.trial is not None:
+            return out
         elif made := self.origins.note(
             operator.kind if operator else "unknown", () if is_new(func) else args, out, writes
         ):
             self.stack[-1].own.append(OperatorCall(made, operator or UNKNOWN))
-        if func is SOFTMAX_OF_ATTENTION and out.dim() == 4:  # of fewer dimensions it is taken apart everywhere
+        # of fewer dimensions it is taken apart everywhere
+        if func is SOFTMAX_OF_ATTENTION and out.dim() == 4 and self.trial is None:
             fuse(self.stack[-1].own[-1].made)
         return out
 
     def book(self, operator: CountedOperator, args: Any, out: Any, kwargs: Any = None, writes: bool = False) -> None:
         """Count one call for the module that runs. ``writes``: it writes into an argument."""
         macs, elementwise = operator.work(args, out, kwargs)
+        if self.trial is not None:
+            self.trial.macs += macs
+            self.trial.elementwise += elementwise
+            return
         frame = self.stack[-1]
         kind = frame.kind_of(operator)
         if kind in MAC_KINDS:
@@ -177,21 +197,38 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         )
 
+    def not_counted(self, operator: str) -> None:
+        """Note a call of an operator without a rule."""
+        uncounted = self.uncounted if self.trial is None else self.trial.uncounted
+        uncounted[operator] += 1
+
     def enter(self, module: nn.Module, args: Any) -> None:
+        if self.trial is not None:
+            return
         self.failed = None
         name = self.names.get(id(module)) or self._name_of_made(module)
-        if get_ident() != self.thread:
-            self.uncounted[f"{name} in a thread of its own"] += 1
+        if current_thread() is not self.thread:
+            self.elsewhere.add(current_thread())
+            self.not_counted(f"{name} {ELSEWHERE}")
         if module is self.model or name is None:
             return
         caller = self.stack[-1]
         caller.calls = True
         self._spill(caller)
         self.stack.append(Frame(module, name, shape_of(args)))
+        if isinstance(module, torch.jit.ScriptModule):
+            self.not_counted(f"{name} in TorchScript")
+            self.scripted.add(name)
+            self.trial = Trial()
 
     def leave(self, module: nn.Module, args: Any, output: Any) -> None:
         """Close the module that returns or raises: then, as when it returns nothing, the output is None."""
-        if module is self.model or id(module) not in self.names:
+        scripted = self.stack[-1].module is module and isinstance(module, torch.jit.ScriptModule)
+        if scripted:
+            self.trial = None
+            made = self.origins.note("unknown", args, output, False)
+            self.stack[-1].own += [OperatorCall(made, UNKNOWN)] if made else []
+        if module is self.model or id(module) not in self.names or self.trial is not None:
             return
         frame = self.stack.pop()
         if output is None:
@@ -245,13 +282,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             home = room([call.made], place)
             call.made.stand_for((place,) if kind else linked.reads)
             if kind:
-                label = self._unused(f"{frame.name}.{name}" if frame.name else name)
+                label = self.unused(f"{frame.name}.{name}" if frame.name else name)
                 took = 0, call.macs, call.elementwise, prod(call.shape)
                 row = Row(label, kind, call.shape, *took, *NOTHING[1:], call.nbytes, None, call.made.kind, *linked)
                 self._add(row, call.end, call.made.step, (home, 0))
         frame.own.clear()
 
-    def _unused(self, name: str) -> str:
+    def unused(self, name: str) -> str:
         """Give the name, with a number behind it where it is taken."""
         again = self.used[name]
         self.used[name] += 1
@@ -272,7 +309,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         path = kept_at(self.model, module) or kept_at(caller.module, module, caller.name)
         if path is None:
             plain = ".".join(step for step in (caller.name, type(module).__name__.lower()) if step)
-            path = self._unused(plain)
+            path = self.unused(plain)
         self.alive.append(module)
         for name, inner in module.named_modules(prefix=path):
             self.names.setdefault(id(inner), name)

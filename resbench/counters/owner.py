@@ -1,6 +1,7 @@
 """What runs belongs to the module that is open, and in the backward pass to the one that made the node."""
 
 from bisect import bisect_right
+from threading import Thread, current_thread
 from typing import Any
 
 from resbench.operators.boundaries import LEAVE, current_node, sequence_number
@@ -16,9 +17,18 @@ class Owner:
         self.owners = [0]
         self.backward = False
         self.last = 0
+        self.thread = current_thread()
+        """No other thread's operators are seen."""
+        self.elsewhere: dict[Thread, list[int]] = {}
+        """Other threads called these modules."""
 
     def pass_on(self, number: int) -> None:
         """Pass a boundary of the forward, at which a module begins or the innermost one ends."""
+        thread = current_thread()
+        if thread is not self.thread and not self.backward:
+            if number != LEAVE:
+                self.elsewhere.setdefault(thread, []).append(number)
+            return
         if number == LEAVE:
             self.stack.pop()
         else:

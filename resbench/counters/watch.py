@@ -45,8 +45,10 @@ from resbench.operators.moves import is_view
 from resbench.operators.products import packed_weights
 from resbench.operators.rules import CountedOperator
 from resbench.workers.compiled import as_written
+from resbench.workers.control_flow import ControlFlow, is_hidden
 from resbench.workers.stopwatch import uncollected
 from resbench.workers.switches import SWITCHES, attribute, put_back
+from resbench.workers.threads import ELSEWHERE, started
 from resbench.workers.workload import Workload
 
 COPIES = frozenset("clone copy_ copy _to_copy contiguous".split())
@@ -126,6 +128,11 @@ class Watched:
 
 def watch(work: Workload, modules: Modules) -> Watched:
     """Run once; book each operator on the module that is open, in the backward pass on the one that made the node."""
+    call, watched = work.call, _watched(work, modules)
+    return watched if work.call is call else _watched(work, modules)  # the run began again, with gradients
+
+
+def _watched(work: Workload, modules: Modules) -> Watched:
     whose = Owner()
     ledger = Ledger(_held(work))
     books: dict[str, defaultdict[int, Counter[str]]] = {}
@@ -136,8 +143,15 @@ def watch(work: Workload, modules: Modules) -> Watched:
             booking.books = books[phase] = defaultdict(Counter)
             booking.phase = phase
             whose.backward = phase == "backward"
-            with booking, booking.calls:
+            with booking, booking.calls, started() as threads:
                 run()
+            for thread, called in whose.elsewhere.items():
+                threads.pop(thread, None)
+                for number in called:
+                    booking.uncounted[number][f"{modules.names[number]} {ELSEWHERE}"] += 1
+            if threads:
+                booking.uncounted[0].update(threads.values())
+            whose.elsewhere.clear()
     gc.collect()
     retained = max(0, ledger.now - before)
     return Watched(books, whose.callers, ledger.most, ledger.owner, retained, booking.uncounted, booking.kinds)
@@ -153,6 +167,8 @@ def _held(work: Workload) -> list[Tensor]:
 class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Each operator is booked on its owner."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, whose: Owner, ledger: Ledger) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.whose, self.ledger = whose, ledger
@@ -163,6 +179,9 @@ class _Booking(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.calls = _Calls(self)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if is_hidden(func):
+            self.uncounted[self.whose()][func.__name__] += 1
+            return func(*args, **(kwargs or {}))
         if (out := by_parts(self, func, args, kwargs)) is not NotImplemented:
             return out
         out = func(*args, **(kwargs or {}))
@@ -245,7 +264,7 @@ def saved(work: Workload, modules: Modules) -> Counter[int]:
         return tensor
 
     kept = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-    with as_written(), modules.watched(whose.pass_on):
+    with as_written(), modules.watched(whose.pass_on), ControlFlow():
         for phase, run in work.phases:
             with kept if phase == "forward" else nullcontext():
                 run()

@@ -28,6 +28,7 @@ from resbench.gradients.steps import Rate
 from resbench.gradients.trunk import WEIGHTED, between, boundaries, hooked, named, trunk
 from resbench.networks.build import Interpreter, Level, Steps
 from resbench.networks.modules import Add, Highway
+from resbench.workers.control_flow import ControlFlow
 
 
 class Found(NamedTuple):
@@ -112,7 +113,7 @@ def observe(
     seen, network = Observation(first), model
     while "_orig_mod" in network._modules:
         network = network._modules["_orig_mod"]  # type: ignore[assignment]
-    with as_written():
+    with as_written(), ControlFlow():
         if isinstance(network, Level) and not kwargs and len(args) == 1 and not _is_touched(network):
             output = _StepObserver(boundaries(network) if watch is None else watch, seen).run(network, args[0])
         else:

@@ -10,6 +10,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
 from resbench.networks.build import Level
@@ -104,6 +105,8 @@ PARALLEL = ("torch.nn.parallel.", "torch.distributed.", "torch.optim.swa_utils")
 
 def inside(module: nn.Module) -> nn.Module:
     """Return the module itself, out of all its wrappers."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return module
     parallel = any(kind.__module__.startswith(PARALLEL) for kind in type(module).__mro__)
     for name in (*WRAPPED, "module") if parallel else WRAPPED:
         wrapped = module._modules.get(name)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 
 from resbench.operators.boundaries import current_node, sequence_number
 from resbench.operators.dispatch import TABLE
 from resbench.operators.rules import CountedOperator
+from resbench.workers.control_flow import ControlFlow
 
 TRANSPOSED = {
     torch.conv1d: False,
@@ -26,11 +26,7 @@ TRANSPOSED = {
 """torch takes the complex case of these functions apart."""
 
 
-PARTS = frozenset((torch.ops.aten.view_as_real.default, torch.ops.aten.convolution.default))
-"""Where all of these ran, a complex convolution may be among them: its parts are seen as real numbers."""
-
-
-class WholeConvolutions(TorchFunctionMode):
+class WholeConvolutions(ControlFlow):
     """It hands every complex convolution to ``book``, whole; ``inside`` is true while its parts run."""
 
     def __init__(self, book: Callable[[CountedOperator, tuple[Any, ...], Any], None]) -> None:
@@ -42,9 +38,11 @@ class WholeConvolutions(TorchFunctionMode):
         self.owed: Counter[int] = Counter()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in TRANSPOSED:
+            return super().__torch_function__(func, types, args, kwargs)
         kwargs = kwargs or {}
-        operands = _operands(*args, **kwargs) if func in TRANSPOSED else None
-        if operands is None or not operands[0].is_complex():
+        operands = _operands(*args, **kwargs)
+        if not operands[0].is_complex():
             return func(*args, **kwargs)
         self.inside, begin = True, sequence_number()
         try:

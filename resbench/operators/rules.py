@@ -3,7 +3,7 @@
 Rules are functions of shapes; which operator has which stands in ``resbench.operators.dispatch``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -22,6 +22,12 @@ MAC_KINDS: tuple[Kind, ...] = ("convolution", "linear", "matrix product", "atten
 REAL_PRODUCTS = 4
 """One complex product is so many real ones. (A complex number times a real one is two real products, and torch has
 no operator that multiplies the two.)"""
+
+
+def larger_branch(works: Sequence[Work]) -> int:
+    """Tell which branch counts where a graph branches: the one of the most MACs, of equals the one of the most
+    elementwise operations, of equals the first."""
+    return max(range(len(works)), key=lambda i: (works[i], -i))
 
 
 class CountedOperator(NamedTuple):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from resbench.costs.measure import cost
-from resbench.errors import cannot_run
+from resbench.errors import TraceError, cannot_run
 from resbench.networks.load import Model, load
 from resbench.networks.modules import Lent
 from resbench.networks.name import Input, parse_input
@@ -36,10 +36,27 @@ def workload(one: Case) -> tuple[Workload, str]:
     from resbench.timing.memory.measure import check_fits
 
     own_threads = torch.get_num_threads()
-    check_fits(cost(one.model, one.input, batch=one.setup.batch), one.setup)
+    uncountable: TraceError | None = None
+    try:
+        check_fits(cost(one.model, one.input, batch=one.setup.batch), one.setup)
+    except TraceError as error:
+        uncountable = error
     loaded = load(one.model, one.input)
     with one_line(one):
-        return Workload(loaded.module, loaded.arguments(one.setup.batch), one.setup, own_threads), loaded.name.title
+        work = Workload(loaded.module, loaded.arguments(one.setup.batch), one.setup, own_threads)
+        if uncountable and not _runs(work):
+            raise uncountable
+        return work, loaded.name.title
+
+
+def _runs(work: Workload) -> bool:
+    """Tell whether a model that could not be counted runs: then it can be timed."""
+    try:
+        with work.ready():
+            work.run()
+    except Exception:
+        return False
+    return True
 
 
 def one_line(one: Case) -> AbstractContextManager[None]:

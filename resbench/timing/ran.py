@@ -19,6 +19,7 @@ from resbench.operators.composites import by_parts
 from resbench.operators.dispatch import operator_of
 from resbench.operators.products import packed_weights
 from resbench.workers.compiled import as_written, runs_compiled
+from resbench.workers.control_flow import ControlFlow, is_hidden
 from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.switches import float32_in, unasked, unfused
 from resbench.workers.workload import Setup, Workload
@@ -94,6 +95,8 @@ class _Conditions(NamedTuple):
 class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """The observer books the MACs of every product on the conditions that it runs under."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, work: Workload) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.setup = work.setup
@@ -101,6 +104,8 @@ class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.found: Counter[_Conditions] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if is_hidden(func):
+            return func(*args, **(kwargs or {}))
         if (out := by_parts(self, func, args, kwargs)) is not NotImplemented:
             return out
         out = func(*args, **(kwargs or {}))
@@ -129,7 +134,7 @@ def observed(work: Workload) -> Ran:
     observer, setup = _Observer(work), work.setup
     with as_written(), unfused():
         for _, phase in work.phases:
-            with observer:
+            with observer, ControlFlow():
                 phase()
     unasked_now = unasked(setup.kind, setup.mode == "inference")
     found = observer.found or {_Conditions("", setup.device, torch.get_num_threads(), "", unasked_now): 1}

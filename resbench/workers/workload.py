@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from resbench.errors import MeasureError, OptionError, first_line, foreign
+from resbench.errors import MeasureError, OptionError, first_line, foreign, message
 from resbench.workers.optimizers import MOMENTUM, check_optimizer, standing
 from resbench.workers.switches import attribute, put_back
 
@@ -31,6 +31,9 @@ Cache = Literal["warm", "cold"]
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """The model stays in float32; operators that gain from it run in these types."""
+
+MOST_THREADS = 4096
+"""Torch that is told a million takes the interpreter down; the command line has the same limit."""
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -61,6 +64,8 @@ class Setup:
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 1):
                 raise OptionError(f"expected {name} of at least 1, received {value!r}")
+        if self.threads is not None and self.threads > MOST_THREADS:
+            raise OptionError(f"expected threads of at most {MOST_THREADS}, received {self.threads}")
         check_device_name(self.device)
         check_optimizer(self.optimizer)
         if self.optimizer != MOMENTUM and self.mode != "training":
@@ -104,6 +109,11 @@ def _precisions(dtype: Dtype) -> list[tuple[Any, str, Any]]:
         *((place, "fp32_precision", "tf32" if tf32 else "ieee") for place in nvidia),
         *((place, "fp32_precision", "ieee") for place in intel),
     ]
+
+
+def wants_gradients(error: BaseException) -> bool:
+    """Tell whether a forward failed because it takes gradients itself (a force from an energy), and there were none."""
+    return "not require grad" in message(error)
 
 
 def check_device_name(device: str) -> tuple[str, str]:
@@ -205,6 +215,12 @@ class Workload:
 
     def _infer(self) -> Any:
         with self.autocast():
+            try:
+                return self.call(*self.inputs)
+            except RuntimeError as error:
+                if torch.is_grad_enabled() or not wants_gradients(error):
+                    raise
+            self.call = torch.enable_grad()(self.call)
             return self.call(*self.inputs)
 
     def _forward(self) -> None:

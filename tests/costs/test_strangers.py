@@ -17,7 +17,9 @@ from resbench.costs import measure
 from resbench.costs.table import cost_table
 from resbench.counters.watch import count
 from resbench.errors import OptionError
+from resbench.operators.boundaries import Modules
 from resbench.timing.ran import observed
+from resbench.timing.traffic import traffic
 from resbench.workers.workload import Setup, Workload
 
 ROWS = (3, 4, 8)
@@ -46,6 +48,28 @@ def in_a_thread(net, x):
     thread.start()
     thread.join()
     return found[0]
+
+
+def by_hand_in_a_thread(net, x):
+    found = []
+
+    def multiply():
+        found.append(x @ net.fc.weight.t() + net.fc.bias)
+
+    thread = threading.Thread(target=multiply)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_work_in_a_thread_is_named_where_no_module_is_called_and_where_it_is_timed():
+    net = Forward(by_hand_in_a_thread)
+    assert measure.cost(net, input=ROWS).uncounted == (("multiply in a thread of its own", 1),)
+    for forward, name in ((by_hand_in_a_thread, "multiply"), (in_a_pool, "fc"), (in_a_thread, "fc")):
+        work = Workload(Forward(forward), (1, *ROWS), Setup())
+        with work.ready():
+            counts, _ = traffic(work, Modules(work.model))
+        assert dict(counts.all_uncounted) == {f"{name} in a thread of its own": 1}
 
 
 @pytest.mark.parametrize("mode", ["inference", "training"])

@@ -380,12 +380,25 @@ def test_a_parallel_wrapper_is_its_module():
     assert trace(nn.DataParallel(block), IMAGE).layers == trace(block, IMAGE).layers
 
 
-def test_torchscript_is_refused_in_one_line():
+def scripted(module):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        script = torch.jit.script(nn.Linear(4, 4))
-    with pytest.raises(TraceError, match=r"^1 is TorchScript.*: trace the module it was made from$"):
-        trace(nn.Sequential(nn.ReLU(), script), (1, 4))
+        return torch.jit.script(module)
+
+
+def test_torchscript_is_refused_in_one_line():
+    with pytest.raises(TraceError, match=r"^RecursiveScriptModule is TorchScript.*: trace the module it was made from"):
+        trace(scripted(nn.Linear(4, 4)), (1, 4))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_beside_a_torchscript_child_the_rest_is_counted_and_the_child_named(training):
+    net = nn.Sequential(nn.Linear(4, 5), scripted(nn.Linear(5, 6)), nn.Linear(6, 7))
+    cost = trace(net, (1, 4), training=training)
+    assert [(row.name, row.params, row.macs) for row in cost.layers] == [("0", 25, 20), ("1", 36, 0), ("2", 49, 42)]
+    assert cost.uncounted == (("1 in TorchScript", 1),)
+    assert cost.backward_macs == (20 + 2 * 42 if training else None)
+    assert (cost.layers[1].kind, cost.layers[1].reads, cost.layers[2].reads) == ("unknown", (0,), (1,))
 
 
 # -- failures ---------------------------------------------------------------------------------------------------
