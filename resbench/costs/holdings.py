@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from resbench.restoring.holders import parts_of
+
 _CSR = ("crow_indices", "col_indices", "values")
 _CSC = ("ccol_indices", "row_indices", "values")
 SPARSE: Mapping[torch.layout, tuple[str, ...]] = {
@@ -53,8 +55,7 @@ def bytes_of(tensor: Tensor) -> int:
     if type(tensor) in PLAIN and tensor.layout is torch.strided:
         return tensor.nbytes
     if is_traceable_wrapper_subclass(tensor):
-        names, _ = tensor.__tensor_flatten__()
-        return sum(bytes_of(getattr(tensor, name)) for name in names)
+        return sum(map(bytes_of, parts_of(tensor)))
     if tensor.layout in SPARSE:
         parts = (getattr(tensor, name) for name in SPARSE[tensor.layout])
         return sum(bytes_of(part() if callable(part) else part) for part in parts)

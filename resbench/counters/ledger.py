@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+from resbench.restoring.holders import parts_of
+
 
 class Ledger:
     """A ledger adds up the storages that exist, and keeps the most that were at one time, and whose turn it was."""
@@ -37,7 +39,9 @@ class Ledger:
 
 
 def storage_of(tensor: Tensor) -> Any:
-    """Give the storage of a tensor; None for a sparse one, which has none."""
+    """Give the storage of a tensor; None for a sparse one, and for one made of others, which have none."""
+    if parts_of(tensor):
+        return None
     try:
         return tensor.untyped_storage()
     except RuntimeError:

@@ -184,6 +184,12 @@ def storage(tensor: Tensor) -> int:
         return 0
 
 
+def parts_of(tensor: Tensor) -> list[Tensor]:
+    """Return the tensors of which another is made that has no memory of its own, such as a sharded one's local part."""
+    names = tensor.__tensor_flatten__()[0] if hasattr(tensor, "__tensor_flatten__") else ()
+    return [part for part in (getattr(tensor, name) for name in names) if isinstance(part, Tensor)]
+
+
 def restore_class(kind: type, before: dict[str, Any]) -> None:
     """Give a class those members again, and no others."""
     added = dict.fromkeys(vars(kind).keys() - before.keys(), ABSENT)
@@ -212,7 +218,7 @@ def restore_tensor(
     """Put back everything of a tensor but its contents."""
     if type(tensor) is not kind:
         tensor.__class__ = kind
-    if not _lies_as(tensor, alias, address):
+    if not (parts_of(tensor) or _lies_as(tensor, alias, address)):
         tensor.data = alias
     for name, value in attributes.items():
         if getattr(tensor, name) is not value:

@@ -34,6 +34,7 @@ from resbench.restoring.holders import (
     Undo,
     counted_from,
     keep_slot,
+    parts_of,
     refill,
     restore_class,
     restore_names,
@@ -223,6 +224,7 @@ class Snapshot:
         return saved.values()
 
     def _tensor(self, tensor: Tensor) -> Iterable[Any]:
+        parts = parts_of(tensor)
         try:
             address, version = tensor.data_ptr(), tensor._version
         except RuntimeError:  # a tensor without memory of its own, or of inference mode
@@ -234,9 +236,9 @@ class Snapshot:
             attributes["grad"] = tensor.grad
         self._storages[storage(alias)] = alias
         self.tensors.append((tensor, type(tensor), alias, address, version, attributes))
-        if self.contents or not (isinstance(tensor, nn.Parameter) or id(tensor) in self._buffers):
+        if not parts and (self.contents or not (isinstance(tensor, nn.Parameter) or id(tensor) in self._buffers)):
             self._copy(alias)
-        return (*attributes.values(), *self._entries(tensor.__dict__).values())
+        return (*parts, *attributes.values(), *self._entries(tensor.__dict__).values())
 
     def _copy(self, alias: Tensor) -> None:
         """Keep the bytes of a tensor's storage."""
