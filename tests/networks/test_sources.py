@@ -266,3 +266,46 @@ def test_weights_that_do_not_fit_are_refused_by_name(tmp_path):
     for twice in ("", f"{tmp_path}/w.pth,weights={tmp_path}/w.pth"):
         with pytest.raises(OptionError, match="expected one weights=FILE"):
             cost(f"resnet20,weights={twice}")
+
+
+class Regions(torch.nn.Module):
+    """A Linear 8 -> 8 in a region of its own, then another 8 -> 5, on 12 rows: 768 and 480 MACs."""
+
+    def __init__(self, region):
+        super().__init__()
+        self.g, self.fc, self.region = torch.nn.Linear(8, 8, bias=False), torch.nn.Linear(8, 5), region
+
+    def forward(self, x):
+        with self.region():
+            y = self.g(x)
+        return self.fc(x + y)
+
+
+class Branches(Regions):
+    """The larger branch runs the layer twice."""
+
+    def forward(self, x):
+        return self.fc(torch.cond(x.sum() > 0, lambda x: self.g(self.g(x)), lambda x: self.g(x), (x,)))
+
+
+@pytest.mark.parametrize("region", [torch.no_grad, lambda: torch.autocast("cpu", enabled=False)], ids=["grad", "cast"])
+def test_rows_of_an_exported_program_are_those_of_the_modules_it_was_made_from(tmp_path, region):
+    net = Regions(region).eval()
+    name = export(tmp_path / "net.pt2", net, (1, 3, 4, 8))
+    rows = [(row.name, row.type, row.params, row.macs) for row in cost(name).layers if row.macs]
+    assert rows == [("g", "Linear", 64, 768), ("fc", "Linear", 45, 480)]
+    x = torch.randn(1, 3, 4, 8)
+    module = load(name).module
+    module.load_state_dict(net.state_dict())
+    given = module(x)
+    assert torch.equal(given, net(x))
+    assert torch.is_grad_enabled()
+    given.sum().backward()
+    assert module.fc.weight.grad is not None
+    assert (module.g.weight.grad is None) == (region is torch.no_grad)
+
+
+def test_of_two_branches_of_an_exported_program_the_larger_counts(tmp_path):
+    found = cost(export(tmp_path / "net.pt2", Branches(torch.no_grad).eval(), (1, 3, 4, 8)))
+    assert (found.macs, found.params) == (2 * 768 + 480, 64 + 45)
+    assert [fork.macs for fork in found.forks] == [(2 * 768, 768)]

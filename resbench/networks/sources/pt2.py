@@ -10,6 +10,7 @@ import torch
 from resbench.errors import SourceError, first_line, foreign
 from resbench.networks.name import ModelName
 from resbench.networks.sources import Found, Options, on
+from resbench.networks.sources.regions import put_back
 
 
 def find(name: ModelName, options: Options, device: str) -> Found:
@@ -30,8 +31,20 @@ def find(name: ModelName, options: Options, device: str) -> Found:
         log.setLevel(logging.CRITICAL)  # torch warns and logs, and then raises the same
         warnings.simplefilter("ignore")
         program = torch.export.load(name.base)
+        put_back(program)
         module = torch.export.unflatten(program)
+        _call_by_class(module)
     arguments, keywords = program.example_inputs or ((), {})
     if keywords:
         raise SourceError(f"{name.head}: it was exported with keyword inputs; export it with positional ones")
     return Found(module, "torch.export", tensors=tuple(arguments))
+
+
+def _call_by_class(program: torch.nn.Module) -> None:
+    """Call each module by the class of that which was exported; the program runs them all in one of its own."""
+    classes: dict[tuple[str, type], type] = {}
+    for module in program.modules():
+        kind, written = type(module), getattr(module, "type_name", lambda: None)()
+        if written:
+            name = written.rpartition(".")[2]
+            module.__class__ = classes.setdefault((name, kind), type(name, (kind,), {}))
