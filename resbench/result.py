@@ -120,9 +120,10 @@ class Result:
 
     def only(self, models: Sequence[str]) -> Self | None:
         """Return the result of these networks alone; it is None where it says nothing of them."""
-        if not self.members:
-            return self
         models = [models] if isinstance(models, str) else models
+        if not self.members:
+            known = self.models()
+            return self if not known or set(known) & set(models) else None
         wanted = tuple(one for one in getattr(self, self.members) if one.model in models)
         return replace(self, **{self.members: wanted}) if wanted else None  # type: ignore[type-var]
 

@@ -105,3 +105,29 @@ def test_an_architecture_or_an_expression_is_a_model_of_every_call(tmp_path):
         assert flow.model == name
         losses = [row.value for row in flow.rows if row.statistic == "loss"]
         assert len(losses) == len(set(losses)) == 2  # every seed initialises it anew
+
+
+def test_an_expression_is_built_and_what_is_no_network_is_one_line():
+    from resbench.arch import Conv2d, ReLU, Seq
+
+    net = resbench.build(Seq(conv=Conv2d(3, 4, 3), relu=ReLU()))
+    assert [name for name, _ in net.named_children()] == ["conv", "relu"]
+    with pytest.raises(OptionError, match=r"^expected a model's name, an architecture or an expression, received int$"):
+        resbench.build(5)
+
+
+def test_more_threads_than_torch_bears_are_refused_in_one_line():
+    with pytest.raises(OptionError, match=r"^expected threads of at most 4096, received 1000000000$"):
+        resbench.latency("resnet8", threads=10**9)
+
+
+def test_what_is_left_of_a_comparison_says_nothing_of_the_others():
+    whole = resbench.compare(["resnet8", "plain8", "resnet14"])
+    left = whole.only(["plain8"])
+    assert (left.models(), left.baseline) == (["plain8"], "resnet8")
+    assert "resnet14" not in str(left)
+    assert left.table.rows[0] == whole.table.rows[1]
+    assert whole.only(whole.models()) == whole
+    assert whole.only("resnet20") is None
+    assert resbench.show("resnet8").only(["plain8"]) is None
+    assert resbench.show("resnet8").only(["resnet8"]).models() == ["resnet8"]

@@ -119,10 +119,17 @@ def load(name: str | ModelName, input: Input = None, *, device: str = "cpu", see
     return Model(name, name.inputs, found.source, lambda: made)
 
 
-def build(model: str | Architecture, input: Input = None, *, device: str = "cpu", seed: int = 0) -> nn.Module:
-    """Build the ``torch.nn.Module`` of a name or an architecture, from ``seed``. Raises as ``load`` does."""
-    if isinstance(model, Architecture):
-        return _built(ModelName(model.name), model, "catalog", device, seed).module
+def build(model: str | Architecture | Node, input: Input = None, *, device: str = "cpu", seed: int = 0) -> nn.Module:
+    """Build the ``torch.nn.Module`` of a name, an architecture or an expression, from ``seed``.
+
+    Raises OptionError for anything else, and what ``load`` raises.
+    """
+    if isinstance(model, Architecture | Node):
+        from resbench.networks.build import build
+
+        return build(model, device=device, seed=seed)
+    if not isinstance(model, str | ModelName):
+        raise OptionError(f"expected a model's name, an architecture or an expression, received {type(model).__name__}")
     return load(model, input, device=device, seed=seed).module
 
 

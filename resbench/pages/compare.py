@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from resbench.arch.cost import Cost
 from resbench.codec import encoded
@@ -62,6 +62,21 @@ class Comparison(Result):
 
     def models(self) -> list[str]:
         return [row[0] for row in self.table.rows]
+
+    def only(self, models: Sequence[str]) -> Self | None:
+        """Return the rows of these networks; ratios stay those to the baseline, and sentences go with the others."""
+        models = [models] if isinstance(models, str) else models
+        rows = [row for row in self.table.rows if row[0] in models]
+        if len(rows) == len(self.table.rows):
+            return self
+        others = {row[0] for row in self.table.rows} - {row[0] for row in rows}
+        notes, warnings = (
+            [line for line in lines if line.partition(": ")[0] not in others]
+            for lines in (self.table.notes, self.table.warnings)
+        )
+        kept = {name: calls for name, calls in self.uncounted.items() if name not in others}
+        table, axes = replace(self.table, rows=rows, notes=notes, warnings=warnings), self.axes if len(rows) > 1 else ()
+        return replace(self, table=table, axes=axes, uncounted=kept, sentences=()) if rows else None
 
     def tables(self) -> list[Table]:
         return [replace(self.table, notes=(*self.table.notes, *self.sentences))]
