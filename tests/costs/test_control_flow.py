@@ -207,3 +207,9 @@ def test_a_forward_that_takes_gradients_runs_with_them():
         counts, _ = traffic(work, Modules(net))
         assert not torch.is_grad_enabled()
     assert sum(one.macs for one in counts.forward.values()) == 1_296
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_its_layers_are_timed(mode):
+    rows = resbench.layers(Force(), ROWS, mode=mode).tables()[0].records()
+    assert {"fc1", "fc2"} <= {row["name"] for row in rows}

@@ -228,7 +228,7 @@ def _spans(work: Workload, modules: Modules, rest: Callable[[], object]) -> list
 
     def unpack(saved: tuple[int, Tensor]) -> Tensor:
         at, tensor = saved
-        if owners[at] != points[-1][1]:
+        if points and owners[at] != points[-1][1]:  # before there are any, the forward takes gradients itself
             reached(owners[at])
         return tensor
 
