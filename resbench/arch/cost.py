@@ -101,6 +101,8 @@ class Cost:
     """These were made while the forward ran: they count, though the model did not hold them."""
     held: tuple[Hold, ...] = ()
     """A trace saw how the output of each row is held; the fold does not say, nor did an earlier version."""
+    input_bytes: int | None = None
+    """All inputs together take so much; the fold does not say, whose one input has the width of the weights."""
 
     derived: ClassVar = (
         *("params", "macs", "flops", "elementwise", "activations"),

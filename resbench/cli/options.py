@@ -1,13 +1,14 @@
 """Commands share these arguments and options, and how their words are read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from resbench.errors import OptionError
-from resbench.networks.name import parse_input
+from resbench.networks.inputs import parse_input, parse_inputs
+from resbench.networks.name import ModelName
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -30,7 +31,22 @@ Models = Annotated[
 Model = Annotated[
     list[str] | None, typer.Option("--model", "-m", help="The same, as an option.", autocompletion=complete_model)
 ]
-Input = Annotated[str | None, typer.Option("--input", help="Input CxHxW instead of the model's own.")]
+
+
+def _inputs(given: Sequence[str] | None) -> Any:
+    """Read all ``--input`` once, for every model. Raises OptionError."""
+    return parse_inputs(given) if given else None
+
+
+Input = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="[NAME=]SHAPE[:DTYPE]",
+        help="Instead of the model's own, without the batch: 3x224x224, ids=128:int64. Repeatable.",
+        callback=_inputs,
+    ),
+]
 Batch = Annotated[int, typer.Option("--batch", help="Batch size.", min=1, max=2**20)]
 Format = Annotated[
     str | None,
@@ -67,18 +83,25 @@ Plot = Annotated[
 
 
 def chosen(
-    arguments: Iterable[str] | None, named: Iterable[str] | None, input: str | None = None, least: int = 1
+    arguments: Iterable[str] | None, named: Iterable[str] | None, input: Any = None, least: int = 1
 ) -> list[str]:
     """Arguments and ``--model`` options stand together. Raises OptionError when too few are named.
 
-    An input that is none is refused here once, and not for every model.
+    An input for all is refused here once, and not for every model, where a name says another, or of networks of the
+    catalog alone it is no image.
     """
     names = [*(arguments or ()), *(named or ())]
     if len(names) < least:
         wanted = "a model, such as resnet50" if least == 1 else f"{least} models or more, such as plain56 resnet56"
         raise OptionError(f"expected {wanted}; received {len(names) or 'none'}; `resbench models` lists what there is")
-    if input:
+    if input and all(":" not in name for name in names):
         parse_input(input)
+    for name in names if input else ():
+        own = ModelName.stored(name).inputs
+        refuse(
+            own and own != tuple(input),
+            f"{name} says its input, and --input says {', '.join(one.text for one in input)}: keep one of them",
+        )
     return names
 
 

@@ -13,8 +13,9 @@ from resbench.costs.result import Costs
 from resbench.drawing.diagram import draw
 from resbench.drawing.tree import draw_tree
 from resbench.errors import OptionError, ResbenchError
+from resbench.networks.inputs import Input, parse_input
 from resbench.networks.load import Model, load
-from resbench.networks.name import Input, ModelName, parse_input
+from resbench.networks.name import ModelName
 from resbench.result import Result
 from resbench.tables.table import Column, Table
 from resbench.units import shape_text

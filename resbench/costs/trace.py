@@ -20,17 +20,20 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.stateless import _reparametrize_module
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from resbench.arch.cost import Cost, Mode
 from resbench.costs.backward import with_backward
 from resbench.costs.tracer import Tracer, shape_of
+from resbench.costs.values import with_integers
 from resbench.errors import TraceError, foreign
+from resbench.networks.arguments import Called, refused, unwrapped
 from resbench.operators.complexes import PARTS
 from resbench.restoring.unchanged import Snapshot, unchanged
 from resbench.workers.compiled import as_written
+from resbench.workers.workload import drawn
 
-Inputs = tuple[int, ...] | Tensor | tuple[Any, ...] | Mapping[str, Any]
+Inputs = Tensor | Called
 
 META = torch.device("meta")
 
@@ -48,7 +51,8 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
     one row a call. A parameter counts where it is first used; ``Cost.uncounted`` names what has no formula.
     Raises TraceError: the module that failed, its input, and why.
     """
-    inner = _unwrapped(model)
+    inner = unwrapped(model)
+    inputs = (inputs,) if isinstance(inputs, Tensor) else inputs
     _check_visible(inner)
     params = list(inner.parameters())
     attempts: list[tuple[torch.device, Any]] = [(META, nullcontext()), (META, META)]  # then what it makes itself, too
@@ -57,12 +61,15 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
         attempts.append((next((p.device for p in params), torch.device("cpu")), nullcontext()))
     for device, default_device in attempts:
         try:
+            given = (
+                inputs if device == META else with_integers(inner, (inputs,) if isinstance(inputs, Tensor) else inputs)
+            )
             for whole in (False, True):  # once more where torch took a complex convolution apart
                 with unchanged(model, inputs, contents=False) as snapshot:
                     traced = _traceable(inner)
                     snapshot.include(traced)  # a twin is new
                     with _counting(traced, training), default_device:
-                        cost = _follow(traced, inputs, name, source, device, snapshot, training, whole)
+                        cost = _follow(traced, given, name, source, device, snapshot, training, whole)
                 if cost is not None:
                     return cost
         except TraceError as error:
@@ -70,15 +77,6 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
     if not real and "meta" in str(failure).lower():
         raise TraceError(f"{failure}; it looks at values: give the model weights, not on the meta device") from failure
     raise failure
-
-
-WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
-"""torch.compile and data parallelism put these around a module, and keep it there."""
-
-
-def _unwrapped(module: nn.Module) -> nn.Module:
-    inner = getattr(module, WRAPPERS.get(type(module).__name__, ""), None)
-    return _unwrapped(inner) if isinstance(inner, nn.Module) else module
 
 
 def _check_visible(model: nn.Module) -> None:
@@ -108,7 +106,7 @@ def _counting(model: nn.Module, training: bool) -> Iterator[None]:
     """Run in one mode, without gradients, fused fast paths and compiled code; ``unchanged`` puts all that back."""
     for module in list(model.modules()):
         module.training = training  # not eval(): a subclass may do more there, such as merge weights
-        module._modules.update({key: _unwrapped(child) for key, child in module._modules.items() if child is not None})
+        module._modules.update({key: unwrapped(child) for key, child in module._modules.items() if child is not None})
     torch.backends.mha.set_fastpath_enabled(False)
     with torch.no_grad(), as_written():
         yield
@@ -128,9 +126,12 @@ def _follow(
     convolution apart: that is then to be watched ``whole``, which costs every call of torch some time."""
     tracer, stand_ins = Tracer(model, snapshot, whole), _stand_ins(model, device, training)
     tracer.holdings.stand_for(stand_ins)
-    with foreign(TraceError, lambda error: tracer.blame(name or type(model).__name__, error)):
+    with foreign(TraceError, lambda error: tracer.blame(name or type(model).__name__, error) + refused(model, inputs)):
         args, kwargs = _arguments(model, inputs, device)
         tracer.stack[0].received = shape = shape_of((args, kwargs))
+        taken = sum(
+            leaf.numel() * leaf.element_size() for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)
+        )
         # a checkpoint runs its forward again in the backward pass, with the same tensors standing in
         with _reparametrize_module(model, stand_ins, tie_weights=True):
             with (
@@ -148,7 +149,9 @@ def _follow(
                 rows = with_backward(output, rows, tracer)
     uncounted, kinds = tuple(sorted(tracer.uncounted.items())), tuple(sorted(tracer.kinds.items()))
     mode: Mode = "training" if training else "inference"
-    return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, tracer.complex, tuple(tracer.made), held)
+    return Cost(
+        name, source, shape, tuple(rows), uncounted, kinds, mode, tracer.complex, tuple(tracer.made), held, taken
+    )
 
 
 def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -163,15 +166,12 @@ def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[
 
 
 def _on(device: torch.device, tensor: Tensor) -> Tensor:
-    """Make a copy on the device, for the forward may write into it; one without values gets random ones or, of
-    integers, zeros."""
+    """Make a copy on the device, for the forward may write into it; one without values gets them."""
     if device == META:
         return tensor.detach().to(device)
     if not tensor.is_meta:
         return tensor.detach().to(device, copy=True)
-    if tensor.is_floating_point():
-        return torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)).to(device, tensor.dtype)
-    return torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
+    return drawn(tuple(tensor.shape), "cpu", tensor.dtype).to(device)
 
 
 def _stand_ins(model: nn.Module, device: torch.device, training: bool) -> dict[str, Tensor]:

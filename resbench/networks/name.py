@@ -8,30 +8,20 @@
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from resbench.arch.algebra import Node
-from resbench.arch.catalog import Architecture, Size, find, network, option_pair, options, parse_size
+from resbench.arch.catalog import Architecture, find, network, option_pair, options, parse_size
 from resbench.errors import OptionError, SourceError, UnknownModelError
-
-Input = str | Iterable[int] | None
-"""A caller gives an input as ``3x224x224``, as its three numbers, or as None for the model's own."""
+from resbench.networks.inputs import NO_BATCH, Input, ModelInput, checked, parse_input, parse_inputs
 
 BARE = " without BN"
 """This stands behind the name of a network whose BN is taken out of its module."""
 
 VALID = "torchvision:NAME, timm:NAME, hf:NAME, package.module:factory, file:path.py:factory or pt2:path"
-
-
-class ModelInput(NamedTuple):
-    """One input of a model has a name (empty for the only one), a shape without the batch, and a type."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -61,7 +51,8 @@ class ModelName:
         """
         name = cls.stored(text)
         if input is not None:
-            name = replace(name, inputs=(ModelInput("", parse_input(input)),))
+            given = parse_inputs(input) if name.source else (ModelInput("", parse_input(input)),)
+            name = replace(name, inputs=given)
         if name.source:
             return name
         own = find(name.base).input
@@ -85,6 +76,10 @@ class ModelName:
             )
         if not base:
             raise SourceError(f"{source}: expected a name after the colon, such as {VALID}")
+        inputs: tuple[ModelInput, ...] = ()
+        if source:
+            said, items = _inputs_in(items)
+            inputs = _inputs_of(head, said)
         pairs = [_argument(item) if source else option_pair(base, item) for item in items]
         files = [] if source else [word for key, word in pairs if key == "weights"]
         if len(files) > 1 or "" in files:
@@ -93,13 +88,14 @@ class ModelName:
         if twice:
             raise OptionError(f"{head}: the option {twice[0]!r} is given twice; keep one")
         given = dict(pairs)
-        sizes = [parse_size(given.pop("input"), "input" if source else f"{base}: input")] if "input" in given else []
+        if "input" in given:  # of a catalog network
+            inputs = (ModelInput("", parse_size(given.pop("input"), f"{base}: input")),)
         weights = "" if source else given.pop("weights", "")
         return cls(
             base,
             source,
             options=tuple(given.items()),
-            inputs=tuple(ModelInput("", size) for size in sizes),
+            inputs=inputs,
             norm="none" if plain.endswith(BARE) else "bn",
             weights=weights,
         )
@@ -116,8 +112,8 @@ class ModelName:
 
     @property
     def given(self) -> tuple[tuple[str, str], ...]:
-        """The input is one of the options here, the last."""
-        return (*self.options, *(("input", "x".join(map(str, one.shape))) for one in self.inputs))
+        """The inputs are options here, the last."""
+        return (*self.options, *(("input", one.text) for one in self.inputs))
 
     @property
     def title(self) -> str:
@@ -167,10 +163,28 @@ def names_of(models: Any) -> list[str]:
     return several
 
 
-def parse_input(input: str | Iterable[int]) -> Size:
-    """Read ``3x224x224``, or its three numbers. Raises OptionError."""
-    parts = [input] if isinstance(input, str) or not isinstance(input, Iterable) else input
-    return parse_size("x".join(map(str, parts)))
+def _inputs_in(items: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part what follows a source's name into the texts of its inputs, and the rest. ``batch=none`` belongs to the input
+    that it stands behind."""
+    said: list[str] = []
+    others: list[str] = []
+    behind = False
+    for item in items:
+        if behind and item.strip() == NO_BATCH:
+            said[-1] += f",{NO_BATCH}"
+        elif behind := item.strip().startswith("input="):
+            said.append(item.strip().removeprefix("input="))
+        else:
+            others.append(item)
+    return said, others
+
+
+def _inputs_of(head: str, said: Sequence[str]) -> tuple[ModelInput, ...]:
+    """Read the inputs that a source's name says. Raises OptionError."""
+    try:
+        return checked([one for text in said for one in parse_inputs(text)])
+    except OptionError as error:
+        raise OptionError(f"{head}: {error}") from None
 
 
 def _argument(item: str) -> tuple[str, str]:

@@ -11,8 +11,9 @@ from resbench.costs.measure import cost
 from resbench.costs.result import Costs
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures, OptionError, StoredError, UnknownModelError
+from resbench.networks.inputs import Input
 from resbench.networks.load import result_name
-from resbench.networks.name import Input, ModelName, names_of
+from resbench.networks.name import ModelName, names_of
 from resbench.pages.answer import sentences
 from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
 from resbench.result import Progress, Result, silent

@@ -7,8 +7,9 @@ from pathlib import Path
 from resbench.costs.result import Costs
 from resbench.errors import Failures, OptionError, StoredError
 from resbench.files import write
+from resbench.networks.inputs import Input
 from resbench.networks.load import result_name
-from resbench.networks.name import Input, ModelName, names_of
+from resbench.networks.name import ModelName, names_of
 from resbench.pages.compare import counted, side_by_side
 from resbench.pages.comparison import View
 from resbench.pages.lead import lead

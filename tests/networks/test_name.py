@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from resbench.arch.catalog import architecture, entries, find, options
 from resbench.arch.entry import IMAGENET
 from resbench.errors import OptionError, ResbenchError
+from resbench.networks.inputs import ModelInput
 from resbench.networks.load import load, result_name
-from resbench.networks.name import ModelInput, ModelName
+from resbench.networks.name import ModelName
 
 CATALOG = sorted({*(name for name in entries() if "{" not in name), "resnet20", "plain8", "cifar_resnet50"})
 WORD = st.text(st.characters(exclude_characters=", \n", exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=8)

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from resbench.costs.tracer import kind_in
 from resbench.errors import OptionError
+from resbench.networks.inputs import Input
 from resbench.networks.modules import Lent
-from resbench.networks.name import Input
 from resbench.operators.boundaries import LEAVE, Modules, sequence_number
 from resbench.result import Progress, silent
 from resbench.timing.case import ready

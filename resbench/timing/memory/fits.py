@@ -14,8 +14,8 @@ from typing import ClassVar, NamedTuple
 
 from resbench.costs.measure import Given, cost
 from resbench.errors import Failures, MeasureError, OptionError
+from resbench.networks.inputs import Input
 from resbench.networks.load import load
-from resbench.networks.name import Input
 from resbench.result import Progress, Result, silent
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import unclassified, warning

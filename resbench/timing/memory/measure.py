@@ -12,8 +12,8 @@ from resbench.arch.cost import Cost
 from resbench.costs.measure import cost
 from resbench.counters.watch import saved, watch
 from resbench.errors import Failures, MeasureError
+from resbench.networks.inputs import Input
 from resbench.networks.modules import Lent
-from resbench.networks.name import Input
 from resbench.operators.boundaries import Modules
 from resbench.result import Progress, silent
 from resbench.timing.case import ready

@@ -25,7 +25,7 @@ def predicted(cost: Cost, setup: Setup) -> Memory:
     element = AUTOCAST[setup.dtype].itemsize if cast else own
     weights = own * cost.params
     copies = element * cost.params if cast else 0
-    first = own * prod(cost.input)
+    first = own * prod(cost.input) if cost.input_bytes is None else cost.input_bytes
     state = own * (cost.params if cost.trainable is None else cost.trainable) if training else 0
     outputs = [element * (row.activations or 0) for row in cost.layers]
     needed = {place for row in cost.layers for place in row.keeps}

@@ -15,8 +15,8 @@ import torch
 from torch.profiler import ProfilerActivity, schedule, tensorboard_trace_handler
 
 from resbench.errors import MeasureError, OutputError, first_line, foreign
+from resbench.networks.inputs import Input
 from resbench.networks.modules import Lent
-from resbench.networks.name import Input
 from resbench.result import Progress, silent
 from resbench.timing.case import ready
 from resbench.timing.profile import module_calls
