@@ -11,7 +11,7 @@ import typer
 from resbench.cli import options
 from resbench.cli.output import choose, emit, progress
 from resbench.errors import GateError, OptionError, OutputError, first_line, foreign
-from resbench.files import write
+from resbench.files import is_folder, write
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -46,7 +46,7 @@ def command(
     """
     choose(format, output)
     for path in (output, raw):
-        if path and not path.parent.is_dir():
+        if path and not is_folder(path.parent):
             raise OutputError(f"cannot write {path}: there is no folder {path.parent}; name one that can be written")
     budget_s = seconds(time_budget)
     options.refuse(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from resbench.errors import OptionError
+from resbench.given import device_name
 from resbench.networks.inputs import parse_input, parse_inputs
 from resbench.networks.name import ModelName
 
@@ -53,7 +54,15 @@ Format = Annotated[
     typer.Option("--format", "-f", help="table, markdown, csv, tsv, json, latex or html; else as FILE's name says."),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE.")]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or mps.")]
+
+
+def _device(given: str) -> str:
+    """Refuse a device that there is nowhere, also where nothing would run on it. Raises OptionError."""
+    device_name(given)
+    return given
+
+
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or mps.", callback=_device)]
 
 Dtype = Annotated[str, typer.Option("--dtype", help="fp32, tf32, bf16 or fp16; the last two by autocast.")]
 Layout = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]

@@ -12,6 +12,7 @@ from resbench.arch.cost import Cost, Mode
 from resbench.arch.cost import cost as fold
 from resbench.costs.result import Costs
 from resbench.errors import Failures, OptionError, ResbenchError, TraceError, message
+from resbench.given import public
 from resbench.networks.inputs import Input, parse_input
 from resbench.networks.load import Model, load
 from resbench.networks.name import ModelName
@@ -29,6 +30,7 @@ Given: TypeAlias = "str | ModelName | Model | Architecture | Node | nn.Module"
 """A model is given in one of these forms."""
 
 
+@public
 def flops(
     models: Given | Sequence[Given],
     input: Input = None,
@@ -76,6 +78,7 @@ def cost(model: Given, input: Input = None, *, batch: int = 1, mode: Mode = "inf
     return _traced(Model.of(model, input), batch, mode)
 
 
+@public
 def verified(
     models: str | Sequence[str], input: Input = None, *, batch: int = 1, failures: Failures | None = None
 ) -> Checks:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from resbench.data import Images, load_images
 from resbench.errors import Failures, MeasureError, OptionError, cannot_run, first_line
+from resbench.given import public
 from resbench.gradients.frozen import frozen, jacobians, logits, shattering
 from resbench.gradients.passing import wide
 from resbench.gradients.probe import GradientProbe
@@ -36,6 +37,7 @@ AUXILIARY = 0.3
 """The loss of an auxiliary head counts so much."""
 
 
+@public
 def gradflow(
     models: str | Lent | Sequence[str],
     input: Input = None,

@@ -75,6 +75,8 @@ def parse_inputs(input: Input) -> tuple[ModelInput, ...]:
         return (_read(input),)
     if is_tensors(input):
         raise OptionError(f"input: tensors are for a module that is given itself; of a name expected {SPELLED}")
+    if isinstance(input, Mapping | tuple | list) and not input:
+        raise OptionError(f"input: expected {SPELLED}; received none")
     if isinstance(input, Mapping):
         return checked([_entry(name, value) for name, value in input.items()])
     if not isinstance(input, Iterable) or isinstance(input, bytes):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
-from resbench.errors import MeasureError, OptionError, SourceError, message
+from resbench.errors import MeasureError, OptionError, SourceError, first_line, foreign, message
 from resbench.networks.inputs import Input, ModelInput, is_tensors, parse_input, parse_inputs
 from resbench.networks.name import ModelName
 
@@ -145,10 +145,20 @@ def load(name: str | ModelName, input: Input = None, *, device: str = "cpu", see
 
 
 def build(model: str | Architecture, input: Input = None, *, device: str = "cpu", seed: int = 0) -> nn.Module:
-    """Build the ``torch.nn.Module`` of a name or an architecture, from ``seed``. Raises as ``load`` does."""
-    if isinstance(model, Architecture):
-        return _built(ModelName(model.name), model, "catalog", device, seed).module
-    return load(model, input, device=device, seed=seed).module
+    """Build the ``torch.nn.Module`` of a name or an architecture, from ``seed``.
+
+    Raises as ``load`` does, and MeasureError for a device that is not here.
+    """
+
+    def say(error: BaseException) -> str:
+        return f"cannot build {model} on {device}: {type(error).__name__}: {first_line(error)}; use 'cpu' or 'meta'"
+
+    if not isinstance(model, str | Architecture):
+        raise OptionError(f"expected the name of a model, such as 'resnet50'; received {type(model).__name__}")
+    with foreign(MeasureError, say):
+        if isinstance(model, Architecture):
+            return _built(ModelName(model.name), model, "catalog", str(device), seed).module
+        return load(model, input, device=str(device), seed=seed).module
 
 
 def result_name(text: str, input: Input = None, *, classes: int | None = None) -> str:

@@ -68,7 +68,7 @@ class ModelName:
         Raises OptionError or SourceError for what is no name at all.
         """
         plain = text.strip()
-        head, *items = plain.removesuffix(BARE).split(",")
+        head, *items = (part.strip() for part in plain.removesuffix(BARE).split(","))
         source, base = head.split(":", 1) if ":" in head else ("", head)
         if not head or head.startswith(":"):
             raise UnknownModelError(
@@ -170,10 +170,11 @@ def _inputs_in(items: Sequence[str]) -> tuple[list[str], list[str]]:
     others: list[str] = []
     behind = False
     for item in items:
-        if behind and item.strip() == NO_BATCH:
+        key, _, word = item.partition("=")
+        if behind and item == NO_BATCH:
             said[-1] += f",{NO_BATCH}"
-        elif behind := item.strip().startswith("input="):
-            said.append(item.strip().removeprefix("input="))
+        elif behind := key.strip() == "input":
+            said.append(word)
         else:
             others.append(item)
     return said, others
@@ -190,9 +191,9 @@ def _inputs_of(head: str, said: Sequence[str]) -> tuple[ModelInput, ...]:
 def _argument(item: str) -> tuple[str, str]:
     """Split ``key=value``, which goes to the factory of a source. Raises SourceError."""
     key, equals, word = item.partition("=")
-    if not equals or not key.isidentifier():
+    if not equals or not key.strip().isidentifier():
         raise SourceError(f"expected key=value after a comma, received {item!r}")
-    return key, word
+    return key.strip(), word
 
 
 def _has_option(base: str, key: str) -> bool:

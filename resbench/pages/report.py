@@ -7,6 +7,7 @@ from pathlib import Path
 from resbench.costs.result import Costs
 from resbench.errors import Failures, OptionError, StoredError
 from resbench.files import write
+from resbench.given import public
 from resbench.networks.inputs import Input
 from resbench.networks.load import result_name
 from resbench.networks.name import ModelName, names_of
@@ -72,6 +73,7 @@ def check_page(path: Path) -> None:
         raise OptionError(f"a page is HTML: expected a file that ends in .html, received {path.name!r}")
 
 
+@public
 def report(
     models: str | Sequence[str] = (),
     input: Input = None,

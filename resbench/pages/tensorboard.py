@@ -9,6 +9,7 @@ MODEL holds the graph, ``end`` (and ``batchN``) the hyperparameters with what ca
 stand first on TensorBoard's page.
 """
 
+import os
 import re
 import tempfile
 import threading
@@ -57,7 +58,7 @@ TRAINING = ("lr", "loss", "train_error", "test_error", "epoch", "seconds")
 
 def check_folder(folder: Path) -> None:
     """Raise OutputError unless folders can be made there; nothing is left behind."""
-    at = next(path for path in (folder, *folder.absolute().parents) if path.is_symlink() or path.exists())
+    at = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     try:
         tempfile.TemporaryDirectory(dir=at).cleanup()
     except OSError as error:

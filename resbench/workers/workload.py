@@ -20,6 +20,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from resbench.errors import MeasureError, OptionError, first_line, foreign
+from resbench.given import device_name
 from resbench.workers.switches import attribute, put_back
 
 Dtype = Literal["fp32", "tf32", "bf16", "fp16"]
@@ -59,7 +60,7 @@ class Setup:
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 1):
                 raise OptionError(f"expected {name} of at least 1, received {value!r}")
-        check_device_name(self.device)
+        device_name(self.device)
         if self.dtype == "tf32" and self.kind != "cuda":
             raise MeasureError("tf32 is a format of NVIDIA GPUs: expected --device cuda with it; try fp32 or bf16")
 
@@ -101,17 +102,9 @@ def _precisions(dtype: Dtype) -> list[tuple[Any, str, Any]]:
     ]
 
 
-def check_device_name(device: str) -> tuple[str, str]:
-    """Return the kind and the index of a device. Raises OptionError unless there are such devices somewhere."""
-    kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
-        raise OptionError(f"--device takes cpu, cuda, cuda:INDEX or mps; received {device!r}")
-    return kind, index
-
-
 def check_device(device: str) -> None:
     """Raise MeasureError unless torch can run there."""
-    kind, index = check_device_name(device)
+    kind, index = device_name(device)
     if kind == "cuda" and not torch.cuda.is_available():
         why = "torch is a CPU build" if torch.version.cuda is None else "torch sees no NVIDIA GPU"
         raise MeasureError(f"no CUDA here ({why}); `resbench doctor` says more; use --device cpu")

@@ -141,6 +141,8 @@ def test_a_name_holds_several_inputs_and_what_stands_behind_them():
         ("x=3x", "expected [NAME=]SHAPE[:DTYPE] of one image", "x=3x3"),
         ("", "expected [NAME=]SHAPE[:DTYPE] of one image", "8"),
         ("x=", "expected [NAME=]SHAPE[:DTYPE] of one image", "x=:int64"),
+        ((), "received none", (8,)),
+        ({}, "received none", {"x": 8}),
         ({"x": 1.5}, "expected [NAME=]SHAPE[:DTYPE] of one image", {"x": 1}),
         ({"x": ((8,), "int6")}, "there is no type 'int6'", {"x": ((8,), "int8")}),
         ({1: (8,)}, "expected the names of parameters, such as 'ids'; received 1", {"x": (8,)}),

@@ -79,7 +79,7 @@ def test_a_catalog_name_is_that_of_its_architecture(text):
 def test_what_a_name_says():
     name = ModelName.parse("resnet56,input=3x64x64,weights=w.pth,classes=100,shortcut=B,width=1")
     assert name.options == (("shortcut", "B"), ("classes", "100"))
-    assert name.inputs == (ModelInput("", (3, 64, 64), "float32"),)
+    assert name.inputs == (ModelInput("", (3, 64, 64)),)
     assert (name.source, name.base, name.norm, name.weights) == ("", "resnet56", "bn", "w.pth")
     assert str(name) == "resnet56,shortcut=B,classes=100,input=3x64x64,weights=w.pth"
     assert ModelName.parse("torchvision:vgg16,weights=DEFAULT").options == (("weights", "DEFAULT"),)

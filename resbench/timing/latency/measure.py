@@ -13,6 +13,7 @@ from typing import Any
 
 from resbench.codec import decoded
 from resbench.errors import Failures, MeasureError
+from resbench.given import public
 from resbench.networks.inputs import Input
 from resbench.networks.load import result_name
 from resbench.networks.modules import Lent
@@ -30,6 +31,7 @@ PROCESSES = 5
 """Each row is measured in so many: the interval of fewer is wide, for Student's t grows fast."""
 
 
+@public
 def latency(
     models: str | Lent | Sequence[str],
     input: Input = None,

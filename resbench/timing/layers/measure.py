@@ -22,6 +22,7 @@ from torch import Tensor
 
 from resbench.costs.tracer import kind_in
 from resbench.errors import OptionError
+from resbench.given import public
 from resbench.networks.inputs import Input
 from resbench.networks.modules import Lent
 from resbench.operators.boundaries import LEAVE, Modules, sequence_number
@@ -56,6 +57,7 @@ Owned = tuple[Any, int]
 """From a point in time on, the time belongs to this module."""
 
 
+@public
 def layers(
     model: str | Lent,
     input: Input = None,

@@ -12,6 +12,7 @@ from resbench.arch.cost import Cost
 from resbench.costs.measure import cost
 from resbench.counters.watch import saved, watch
 from resbench.errors import Failures, MeasureError
+from resbench.given import public
 from resbench.networks.inputs import Input
 from resbench.networks.modules import Lent
 from resbench.operators.boundaries import Modules
@@ -26,6 +27,7 @@ from resbench.workers.environment import available_bytes, environment
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, Workload, check_device
 
 
+@public
 def memory(
     models: str | Lent | Sequence[str],
     input: Input = None,
