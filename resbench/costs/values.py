@@ -66,7 +66,8 @@ def table_sizes(model: nn.Module, called: Called) -> dict[int, int]:
         device = str(held[0][1].device) if held else "cpu"
         attempts.append((nullcontext(), nullcontext(), partial(_lowest, device=device)))
     for weights, default_device, given in attempts:
-        with unchanged(model), torch.no_grad(), as_written(), suppress(Exception):
+        real = isinstance(weights, nullcontext)
+        with unchanged(model, contents=real), torch.no_grad(), as_written(), suppress(Exception):
             for module in model.modules():
                 module.training = False
             kept = tree_map_only(Tensor, given, called)

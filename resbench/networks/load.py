@@ -56,9 +56,8 @@ class Model:
             return cls.of(Architecture("expression", given, parse_input(input), "expression"), None, seed)
         name = ModelName(type(given).__name__)
         if is_tensors(input):
-            tensors: Any = (
-                input if isinstance(input, Mapping | tuple) else tuple(input) if isinstance(input, list) else (input,)
-            )
+            several: Any = tuple(input) if isinstance(input, list) else input
+            tensors = several if isinstance(several, Mapping | tuple) else (several,)
             return cls(name, (), "module", lambda: given, tensors=tensors)
         return cls(name, parse_inputs(input), "module", lambda: given)
 
@@ -95,17 +94,16 @@ class Model:
         return arguments(self.module, self.inputs, batch)
 
     def _own_tensors(self, batch: int) -> Called:
-        """Return the tensors; of one of numbers that are no integers, also the shape with another batch."""
-        if isinstance(self.tensors, Mapping):
-            if batch == 1:
-                return self.tensors
-            raise SourceError(f"{self.name}: its tensors have a batch of their own; drop the batch")
-        first = self.tensors[0]
+        """Return the tensors; of a single one of floating numbers, also the shape with another batch."""
+        from torch import Tensor
+        from torch.utils._pytree import tree_leaves
+
+        first, *others = (leaf for leaf in tree_leaves(self.tensors) if isinstance(leaf, Tensor))
         if batch in (1, *first.shape[:1]):
             return self.tensors
-        if len(self.tensors) > 1 or not first.is_floating_point():
+        if others or isinstance(self.tensors, Mapping) or not first.is_floating_point():
             what = "exported with" if self.name.source else "given"
-            raise SourceError(f"{self.name}: {what} {len(self.tensors)} inputs, it runs on those; drop the batch")
+            raise SourceError(f"{self.name}: {what} {1 + len(others)} inputs, it runs on those; drop the batch")
         return (batch, *first.shape[1:])
 
 

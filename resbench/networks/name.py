@@ -2,6 +2,7 @@
 
     resnet56,shortcut=B,input=3x64x64,weights=FILE      the catalog's network with its options
     torchvision:resnet50,num_classes=10                 source:name with what the source's factory takes
+    file:net.py:net,input=x=3x8x8,input=ids=9:int64     a forward of several inputs
 
 >>> str(ModelName.parse("resnet56,classes=100,shortcut=B,width=1", "3x64x64"))
 'resnet56,shortcut=B,classes=100,input=3x64x64'
@@ -30,9 +31,10 @@ class ModelName:
 
     ``base`` is the name within its ``source`` (``resnet56``, ``path.py:factory``), which is empty for the catalog and
     else torchvision, timm, hf, file, pt2, a plugin or a Python module. ``options`` are keys and values as they are
-    written: of a catalog network those that are not its defaults, in the catalog's order. ``inputs`` is one image, and
-    empty where the model's own holds. ``norm`` is ``none`` where the BN of a network that has no option for it is taken
-    out of the module. ``weights`` is the file that those of a catalog network come from; empty for random ones.
+    written: of a catalog network those that are not its defaults, in the catalog's order. ``inputs`` are those of one
+    image, and empty where the model's own hold. ``norm`` is ``none`` where the BN of a network that has no option for
+    it is taken out of the module. ``weights`` is the file that those of a catalog network come from; empty for random
+    ones.
     """
 
     base: str

@@ -223,7 +223,8 @@ def test_a_module_takes_tensors_and_shapes_by_name():
     assert resbench.flops(Net(), input=shapes, batch=2).macs == 320
     with ready(Net(), by_name, Setup()) as (work, _):
         assert torch.equal(work.named["ids"], ids)
-    with pytest.raises(SourceError, match="drop the batch"):
+    assert resbench.flops(Net(), input=by_name, batch=2).macs == 320  # their own
+    with pytest.raises(SourceError, match="given 2 inputs, it runs on those; drop the batch"):
         resbench.flops(Net(), input=by_name, batch=3)
     with pytest.raises(OptionError, match="tensors are for a module that is given itself"):
         resbench.flops("resnet20", input=torch.ones(1, 3, 8, 8))
