@@ -7,7 +7,7 @@ A kind of result says what is its own; what all of them can do stands here once.
 
 import gzip
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
@@ -17,6 +17,8 @@ from resbench.drawing.charts import SUFFIXES as DRAWN
 from resbench.drawing.charts import Picture, save, whole
 from resbench.errors import Failures, OptionError, OutputError, StoredError
 from resbench.files import write
+from resbench.progress import Progress as Progress
+from resbench.progress import silent as silent
 from resbench.tables.render import SUFFIXES, Format, html_table, render
 from resbench.tables.table import Kind, Table
 
@@ -26,13 +28,6 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 """Text in place of tables has lines of so many characters in files and pipes."""
-
-Progress = Callable[[str, float], object]
-"""This is told what is at hand, and the share of all the work that is done."""
-
-
-def silent(line: str, share: float) -> None:
-    """Take progress that nobody watches, and show nothing."""
 
 
 class Metric(NamedTuple):

@@ -21,7 +21,9 @@ from resbench.codec import decoded
 from resbench.errors import AllFailed, Failures, ResbenchError, StoredError, first_line
 from resbench.files import is_folder
 from resbench.given import public
-from resbench.result import Metric, Progress, Result
+from resbench.progress import Progress, Step
+from resbench.result import Metric, Result
+from resbench.units import plural
 
 
 class Entry(NamedTuple):
@@ -71,17 +73,37 @@ def measured_by(metric: str) -> str:
 def measured(
     kind: str, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress
 ) -> list[Result]:
-    """Measure networks as the command of a kind does by default, without those that fail. Ctrl-C ends it."""
+    """Measure networks as the command of a kind does by default, without those that fail.
+
+    Ctrl-C gives what is done, and ``failures`` knows that it stopped there.
+    """
     made = KINDS[kind].load()
     found: list[Result] = []
-    if made.of_one:
-        found = failures.each(models, lambda name: made.measured([name], batch, device, failures, progress))
-    else:
-        with suppress(AllFailed):
-            found = [made.measured(models, batch, device, failures, progress)]
-    if any(getattr(one, "interrupted", False) for one in found):
-        raise KeyboardInterrupt
+    groups = [[name] for name in models] if made.of_one else [[*models]]
+    for i, names in enumerate(groups):
+
+        def told(line: str, share: float, i: int = i) -> None:
+            earlier = [plural(i, "network")] if i else []
+            own = [line.keeps] if isinstance(line, Step) and line.keeps else []
+            progress(Step(line, " and ".join(earlier + own)), (i + share) / len(groups))
+
+        if failures.stopped:
+            break
+        try:
+            with failures.of(names[0]) if made.of_one else suppress(AllFailed):
+                found.append(made.measured(names, batch, device, failures, told))
+                failures.stopped = failures.stopped or bool(getattr(found[-1], "interrupted", False))
+        except KeyboardInterrupt:
+            failures.stopped = True
     return found
+
+
+def finished(results: Iterable[Result]) -> str:
+    """Say what was finished when Ctrl-C came: ``flops of 3 networks, latency of 2 networks``."""
+    networks: dict[str, dict[str, None]] = {}
+    for one in results:
+        networks.setdefault(one.kind, {}).update(dict.fromkeys(one.models()))
+    return ", ".join(f"{kind} of {plural(len(names), 'network')}" for kind, names in networks.items() if names)
 
 
 @cache

@@ -70,15 +70,19 @@ def count_text(count: int) -> str:
     return f"{count / 1e15:.0f}P"
 
 
-def seeds_text(count: int) -> str:
-    """Write how many seeds there are: ``1 seed``, ``3 seeds``."""
-    return f"{count} seed{'s' if count > 1 else ''}"
+def plural(count: int, noun: str) -> str:
+    """Write how many there are of what a regular noun names.
+
+    >>> plural(1, "call"), plural(0, "seed"), plural(3, "image")
+    ('1 call', '0 seeds', '3 images')
+    """
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def calls_text(calls: Mapping[str, int]) -> str:
     """Name operators with the number of times that each ran.
 
     >>> calls_text({"my.op": 3, "aten._cdist_backward": 1})
-    'my.op (3 calls), aten._cdist_backward (1 calls)'
+    'my.op (3 calls), aten._cdist_backward (1 call)'
     """
-    return ", ".join(f"{name} ({count} calls)" for name, count in calls.items())
+    return ", ".join(f"{name} ({plural(count, 'call')})" for name, count in calls.items())

@@ -3,10 +3,14 @@
 import io
 import multiprocessing
 import os
+import pty
+import signal
+import subprocess
 import sys
 import tempfile
+import threading
 import warnings
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -87,3 +91,43 @@ def run(code, arguments, folder, environment, said):
     sys.argv = arguments
     warnings.resetwarnings()
     exec(compile(code, "program", "exec"), {"__name__": "__main__"})
+
+
+def stopped(at, *arguments, cwd=None, env=None):
+    """The end of a real process that Ctrl-C reaches once its terminal shows ``at``; stderr is all that was shown."""
+    terminal, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "resbench", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200", **(env or {})},
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
+    )
+    os.close(theirs)
+    shown, seen = bytearray(), threading.Event()
+
+    def read():
+        with suppress(OSError):  # the terminal's other end is closed
+            while data := os.read(terminal, 4096):
+                shown.extend(data)
+                if at.encode() in shown:
+                    seen.set()
+        seen.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert seen.wait(120), shown
+    for _ in range(3):  # Python drops an interrupt that falls into a destructor
+        os.killpg(process.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            out, _ = process.communicate(timeout=60)
+            break
+    else:
+        process.kill()
+        out, _ = process.communicate()
+    reader.join(60)
+    os.close(terminal)
+    return SimpleNamespace(returncode=process.returncode, stdout=out, stderr=shown.decode())

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -62,14 +63,26 @@ def rendered(stored):
     yield json.dumps(uncounted([stored.result]))
 
 
+OLD_PLURAL = re.compile(r"\b1 (call|seed)s\b")
+"""6e6bac7 wrote one of a kind so; a column of such words was a letter wider."""
+
+
+def as_wide(text):
+    """The text with gaps and rules of one width."""
+    return re.sub(r" +", " ", re.sub(r"-{2,}", "--", text))
+
+
 @pytest.mark.parametrize("path", FILES, ids=stem)
 def test_a_stored_file_says_what_it_said(path):
     stored = read(path)
     text = expected(path, ".txt")
-    if text is not None:
-        assert "\n".join(rendered(stored)) + "\n" == text
-    else:
+    if text is None:
         assert stored.result.tables()
+        return
+    found = "\n".join(rendered(stored)) + "\n"
+    if OLD_PLURAL.search(text):
+        found, text = as_wide(found), as_wide(OLD_PLURAL.sub(r"1 \1", text))
+    assert found == text
 
 
 def test_there_is_a_file_of_every_kind():

@@ -7,6 +7,7 @@ import typer
 from resbench.cli import options, training
 from resbench.cli.outlets import tell
 from resbench.cli.output import checked, emit
+from resbench.cli.progress import leads, progress
 from resbench.files import RUNS
 
 
@@ -28,18 +29,17 @@ def command(
     checked(format, output)
     from resbench.lessons.measure import chosen, claims
 
-    with training.bar() as progress:
-        found = claims(
-            ids or (),
-            full=full,
-            root=data_root,
-            seeds=seeds,
-            dtype=dtype,
-            folder=folder,
-            device=device,
-            progress=progress,
-        )
-    if training.leads():
+    found = claims(
+        ids or (),
+        full=full,
+        root=data_root,
+        seeds=seeds,
+        dtype=dtype,
+        folder=folder,
+        device=device,
+        progress=progress,
+    )
+    if leads():
         emit(found, format, output)
     if found.interrupted:
         done = f"{len(found.claims)} of {len(chosen(ids or ()))} claims"

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from resbench.cli.outlets import tell
 from resbench.cli.values import Quick
 
 HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -40,7 +41,15 @@ doctor       Report the machine, the installed packages, and what is missing for
 
 
 class Command(Quick, TyperCommand):
-    """A command of typer whose values are read without pydantic."""
+    """A command of typer whose values are read without pydantic, and which Ctrl-C ends with a line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Do what the command does. Ctrl-C gives status 130, and one line says what was done."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stopped:
+            tell(str(stopped) or "interrupted: nothing was finished, and nothing is written")
+            return 130
 
 
 class Commands(Quick, TyperGroup):

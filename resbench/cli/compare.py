@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from resbench.cli import options
-from resbench.cli.output import checked, emit, end, found_in, progress
+from resbench.cli.output import checked, emit, end, found_in
+from resbench.cli.progress import progress
 from resbench.errors import Failures
 from resbench.results import KINDS, metric_names
 
@@ -57,7 +58,6 @@ def command(
     found = compare(
         names, input, results=results, view=view, batch=batch, device=device, failures=failures, progress=progress
     )
-    progress("")
     too_few = failures.reasons and not found.pictures()  # what failed says why there is nothing to draw
     emit(found, format, output, plot=None if too_few else plot)
-    end(failures, strict, [found])
+    end(failures, strict, [found], interrupted=found.interrupted)

@@ -8,6 +8,7 @@ import typer
 from resbench.cli import options
 from resbench.cli.outlets import tell
 from resbench.cli.output import checked, emit
+from resbench.units import plural
 
 
 def command(
@@ -27,5 +28,5 @@ def command(
     found = compare(read(a), read(b))
     emit(found, format, output)
     if found.status:
-        tell(f"{found.changed} counters changed" if found.changed else "not everything could be compared")
+        tell(f"{plural(found.changed, 'counter')} changed" if found.changed else "not everything could be compared")
         raise typer.Exit(found.status)

@@ -2,6 +2,7 @@
 
 from resbench.cli import options, training
 from resbench.cli.output import board, checked
+from resbench.cli.progress import progress
 from resbench.errors import Failures
 from resbench.files import RUNS
 
@@ -37,24 +38,23 @@ def command(
 
     names = list(dict.fromkeys(options.chosen(models, model, input, least=0) or MODELS))
     failures = Failures(names)
-    with training.bar() as progress:
-        found = degradation(
-            names,
-            input,
-            data=data,
-            root=data_root,
-            epochs=epochs,
-            seeds=seeds,
-            batch=batch,
-            lr=lr,
-            warmup=warmup,
-            dtype=dtype,
-            folder=folder,
-            compile=compiled,
-            probe=probe,
-            device=device,
-            watch=events.training if events else None,
-            failures=failures,
-            progress=progress,
-        )
+    found = degradation(
+        names,
+        input,
+        data=data,
+        root=data_root,
+        epochs=epochs,
+        seeds=seeds,
+        batch=batch,
+        lr=lr,
+        warmup=warmup,
+        dtype=dtype,
+        folder=folder,
+        compile=compiled,
+        probe=probe,
+        device=device,
+        watch=events.training if events else None,
+        failures=failures,
+        progress=progress,
+    )
     training.finish(found, folder, format, output, plot, events, failures)

@@ -7,6 +7,7 @@ import typer
 from resbench.arch.cost import Level
 from resbench.cli import options
 from resbench.cli.output import checked, emit, end
+from resbench.cli.progress import progress
 from resbench.errors import Failures
 
 
@@ -39,10 +40,10 @@ def command(
     if verify:
         options.refuse(plot, "--verify draws nothing: expected it without --plot")
         options.refuse(mode != "inference", "--verify holds counts of inference together: expected it without --mode")
-        checks = verified(names, input, batch=batch, failures=failures)
+        checks = verified(names, input, batch=batch, failures=failures, progress=progress)
         emit(checks, format, output)
         end(failures)
         raise typer.Exit(0 if checks.agree else 1)
-    costs = flops(names, input, batch=batch, mode=mode, failures=failures)  # type: ignore[arg-type]
+    costs = flops(names, input, batch=batch, mode=mode, failures=failures, progress=progress)  # type: ignore[arg-type]
     emit(costs, format, output, costs.tables(per), plot)
     end(failures, strict, [costs])

@@ -1,7 +1,6 @@
 """`resbench gate` asks whether this change made it worse."""
 
 import gzip
-import re
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +8,11 @@ from typing import Annotated
 import typer
 
 from resbench.cli import options
-from resbench.cli.output import choose, emit, progress
-from resbench.errors import GateError, OptionError, OutputError, first_line, foreign
+from resbench.cli.outlets import tell
+from resbench.cli.output import choose, emit
+from resbench.cli.progress import progress
+from resbench.errors import GateError, OutputError, first_line, foreign
 from resbench.files import is_folder, write
-
-UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def command(
@@ -48,7 +47,7 @@ def command(
     for path in (output, raw):
         if path and not is_folder(path.parent):
             raise OutputError(f"cannot write {path}: there is no folder {path.parent}; name one that can be written")
-    budget_s = seconds(time_budget)
+    budget_s = options.seconds(time_budget)
     options.refuse(
         (counters or update) and (base or head),
         "--counters and --update look at the working tree: expected no BASE, received one",
@@ -64,9 +63,8 @@ def command(
             else:
                 found = measure.gate(base, head, suite=suite, counters=counters, budget_s=budget_s, progress=progress)
     except KeyboardInterrupt:
-        raise GateError("interrupted before anything was judged; nothing is left behind") from None
-    finally:
-        progress("")
+        raise KeyboardInterrupt("interrupted before anything was judged; nothing is left behind") from None
+    progress.clear()
     if update:
         print(written)
         return
@@ -74,17 +72,11 @@ def command(
         text = found.to_json()
         write(raw, gzip.compress(text.encode(), mtime=0) if raw.suffix == ".gz" else text)
     emit(found, format, output)
+    if found.interrupted:
+        tell(f"interrupted after {found.interrupted}; the worktrees are gone, the same command begins anew")
     raise typer.Exit(found.status)
 
 
 def _internal(error: BaseException) -> str:
     """Say that the gate itself failed: exit status 1 would say that the change regressed."""
     return f"the gate itself failed: {type(error).__name__}: {first_line(error)}; --debug shows where; please report it"
-
-
-def seconds(text: str) -> float:
-    """Read ``90s``, ``7m`` and ``1h`` as seconds. Raises OptionError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
-    if not found or not float(found[1]):
-        raise OptionError(f"--time-budget takes a time such as 90s, 7m or 1h; received {text!r}")
-    return float(found[1]) * UNITS[found[2]]

@@ -6,7 +6,8 @@ import typer
 
 from resbench.cli import options
 from resbench.cli.outlets import tell
-from resbench.cli.output import board, checked, emit, end, progress, say_where
+from resbench.cli.output import board, checked, emit, end, say_where
+from resbench.cli.progress import progress
 from resbench.drawing.charts import save
 from resbench.errors import Failures
 
@@ -72,7 +73,6 @@ def command(
         failures=failures,
         progress=progress,
     )
-    progress("")
     known = {row.statistic for flow in found.flows for row in flow.rows}
     absent = [one.key for one in shown if one.key not in known]
     if absent and stat != "all" and style not in ("csv", "tsv") and known:
@@ -86,5 +86,5 @@ def command(
     broken = [flow.broken for flow in found.flows if flow.broken]
     failed = [f"{flow.model}: {one}" for flow in found.flows for one in against(flow.verdicts, words)]
     tell(*broken, *failed)
-    end(failures, interrupted=found.interrupted)
+    end(failures, results=[found])
     raise typer.Exit(1 if broken or failed else 0)

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 import typer
 
 from resbench.cli import options
-from resbench.cli.output import board, checked, emit, end, progress, say_where
+from resbench.cli.output import board, checked, emit, end, say_where
+from resbench.cli.progress import progress
 from resbench.errors import Failures
+from resbench.workers.optimizers import MOMENTUM
 
 
 def command(
@@ -17,6 +19,7 @@ def command(
     dtype: options.Dtype = "fp32",
     memory_format: options.Layout = "contiguous",
     mode: options.Mode = "inference",
+    optimizer: options.Optimizer = MOMENTUM,
     cache: Annotated[str, typer.Option("--cache", help="warm, or cold: overwritten before each run.")] = "warm",
     compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
     threads: Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)] = None,
@@ -67,7 +70,7 @@ def command(
     events, failures = board(tensorboard, "latency"), Failures(names)
     setup: dict[str, Any] = {
         **{"device": device, "dtype": dtype, "memory_format": memory_format},
-        **{"mode": mode, "cache": cache, "threads": threads, "progress": progress},
+        **{"mode": mode, "optimizer": optimizer, "cache": cache, "threads": threads, "progress": progress},
     }
     if layers:
         found: Any = measure.layers(names[0], input, batch=sizes[0], **setup)
@@ -75,9 +78,8 @@ def command(
         found = memory_of(names, input, batch=sizes[0], compile=compile, fits=fits, failures=failures, **setup)
     else:
         found = latency(names, input, batch=sizes, processes=processes, compile=compile, failures=failures, **setup)
-    progress("")
     emit(found, format, output, plot=plot)
     if events:
         events.latencies(found, input)
         say_where(events)
-    end(failures, strict, [found], interrupted=getattr(found, "interrupted", False))
+    end(failures, strict, [found])

@@ -12,6 +12,7 @@ import typer
 
 from resbench.cli.commands import HELP, Commands
 from resbench.cli.outlets import open_outlets, tell
+from resbench.cli.progress import progress
 from resbench.errors import AllFailed, ResbenchError, first_line
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ def root(
 def main() -> None:
     """Run a command; turn what goes wrong into one line on stderr. Only what it found or refused sets the status."""
     open_outlets()
+    progress.begin()
     debug = "--debug" in sys.argv
     try:
         try:
@@ -55,6 +57,7 @@ def main() -> None:
                 [word for word in sys.argv[1:] if word != "--debug"], prog_name="resbench", standalone_mode=False
             )
         finally:
+            progress.clear()
             sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort) as stopped:
         tell(*filter(None, [str(stopped)]))  # what a training that is kept has to say

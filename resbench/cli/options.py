@@ -1,5 +1,6 @@
 """Commands share these arguments and options, and how their words are read."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,9 @@ from resbench.errors import OptionError
 from resbench.given import device_name
 from resbench.networks.inputs import parse_input, parse_inputs
 from resbench.networks.name import ModelName
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+"""A time may have these units, in seconds."""
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -66,7 +70,10 @@ Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or 
 
 Dtype = Annotated[str, typer.Option("--dtype", help="fp32, tf32, bf16 or fp16; the last two by autocast.")]
 Layout = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]
-Mode = Annotated[str, typer.Option("--mode", help="inference, or training: forward, backward and a step of SGD.")]
+Mode = Annotated[str, typer.Option("--mode", help="inference, or training: forward, backward and a step.")]
+Optimizer = Annotated[
+    str, typer.Option("--optimizer", metavar="NAME", help="Of --mode training: AdamW or another class of torch.optim.")
+]
 
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit 1 where operators ran that have no formula, and were not counted.")
@@ -126,3 +133,11 @@ def whole_numbers(text: str, allowed: range, expected: str) -> list[int]:
     if not all(word.isascii() and word.isdigit() and len(word) < 8 and int(word) in allowed for word in words):
         raise OptionError(f"{expected}; received {text!r}")
     return [int(word) for word in words]
+
+
+def seconds(text: str) -> float:
+    """Read ``90s``, ``7m`` and ``1h`` as seconds. Raises OptionError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    if not found or not float(found[1]):
+        raise OptionError(f"--time-budget takes a time such as 90s, 7m or 1h; received {text!r}")
+    return float(found[1]) * UNITS[found[2]]

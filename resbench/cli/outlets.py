@@ -10,6 +10,7 @@ import os
 import sys
 from typing import Any, TextIO
 
+from resbench.cli.progress import progress
 from resbench.errors import OutputError
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
@@ -69,4 +70,5 @@ def _is(stream: TextIO, number: int) -> bool:
 def tell(*lines: str) -> None:
     """Say each line on stderr."""
     for line in lines:
+        progress.clear()
         print(f"resbench: {line}", file=sys.stderr)

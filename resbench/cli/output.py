@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import typer
 
 from resbench.cli.outlets import tell
+from resbench.cli.progress import STARTING, progress
 from resbench.drawing.charts import SUFFIXES as CHARTS
 from resbench.drawing.charts import check_suffix, save
 from resbench.errors import Failures, OptionError, OutputError
@@ -44,6 +45,7 @@ def checked(format: str | None, output: Path | None, plot: Path | None = None) -
         check_suffix(plot)
         if output and output.resolve() in (plot.resolve(), plot.with_suffix(".data.csv").resolve()):
             raise OptionError(f"--output and --plot would write one file, {output}: expected two")
+    progress(STARTING)
     return chosen
 
 
@@ -55,6 +57,7 @@ def emit(
     plot: Path | None = None,
 ) -> None:
     """Write a result: its tables, or others of it, or the whole as JSON; with ``plot``, its charts too."""
+    progress.clear()
     chosen, width = choose(format, path), shutil.get_terminal_size().columns
     if chosen in ("csv", "tsv"):
         tables = tables or [result.flat()]
@@ -86,12 +89,6 @@ def command_line() -> str | None:
     program = Path(sys.argv[0])
     named = program.stem == "resbench" or (program.name == "__main__.py" and program.parent.name == "resbench")
     return shlex.join(["resbench", *sys.argv[1:]]) if named else None
-
-
-def progress(line: str, share: float = 0.0) -> None:
-    """Show one line on stderr that the next one replaces; nothing where nobody looks."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
 
 def board(folder: Path | None, command: str, **hparams: Any) -> "Board | None":
@@ -126,15 +123,20 @@ def end(
     strict: bool = False,
     results: Sequence[Result] = (),
     models: Sequence[str] = (),
-    interrupted: bool = False,
+    interrupted: str = "",
 ) -> None:
     """End a command that took several models: a line for each that failed, and exit 2; or 130 where it was interrupted.
 
+    ``interrupted`` says what was finished by then, where the results do not know that it was.
     With ``--strict`` the status is 1 where something ran for these results that nobody could count.
     """
     tell(*(" ".join(reason.split()) for reason in failures.reasons.values()))
+    if any(getattr(one, "interrupted", False) for one in results):
+        from resbench.results import finished
+
+        interrupted = interrupted or finished(results)
     if interrupted:
-        tell("interrupted: only what was finished by then is there")
+        tell(f"interrupted after {interrupted}")
         raise typer.Exit(130)
     if failures.reasons:
         raise typer.Exit(2)

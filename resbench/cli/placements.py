@@ -6,6 +6,7 @@ import typer
 
 from resbench.cli import options, training
 from resbench.cli.output import board, checked
+from resbench.cli.progress import progress
 from resbench.files import RUNS
 
 
@@ -37,23 +38,22 @@ def command(
     events = board(tensorboard, "placements", data=data, device=device)
     from resbench.training.placements import placements
 
-    with training.bar() as progress:
-        found = placements(
-            depth,
-            table,
-            data=data,
-            root=data_root,
-            epochs=epochs,
-            seeds=seeds,
-            batch=batch,
-            lr=lr,
-            warmup=warmup,
-            dtype=dtype,
-            folder=folder,
-            compile=compiled,
-            probe=probe,
-            device=device,
-            watch=events.training if events else None,
-            progress=progress,
-        )
+    found = placements(
+        depth,
+        table,
+        data=data,
+        root=data_root,
+        epochs=epochs,
+        seeds=seeds,
+        batch=batch,
+        lr=lr,
+        warmup=warmup,
+        dtype=dtype,
+        folder=folder,
+        compile=compiled,
+        probe=probe,
+        device=device,
+        watch=events.training if events else None,
+        progress=progress,
+    )
     training.finish(found, folder, format, output, plot, events)

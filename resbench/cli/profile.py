@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from resbench.cli import options
-from resbench.cli.output import checked, emit, progress
+from resbench.cli.output import checked, emit
+from resbench.cli.progress import progress
 
 
 def command(
@@ -42,7 +43,6 @@ def command(
     )
     setup: dict[str, Any] = {"dtype": dtype, "memory_format": memory_format, "mode": mode}
     found = profile(model, input, trace=trace, steps=steps, device=device, batch=batch, **setup, progress=progress)
-    progress("")
     cut = {} if style in ("table", "markdown", "latex", "html") and not view else {"shown": None}
     emit(found, format, output, found.tables(view, **cut))
     print(f"trace: {found.trace}  (tensorboard --logdir {trace}, or https://ui.perfetto.dev)", file=sys.stderr)

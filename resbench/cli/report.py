@@ -7,7 +7,8 @@ import typer
 
 from resbench.cli import options
 from resbench.cli.outlets import tell
-from resbench.cli.output import command_line, end, found_in, progress
+from resbench.cli.output import command_line, end, found_in
+from resbench.cli.progress import STARTING, progress
 from resbench.errors import Failures
 from resbench.files import check_writable
 from resbench.pages.report import PARTS, QUICK, check_page, report
@@ -38,6 +39,7 @@ def command(
     """
     check_page(output)
     check_writable(output)
+    progress(STARTING)
     options.refuse(
         stored and (parts is not None or batch != 1 or device != "cpu"),
         "--parts, --batch and --device say what to measure here: expected them without --from",
@@ -59,5 +61,4 @@ def command(
     if page.unnamed:
         tell(f"stored as well, and not named: {', '.join(page.unnamed)}")
     page.save(output)
-    progress("")
-    end(failures, strict, [one.result for one in page.stored], page.models)
+    end(failures, strict, [one.result for one in page.stored], page.models, page.interrupted)

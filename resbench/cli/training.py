@@ -1,9 +1,5 @@
-"""The commands that train share their options, the bar, and how they end."""
+"""The commands that train share their options, and how they end."""
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +7,9 @@ import typer
 
 from resbench.cli.outlets import tell
 from resbench.cli.output import emit, end, say_where
+from resbench.cli.progress import leads
 from resbench.drawing.charts import save
 from resbench.errors import Failures
-from resbench.result import Progress, silent
 
 if TYPE_CHECKING:
     from resbench.pages.tensorboard import Board
@@ -33,43 +29,6 @@ Precision = Annotated[str | None, typer.Option("--dtype", help="fp32 or bf16; bf
 Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Checkpoints: the same command goes on from there.")]
 Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the networks.")]
 Probe = Annotated[int, typer.Option("--probe", metavar="K", help="Gradient statistics every K steps.", min=0)]
-
-
-@contextmanager
-def bar() -> Iterator[Progress]:
-    """Show a bar on stderr with the time that is left; there is none where nobody looks."""
-    if not (leads() and sys.stderr.isatty()):
-        yield silent
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(None),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=Console(stderr=True),
-        transient=True,
-        expand=True,
-        speed_estimate_period=300,
-    ) as shown:
-        task = shown.add_task("", total=1.0)
-        yield lambda line, share: shown.update(task, description=line, completed=share)
-
-
-def leads() -> bool:
-    """Is this the process that speaks? Of torchrun's, the first one does."""
-    return os.environ.get("WORLD_SIZE", "") in ("", "1") or os.environ.get("RANK") == "0"
 
 
 def finish(

@@ -22,6 +22,7 @@ from resbench.operators.dispatch import TABLE
 from resbench.operators.rules import MAC_KINDS
 from resbench.result import Result
 from resbench.tables.table import Column, Table
+from resbench.units import plural
 
 COLUMNS = (
     Column("model", "model"),
@@ -142,7 +143,7 @@ def check(
     reasons += [f"{figure.source}: {figure.remark}" for figure in figures if figure.remark]
     reasons += dict.fromkeys(remark for _, remarks in found for remark in remarks)
     uncounted = trace.uncounted if trace else ()
-    reasons += [f"the tracer has no formula for {name} ({calls} calls)" for name, calls in uncounted]
+    reasons += [f"the tracer has no formula for {name} ({plural(calls, 'call')})" for name, calls in uncounted]
     return Check(model, tuple(lines), tuple(reasons))
 
 
@@ -174,7 +175,7 @@ def _held(line: CheckLine, kinds: Sequence[str], theirs: FvcoreCounts | None, al
     if theirs is None:
         return line, ()
     figure = theirs.of(kinds)
-    gaps = [f"fvcore {gap.reason} ({calls} calls)" for gap, calls in theirs.gaps.items() if gap.kind in kinds]
+    gaps = [f"fvcore {gap.reason} ({plural(calls, 'call')})" for gap, calls in theirs.gaps.items() if gap.kind in kinds]
     whole = _compared(line.kind, line.unit, line.fold, line.trace, figure)
     ours = line.trace if line.trace is not None else line.fold
     if not whole.differs or figure is None or ours is None or line.differs:
@@ -187,7 +188,9 @@ def _held(line: CheckLine, kinds: Sequence[str], theirs: FvcoreCounts | None, al
         why = f"fvcore drops {used - figure:,} {line.unit} ({line.kind}): their result is not used"
         return whole._replace(verdict="explained"), [why] if len(kinds) == 1 else []  # of all MACs: said by kind
     if theirs.opaque:
-        return line, [f"fvcore has no formula for {name} ({calls} calls)" for name, calls in theirs.opaque.items()]
+        return line, [
+            f"fvcore has no formula for {name} ({plural(calls, 'call')})" for name, calls in theirs.opaque.items()
+        ]
     return whole, gaps
 
 

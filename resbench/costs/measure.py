@@ -16,6 +16,7 @@ from resbench.given import public
 from resbench.networks.inputs import Input, parse_input
 from resbench.networks.load import Model, load
 from resbench.networks.name import ModelName
+from resbench.progress import Progress, in_turn, silent
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,6 +39,7 @@ def flops(
     batch: int = 1,
     mode: Mode = "inference",
     failures: Failures | None = None,
+    progress: Progress = silent,
 ) -> Costs:
     """It gives the costs of models, layer by layer, each as ``cost`` counts it.
 
@@ -46,7 +48,8 @@ def flops(
     """
     several: Sequence[Given] = models if isinstance(models, list | tuple) else [models]  # type: ignore[list-item]
     failures = failures or Failures()
-    costs = failures.each(several, lambda model: cost(model, input, batch=batch, mode=mode))
+    told = in_turn(several, "counting", progress)
+    costs = failures.each(told, lambda model: cost(model, input, batch=batch, mode=mode))
     return Costs(tuple(failures.left(costs)))
 
 
@@ -80,13 +83,19 @@ def cost(model: Given, input: Input = None, *, batch: int = 1, mode: Mode = "inf
 
 @public
 def verified(
-    models: str | Sequence[str], input: Input = None, *, batch: int = 1, failures: Failures | None = None
+    models: str | Sequence[str],
+    input: Input = None,
+    *,
+    batch: int = 1,
+    failures: Failures | None = None,
+    progress: Progress = silent,
 ) -> Checks:
     """Models are counted by every counter that applies. Raises as ``checked`` does."""
     from resbench.costs.check import Checks
 
     several, failures = [models] if isinstance(models, str) else models, failures or Failures()
-    checks = failures.each(several, lambda name: checked(name, input, batch=batch))
+    told = in_turn(several, "counting in several ways", progress)
+    checks = failures.each(told, lambda name: checked(name, input, batch=batch))
     return Checks(tuple(failures.left(checks)))
 
 

@@ -9,7 +9,8 @@ from resbench.costs.chart import by_layer
 from resbench.costs.table import complex_note, conventions, cost_table
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
-from resbench.result import Figure, Metric, Progress, Result, Section
+from resbench.progress import Progress
+from resbench.result import Figure, Metric, Result, Section
 from resbench.tables.table import Table
 
 
@@ -39,7 +40,7 @@ class Costs(Result):
     def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
         from resbench.costs.measure import flops
 
-        return flops(models, batch=batch, failures=failures)
+        return flops(models, batch=batch, failures=failures, progress=progress)
 
     @classmethod
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from resbench.errors import OptionError
+from resbench.units import plural
 
 CHUNK = 10_000
 """So many images are resized at once: floats take four times the bytes."""
@@ -59,7 +60,8 @@ def steps_per_epoch(images: Images, batch: int) -> int:
     """Return the number of whole batches; what is left over waits for another order. Raises OptionError."""
     n = len(images.labels)
     if batch > n:
-        raise OptionError(f"{images.name} has {n} images: expected a --batch of at most {n}, received {batch}")
+        has = plural(n, "image")
+        raise OptionError(f"{images.name} has {has}: expected a --batch of at most {n}, received {batch}")
     return n // batch
 
 

@@ -16,7 +16,7 @@ from resbench.arch.cost import Cost, Row
 from resbench.arch.kinds import Kind
 from resbench.drawing.boxes import TINTS, Drawing, Mark, Rect, Text, shorten, svg, text_width
 from resbench.drawing.sheet import cost_text
-from resbench.units import calls_text, count_text, shape_text
+from resbench.units import calls_text, count_text, plural, shape_text
 
 MOST = 240
 """A picture has at most so many rows: a larger tree is drawn without its deepest levels."""
@@ -67,7 +67,7 @@ def draw_tree(cost: Cost) -> str:
     shown = [line for line in every if line.depth <= depth]
     left_out = f"; {len(every) - len(shown)} deeper modules are in their parents" if len(shown) < len(every) else ""
     if len(shown) > MOST:
-        left_out, shown = f"; {len(every) - MOST} modules more", shown[:MOST]
+        left_out, shown = f"; {plural(len(every) - MOST, 'module')} more", shown[:MOST]
     if cost.uncounted:
         left_out += f"; not counted: {calls_text(dict(cost.uncounted))}: MACs are too low, and no share is shown"
     facts = f"input {shape_text(cost.input)} · {count_text(cost.params)} params · {count_text(cost.macs)} MACs"
@@ -83,7 +83,7 @@ def draw_tree(cost: Cost) -> str:
     body = _columns(shown, 0 if cost.uncounted else cost.macs)
     width = max(body.width, *(text_width(mark.text, mark.font) for mark in head if isinstance(mark, Text)))
     page = Drawing(width, 44 + body.height, 0, head, ((0, 44, body),))
-    return svg([page], f"Module tree of {cost.model}", f"{cost.model}: {facts}, {len(every)} modules.")
+    return svg([page], f"Module tree of {cost.model}", f"{cost.model}: {facts}, {plural(len(every), 'module')}.")
 
 
 def lines(cost: Cost) -> Iterator[TreeRow]:

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resbench.costs.measure import cost
 from resbench.data import Images, load_images
-from resbench.errors import Failures, MeasureError, OptionError, cannot_run, first_line
+from resbench.errors import Failures, MeasureError, OptionError, ResbenchError, cannot_run, first_line
 from resbench.given import public
 from resbench.gradients.frozen import frozen, jacobians, logits, shattering
 from resbench.gradients.passing import wide
@@ -28,13 +29,18 @@ from resbench.networks.inputs import Input
 from resbench.networks.load import Model, load, without_norm
 from resbench.networks.modules import Lent
 from resbench.networks.name import ModelName
+from resbench.progress import Progress, Step, silent
 from resbench.restoring.unchanged import unchanged
-from resbench.result import Progress, silent
+from resbench.units import plural
 from resbench.workers.environment import environment
 from resbench.workers.workload import check_device, repeatable
 
 AUXILIARY = 0.3
 """The loss of an auxiliary head counts so much."""
+
+
+OBSERVED = 3.0
+"""A step that is observed takes the time of so many more: passes of its own, and every statistic."""
 
 
 @public
@@ -66,14 +72,32 @@ def gradflow(
     recipe, limits = FlowRecipe(tuple(steps), seeds, batch, lr, device, deep), limits or Thresholds()
     images, failures = load_images(data, root), failures or Failures()
 
+    several: list[str | Lent] = [models] if isinstance(models, str | Lent) else [*models]
+    works = [_macs(model, input) if len(several) > 1 else 1.0 for model in several]
+    finished: list[str | Lent] = []
+
     def judged(model: str | Lent) -> Flow:
-        found = flow(model, images, recipe, input=input, norm=norm, progress=progress)
+        before, own = sum(works[: several.index(model)]), works[several.index(model)]
+
+        def told(line: str, share: float) -> None:
+            rows = [line.keeps] if isinstance(line, Step) and line.keeps else []
+            keeps = " and ".join([*([plural(len(finished), "network")] if finished else []), *rows])
+            progress(Step(line, keeps), (before + own * share) / sum(works))
+
+        found = flow(model, images, recipe, input=input, norm=norm, progress=told)
         failures.stopped = found.interrupted
+        finished.append(model)
         return replace(found, verdicts=tuple(verdicts(found, limits)))
 
-    several: list[str | Lent] = [models] if isinstance(models, str | Lent) else [*models]
     flows = failures.left(failures.each(several, judged))
-    return Flows(tuple(flows), recipe, data, environment(device), limits.line)
+    missing: list[str] = []
+    if failures.stopped:
+        kept = [(model, one) for model, one in zip(finished, flows, strict=True) if one.rows or not one.interrupted]
+        if not kept:
+            raise KeyboardInterrupt
+        gone = [model for model in several if model not in [here for here, _ in kept]]
+        missing, flows = failures.without(map(str, gone)), [one for _, one in kept]
+    return Flows(tuple(flows), recipe, data, environment(device), limits.line, tuple(missing))
 
 
 def flow(
@@ -160,11 +184,15 @@ class _Run:
 
     def observed(self, progress: Progress) -> Iterator[StatisticRow]:
         """Train; give the rows of each observed step, until a number is not finite: ``broken`` says which."""
-        last = max(self.recipe.steps)
+        last, looked_at = max(self.recipe.steps), len(self.recipe.steps)
         for step in range(last + 1):
+            seen = sum(one < step for one in self.recipe.steps)
+            words = f"{self.name}: seed {self.seed + 1} of {self.recipe.seeds}, step {step} of {last}"
+            observed = self.seed * looked_at + seen
+            share = (step + OBSERVED * seen) / (last + 1 + OBSERVED * looked_at)
             progress(
-                f"{self.name}: seed {self.seed + 1} of {self.recipe.seeds}, step {step} of {last}",
-                (self.seed + step / (last + 1)) / self.recipe.seeds,
+                Step(words, f"{plural(observed, 'step')} of this one" if observed else ""),
+                (self.seed + share) / self.recipe.seeds,
             )
             with cannot_run(self.name):
                 rows = self.step(step)
@@ -229,6 +257,14 @@ class _Run:
         except Exception as error:
             self.skipped[f"{self.name}: {what} left out ({type(error).__name__}: {first_line(error)})"] = None
         return rows
+
+
+def _macs(model: str | Lent, input: Input) -> float:
+    """Count the MACs of one image; a network that cannot be counted has 1."""
+    try:
+        return float(max(cost(model, input).macs, 1))
+    except ResbenchError:
+        return 1.0
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from resbench.errors import Failures, OptionError, OutputError
 from resbench.given import device_name
 from resbench.gradients.statistics import Statistic, StatisticRow, chosen_statistics
 from resbench.gradients.table import depth_table, network_table, row_table
-from resbench.result import Figure, Metric, Progress, Result, Section
+from resbench.progress import Progress
+from resbench.result import Figure, Metric, Result, Section
 from resbench.tables.table import Table
-from resbench.units import seeds_text
+from resbench.units import plural
 from resbench.workers.environment import Environment
 from resbench.workers.medians import mean_and_half
 
@@ -131,6 +132,8 @@ class Flows(Result):
     environment: Environment
     limits: str = ""
     """These thresholds lie between the verdicts; empty where an earlier version measured."""
+    missing: tuple[str, ...] = ()
+    """These networks were asked for, and Ctrl-C came before them."""
 
     kind: ClassVar = "gradflow"
     metrics: ClassVar = {"gradient": Metric("first_to_last", "R", "number", 0)}
@@ -160,7 +163,7 @@ class Flows(Result):
     @property
     def interrupted(self) -> bool:
         """Tell whether Ctrl-C ended it: then the last network's rows are those so far."""
-        return any(flow.interrupted for flow in self.flows)
+        return bool(self.missing) or any(flow.interrupted for flow in self.flows)
 
     def tables(self, shown: Sequence[Statistic] = ()) -> list[Table]:
         """Return each statistic by depth that a network has, then the networks."""
@@ -177,7 +180,7 @@ class Flows(Result):
             if ratios and all(map(isfinite, ratios)):
                 when = f"step {step}, lr {self.recipe.lr:g}" if step else f"step {step}"
                 place = (
-                    f"||dL/dx_first|| / ||dL/dx_last|| at {when}, {seeds_text(len(ratios))}, "
+                    f"||dL/dx_first|| / ||dL/dx_last|| at {when}, {plural(len(ratios), 'seed')}, "
                     f"batches of {self.recipe.batch} of {self.data}. {self.environment.note}"
                 )
                 yield Figure(flow.model, "gradient", *mean_and_half(ratios), place)

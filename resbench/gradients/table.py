@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from resbench.tables.table import Column, Table
+from resbench.units import plural
 
 if TYPE_CHECKING:
     from resbench.gradients.result import Flow, Flows
@@ -59,14 +60,15 @@ def network_table(result: Flows) -> Table:
     always = ("model", "step", "loss", "first_to_last")
     columns = [c for c in NETWORK_COLUMNS if c.key in always or any(r[c.key] is not None for r in records)]
     warnings = [flow.broken for flow in flows if flow.broken] + [line for flow in flows for line in flow.skipped]
+    warnings += [f"Interrupted before {', '.join(result.missing)}."] if result.missing else []
     warnings += [f"{flow.model} was interrupted: the rows so far." for flow in flows if flow.interrupted]
     notes = [f"{flow.model}: {'; '.join(map(str, flow.verdicts)) or 'no verdict'}." for flow in flows]
     unsplit = [flow.model for flow in flows if not any(row.place == "sum" for row in flow.rows)]
     if unsplit:
         notes.append(f"No residual sum that could be split in {', '.join(unsplit)}: its columns are blank.")
     notes += [
-        f"{recipe.seeds} seeds, batches of {recipe.batch} of {result.data}, SGD with lr {recipe.lr:g}, momentum "
-        f"{recipe.momentum:g} and weight decay {recipe.weight_decay:g}, on {recipe.device}. "
+        f"{plural(recipe.seeds, 'seed')}, batches of {recipe.batch} of {result.data}, SGD with lr {recipe.lr:g}, "
+        f"momentum {recipe.momentum:g} and weight decay {recipe.weight_decay:g}, on {recipe.device}. "
         "R = ||dL/dx_first|| / ||dL/dx_last||; growth/layer of stage 1.",
         *filter(None, [result.limits]),
         result.environment.note,

@@ -11,7 +11,7 @@ from resbench.errors import MeasureError
 from resbench.gradients.measure import flow
 from resbench.gradients.result import Flow, FlowRecipe
 from resbench.networks.load import load
-from resbench.result import Progress, silent
+from resbench.progress import Progress, Step, silent
 from resbench.training.degradation import Plan, study
 from resbench.training.result import Trainings
 from resbench.training.train import Options
@@ -47,9 +47,15 @@ class Lab:
     progress: Progress = silent
     flows: dict[tuple[str, str], Flow] = field(default_factory=dict)
 
-    def part(self, name: str, begin: float, part: float) -> Lab:
-        """Return the lab for one of several experiments: what it tells is a part of the whole, under its name."""
-        return replace(self, progress=lambda line, share: self.progress(f"{name}: {line}", begin + part * share))
+    def part(self, name: str, part: str, earlier: str) -> Lab:
+        """Return the lab for one of several experiments: what it tells is of that part, under its name."""
+
+        def told(line: str, share: float) -> None:
+            own = line.keeps if isinstance(line, Step) else ""
+            keeps = " and ".join(filter(None, (earlier, own if self.options.folder else "")))
+            self.progress(Step(f"{name}: {line}", keeps, part), share)
+
+        return replace(self, progress=told)
 
     def train(self, *names: str, **changed: Any) -> Trainings:
         """Train networks to the end; what was trained before is taken from the folder. ``changed`` alters the plan."""
@@ -69,7 +75,7 @@ class Lab:
                 load_images(self.plan.data, self.plan.root),
                 recipe,
                 norm=norm,
-                progress=lambda line, share: self.progress(line, 0),
+                progress=lambda line, share: self.progress(str(line), 0),
             )
             if found.interrupted:
                 raise KeyboardInterrupt

@@ -16,9 +16,10 @@ from resbench.lessons import on_blocks, on_counting, on_trainings
 from resbench.lessons.lab import CONDITION, HOLDS, OBSERVED, UNANSWERED, WRONG, Answer, Lab
 from resbench.lessons.result import Claims
 from resbench.lessons.table import Finding
-from resbench.result import Progress, silent
+from resbench.progress import Progress, Step, silent
 from resbench.training.degradation import Plan
 from resbench.training.train import options, precision
+from resbench.units import plural
 from resbench.workers.environment import environment
 
 
@@ -228,9 +229,10 @@ def findings(claims: Sequence[Claim], lab: Lab) -> Iterator[Finding]:
     for i, claim in enumerate(claims):
         begun = time.perf_counter()
         name = f"claim {claim.id}"
-        lab.progress(name, i / len(claims))
+        part, earlier = f"claim {i + 1} of {len(claims)}", plural(i, "claim") if i else ""
+        lab.progress(Step(name, earlier, part), 0.0)
         try:
-            answer = claim.experiment(lab.part(name, i / len(claims), 1 / len(claims)))
+            answer = claim.experiment(lab.part(name, part, earlier))
         except MeasureError as error:
             answer = Answer(UNANSWERED, str(error))
         expected = claim.at_full if claim.at_full and lab.plan.data != "digits" else claim.expected

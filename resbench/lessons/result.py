@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from resbench.errors import Failures
 from resbench.files import RUNS
 from resbench.lessons.table import Finding, claim_lines, claim_table
-from resbench.result import Progress, Result, Section
+from resbench.progress import Progress
+from resbench.result import Result, Section
 from resbench.tables.table import Table
 from resbench.workers.environment import Environment
 

@@ -75,6 +75,10 @@ class Level(nn.Module):
         return Interpreter().run(self, x)
 
 
+class Network(Level):
+    """A network is the outermost level."""
+
+
 class Interpreter:
     """An interpreter runs a level step by step. A subclass that observes overrides ``part`` and ``join``.
 
@@ -128,7 +132,7 @@ def build(
     if isinstance(body, Layer):
         body = algebra.Seq(**{type(body).__name__.lower(): body})
     with torch.device("meta"):
-        net = Level(body, top=True)
+        net = Network(body, top=True)
     if torch.device(device).type == "meta":
         return net
     net.to_empty(device="cpu")

@@ -151,11 +151,11 @@ def said(known: Sequence[Place], base: str = "") -> list[str]:
     metrics = {place.metric for place in told}
     if "error" in metrics:
         told = [place for place in told if place.metric != "train_error"]
-    before = ["", *(place.where for place in told)]
-    lines = [
-        f"{_sentence(place, base)}{place.where if place.where != where else ''}."
-        for place, where in zip(told, before, strict=False)
-    ]
+    lines, before = list[str](), ""
+    for place in told:
+        repeated = place.where and place.where == before
+        lines.append(f"{_sentence(place, base)}{' (same conditions)' if repeated else place.where}.")
+        before = place.where
     both = [place for place in told if place.metric in ("macs", "params") and len(place.figures) == 2]
     if len(both) == 2 and both == told[:2] and _pair(both[0], base) == _pair(both[1], base):
         lines[:2] = [_cost(both[0], both[1], base)]

@@ -17,9 +17,11 @@ from resbench.networks.load import result_name
 from resbench.networks.name import ModelName, names_of
 from resbench.pages.answer import sentences
 from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
-from resbench.result import Progress, Result, silent
-from resbench.results import measured, measured_by, uncounted
+from resbench.progress import Progress, of_part, silent
+from resbench.result import Result
+from resbench.results import finished, measured, measured_by, uncounted
 from resbench.tables.table import Table
+from resbench.units import plural
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,6 +37,8 @@ class Comparison(Result):
     """It holds, by network, the operators that ran and have no formula, with their calls."""
     sentences: tuple[str, ...] = ()
     """They say how the networks differ, and close its text."""
+    interrupted: str = ""
+    """This was finished when Ctrl-C ended it; it is empty where all was."""
 
     kind: ClassVar = "compare"
     derived: ClassVar = ("models_by_key",)
@@ -110,11 +114,22 @@ def compare(
         raise OptionError(f"nothing can be compared to the baseline: {failures.reasons[baseline]}")
     view = replace(view, baseline=baseline or names[0])
     wanted = dict.fromkeys(measured_by(metric) for metric in view.wanted)
-    for kind in (kind for kind in wanted if kind != "flops" and (results is None or kind == "published")):
-        found += measured(kind, failures.without(names), batch, device, failures, progress)
+    due = [kind for kind in wanted if kind != "flops" and (results is None or kind == "published")]
+    for i, kind in enumerate(due):
+        if not failures.stopped:
+            earlier = [*(["the counts"] if "flops" in wanted else []), *([plural(i, "part")] if i else [])]
+            part = f"part {i + 1} of {len(due)}" if len(due) > 1 else ""
+            told = of_part(progress, part, " and ".join(earlier))
+            found += measured(kind, failures.without(names), batch, device, failures, told)
+    done = finished(found) if failures.stopped else ""
+    if done and not any(figure.metric in view.wanted for result in found for figure in result.figures()):
+        raise KeyboardInterrupt  # it has no figure to show
     cautions = [line for result in found[::-1] for line in result.cautions(names)]
+    if done:
+        cautions.insert(0, f"Interrupted after {done}: what is missing was not measured.")
     axes = (*view.pareto, *(metric for metric in view.metrics if metric != "params"))[:2]
-    return side_by_side(names, found, view, axes, [*failures.reasons.values(), *cautions])
+    table = side_by_side(names, found, view, axes, [*failures.reasons.values(), *cautions])
+    return replace(table, interrupted=done)
 
 
 def side_by_side(

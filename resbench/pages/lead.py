@@ -11,7 +11,7 @@ from resbench.gradients.result import Flows
 from resbench.pages.answer import Place, places, said, written
 from resbench.result import Figure, Result, Section
 from resbench.results import metric_of
-from resbench.timing.layers.result import Layers
+from resbench.timing.layers.result import GLUE, Layers
 from resbench.training.result import Trainings
 from resbench.units import shape_text
 
@@ -110,10 +110,12 @@ def _shares(cost: Cost, key: str) -> dict[str, float]:
 
 
 def _times(layers: Layers) -> dict[str, float]:
-    """Return the share of each stage in the time of a run."""
+    """Return the share of each stage in the time of a run, and of what the network does between them."""
     found: dict[str, float] = {}
+    known = {row["name"].partition(".")[0] for row in layers.layers if row["type"] != GLUE}
     for row in layers.layers:
         stage = row["name"].partition(".")[0]
+        stage = stage if stage in known else "between them"
         found[stage] = found.get(stage, 0.0) + row["share"]
     return found
 
@@ -142,7 +144,7 @@ def _picture(
     flows = [one.flows for one in results if isinstance(one, Flows) and any(flow.rows for flow in one.flows)]
     if curves and (failed or "error" in differ or not differ):
         return curves
-    if flows and "macs" not in differ:
+    if flows and (("gradient" in differ and "macs" not in differ) or not differ):
         from resbench.gradients.chart import by_depth
 
         return [by_depth([flow for flow in same if flow.rows]) for same in flows]
@@ -168,7 +170,9 @@ def intervals(found: Sequence[Place]) -> Picture:
     y = alt.Y("run:N", title=None, sort=None, axis=alt.Axis(labelLimit=260))
     tips: list[Any] = ["run:N", *(alt.Tooltip(f"{key}:Q", format=".4~g") for key in ("ms", "low", "high"))]
     base = alt.Chart(data(rows)).encode(y=y, tooltip=tips)
-    bars = base.mark_bar(height=14, opacity=0.5, color="#0072b2").encode(x=alt.X("ms:Q", title="latency (ms)"))
+    bars = base.mark_bar(height=14, opacity=0.5, color="#0072b2").encode(
+        x=alt.X("ms:Q", title="latency (ms)", axis=alt.Axis(tickCount=8))
+    )
     spread = base.mark_rule(strokeWidth=3, color="#d55e00").encode(x=alt.X("low:Q", title="latency (ms)"), x2="high:Q")
     chart = alt.layer(bars, spread).properties(
         width=WIDTH, height=40 * len(rows), title=alt.TitleParams("Time of each run", subtitle="Red: 95 % interval")
@@ -201,7 +205,7 @@ def stages(results: Sequence[Result], model: str) -> list[Picture]:
         .mark_bar()
         .encode(
             y=alt.Y("stage:N", title=None, sort=None),
-            x=alt.X("share:Q", title="share of the whole", axis=alt.Axis(format="%")),
+            x=alt.X("share:Q", title="share of the whole", axis=alt.Axis(format="%", tickCount=8)),
             yOffset=alt.YOffset("of the:N", sort=[*shares]),
             color=alt.Color("of the:N", title=None, sort=[*shares]),
             tooltip=["stage:N", "of the:N", alt.Tooltip("share:Q", format=".1%")],

@@ -9,7 +9,8 @@ from typing import ClassVar
 from resbench.arch.published import TEST_ERRORS, TOP1_ERRORS
 from resbench.errors import Failures, ResbenchError
 from resbench.networks.name import ModelName
-from resbench.result import Figure, Metric, Progress, Result
+from resbench.progress import Progress
+from resbench.result import Figure, Metric, Result
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,8 +15,10 @@ from resbench.pages.compare import counted, side_by_side
 from resbench.pages.comparison import View
 from resbench.pages.lead import lead
 from resbench.pages.page import page
-from resbench.result import Progress, Result, Section, silent
-from resbench.results import KINDS, Stored, measured, metric_names
+from resbench.progress import Progress, of_part, silent
+from resbench.result import Result, Section
+from resbench.results import KINDS, Stored, finished, measured, metric_names
+from resbench.units import plural
 
 PARTS = {
     "cost": "flops",
@@ -42,6 +44,8 @@ class Page:
     made_with: str | None = None
     unnamed: tuple[str, ...] = ()
     """The results speak of these networks too, which were not named."""
+    interrupted: str = ""
+    """This was finished when Ctrl-C ended it; it is empty where all was."""
 
     @property
     def sections(self) -> list[Section]:
@@ -56,7 +60,8 @@ class Page:
     @property
     def html(self) -> str:
         """The page is one file that loads nothing."""
-        return page(self.title, self.sections, self.stored, self.made_with)
+        title = f"{self.title} (interrupted after {self.interrupted})" if self.interrupted else self.title
+        return page(title, self.sections, self.stored, self.made_with)
 
     def save(self, path: str | Path) -> None:
         """Write the page to a file. Raises OptionError for a name of another kind of file, and OutputError."""
@@ -99,6 +104,8 @@ def report(
     if results is None:
         names = [*dict.fromkeys(failures.each(asked, lambda name: result_name(name, input)))]
         found = [*_measured(names, parts, batch, device, failures, progress)]
+        if failures.stopped and not found:
+            raise KeyboardInterrupt
         shown = {name for one in found for name in one.result.models()}
         names = [name for name in names if name not in failures.reasons or name in shown]
     else:
@@ -108,7 +115,8 @@ def report(
     progress("drawing", 0.0)
     unnamed = dict.fromkeys(name for one in found for name in one.result.models() if name not in names)
     title = title or " and ".join(names if asked else ()) or "resbench report"
-    return Page(title, tuple(names), tuple(found), made_with, tuple(unnamed))
+    done = finished(one.result for one in found) if failures.stopped else ""
+    return Page(title, tuple(names), tuple(found), made_with, tuple(unnamed), done)
 
 
 def as_stored(result: Result, name: str = "") -> Stored:
@@ -120,8 +128,10 @@ def _measured(
     names: Sequence[str], parts: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress
 ) -> Iterator[Stored]:
     """Measure part by part; a network that fails in one is left out of the next."""
-    for part in (part for part in PARTS if part in parts):
-        for result in measured(PARTS[part], failures.without(names), batch, device, failures, progress):
+    due = [part for part in PARTS if part in parts]
+    for i, part in enumerate(due):
+        told = of_part(progress, f"part {i + 1} of {len(due)}", plural(i, "part") if i else "")
+        for result in measured(PARTS[part], failures.without(names), batch, device, failures, told):
             yield as_stored(result, f"layers-{result.models()[0]}" if result.of_one else "")
 
 

@@ -2,17 +2,17 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from itertools import chain, count
 from typing import Any
 
 from resbench.counters.counts import Counted
 from resbench.errors import GateError
+from resbench.progress import Progress, Step, silent
 from resbench.regression.expectations import SuiteCounts
 from resbench.regression.process import Process, Side
 from resbench.regression.suite import Suite
-from resbench.result import Progress, silent
 from resbench.workers.cores import usable_cores
 
 MOST = 4
@@ -28,26 +28,45 @@ def counted(
     """
     each = max(1, min(MOST, usable_cores() or 1) // len(sides))
     with ThreadPoolExecutor(each * len(sides)) as pool, ExitStack() as stack:  # stopped first, so that no thread waits
-        by_side = []
+        by_side: list[list[Future[list[dict[str, Any]]]]] = []
+        told = _Told(len(sides), progress)
+        progress(Step("counting: starting the processes"), 0.0)
         for side in sides:
             numbers = count()
             processes = [stack.enter_context(Process(side, suite, "count", first)) for _ in range(each)]
-            by_side.append([pool.submit(_messages, process, numbers, progress) for process in processes])
+            by_side.append([pool.submit(_messages, process, numbers, told) for process in processes])
         for future in as_completed(chain.from_iterable(by_side)):
             future.result()  # raises at once, while others still count
     messages = [chain.from_iterable(future.result() for future in futures) for futures in by_side]
     return [_combined(side, of_side, suite) for side, of_side in zip(sides, messages, strict=True)]
 
 
-def _messages(process: Process, numbers: Iterator[int], progress: Progress) -> list[dict[str, Any]]:
+class _Told:
+    """It tells how much of the counting is done, once every side has said what there is to count."""
+
+    def __init__(self, sides: int, progress: Progress) -> None:
+        self.sides, self.progress = sides, progress
+        self.names: dict[str, int] = {}
+        self.done = 0
+
+    def __call__(self, side: str, message: dict[str, Any]) -> None:
+        if message["said"] == "collected":
+            self.names[side] = len(message["names"])
+        if message["said"] == "counted":
+            self.done += 1
+            known = sum(self.names.values()) if len(self.names) == self.sides else 0
+            share = self.done / known if known else 0.0
+            self.progress(Step(f"counting: {side}, {message['name']}", part="counters"), min(share, 1.0))
+
+
+def _messages(process: Process, numbers: Iterator[int], told: _Told) -> list[dict[str, Any]]:
     """Return a process's messages. When it asks for a benchmark, it gets the next that no process of its side has."""
     messages = []
     while not process.finished:
         message = process.hear()
         if message["said"] == "free":
             process.go(str(next(numbers)))
-        if message["said"] == "counted":
-            progress(f"counting: {process.side.name}, {message['name']}", 0.0)
+        told(process.side.name, message)
         messages.append(message)
     return messages
 

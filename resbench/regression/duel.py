@@ -18,12 +18,13 @@ from math import ceil, log
 from statistics import median
 
 from resbench.errors import GateError
+from resbench.progress import Progress, Step, silent
 from resbench.regression.process import Process, Side
 from resbench.regression.samples import SAMPLES
 from resbench.regression.suite import Suite
 from resbench.regression.verdict import GateRules, Judgement, Pairs, judge
 from resbench.regression.walsh import BLOCK, rank
-from resbench.result import Progress, silent
+from resbench.units import plural
 from resbench.workers.environment import Environment
 
 ARMS = ("base", "again", "head")
@@ -77,14 +78,20 @@ def run_duel(
     """
     start, looks, least = clock(), duel.rules.looks, least_rounds(duel.rules, len(names))
     for n, order in enumerate(orders(names, random.Random()), 1):
-        progress(f"round {n} of {looks[0]}, at most {looks[-1]}", (n - 1) / looks[-1])
+        look = next((i for i, rounds in enumerate(looks) if n <= rounds), len(looks) - 1)
+        step = Step(
+            f"round {n} of {looks[0]}, at most {looks[-1]}",
+            f"the counters and {plural(n - 1, 'round')}" if n > 1 else "the counters",
+            f"look {look + 1} of {len(looks)}",
+        )
+        progress(step, max((n - 1) / looks[look], duel.seconds / budget_s))
         duel.rounds.append(one_round(sides, suite, order))
         duel.seconds = clock() - start
         block = n + 1 if n == 1 else n + 2  # rounds, when the one at hand or the next is done
         late = (n == 1 or n % 2 == 0) and duel.seconds * block / n > budget_s
         if late and n < least:
             raise GateError(
-                f"{n} round{'s' * (n > 1)} took {duel.seconds:.0f} s, and fewer than {least} say nothing: expected a "
+                f"{plural(n, 'round')} took {duel.seconds:.0f} s, and fewer than {least} say nothing: expected a "
                 f"--time-budget of {ceil(1.1 * duel.seconds * least / n / 60) + 1}m or more, or a shorter suite"
             )
         if n in looks or late:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from resbench.errors import GateError
 from resbench.regression.process import Side, outside
+from resbench.units import plural
 
 MAIN = ("origin/HEAD", "origin/main", "main", "origin/master", "master")
 """The default base is looked for in these, in this order."""
@@ -93,7 +94,7 @@ class Workshop:
     def changes(self, *options: str) -> str:
         """Return ``2 changed files``; the text is empty where none has changed."""
         count = len([line for line in self._git("status", "--porcelain", *options).splitlines() if line])
-        return f"{count} changed file{'s' * (count > 1)}" if count else ""
+        return plural(count, "changed file") if count else ""
 
     def _git(self, *words: str) -> str:
         """Return what git prints; it is empty where git refuses."""

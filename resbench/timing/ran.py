@@ -19,6 +19,7 @@ from resbench.operators.composites import by_parts
 from resbench.operators.dispatch import operator_of
 from resbench.operators.products import packed_weights
 from resbench.workers.compiled import as_written, runs_compiled
+from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.switches import float32_in, unasked, unfused
 from resbench.workers.workload import Setup, Workload
 
@@ -176,7 +177,8 @@ def setup_words(setup: Setup, ran: Ran | None = None) -> str:
         where = [a or b for a, b in zip((ran.device, ran.dtype, ran.memory_format), where, strict=True)]
         threads = ran.threads_words if threads or ran.threads != (ran.asked_threads,) else ""
         compiled, switches = ran.compiled, ran.switches
-    words = [*where, setup.mode, f"{setup.cache} caches", "compiled" if compiled else "", threads]
+    mode = setup.mode if setup.optimizer == MOMENTUM else f"{setup.mode} by {setup.optimizer}"
+    words = [*where, mode, f"{setup.cache} caches", "compiled" if compiled else "", threads]
     return ", ".join([*filter(None, words), *switches])
 
 

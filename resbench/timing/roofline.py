@@ -26,7 +26,7 @@ import torch
 
 from resbench.errors import MeasureError, OptionError, first_line, foreign
 from resbench.files import cache, keep
-from resbench.result import Progress
+from resbench.progress import Progress
 from resbench.timing.ran import Ran
 from resbench.workers import stopwatch
 from resbench.workers.environment import available_bytes, environment

@@ -41,7 +41,7 @@ def curves(found: Trainings) -> Picture:
     bold = alt.StrokeWidth(
         "part:O", title=None, sort=["training", "test"], scale=alt.Scale(domain=["training", "test"], range=[1.2, 2.4])
     )
-    line = base.mark_line().encode(
+    line = base.mark_line(point={"size": 12}).encode(
         y=alt.Y("error:Q", title="error", axis=alt.Axis(format="%")),
         strokeDash=dash,
         strokeWidth=bold,

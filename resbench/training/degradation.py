@@ -17,7 +17,7 @@ from resbench.given import public
 from resbench.networks.inputs import Input, parse_input
 from resbench.networks.load import load, result_name
 from resbench.networks.name import ModelName, names_of
-from resbench.result import Progress, silent
+from resbench.progress import Progress, silent
 from resbench.training.feed import Feed
 from resbench.training.result import Cell, Degradation, Training, TrainingRecipe
 from resbench.training.train import Options, options, precision, train
@@ -108,10 +108,16 @@ def degradation(
 
 
 def on_digits(models: Sequence[str], device: str, failures: Failures, progress: Progress) -> Degradation:
-    """Ask the default question of networks, under the names that were asked for. Raises KeyboardInterrupt."""
+    """Ask the default question of networks, under the names that were asked for.
+
+    Ctrl-C gives the trainings that are finished, and ``failures`` knows of it; raises KeyboardInterrupt where none is.
+    """
     found = degradation(models, device=device, folder=RUNS, failures=failures, progress=progress)
     if found.interrupted:
-        raise KeyboardInterrupt("interrupted; the same command goes on from here")
+        failures.stopped = True
+        found = replace(found, trainings=tuple(one for one in found.trainings if one.finished))
+        if not found.trainings:
+            raise KeyboardInterrupt("interrupted; the same command goes on from here")
     asked = {result_name(name, classes=DIGITS_CLASSES): name for name in failures.without(models)}
     trainings = [replace(one, cell=one.cell._replace(model=asked[one.model])) for one in found.trainings]
     return replace(found, trainings=tuple(trainings), remarks=tuple(f"{gap}." for gap in gaps(trainings)))

@@ -11,7 +11,7 @@ from resbench.arch.published import TEST_ERRORS, Printed
 from resbench.errors import OptionError
 from resbench.given import public
 from resbench.networks.name import ModelName
-from resbench.result import Progress, silent
+from resbench.progress import Progress, silent
 from resbench.training.degradation import Plan, study
 from resbench.training.result import Placements, Training
 from resbench.training.train import options, precision

@@ -10,10 +10,11 @@ from resbench.arch.published import Printed
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures, OptionError
 from resbench.gradients.statistics import StatisticRow
-from resbench.result import Figure, Metric, Progress, Result, Section
+from resbench.progress import Progress
+from resbench.result import Figure, Metric, Result, Section
 from resbench.tables.table import Table
 from resbench.training.table import end_table, epoch_tables, history_table
-from resbench.units import seeds_text, shape_text
+from resbench.units import plural, shape_text
 from resbench.workers.environment import Environment
 from resbench.workers.medians import mean_and_half
 
@@ -192,7 +193,9 @@ class Trainings(Result):
             cell, sure = same[0].cell, not any(one.broken for one in same)
             recipe = cell.recipe
             steps = f"{end['iterations']:,} iterations of {recipe.batch} at lr {recipe.lr:g}"
-            ways = f"{recipe.dtype}, {'augmented' if recipe.augment else 'not augmented'}, {seeds_text(end['seeds'])}"
+            ways = (
+                f"{recipe.dtype}, {'augmented' if recipe.augment else 'not augmented'}, {plural(end['seeds'], 'seed')}"
+            )
             place = f"{self.data} at {shape_text((1, *cell.input))}, {steps}, {ways}. {self.environment.note}"
             for metric, part in (("train_error", "train"), ("error", "test")):
                 yield Figure(end["model"], metric, end[f"{part}_error"], end[f"{part}_spread"], place, sure=sure)

@@ -22,12 +22,13 @@ import torch
 from resbench.costs.measure import cost
 from resbench.errors import Failures, ResbenchError, cannot_run
 from resbench.networks.load import load
-from resbench.result import Progress, silent
+from resbench.progress import Progress, Step, silent
 from resbench.training.checkpoint import Checkpoint, fingerprint, locked
 from resbench.training.feed import Feed
 from resbench.training.parallel import ALONE, Ranks, join
 from resbench.training.result import Cell, Training
 from resbench.training.run import TrainingRun
+from resbench.units import plural
 from resbench.workers.workload import check_device, repeatable
 
 SAVE_S = 10.0
@@ -91,7 +92,10 @@ def train(
 
     def tell(line: str) -> None:
         done.update({one.cell: macs[one.cell] * one.run.step for one in trainings})
-        progress(line, sum(done.values()) / total)
+        epochs = sum(len(one.history) for one in results) + sum(len(one.run.history) for one in trainings)
+        own = "every step so far" if options.ranks.world == 1 else "what was saved last"
+        keeps = own if options.folder else plural(epochs, "epoch") if epochs else ""
+        progress(Step(line, keeps), sum(done.values()) / total)
 
     folder = locked(options.folder) if options.folder and options.ranks.rank == 0 else nullcontext()
     with folder, repeatable(options.device), _interruptible(options.ranks.world == 1) as stop:

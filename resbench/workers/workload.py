@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from resbench.errors import MeasureError, OptionError, first_line, foreign
 from resbench.given import device_name
+from resbench.workers.optimizers import MOMENTUM, check_optimizer, standing
 from resbench.workers.switches import attribute, put_back
 
 Dtype = Literal["fp32", "tf32", "bf16", "fp16"]
@@ -51,6 +52,7 @@ class Setup:
     cache: Cache = "warm"
     compile: bool = False
     threads: int | None = None
+    optimizer: str = MOMENTUM
 
     def __post_init__(self) -> None:
         for name, words in {"dtype": Dtype, "memory_format": MemoryFormat, "mode": Mode, "cache": Cache}.items():
@@ -61,6 +63,9 @@ class Setup:
             if value is not None and (type(value) is not int or value < 1):
                 raise OptionError(f"expected {name} of at least 1, received {value!r}")
         device_name(self.device)
+        check_optimizer(self.optimizer)
+        if self.optimizer != MOMENTUM and self.mode != "training":
+            raise OptionError(f"{self.optimizer} steps in training: expected --mode training with it")
         if self.dtype == "tf32" and self.kind != "cuda":
             raise MeasureError("tf32 is a format of NVIDIA GPUs: expected --device cuda with it; try fp32 or bf16")
 
@@ -127,9 +132,9 @@ class Workload:
     """A workload is a model on its device, with inputs; its ``phases`` run in this order, and are timed apart.
 
     ``inputs``: the shape (N, C, H, W) of random numbers, or arguments in their order or by name; tensors on the meta
-    device among them get random values. The model is moved, its mode set. Training is
-    one step of SGD with momentum 0.9 on the mean of the outputs, at a learning rate of 0: all of the work, and the
-    weights stay where they were however often it runs. ``own_threads``: torch's own choice, where making the model may
+    device among them get random values. The model is moved, its mode set. Training is one step of the optimiser on the
+    mean of the outputs, at a learning rate of 0: all of the work, and the weights stay where they were however often it
+    runs. ``own_threads``: torch's own choice, where making the model may
     have changed it.
     """
 
@@ -159,7 +164,7 @@ class Workload:
             trained = [p for p in model.parameters() if p.requires_grad]
             if not trained:
                 raise MeasureError(f"{type(model).__name__} has no parameter to train; use --mode inference")
-            self.optimizer = torch.optim.SGD(trained, lr=0.0, momentum=0.9)
+            self.optimizer = standing(setup.optimizer, trained)
             self.phases = (("forward", self._forward), ("backward", self._backward), ("step", self._step))
 
     @property

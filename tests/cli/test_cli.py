@@ -254,7 +254,7 @@ def test_what_was_not_counted_is_said_beside_a_csv(cli, tmp_path):
     done = cli("flops", name, "-f", "csv")
     assert done.stdout.startswith("model,")
     assert done.stderr.count("\n") == 2
-    assert "not counted: aten._fft_c2c (1 calls)" in done.stderr
+    assert "not counted: aten._fft_c2c (1 call)" in done.stderr
     assert "net is of no known kind: what it keeps for the backward pass is unknown." in done.stderr
     assert "not counted" in cli("flops", name).stdout
 

@@ -143,7 +143,7 @@ def layers(names):
 def test_layers_name_it_in_its_row_and_leave_its_roof_blank(layers):
     (table,) = layers.tables()
     rows = {row["name"]: row for row in table.records()}
-    assert rows["2"]["uncounted"] == "named.scan (1 calls), named.scan_backward (1 calls)"
+    assert rows["2"]["uncounted"] == "named.scan (1 call), named.scan_backward (1 call)"
     assert (rows["2"]["of_roof"], rows["2"]["bound"]) == (None, None)
     assert rows["0"]["uncounted"] is None
     assert rows["0"]["of_roof"] > 0

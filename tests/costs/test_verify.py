@@ -156,7 +156,7 @@ def test_a_complex_product_which_fvcore_takes_for_a_real_one_is_its_gap():
     module = Fn(lambda x: torch.view_as_real(torch.complex(x, x) @ torch.complex(x, x)))
     result, lines = checked(module, 1, 3, 8, 8)
     assert lines["matrix product"].fvcore is None
-    assert "fvcore counts a complex product as a real one (1 calls)" in result.remarks
+    assert "fvcore counts a complex product as a real one (1 call)" in result.remarks
     assert result.agrees
 
 
@@ -207,11 +207,11 @@ def test_a_pooling_of_one_dimension_and_distances_are_gaps_of_fvcore():
     pool = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Flatten(2), nn.AdaptiveAvgPool1d(4))
     result, lines = checked(pool, 1, 3, 8, 8)
     assert lines["adaptive pooling"].trace == 3 * 64
-    assert "fvcore has no formula for aten::adaptive_avg_pool1d (1 calls)" in result.remarks
+    assert "fvcore has no formula for aten::adaptive_avg_pool1d (1 call)" in result.remarks
     assert result.agrees
     result, lines = checked(Fn(lambda x, conv: conv(x) + torch.pdist(x[0, 0]).sum(), nn.Conv2d(3, 3, 1)), 1, 3, 8, 8)
     assert lines["matrix product"].trace == 28 * 8
-    assert "fvcore has no formula for aten::pdist (1 calls)" in result.remarks
+    assert "fvcore has no formula for aten::pdist (1 call)" in result.remarks
     assert result.agrees
 
 

@@ -406,4 +406,4 @@ def test_the_probe_writes_to_tensorboard(tmp_path):
     events = EventAccumulator(str(tmp_path))
     events.Reload()
     assert [event.step for event in events.Scalars("gradient/layer1.0")] == [0, 1]
-    assert "first_to_last/Level" in events.Tags()["scalars"]
+    assert "first_to_last/Network" in events.Tags()["scalars"]

@@ -88,7 +88,7 @@ def test_the_gradient_and_the_errors_are_said_in_their_own_words():
     assert lines == [
         "The gradient of b is 61.6 +- 10 times as strong at its first layer as at its last, that of a 18,720 +- 10 "
         "times (cpu, fp32, batch 1).",
-        "b ends at a test error of 3.3 % +- 2.0, a at 33.3 % +- 2.0.",
+        "b ends at a test error of 3.3 % +- 2.0, a at 33.3 % +- 2.0 (same conditions).",
     ]
 
 

@@ -453,7 +453,7 @@ def test_an_interrupted_measurement_writes_what_there_is_and_says_the_rest(timed
     where, failure, ended = timed.done.stderr.splitlines()
     assert where.startswith("event files: ")
     assert failure == "resbench: plain8: no more"
-    assert ended == "resbench: interrupted: only what was finished by then is there"
+    assert ended == "resbench: interrupted after latency of 1 network"
 
 
 def test_layers_and_memory_are_not_for_tensorboard(tmp_path):

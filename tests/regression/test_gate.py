@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import stopped
 from projects import BENCH, BLOCK, SUITE
 
 from resbench.counters.counts import Counted
@@ -302,8 +303,8 @@ def test_an_interrupted_run_leaves_nothing_behind(project, number):
     running.send_signal(number)
     _, said = running.communicate()
     if number != signal.SIGKILL:
-        assert running.returncode == 2
-        assert "interrupted" in said
+        assert running.returncode == 130
+        assert "interrupted before anything was judged" in said
     deadline = time.monotonic() + 20
     while project.left() != CLEAN and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -328,3 +329,15 @@ def test_twice_the_work_is_a_regression_in_counters_and_in_time(project):
     found = json.loads(done.stdout)
     assert found["duel"]["judgement"]["benchmarks"]["test_block"]["verdict"] == "REGRESSED"
     assert ("conv", "aten.convolution") in {(change["layer"], change["counter"]) for change in found["changes"]}
+
+
+def test_ctrl_c_keeps_the_counters_and_the_rounds(project):
+    done = stopped("round 2 of", "gate", "main", "-f", "json", cwd=project.root, env={"TMPDIR": str(project.tmp)})
+    assert done.returncode == 130, done.stderr
+    assert "Ctrl-C keeps the counters and 1 round" in done.stderr
+    assert "resbench: interrupted after the counters and 1 of at least" in done.stderr
+    document = json.loads(done.stdout)
+    assert document["verdict"] == "INTERRUPTED"
+    assert document["benchmarks"] == ["test_block"]
+    assert len(document["duel"]["rounds"]) == 1
+    assert project.left() == CLEAN

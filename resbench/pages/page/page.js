@@ -28,6 +28,11 @@
     if (narrow && spec.title) Object.assign(spec.title, folded(spec.title));
     [...(spec.layer ?? []), ...(spec.vconcat ?? [])].forEach((one) => widen(one, width, narrow));
   };
+  const roomForNames = (layers) => layers.forEach((one) => {
+    const domain = one.encoding?.x?.scale?.domain;
+    if (domain) domain[1] *= 1.2;
+    if (one.mark?.type === "text") one.mark.clip = false;
+  });
   const lines = (text) => [text].flat().flatMap((line) => line.match(/.{1,46}(?:\s|$)/g) ?? [line]);
   const folded = ({ text, subtitle }) => subtitle ? { text: lines(text), subtitle: lines(subtitle) } : { text: lines(text) };
   const painted = (spec, width) => {
@@ -35,16 +40,18 @@
     const concat = Boolean(copy.vconcat), narrow = width < 560;
     widen(copy, concat ? width - 75 : width, narrow);
     copy.config.legend = { ...copy.config.legend, orient: "top", columns: narrow ? 2 : 6, labelLimit: narrow ? 130 : 260 };
-    if (narrow && copy.layer?.some((one) => one.mark?.type === "text")) copy.padding = { left: 5, top: 5, bottom: 5, right: 40 };
+    if (narrow && copy.layer?.some((one) => one.mark?.type === "text")) roomForNames(copy.layer);
     if (!concat) copy.autosize = { type: "fit-x", contains: "padding" };
     if (dark()) copy.config.range.category = bright;
     return copy;
   };
   const draw = async (place) => {
     drawn.get(place)?.finalize();
+    const name = place.ariaLabel;
     const options = { actions: false, renderer: "svg", ast: false, config: colours(), tooltip: { theme: "custom" } };
     try {
       drawn.set(place, await vegaEmbed(place, painted(charts[place.id], place.clientWidth), options));
+      Object.assign(place, { role: "img", ariaLabel: name }); // which the drawing library writes over
     } catch (error) {
       place.textContent = `This chart cannot be drawn here: ${error.message}`;
     }

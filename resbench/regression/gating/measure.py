@@ -11,6 +11,7 @@ from pathlib import Path
 from resbench.errors import GateError
 from resbench.files import is_there
 from resbench.given import public
+from resbench.progress import Progress, silent
 from resbench.regression import expectations
 from resbench.regression.counting import counted
 from resbench.regression.duel import Duel, run_duel
@@ -19,7 +20,7 @@ from resbench.regression.gating.result import Gate
 from resbench.regression.process import Side, build, check_files
 from resbench.regression.sides import top_of, workshop
 from resbench.regression.suite import SUITE, Suite, read
-from resbench.result import Progress, silent
+from resbench.units import plural
 from resbench.workers.environment import environment
 
 
@@ -79,7 +80,7 @@ def update(path: Path, progress: Progress = silent) -> str:
     gone = [name for name in before if name not in now.benchmarks]
     changed, count = len(expectations.changes(before, counts.benchmarks)), len(counts.benchmarks)
     unpaired = [f"{word} {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names]
-    summary = "; ".join([f"{count} benchmark{'s' * (count != 1)}", f"{changed} counters changed", *unpaired])
+    summary = "; ".join([plural(count, "benchmark"), f"{plural(changed, 'counter')} changed", *unpaired])
     return f"{_named(stored)}: {summary}. Review and commit it."
 
 
@@ -111,12 +112,18 @@ def _between(base: str | None, head: str | None, path: Path, budget_s: float, pr
             if suite.build:
                 build(side, suite, budget_s - (time.monotonic() - start))
         gate = _counted(one, two, suite, progress)
+        duel = Duel(suite.rules, environment("cuda").where(threads=suite.threads))
         try:
-            duel = _timed(one, two, suite, gate.benchmarks, budget_s - (time.monotonic() - start), progress)
+            _timed(duel, one, two, suite, gate.benchmarks, budget_s - (time.monotonic() - start), progress)
         except GateError as error:
             if not gate.status:
                 raise
             return replace(gate, notes=(*gate.notes, f"Wall time was not judged: {error}."))
+        except KeyboardInterrupt:
+            rounds, least = len(duel.rounds), suite.rules.looks[0]
+            duel.judgement = None  # that of an earlier look is not the last word
+            done = f"the counters and {rounds} of at least {plural(least, 'round')}"
+            return replace(gate, duel=duel if rounds else None, interrupted=done)
     return replace(gate, duel=duel)
 
 
@@ -145,19 +152,13 @@ def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
     )
 
 
-def _timed(base: Side, head: Side, suite: Suite, names: Sequence[str], budget_s: float, progress: Progress) -> Duel:
+def _timed(
+    duel: Duel, base: Side, head: Side, suite: Suite, names: Sequence[str], budget_s: float, progress: Progress
+) -> None:
     if budget_s <= 0:
         raise GateError("building and counting took all of the --time-budget: expected a longer one")
-    duel = Duel(suite.rules, environment("cuda").where(threads=suite.threads))
     arms = {"base": base, "again": replace(base, name="again"), "head": head}
-    try:
-        run_duel(duel, arms, suite, names, budget_s, progress)
-    except KeyboardInterrupt:
-        raise GateError(
-            f"interrupted after {len(duel.rounds)} of at least {suite.rules.looks[0]} rounds: nothing is judged; "
-            "the worktrees are gone, the same command begins anew"
-        ) from None
-    return duel
+    run_duel(duel, arms, suite, names, budget_s, progress)
 
 
 def _located(path: Path) -> tuple[Path, Path]:

@@ -24,6 +24,8 @@ class Gate(Result):
     benchmarks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     duel: Duel | None = None
+    interrupted: str = ""
+    """This was done when Ctrl-C ended it, and no time was judged; it is empty where all was."""
 
     kind: ClassVar = "gate"
     derived: ClassVar = ("verdict",)
@@ -44,12 +46,16 @@ class Gate(Result):
         """Return the verdict on the change; that of the counters comes first."""
         if self.changes or self.excesses:
             return "REGRESSED"
+        if self.interrupted:
+            return "INTERRUPTED"
         judgement = self.duel.judgement if self.duel else None
         return judgement.verdict if judgement else "PASS"
 
     @property
     def status(self) -> int:
-        """Return 0 where nothing is against it, 1 where it regressed, 2 where nothing can be said."""
+        """Return 0 where nothing is against it, 1 where it regressed, 2 where nothing can be said, 130 after Ctrl-C."""
+        if self.interrupted:
+            return 130
         return {"PASS": 0, "IMPROVED": 0, "REGRESSED": 1}.get(self.verdict, 2)
 
     def tables(self) -> list[Table]:

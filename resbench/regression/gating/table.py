@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from resbench.regression.duel import Duel
 from resbench.tables.table import Column, Table
+from resbench.units import plural
 
 if TYPE_CHECKING:
     from resbench.regression.gating.result import Gate
@@ -58,15 +59,16 @@ def change_table(gate: Gate, whole: bool = True) -> Table:
 def _counters_say(gate: Gate) -> str:
     count = len(gate.benchmarks)
     changed = {change.benchmark for change in (*gate.changes, *gate.explained)}
-    equal = f"equal in {count} benchmark{'s' * (count != 1)}"
-    found = f"changed in {len(changed)} of {count} benchmarks" if changed else equal
+    equal = f"equal in {plural(count, 'benchmark')}"
+    found = f"changed in {len(changed)} of {plural(count, 'benchmark')}" if changed else equal
     return f"Counters: {gate.head} against {gate.base}: {found}"
 
 
 def time_table(duel: Duel) -> Table:
     """Return a row for each benchmark, with what the run could have seen."""
     judgement, rules = duel.judgement, duel.rules
-    assert judgement is not None
+    if judgement is None:
+        return _unjudged(duel)
     rows = [
         [
             name,
@@ -89,9 +91,20 @@ def time_table(duel: Duel) -> Table:
     notes = [
         f"Slower by: head / base - 1, the Hodges-Lehmann estimate over {len(duel.rounds)} rounds of fresh processes "
         f"in turn (ABBA, {duel.seconds:.0f} s), with its 95 % interval over blocks.",
-        f"One-sided Wilcoxon signed-rank tests beyond the margin, Holm over {len(rows)} benchmarks, looks at "
+        f"One-sided Wilcoxon signed-rank tests beyond the margin, Holm over {plural(len(rows), 'benchmark')}, looks at "
         f"{' and '.join(map(str, rules.looks))} rounds at most, {100 * rules.level:g} % in all. Would see: what would "
         f"most likely have been rejected; PASS wants it within {100 * rules.target:g} %.",
         duel.environment.note,
     ]
     return Table(TIMES, rows, f"Wall time: {judgement.verdict}", notes, warnings=warnings)
+
+
+def _unjudged(duel: Duel) -> Table:
+    """Return the times alone, of a duel that Ctrl-C ended before its last look."""
+    columns = [column for column in TIMES if column.key in ("benchmark", "verdict", "base_s", "head_s")]
+    rows = [
+        [name, "not judged", *(duel.medians(name)[arm] for arm in ("base", "head"))]
+        for name in (duel.rounds[0] if duel.rounds else ())
+    ]
+    notes = [f"Medians over {plural(len(duel.rounds), 'round')}, too few for a verdict.", duel.environment.note]
+    return Table(columns, rows, "Wall time: interrupted", notes)

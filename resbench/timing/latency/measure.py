@@ -18,13 +18,15 @@ from resbench.networks.inputs import Input
 from resbench.networks.load import result_name
 from resbench.networks.modules import Lent
 from resbench.networks.name import names_of
-from resbench.result import Progress, silent
+from resbench.progress import Progress, Step, silent
 from resbench.timing.case import Case, case, ready
 from resbench.timing.drift import noted
 from resbench.timing.latency.result import Latencies, Latency, Reading
 from resbench.timing.latency.worker import paced, read
 from resbench.timing.roofline import Roof, roof, roof_of
+from resbench.units import plural
 from resbench.workers.environment import environment
+from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup
 
 PROCESSES = 5
@@ -44,6 +46,7 @@ def latency(
     cache: Cache = "warm",
     compile: bool = False,
     threads: int | None = None,
+    optimizer: str = MOMENTUM,
     processes: int = PROCESSES,
     failures: Failures | None = None,
     progress: Progress = silent,
@@ -55,7 +58,7 @@ def latency(
     machine cannot do.
     """
     batches = [batch] if isinstance(batch, int) else [*batch]
-    setups = [Setup(device, size, dtype, memory_format, mode, cache, compile, threads) for size in batches]
+    setups = [Setup(device, size, dtype, memory_format, mode, cache, compile, threads, optimizer) for size in batches]
     first = setups[0]
     if isinstance(models, Lent):
         found = []
@@ -68,7 +71,7 @@ def latency(
     failed_models.each(names, lambda name: result_name(name, input))  # a name that nothing answers to costs no process
     names = failed_models.left(failed_models.without(names))
     with first.applied():
-        progress(f"the machine's ceilings in {first.dtype} (kept for the next time)", 0.0)
+        progress(Step(f"the machine's ceilings in {first.dtype} (kept for the next time)"), 0.0)
         asked = roof(first.device, first.dtype)  # what the device cannot do is said before anything is measured
         machine = environment(first.device)
     cases = dict.fromkeys(case(name, input, setup) for name in names for setup in setups)
@@ -76,7 +79,12 @@ def latency(
     if interrupted and not found:
         raise KeyboardInterrupt
     failed_models.left(found)
-    return Latencies(tuple(found), _ceilings(found, asked, progress), found[0].where(machine), interrupted)
+    roofs = {asked.dtype: asked}
+    try:
+        roofs = _ceilings(found, asked, progress)
+    except KeyboardInterrupt:
+        interrupted = True
+    return Latencies(tuple(found), roofs, found[0].where(machine), interrupted)
 
 
 def _ceilings(latencies: Sequence[Latency], asked: Roof | None, progress: Progress) -> dict[str, Roof]:
@@ -101,7 +109,8 @@ def _asked(
     try:
         for turn in range(processes):
             for i, one in enumerate(one for one in cases if one not in failed):
-                progress(f"process {turn + 1} of {processes}: {one}", (turn + i / len(cases)) / processes)
+                step = Step(f"{one}: process {turn + 1} of {processes}", plural(len(found), "row") if found else "")
+                progress(step, (turn + i / len(cases)) / processes)
                 answer = _ask(one, processes)
                 if "error" in answer:
                     reason = answer["error"] if one.model in answer["error"] else f"{one}: {answer['error']}"

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, NamedTuple, get_args
 
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
-from resbench.result import Figure, Metric, Progress, Result
+from resbench.progress import Progress
+from resbench.result import Figure, Metric, Result
 from resbench.tables.table import Table
 from resbench.timing.ran import Ran, setup_words
 from resbench.timing.roofline import Roof, has_roof

@@ -61,7 +61,10 @@ def latency_table(result: Latencies) -> Table:
         *_roof_lines(roofs),
         result.environment.note,
     ]
+    fewer = [f"{_row(one)} of {len(one.readings)}" for one in latencies if len(one.readings) < processes]
     warnings = [
+        *(["Interrupted: the rows so far."] if result.interrupted else []),
+        *([f"Of fewer processes than the others: {', '.join(fewer)}."] if fewer and result.interrupted else []),
         *(f"{_row(one)}: warm-up did not settle." for one in latencies if not one.warm),
         *(line for one in latencies for line in ran_lines(_row(one), one.setup, one.ran)),
         *(line for one in latencies for line in without_roof_lines(_row(one), one.ran, one.roof(roofs))),

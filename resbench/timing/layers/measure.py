@@ -26,23 +26,22 @@ from resbench.given import public
 from resbench.networks.inputs import Input
 from resbench.networks.modules import Lent
 from resbench.operators.boundaries import LEAVE, Modules, sequence_number
-from resbench.result import Progress, silent
+from resbench.progress import Progress, Step, silent
 from resbench.timing.case import ready
-from resbench.timing.layers.result import Layers, LayerTime, LayerTimes
+from resbench.timing.layers.result import GLUE, Layers, LayerTime, LayerTimes
 from resbench.timing.ran import observed
 from resbench.timing.roofline import roof_of
 from resbench.timing.traffic import Traffic, Work, traffic
+from resbench.units import plural
 from resbench.workers import stopwatch
 from resbench.workers.compiled import runs_compiled
 from resbench.workers.environment import environment
 from resbench.workers.medians import middle_half
+from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.sampling import Rules, warm_up
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, Workload
 
 COMPILED = "a compiled model has no layers left to time: expected --layers or --compile, not both"
-
-GLUE = "glue"
-"""What a module does beside calling others has this type."""
 
 WHOLE = "compiled"
 """A module whose inner ones run as one piece of compiled code, where no time can be taken, has this type."""
@@ -52,6 +51,9 @@ FUSED = "fused"
 
 LEAST_PAIRS, LEAST_S, CAP_S = 20, 2.0, 40.0
 """Instrumented and plain runs take turns: at least so many and for so long, at most for so long."""
+
+FEWEST_PAIRS = 4
+"""Ctrl-C keeps the layers from so many on: fewer have no middle half."""
 
 Owned = tuple[Any, int]
 """From a point in time on, the time belongs to this module."""
@@ -69,24 +71,37 @@ def layers(
     mode: Mode = "inference",
     cache: Cache = "warm",
     threads: int | None = None,
+    optimizer: str = MOMENTUM,
     progress: Progress = silent,
 ) -> Layers:
     """Measure the time of every layer of one model, in this process, under the ceilings of what ran.
 
     Raises MeasureError for what this machine cannot do.
     """
-    setup = Setup(device, batch, dtype, memory_format, mode, cache, False, threads)
+    setup = Setup(device, batch, dtype, memory_format, mode, cache, False, threads, optimizer)
     with ready(model, input, setup) as (work, name), work.ready():
-        progress(f"{name}: warming up, then plain and instrumented runs in turn", 0.0)
+
+        def of_pairs(pairs: int, share: float) -> None:
+            keeps = f"the layers by {plural(pairs, 'run')}" if pairs >= FEWEST_PAIRS else ""
+            progress(Step(f"{name}: plain and instrumented runs in turn", keeps), share)
+
+        progress(Step(f"{name}: warming up"), 0.0)
         warm_up(stopwatch.eager(work), Rules())
-        times = layer_times(work)
+        times = layer_times(work, progress=of_pairs)
         ran, machine = observed(work), environment(setup.device)
         ceiling = roof_of(ran, progress)
     return Layers(name, times, ceiling, setup, machine.where(threads=ran.threads[0]), ran)
 
 
-def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) -> LayerTimes:
-    """Time every layer of a workload that is ready and warm. Raises OptionError for a compiled one."""
+def layer_times(
+    work: Workload,
+    clock: Callable[[], float] = time.perf_counter,
+    progress: Callable[[int, float], object] = lambda pairs, share: None,
+) -> LayerTimes:
+    """Time every layer of a workload that is ready and warm; Ctrl-C gives what the runs so far say.
+
+    ``progress`` is told the pairs of runs so far, and their share. Raises OptionError for a compiled workload.
+    """
     if work.setup.compile:
         raise OptionError(COMPILED)
     modules = Modules(work.model)
@@ -101,13 +116,20 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
     else:
         plain, instrumented = stopwatch.eager(work), partial(_timed_run, work, modules)
     pairs: list[tuple[float, _TimedRun]] = []
-    start = clock()
-    while (len(pairs) < LEAST_PAIRS or clock() - start < LEAST_S) and clock() - start < CAP_S:
-        if len(pairs) % 2:
-            run = instrumented()
-            pairs.append((sum(plain(1)[0]), run))
-        else:
-            pairs.append((sum(plain(1)[0]), instrumented()))
+    interrupted, start = False, clock()
+    try:
+        while (len(pairs) < LEAST_PAIRS or clock() - start < LEAST_S) and (spent_s := clock() - start) < CAP_S:
+            least = min(len(pairs) / LEAST_PAIRS, spent_s / LEAST_S if LEAST_S else 1.0)
+            progress(len(pairs), max(least, spent_s / CAP_S))
+            if len(pairs) % 2:
+                run = instrumented()
+                pairs.append((sum(plain(1)[0]), run))
+            else:
+                pairs.append((sum(plain(1)[0]), instrumented()))
+    except KeyboardInterrupt:
+        if len(pairs) < FEWEST_PAIRS:
+            raise
+        interrupted = True
     plain_s = [seconds for seconds, _ in pairs]
     total_s = [run.total_s for _, run in pairs]
     typical = [pairs[i][1] for i in middle_half(total_s)]
@@ -144,6 +166,7 @@ def layer_times(work: Workload, clock: Callable[[], float] = time.perf_counter) 
         mean(run.total_s for run in typical),
         mean(plain_s[i] for i in middle_half(plain_s)),
         overheads,
+        interrupted,
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, NamedTuple, Self
 from resbench.arch.kinds import Kind
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
-from resbench.result import Progress, Result
+from resbench.progress import Progress
+from resbench.result import Result
 from resbench.tables.table import Table
 from resbench.tables.uncounted import together
 from resbench.timing.ran import Ran
@@ -16,6 +17,9 @@ from resbench.timing.roofline import Roof
 from resbench.timing.traffic import Work
 from resbench.workers.environment import Environment
 from resbench.workers.workload import Setup
+
+GLUE = "glue"
+"""What a module does beside calling others has this type."""
 
 
 class LayerTime(NamedTuple):
@@ -57,6 +61,8 @@ class LayerTimes:
     """A typical run without instruments took so long, of those in between."""
     overheads: tuple[float, ...]
     """Each pair has its instrumented / plain - 1."""
+    interrupted: bool = False
+    """Ctrl-C ended it: the rows are of fewer pairs of runs than are due."""
 
     derived: ClassVar = ("residual", "overhead")
 
@@ -110,6 +116,11 @@ class Layers(Result):
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:
         rows = [row for row in document["layers"] if row["forward_s"] is not None]
         return {**document, "times": {**document, "rows": rows}}
+
+    @property
+    def interrupted(self) -> bool:
+        """Tell whether Ctrl-C ended it."""
+        return self.times.interrupted
 
     @property
     def differences(self) -> list[str]:

@@ -53,6 +53,7 @@ def layer_table(result: Layers) -> Table:
         result.environment.note,
     ]
     warnings = [
+        *(["Interrupted: of fewer runs than are due."] if times.interrupted else []),
         *(
             f"{r['name']} beats its roof ({r['of_roof']:.2f}): an error of measurement, or fewer operations than "
             "counted (Winograd)."

@@ -15,11 +15,13 @@ from typing import ClassVar, NamedTuple
 from resbench.costs.measure import Given, cost
 from resbench.errors import Failures, MeasureError, OptionError
 from resbench.networks.inputs import Input
-from resbench.networks.load import load
-from resbench.result import Progress, Result, silent
+from resbench.networks.load import Model, load
+from resbench.networks.name import ModelName
+from resbench.progress import Progress, Step, silent
+from resbench.result import Result
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import unclassified, warning
-from resbench.timing.memory.prediction import predicted
+from resbench.timing.memory.prediction import predicted, shapes_of
 from resbench.timing.memory.result import Memory
 from resbench.timing.ran import setup_words
 from resbench.workers.workload import Setup
@@ -105,13 +107,16 @@ def fits(
 
 def _fit(model: Given, input: Input, budget: int, setup: Setup, progress: Progress) -> Fit:
     """Find the largest batch of one network."""
-    given, shape = (load(model, input, device="meta"), None) if isinstance(model, str) else (model, input)
+    if isinstance(model, str | ModelName):
+        model = load(model, input, device="meta")
+    given = model if isinstance(model, Model) else Model.of(model, input)
+    shapes = shapes_of(given.module) if setup.mode == "training" else []
 
     @cache
     def held(batch: int) -> tuple[str, Memory]:
-        report = cost(given, shape, batch=batch, mode=setup.mode)
-        progress(f"{report.model}: batch {batch:,}", 0.0)
-        return report.model, predicted(report, setup)
+        report = cost(given, batch=batch, mode=setup.mode)
+        progress(Step(f"{report.model}: batch {batch:,}"), 0.0)
+        return report.model, predicted(report, setup, shapes)
 
     def peak(batch: int) -> int:
         name, memory = held(batch)

@@ -16,14 +16,15 @@ from resbench.given import public
 from resbench.networks.inputs import Input
 from resbench.networks.modules import Lent
 from resbench.operators.boundaries import Modules
-from resbench.result import Progress, silent
+from resbench.progress import Progress, in_turn, silent
 from resbench.timing.case import ready
 from resbench.timing.memory.fits import Fits
 from resbench.timing.memory.fits import fits as largest_batches
-from resbench.timing.memory.prediction import predicted
+from resbench.timing.memory.prediction import predicted, shapes_of
 from resbench.timing.memory.result import Held, Memories, Memory
 from resbench.timing.ran import observed
 from resbench.workers.environment import available_bytes, environment
+from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, Workload, check_device
 
 
@@ -40,6 +41,7 @@ def memory(
     cache: Cache = "warm",
     compile: bool = False,
     threads: int | None = None,
+    optimizer: str = MOMENTUM,
     fits: str | int | None = None,
     failures: Failures | None = None,
     progress: Progress = silent,
@@ -48,21 +50,21 @@ def memory(
 
     ``fits``: find the largest batch that fits so much (``8GB``, bytes) instead, by prediction and without a run.
     """
-    setup = Setup(device, batch, dtype, memory_format, mode, cache, compile, threads)
+    setup = Setup(device, batch, dtype, memory_format, mode, cache, compile, threads, optimizer)
     if fits is not None:
         return largest_batches(models, fits, input, setup, failures, progress)
     check_device(device)
     failures = failures or Failures()
 
     def held(model: str | Lent) -> Held:
-        progress(f"{model if isinstance(model, str) else type(model).__name__}: one run", 0.0)
-        expected = predicted(cost(model, input, batch=batch, mode=mode), setup)
+        counted = cost(model, input, batch=batch, mode=mode)
         with ready(model, input, setup) as (work, name), work.ready():
             work.run()  # the optimiser's state is made in the first step
+            expected = predicted(counted, setup, shapes_of(work.model))
             return Held(name, expected, measured(work), observed(work))
 
     several: list[str | Lent] = [models] if isinstance(models, str | Lent) else [*models]
-    reports = failures.left(failures.each(several, held))
+    reports = failures.left(failures.each(in_turn(several, "one run", progress), held))
     threads_ran = reports[0].ran.threads[0] if reports[0].ran else None
     return Memories(tuple(reports), setup, environment(device).where(threads=threads_ran))
 

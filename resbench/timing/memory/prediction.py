@@ -1,22 +1,33 @@
 """The rows of a cost predict what a run holds in memory, without running anything. Numbers are bytes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from math import prod
 
+from torch import nn
+
+from resbench.arch.algebra import Shape
 from resbench.arch.cost import Cost
 from resbench.timing.memory.lives import most_in_forward, most_in_training
 from resbench.timing.memory.result import Memory
 from resbench.units import FP32_BYTES
+from resbench.workers.optimizers import passing_bytes, state_bytes
 from resbench.workers.workload import AUTOCAST, Setup
 
 
-def predicted(cost: Cost, setup: Setup) -> Memory:
+def shapes_of(model: nn.Module) -> list[Shape]:
+    """Return the shapes of what a model trains, in the order in which an optimiser steps it."""
+    return [tuple(p.shape) for p in model.parameters() if p.requires_grad]
+
+
+def predicted(cost: Cost, setup: Setup, shapes: Sequence[Shape] | None = None) -> Memory:
     """Take as kept for the backward pass the output of each row that the gradients of any row are computed from,
     once, and what the rows keep beside: masks, indices, what lies between the operators of one (``Row.keeps``).
 
     Elements have the width of the model's own; autocast makes narrower copies of float32, and leaves float64 alone.
     What is kept and the peak are None where the activations of a layer are not known. Rows of no known kind are taken
-    to keep all that they read and give, and are named in ``unknown``.
+    to keep all that they read and give, and are named in ``unknown``. ``shapes``: of the trained parameters; without
+    them those of a row count as one vector.
     """
     own = _width(cost)
     training = setup.mode == "training"
@@ -26,17 +37,21 @@ def predicted(cost: Cost, setup: Setup) -> Memory:
     weights = own * cost.params
     copies = element * cost.params if cast else 0
     first = own * prod(cost.input) if cost.input_bytes is None else cost.input_bytes
-    state = own * (cost.params if cost.trainable is None else cost.trainable) if training else 0
+    gradients = own * (cost.params if cost.trainable is None else cost.trainable) if training else 0
     outputs = [element * (row.activations or 0) for row in cost.layers]
     needed = {place for row in cost.layers for place in row.keeps}
     kept = sum(outputs[place] for place in needed) + sum(row.kept_bytes for row in cost.layers)
     saved = copies + kept if training else 0
     grown = [own * (row.params if row.trainable is None else row.trainable) if training else 0 for row in cost.layers]
-    most = most_in_training(cost, outputs, grown) if training else most_in_forward(cost, outputs)
+    state, most = 0, copies + (most_in_training(cost, outputs, grown) if training else most_in_forward(cost, outputs))
+    if training:
+        trained = [(size // own,) for size in grown if size] if shapes is None else shapes
+        state = own * state_bytes(setup.optimizer, trained) // FP32_BYTES
+        most = max(most, sum(grown) + own * passing_bytes(setup.optimizer, trained) // FP32_BYTES)
     buffers = cost.buffer_bytes or 0
-    peak = weights + buffers + sum(grown) + first + copies + most
+    peak = weights + buffers + state + first + most
     kept_and_most = saved if seen else None, peak if seen else None
-    return Memory(weights, buffers, first, state, state, *kept_and_most, dict(cost.uncounted), cost.unknown)
+    return Memory(weights, buffers, first, gradients, state, *kept_and_most, dict(cost.uncounted), cost.unknown)
 
 
 def _width(cost: Cost) -> int:

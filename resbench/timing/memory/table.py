@@ -4,6 +4,7 @@ from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import unclassified, warning
 from resbench.timing.memory.result import Memories
 from resbench.timing.ran import UNCOMPILED, counted_as_written, ran_lines, setup_lines
+from resbench.workers.optimizers import MOMENTUM
 
 MEMORY = {
     "weights": "parameters",
@@ -28,8 +29,10 @@ MEMORY_COLUMNS = (
 def memory_table(result: Memories) -> Table:
     """Set what the cost rows predict beside what was measured, for each model."""
     rows = []
+    optimizer = result.setup.optimizer
+    meanings = MEMORY if optimizer == MOMENTUM else {**MEMORY, "optimizer": f"state of {optimizer}"}
     for one in result.reports:
-        for what, meaning in MEMORY.items():
+        for what, meaning in meanings.items():
             a, b = getattr(one.predicted, what), getattr(one.measured, what)
             if a or b:
                 rows.append((one.model, what, a, b, b / a if a and b is not None else None, meaning))

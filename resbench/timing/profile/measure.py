@@ -18,14 +18,16 @@ from resbench.errors import MeasureError, OutputError, first_line, foreign
 from resbench.given import public
 from resbench.networks.inputs import Input
 from resbench.networks.modules import Lent
-from resbench.result import Progress, silent
+from resbench.progress import Progress, Step, silent
 from resbench.timing.case import ready
 from resbench.timing.profile import module_calls
 from resbench.timing.profile.module_calls import Calls, Rows
 from resbench.timing.profile.ranges import LAUNCHES, ranges
 from resbench.timing.profile.result import Profile, Views
 from resbench.timing.ran import observed
+from resbench.units import plural
 from resbench.workers.environment import environment
+from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.switches import quiet_stderr
 from resbench.workers.workload import Dtype, MemoryFormat, Mode, Setup, Workload
 
@@ -42,15 +44,16 @@ def profile(
     dtype: Dtype = "fp32",
     memory_format: MemoryFormat = "contiguous",
     mode: Mode = "inference",
+    optimizer: str = MOMENTUM,
     progress: Progress = silent,
 ) -> Profile:
     """Run a model under torch's profiler: the tables are returned, the trace lies in the folder ``trace``.
 
     A module is afterwards what it was. Raises MeasureError for what cannot be done here, OutputError for the folder.
     """
-    setup = Setup(device, batch, dtype, memory_format, mode)
+    setup = Setup(device, batch, dtype, memory_format, mode, optimizer=optimizer)
     with ready(model, input, setup) as (work, name):
-        progress(f"{name}: {steps} runs under the profiler, and reading its trace", 0.0)
+        progress(Step(f"{name}: {plural(steps, 'run')} under the profiler, and reading its trace"), 0.0)
         file, views = profiled(work, Path(trace), name, steps)
         with work.ready():
             ran = observed(work)

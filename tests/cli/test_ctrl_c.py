@@ -1,0 +1,67 @@
+"""Ctrl-C to real processes: what was finished is printed and written as incomplete, the status is 130, a line says it.
+
+What the line of progress promises to keep is what is kept.
+"""
+
+import json
+
+import pytest
+from commands import stopped
+
+ONCE = ("--seeds", "1", "--steps", "0,1")
+
+
+def ended(done):
+    """It ended as Ctrl-C ends a command; its last line."""
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()[-1].rpartition("\x1b[K")[2]
+
+
+def test_gradflow_keeps_the_networks_that_are_finished(tmp_path):
+    target = tmp_path / "flows.json"
+    done = stopped("resnet110: seed", "gradflow", "resnet8", "resnet110", "plain8", *ONCE, "-o", target)
+    assert ended(done) == "resbench: interrupted after gradflow of 1 network"
+    assert "resnet110: seed 1 of 1, step 0 of 1" in done.stderr
+    assert "Ctrl-C keeps 1 network" in done.stderr
+    document = json.loads(target.read_text())
+    assert [flow["model"] for flow in document["flows"]] == ["resnet8"]
+    assert document["missing"] == ["resnet110", "plain8"]
+
+
+@pytest.mark.parametrize("at", ["starting", "resnet110: seed"])
+def test_without_a_finished_row_nothing_is_written(tmp_path, at):
+    target = tmp_path / "flows.json"
+    target.write_text("of an earlier run")
+    done = stopped(at, "gradflow", "resnet110", *ONCE, "-o", target)
+    assert ended(done) == "resbench: interrupted: nothing was finished, and nothing is written"
+    assert target.read_text() == "of an earlier run"
+    assert done.stdout == ""
+
+
+def test_layers_are_kept_by_the_runs_so_far():
+    done = stopped("Ctrl-C keeps the layers by", "latency", "resnet8", "--layers", "-f", "json")
+    assert ended(done) == "resbench: interrupted after latency --layers of 1 network"
+    document = json.loads(done.stdout)
+    assert document["times"]["interrupted"]
+    assert len(document["times"]["overheads"]) >= 4
+
+
+def test_compare_keeps_what_is_counted_and_measured(tmp_path):
+    target = tmp_path / "side.json"
+    done = stopped("resnet110: seed", "compare", "resnet8", "resnet110", "--metrics", "macs,gradient", "-o", target)
+    assert ended(done) == "resbench: interrupted after flops of 2 networks, gradflow of 1 network"
+    document = json.loads(target.read_text())
+    assert document["interrupted"] == "flops of 2 networks, gradflow of 1 network"
+    first, second = document["models_by_key"]
+    assert first["first_to_last"] > 0
+    assert second["first_to_last"] is None
+    assert second["macs"] > first["macs"]
+
+
+def test_report_is_a_page_of_what_is_finished(tmp_path):
+    page = tmp_path / "page.html"
+    done = stopped("resnet110: seed", "report", "resnet110", "--parts", "cost,gradient", "-o", page)
+    assert ended(done) == "resbench: interrupted after flops of 1 network"
+    assert "part 2 of 2; Ctrl-C keeps 1 part" in done.stderr
+    assert "(interrupted after flops of 1 network)" in page.read_text()
