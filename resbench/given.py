@@ -107,7 +107,7 @@ def _models(value: Any, empty: bool) -> Any:
     wrong = [one for one in several if isinstance(one, NO_MODELS)]
     if wrong or not (several or empty):
         received = type(wrong[0]).__name__ if wrong else "none"
-        raise OptionError(f"expected a model, such as 'resnet50', or several; received {received}")
+        raise OptionError(f"expected the names of models, such as 'resnet50', or models; received {received}")
     return value
 
 

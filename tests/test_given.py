@@ -15,7 +15,7 @@ PAIR = ["resnet20", "plain20"]
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        *((lambda f=f: f([]), "expected a model, such as 'resnet50', or several; received none")
+        *((lambda f=f: f([]), "expected the names of models, such as 'resnet50', or models; received none")
           for f in (resbench.flops, resbench.latency, resbench.gradflow, resbench.memory, resbench.degradation)),
         *((lambda f=f: f(None), "received NoneType")
           for f in (resbench.flops, resbench.show, resbench.latency, resbench.layers, resbench.gradflow)),
