@@ -7,7 +7,7 @@ from resbench.arch.cost import Cost, Level, Mode
 from resbench.costs.measure import Given
 from resbench.costs.measure import cost as costs_of
 from resbench.costs.table import cost_table as table_of
-from resbench.networks.name import Input
+from resbench.networks.inputs import Input
 from resbench.tables.table import Table
 
 

@@ -162,13 +162,16 @@ def foreign(kind: type[ResbenchError], say: Callable[[BaseException], str]) -> I
         raise kind(say(error)) from error
 
 
-def cannot_run(what: str, where: str = "") -> AbstractContextManager[None]:
-    """Turn what torch or a model cannot do into a MeasureError, such as too little memory or a type it refuses."""
+def cannot_run(what: str, where: str = "", hint: str = "") -> AbstractContextManager[None]:
+    """Turn what torch or a model cannot do into a MeasureError, such as too little memory or a type it refuses.
+
+    ``hint`` ends the message where it is not for want of memory.
+    """
 
     def say(error: BaseException) -> str:
         reason = first_line(error)
         if isinstance(error, MemoryError) or "out of memory" in reason or "allocate" in reason:
             return f"{what}: out of memory ({reason}); take a smaller --batch"
-        return f"{what}{where}: {type(error).__name__}: {reason}"
+        return f"{what}{where}: {type(error).__name__}: {reason}{hint}"
 
     return foreign(MeasureError, say)

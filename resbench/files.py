@@ -11,11 +11,35 @@ RUNS = Path("runs")
 """Commands keep trainings here where nothing else is said."""
 
 
+def is_file(path: Path) -> bool:
+    """Tell whether a file is there. Nothing is under a name that no system takes, such as one that is too long."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a folder is there, as ``is_file`` does."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether anything is there, as ``is_file`` does."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def check_writable(path: Path) -> None:
     """Raise OutputError where a file cannot be written, before hours are spent on its content."""
-    through = path.exists() and not path.is_dir() and not path.is_file()  # a device or a pipe
-    if not through and (path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK)):
-        why = "it is a folder" if path.is_dir() else f"{path.parent} is no folder that can be written"
+    through = is_there(path) and not is_folder(path) and not is_file(path)  # a device or a pipe
+    if not through and (is_folder(path) or not is_folder(path.parent) or not os.access(path.parent, os.W_OK)):
+        why = "it is a folder" if is_folder(path) else f"{path.parent} is no folder that can be written"
         raise OutputError(f"cannot write {path}: {why}; name a file in a folder that can be written")
 
 

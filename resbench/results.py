@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 from resbench.codec import decoded
 from resbench.errors import AllFailed, Failures, ResbenchError, StoredError, first_line
+from resbench.files import is_folder
+from resbench.given import public
 from resbench.progress import Progress, Step
 from resbench.result import Metric, Result
 from resbench.units import plural
@@ -145,6 +147,7 @@ class Stored(NamedTuple):
         return f"{self.path} is of an earlier version, which did not say {missing}" if missing else ""
 
 
+@public
 def load(path: str | Path) -> Result | list[Result]:
     """Read the result in a file, or those in a folder, the oldest first, whatever command or ``save`` wrote them.
 
@@ -153,7 +156,7 @@ def load(path: str | Path) -> Result | list[Result]:
     found = find([Path(path)])
     for remark in filter(None, (one.remark for one in found)):
         warnings.warn(remark, stacklevel=2)
-    return [one.result for one in found] if Path(path).is_dir() else found[0].result
+    return [one.result for one in found] if is_folder(Path(path)) else found[0].result
 
 
 def find(places: Sequence[Path]) -> list[Stored]:
@@ -162,7 +165,7 @@ def find(places: Sequence[Path]) -> list[Stored]:
     In a folder, JSON of other origin is passed over. Raises StoredError for a file that cannot be read, for one of an
     unknown schema, and where nothing is found.
     """
-    found = [stored for place in places for stored in (_below(place) if place.is_dir() else [read(place)])]
+    found = [stored for place in places for stored in (_below(place) if is_folder(place) else [read(place)])]
     if not found:
         raise StoredError(
             f"nothing stored in {', '.join(map(str, places))}: "

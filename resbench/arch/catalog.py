@@ -98,17 +98,17 @@ def architecture(text: str) -> Architecture:
 
     Raises UnknownModelError, OptionError, or ArchitectureError where the values do not go together.
     """
-    name, *given = text.strip().split(",")
+    name, *given = (part.strip() for part in text.split(","))
     return network(name, (option_pair(name, item) for item in given))[0]
 
 
 def option_pair(model: str, item: str) -> tuple[str, str]:
     """``key=value`` as its two parts. Raises OptionError, or UnknownModelError."""
     key, equals, word = item.partition("=")
-    if not equals or not key:
+    if not equals or not key.strip():
         find(model)  # a name that nobody knows is said first
         raise OptionError(f"{model}: expected option=value, received {item[:80]!r}; see `resbench models {model}`")
-    return key, word
+    return key.strip(), word.strip()
 
 
 def network(name: str, given: Iterable[tuple[str, str]]) -> tuple[Architecture, tuple[tuple[str, str], ...]]:

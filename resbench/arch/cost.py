@@ -110,6 +110,8 @@ class Cost:
     """These were made while the forward ran: they count, though the model did not hold them."""
     held: tuple[Hold, ...] = ()
     """A trace saw how the output of each row is held; the fold does not say, nor did an earlier version."""
+    input_bytes: int | None = None
+    """All inputs together take so much; the fold does not say, whose one input has the width of the weights."""
 
     forks: tuple[Fork, ...] = ()
     """Here the count is not that of every run; the fold has none, and where a loop's length is known it counts."""

@@ -36,7 +36,7 @@ def command(
     events = board(tensorboard, "degradation", data=data, device=device)
     from resbench.training.degradation import MODELS, degradation
 
-    names = list(dict.fromkeys(options.chosen(models, model, least=0) or MODELS))
+    names = list(dict.fromkeys(options.chosen(models, model, input, least=0) or MODELS))
     failures = Failures(names)
     found = degradation(
         names,

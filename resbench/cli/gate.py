@@ -12,7 +12,7 @@ from resbench.cli.outlets import tell
 from resbench.cli.output import choose, emit
 from resbench.cli.progress import progress
 from resbench.errors import GateError, OutputError, first_line, foreign
-from resbench.files import write
+from resbench.files import is_folder, write
 
 
 def command(
@@ -45,7 +45,7 @@ def command(
     """
     choose(format, output)
     for path in (output, raw):
-        if path and not path.parent.is_dir():
+        if path and not is_folder(path.parent):
             raise OutputError(f"cannot write {path}: there is no folder {path.parent}; name one that can be written")
     budget_s = options.seconds(time_budget)
     options.refuse(

@@ -47,7 +47,7 @@ def command(
     """
     checked(format, output, plot)
     options.refuse(plot and not layers, "--plot draws layers under their roof: expected --layers with it")
-    names = options.chosen(models, model)
+    names = options.chosen(models, model, input)
     sizes = options.whole_numbers(
         batch, range(1, 2**20 + 1), f"--batch takes whole numbers from 1 to {2**20}, such as 1,8,32"
     )

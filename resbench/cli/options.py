@@ -1,14 +1,16 @@
 """Commands share these arguments and options, and how their words are read."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from resbench.errors import OptionError
-from resbench.networks.name import parse_input
+from resbench.given import device_name
+from resbench.networks.inputs import parse_input, parse_inputs
+from resbench.networks.name import ModelName
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 """A time may have these units, in seconds."""
@@ -34,14 +36,37 @@ Models = Annotated[
 Model = Annotated[
     list[str] | None, typer.Option("--model", "-m", help="The same, as an option.", autocompletion=complete_model)
 ]
-Input = Annotated[str | None, typer.Option("--input", help="Input CxHxW instead of the model's own.")]
+
+
+def _inputs(given: Sequence[str] | None) -> Any:
+    """Read all ``--input`` once, for every model. Raises OptionError."""
+    return parse_inputs(given) if given else None
+
+
+Input = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="[NAME=]SHAPE[:DTYPE]",
+        help="Instead of the model's own, without the batch: 3x224x224, ids=128:int64. Repeatable.",
+        callback=_inputs,
+    ),
+]
 Batch = Annotated[int, typer.Option("--batch", help="Batch size.", min=1, max=2**20)]
 Format = Annotated[
     str | None,
     typer.Option("--format", "-f", help="table, markdown, csv, tsv, json, latex or html; else as FILE's name says."),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE.")]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or mps.")]
+
+
+def _device(given: str) -> str:
+    """Refuse a device that there is nowhere, also where nothing would run on it. Raises OptionError."""
+    device_name(given)
+    return given
+
+
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or mps.", callback=_device)]
 
 Dtype = Annotated[str, typer.Option("--dtype", help="fp32, tf32, bf16 or fp16; the last two by autocast.")]
 Layout = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]
@@ -74,18 +99,25 @@ Plot = Annotated[
 
 
 def chosen(
-    arguments: Iterable[str] | None, named: Iterable[str] | None, input: str | None = None, least: int = 1
+    arguments: Iterable[str] | None, named: Iterable[str] | None, input: Any = None, least: int = 1
 ) -> list[str]:
     """Arguments and ``--model`` options stand together. Raises OptionError when too few are named.
 
-    An input that is none is refused here once, and not for every model.
+    An input for all is refused here once, and not for every model, where a name says another, or of networks of the
+    catalog alone it is no image.
     """
     names = [*(arguments or ()), *(named or ())]
     if len(names) < least:
         wanted = "a model, such as resnet50" if least == 1 else f"{least} models or more, such as plain56 resnet56"
         raise OptionError(f"expected {wanted}; received {len(names) or 'none'}; `resbench models` lists what there is")
-    if input:
+    if input and all(":" not in name for name in names):
         parse_input(input)
+    for name in names if input else ():
+        own = ModelName.stored(name).inputs
+        refuse(
+            own and own != tuple(input),
+            f"{name} says its input, and --input says {', '.join(one.text for one in input)}: keep one of them",
+        )
     return names
 
 

@@ -35,6 +35,7 @@ def command(
     from resbench.timing.profile.result import VIEWS
 
     options.refuse(view and view not in VIEWS, f"--view takes {', '.join(VIEWS)}; received {view!r}")
+    options.chosen([model], None, input)
     style = checked(format, output)
     options.refuse(
         style in ("csv", "tsv") and not view,

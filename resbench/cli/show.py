@@ -36,6 +36,7 @@ def command(
         )
         options.refuse(svg.suffix.lower() != ".svg", f"--svg takes a file that ends in .svg; received {svg.name!r}")
         check_writable(svg)
+    options.chosen([model], None, input)
     found = load(model, input, device="meta")
     if svg:
         write(svg, drawing(found))

@@ -11,12 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
 from resbench.arch.cost import Cost
 from resbench.arch.published import PUBLISHED, PublishedCost, agrees
 from resbench.costs.fvcore_counts import OPERATIONS, FvcoreCounts, fvcore_counts
 from resbench.errors import TraceError
+from resbench.networks.arguments import Called
 from resbench.operators.dispatch import TABLE
 from resbench.operators.rules import MAC_KINDS
 from resbench.result import Result
@@ -112,7 +113,7 @@ def check(
     trace: Cost | None,
     module: nn.Module,
     published: tuple[PublishedCost, ...] = (),
-    inputs: tuple[int, ...] | tuple[Tensor, ...] = (),
+    inputs: Called = (),
     failed: Sequence[str] = (),
 ) -> Check:
     """Hold every counter that applies against the others.

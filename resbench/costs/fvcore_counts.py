@@ -20,9 +20,12 @@ from torch.nn.modules.conv import _ConvNd
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from resbench.costs.values import with_integers
 from resbench.errors import TraceError, first_line, foreign
+from resbench.networks.arguments import Called, positional
 from resbench.restoring.unchanged import unchanged
 from resbench.workers.switches import unfused
+from resbench.workers.workload import called_with
 
 OPERATIONS = ("batch norm", "layer norm", "group norm", "adaptive pooling")
 """fvcore counts these as we do, besides the kinds that have MACs."""
@@ -78,24 +81,24 @@ class FvcoreCounts:
         return None if missed & set(kinds) else sum(self.kinds.get(kind, 0) for kind in kinds)
 
 
-def fvcore_counts(module: nn.Module, inputs: tuple[Any, ...], alive: bool = False) -> FvcoreCounts:
+def fvcore_counts(module: nn.Module, inputs: Called, alive: bool = False) -> FvcoreCounts:
     """Let fvcore count one forward of the module in evaluation; ``alive``: together with what nobody uses.
 
-    ``inputs``: a shape, or the arguments. fvcore fails on layers that a forward makes, and knows them in the next.
+    ``inputs``: a shape, or the arguments in their order or by name. fvcore fails on layers that a forward makes, and
+    knows them in the next.
     The module is behind it what it was. Raises TraceError where it cannot run the model.
     """
-    if isinstance(inputs[0], int):
-        dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
-        # the values with which the tracer runs for real: a branch on them is the same branch
-        inputs = (torch.randn(inputs, generator=torch.Generator().manual_seed(0)).to(dtype),)
-    with unchanged(module, inputs):
+    # the values with which the tracer runs for real: a branch on them is the same branch
+    args, kwargs = called_with(with_integers(module, inputs), module, "cpu")
+    module, arguments = positional(module, kwargs or args)
+    with unchanged(module, arguments):
         before = len(list(module.modules()))
         try:
-            return _analysed(module, inputs, alive)
+            return _analysed(module, arguments, alive)
         except TraceError:
             if before == len(list(module.modules())):
                 raise
-        return _analysed(module, inputs, alive)
+        return _analysed(module, arguments, alive)
 
 
 def _analysed(module: nn.Module, inputs: tuple[Any, ...], alive: bool) -> FvcoreCounts:

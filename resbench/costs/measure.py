@@ -12,8 +12,10 @@ from resbench.arch.cost import Cost, Mode
 from resbench.arch.cost import cost as fold
 from resbench.costs.result import Costs
 from resbench.errors import Failures, OptionError, ResbenchError, TraceError, message
+from resbench.given import public
+from resbench.networks.inputs import Input, parse_input
 from resbench.networks.load import Model, load
-from resbench.networks.name import Input, ModelName, parse_input
+from resbench.networks.name import ModelName
 from resbench.progress import Progress, in_turn, silent
 
 if TYPE_CHECKING:
@@ -22,10 +24,14 @@ if TYPE_CHECKING:
     from resbench.costs.check import Check, Checks
 
 
+SMALL_BYTES = 2**28
+"""A model with fewer bytes of weights is tried with them where it fails without."""
+
 Given: TypeAlias = "str | ModelName | Model | Architecture | Node | nn.Module"
 """A model is given in one of these forms."""
 
 
+@public
 def flops(
     models: Given | Sequence[Given],
     input: Input = None,
@@ -75,6 +81,7 @@ def cost(model: Given, input: Input = None, *, batch: int = 1, mode: Mode = "inf
     return _traced(Model.of(model, input), batch, mode)
 
 
+@public
 def verified(
     models: str | Sequence[str],
     input: Input = None,
@@ -123,9 +130,16 @@ def _of_model(model: Model, batch: int, mode: Mode) -> Cost:
     try:
         return _traced(model, batch, mode)
     except TraceError as error:
-        if "meta" not in message(error.__cause__).lower():
+        if "meta" not in message(error.__cause__).lower() and not _is_small(model):
             raise
     return _traced(load(model.name), batch, mode)
+
+
+def _is_small(model: Model) -> bool:
+    """Tell whether a named model is small enough to try it with weights where it failed without: some operators take
+    less on the meta device than elsewhere, such as a grouped product, which takes bfloat16 alone."""
+    held = [*model.module.parameters()]
+    return all(p.is_meta for p in held) and sum(p.numel() * p.element_size() for p in held) <= SMALL_BYTES
 
 
 def _traced(model: Model, batch: int, mode: Mode = "inference") -> Cost:

@@ -13,8 +13,10 @@ from resbench.costs.result import Costs
 from resbench.drawing.diagram import draw
 from resbench.drawing.tree import draw_tree
 from resbench.errors import OptionError, ResbenchError
+from resbench.given import public
+from resbench.networks.inputs import Input, parse_input
 from resbench.networks.load import Model, load
-from resbench.networks.name import Input, ModelName, parse_input
+from resbench.networks.name import ModelName
 from resbench.result import Result
 from resbench.tables.table import Column, Table
 from resbench.units import shape_text
@@ -54,6 +56,7 @@ class Structure(Result):
         return [Table(COLUMNS, rows, title, footer=[("total", None, None, params, macs, "")])]
 
 
+@public
 def show(model: Given, input: Input = None) -> Structure | Costs:
     """A network that has an expression gives its structure, any other its costs. Raises as ``cost`` does."""
     found = _found(model, input)
@@ -62,6 +65,7 @@ def show(model: Given, input: Input = None) -> Structure | Costs:
     return Structure(found.name, found.source, (1, *found.input), tuple(describe(found)))
 
 
+@public
 def drawing(model: Given, input: Input = None) -> str:
     """The network is drawn as SVG: an expression by block diagrams, any other by its module tree."""
     found = _found(model, input)

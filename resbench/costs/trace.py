@@ -20,18 +20,20 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.stateless import _reparametrize_module
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from resbench.arch.cost import Cost, Mode
 from resbench.costs.backward import with_backward
 from resbench.costs.tracer import Tracer, shape_of
+from resbench.costs.values import with_integers
 from resbench.errors import TraceError, foreign
+from resbench.networks.arguments import Called, refused, unwrapped
 from resbench.restoring.unchanged import Snapshot, unchanged
 from resbench.workers.compiled import as_written
 from resbench.workers.threads import started
-from resbench.workers.workload import wants_gradients
+from resbench.workers.workload import drawn, wants_gradients
 
-Inputs = tuple[int, ...] | Tensor | tuple[Any, ...] | Mapping[str, Any]
+Inputs = Tensor | Called
 
 META = torch.device("meta")
 
@@ -50,7 +52,8 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
     one row a call. A parameter counts where it is first used; ``Cost.uncounted`` names what has no formula.
     Raises TraceError: the module that failed, its input, and why.
     """
-    inner = _unwrapped(model)
+    inner = unwrapped(model)
+    inputs = (inputs,) if isinstance(inputs, Tensor) else inputs
     _check_visible(inner)
     params = list(inner.parameters())
     attempts: list[tuple[torch.device, Any]] = [(META, nullcontext()), (META, META)]  # then what it makes itself, too
@@ -61,11 +64,12 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
     while attempts:
         device, default_device = attempts.pop(0)
         try:
+            given = inputs if device == META else with_integers(inner, inputs)
             with unchanged(model, inputs, contents=False) as snapshot:
                 traced = _traceable(inner)
                 snapshot.include(traced)  # a twin is new
                 with _counting(traced, training), default_device:
-                    return _follow(traced, inputs, name, source, device, snapshot, training, gradients)
+                    return _follow(traced, given, name, source, device, snapshot, training, gradients)
         except TraceError as error:
             failure = error
             if not gradients and wants_gradients(error):
@@ -74,15 +78,6 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
     if not real and "meta" in str(failure).lower():
         raise TraceError(f"{failure}; it looks at values: give the model weights, not on the meta device") from failure
     raise failure
-
-
-WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
-"""torch.compile and data parallelism put these around a module, and keep it there."""
-
-
-def _unwrapped(module: nn.Module) -> nn.Module:
-    inner = getattr(module, WRAPPERS.get(type(module).__name__, ""), None)
-    return _unwrapped(inner) if isinstance(inner, nn.Module) else module
 
 
 def _check_visible(model: nn.Module) -> None:
@@ -115,7 +110,7 @@ def _counting(model: nn.Module, training: bool) -> Iterator[None]:
         if isinstance(module, torch.jit.ScriptModule):
             continue
         module.training = training  # not eval(): a subclass may do more there, such as merge weights
-        module._modules.update({key: _unwrapped(child) for key, child in module._modules.items() if child is not None})
+        module._modules.update({key: unwrapped(child) for key, child in module._modules.items() if child is not None})
     torch.backends.mha.set_fastpath_enabled(False)
     with torch.no_grad(), as_written():
         yield
@@ -134,9 +129,12 @@ def _follow(
     """Watch one forward on the device, with ``gradients`` or without; in training with its backward pass."""
     tracer, stand_ins = Tracer(model, snapshot), _stand_ins(model, device, gradients)
     tracer.holdings.stand_for(stand_ins)
-    with foreign(TraceError, lambda error: tracer.blame(name or type(model).__name__, error)):
+    with foreign(TraceError, lambda error: tracer.blame(name or type(model).__name__, error) + refused(model, inputs)):
         args, kwargs = _arguments(model, inputs, device)
         tracer.stack[0].received = shape = shape_of((args, kwargs))
+        taken = sum(
+            leaf.numel() * leaf.element_size() for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)
+        )
         # a checkpoint runs its forward again in the backward pass, with the same tensors standing in
         with _reparametrize_module(model, stand_ins, tie_weights=True):
             with (
@@ -155,7 +153,7 @@ def _follow(
     uncounted, kinds = tuple(sorted(tracer.uncounted.items())), tuple(sorted(tracer.kinds.items()))
     mode: Mode = "training" if training else "inference"
     made, forks = tuple(tracer.made), tuple(tracer.whole.found)
-    return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, tracer.complex, made, held, forks)
+    return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, tracer.complex, made, held, taken, forks)
 
 
 def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -170,15 +168,12 @@ def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[
 
 
 def _on(device: torch.device, tensor: Tensor) -> Tensor:
-    """Make a copy on the device, for the forward may write into it; one without values gets random ones or, of
-    integers, zeros."""
+    """Make a copy on the device, for the forward may write into it; one without values gets them."""
     if device == META:
         return tensor.detach().to(device)
     if not tensor.is_meta:
         return tensor.detach().to(device, copy=True)
-    if tensor.is_floating_point():
-        return torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)).to(device, tensor.dtype)
-    return torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
+    return drawn(tuple(tensor.shape), "cpu", tensor.dtype).to(device)
 
 
 def _stand_ins(model: nn.Module, device: torch.device, gradients: bool) -> dict[str, Tensor]:

@@ -40,7 +40,7 @@ def graph_breaks(work: Workload) -> dict[str, int]:
         counters.clear()
         logger.setLevel(logging.CRITICAL)
         with warnings.catch_warnings(action="ignore"), work.autocast():
-            torch.compile(work.model, backend=backend)(*work.inputs)
+            torch.compile(work.model, backend=backend)(*work.inputs, **work.named)
     except Exception:
         return {"graph_breaks": GRAPHS} if len(graphs) > GRAPHS else {"graph_failures": 1}
     finally:

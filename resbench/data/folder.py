@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from resbench.errors import SourceError, first_line, foreign
+from resbench.files import is_folder
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 BESIDE = ("__MACOSX", "@eaDir")
@@ -59,7 +60,7 @@ def read(root: Path, size: tuple[int, ...], test: bool) -> tuple[Any, Any, int]:
 
 
 def _classes(root: Path, test: bool) -> list[Path]:
-    part = next((root / name for name in PARTS[test] if (root / name).is_dir()), None)
+    part = next((root / name for name in PARTS[test] if is_folder(root / name)), None)
     if part is None:
         raise SourceError(f"no images in {root}: expected a folder {' or '.join(PARTS[test])} in it, a folder a class")
     return sorted(path for path in part.iterdir() if path.is_dir() and not _beside(path.name))

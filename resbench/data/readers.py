@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from resbench.errors import SourceError, first_line, foreign
+from resbench.files import is_file, is_there
 
 Arrays = tuple[Any, Any, int]
 
@@ -73,7 +74,7 @@ def cifar(kind: Cifar, root: Path, test: bool) -> Arrays:
     names, records = (kind.test, 10_000) if test else (kind.train, 50_000 // len(kind.train))
     for folder in (root, *(root / name for name in kind.folders)):
         for suffix, read in ((".bin", _binary), ("", _pickled)):
-            if any((folder / f"{name}{suffix}").is_file() for name in (*kind.train, *kind.test)):
+            if any(is_file(folder / f"{name}{suffix}") for name in (*kind.train, *kind.test)):
                 parts = [read(kind, folder / f"{name}{suffix}", records) for name in names]
                 images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
                 return images.reshape(-1, 3, 32, 32), labels, kind.classes
@@ -116,7 +117,7 @@ def idx(folders: Sequence[str], root: Path, test: bool) -> Arrays:
     part = "t10k" if test else "train"
     for folder in (root, *(root / name for name in folders)):
         found = [_either(folder / f"{part}-{what}-ubyte") for what in ("images-idx3", "labels-idx1")]
-        if any(path.exists() for path in found):
+        if any(map(is_there, found)):
             images, labels = (_idx(path, rank) for path, rank in zip(found, (3, 1), strict=True))
             if len(images) != len(labels) or not len(images):
                 raise SourceError(f"{found[1]}: expected {len(images)} labels, received {len(labels)}; {AGAIN}")
@@ -126,7 +127,7 @@ def idx(folders: Sequence[str], root: Path, test: bool) -> Arrays:
 
 def _either(path: Path) -> Path:
     packed = path.with_name(f"{path.name}.gz")
-    return packed if packed.exists() and not path.exists() else path
+    return packed if is_there(packed) and not is_there(path) else path
 
 
 def _idx(path: Path, rank: int) -> Any:

@@ -17,15 +17,18 @@ from torch import Tensor, nn
 from resbench.costs.measure import cost
 from resbench.data import Images, load_images
 from resbench.errors import Failures, MeasureError, OptionError, ResbenchError, cannot_run, first_line
+from resbench.given import public
 from resbench.gradients.frozen import frozen, jacobians, logits, shattering
 from resbench.gradients.passing import wide
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.result import Flow, FlowRecipe, Flows
 from resbench.gradients.statistics import StatisticRow
 from resbench.gradients.verdicts import Thresholds, verdicts
+from resbench.networks.arguments import by_name, check_names
+from resbench.networks.inputs import Input
 from resbench.networks.load import Model, load, without_norm
 from resbench.networks.modules import Lent
-from resbench.networks.name import Input, ModelName
+from resbench.networks.name import ModelName
 from resbench.progress import Progress, Step, silent
 from resbench.restoring.unchanged import unchanged
 from resbench.units import plural
@@ -40,6 +43,7 @@ OBSERVED = 3.0
 """A step that is observed takes the time of so many more: passes of its own, and every statistic."""
 
 
+@public
 def gradflow(
     models: str | Lent | Sequence[str],
     input: Input = None,
@@ -132,6 +136,9 @@ def flow(
                 shape = loaded.input
                 with unchanged(loaded.module):  # of a factory too, which may give the same module again
                     net = without_norm(loaded.module) if name.norm == "none" else loaded.module
+                    if loaded.inputs[0].name:
+                        check_names(net, [loaded.inputs[0].name])
+                        by_name(net, loaded.inputs[0].name)
                     with cannot_run(title):
                         run = _Run(title, net, seed, shape, images, recipe, skipped)
                     rows.extend(run.observed(progress))  # after Ctrl-C, what came before it is in the list
@@ -217,7 +224,8 @@ class _Run:
         flow = self.probe.derived(self.probe.readings[-1])
         if sum(row.statistic == "gradient" for row in flow) < 2:
             raise MeasureError(
-                f"{self.name} has fewer than two boundaries between layers: no gradient flow to speak of"
+                f"{self.name} has fewer than two boundaries between layers: no gradient flow to speak of; "
+                "resbench.GradientProbe(model, watch=[...]) takes others, in a training loop of your own"
             )
         return [*flow, *checkpoint, self.row(step, "loss", float(loss.detach()))]
 
@@ -270,9 +278,15 @@ def _seeded(device: str, seed: int) -> Iterator[None]:
 def loss_of(name: str, output: Any, labels: Tensor, classes: int) -> Tensor:
     """Return the cross entropy of the logits, and 0.3 times that of auxiliary heads."""
     main, *others = logits(output)
-    if main.dim() != 2 or main.shape[1] < classes:
+    if main.dim() != 2:
         raise MeasureError(
-            f"{name}: expected logits of at least {classes} classes, received {'x'.join(map(str, main.shape))}"
+            f"{name}: expected logits of at least {classes} classes, a row for each image, received "
+            f"{'x'.join(map(str, main.shape))}; put resbench.GradientProbe into a training loop of your own"
+        )
+    if main.shape[1] < classes:
+        raise MeasureError(
+            f"{name}: expected logits of at least {classes} classes, received {'x'.join(map(str, main.shape))}; "
+            f"give its head so many, such as num_classes={classes} (num_labels={classes} of hf:) behind its name"
         )
     auxiliary = (AUXILIARY * nn.functional.cross_entropy(wide(other), labels) for other in others)
     return sum(auxiliary, nn.functional.cross_entropy(wide(main), labels))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures, OptionError, OutputError
+from resbench.given import device_name
 from resbench.gradients.statistics import Statistic, StatisticRow, chosen_statistics
 from resbench.gradients.table import depth_table, network_table, row_table
 from resbench.progress import Progress
@@ -16,7 +17,6 @@ from resbench.tables.table import Table
 from resbench.units import plural
 from resbench.workers.environment import Environment
 from resbench.workers.medians import mean_and_half
-from resbench.workers.workload import check_device_name
 
 SHOWN = "gradient,update"
 """These statistics stand by depth where nothing else is asked for."""
@@ -45,7 +45,7 @@ class FlowRecipe:
                 "expected --seeds of at least 1, --batch of at least 2 and a positive --lr; "
                 f"received {self.seeds}, {self.batch} and {self.lr:g}"
             )
-        check_device_name(self.device)
+        device_name(self.device)
 
 
 class Verdict(NamedTuple):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from resbench.errors import MeasureError, OptionError
+from resbench.given import public
 from resbench.lessons import on_blocks, on_counting, on_trainings
 from resbench.lessons.lab import CONDITION, HOLDS, OBSERVED, UNANSWERED, WRONG, Answer, Lab
 from resbench.lessons.result import Claims
@@ -193,6 +194,7 @@ def chosen(numbers: Sequence[str]) -> list[Claim]:
     return [known[number] for number in dict.fromkeys(numbers)] or list(CLAIMS)
 
 
+@public
 def claims(
     ids: Sequence[str | int] = (),
     *,

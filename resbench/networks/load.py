@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
-from resbench.errors import MeasureError, OptionError, SourceError, message
-from resbench.networks.name import Input, ModelInput, ModelName, parse_input
+from resbench.errors import MeasureError, OptionError, SourceError, first_line, foreign, message
+from resbench.networks.inputs import Input, ModelInput, is_tensors, parse_input, parse_inputs
+from resbench.networks.name import ModelName
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from resbench.arch.published import PublishedCost
+    from resbench.networks.arguments import Called
     from resbench.networks.sources import Found
 
 
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
 class Model:
     """A model is a network with its name, its input, and all that is known of it without running it.
 
-    ``inputs`` is one image; empty for a program that was exported with ``tensors`` of its own, batch and all. What the
-    module is built from is its ``architecture``: None for a module that somebody else has written. ``published`` are
-    figures that the source itself prints for this input.
+    ``inputs`` are those of one image; they are empty where it runs on ``tensors``, batch and all, which an exported
+    program brings along or a caller gives. What the module is built from is its ``architecture``: None for a module
+    that somebody else has written. ``published`` are figures that the source itself prints for this input.
     """
 
     name: ModelName
@@ -35,7 +37,7 @@ class Model:
     make: Callable[[], nn.Module]
     architecture: Architecture | None = None
     published: tuple[PublishedCost, ...] = ()
-    tensors: tuple[Tensor, ...] = ()
+    tensors: tuple[Tensor, ...] | Mapping[str, Any] = ()
 
     @classmethod
     def of(cls, given: nn.Module | Architecture | Node, input: Input, seed: int = 0) -> Model:
@@ -50,10 +52,14 @@ class Model:
             raise OptionError(
                 "a module or an expression has no input of its own: expected input=(C, H, W), received none"
             )
-        size = parse_input(input)
         if isinstance(given, Node):
-            return cls.of(Architecture("expression", given, size, "expression"), None, seed)
-        return cls(ModelName(type(given).__name__), (ModelInput("", size),), "module", lambda: given)
+            return cls.of(Architecture("expression", given, parse_input(input), "expression"), None, seed)
+        name = ModelName(type(given).__name__)
+        if is_tensors(input):
+            several: Any = tuple(input) if isinstance(input, list) else input
+            tensors = several if isinstance(several, Mapping | tuple) else (several,)
+            return cls(name, (), "module", lambda: given, tensors=tensors)
+        return cls(name, parse_inputs(input), "module", lambda: given)
 
     @cached_property
     def module(self) -> nn.Module:
@@ -62,25 +68,42 @@ class Model:
 
     @property
     def input(self) -> tuple[int, ...]:
-        """The model takes an image (C, H, W). Raises MeasureError for one that was exported with tensors."""
-        if not self.inputs:
-            raise MeasureError(f"{self.name}: expected a network of one image CxHxW; it was exported with other inputs")
+        """The model takes an image (C, H, W). Raises MeasureError for one that takes other inputs, or several."""
+        if len(self.inputs) != 1 or not self.inputs[0].is_image:
+            texts = [one.text for one in self.inputs]
+            taken = f"it takes {', '.join(texts)}" if texts else "it runs on tensors that came with it"
+            raise MeasureError(
+                f"{self.name}: expected a network of one image CxHxW; {taken}; "
+                "put resbench.GradientProbe into a training loop of your own"
+            )
         return self.inputs[0].shape
 
-    def arguments(self, batch: int = 1) -> tuple[int, ...] | tuple[Tensor, ...]:
-        """The forward takes the shape (batch, C, H, W), or an exported program's own tensors.
+    def arguments(self, batch: int = 1) -> Called:
+        """The forward takes the shape (batch, C, H, W), or arguments: tensors without values, or the model's own.
 
-        Raises SourceError for another batch than the one that a program of several inputs was exported with.
+        Raises OptionError for an input that the forward does not have, and SourceError for another batch than that of
+        the tensors.
         """
-        if not self.tensors:
-            return (batch, *self.input)
-        first = self.tensors[0]
-        if batch in (1, first.shape[0]):
+        if self.tensors:
+            return self._own_tensors(batch)
+        first = self.inputs[0]
+        if len(self.inputs) == 1 and not (first.name or first.dtype) and first.batched:
+            return (batch, *first.shape)
+        from resbench.networks.arguments import arguments
+
+        return arguments(self.module, self.inputs, batch)
+
+    def _own_tensors(self, batch: int) -> Called:
+        """Return the tensors; of a single one of floating numbers, also the shape with another batch."""
+        from torch import Tensor
+        from torch.utils._pytree import tree_leaves
+
+        first, *others = (leaf for leaf in tree_leaves(self.tensors) if isinstance(leaf, Tensor))
+        if batch in (1, *first.shape[:1]):
             return self.tensors
-        if len(self.tensors) > 1:
-            raise SourceError(
-                f"{self.name}: exported with {len(self.tensors)} inputs, it runs on those; drop the batch"
-            )
+        if others or isinstance(self.tensors, Mapping) or not first.is_floating_point():
+            what = "exported with" if self.name.source else "given"
+            raise SourceError(f"{self.name}: {what} {1 + len(others)} inputs, it runs on those; drop the batch")
         return (batch, *first.shape[1:])
 
 
@@ -103,7 +126,7 @@ def load(name: str | ModelName, input: Input = None, *, device: str = "cpu", see
     if isinstance(made, Node):
         made = Architecture("", made, found.shape, found.source)
     if isinstance(made, Architecture):
-        size = parse_input(name.inputs[0].shape) if name.inputs else made.input
+        size = parse_input(name.inputs) if name.inputs else made.input
         return _built(name, replace(made, name=str(name), input=size), found.source, device, seed)
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(made, torch.nn.Module):
@@ -112,7 +135,7 @@ def load(name: str | ModelName, input: Input = None, *, device: str = "cpu", see
             f"received {type(made).__name__}; make the factory return one of them"
         )
     if not name.inputs:
-        inputs = () if found.tensors else (ModelInput("", found.shape),)
+        inputs = () if found.tensors else found.inputs or (ModelInput("", found.shape),)
         return Model(name, inputs, found.source, lambda: made, None, found.published, found.tensors)
     if len(found.tensors) > 1:
         raise SourceError(f"{name}: exported with {len(found.tensors)} inputs, it runs on those; drop the input")
@@ -122,15 +145,20 @@ def load(name: str | ModelName, input: Input = None, *, device: str = "cpu", see
 def build(model: str | Architecture | Node, input: Input = None, *, device: str = "cpu", seed: int = 0) -> nn.Module:
     """Build the ``torch.nn.Module`` of a name, an architecture or an expression, from ``seed``.
 
-    Raises OptionError for anything else, and what ``load`` raises.
+    Raises OptionError for anything else, what ``load`` raises, and MeasureError for a device that is not here.
     """
-    if isinstance(model, Architecture | Node):
-        from resbench.networks.build import build
 
-        return build(model, device=device, seed=seed)
-    if not isinstance(model, str | ModelName):
+    def say(error: BaseException) -> str:
+        return f"cannot build {model} on {device}: {type(error).__name__}: {first_line(error)}; use 'cpu' or 'meta'"
+
+    if not isinstance(model, str | ModelName | Architecture | Node):
         raise OptionError(f"expected a model's name, an architecture or an expression, received {type(model).__name__}")
-    return load(model, input, device=device, seed=seed).module
+    with foreign(MeasureError, say):
+        if isinstance(model, Architecture | Node):
+            from resbench.networks.build import build
+
+            return build(model, device=str(device), seed=seed)
+        return load(model, input, device=str(device), seed=seed).module
 
 
 def result_name(text: str, input: Input = None, *, classes: int | None = None) -> str:

@@ -2,36 +2,27 @@
 
     resnet56,shortcut=B,input=3x64x64,weights=FILE      the catalog's network with its options
     torchvision:resnet50,num_classes=10                 source:name with what the source's factory takes
+    file:net.py:net,input=x=3x8x8,input=ids=9:int64     a forward of several inputs
 
 >>> str(ModelName.parse("resnet56,classes=100,shortcut=B,width=1", "3x64x64"))
 'resnet56,shortcut=B,classes=100,input=3x64x64'
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from resbench.arch.algebra import Node
-from resbench.arch.catalog import Architecture, Size, find, network, option_pair, options, parse_size
+from resbench.arch.catalog import Architecture, find, network, option_pair, options, parse_size
 from resbench.errors import OptionError, SourceError, UnknownModelError
-
-Input = str | Iterable[int] | None
-"""A caller gives an input as ``3x224x224``, as its three numbers, or as None for the model's own."""
+from resbench.networks.inputs import NO_BATCH, Input, ModelInput, checked, parse_input, parse_inputs
 
 BARE = " without BN"
 """This stands behind the name of a network whose BN is taken out of its module."""
 
 VALID = "torchvision:NAME, timm:NAME, hf:NAME, package.module:factory, file:path.py:factory or pt2:path"
-
-
-class ModelInput(NamedTuple):
-    """One input of a model has a name (empty for the only one), a shape without the batch, and a type."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -40,9 +31,10 @@ class ModelName:
 
     ``base`` is the name within its ``source`` (``resnet56``, ``path.py:factory``), which is empty for the catalog and
     else torchvision, timm, hf, file, pt2, a plugin or a Python module. ``options`` are keys and values as they are
-    written: of a catalog network those that are not its defaults, in the catalog's order. ``inputs`` is one image, and
-    empty where the model's own holds. ``norm`` is ``none`` where the BN of a network that has no option for it is taken
-    out of the module. ``weights`` is the file that those of a catalog network come from; empty for random ones.
+    written: of a catalog network those that are not its defaults, in the catalog's order. ``inputs`` are those of one
+    image, and empty where the model's own hold. ``norm`` is ``none`` where the BN of a network that has no option for
+    it is taken out of the module. ``weights`` is the file that those of a catalog network come from; empty for random
+    ones.
     """
 
     base: str
@@ -61,7 +53,8 @@ class ModelName:
         """
         name = cls.stored(text)
         if input is not None:
-            name = replace(name, inputs=(ModelInput("", parse_input(input)),))
+            given = parse_inputs(input) if name.source else (ModelInput("", parse_input(input)),)
+            name = replace(name, inputs=given)
         if name.source:
             return name
         own = find(name.base).input
@@ -77,7 +70,7 @@ class ModelName:
         Raises OptionError or SourceError for what is no name at all.
         """
         plain = text.strip()
-        head, *items = plain.removesuffix(BARE).split(",")
+        head, *items = (part.strip() for part in plain.removesuffix(BARE).split(","))
         source, base = head.split(":", 1) if ":" in head else ("", head)
         if not head or head.startswith(":"):
             raise UnknownModelError(
@@ -85,6 +78,10 @@ class ModelName:
             )
         if not base:
             raise SourceError(f"{source}: expected a name after the colon, such as {VALID}")
+        inputs: tuple[ModelInput, ...] = ()
+        if source:
+            said, items = _inputs_in(items)
+            inputs = _inputs_of(head, said)
         pairs = [_argument(item) if source else option_pair(base, item) for item in items]
         files = [] if source else [word for key, word in pairs if key == "weights"]
         if len(files) > 1 or "" in files:
@@ -93,13 +90,14 @@ class ModelName:
         if twice:
             raise OptionError(f"{head}: the option {twice[0]!r} is given twice; keep one")
         given = dict(pairs)
-        sizes = [parse_size(given.pop("input"), "input" if source else f"{base}: input")] if "input" in given else []
+        if "input" in given:  # of a catalog network
+            inputs = (ModelInput("", parse_size(given.pop("input"), f"{base}: input")),)
         weights = "" if source else given.pop("weights", "")
         return cls(
             base,
             source,
             options=tuple(given.items()),
-            inputs=tuple(ModelInput("", size) for size in sizes),
+            inputs=inputs,
             norm="none" if plain.endswith(BARE) else "bn",
             weights=weights,
         )
@@ -116,8 +114,8 @@ class ModelName:
 
     @property
     def given(self) -> tuple[tuple[str, str], ...]:
-        """The input is one of the options here, the last."""
-        return (*self.options, *(("input", "x".join(map(str, one.shape))) for one in self.inputs))
+        """The inputs are options here, the last."""
+        return (*self.options, *(("input", one.text) for one in self.inputs))
 
     @property
     def title(self) -> str:
@@ -167,18 +165,37 @@ def names_of(models: Any) -> list[str]:
     return several
 
 
-def parse_input(input: str | Iterable[int]) -> Size:
-    """Read ``3x224x224``, or its three numbers. Raises OptionError."""
-    parts = [input] if isinstance(input, str) or not isinstance(input, Iterable) else input
-    return parse_size("x".join(map(str, parts)))
+def _inputs_in(items: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part what follows a source's name into the texts of its inputs, and the rest. ``batch=none`` belongs to the input
+    that it stands behind."""
+    said: list[str] = []
+    others: list[str] = []
+    behind = False
+    for item in items:
+        key, _, word = item.partition("=")
+        if behind and item == NO_BATCH:
+            said[-1] += f",{NO_BATCH}"
+        elif behind := key.strip() == "input":
+            said.append(word)
+        else:
+            others.append(item)
+    return said, others
+
+
+def _inputs_of(head: str, said: Sequence[str]) -> tuple[ModelInput, ...]:
+    """Read the inputs that a source's name says. Raises OptionError."""
+    try:
+        return checked([one for text in said for one in parse_inputs(text)])
+    except OptionError as error:
+        raise OptionError(f"{head}: {error}") from None
 
 
 def _argument(item: str) -> tuple[str, str]:
     """Split ``key=value``, which goes to the factory of a source. Raises SourceError."""
     key, equals, word = item.partition("=")
-    if not equals or not key.isidentifier():
+    if not equals or not key.strip().isidentifier():
         raise SourceError(f"expected key=value after a comma, received {item!r}")
-    return key, word
+    return key.strip(), word
 
 
 def _has_option(base: str, key: str) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from resbench.errors import SourceError
+from resbench.files import is_file
 
 _PREFIX = re.compile(r"^(module\.|_orig_mod\.)+")
 _FORK = re.compile(r"(branch3x3(?:dbl)?_[23])([ab])\.")
@@ -52,7 +53,7 @@ def _kind(tensor: Tensor) -> str:
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
+    if not is_file(path):
         raise SourceError(f"no file {path}; expected a checkpoint written by torch.save(net.state_dict(), ...)")
     try:
         with warnings.catch_warnings():

@@ -11,8 +11,10 @@ from resbench.costs.measure import cost
 from resbench.costs.result import Costs
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures, OptionError, StoredError, UnknownModelError
+from resbench.given import public
+from resbench.networks.inputs import Input
 from resbench.networks.load import result_name
-from resbench.networks.name import Input, ModelName, names_of
+from resbench.networks.name import ModelName, names_of
 from resbench.pages.answer import sentences
 from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
 from resbench.progress import Progress, of_part, silent
@@ -91,6 +93,7 @@ class Comparison(Result):
         return bubbles(self.table, self.families, self.axes, below) if self.axes else []
 
 
+@public
 def compare(
     models: str | Sequence[str] = (),
     input: Input = None,

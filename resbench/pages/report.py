@@ -7,8 +7,10 @@ from pathlib import Path
 from resbench.costs.result import Costs
 from resbench.errors import Failures, OptionError, StoredError
 from resbench.files import write
+from resbench.given import public
+from resbench.networks.inputs import Input
 from resbench.networks.load import result_name
-from resbench.networks.name import Input, ModelName, names_of
+from resbench.networks.name import ModelName, names_of
 from resbench.pages.compare import counted, side_by_side
 from resbench.pages.comparison import View
 from resbench.pages.lead import lead
@@ -76,6 +78,7 @@ def check_page(path: Path) -> None:
         raise OptionError(f"a page is HTML: expected a file that ends in .html, received {path.name!r}")
 
 
+@public
 def report(
     models: str | Sequence[str] = (),
     input: Input = None,

@@ -9,6 +9,7 @@ MODEL holds the graph, ``end`` (and ``batchN``) the hyperparameters with what ca
 stand first on TensorBoard's page.
 """
 
+import os
 import re
 import tempfile
 import threading
@@ -27,9 +28,12 @@ import numpy as np
 import torch
 from torch.utils import tensorboard
 
+from resbench.costs.values import with_integers
 from resbench.errors import MeasureError, OutputError, ResbenchError, first_line, foreign
 from resbench.gradients.result import Flow, Flows
 from resbench.gradients.statistics import STATISTICS
+from resbench.networks.arguments import positional
+from resbench.networks.inputs import Input
 from resbench.networks.load import load
 from resbench.timing.latency.result import Latencies, Latency
 from resbench.timing.latency.table import latency_record
@@ -54,7 +58,7 @@ TRAINING = ("lr", "loss", "train_error", "test_error", "epoch", "seconds")
 
 def check_folder(folder: Path) -> None:
     """Raise OutputError unless folders can be made there; nothing is left behind."""
-    at = next(path for path in (folder, *folder.absolute().parents) if path.is_symlink() or path.exists())
+    at = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     try:
         tempfile.TemporaryDirectory(dir=at).cleanup()
     except OSError as error:
@@ -138,7 +142,7 @@ class Board:
                 with self._writing(), closing(self._run(name)) as writer:
                     self._graph(writer, name, same[0].cell.input)
 
-    def latencies(self, found: Latencies, input: str | None = None) -> None:
+    def latencies(self, found: Latencies, input: Input = None) -> None:
         """Write the figures by batch, and for each batch its samples: all of them, and those of each process."""
         by_batch = sorted(found.latencies, key=lambda one: one.input[0])
         for model in dict.fromkeys(one.model for one in by_batch):
@@ -204,7 +208,7 @@ class Board:
         found = {key: record[key] for key in keys if record.get(key) is not None and isfinite(record[key])}
         _scalars(writer, self.command, found, step)
 
-    def _graph(self, writer: Any, model: str, input: tuple[int, ...] | str | None) -> None:
+    def _graph(self, writer: Any, model: str, input: Input) -> None:
         """Write the graph of a network; a remark says where it cannot be traced."""
         try:  # what a network of somebody else's prints was seen when it was measured
             with redirect_stderr(StringIO()), foreign(MeasureError, lambda e: f"{type(e).__name__}: {first_line(e)}"):
@@ -266,13 +270,14 @@ def _histogram(writer: Any, tag: str, values: Sequence[float], step: int) -> Non
         writer.add_histogram(tag, np.asarray(finite), step, bins=BINS)
 
 
-def _add_graph(writer: Any, model: str, input: tuple[int, ...] | str | None) -> None:
+def _add_graph(writer: Any, model: str, input: Input) -> None:
     loaded = load(model, input)
-    work = Workload(loaded.module, loaded.arguments(), Setup())
+    work = Workload(loaded.module, with_integers(loaded.module, loaded.arguments()), Setup())
     with work.ready(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that torch.jit.trace is old, and what it cannot follow
-        traced = torch.jit.trace(work.model, work.inputs, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
-        writer.add_graph(traced, work.inputs)
+        module, inputs = positional(work.model, work.called)
+        traced = torch.jit.trace(module, inputs, check_trace=False, strict=False)  # type: ignore[no-untyped-call]
+        writer.add_graph(traced, inputs)
 
 
 def _shape(size: Sequence[int]) -> str:

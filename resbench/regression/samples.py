@@ -31,11 +31,12 @@ def workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
         hint = did_you_mean(name, options, f"expected one of {', '.join(options)}")
         raise OptionError(f"the fixture `resbench` takes no {name}{hint}")
     if isinstance(target, str):
+        from resbench.costs.values import with_integers
         from resbench.networks.load import load
 
         chosen = Setup(**setup)
         loaded = load(target, input)
-        return Workload(loaded.module, loaded.arguments(chosen.batch), chosen)
+        return Workload(loaded.module, with_integers(loaded.module, loaded.arguments(chosen.batch)), chosen)
     if isinstance(target, nn.Module):
         inputs = (input,) if isinstance(input, (Tensor, Mapping)) else tuple(input or ())
         first = next((leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), None)
@@ -56,7 +57,7 @@ def workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
 def counted(work: Workload, more: Mapping[str, int]) -> Counted:
     """Count a run of the model as it is written, also where it is timed compiled, and add further counters."""
     if work.setup.compile:
-        work = Workload(work.model, work.inputs, replace(work.setup, compile=False))
+        work = Workload(work.model, work.called, replace(work.setup, compile=False))
     return own(count(work), more)
 
 

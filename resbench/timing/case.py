@@ -7,19 +7,21 @@ from typing import NamedTuple
 import torch
 
 from resbench.costs.measure import cost
+from resbench.costs.values import with_integers
 from resbench.errors import TraceError, cannot_run
+from resbench.networks.arguments import refused
+from resbench.networks.inputs import Input, parse_inputs
 from resbench.networks.load import Model, load
 from resbench.networks.modules import Lent
-from resbench.networks.name import Input, parse_input
 from resbench.restoring.unchanged import unchanged
 from resbench.workers.workload import Setup, Workload, check_device
 
 
 class Case(NamedTuple):
-    """A case is a model by its name, with another input than its own where one is given, in a setup."""
+    """A case is a model by its name, with other inputs than its own where they are given as texts, in a setup."""
 
     model: str
-    input: str | None
+    input: tuple[str, ...] | None
     setup: Setup
 
     def __str__(self) -> str:
@@ -27,8 +29,8 @@ class Case(NamedTuple):
 
 
 def case(model: str, input: Input, setup: Setup) -> Case:
-    """Make the case of a name, with its input as text."""
-    return Case(model, None if input is None else "x".join(map(str, parse_input(input))), setup)
+    """Make the case of a name, with its inputs as texts."""
+    return Case(model, None if input is None else tuple(one.text for one in parse_inputs(input)), setup)
 
 
 def workload(one: Case) -> tuple[Workload, str]:
@@ -43,7 +45,8 @@ def workload(one: Case) -> tuple[Workload, str]:
         uncountable = error
     loaded = load(one.model, one.input)
     with one_line(one):
-        work = Workload(loaded.module, loaded.arguments(one.setup.batch), one.setup, own_threads)
+        inputs = with_integers(loaded.module, loaded.arguments(one.setup.batch))
+        work = Workload(loaded.module, inputs, one.setup, own_threads)
         if uncountable and not _runs(work):
             raise uncountable
         return work, loaded.name.title
@@ -76,5 +79,7 @@ def ready(model: str | Lent, input: Input, setup: Setup) -> Iterator[tuple[Workl
         return
     given = Model.of(model, input)
     name = str(given.name)
-    with unchanged(given.module), cannot_run(name, f", {setup.dtype} on {setup.device}"):
-        yield Workload(given.module, given.arguments(setup.batch), setup), name
+    inputs = with_integers(given.module, given.arguments(setup.batch))
+    hint = refused(given.module, inputs)
+    with unchanged(given.module), cannot_run(name, f", {setup.dtype} on {setup.device}", hint):
+        yield Workload(given.module, inputs, setup), name

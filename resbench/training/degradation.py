@@ -13,8 +13,10 @@ from resbench.costs.measure import cost
 from resbench.data import load_split
 from resbench.errors import Failures, OptionError
 from resbench.files import RUNS
+from resbench.given import public
+from resbench.networks.inputs import Input, parse_input
 from resbench.networks.load import load, result_name
-from resbench.networks.name import Input, ModelName, names_of, parse_input
+from resbench.networks.name import ModelName, names_of
 from resbench.progress import Progress, silent
 from resbench.training.feed import Feed
 from resbench.training.result import Cell, Degradation, Training, TrainingRecipe
@@ -57,6 +59,7 @@ class Plan:
     warmup: int | None = None
 
 
+@public
 def degradation(
     models: str | Sequence[str] = MODELS,
     input: Input = None,

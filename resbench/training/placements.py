@@ -9,6 +9,7 @@ from pathlib import Path
 
 from resbench.arch.published import TEST_ERRORS, Printed
 from resbench.errors import OptionError
+from resbench.given import public
 from resbench.networks.name import ModelName
 from resbench.progress import Progress, silent
 from resbench.training.degradation import Plan, study
@@ -55,6 +56,7 @@ def variants(depth: int, table: str = "all") -> Mapping[str, Printed | None]:
     }
 
 
+@public
 def placements(
     depth: int = 20,
     table: str = "all",

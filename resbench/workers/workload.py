@@ -9,7 +9,7 @@
 """
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -20,6 +20,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from resbench.errors import MeasureError, OptionError, first_line, foreign, message
+from resbench.given import device_name
 from resbench.workers.optimizers import MOMENTUM, check_optimizer, standing
 from resbench.workers.switches import attribute, put_back
 
@@ -66,7 +67,7 @@ class Setup:
                 raise OptionError(f"expected {name} of at least 1, received {value!r}")
         if self.threads is not None and self.threads > MOST_THREADS:
             raise OptionError(f"expected threads of at most {MOST_THREADS}, received {self.threads}")
-        check_device_name(self.device)
+        device_name(self.device)
         check_optimizer(self.optimizer)
         if self.optimizer != MOMENTUM and self.mode != "training":
             raise OptionError(f"{self.optimizer} steps in training: expected --mode training with it")
@@ -116,17 +117,9 @@ def wants_gradients(error: BaseException) -> bool:
     return "not require grad" in message(error)
 
 
-def check_device_name(device: str) -> tuple[str, str]:
-    """Return the kind and the index of a device. Raises OptionError unless there are such devices somewhere."""
-    kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
-        raise OptionError(f"--device takes cpu, cuda, cuda:INDEX or mps; received {device!r}")
-    return kind, index
-
-
 def check_device(device: str) -> None:
     """Raise MeasureError unless torch can run there."""
-    kind, index = check_device_name(device)
+    kind, index = device_name(device)
     if kind == "cuda" and not torch.cuda.is_available():
         why = "torch is a CPU build" if torch.version.cuda is None else "torch sees no NVIDIA GPU"
         raise MeasureError(f"no CUDA here ({why}); `resbench doctor` says more; use --device cpu")
@@ -148,16 +141,17 @@ def repeatable(device: str) -> Iterator[None]:
 class Workload:
     """A workload is a model on its device, with inputs; its ``phases`` run in this order, and are timed apart.
 
-    ``inputs``: the shape (N, C, H, W) of random numbers, or tensors. The model is moved, its mode set. Training is
-    one step of the optimiser on the mean of the outputs, at a learning rate of 0: all of the work, and the weights stay
-    where they were however often it runs. ``own_threads``: torch's own choice, where making the model may
+    ``inputs``: the shape (N, C, H, W) of random numbers, or arguments in their order or by name; tensors on the meta
+    device among them get random values. The model is moved, its mode set. Training is one step of the optimiser on the
+    mean of the outputs, at a learning rate of 0: all of the work, and the weights stay where they were however often it
+    runs. ``own_threads``: torch's own choice, where making the model may
     have changed it.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        inputs: tuple[int, ...] | tuple[Tensor, ...],
+        inputs: tuple[Any, ...] | Mapping[str, Any],
         setup: Setup,
         own_threads: int | None = None,
     ) -> None:
@@ -165,10 +159,12 @@ class Workload:
         self.setup = setup
         self.asked_threads: int = setup.threads or own_threads or torch.get_num_threads()
         self.model = model.to(setup.device)
-        self.inputs: tuple[Any, ...] = tree_map_only(Tensor, self._placed, _inputs(inputs, model, setup.device))
+        placed = tree_map_only(Tensor, self._placed, called_with(inputs, model, setup.device))
+        self.inputs: tuple[Any, ...] = placed[0]
+        self.named: dict[str, Any] = placed[1]
         if any(isinstance(m, LazyModuleMixin) and m.has_uninitialized_params() for m in model.modules()):
             with torch.no_grad():
-                model(*self.inputs)
+                model(*self.inputs, **self.named)
         _lay_out(model, setup.memory_format)
         model.train(setup.mode == "training")
         self.call: Callable[..., Any] = torch.compile(model) if setup.compile else model
@@ -182,9 +178,14 @@ class Workload:
             self.phases = (("forward", self._forward), ("backward", self._backward), ("step", self._step))
 
     @property
+    def called(self) -> tuple[Any, ...] | dict[str, Any]:
+        """Return the arguments, by name where they have names."""
+        return self.named or self.inputs
+
+    @property
     def tensors(self) -> list[Tensor]:
         """Return the tensors among the inputs."""
-        return [leaf for leaf in tree_leaves(self.inputs) if isinstance(leaf, Tensor)]
+        return [leaf for leaf in tree_leaves((self.inputs, self.named)) if isinstance(leaf, Tensor)]
 
     @contextmanager
     def ready(self) -> Iterator[None]:
@@ -216,12 +217,12 @@ class Workload:
     def _infer(self) -> Any:
         with self.autocast():
             try:
-                return self.call(*self.inputs)
+                return self.call(*self.inputs, **self.named)
             except RuntimeError as error:
                 if torch.is_grad_enabled() or not wants_gradients(error):
                     raise
             self.call = torch.enable_grad()(self.call)
-            return self.call(*self.inputs)
+            return self.call(*self.inputs, **self.named)
 
     def _forward(self) -> None:
         outputs = self._infer()
@@ -244,7 +245,7 @@ class Call(Workload):
     """A function is a workload of one phase, without layers."""
 
     def __init__(self, function: Callable[[], object], setup: Setup) -> None:
-        self.setup, self.model, self.inputs, self.loss = setup, nn.Module(), (), None
+        self.setup, self.model, self.inputs, self.named, self.loss = setup, nn.Module(), (), {}, None
         self.asked_threads = setup.threads or torch.get_num_threads()
         self.call = function
         self.phases = (("forward", function),)
@@ -257,15 +258,31 @@ def _lay_out(model: nn.Module, memory_format: MemoryFormat) -> None:
         model.to(memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
 
 
-def _inputs(inputs: tuple[int, ...] | tuple[Tensor, ...], model: nn.Module, device: str) -> tuple[Tensor, ...]:
-    """Return random numbers of that shape, in the model's precision; tensors are returned as they are."""
-    if not isinstance(inputs[0], int):
-        return inputs
-    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    return (drawn(inputs, device, dtype),)
+def called_with(
+    inputs: tuple[Any, ...] | Mapping[str, Any], model: nn.Module, device: str
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return positional and named arguments: random numbers of that shape, in the model's precision, or the tensors
+    that are given, where they have no values with those that are drawn for them."""
+    if isinstance(inputs, tuple) and inputs and all(type(size) is int for size in inputs):
+        dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+        return (drawn(inputs, device, dtype),), {}
+    filled = tree_map_only(
+        Tensor, lambda one: drawn(tuple(one.shape), device, one.dtype) if one.is_meta else one, inputs
+    )
+    return ((), dict(filled)) if isinstance(filled, Mapping) else (tuple(filled), {})
 
 
-def drawn(shape: tuple[int, ...], device: str, dtype: torch.dtype) -> Tensor:
-    """Draw the same random numbers each time; torch's own generator is left alone."""
+def drawn(shape: tuple[int, ...], device: str, dtype: torch.dtype, below: int | None = None) -> Tensor:
+    """Draw the same random numbers each time; torch's own generator is left alone.
+
+    Masks are true. Integers are drawn from 0 to one less than ``below``, and are 1 where that is not known.
+    """
     generator = torch.Generator(device).manual_seed(0)
-    return torch.randn(shape, generator=generator, device=device).to(dtype)
+    if dtype.is_floating_point:
+        return torch.randn(shape, generator=generator, device=device).to(dtype)
+    if dtype.is_complex:
+        return torch.randn(shape, generator=generator, device=device, dtype=dtype)
+    if dtype == torch.bool or below is None:
+        return torch.ones(shape, dtype=dtype, device=device)
+    limit = min(below, torch.iinfo(dtype).max + 1)
+    return torch.randint(limit, shape, generator=generator, device=device).to(dtype)

@@ -27,7 +27,7 @@ BAD = {
     ("resnet20", "resnet32", "--layers"): "--layers takes one model",
     ("resnet20", "--layers", "--batch", "1,2"): "--layers takes one model and one batch",
     ("resent20", "--processes", "1"): "did you mean",
-    ("resnet20", "--input", "3x1x", "--processes", "1"): "expected CxHxW",
+    ("resnet20", "--input", "3x1x", "--processes", "1"): "expected [NAME=]SHAPE",
     ("resnet20", "--layers", "--batch", "1000000"): "take a smaller --batch",
     ("resnet20", "--processes", "0"): "--processes",
 }

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from resbench.arch.catalog import architecture, entries, find, options
 from resbench.arch.entry import IMAGENET
 from resbench.errors import OptionError, ResbenchError
+from resbench.networks.inputs import ModelInput
 from resbench.networks.load import load, result_name
-from resbench.networks.name import ModelInput, ModelName
+from resbench.networks.name import ModelName
 
 CATALOG = sorted({*(name for name in entries() if "{" not in name), "resnet20", "plain8", "cifar_resnet50"})
 WORD = st.text(st.characters(exclude_characters=", \n", exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=8)
@@ -78,7 +79,7 @@ def test_a_catalog_name_is_that_of_its_architecture(text):
 def test_what_a_name_says():
     name = ModelName.parse("resnet56,input=3x64x64,weights=w.pth,classes=100,shortcut=B,width=1")
     assert name.options == (("shortcut", "B"), ("classes", "100"))
-    assert name.inputs == (ModelInput("", (3, 64, 64), "float32"),)
+    assert name.inputs == (ModelInput("", (3, 64, 64)),)
     assert (name.source, name.base, name.norm, name.weights) == ("", "resnet56", "bn", "w.pth")
     assert str(name) == "resnet56,shortcut=B,classes=100,input=3x64x64,weights=w.pth"
     assert ModelName.parse("torchvision:vgg16,weights=DEFAULT").options == (("weights", "DEFAULT"),)

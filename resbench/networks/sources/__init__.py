@@ -26,6 +26,7 @@ from resbench.arch.catalog import Size
 from resbench.arch.entry import IMAGENET
 from resbench.arch.published import PublishedCost
 from resbench.errors import SourceError, first_line, foreign
+from resbench.networks.inputs import ModelInput
 from resbench.networks.name import ModelName
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ SOURCES = {"torchvision": "torchvision", "timm": "timm", "hf": "hf", "pt2": "pt2
 class Found:
     """A source gives a module, an architecture or an expression, and the image that it is meant for.
 
-    ``tensors`` are the inputs of an exported program.
+    ``inputs`` stand where it is meant for others than an image; ``tensors`` are those of an exported program.
     """
 
     made: Any
@@ -50,6 +51,7 @@ class Found:
     shape: Size = DEFAULT_INPUT
     published: tuple[PublishedCost, ...] = ()
     tensors: "tuple[Tensor, ...]" = ()
+    inputs: tuple[ModelInput, ...] = ()
 
 
 def find(name: ModelName, device: str) -> Found:

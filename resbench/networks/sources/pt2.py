@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from resbench.errors import SourceError, first_line, foreign
+from resbench.files import is_file
 from resbench.networks.name import ModelName
 from resbench.networks.sources import Found, Options, on
 from resbench.networks.sources.regions import put_back
@@ -17,7 +18,7 @@ def find(name: ModelName, options: Options, device: str) -> Found:
     """Make a module of the program again. It has its weights, whatever the device that is asked for."""
     if options:
         raise SourceError(f"{name.head}: an exported program takes no options; received {', '.join(options)}")
-    if not Path(name.base).is_file():
+    if not is_file(Path(name.base)):
         raise SourceError(f"no file {name.base}; expected a program written by torch.export.save")
     unreadable = f"cannot read {name.base} as an exported program"
     log = logging.getLogger("torch.export")

@@ -16,6 +16,7 @@ from typing import Any
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
 from resbench.errors import SourceError, first_line, foreign
+from resbench.files import is_file
 from resbench.networks.name import VALID, ModelName
 from resbench.networks.sources import Found, Options, call, on
 
@@ -32,8 +33,8 @@ def find(name: ModelName, options: Options, device: str) -> Found:
     path = Path(file)
     if not colon:
         raise SourceError(f"{name.head}: expected file:path.py:factory, received no factory")
-    if not path.is_file():
-        raise SourceError(f"{name.head}: expected file:path.py:factory, and no file {file!r} is there")
+    if not is_file(path):
+        raise SourceError(f"{name.head}: expected file:path.py:factory, and no file {file[:80]!r} is there")
     with _importable(path.parent):
         return Found(_made(_executed(path, device), factory, options, device), str(path))
 

@@ -9,6 +9,8 @@ from itertools import permutations
 from pathlib import Path
 
 from resbench.errors import GateError
+from resbench.files import is_there
+from resbench.given import public
 from resbench.progress import Progress, silent
 from resbench.regression import expectations
 from resbench.regression.counting import counted
@@ -22,6 +24,7 @@ from resbench.units import plural
 from resbench.workers.environment import environment
 
 
+@public
 def gate(
     base: str | None = None,
     head: str | None = None,
@@ -95,7 +98,7 @@ def _between(base: str | None, head: str | None, path: Path, budget_s: float, pr
     start = time.monotonic()
     root, where = _located(path)
     with workshop(Path.cwd()) as shop:
-        if shop.top and root != shop.top and not path.exists():
+        if shop.top and root != shop.top and not is_there(path):
             raise GateError(f"no {path} here: call it from {shop.top}, or name the suite with --suite")
         if shop.top and root != shop.top:
             raise GateError(f"expected a suite of {shop.top}, received {path}, which is in {root}; run it from there")

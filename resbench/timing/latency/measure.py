@@ -13,9 +13,11 @@ from typing import Any
 
 from resbench.codec import decoded
 from resbench.errors import Failures, MeasureError
+from resbench.given import public
+from resbench.networks.inputs import Input
 from resbench.networks.load import result_name
 from resbench.networks.modules import Lent
-from resbench.networks.name import Input, names_of
+from resbench.networks.name import names_of
 from resbench.progress import Progress, Step, silent
 from resbench.timing.case import Case, case, ready
 from resbench.timing.drift import noted
@@ -31,6 +33,7 @@ PROCESSES = 5
 """Each row is measured in so many: the interval of fewer is wide, for Student's t grows fast."""
 
 
+@public
 def latency(
     models: str | Lent | Sequence[str],
     input: Input = None,
@@ -61,7 +64,7 @@ def latency(
         found = []
         for setup in setups:
             with ready(models, input, setup) as (work, name):
-                found.append(Latency(name, tuple(work.inputs[0].shape), setup, (read(work),)))
+                found.append(Latency(name, tuple(work.tensors[0].shape), setup, (read(work),)))
         return Latencies(tuple(found), _ceilings(found, None, progress), found[0].where(environment(device)))
     names = names_of(models)
     failed_models = failures or Failures()

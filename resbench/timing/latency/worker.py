@@ -32,7 +32,7 @@ from resbench.workers.workload import Setup, Workload
 def read(work: Workload, rules: Rules | None = None) -> Reading:
     """Measure a workload in this process."""
     with work.ready():
-        eager = Workload(work.model, work.inputs, replace(work.setup, compile=False)) if work.setup.compile else work
+        eager = Workload(work.model, work.called, replace(work.setup, compile=False)) if work.setup.compile else work
         counts, _ = traffic(eager, Modules(eager.model))
         peak = peak_bytes(eager)
         samples, queued, replays, remark = _timed(work, rules)
@@ -86,7 +86,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"error": str(error)}
     return {
         "model": name,
-        "input": list(work.inputs[0].shape),
+        "input": list(work.tensors[0].shape),
         "reading": encoded(reading),
         "pace_s": pace(paced(case.setup, reading.ran)),
     }

@@ -22,8 +22,9 @@ from torch import Tensor
 
 from resbench.costs.tracer import kind_in
 from resbench.errors import OptionError
+from resbench.given import public
+from resbench.networks.inputs import Input
 from resbench.networks.modules import Lent
-from resbench.networks.name import Input
 from resbench.operators.boundaries import LEAVE, Modules, sequence_number
 from resbench.progress import Progress, Step, silent
 from resbench.timing.case import ready
@@ -58,6 +59,7 @@ Owned = tuple[Any, int]
 """From a point in time on, the time belongs to this module."""
 
 
+@public
 def layers(
     model: str | Lent,
     input: Input = None,

@@ -14,8 +14,9 @@ from typing import ClassVar, NamedTuple
 
 from resbench.costs.measure import Given, cost
 from resbench.errors import Failures, MeasureError, OptionError
+from resbench.networks.inputs import Input
 from resbench.networks.load import Model, load
-from resbench.networks.name import Input, ModelName
+from resbench.networks.name import ModelName
 from resbench.progress import Progress, Step, silent
 from resbench.result import Result
 from resbench.tables.table import Column, Table

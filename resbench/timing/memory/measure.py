@@ -12,8 +12,9 @@ from resbench.arch.cost import Cost
 from resbench.costs.measure import cost
 from resbench.counters.watch import saved, watch
 from resbench.errors import Failures, MeasureError
+from resbench.given import public
+from resbench.networks.inputs import Input
 from resbench.networks.modules import Lent
-from resbench.networks.name import Input
 from resbench.operators.boundaries import Modules
 from resbench.progress import Progress, in_turn, silent
 from resbench.timing.case import ready
@@ -27,6 +28,7 @@ from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, Workload, check_device
 
 
+@public
 def memory(
     models: str | Lent | Sequence[str],
     input: Input = None,

@@ -15,8 +15,9 @@ import torch
 from torch.profiler import ProfilerActivity, schedule, tensorboard_trace_handler
 
 from resbench.errors import MeasureError, OutputError, first_line, foreign
+from resbench.given import public
+from resbench.networks.inputs import Input
 from resbench.networks.modules import Lent
-from resbench.networks.name import Input
 from resbench.progress import Progress, Step, silent
 from resbench.timing.case import ready
 from resbench.timing.profile import module_calls
@@ -31,6 +32,7 @@ from resbench.workers.switches import quiet_stderr
 from resbench.workers.workload import Dtype, MemoryFormat, Mode, Setup, Workload
 
 
+@public
 def profile(
     model: str | Lent,
     input: Input = None,
