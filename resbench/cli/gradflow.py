@@ -11,8 +11,7 @@ from resbench.cli.progress import progress
 from resbench.drawing.charts import save
 from resbench.errors import Failures
 
-SHOWN = "gradient,update"
-"""Statistics that stand by depth where nothing else is asked for."""
+SHOWN = "gradient,update"  # where nothing else is asked for
 
 
 def command(
@@ -36,6 +35,7 @@ def command(
     plot: options.Plot = None,
     tensorboard: options.Board = None,
     device: options.Device = "cpu",
+    threads: options.Threads = None,
     input: options.Input = None,
     format: options.Format = None,
     output: options.Output = None,
@@ -69,6 +69,7 @@ def command(
         norm=norm,
         deep=deep,
         device=device,
+        threads=threads,
         limits=limits,
         failures=failures,
         progress=progress,

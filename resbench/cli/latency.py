@@ -22,7 +22,7 @@ def command(
     optimizer: options.Optimizer = MOMENTUM,
     cache: Annotated[str, typer.Option("--cache", help="warm, or cold: overwritten before each run.")] = "warm",
     compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
-    threads: Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)] = None,
+    threads: options.Threads = None,
     processes: Annotated[int, typer.Option("--processes", help="Fresh processes for each row.", min=1, max=1000)] = 5,
     layers: Annotated[bool, typer.Option("--layers", help="One row for each layer, in this process.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="What is held in memory, predicted and measured.")] = False,

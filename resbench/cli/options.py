@@ -43,6 +43,7 @@ Format = Annotated[
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or mps.")]
 
+Threads = Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)]
 Dtype = Annotated[str, typer.Option("--dtype", help="fp32, tf32, bf16 or fp16; the last two by autocast.")]
 Layout = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]
 Mode = Annotated[str, typer.Option("--mode", help="inference, or training: forward, backward and a step.")]

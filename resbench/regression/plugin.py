@@ -282,5 +282,5 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     if "torch" in sys.modules:
         from resbench.workers.environment import environment
 
-        machine = environment("cuda")  # a GPU is described where there is one
+        machine = environment("cuda").timed  # a GPU is described where there is one
         machine_info["resbench"] = {"id": machine.id, "stable": dict(machine.stable)}

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from resbench.errors import GateError
 from resbench.regression import VARIABLE
 from resbench.regression.suite import Suite
+from resbench.workers.waiting import VARIABLE as VARIABLE_OF_WAITING
 
 OPTIONS = (
     *("-q", "-o", "addopts=", "--benchmark-enable", "--benchmark-disable-gc"),
@@ -32,9 +33,9 @@ KEEPING = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": str(2
 """glibc keeps memory that is freed. By itself it gives some back and takes it again in every run or in none, as the
 heap happens to lie: a process is then up to twice as slow as the next, whatever the code does."""
 
-ORDERED = {"PYTHONHASHSEED": "0"}
+COUNTING = {"PYTHONHASHSEED": "0", VARIABLE_OF_WAITING: "PASSIVE"}
 """Layers that are made from a set come in one order where they are counted, and in any where they are timed: then what
-the order costs is no part of a difference."""
+the order costs is no part of a difference. Threads sleep while they wait for others, for nothing is timed."""
 
 UNWANTED = (
     *("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_XDIST_WORKER"),
@@ -129,7 +130,7 @@ class Process(AbstractContextManager["Process", None]):
         self.running = subprocess.Popen(
             [sys.executable, "-m", "pytest", *OPTIONS, *suite.files],
             cwd=side.root / suite.path.parent,
-            env=surroundings(side, suite) | {VARIABLE: json.dumps(request)} | (ORDERED if wanted == "count" else {}),
+            env=surroundings(side, suite) | {VARIABLE: json.dumps(request)} | (COUNTING if wanted == "count" else {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

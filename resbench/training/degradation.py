@@ -21,6 +21,7 @@ from resbench.training.result import Cell, Degradation, Training, TrainingRecipe
 from resbench.training.train import Options, options, precision, train
 from resbench.workers.environment import environment
 from resbench.workers.medians import mean_and_half
+from resbench.workers.workload import own_threads
 
 MODELS = ("plain20", "plain56", "resnet20", "resnet56")
 
@@ -73,6 +74,7 @@ def degradation(
     compile: bool = False,
     probe: int = 0,
     device: str = "cpu",
+    threads: int | None = None,
     watch: Callable[[Training], object] | None = None,
     failures: Failures | None = None,
     progress: Progress = silent,
@@ -80,10 +82,11 @@ def degradation(
     """Train networks side by side, and say whether the deeper ones of a family train worse.
 
     ``folder`` keeps what is trained: the same call goes on from there, and after Ctrl-C, which gives what is done.
-    ``probe``: gradient statistics of every so manyth step. ``watch`` is told what a training has given at the end of
-    each of its epochs. Raises as ``train`` does.
+    ``probe``: gradient statistics of every so manyth step. ``threads``: of torch on the CPU, on which the last bits
+    depend: by default as many as it chooses, whatever else runs. ``watch`` is told what a training has given at the
+    end of each of its epochs. Raises as ``train`` does.
     """
-    run = options(device, compile, probe, folder, watch)
+    run = options(device, compile, probe, folder, watch, threads)
     plan = Plan(
         data,
         root,
@@ -146,7 +149,7 @@ def study(
         plan.data,
         len(feed.labels),
         len(feed.test_labels),
-        environment(run.device),
+        environment(run.device).on(own_threads(run.device, run.threads)),
         {name: TEST_ERRORS[name] for name in names if name in TEST_ERRORS},
     )
 

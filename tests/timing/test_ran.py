@@ -314,7 +314,7 @@ def test_latency_labels_a_row_by_the_process_that_ran_it(cli, quick, nets, monke
     ]
     assert {key: roof["threads"] for key, roof in document["roofs"].items()} == {"fp64": 1}
     assert result.to_pandas()["of_roof"][0] > 0
-    assert document["environment"]["stable"]["threads"] == 1
+    assert document["environment"]["volatile"]["threads"] == 1
 
 
 def test_layers_memory_and_profile_label_what_ran(cli, quick, nets, tmp_path):

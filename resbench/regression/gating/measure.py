@@ -109,7 +109,7 @@ def _between(base: str | None, head: str | None, path: Path, budget_s: float, pr
             if suite.build:
                 build(side, suite, budget_s - (time.monotonic() - start))
         gate = _counted(one, two, suite, progress)
-        duel = Duel(suite.rules, environment("cuda").where(threads=suite.threads))
+        duel = Duel(suite.rules, environment("cuda").on(suite.threads))
         try:
             _timed(duel, one, two, suite, gate.benchmarks, budget_s - (time.monotonic() - start), progress)
         except GateError as error:
