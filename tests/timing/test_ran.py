@@ -261,7 +261,7 @@ def test_compare_holds_what_ran_against_its_like_alone():
         made(replace(one, products=(("fp64", 9),)), "wide"),
         made(replace(one, threads=(1,)), "one"),
     )
-    found = {figure.model: figure.conditions for figure in Latencies(rows, {}, here.where(threads=2)).figures()}
+    found = {figure.model: figure.conditions for figure in Latencies(rows, {}, here.on(2)).figures()}
     assert "cpu, fp32, contiguous" in found["plain"]
     assert "cpu, fp64, contiguous" in found["wide"]
     assert ", 2 threads, torch" in found["plain"]
