@@ -84,8 +84,7 @@ def command(
         say_where(events)
     if plot:
         save(found.pictures(() if stat == SHOWN else [one.key for one in shown]), plot)
-    broken = [flow.broken for flow in found.flows if flow.broken]
-    failed = [f"{flow.model}: {one}" for flow in found.flows for one in against(flow.verdicts, words)]
-    tell(*broken, *failed)
+    against_it = [f"{flow.model}: {one}" for flow in found.flows for one in against(flow.verdicts, words)]
+    tell(*(bad := [*filter(None, (flow.broken for flow in found.flows)), *against_it]))
     end(failures, results=[found])
-    raise typer.Exit(1 if broken or failed else 0)
+    raise typer.Exit(1 if bad else 0)

@@ -120,3 +120,9 @@ def test_what_a_users_model_prints_stays_out_of_the_result_and_its_exit_is_one_l
     done = run(f"file:{tmp_path}/nets.py:leaves", "--input", "3x8x8", option)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith("SystemExit: 4\n")
+
+
+def test_processes_that_are_not_started_are_said(cli):
+    done = cli("latency", "resnet8", "--memory", "--processes", "3")
+    assert done.returncode == 0
+    assert "--memory runs in this process: --processes 3 is passed over" in done.stderr
