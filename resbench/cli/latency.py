@@ -24,7 +24,7 @@ def command(
     cache: Annotated[str, typer.Option("--cache", help="warm, or cold: overwritten before each run.")] = "warm",
     compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
     threads: options.Threads = None,
-    processes: Annotated[int | None, typer.Option("--processes", help="Fresh processes a row; 5.", min=1, max=1000)] = None,
+    processes: Annotated[int | None, typer.Option("--processes", help="Fresh processes; 5.", min=1, max=1000)] = None,
     layers: Annotated[bool, typer.Option("--layers", help="One row for each layer, in this process.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="What is held in memory, predicted and measured.")] = False,
     fits: Annotated[
