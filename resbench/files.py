@@ -1,11 +1,15 @@
 """This module writes a file whole or not at all, and finds the folder of cached files."""
 
+import gzip
 import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from resbench.errors import OutputError
+
+GZIP = b"\x1f\x8b"
+"""What gzip has packed begins so."""
 
 RUNS = Path("runs")
 """Commands keep trainings here where nothing else is said."""
@@ -83,3 +87,17 @@ def keep(path: Path | None, text: str) -> None:
         with suppress(OSError, OutputError):
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path, text)
+
+
+class Twice(ValueError):
+    """What was packed is a packed file again."""
+
+
+def unpacked(data: bytes) -> bytes:
+    """Return what a file holds, plain or gzipped. Raises Twice, and EOFError and others where it was cut off."""
+    if not data.startswith(GZIP):
+        return data
+    content = gzip.decompress(data)
+    if content.startswith(GZIP):
+        raise Twice("it is gzipped twice: expected once; gunzip it, and name what comes out")
+    return content

@@ -5,7 +5,6 @@
 ``KINDS`` imports none of them: a new question is one folder and one line of it.
 """
 
-import gzip
 import json
 import warnings
 import zlib
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 
 from resbench.codec import decoded
 from resbench.errors import AllFailed, Failures, ResbenchError, StoredError, first_line
-from resbench.files import is_folder
+from resbench.files import Twice, is_folder, unpacked
 from resbench.given import public
 from resbench.progress import Progress, Step
 from resbench.result import Metric, Result
@@ -201,11 +200,13 @@ def _kind(document: Any) -> str:
 def _document(path: Path) -> Any:
     try:
         data = path.read_bytes()
-        return json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+        return json.loads(unpacked(data))
     except OSError as error:
         raise StoredError(
             f"cannot read {path}: {error.strerror or error}; name a file or a folder of results"
         ) from None
+    except Twice as error:
+        raise StoredError(f"cannot read {path}: {error}") from None
     except (ValueError, EOFError, zlib.error, RecursionError) as error:
         raise StoredError(f"{path} is no JSON, or was cut off ({first_line(error)}); make it anew") from None
 

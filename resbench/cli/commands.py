@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from resbench.cli.outlets import tell
 from resbench.cli.values import Quick
+from resbench.workers.waiting import wait_passively
 
 HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -38,6 +39,10 @@ doctor       Report the machine, the installed packages, and what is missing for
 """.strip().splitlines()
 )
 """Each command has this line in the list of all, which is the first line of its own help."""
+
+
+UNTIMED = ("degradation", "gradflow", "placements")
+"""These take the time of nothing, so that their threads may sleep while they wait."""
 
 
 class Command(Quick, TyperCommand):
@@ -72,6 +77,8 @@ class Later(TyperCommand):
     @cached_property
     def loaded(self) -> Any:
         """The command itself, of its module."""
+        if self.name in UNTIMED:
+            wait_passively()
         alone = typer.Typer(context_settings=HELP, add_completion=False, rich_markup_mode=None)
         alone.command(self.name, cls=Command)(import_module(f"resbench.cli.{str(self.name).replace('-', '_')}").command)
         return typer.main.get_command(alone)

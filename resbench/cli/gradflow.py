@@ -11,8 +11,7 @@ from resbench.cli.progress import progress
 from resbench.drawing.charts import save
 from resbench.errors import Failures
 
-SHOWN = "gradient,update"
-"""Statistics that stand by depth where nothing else is asked for."""
+SHOWN = "gradient,update"  # where nothing else is asked for
 
 
 def command(
@@ -36,6 +35,7 @@ def command(
     plot: options.Plot = None,
     tensorboard: options.Board = None,
     device: options.Device = "cpu",
+    threads: options.Threads = None,
     input: options.Input = None,
     format: options.Format = None,
     output: options.Output = None,
@@ -69,6 +69,7 @@ def command(
         norm=norm,
         deep=deep,
         device=device,
+        threads=threads,
         limits=limits,
         failures=failures,
         progress=progress,
@@ -83,8 +84,7 @@ def command(
         say_where(events)
     if plot:
         save(found.pictures(() if stat == SHOWN else [one.key for one in shown]), plot)
-    broken = [flow.broken for flow in found.flows if flow.broken]
-    failed = [f"{flow.model}: {one}" for flow in found.flows for one in against(flow.verdicts, words)]
-    tell(*broken, *failed)
+    against_it = [f"{flow.model}: {one}" for flow in found.flows for one in against(flow.verdicts, words)]
+    tell(*(bad := [*filter(None, (flow.broken for flow in found.flows)), *against_it]))
     end(failures, results=[found])
-    raise typer.Exit(1 if broken or failed else 0)
+    raise typer.Exit(1 if bad else 0)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from resbench.cli import options
+from resbench.cli.outlets import tell
 from resbench.cli.output import board, checked, emit, end, say_where
 from resbench.cli.progress import progress
 from resbench.errors import Failures
@@ -22,8 +23,8 @@ def command(
     optimizer: options.Optimizer = MOMENTUM,
     cache: Annotated[str, typer.Option("--cache", help="warm, or cold: overwritten before each run.")] = "warm",
     compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
-    threads: Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)] = None,
-    processes: Annotated[int, typer.Option("--processes", help="Fresh processes for each row.", min=1, max=1000)] = 5,
+    threads: options.Threads = None,
+    processes: Annotated[int | None, typer.Option("--processes", help="Fresh processes; 5.", min=1, max=1000)] = None,
     layers: Annotated[bool, typer.Option("--layers", help="One row for each layer, in this process.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="What is held in memory, predicted and measured.")] = False,
     fits: Annotated[
@@ -62,7 +63,7 @@ def command(
     )
     options.refuse(fits is not None and not memory, "--fits asks what memory allows: expected --memory with it")
     options.refuse(memory and len(sizes) != 1, f"--memory takes one batch, received {len(sizes)}")
-    from resbench.timing.latency.measure import latency
+    from resbench.timing.latency.measure import PROCESSES, latency
     from resbench.timing.layers import measure
     from resbench.timing.memory.measure import memory as memory_of
 
@@ -72,11 +73,14 @@ def command(
         **{"device": device, "dtype": dtype, "memory_format": memory_format},
         **{"mode": mode, "optimizer": optimizer, "cache": cache, "threads": threads, "progress": progress},
     }
+    if processes and (layers or memory):
+        tell(f"--{'layers' if layers else 'memory'} runs in this process: --processes {processes} is passed over")
     if layers:
         found: Any = measure.layers(names[0], input, batch=sizes[0], **setup)
     elif memory:
         found = memory_of(names, input, batch=sizes[0], compile=compile, fits=fits, failures=failures, **setup)
     else:
+        processes = processes or PROCESSES
         found = latency(names, input, batch=sizes, processes=processes, compile=compile, failures=failures, **setup)
     emit(found, format, output, plot=plot)
     if events:

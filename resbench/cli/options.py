@@ -68,6 +68,7 @@ def _device(given: str) -> str:
 
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or mps.", callback=_device)]
 
+Threads = Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)]
 Dtype = Annotated[str, typer.Option("--dtype", help="fp32, tf32, bf16 or fp16; the last two by autocast.")]
 Layout = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]
 Mode = Annotated[str, typer.Option("--mode", help="inference, or training: forward, backward and a step.")]

@@ -27,6 +27,7 @@ def command(
     tensorboard: options.Board = None,
     plot: options.Plot = None,
     device: options.Device = "cpu",
+    threads: options.Threads = None,
     format: options.Format = None,
     output: options.Output = None,
 ) -> None:
@@ -53,6 +54,7 @@ def command(
         compile=compiled,
         probe=probe,
         device=device,
+        threads=threads,
         watch=events.training if events else None,
         progress=progress,
     )

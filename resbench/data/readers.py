@@ -90,11 +90,15 @@ def _binary(kind: Cifar, path: Path, records: int) -> tuple[Any, Any]:
     return table[:, kind.label_bytes :], _labels(path, table[:, kind.label_bytes - 1], kind.classes)
 
 
+ARRAYS = ("_reconstruct", "_frombuffer", "ndarray", "dtype", "scalar")
+"""numpy makes arrays and numbers of these, in pickles of every protocol; its modules are called otherwise since 2.0."""
+
+
 class _Arrays(pickle.Unpickler):
     """This unpickles arrays and plain values alone: a pickle can otherwise run any code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        array = module.partition(".")[0] == "numpy" and name in ("_reconstruct", "ndarray", "dtype")
+        array = module.partition(".")[0] == "numpy" and name in ARRAYS
         if array or (module, name) == ("_codecs", "encode"):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"holds {module}.{name}")
@@ -103,13 +107,18 @@ class _Arrays(pickle.Unpickler):
 def _pickled(kind: Cifar, path: Path, records: int) -> tuple[Any, Any]:
     with foreign(SourceError, lambda error: f"cannot read {path} as a {kind.title} batch ({_reason(error)}); {AGAIN}"):
         with path.open("rb") as handle:
-            batch = _Arrays(handle, encoding="bytes").load()
+            batch = {_key(key): value for key, value in _Arrays(handle, encoding="bytes").load().items()}
         pixels, classes = np.asarray(batch[b"data"]), np.asarray(batch[kind.label_key])
         if pixels.dtype != np.uint8 or classes.dtype.kind not in "iu" or pixels.shape != (records, PIXELS):
             raise ValueError(f"expected {records:,} x {PIXELS} bytes and whole numbers")
         if classes.shape != (records,):
             raise ValueError(f"expected {records:,} labels")
     return pixels, _labels(path, classes, kind.classes)
+
+
+def _key(key: Any) -> Any:
+    """Return a key in the bytes of the published files: who reads and writes them again may have made it a text."""
+    return key.encode() if isinstance(key, str) else key
 
 
 def idx(folders: Sequence[str], root: Path, test: bool) -> Arrays:

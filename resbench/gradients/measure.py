@@ -33,7 +33,7 @@ from resbench.progress import Progress, Step, silent
 from resbench.restoring.unchanged import unchanged
 from resbench.units import plural
 from resbench.workers.environment import environment
-from resbench.workers.workload import check_device, repeatable
+from resbench.workers.workload import check_device, own_threads, repeatable
 
 AUXILIARY = 0.3
 """The loss of an auxiliary head counts so much."""
@@ -57,19 +57,22 @@ def gradflow(
     norm: str = "bn",
     deep: bool = False,
     device: str = "cpu",
+    threads: int | None = None,
     limits: Thresholds | None = None,
     failures: Failures | None = None,
     progress: Progress = silent,
 ) -> Flows:
     """Observe how the gradient reaches every layer of models in the first steps of training, and judge it.
 
-    ``norm="none"`` takes the BN out, ``deep`` adds the Jacobian of every block. Ctrl-C gives the rows so far. Raises as
-    ``flow`` does.
+    ``norm="none"`` takes the BN out, ``deep`` adds the Jacobian of every block. ``threads``: of torch on the CPU, on
+    which the last bits depend: by default as many as it chooses, whatever else runs. Ctrl-C gives the rows so far.
+    Raises as ``flow`` does.
     """
     check_device(device)
     if norm not in ("bn", "none"):
         raise OptionError(f"norm is bn or none; received {norm!r}")
-    recipe, limits = FlowRecipe(tuple(steps), seeds, batch, lr, device, deep), limits or Thresholds()
+    threads, limits = own_threads(device, threads), limits or Thresholds()
+    recipe = FlowRecipe(tuple(steps), seeds, batch, lr, device, deep, threads=threads)
     images, failures = load_images(data, root), failures or Failures()
 
     several: list[str | Lent] = [models] if isinstance(models, str | Lent) else [*models]
@@ -97,7 +100,7 @@ def gradflow(
             raise KeyboardInterrupt
         gone = [model for model in several if model not in [here for here, _ in kept]]
         missing, flows = failures.without(map(str, gone)), [one for _, one in kept]
-    return Flows(tuple(flows), recipe, data, environment(device), limits.line, tuple(missing))
+    return Flows(tuple(flows), recipe, data, environment(device).on(threads), limits.line, tuple(missing))
 
 
 def flow(
@@ -125,7 +128,7 @@ def flow(
     shape: tuple[int, ...] = ()
     broken, interrupted = "", False
     try:
-        with repeatable(recipe.device):
+        with repeatable(recipe.device, recipe.threads):
             for seed in range(recipe.seeds):
                 with _seeded("cpu", seed):
                     loaded = (
@@ -133,6 +136,8 @@ def flow(
                         if isinstance(model, Lent)
                         else load(replace(name, norm="bn"), seed=seed)
                     )
+                if recipe.threads:
+                    torch.set_num_threads(recipe.threads)  # whatever the factory has chosen for those that follow
                 shape = loaded.input
                 with unchanged(loaded.module):  # of a factory too, which may give the same module again
                     net = without_norm(loaded.module) if name.norm == "none" else loaded.module

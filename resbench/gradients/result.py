@@ -36,6 +36,8 @@ class FlowRecipe:
     """The Jacobians of the blocks are estimated too."""
     momentum: float = 0.9
     weight_decay: float = 1e-4
+    threads: int | None = None
+    """So many threads shared an operator on the CPU; None: it was not said, or ran on a GPU."""
 
     def __post_init__(self) -> None:
         if not self.steps or min(self.steps) < 0 or len(set(self.steps)) < len(self.steps):

@@ -72,6 +72,7 @@ def network_table(result: Flows) -> Table:
         "R = ||dL/dx_first|| / ||dL/dx_last||; growth/layer of stage 1.",
         *filter(None, [result.limits]),
         result.environment.note,
+        *(result.environment.waited if recipe.threads else ()),
     ]
     rows = [[record[column.key] for column in columns] for record in records]
     return Table(columns, rows, "Gradient flow", notes, warnings=warnings)

@@ -69,7 +69,7 @@ class Lab:
     def flow(self, name: str, norm: str = "bn") -> Flow:
         """Observe the gradient at the first step, of two seeds, on the images that are trained on."""
         if (name, norm) not in self.flows:
-            recipe = FlowRecipe(steps=(0,), seeds=2, device=self.options.device)
+            recipe = FlowRecipe(steps=(0,), seeds=2, device=self.options.device, threads=self.options.threads)
             found = flow(
                 name,
                 load_images(self.plan.data, self.plan.root),

@@ -92,7 +92,11 @@ def _combined(side: Side, messages: Iterable[dict[str, Any]], suite: Suite) -> S
             )
     found = {name: Counted(by_name[name]["layers"]) for name in names if name in by_name}
     if not found:
-        why = f"all are skipped ({next(iter(skipped.values()))})" if skipped else "none uses the fixture `resbench`"
+        why = (
+            f"all are skipped ({next(iter(skipped.values()))})"
+            if skipped
+            else "none uses the fixture `resbench`, or `benchmark`"
+        )
         raise GateError(f"{side}: expected a benchmark in {', '.join(suite.files)}; {why}")
     return SuiteCounts(
         torch=by_kind["counted"][-1]["torch"],

@@ -7,6 +7,8 @@ Alone (``pytest suites``) it is a benchmark of pytest-benchmark, with the counte
 its ``extra_info``. ``resbench gate`` runs the same tests with ``RESBENCH_GATE`` saying what is wanted, counts or times,
 and of which benchmarks: then this side and the gate talk over the standard input and output, a JSON object a line, and
 each benchmark waits for its turn. ``GateLine`` is this end of that line.
+
+A suite in which no test takes ``resbench`` is gated by the fixture ``benchmark`` of pytest-benchmark, unchanged.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from resbench.errors import OptionError
 from resbench.regression import VARIABLE
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
 CALLED = pytest.StashKey[bool]()
 
-TOOLS = ("_pytest", "pytest_benchmark")
+TOOLS = ("_pytest", "pytest_benchmark", "resbench")
 """The fixtures of these packages take ``request`` and never ask for ours."""
 
 
@@ -94,6 +97,11 @@ class GateLine:
                 os.sched_setaffinity(0, self.cores)
             yield
 
+    @pytest.fixture
+    def benchmark(self, benchmark: Any, request: pytest.FixtureRequest) -> Any:
+        """Give pytest-benchmark's fixture so that the gate decides how often its function runs, and when."""
+        return Gated(self, benchmark, request)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
         """Seed all generators, so that each side and each run has the same random weights and choices."""
@@ -110,14 +118,16 @@ class GateLine:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave the tests that use the fixture, or may ask for it when they run, in the order that the gate names."""
-        ours = [item for item in items if _takes(item) or _may_ask(item)]
-        self.known.update(item.nodeid for item in ours if _takes(item) or name_of(item.nodeid) in self.names)
+        fixture = "resbench" if any(_takes(item, "resbench") for item in items) else "benchmark"
+        ours = [item for item in items if _takes(item, fixture) or _may_ask(item)]
+        certain = [item for item in ours if _takes(item, fixture)]
+        self.known.update(item.nodeid for item in ours if item in certain or name_of(item.nodeid) in self.names)
         self.say(
             "collected",
             "",
             names=[name_of(item.nodeid) for item in ours],
             files=[item.nodeid.partition("::")[0] for item in ours],
-            certain=[name_of(item.nodeid) for item in ours if _takes(item)],
+            certain=[name_of(item.nodeid) for item in certain],
         )
         place = {name: i for i, name in enumerate(self.names)}
         wanted = [item for item in ours if self.wanted == "count" or name_of(item.nodeid) in place]
@@ -178,14 +188,58 @@ class GateLine:
                 yield max(below, key=len), module.__name__, file
 
 
+class Gated(BenchmarkFixture):
+    """The fixture ``benchmark`` under the gate: its function runs as the gate asks, and its answer is returned.
+
+    How often pytest-benchmark would run it is passed over; what ``pedantic`` does before and behind each run belongs to
+    the run.
+    """
+
+    def __init__(self, line: GateLine, inner: Any, request: pytest.FixtureRequest) -> None:
+        self.__dict__ = inner.__dict__  # name, group, extra_info, stats: a test reads and sets those of the fixture
+        self.line, self.inner, self.request = line, inner, request
+
+    def __call__(self, function_to_benchmark: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        answer: Any = None
+
+        def once() -> None:
+            nonlocal answer
+            answer = function_to_benchmark(*args, **kwargs)
+
+        self.line.asked(self.request.node.nodeid)
+        bench(self.request, once, mode="training")  # it decides for itself whether gradients are recorded
+        self._mode = "under the gate"  # else pytest-benchmark warns that its fixture was not used
+        return answer
+
+    def pedantic(
+        self,
+        target: Callable[..., Any],
+        args: Any = (),
+        kwargs: Mapping[str, Any] | None = None,
+        setup: Callable[[], Any] | None = None,
+        teardown: Callable[..., Any] | None = None,
+        rounds: int = 1,
+        warmup_rounds: int = 0,
+        iterations: int = 1,
+    ) -> Any:
+        def once() -> Any:
+            given, named = (setup() if setup else None) or (args, kwargs or {})
+            answer = target(*given, **named)
+            if teardown:
+                teardown(*given, **named)
+            return answer
+
+        return self(once)
+
+
 def name_of(nodeid: str) -> str:
     """Return the part of a node id behind the file: ``test_block[basic]``, ``TestBlock::test_it``."""
     return nodeid.partition("::")[2]
 
 
-def _takes(item: pytest.Item) -> bool:
+def _takes(item: pytest.Item, fixture: str) -> bool:
     """Tell whether a test has the fixture among its arguments, or its fixtures'."""
-    return "resbench" in getattr(item, "fixturenames", ())
+    return fixture in getattr(item, "fixturenames", ())
 
 
 def _may_ask(item: pytest.Item) -> bool:
@@ -265,7 +319,7 @@ def bench(
             layers = counted(work, counters or {}).layers
             LINE.say("counted", name, layers=layers, torch=sys.modules["torch"].__version__)
         else:
-            benchmark = request.getfixturevalue("benchmark")
+            benchmark = request.getfixturevalue("benchmark").inner
             LINE.turn(name)
             with LINE.pinned():
                 LINE.say("planned", name, pieces=cut(work))
@@ -282,5 +336,5 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     if "torch" in sys.modules:
         from resbench.workers.environment import environment
 
-        machine = environment("cuda")  # a GPU is described where there is one
+        machine = environment("cuda").timed  # a GPU is described where there is one
         machine_info["resbench"] = {"id": machine.id, "stable": dict(machine.stable)}

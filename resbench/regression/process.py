@@ -14,16 +14,18 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from resbench.errors import GateError
 from resbench.regression import VARIABLE
-from resbench.regression.suite import Suite
+from resbench.regression.addopts import addopts
+from resbench.regression.suite import Suite, read
+from resbench.workers.waiting import VARIABLE as VARIABLE_OF_WAITING
 
 OPTIONS = (
-    *("-q", "-o", "addopts=", "--benchmark-enable", "--benchmark-disable-gc"),
+    *("-q", "--benchmark-enable", "--benchmark-disable-gc"),
     *("-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:timeout"),  # a benchmark waits for its turn
     *("-p", "no:resbench", "-p", "resbench.regression.plugin"),  # the code under test may bring one of the first name
 )
@@ -32,9 +34,9 @@ KEEPING = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": str(2
 """glibc keeps memory that is freed. By itself it gives some back and takes it again in every run or in none, as the
 heap happens to lie: a process is then up to twice as slow as the next, whatever the code does."""
 
-ORDERED = {"PYTHONHASHSEED": "0"}
+COUNTING = {"PYTHONHASHSEED": "0", VARIABLE_OF_WAITING: "PASSIVE"}
 """Layers that are made from a set come in one order where they are counted, and in any where they are timed: then what
-the order costs is no part of a difference."""
+the order costs is no part of a difference. Threads sleep while they wait for others, for nothing is timed."""
 
 UNWANTED = (
     *("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_XDIST_WORKER"),
@@ -57,7 +59,8 @@ class Side:
     """A side is a tree in which the suite runs: ``base``, ``again`` or ``head``, and what a person calls it.
 
     ``ours``: nobody else uses the tree, so bytecode may be written there. ``elsewhere`` names other trees with the
-    same code, from which nothing may be imported.
+    same code, from which nothing may be imported. ``files``: the suite's, as they are called in this tree, where some
+    are called otherwise. ``lacks`` names submodules that the tree should have.
     """
 
     name: str
@@ -65,19 +68,36 @@ class Side:
     root: Path
     ours: bool = True
     elsewhere: tuple[Path, ...] = ()
+    files: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name} ({self.what})"
 
 
-def check_files(side: Side, suite: Suite) -> None:
-    """Raise GateError where the suite's files are not in the side."""
-    for file in suite.files:
-        if not (side.root / suite.path.parent / file).is_file():
-            raise GateError(
-                f"{side} has no {suite.path.parent / file}: nothing to compare with; `files` of {suite.path} takes "
-                "the names of files, no patterns"
-            )
+def with_files(side: Side, suite: Suite) -> Side:
+    """Return the side with the suite's files as it calls them.
+
+    Where it lacks some, those take their place that its own suite names and this one does not: they were renamed or
+    moved. What is named in ``unpaired`` may be missing. Raises GateError where another is.
+    """
+    folder = side.root / suite.path.parent
+    there = [file for file in suite.files if (folder / file).is_file()]
+    missing = [file for file in suite.files if file not in there]
+    if not missing:
+        return side
+    own: list[str] = []
+    with suppress(GateError):  # it may have no suite, or one of other rules
+        own = [file for file in read(side.root, suite.path).files if file not in suite.files]
+    renamed = [file for file in own if (folder / file).is_file()]
+    new = [file for file in missing if file not in suite.unpaired]
+    if new and not renamed:
+        paths = ", ".join(str(suite.path.parent / file) for file in new)
+        raise GateError(
+            f"{side} has no {paths}: nothing to compare with; `files` of {suite.path} takes the names of files, no "
+            "patterns; one that is meant to be new stands in `unpaired` too"
+        )
+    return replace(side, files=(*there, *renamed))
 
 
 def build(side: Side, suite: Suite, budget_s: float) -> None:
@@ -103,7 +123,9 @@ def build(side: Side, suite: Suite, budget_s: float) -> None:
         output.seek(0)
         lines = [line.strip() for line in output if line.strip()]
     if status:
-        raise GateError(f"{side} does not build: {lines[-1] if lines else f'status {status}'}")
+        listed = ", ".join(side.lacks)
+        way_out = f"; without the submodules {listed}: `git submodule update --init`, then again" if listed else ""
+        raise GateError(f"{side} does not build: {lines[-1] if lines else f'status {status}'}{way_out}")
 
 
 class Process(AbstractContextManager["Process", None]):
@@ -126,10 +148,11 @@ class Process(AbstractContextManager["Process", None]):
             "root": str(side.root),
             "elsewhere": [str(path) for path in side.elsewhere],
         }
+        folder, files = side.root / suite.path.parent, side.files or suite.files
         self.running = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *OPTIONS, *suite.files],
-            cwd=side.root / suite.path.parent,
-            env=surroundings(side, suite) | {VARIABLE: json.dumps(request)} | (ORDERED if wanted == "count" else {}),
+            [sys.executable, "-m", "pytest", "-o", f"addopts={addopts(folder, files)}", *OPTIONS, *files],
+            cwd=folder,
+            env=surroundings(side, suite) | {VARIABLE: json.dumps(request)} | (COUNTING if wanted == "count" else {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

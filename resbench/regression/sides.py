@@ -5,9 +5,11 @@ A tree is a revision, the working tree, or a directory.
 A process of its own waits for this one to end, however it ends, and takes the worktrees and temporary files away.
 """
 
+import io
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +50,8 @@ class Workshop:
             return Side(name, what, (self.current / what).resolve(), ours=False)
         if self.top is None:
             raise GateError(f"{self.current} is no git repository: expected two directories, received {what!r}")
+        if not commit and self._git("rev-parse", "--is-shallow-repository") == "true":
+            raise GateError(f"this clone is shallow and does not hold {what!r}: fetch the history (fetch-depth: 0)")
         if not commit:
             raise GateError(f"expected a git revision or a directory, received {what!r}; `git branch -a` lists some")
         changes = self.changes("--untracked-files=no")
@@ -56,12 +60,35 @@ class Workshop:
                 f"{what} is checked out with {changes}, which would not be judged: commit them, "
                 "or leave HEAD out to judge the working tree"
             )
+        root = self._worktree(name, commit)
+        lacks = [path for path, pinned in self._submodules(commit) if not self._unpacked(path, pinned, root)]
+        return Side(name, self._git("rev-parse", "--short", commit), root, lacks=tuple(lacks))
+
+    def _worktree(self, name: str, commit: str, *options: str) -> Path:
         root = self.folder / name
         quiet = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
-        done = _run_git(self.top, *quiet, "worktree", "add", "--detach", "--quiet", str(root), commit)
+        done = _run_git(self.top, *quiet, "worktree", "add", "--detach", "--quiet", *options, str(root), commit)
         if done.returncode:
             raise GateError(f"git cannot check out {commit[:12]}: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
-        return Side(name, self._git("rev-parse", "--short", commit), root)
+        return root
+
+    def _submodules(self, commit: str) -> list[tuple[str, str]]:
+        """Return path and commit of each submodule of a commit."""
+        entries = (line.split("\t", 1) for line in self._git("ls-tree", "-r", "-z", commit).split("\0") if line)
+        return [(path, about.split()[2]) for about, path in entries if about.startswith("160000")]
+
+    def _unpacked(self, path: str, commit: str, root: Path) -> bool:
+        """Unpack a submodule's commit into a tree, if the user's checkout holds it: nothing is fetched."""
+        assert self.top
+        if not (self.top / path / ".git").exists():
+            return False
+        packed = subprocess.run(
+            ["git", "-C", str(self.top / path), "archive", commit], capture_output=True, check=False, env=outside()
+        )
+        if packed.returncode == 0:
+            with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+                archive.extractall(root / path, filter="data")
+        return packed.returncode == 0
 
     def base(self) -> str:
         """Return the merge base with main. Raises GateError."""
@@ -79,17 +106,18 @@ class Workshop:
         raise GateError(f"no merge base with {', '.join(MAIN)}; name BASE, or fetch the history (fetch-depth: 0)")
 
     def working_tree(self) -> Side:
-        """Copy what git would take with ``add --all``, as it is now. Raises GateError."""
+        """Copy what git would take with ``add --all``, as it is now, also of submodules. Raises GateError.
+
+        It is a worktree of the repository, so that what is built may ask git for its version.
+        """
         if self.top is None:
             raise GateError(f"{self.current} is no git repository: expected two directories, received one")
-        root = self.folder / "head"
-        for name in self._git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
-            source = self.top / name
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            if name and (source.is_file() or source.is_symlink()):  # else deleted, or a submodule
-                shutil.copy2(source, root / name, follow_symlinks=False)
+        root = self._worktree("head", "HEAD", "--no-checkout")
+        _run_git(root, "reset", "--quiet")  # its index is that of HEAD: what differs is what the user has changed
+        lacks = _copied(self.top, root)
         commit, changes = self._git("rev-parse", "--short", "HEAD"), self.changes()
-        return Side("head", f"working tree: {commit} with {changes}" if changes else f"working tree: {commit}", root)
+        what = f"working tree: {commit} with {changes}" if changes else f"working tree: {commit}"
+        return Side("head", what, root, lacks=tuple(lacks))
 
     def changes(self, *options: str) -> str:
         """Return ``2 changed files``; the text is empty where none has changed."""
@@ -100,6 +128,22 @@ class Workshop:
         """Return what git prints; it is empty where git refuses."""
         done = _run_git(self.top, *words)
         return done.stdout.strip("\n") if done.returncode == 0 else ""
+
+
+def _copied(source: Path, target: Path) -> list[str]:
+    """Copy what git would take of a repository and of its submodules; return the submodules that are not there."""
+    lacks = []
+    listed = _run_git(source, "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout
+    for name in filter(None, listed.split("\0")):
+        path = source / name
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() or path.is_symlink():  # else deleted, or a submodule
+            shutil.copy2(path, target / name, follow_symlinks=False)
+        elif (path / ".git").exists():
+            lacks += [f"{name}/{inner}" for inner in _copied(path, target / name)]
+        elif path.is_dir():
+            lacks.append(name)
+    return lacks
 
 
 def _run_git(folder: Path | None, *words: str) -> subprocess.CompletedProcess[str]:

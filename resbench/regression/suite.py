@@ -7,7 +7,7 @@ build = "python setup.py build_ext -i"     # run once in each side
 threads = 1                                # of torch, on the CPU
 margin = 0.01                              # slower by less is not a regression
 target = 0.05                              # a benchmark passes only where as much would have been seen
-unpaired = ["test_new"]                    # on one side only, and that is meant
+unpaired = ["test_new"]                    # on one side only, and that is meant; a file stands for all in it
 
 [benchmarks."test_block[basic]"]
 margin = 0.02

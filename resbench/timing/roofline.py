@@ -112,7 +112,7 @@ def roof(device: str = "cpu", dtype: str = "fp32", *, fresh: bool = False) -> Ro
         "device": device,
         "dtype": dtype,
         "threads": torch.get_num_threads(),
-        "environment": environment(device).id,
+        "environment": environment(device).timed.id,
     }
     path = cache(f"roof-{key['environment']}-{device.replace(':', '-')}-{dtype}.json")
     found = None if fresh else _read(path, key)

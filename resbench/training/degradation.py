@@ -23,6 +23,7 @@ from resbench.training.result import Cell, Degradation, Training, TrainingRecipe
 from resbench.training.train import Options, options, precision, train
 from resbench.workers.environment import environment
 from resbench.workers.medians import mean_and_half
+from resbench.workers.workload import own_threads
 
 MODELS = ("plain20", "plain56", "resnet20", "resnet56")
 
@@ -30,6 +31,9 @@ DIGITS = (3, 16, 16)
 """The digits are brought to this size: a quarter of the work of CIFAR-10, and three stages of 16, 8 and 4."""
 
 DIGITS_CLASSES = 10
+
+EPOCHS = 20
+"""Networks train on digits for so many where nothing else is asked for."""
 
 ITERATIONS = 64_000
 """The paper trains for so many (He et al. 2015, sec. 4.2)."""
@@ -76,6 +80,7 @@ def degradation(
     compile: bool = False,
     probe: int = 0,
     device: str = "cpu",
+    threads: int | None = None,
     watch: Callable[[Training], object] | None = None,
     failures: Failures | None = None,
     progress: Progress = silent,
@@ -83,10 +88,11 @@ def degradation(
     """Train networks side by side, and say whether the deeper ones of a family train worse.
 
     ``folder`` keeps what is trained: the same call goes on from there, and after Ctrl-C, which gives what is done.
-    ``probe``: gradient statistics of every so manyth step. ``watch`` is told what a training has given at the end of
-    each of its epochs. Raises as ``train`` does.
+    ``probe``: gradient statistics of every so manyth step. ``threads``: of torch on the CPU, on which the last bits
+    depend: by default as many as it chooses, whatever else runs. ``watch`` is told what a training has given at the
+    end of each of its epochs. Raises as ``train`` does.
     """
-    run = options(device, compile, probe, folder, watch)
+    run = options(device, compile, probe, folder, watch, threads)
     plan = Plan(
         data,
         root,
@@ -101,8 +107,8 @@ def degradation(
     found = study(names_of(models), plan, run, progress, failures)
     if failures:
         failures.left([*found.trainings])
-    remarks = [f"{gap}." for gap in gaps(found.trainings)]
-    if data != "digits" and max(one.cell.recipe.iterations for one in found.trainings) < ITERATIONS:
+    remarks = [f"{gap}." for gap in gaps(found.trainings, data)]
+    if not remarks and data != "digits" and max(one.cell.recipe.iterations for one in found.trainings) < ITERATIONS:
         remarks.append(f"The paper trains for {ITERATIONS:,} iterations; in fewer, a deep network may only be behind.")
     return replace(found, remarks=tuple(remarks))
 
@@ -149,7 +155,7 @@ def study(
         plan.data,
         len(feed.labels),
         len(feed.test_labels),
-        environment(run.device),
+        environment(run.device).on(own_threads(run.device, run.threads)),
         {name: TEST_ERRORS[name] for name in names if name in TEST_ERRORS},
     )
 
@@ -157,12 +163,12 @@ def study(
 def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> TrainingRecipe:
     if plan.epochs is not None and not plan.epochs <= MOST_EPOCHS:
         raise OptionError(f"--epochs takes a number up to {MOST_EPOCHS:,}, such as 20 or 0.5; received {plan.epochs}")
-    default = 20 * steps if plan.data == "digits" else ITERATIONS
+    default = EPOCHS * steps if plan.data == "digits" else ITERATIONS
     iterations = default if plan.epochs is None else round(plan.epochs * steps)
     if plan.warmup is not None:
         warmup = plan.warmup
     elif plan.data == "digits":
-        warmup = WARMUP_EPOCHS * iterations // 20
+        warmup = WARMUP_EPOCHS * iterations // EPOCHS
     else:
         warmup = WARMUP if ModelName.stored(name).catalogued and layers(cost(name)) >= 100 else 0
     return TrainingRecipe(iterations, plan.batch, plan.lr, warmup=warmup, augment=augment, dtype=plan.dtype)
@@ -198,6 +204,9 @@ class Gap:
     test: float
     test_half: float | None
     broken: str = ""
+    seeds: int = 1
+    few: str = ""
+    """So few iterations were trained, in words; empty where they were as many as the data ask for."""
 
     @property
     def degrades(self) -> bool:
@@ -214,28 +223,35 @@ class Gap:
 
     def __str__(self) -> str:
         if self.broken:
-            return f"{self.family}: degradation: {self.broken}"
+            return f"{self.family}: degradation: {self.broken}{self.limits}"
         train, test = (
             f"{100 * gap:+.1f}" + ("" if half is None else f" +- {100 * half:.1f}")
             for gap, half in ((self.train, self.train_half), (self.test, self.test_half))
         )
         line = f"{self.family}: {self.verdict}: {self.deep} - {self.shallow}, training error {train}, test error {test}"
         why = "; an optimisation failure, not overfitting, for the training error is higher too"
-        return f"{line} points{why if self.degrades else ''}"
+        return f"{line} points{why if self.degrades else ''}{self.limits}"
+
+    @property
+    def limits(self) -> str:
+        """Say what the verdict rests on where that is little: one seed, or few iterations."""
+        one = "of one seed, so nothing is known of others" if self.seeds == 1 else ""
+        few = f"after {self.few}, in which a deep network may only be behind" if self.few else ""
+        return "".join(f"; {words}" for words in (one, few) if words)
 
 
-def gaps(results: Sequence[Training]) -> list[Gap]:
-    """Hold the deepest against the shallowest of every family of which two depths were trained."""
+def gaps(results: Sequence[Training], data: str = "digits") -> list[Gap]:
+    """Hold the deepest against the shallowest of every family of which two depths were trained on these data."""
     families: dict[str, dict[int, str]] = {}
     for name in dict.fromkeys(result.cell.model for result in results):
         stem, depth = ModelName.stored(name).stem_and_depth
         if depth:
             families.setdefault(stem, {})[depth] = name
-    found = [_gap(stem, names, results) for stem, names in families.items() if len(names) > 1]
+    found = [_gap(stem, names, results, data) for stem, names in families.items() if len(names) > 1]
     return [gap for gap in found if gap]
 
 
-def _gap(stem: str, names: dict[int, str], results: Sequence[Training]) -> Gap | None:
+def _gap(stem: str, names: dict[int, str], results: Sequence[Training], data: str) -> Gap | None:
     shallow, deep = names[min(names)], names[max(names)]
     found = {(result.cell.model, result.cell.seed): result for result in results if result.finished}
     pairs = [
@@ -245,10 +261,15 @@ def _gap(stem: str, names: dict[int, str], results: Sequence[Training]) -> Gap |
     ]
     broken = next((a.broken for a, b in pairs if a.broken and not b.broken), "")
     if broken:
-        return Gap(stem, shallow, deep, 0, None, 0, None, broken)
+        return Gap(stem, shallow, deep, 0, None, 0, None, broken, len(pairs))
     ends = [(a.last, b.last) for a, b in pairs if a.last and b.last and not (a.broken or b.broken)]
     if not ends:
         return None
     train = mean_and_half([a.train_error - b.train_error for a, b in ends])
     test = mean_and_half([a.test_error - b.test_error for a, b in ends])
-    return Gap(stem, shallow, deep, *train, *test)
+    last = min((end for both in ends for end in both), key=lambda end: end.iteration)
+    if data == "digits":
+        few = f"{last.epoch} of {EPOCHS} epochs" if last.epoch < EPOCHS else ""
+    else:
+        few = f"{last.iteration:,} of the paper's {ITERATIONS:,} iterations" if last.iteration < ITERATIONS else ""
+    return Gap(stem, shallow, deep, *train, *test, seeds=len(ends), few=few)

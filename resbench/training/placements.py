@@ -73,12 +73,13 @@ def placements(
     compile: bool = False,
     probe: int = 0,
     device: str = "cpu",
+    threads: int | None = None,
     watch: Callable[[Training], object] | None = None,
     progress: Progress = silent,
 ) -> Placements:
     """Train every variant of a table of He et al. 2016 (``orders``, ``shortcuts`` or ``all``) at one depth, as
     ``degradation`` does. Raises as ``train`` does."""
-    run = options(device, compile, probe, folder, watch)
+    run = options(device, compile, probe, folder, watch, threads)
     plan = Plan(data, root, seeds, epochs, batch, lr, dtype or precision(run.device), warmup=warmup)
     known = variants(depth, table)
     found = study(list(known), plan, run, progress)

@@ -41,7 +41,9 @@ class TrainingRecipe:
     dtype: str = "fp32"
 
     def __post_init__(self) -> None:
-        if self.iterations < 1 or self.batch < 2 or self.warmup < 0 or not (isfinite(self.lr) and self.lr > 0):
+        if self.warmup < 0:
+            raise OptionError(f"--warmup takes a whole number of iterations from 0; received {self.warmup}")
+        if self.iterations < 1 or self.batch < 2 or not (isfinite(self.lr) and self.lr > 0):
             raise OptionError(
                 "expected one iteration or more, --batch of at least 2 and a positive --lr; "
                 f"received {self.iterations}, {self.batch} and {self.lr:g}"

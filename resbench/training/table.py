@@ -41,7 +41,8 @@ def end_table(found: Trainings, title: str, ranked: bool = False) -> Table:
     if unfinished:
         warnings.append(f"Interrupted: {len(unfinished)} of the trainings are not at their end; the rows so far.")
     rows = [[record[column.key] for column in columns] for record in records]
-    notes = [*found.remarks, recipe_line(found), found.environment.note]
+    spun = [] if "gpu" in found.environment.stable else found.environment.waited
+    notes = [*found.remarks, recipe_line(found), found.environment.note, *spun]
     return Table(columns, rows, title, notes, warnings=warnings)
 
 

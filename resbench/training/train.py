@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from resbench.training.parallel import ALONE, Ranks, join
 from resbench.training.result import Cell, Training
 from resbench.training.run import TrainingRun
 from resbench.units import plural
-from resbench.workers.workload import check_device, repeatable
+from resbench.workers.workload import check_device, own_threads, repeatable
 
 SAVE_S = 10.0
 """So much time lies between two saves: a killed process has to do it again."""
@@ -37,7 +37,7 @@ SAVE_S = 10.0
 
 @dataclass(frozen=True)
 class Options:
-    """The options say how trainings are run; only the device and compilation change what they give.
+    """The options say how trainings are run; only the device, compilation and ``threads`` change what they give.
 
     Gradient statistics are taken of every ``every``-th step; 0 takes none. ``watch`` is called with what a training
     has given so far, at the end of each of its epochs.
@@ -49,6 +49,8 @@ class Options:
     folder: Path | None = None
     watch: Callable[[Training], object] | None = None
     ranks: Ranks = ALONE
+    threads: int | None = None
+    """So many threads share an operator on the CPU; None: as many as torch chooses."""
 
 
 def options(
@@ -57,11 +59,12 @@ def options(
     every: int = 0,
     folder: Path | None = None,
     watch: Callable[[Training], object] | None = None,
+    threads: int | None = None,
 ) -> Options:
     """Tell how this process trains: alone, or as one of torchrun's. Raises MeasureError without that device."""
     check_device(device)
     ranks, device = join(device)
-    return Options(device, compiled, every, folder, watch, ranks)
+    return Options(device, compiled, every, folder, watch, ranks, own_threads(device, threads))
 
 
 def precision(device: str) -> str:
@@ -85,6 +88,7 @@ def train(
     of several networks, one that fails is recorded there and left out, and the others go on.
     """
     options, failures = options or Options(), failures or Failures()
+    options = replace(options, threads=own_threads(options.device, options.threads))
     macs = {cell: _macs(cell) for cell in cells}
     total = sum(cell.recipe.iterations * macs[cell] for cell in cells)
     done: dict[Cell, float] = {}
@@ -98,7 +102,7 @@ def train(
         progress(Step(line, keeps), sum(done.values()) / total)
 
     folder = locked(options.folder) if options.folder and options.ranks.rank == 0 else nullcontext()
-    with folder, repeatable(options.device), _interruptible(options.ranks.world == 1) as stop:
+    with folder, repeatable(options.device, options.threads), _interruptible(options.ranks.world == 1) as stop:
         for _, group in groupby(cells, key=lambda cell: cell.seed):
             trainings: list[_Training] = []
             for cell in group:
@@ -131,6 +135,8 @@ class _Training:
         self.cell, self.options = cell, options
         torch.manual_seed(cell.seed)
         model = load(cell.model, cell.input, seed=cell.seed).module
+        if options.threads:
+            torch.set_num_threads(options.threads)  # whatever the factory has chosen for those that follow
         with suppress(Exception):  # a factory may give the same module again; what cannot be copied is trained itself
             model = copy.deepcopy(model)
         with cannot_run(cell.model):
@@ -155,6 +161,7 @@ class _Training:
             "recipe": asdict(cell.recipe),
             "data": [feed.name, feed.digest],
             "machine": [torch.device(options.device).type, options.ranks.world, options.compiled],
+            **({"threads": options.threads} if options.threads else {}),
             "probe": options.every,
             "torch": str(torch.__version__),
         }

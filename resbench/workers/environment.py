@@ -24,12 +24,16 @@ import torch
 
 from resbench.workers import nvml
 from resbench.workers.cores import usable_cores
+from resbench.workers.waiting import waiting, waiting_lines
 
 Value = str | int | float | bool | None
 """A field has such a value; it is None where the machine does not say."""
 
-VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "ONEDNN_MAX_CPU_ISA")
+VARIABLES = ("KMP_AFFINITY", "ONEDNN_MAX_CPU_ISA")
 """The libraries below torch read these variables."""
+
+CHOSEN = ("threads", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""These fields say on how many threads the process ran, which is a choice and no part of the machine."""
 
 ROOT = Path("/")
 UNLIMITED = 2**60
@@ -54,7 +58,7 @@ class Environment:
     @property
     def line(self) -> str:
         """Describe the machine in one line, for a person to read under a table."""
-        fields, power = self.stable, self.stable.get("gpu_power_limit_w")
+        fields, power, threads = self.stable, self.stable.get("gpu_power_limit_w"), self.timed.stable.get("threads")
         parts = [
             fields.get("gpu"),
             f"driver {fields['gpu_driver']}" if fields.get("gpu_driver") else None,
@@ -64,7 +68,7 @@ class Environment:
             if fields.get("logical_cores")
             else "",
             f"a quota of {fields['cpu_quota']:g} cores" if fields.get("cpu_quota") else None,
-            f"{fields['threads']} thread" + ("s" if fields.get("threads") != 1 else ""),
+            f"{threads} thread{'s' if threads != 1 else ''}" if threads else None,
             f"torch {fields['torch']}",
             fields.get("system"),
         ]
@@ -75,9 +79,27 @@ class Environment:
         """Return the line with the id, as it stands under a table."""
         return f"Environment {self.id}: {self.line}."
 
-    def where(self, **stable: Value) -> Environment:
-        """Return the same machine with other values of these fields."""
-        return Environment({**self.stable, **stable}, self.volatile)
+    @property
+    def waited(self) -> list[str]:
+        """Say in a line where threads spun that need not have; what is timed takes torch as it is."""
+        return waiting_lines(self.volatile.get("waiting"), self.volatile.get("threads"))
+
+    @property
+    def timed(self) -> Environment:
+        """Return what a time depends on: the machine, with the number of threads among its stable fields.
+
+        An earlier version had it there always.
+        """
+        chosen = {name: self.volatile[name] for name in CHOSEN if name in self.volatile}
+        return Environment({**self.stable, **chosen}, self.volatile)
+
+    def on(self, threads: int | None) -> Environment:
+        """Return the same machine, on which as many threads were chosen; None: as many as there were."""
+        if threads is None:
+            return self
+        if "threads" in self.stable:  # an earlier version's
+            return Environment({**self.stable, "threads": threads}, self.volatile)
+        return Environment(self.stable, {**self.volatile, "threads": threads})
 
 
 def environment(device: str = "cpu") -> Environment:
@@ -95,7 +117,6 @@ def environment(device: str = "cpu") -> Environment:
             "logical_cores": os.cpu_count(),
             "usable_cores": usable_cores(),
             "cpu_quota": cpu_quota(),
-            "threads": torch.get_num_threads(),
             "onednn": torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
             "allocator": _allocator(),
             **{name: os.environ.get(name) for name in VARIABLES},
@@ -104,6 +125,9 @@ def environment(device: str = "cpu") -> Environment:
             **(_gpu(device) if device.startswith("cuda") and torch.cuda.is_available() else {}),
         },
         volatile={
+            "threads": torch.get_num_threads(),
+            **{name: os.environ.get(name) for name in CHOSEN[1:]},
+            "waiting": waiting(),
             "resbench": _version(),
             "commit": commit or None,
             "dirty": None if changes is None else bool(changes),

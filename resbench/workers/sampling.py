@@ -95,15 +95,21 @@ def sample(
 
 
 def warm_up(watch: Stopwatch, rules: Rules, clock: Callable[[], float] = time.perf_counter) -> bool:
-    """Run until two consecutive medians of 5 agree; the answer is False where they did not in time."""
+    """Run until two consecutive medians of 5 agree; the answer is False where they did not in time.
+
+    No run is begun when the time is up, so that a slow one, on a busy machine, makes it last little longer.
+    """
     start, done, last = clock(), 0, inf
     while True:
-        five = median(sum(run) for run in watch(5))
-        done += 5
+        five: list[tuple[float, ...]] = []
+        while len(five) < 5 and (not five or clock() - start < rules.warmup_cap_s):
+            five += watch(1)
+        middle = median(map(sum, five))
+        done += len(five)
         spent = clock() - start
-        calm = abs(five - last) < rules.settled * last
+        calm = abs(middle - last) < rules.settled * last
         if calm and done >= rules.warmup_runs and spent >= rules.warmup_s:
             return True
         if spent >= rules.warmup_cap_s:
             return False
-        last = five
+        last = middle

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from resbench.workers.waiting import waiting
+
 SWITCHES: dict[str, Callable[[], bool]] = {
     "onednn_off": lambda: not torch.backends.mkldnn.enabled,
     "cudnn_off": lambda: not torch.backends.cudnn.enabled,
@@ -29,6 +31,9 @@ UNASKED: dict[str, Callable[[str, bool], bool]] = {
     "anomaly detection was on": lambda *_: torch.is_anomaly_enabled(),
     "flash attention was off": lambda *_: not torch.backends.cuda.flash_sdp_enabled(),  # type: ignore[no-untyped-call]
     "torch's default dtype was not float32": lambda *_: torch.get_default_dtype() != torch.float32,
+    "threads slept while they waited": lambda kind, _: (
+        kind == "cpu" and torch.get_num_threads() > 1 and waiting() == "passive"
+    ),
     "gradients were recorded": lambda _, inference: (
         inference and torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     ),

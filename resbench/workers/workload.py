@@ -130,12 +130,25 @@ def check_device(device: str) -> None:
 
 
 @contextmanager
-def repeatable(device: str) -> Iterator[None]:
-    """Make the same numbers again, in full precision; the program's own draws go on as if none had been made."""
+def repeatable(device: str, threads: int | None = None) -> Iterator[None]:
+    """Make the same numbers again, in full precision; the program's own draws go on as if none had been made.
+
+    A sum depends in its last bits on the ``threads`` that share it.
+    """
     cudnn, devices = torch.backends.cudnn, [torch.device(device)] if device.startswith("cuda") else []
-    with torch.random.fork_rng(devices), Setup(device).applied(), put_back(attribute(cudnn, "deterministic")):
+    with (
+        torch.random.fork_rng(devices),
+        Setup(device, threads=threads).applied(),
+        put_back(attribute(cudnn, "deterministic")),
+    ):
         cudnn.benchmark, cudnn.deterministic = False, True
         yield
+
+
+def own_threads(device: str, threads: int | None = None) -> int | None:
+    """Return the threads that are asked for, or torch's own number; on a GPU the answer is None, for nothing depends
+    on them."""
+    return (torch.get_num_threads() if threads is None else threads) if device == "cpu" else None
 
 
 class Workload:

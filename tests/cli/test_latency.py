@@ -67,7 +67,7 @@ def test_memory_is_predicted_beside_measured(run):
     document = json.loads(done.stdout)
     model = document["reports"][0]
     assert model["predicted"]["weights"] == model["measured"]["weights"] == 4 * 269_722
-    assert document["environment"]["stable"]["threads"] >= 1
+    assert document["environment"]["volatile"]["threads"] >= 1
 
 
 def test_json_has_every_sample_and_the_machine(cli, tmp_path, monkeypatch):
@@ -120,3 +120,9 @@ def test_what_a_users_model_prints_stays_out_of_the_result_and_its_exit_is_one_l
     done = run(f"file:{tmp_path}/nets.py:leaves", "--input", "3x8x8", option)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith("SystemExit: 4\n")
+
+
+def test_processes_that_are_not_started_are_said(cli):
+    done = cli("latency", "resnet8", "--memory", "--processes", "3")
+    assert done.returncode == 0
+    assert "--memory runs in this process: --processes 3 is passed over" in done.stderr

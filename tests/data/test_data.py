@@ -9,7 +9,8 @@ import numpy
 import pytest
 import torch
 
-from resbench.data import load_images, load_split
+from resbench.data import load_images, load_split, readers
+from resbench.data.readers import _pickled
 from resbench.errors import OptionError, SourceError
 
 Image = pytest.importorskip("PIL.Image")
@@ -68,6 +69,17 @@ def test_both_layouts_of_cifar_are_read_alike(sets, name, binary, python, classe
     assert train.labels.bincount().min() > 0
     assert len(train.labels.unique()) == classes  # fine labels, not the twenty coarse ones
     assert load_images(name, sets).digest == train.digest  # from the folder above, too
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("key", [bytes, lambda name: name.decode()], ids=["bytes", "text"])
+def test_cifar_that_a_newer_python_has_written_again_is_read(tmp_path, protocol, key):
+    images, labels = batch(10, 10, 0)
+    held = {key(b"data"): images, key(b"labels"): [*labels], key(b"batch_label"): key(b"x")}  # numbers of numpy
+    (tmp_path / "again").write_bytes(pickle.dumps(held, protocol))
+    read, found = _pickled(readers.CIFAR10, tmp_path / "again", 10)
+    assert (read == images).all()
+    assert (found == labels).all()
 
 
 def test_batches_are_standardised_and_of_the_networks_shape(sets):

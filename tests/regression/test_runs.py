@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +117,19 @@ def test_a_run_that_cannot_be_is_named_in_one_line(cli, pair, change, said):
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_benchmark_without_extra_info_has_no_counters(cli, pair):
+    done = cli("compare-runs", *pair(lambda d: benchmark(d, "test_conv").pop("extra_info")))
+    assert done.returncode == 2
+    assert "No counters in" in done.stdout
+
+
+def test_a_renamed_file_is_compared_and_said(cli, pair):
+    name = benchmark(json.loads(Path(pair()[0]).read_text()), "test_conv")["fullname"]
+    done = cli("compare-runs", *pair(lambda d: benchmark(d, "test_conv").update(fullname="moved.py::test_conv")))
+    assert done.returncode == 0, done.stderr
+    assert f"Renamed or moved: {name} is moved.py::test_conv in B." in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_the_working_tree_is_what_git_would_add(project):
     with workshop(project.root / "suites") as shop:
         root = shop.working_tree().root
         there = {path.name for path in root.iterdir()}
-        assert there == {".gitignore", "a new file ü", "block.py", "link", "suites"}
+        assert there == {".git", ".gitignore", "a new file ü", "block.py", "link", "suites"}
         assert str((root / "link").readlink()) == "suites"
 
 

@@ -261,7 +261,7 @@ def test_compare_holds_what_ran_against_its_like_alone():
         made(replace(one, products=(("fp64", 9),)), "wide"),
         made(replace(one, threads=(1,)), "one"),
     )
-    found = {figure.model: figure.conditions for figure in Latencies(rows, {}, here.where(threads=2)).figures()}
+    found = {figure.model: figure.conditions for figure in Latencies(rows, {}, here.on(2)).figures()}
     assert "cpu, fp32, contiguous" in found["plain"]
     assert "cpu, fp64, contiguous" in found["wide"]
     assert ", 2 threads, torch" in found["plain"]
@@ -314,7 +314,7 @@ def test_latency_labels_a_row_by_the_process_that_ran_it(cli, quick, nets, monke
     ]
     assert {key: roof["threads"] for key, roof in document["roofs"].items()} == {"fp64": 1}
     assert result.to_pandas()["of_roof"][0] > 0
-    assert document["environment"]["stable"]["threads"] == 1
+    assert document["environment"]["volatile"]["threads"] == 1
 
 
 def test_layers_memory_and_profile_label_what_ran(cli, quick, nets, tmp_path):

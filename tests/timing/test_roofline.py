@@ -84,7 +84,7 @@ def test_attainable_time_is_that_of_the_slower_need(flops, nbytes, seconds, boun
 def test_ceilings_are_measured_in_every_dtype_of_a_cpu(quick, dtype):
     measured = roof("cpu", dtype)
     assert (measured.device, measured.dtype, measured.threads) == ("cpu", dtype, torch.get_num_threads())
-    assert measured.environment == environment("cpu").id
+    assert measured.environment == environment("cpu").timed.id
     assert 0 < measured.flops_per_s < inf
     assert [step for step, _ in measured.copies] == [64 * KIB, 256 * KIB]
     assert all(0 < rate < inf for _, rate in measured.copies)

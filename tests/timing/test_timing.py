@@ -60,6 +60,14 @@ def test_the_cap_ends_it_as_unstable():
     assert len(samples.runs) <= 6
 
 
+def test_slow_runs_are_not_begun_when_the_time_is_up():
+    """On a busy machine a run may take seconds: none is begun behind the 10 s to warm up and the 10 s to sample."""
+    machine = Machine(lambda i: 4.0)
+    samples = sample(machine, clock=machine.clock)
+    assert (samples.verdict, samples.warm) == ("unstable", False)
+    assert (samples.warmup_s, machine.now) == (12.0, 24.0)
+
+
 def test_warm_up_lasts_until_two_medians_of_five_agree():
     falling = Machine(lambda i: 0.05 + 0.05 / (1 + i / 10))
     assert warm_up(falling, Rules(), falling.clock)

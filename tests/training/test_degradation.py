@@ -8,9 +8,10 @@ import pytest
 
 from resbench.arch.published import TEST_ERRORS
 from resbench.costs.measure import cost
+from resbench.errors import OptionError
 from resbench.networks.load import result_name
 from resbench.networks.name import ModelName
-from resbench.training.degradation import gaps, layers
+from resbench.training.degradation import degradation, gaps, layers
 from resbench.training.placements import ORDERS, SHORTCUTS, variants
 from resbench.training.result import Cell, Degradation, Epoch, Training, TrainingRecipe
 from resbench.workers.environment import environment
@@ -77,6 +78,22 @@ def test_what_is_broken_or_not_at_its_end_is_not_compared():
     assert gaps(broken) == gaps(both) == gaps(half) == []
     (gap,) = gaps([*half, result("plain20", 1, 0.1, 0.1), result("plain56", 1, 0.2, 0.2)])
     assert gap.train == pytest.approx(0.1)
+
+
+def test_a_verdict_says_in_its_own_line_that_it_rests_on_one_seed_or_few_iterations():
+    one, few = "of one seed, so nothing is known of others", "after 2 of 20 epochs, in which a deep network may only be"
+    (gap,) = gaps(pairs([(0.01, 0.30)]))
+    assert f"; {one}; {few} behind" in str(gap)
+    (gap,) = gaps(pairs([(0.01, 0.30), (0.02, 0.31)]))
+    assert one not in str(gap)
+    assert few in str(gap)
+    (gap,) = gaps(pairs([(0.01, 0.30)]), "cifar10")
+    assert "after 22 of the paper's 64,000 iterations" in str(gap)
+
+
+def test_a_warm_up_that_cannot_be_is_refused_by_its_name():
+    with pytest.raises(OptionError, match="--warmup takes a whole number of iterations from 0; received -1"):
+        degradation("resnet8", warmup=-1)
 
 
 def test_families_are_names_without_their_depth():

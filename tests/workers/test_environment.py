@@ -1,5 +1,6 @@
 """The fingerprint of the machine: what is in it, what is not, and what happens where a source is missing."""
 
+import hashlib
 import json
 import socket
 import subprocess
@@ -40,22 +41,37 @@ def test_the_id_depends_on_the_stable_fields_only():
         assert replace(here, stable={**here.stable, name: "another"}).id != here.id
 
 
-def test_the_id_changes_with_the_number_of_threads():
+def test_the_machine_is_one_whatever_threads_were_chosen_and_a_time_depends_on_them(monkeypatch):
     threads = torch.get_num_threads()
     before = environment()
     try:
         torch.set_num_threads(threads + 1)
+        monkeypatch.setenv("OMP_NUM_THREADS", str(threads + 1))
         after = environment()
     finally:
         torch.set_num_threads(threads)
-    assert after.id != before.id == environment().id
-    assert {name for name in before.stable if before.stable[name] != after.stable[name]} == {"threads"}
+    assert before.id == after.id == before.on(threads + 5).id
+    assert before.timed.id != after.timed.id
+    assert (after.volatile["threads"], before.on(threads + 5).volatile["threads"]) == (threads + 1, threads + 5)
+    assert f"{threads + 5} threads" in before.on(threads + 5).line
+
+
+def test_an_environment_of_an_earlier_version_keeps_its_id():
+    """By the formula of that version: the threads were among the fields of the machine."""
+    here = environment()
+    stable = {
+        **here.stable,
+        **{name: here.volatile[name] for name in ("threads", "OMP_NUM_THREADS", "MKL_NUM_THREADS")},
+    }
+    text = json.dumps(stable, sort_keys=True, separators=(",", ":"))
+    earlier = Environment(stable, {})
+    assert earlier.id == hashlib.sha256(text.encode()).hexdigest()[:12] == here.timed.id
+    assert earlier.on(7).id != earlier.id == earlier.timed.id
 
 
 @pytest.mark.parametrize(
     ("name", "value", "field"),
     [
-        ("OMP_NUM_THREADS", "1", "OMP_NUM_THREADS"),
         ("KMP_AFFINITY", "compact", "KMP_AFFINITY"),
         ("LD_PRELOAD", "/usr/lib/libjemalloc.so.2", "allocator"),
     ],

@@ -5,12 +5,12 @@ No torch is needed. A run of a suite with resbench's plugin holds two things mor
 their wall times only where the fingerprints are equal.
 """
 
-import gzip
 import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from math import isfinite
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from resbench.errors import GateError, first_line
+from resbench.files import unpacked
 from resbench.regression.comparing.result import Benchmark, Pair, Run, RunComparison
 from resbench.regression.expectations import differences
 
@@ -31,7 +32,7 @@ def read(path: Path) -> Run:
     """Read a stored run, plain or gzipped. Raises GateError for a file that is missing or no such thing."""
     try:
         data = path.read_bytes()
-        return _run(json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data), path)
+        return _run(json.loads(unpacked(data)), path)
     except OSError as error:
         raise GateError(
             f"cannot read {path}: {error.strerror or error}; name a file that pytest --benchmark-json wrote"
@@ -51,7 +52,7 @@ def _run(document: Any, path: Path) -> Run:
             raise ValueError(f"expected a name that can be printed, received {_cut(ascii(name))}")
         if name in benchmarks:
             raise ValueError(f"{name} is there twice")
-        counters = take(record, "extra_info", dict).get("counters", {})
+        counters = take({"extra_info": {}, **record}, "extra_info", dict).get("counters", {})
         benchmarks[name] = benchmark(name, stats.get("median"), stats.get("iqr"), counters)
     ours = machine.get("resbench")
     return Run(
@@ -105,8 +106,12 @@ def _cut(value: Any) -> str:
 
 
 def compare(a: Run, b: Run) -> RunComparison:
-    """Pair two runs by benchmark. Raises GateError where they have none in common."""
-    pairs = tuple(Pair(one, b.benchmarks[name]) for name, one in a.benchmarks.items() if name in b.benchmarks)
+    """Pair two runs by benchmark. Raises GateError where they have none in common.
+
+    As in the gate, a benchmark is known by its name behind the file, which may have been renamed or moved.
+    """
+    known = same_benchmarks(a.benchmarks, b.benchmarks)
+    pairs = tuple(Pair(one, b.benchmarks[known[name]]) for name, one in a.benchmarks.items() if name in known)
     if not pairs:
         raise GateError(
             f"expected two runs of one suite, received {a.path} and {b.path}, which have no benchmark in common "
@@ -114,6 +119,26 @@ def compare(a: Run, b: Run) -> RunComparison:
         )
     machines = _machines(a, b)
     return RunComparison(a, b, pairs, not machines, (*machines, *_missing(a, b, pairs)))
+
+
+def same_benchmarks(a: Iterable[str], b: Iterable[str]) -> dict[str, str]:
+    """Return the full names of the first run with those of the second, by file and name, or else by a name that is
+    the only one of both.
+
+    >>> same_benchmarks(["a.py::test_x", "a.py::test_y", "b.py::test_z"], ["a.py::test_x", "c.py::test_y"])
+    {'a.py::test_x': 'a.py::test_x', 'a.py::test_y': 'c.py::test_y'}
+    """
+    first, second = [*a], [*b]
+    alone = [name for name in first if name not in second], [name for name in second if name not in first]
+    counts = [Counter(map(_short, names)) for names in alone]
+    there = {_short(name): name for name in alone[1]}
+    moved = {name: there[_short(name)] for name in alone[0] if all(count[_short(name)] == 1 for count in counts)}
+    return {name: moved.get(name, name) for name in first if name in second or name in moved}
+
+
+def _short(name: str) -> str:
+    """Return the part of a full name behind the file."""
+    return name.partition("::")[2] or name
 
 
 def _machines(a: Run, b: Run) -> list[str]:
@@ -135,10 +160,11 @@ def _machines(a: Run, b: Run) -> list[str]:
     ]
 
 
-def _missing(a: Run, b: Run, pairs: Iterable[Pair]) -> Iterator[str]:
+def _missing(a: Run, b: Run, pairs: Sequence[Pair]) -> Iterator[str]:
     """Say what only one of the runs has."""
-    for run, other in ((a, b), (b, a)):
-        alone = [name for name in run.benchmarks if name not in other.benchmarks]
+    paired = [{pair[i].name for pair in pairs} for i in (0, 1)]
+    for run, common in zip((a, b), paired, strict=True):
+        alone = [name for name in run.benchmarks if name not in common]
         if alone:
             yield f"Only in {run.path}: {', '.join(alone)}."
     counted = [pair for pair in pairs if pair.a.counters and pair.b.counters]

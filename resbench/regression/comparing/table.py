@@ -27,6 +27,8 @@ TIMED = (
 def comparison_tables(comparison: RunComparison) -> list[Table]:
     """Return the counters that differ, if any do; then the benchmarks, without times where these are not compared."""
     notes = [_which("A", comparison.a), _which("B", comparison.b), *(TIMED_NOTES if comparison.timed else ())]
+    moved = [f"{pair.a.name} is {pair.b.name} in B" for pair in comparison.pairs if pair.a.name != pair.b.name]
+    notes += [f"Renamed or moved: {'; '.join(moved)}."] if moved else []
     rows = [[pair.a.name, _counters(pair), *(_times(pair) if comparison.timed else ())] for pair in comparison.pairs]
     runs = Table(
         (*COUNTED, *(TIMED if comparison.timed else ())), rows, "Stored runs", notes, warnings=comparison.problems

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import permutations
@@ -17,7 +17,7 @@ from resbench.regression.counting import counted
 from resbench.regression.duel import Duel, run_duel
 from resbench.regression.expectations import SuiteCounts
 from resbench.regression.gating.result import Gate
-from resbench.regression.process import Side, build, check_files
+from resbench.regression.process import Side, build, with_files
 from resbench.regression.sides import top_of, workshop
 from resbench.regression.suite import SUITE, Suite, read
 from resbench.units import plural
@@ -51,8 +51,8 @@ def _against_expectations(path: Path, progress: Progress) -> Gate:
     (counts,) = counted([side], suite, progress, expected.by_work())
     expectations.check_release(expected, counts, stored)
     spared = expectations.spared(expected, counts)
-    due = [name for name in expected.benchmarks if name in counts.benchmarks or name not in spared]
-    _check_paired(suite, {_named(stored): due, "the suite": counts.benchmarks})
+    due = {name: one for name, one in expected.benchmarks.items() if name in counts.benchmarks or name not in spared}
+    _check_paired(suite, {_named(stored): replace(expected, benchmarks=due), "the suite": counts})
     return Gate(
         base=_named(stored),
         head="working tree",
@@ -88,8 +88,7 @@ def _here(path: Path) -> tuple[Suite, Side, Path]:
     """Return the suite, the tree as it lies there, and where its expectations are."""
     root, where = _located(path)
     suite = read(root, where)
-    side = Side("head", "working tree", root, ours=False)
-    check_files(side, suite)
+    side = with_files(Side("head", "working tree", root, ours=False), suite)
     return suite, side, suite.stored(root)
 
 
@@ -107,12 +106,12 @@ def _between(base: str | None, head: str | None, path: Path, budget_s: float, pr
         trees = {tree for tree in (one.root, two.root, shop.top) if tree}
         one, two = (replace(side, elsewhere=tuple(trees - {side.root})) for side in (one, two))
         suite = read(two.root, where)
+        one, two = with_files(one, suite), with_files(two, suite)
         for side in (one, two):
-            check_files(side, suite)
             if suite.build:
                 build(side, suite, budget_s - (time.monotonic() - start))
         gate = _counted(one, two, suite, progress)
-        duel = Duel(suite.rules, environment("cuda").where(threads=suite.threads))
+        duel = Duel(suite.rules, environment("cuda").on(suite.threads))
         try:
             _timed(duel, one, two, suite, gate.benchmarks, budget_s - (time.monotonic() - start), progress)
         except GateError as error:
@@ -133,7 +132,7 @@ def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
     A counter that differs is explained if the head's expectations, which its author committed, hold the same.
     """
     before, after = counted([base, head], suite, progress)
-    _check_paired(suite, {str(base): before.benchmarks, str(head): after.benchmarks})
+    _check_paired(suite, {str(base): before, str(head): after})
     stored = expectations.load(suite.stored(head.root))
     meant = stored.benchmarks if stored and stored.torch == expectations.release(after.torch) else {}
     known = meant.keys() - {change.benchmark for change in expectations.changes(meant, after.benchmarks)}
@@ -170,20 +169,38 @@ def _located(path: Path) -> tuple[Path, Path]:
     return root, whole.relative_to(root)
 
 
-def _check_paired(suite: Suite, benchmarks: Mapping[str, Collection[str]]) -> None:
+def _check_paired(suite: Suite, counts: Mapping[str, SuiteCounts]) -> None:
     """Raise GateError where one of two sides, each under what a person calls it, has a benchmark of its own."""
-    for (here, names), (there, others) in permutations(benchmarks.items()):
-        alone = [name for name in names if name not in others and name not in suite.unpaired]
-        if alone:
-            raise GateError(
-                f"{', '.join(alone)}: in {here}, not in {there}: nothing to compare with; if that is meant, "
-                f"name it in `unpaired` of {suite.path}, or for expectations run `resbench gate --update`"
-            )
+    alone = [
+        f"{', '.join(names)}: in {here}, not in {there}"
+        for (here, one), (there, other) in permutations(counts.items())
+        if (names := [name for name in one.benchmarks if name not in other.benchmarks and not _meant(suite, name, one)])
+    ]
+    if alone:
+        raise GateError(
+            f"{'; '.join(alone)}: nothing to compare with; if that is meant, name it, or its file, in `unpaired` of "
+            f"{suite.path}, or for expectations run `resbench gate --update`"
+        )
+
+
+def _meant(suite: Suite, name: str, counts: SuiteCounts) -> bool:
+    """Tell whether a benchmark, or its whole file, may be on one side only."""
+    return name in suite.unpaired or any(_is(counts.files.get(name, ""), entry) for entry in suite.unpaired)
+
+
+def _is(file: str, entry: str) -> bool:
+    """Tell whether an entry of the suite, which is relative to it, is this file, which is relative to pytest's root."""
+    return file == entry or file.endswith(f"/{entry}")
+
+
+def _has(counts: SuiteCounts, entry: str) -> bool:
+    """Tell whether a side has this benchmark, or one of this file."""
+    return entry in counts.benchmarks or any(_is(counts.files.get(name, ""), entry) for name in counts.benchmarks)
 
 
 def notes(suite: Suite, before: SuiteCounts, after: SuiteCounts) -> list[str]:
     """Return what a reader should know who sees that all is well."""
-    sides = {name: (name in before.benchmarks) + (name in after.benchmarks) for name in suite.unpaired}
+    sides = {name: _has(before, name) + _has(after, name) for name in suite.unpaired}
     alone = "Nothing of this tree was imported but the suite: was an installed copy judged? See `pythonpath`."
     return [
         *(f"Not judged here: {name} ({why})." for name, why in after.skipped.items()),

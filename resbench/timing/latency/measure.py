@@ -27,6 +27,7 @@ from resbench.timing.roofline import Roof, roof, roof_of
 from resbench.units import plural
 from resbench.workers.environment import environment
 from resbench.workers.optimizers import MOMENTUM
+from resbench.workers.waiting import as_given
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup
 
 PROCESSES = 5
@@ -143,7 +144,7 @@ def _ask(one: Case, processes: int) -> dict[str, Any]:
     """Return the answer of one of so many processes: a reading, or an error."""
     request = json.dumps({**one._asdict(), "setup": asdict(one.setup), "processes": processes})
     worker = [sys.executable, "-m", "resbench.timing.latency.worker"]
-    done = subprocess.run(worker, input=request, capture_output=True, text=True, check=False)
+    done = subprocess.run(worker, input=request, capture_output=True, text=True, check=False, env=as_given())
     if done.returncode == 0:
         return dict(json.loads(done.stdout))
     if done.returncode < 0:

@@ -15,6 +15,7 @@ from resbench.timing.ran import Ran, setup_words
 from resbench.timing.roofline import Roof, has_roof
 from resbench.workers.environment import Environment
 from resbench.workers.medians import half_width, tenths
+from resbench.workers.neighbours import crowded
 from resbench.workers.sampling import SamplingVerdict
 from resbench.workers.workload import Setup
 
@@ -40,6 +41,8 @@ class Reading(NamedTuple):
     remark: str = ""
     ran: Ran | None = None
     """This says what really ran; it is None where an earlier version measured."""
+    others: float | None = None
+    """Other programs took so many of the cores meanwhile; None: nothing says so, or an earlier version measured."""
     uncounted: Mapping[str, int] | None = None
     """These operators have no formula for their MACs, and were called so often; None: an earlier version measured."""
 
@@ -88,7 +91,17 @@ class Latency:
 
     def where(self, here: Environment) -> Environment:
         """Return this environment as it was in the processes that ran."""
-        return here.where(threads=self.ran.threads[0]) if self.ran else here
+        return here.on(self.ran.threads[0]) if self.ran else here
+
+    @property
+    def others(self) -> float | None:
+        """Return the most cores that other programs took while one of the processes timed; None: nothing says so."""
+        return max((one.others for one in self.readings if one.others is not None), default=None)
+
+    def crowded(self, here: Environment) -> str:
+        """Say that others took cores that its threads wanted; the text is empty where they had them for themselves."""
+        threads = self.ran.threads[0] if self.ran and self.setup.kind == "cpu" else 1
+        return crowded(self.others, threads, here.stable.get("usable_cores"))
 
     @property
     def totals(self) -> list[float]:

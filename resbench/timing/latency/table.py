@@ -65,6 +65,7 @@ def latency_table(result: Latencies) -> Table:
     warnings = [
         *(["Interrupted: the rows so far."] if result.interrupted else []),
         *([f"Of fewer processes than the others: {', '.join(fewer)}."] if fewer and result.interrupted else []),
+        *(f"{_row(one)}: {words}." for one in latencies if (words := one.crowded(result.environment))),
         *(f"{_row(one)}: warm-up did not settle." for one in latencies if not one.warm),
         *(line for one in latencies for line in ran_lines(_row(one), one.setup, one.ran)),
         *(line for one in latencies for line in without_roof_lines(_row(one), one.ran, one.roof(roofs))),

@@ -24,6 +24,7 @@ from resbench.timing.memory.measure import peak_bytes
 from resbench.timing.ran import Ran, observed
 from resbench.timing.traffic import traffic
 from resbench.workers import nvml, stopwatch
+from resbench.workers.neighbours import taken
 from resbench.workers.sampling import Rules, Samples, sample
 from resbench.workers.switches import settings_kept
 from resbench.workers.workload import Setup, Workload
@@ -35,7 +36,9 @@ def read(work: Workload, rules: Rules | None = None) -> Reading:
         eager = Workload(work.model, work.called, replace(work.setup, compile=False)) if work.setup.compile else work
         counts, _ = traffic(eager, Modules(eager.model))
         peak = peak_bytes(eager)
+        others = taken()
         samples, queued, replays, remark = _timed(work, rules)
+        crowd = others()
         done = [*counts.forward.values(), *counts.backward.values()]
         return Reading(
             phases=tuple(name for name, _ in work.phases),
@@ -50,6 +53,7 @@ def read(work: Workload, rules: Rules | None = None) -> Reading:
             graph=tuple(replays),
             remark=remark,
             ran=observed(work),
+            others=crowd,
             uncounted=dict(counts.all_uncounted),
         )
 

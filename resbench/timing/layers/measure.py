@@ -37,6 +37,7 @@ from resbench.workers import stopwatch
 from resbench.workers.compiled import runs_compiled
 from resbench.workers.environment import environment
 from resbench.workers.medians import middle_half
+from resbench.workers.neighbours import taken
 from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.sampling import Rules, warm_up
 from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, Workload
@@ -87,10 +88,12 @@ def layers(
 
         progress(Step(f"{name}: warming up"), 0.0)
         warm_up(stopwatch.eager(work), Rules())
+        others = taken()
         times = layer_times(work, progress=of_pairs)
+        crowd = others()
         ran, machine = observed(work), environment(setup.device)
         ceiling = roof_of(ran, progress)
-    return Layers(name, times, ceiling, setup, machine.where(threads=ran.threads[0]), ran)
+    return Layers(name, times, ceiling, setup, machine.on(ran.threads[0]), ran, crowd)
 
 
 def layer_times(

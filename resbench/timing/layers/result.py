@@ -94,6 +94,8 @@ class Layers(Result):
     environment: Environment
     ran: Ran | None = None
     """This says what really ran; it is None where an earlier version measured."""
+    others: float | None = None
+    """Other programs took so many of the cores meanwhile; None: nothing says so, or an earlier version measured."""
 
     kind: ClassVar = "latency --layers"
     of_one: ClassVar = True

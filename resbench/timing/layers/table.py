@@ -7,6 +7,7 @@ from resbench.timing.ran import ran_lines, setup_lines
 from resbench.timing.roofline import without_roof_lines
 from resbench.units import calls_text
 from resbench.workers.medians import tenths
+from resbench.workers.neighbours import crowded
 
 PIECES = {
     "compiled": "A row of type compiled is one piece of compiled code: inside no time can be taken; MACs and bytes as "
@@ -42,6 +43,8 @@ def layer_table(result: Layers) -> Table:
     summed = ("forward_s", "backward_s", "share", "macs", "bytes", "saved_bytes")
     sums = {"name": "total", "type": "", **{key: sum(record[key] or 0 for record in records) for key in summed}}
     low, high = tenths(times.overheads)
+    threads = ran.threads[0] if ran and setup.kind == "cpu" else 1
+    cores = result.environment.stable.get("usable_cores")
     notes = [
         *setup_lines([(model, setup, ran)]),
         f"Means over the middle half of {len(times.overheads)} runs: they sum to {1 - times.residual:.4%} of the time "
@@ -60,6 +63,7 @@ def layer_table(result: Layers) -> Table:
             for r in records
             if (r["of_roof"] or 0) > 1
         ),
+        *([f"{model}: {words}."] if (words := crowded(result.others, threads, cores)) else []),
         *ran_lines(model, setup, ran),
         *without_roof_lines(model, ran, roof),
         *layer_warnings(model, times),

@@ -66,7 +66,7 @@ def memory(
     several: list[str | Lent] = [models] if isinstance(models, str | Lent) else [*models]
     reports = failures.left(failures.each(in_turn(several, "one run", progress), held))
     threads_ran = reports[0].ran.threads[0] if reports[0].ran else None
-    return Memories(tuple(reports), setup, environment(device).where(threads=threads_ran))
+    return Memories(tuple(reports), setup, environment(device).on(threads_ran))
 
 
 def measured(work: Workload) -> Memory:

@@ -57,7 +57,7 @@ def profile(
         file, views = profiled(work, Path(trace), name, steps)
         with work.ready():
             ran = observed(work)
-    return Profile(name, file, views, setup, environment(device).where(threads=ran.threads[0]), ran)
+    return Profile(name, file, views, setup, environment(device).on(ran.threads[0]), ran)
 
 
 def profiled(work: Workload, folder: Path, name: str, steps: int = 3) -> tuple[Path, Views]:
