@@ -49,7 +49,7 @@ def _in_turn(node: Node, shape: Shape, learned: bool, mode: Mode) -> tuple[Seque
     for _, run in groupby(node, id):  # type: ignore[call-overload]
         part, *more = run
         x = _add(part, 1 + len(more), x, rows, mode)
-    return [sum_rows("", "model", rows)] if len(rows) > 1 else rows, x
+    return rows, x
 
 
 @lru_cache(KNOWN)
