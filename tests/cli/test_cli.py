@@ -66,6 +66,16 @@ def test_importing_resbench_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_network_is_built_without_the_files_of_other_families():
+    code = (
+        "import sys; from resbench.arch import architecture; architecture('resnet56')\n"
+        "architecture('convnextv2_tiny')\n"
+        "print([name for name in sys.modules if name.startswith('resbench.arch.families.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['resbench.arch.families.resnet', 'resbench.arch.families.convnext']\n"
+
+
 BAD = {
     ("flops",): "expected a model",
     ("compare", "resnet50"): "expected 2 models or more",
