@@ -268,7 +268,7 @@ def fold(
 
 
 KNOWN = 2**14
-"""So many layers at their shapes are known at most: networks repeat theirs."""
+"""So many parts at their shapes are known at most: networks repeat theirs."""
 
 
 class Counted(NamedTuple):

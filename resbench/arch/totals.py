@@ -14,11 +14,8 @@ from functools import lru_cache
 from itertools import groupby
 
 from resbench.arch.algebra import Node, Seq, Shape
-from resbench.arch.cost import Mode, Row, Stream, check, cost, fold, sum_rows
+from resbench.arch.cost import KNOWN, Mode, Row, Stream, check, cost, fold, sum_rows
 from resbench.errors import ShapeError
-
-KNOWN = 2**14
-"""So many parts at their shapes are known at most."""
 
 
 def totals(arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "", mode: Mode = "inference") -> Row:

@@ -49,7 +49,8 @@ def _activated(in_channels: int, out_channels: int, kernel: int = 1, stride: int
 def dual_path_block(in_channels: int, widths: Widths, stride: int = 1, *, projects: bool = False) -> Seq:
     """x = (r, d) becomes (r + a, d, b), (a, b) = [1x1; 3x3, groups; 1x1] of x (eq. 5 to 7, figure 2d).
 
-    Where it ``projects``, the first of a stage, (r, d) is a 1x1 of x that begins d with two increments.
+    (r, d) and (a, b) are set side by side first, as each is read twice: a concatenation more than others make. Where it
+    ``projects``, the first of a stage, (r, d) is a 1x1 of x that begins d with two increments.
     """
     residual, increment, inner, groups = widths
     branch = Seq(
