@@ -161,7 +161,7 @@ class GlobalResponseNorm(nn.Module):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        norms = x.norm(dim=(2, 3), keepdim=True)
+        norms: Tensor = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True)
         response = norms / (norms.mean(1, keepdim=True) + self.eps)
         return x + self.weight * (x * response) + self.bias
 

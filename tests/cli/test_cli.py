@@ -244,7 +244,7 @@ def test_models_lists_names_options_and_filters():
 
 def test_models_of_a_whole_name_lists_its_options():
     text = run("models", "resnet56").stdout
-    assert "none A B C scaling" in text
+    assert "none A B C D scaling" in text
     assert "full-preact" in text
     assert "aux" in run("models", "googlenet").stdout
 
