@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape, dotted
 from resbench.arch.fields import MAX_SIZE
-from resbench.arch.kinds import BILINEAR, KINDS, Kind, Meaning
+from resbench.arch.kinds import BILINEAR, KINDS, Kind
 from resbench.errors import ArchitectureError, OptionError, ShapeError
 from resbench.units import FP32_BYTES
 
@@ -277,7 +277,10 @@ class Counted(NamedTuple):
     output: Shape
     figures: tuple[Any, ...]
     """They are what stands in its row behind its name, up to its edges."""
-    needs: Meaning
+    learned: bool
+    """It says whether parameters stand before what it gives."""
+    keeps: tuple[bool, bool]
+    """Its gradients are computed from what it reads, and from what it gives."""
     kept_bytes: int
 
 
@@ -302,7 +305,10 @@ def _counted(layer: Layer, shape: Shape, learned: bool, mode: Mode) -> Counted:
         products * macs if training else None,
         layer.kind,
     )
-    return Counted(output, figures, KINDS[layer.kind], layer.kept_bytes(output) if learned or params else 0)
+    if not learned and not params:
+        return Counted(output, figures, False, (False, False), 0)
+    needs = KINDS[layer.kind]
+    return Counted(output, figures, True, (needs.input, needs.output), layer.kept_bytes(output))
 
 
 def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
@@ -313,11 +319,11 @@ def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode)
     if layer.silent:
         return Stream(counted.output, x.places, x.learned)
     place = (len(rows),)
-    learned = x.learned or layer.params > 0
-    keeps = ((*(x.places if counted.needs.input else ()), *(place if counted.needs.output else ()))) if learned else ()
+    reads, gives = counted.keeps
+    keeps = x.places + place if reads and gives else x.places if reads else place if gives else ()
     name = path or type(layer).__name__.lower()
     rows.append(Row._make((name, *counted.figures, x.places, keeps, counted.kept_bytes)))
-    return Stream(counted.output, place, learned)
+    return Stream(counted.output, place, counted.learned)
 
 
 def _fold_operator(node: Operator, path: str, parts: Sequence[Stream], rows: list[Row], mode: Mode) -> Stream:

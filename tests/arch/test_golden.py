@@ -101,7 +101,6 @@ def test_the_integers_of_the_notes(name):
 
 PRINTED = {  # parameters in the table of pretrained networks of github.com/osmr/imgclsmob
     "densenet_bc100_12": 769_162,
-    "densenet_bc250_24": 15_324_406,
     "densenet_bc190_40": 25_624_430,
     "resnext29_16x64d": 68_155_210,
     "wrn16_10": 17_116_634,
@@ -111,9 +110,6 @@ PRINTED = {  # parameters in the table of pretrained networks of github.com/osmr
     "pyramidnet110_a84": 3_904_446,
     "pyramidnet110_a270": 28_485_477,
     "pyramidnet164_a270": 27_216_021,
-    "pyramidnet200_a240": 26_752_702,
-    "pyramidnet236_a220": 26_969_046,
-    "pyramidnet272_a200": 26_210_842,
     "shufflenet_v1_g1": 1_531_936,
     "shufflenet_v1_g2": 1_733_848,
     "shufflenet_v1_g3": 1_865_728,

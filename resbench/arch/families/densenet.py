@@ -105,9 +105,6 @@ ENTRIES = (
     *(entry("densenet", f"densenet{n}", IMAGENET, "Huang et al. 2017, Table 1", densenet, n) for n in (121, 169, 201)),
     entry("densenet", "densenet161", IMAGENET, "Huang et al. 2016, Table 1", densenet, 161, 48),
     *(_cifar(f"densenet{n}_{k}", CIFAR, _TABLE, cifar_densenet, n, k) for n, k in ((40, 12), (100, 12), (100, 24))),
-    *(
-        _cifar(f"densenet_bc{n}_{k}", CIFAR, _TABLE, cifar_densenet, n, k, bc=True)
-        for n, k in ((100, 12), (250, 24), (190, 40))
-    ),
+    *(_cifar(f"densenet_bc{n}_{k}", CIFAR, _TABLE, cifar_densenet, n, k, bc=True) for n, k in ((100, 12), (190, 40))),
     entry("block", "dense_layer", (256, 56, 56), "Huang et al. 2017, Table 1", dense_layer, 256, 32),
 )

@@ -79,7 +79,7 @@ def res2net(depth: int, base: int, scales: int, *, classes: int = 1000) -> Seq:
 ENTRIES = (
     *(
         entry("res2net", f"res2net{d}_{w}w_{s}s", IMAGENET, "Gao et al. 2021, Tables 1 and 3", res2net, d, w, s)
-        for d, w, s in ((50, 26, 4), (50, 48, 2), (50, 14, 8), (50, 26, 6), (50, 26, 8), (101, 26, 4))
+        for d, w, s in ((50, 26, 4), (50, 48, 2), (50, 14, 8), (50, 26, 8), (101, 26, 4))
     ),
     entry("block", "res2net_block", (256, 56, 56), "Gao et al. 2021, figure 2b", res2net_block, 256, 256),
 )
