@@ -92,12 +92,17 @@ def _leveled(node: Node, path: str = "", aux: bool = False) -> Iterator[tuple[st
 
 
 def _is_stage(node: Node) -> bool:
-    """A stage has numbered parts, or several parts in which paths meet: it is a sequence of blocks."""
+    """A stage has numbered parts, or several parts in which paths meet: it is a sequence of blocks.
+
+    Numbered layers are no more than a block where they hold one convolution, or one fully connected layer.
+    """
     if not isinstance(node, Seq):
         return False
     levels = [part for name, part in node.parts if name and isinstance(part, Combinator)]
     joined = sum(any(isinstance(inner, Operator) for _, inner in walk(level)) for level in levels)
-    return [name for name, _ in node.parts[:1]] == ["0"] or joined > 1
+    numbered = [name for name, _ in node.parts[:1]] == ["0"]
+    weighted = sum(part.kind in ("convolution", "linear") for part in node)
+    return (numbered and (bool(levels) or weighted > 1)) or joined > 1
 
 
 class DescribedBlock(NamedTuple):
