@@ -255,10 +255,11 @@ def fold(
     parallel = isinstance(node, (Operator, Aux))
     for name, part in node.parts:
         inflow = x if parallel else streams[-1]
+        place = f"{path}.{name}" if path and name else path or name
         if visit is None and isinstance(part, Layer):
-            streams.append(_fold_layer(part, dotted(path, name), inflow, rows, mode))
+            streams.append(_fold_layer(part, place, inflow, rows, mode))
         else:
-            streams.append((visit or fold)(part, dotted(path, name), inflow, rows, mode))
+            streams.append((visit or fold)(part, place, inflow, rows, mode))
     if isinstance(node, Operator):
         return _fold_operator(node, path, streams[1:], rows, mode)
     if isinstance(node, Aux) and mode == "inference":  # the head does not run; its parameters remain

@@ -24,9 +24,9 @@ def _is_whole(least: int, value: object) -> bool:
 
 
 def _is_sides(least: int, value: object) -> bool:
-    if type(value) is tuple:
-        return len(value) == 2 and _is_whole(least, value[0]) and _is_whole(least, value[1])
-    return _is_whole(least, value)
+    if type(value) is int:
+        return least <= value <= MAX_SIZE
+    return type(value) is tuple and len(value) == 2 and _is_whole(least, value[0]) and _is_whole(least, value[1])
 
 
 def _sides(least: int) -> Wanted:
