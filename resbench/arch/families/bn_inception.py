@@ -8,7 +8,7 @@ from resbench.arch.families.inception import conv_relu
 from resbench.arch.layers import AvgPool2d, Flatten, GlobalAvgPool, Linear, MaxPool2d
 
 
-class Row(NamedTuple):
+class Module(NamedTuple):
     """#1x1, #3x3 reduce, #3x3, double #3x3 reduce, double #3x3, pool, pool proj: figure 5."""
 
     b1: int
@@ -26,22 +26,22 @@ class Row(NamedTuple):
 
 
 MODULES = {
-    "3a": Row(64, 64, 64, 64, 96, "avg", 32),
-    "3b": Row(64, 64, 96, 64, 96, "avg", 64),
-    "3c": Row(0, 128, 160, 64, 96, "max", 0),
-    "4a": Row(224, 64, 96, 96, 128, "avg", 128),
-    "4b": Row(192, 96, 128, 96, 128, "avg", 128),
-    "4c": Row(160, 128, 160, 128, 160, "avg", 128),
-    "4d": Row(96, 128, 192, 160, 192, "avg", 128),
-    "4e": Row(0, 128, 192, 192, 256, "max", 0),
-    "5a": Row(352, 192, 320, 160, 224, "avg", 128),
-    "5b": Row(352, 192, 320, 192, 224, "max", 128),
+    "3a": Module(64, 64, 64, 64, 96, "avg", 32),
+    "3b": Module(64, 64, 96, 64, 96, "avg", 64),
+    "3c": Module(0, 128, 160, 64, 96, "max", 0),
+    "4a": Module(224, 64, 96, 96, 128, "avg", 128),
+    "4b": Module(192, 96, 128, 96, 128, "avg", 128),
+    "4c": Module(160, 128, 160, 128, 160, "avg", 128),
+    "4d": Module(96, 128, 192, 160, 192, "avg", 128),
+    "4e": Module(0, 128, 192, 192, 256, "max", 0),
+    "5a": Module(352, 192, 320, 160, 224, "avg", 128),
+    "5b": Module(352, 192, 320, 192, 224, "max", 128),
 }
 """A module without a 1x1 branch halves the map. 4a to 4d are of the authors' release: the table prints 4c and 4d with
 other widths than their sums."""
 
 
-def bn_inception_block(in_channels: int, row: Row) -> Concat:
+def bn_inception_block(in_channels: int, row: Module) -> Concat:
     """1x1 | 1x1 - 3x3 | 1x1 - 3x3 - 3x3 | pool 3x3 - 1x1; without its first branch it strides (figure 5)."""
     stride = 1 if row.b1 else 2
     pool: Node = AvgPool2d(3, 1, 1) if row.pool == "avg" else MaxPool2d(3, stride, 1)

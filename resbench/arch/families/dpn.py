@@ -9,7 +9,7 @@ from resbench.arch.entry import IMAGENET, entry
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Identity, MaxPool2d
 
 
-class Design(NamedTuple):
+class Layout(NamedTuple):
     """Stem width and kernel, the residual width of the first stage, its inner width, groups, units, increments."""
 
     stem: int
@@ -22,16 +22,16 @@ class Design(NamedTuple):
 
 
 DESIGNS = {
-    68: Design(10, 3, 64, 128, 32, (3, 4, 12, 3), (16, 32, 32, 64)),
-    92: Design(64, 7, 256, 96, 32, (3, 4, 20, 3), (16, 32, 24, 128)),
-    98: Design(96, 7, 256, 160, 40, (3, 6, 20, 3), (16, 32, 32, 128)),
-    107: Design(128, 7, 256, 200, 50, (4, 8, 20, 3), (20, 64, 64, 128)),
-    131: Design(128, 7, 256, 160, 40, (4, 8, 28, 3), (16, 32, 32, 128)),
+    68: Layout(10, 3, 64, 128, 32, (3, 4, 12, 3), (16, 32, 32, 64)),
+    92: Layout(64, 7, 256, 96, 32, (3, 4, 20, 3), (16, 32, 24, 128)),
+    98: Layout(96, 7, 256, 160, 40, (3, 6, 20, 3), (16, 32, 32, 128)),
+    107: Layout(128, 7, 256, 200, 50, (4, 8, 20, 3), (20, 64, 64, 128)),
+    131: Layout(128, 7, 256, 160, 40, (4, 8, 28, 3), (16, 32, 32, 128)),
 }
 """Table 1, and the authors' code for 68, 107 and 131."""
 
 
-class Widths(NamedTuple):
+class PathWidths(NamedTuple):
     """A unit adds to ``residual`` channels and appends ``increment``; its 3x3 has ``inner`` in ``groups``."""
 
     residual: int
@@ -46,7 +46,7 @@ def _activated(in_channels: int, out_channels: int, kernel: int = 1, stride: int
     return Seq(bn=BatchNorm2d(in_channels, 0.001), act=ReLU(), conv=conv)
 
 
-def dual_path_block(in_channels: int, widths: Widths, stride: int = 1, *, projects: bool = False) -> Seq:
+def dual_path_block(in_channels: int, widths: PathWidths, stride: int = 1, *, projects: bool = False) -> Seq:
     """x = (r, d) becomes (r + a, d, b), (a, b) = [1x1; 3x3, groups; 1x1] of x (eq. 5 to 7, figure 2d).
 
     (r, d) and (a, b) are set side by side first, as each is read twice: a concatenation more than others make. Where it
@@ -76,7 +76,7 @@ def dpn(depth: int, *, classes: int = 1000) -> Seq:
         "conv1_pool": MaxPool2d(3, 2, 1),
     }
     for i, (units, increment) in enumerate(zip(design.units, design.increments, strict=True)):
-        widths = Widths(design.residual * 2**i, increment, design.inner * 2**i, design.groups)
+        widths = PathWidths(design.residual * 2**i, increment, design.inner * 2**i, design.groups)
         features[f"conv{i + 2}_1"] = dual_path_block(channels, widths, 2 if i else 1, projects=True)
         channels = widths.residual + 3 * increment
         for j in range(2, units + 1):

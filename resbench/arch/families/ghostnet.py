@@ -13,7 +13,7 @@ from resbench.arch.styles import ConvStyle, rounded
 STYLE = ConvStyle()
 
 
-class Row(NamedTuple):
+class Ghost(NamedTuple):
     """Kernel, #exp, #out, SE, stride: Table 1."""
 
     kernel: int
@@ -24,25 +24,25 @@ class Row(NamedTuple):
 
 
 STAGES = (
-    (Row(3, 16, 16, False, 1),),
-    (Row(3, 48, 24, False, 2),),
-    (Row(3, 72, 24, False, 1),),
-    (Row(5, 72, 40, True, 2),),
-    (Row(5, 120, 40, True, 1),),
-    (Row(3, 240, 80, False, 2),),
+    (Ghost(3, 16, 16, False, 1),),
+    (Ghost(3, 48, 24, False, 2),),
+    (Ghost(3, 72, 24, False, 1),),
+    (Ghost(5, 72, 40, True, 2),),
+    (Ghost(5, 120, 40, True, 1),),
+    (Ghost(3, 240, 80, False, 2),),
     (
-        Row(3, 200, 80, False, 1),
-        Row(3, 184, 80, False, 1),
-        Row(3, 184, 80, False, 1),
-        Row(3, 480, 112, True, 1),
-        Row(3, 672, 112, True, 1),
+        Ghost(3, 200, 80, False, 1),
+        Ghost(3, 184, 80, False, 1),
+        Ghost(3, 184, 80, False, 1),
+        Ghost(3, 480, 112, True, 1),
+        Ghost(3, 672, 112, True, 1),
     ),
-    (Row(5, 672, 160, True, 2),),
+    (Ghost(5, 672, 160, True, 2),),
     (
-        Row(5, 960, 160, False, 1),
-        Row(5, 960, 160, True, 1),
-        Row(5, 960, 160, False, 1),
-        Row(5, 960, 160, True, 1),
+        Ghost(5, 960, 160, False, 1),
+        Ghost(5, 960, 160, True, 1),
+        Ghost(5, 960, 160, False, 1),
+        Ghost(5, 960, 160, True, 1),
     ),
 )
 """Table 1, in the stages of the authors' code."""
@@ -57,7 +57,7 @@ def ghost_module(in_channels: int, out_channels: int, *, activated: bool = True)
     return Seq(Seq(primary_conv=conv(in_channels, half)), Concat(Identity(), cheap), *surplus)
 
 
-def ghost_bottleneck(in_channels: int, row: Row) -> Seq:
+def ghost_bottleneck(in_channels: int, row: Ghost) -> Seq:
     """[ghost; k x k depthwise/2; SE; ghost] + x (figure 3): the depthwise where it strides, the last not activated."""
     branch: dict[str, Node] = {"ghost1": ghost_module(in_channels, row.wide)}
     if row.stride > 1:

@@ -42,7 +42,7 @@ class Plain(NamedTuple):
     width: int
 
 
-Row = Universal | Fused | Plain
+Unit = Universal | Fused | Plain
 
 
 def _named(conv: Seq) -> Seq:
@@ -65,7 +65,7 @@ def universal_block(in_channels: int, row: Universal) -> Seq:
     return Seq(Add(Seq(**parts), Identity())) if stays else Seq(**parts)
 
 
-def _block(in_channels: int, row: Row) -> Seq:
+def _block(in_channels: int, row: Unit) -> Seq:
     if isinstance(row, Universal):
         return universal_block(in_channels, row)
     if isinstance(row, Plain):
@@ -77,7 +77,7 @@ def _block(in_channels: int, row: Row) -> Seq:
     return Seq(conv_exp=conv, bn1=norm, act1=relu, conv_pwl=project, bn2=norm2)
 
 
-SMALL: tuple[tuple[Row, ...], ...] = (
+SMALL: tuple[tuple[Unit, ...], ...] = (
     (Plain(3, 2, 32), Plain(1, 1, 32)),
     (Plain(3, 2, 96), Plain(1, 1, 64)),
     (Universal(5, 5, 2, 3, 96), *[Universal(0, 3, 1, 2, 96)] * 4, Universal(3, 0, 1, 4, 96)),
@@ -91,7 +91,7 @@ SMALL: tuple[tuple[Row, ...], ...] = (
     (Plain(1, 1, 960),),
 )
 
-MEDIUM: tuple[tuple[Row, ...], ...] = (
+MEDIUM: tuple[tuple[Unit, ...], ...] = (
     (Fused(3, 2, 4, 48),),
     (Universal(3, 5, 2, 4, 80), Universal(3, 3, 1, 2, 80)),
     (
@@ -117,7 +117,7 @@ MEDIUM: tuple[tuple[Row, ...], ...] = (
     (Plain(1, 1, 960),),
 )
 
-LARGE: tuple[tuple[Row, ...], ...] = (
+LARGE: tuple[tuple[Unit, ...], ...] = (
     (Fused(3, 2, 4, 48),),
     (Universal(3, 5, 2, 4, 96), Universal(3, 3, 1, 4, 96)),
     (
@@ -142,7 +142,7 @@ LARGE: tuple[tuple[Row, ...], ...] = (
 """Tables 11 to 13."""
 
 
-def mobilenet_v4(stages: Sequence[Sequence[Row]], stem: int, *, classes: int = 1000) -> Seq:
+def mobilenet_v4(stages: Sequence[Sequence[Unit]], stem: int, *, classes: int = 1000) -> Seq:
     """3x3/2, five stages, global average, 1x1 1280 - BN - ReLU, fc (Tables 11 to 13)."""
     conv, norm, relu = STYLE.conv(3, stem, 3, 2)
     channels = stem
