@@ -1,6 +1,7 @@
 """Libraries of models, as tests import them."""
 
 import importlib
+from functools import partial
 
 import torch
 
@@ -14,3 +15,32 @@ def import_torchvision():
             schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             torch.library.define(f"torchvision::{name}", schema)
         return importlib.import_module("torchvision")
+
+
+AS = {"googlenet": "googlenet,norm=bn,aux=yes", "inception_v3": "inception_v3,aux=yes"}
+"""The twin of this name is the catalog's network with these options."""
+
+
+CALLED = {"xception": "legacy_xception"}
+"""A network whose twin has another name."""
+
+
+def twin(name):
+    """Where a network of the catalog has its twin, torchvision:NAME or timm:NAME, and what makes that on the meta
+    device; None where nobody else has it."""
+    torchvision, timm = import_torchvision(), importlib.import_module("timm")
+    name = CALLED.get(name, name)
+    if name in torchvision.models.list_models(torchvision.models):
+        options = {"init_weights": False} if name in AS else {}
+        return f"torchvision:{name}", partial(_on_meta, torchvision.models.get_model, name, weights=None, **options)
+    if timm.is_model(name):
+        return f"timm:{name}", partial(_on_meta, timm.create_model, name, pretrained=False)
+    return None
+
+
+def _on_meta(make, name, **options):
+    try:
+        with torch.device("meta"):
+            return make(name, **options).eval()
+    except NotImplementedError:  # it calculates widths with tensors
+        return make(name, **options).eval().to("meta")

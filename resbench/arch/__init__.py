@@ -6,9 +6,22 @@ The module itself can be called: ``resbench.arch("resnet50")`` is ``architecture
 import sys
 from types import ModuleType
 
-from resbench.arch.activations import ELU, GELU, Hardsigmoid, Hardswish, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Tanh
+from resbench.arch.activations import (
+    ELU,
+    GELU,
+    Hardsigmoid,
+    Hardswish,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Tanh,
+)
 from resbench.arch.algebra import Add, Aux, Concat, Highway, Layer, Mul, Node, Operator, Seq, Shape, stack
 from resbench.arch.catalog import Architecture, architecture
+from resbench.arch.channels import ChannelShuffle, ChannelSlice, LayerScale, PadChannels, SplitSoftmax
 from resbench.arch.cost import Cost, Row, cost
 from resbench.arch.editing import Selection, select
 from resbench.arch.layers import (
@@ -17,18 +30,26 @@ from resbench.arch.layers import (
     BatchNorm2d,
     Conv2d,
     Dropout,
+    DropPath,
     Flatten,
     GlobalAvgPool,
     Identity,
     Linear,
     LocalResponseNorm,
     MaxPool2d,
-    PadChannels,
     Scale,
 )
+from resbench.arch.normalisation import GlobalResponseNorm, GroupNorm, LayerNorm2d
 from resbench.arch.totals import totals
+from resbench.arch.transposed import ConvTranspose2d
 
 __all__ = [
+    "LayerNorm2d",
+    "GroupNorm",
+    "GlobalResponseNorm",
+    "LayerScale",
+    "ChannelSlice",
+    "ChannelShuffle",
     "AdaptiveAvgPool2d",
     "Add",
     "Architecture",
@@ -37,7 +58,10 @@ __all__ = [
     "BatchNorm2d",
     "Concat",
     "Conv2d",
+    "ConvTranspose2d",
     "Cost",
+    "DropPath",
+    "PReLU",
     "Dropout",
     "ELU",
     "Flatten",
@@ -65,6 +89,7 @@ __all__ = [
     "Shape",
     "SiLU",
     "Sigmoid",
+    "SplitSoftmax",
     "Tanh",
     "architecture",
     "cost",

@@ -5,8 +5,10 @@ from math import prod
 from typing import Annotated, ClassVar, Literal
 
 from resbench.arch.algebra import Layer, Shape
-from resbench.arch.fields import Number, Wanted
+from resbench.arch.fields import Number, Wanted, Whole
 from resbench.arch.kinds import Kind
+from resbench.errors import ShapeError
+from resbench.units import shape_text
 
 
 class Activation(Layer):
@@ -81,6 +83,25 @@ class LeakyReLU(Activation):
     """max(x, 0) + slope min(x, 0) (Maas et al. 2013)."""
 
     slope: Number = 0.01
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PReLU(Activation):
+    """max(x, 0) + a min(x, 0), a learned, one or one a channel, from ``init`` (He et al. 2015b, eq. 1)."""
+
+    kind = "product"
+
+    channels: Whole = 1
+    init: Number = 0.25
+
+    @property
+    def params(self) -> int:
+        return self.channels
+
+    def output(self, shape: Shape) -> Shape:
+        if self.channels > 1 and shape[1] != self.channels:
+            raise ShapeError(f"{self.brief} expects {self.channels} channels, received {shape_text(shape)}")
+        return shape
 
 
 @dataclass(frozen=True, slots=True, repr=False)

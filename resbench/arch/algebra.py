@@ -150,35 +150,38 @@ class Combinator(Hashed):
 
     def __init__(self, /, *positional: Node, **named: Node) -> None:
         kind = type(self).__name__
-        nodes = (*positional, *named.values())
-        for node in nodes:
+        parts: list[Part] = []
+        names: list[str] = []
+        depth = 0
+        for i, node in enumerate((*positional, *named.values())):
             if not isinstance(node, Node):
                 raise ArchitectureError(f"{kind}: expected layers or combinators, received {node!r}")
+            if i < len(positional):
+                name = self._name(i, node)
+                parts.append((name, node))
+                names += (name,) if name else node.names
+            depth = max(depth, node.depth)
         for name in named:
             if not name or "." in name:
                 raise ArchitectureError(f"{kind}: a name must be non-empty and without dots, received {name!r}")
-        parts = (*((self._name(i, node), node) for i, node in enumerate(positional)), *named.items())
+        parts += named.items()
         least, most = self.arity
         if not least <= len(parts) <= most:
             wanted = f"{least}" if least == most else f"at least {least}"
             raise ArchitectureError(f"{kind}: expected {wanted} parts, received {len(parts)}")
-        depth = 1 + max([node.depth for node in nodes], default=0)
+        depth += 1
         if depth > MAX_DEPTH:
             raise ArchitectureError(
                 f"{kind}: expected combinators at most {MAX_DEPTH} deep, received {depth}; put parts side by side"
             )
-        names = (
-            *(inner for name, node in parts[: len(positional)] for inner in ((name,) if name else node.names)),
-            *named,
-            *self._own_names,
-        )
+        names += (*named, *self._own_names)
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise ArchitectureError(
                 f"{kind}: two parts are called {twice!r}; name the levels (a=..., b=...) or number them with stack(...)"
             )
-        object.__setattr__(self, "parts", parts)
-        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "parts", tuple(parts))
+        object.__setattr__(self, "names", tuple(names))
         object.__setattr__(self, "depth", depth)
 
     @property

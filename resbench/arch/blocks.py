@@ -14,11 +14,12 @@ from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 
 from resbench.arch.activations import ReLU, Sigmoid
-from resbench.arch.algebra import Mul, Node, Seq, stack
+from resbench.arch.algebra import Add, Layer, Mul, Node, Seq, stack
 from resbench.arch.entry import HE15, HE16, entry
 from resbench.arch.layers import Conv2d, GlobalAvgPool, Identity
 from resbench.arch.orders import Norm, Order, ordered
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut, join, projects
+from resbench.arch.styles import ConvStyle
 
 StrideOn = Literal["3x3", "1x1"]
 
@@ -64,24 +65,55 @@ def bottleneck_convs(
 
 
 @lru_cache(SHARED)
+def gated(channels: int, squeezed: int, activation: Layer = ReLU(), gate: Layer = Sigmoid()) -> Mul:  # noqa: B008
+    """u * gate(W2 activation(W1 mean(u))), W1: C -> squeezed; the fully connected layers are 1x1 convolutions."""
+    return Mul(
+        Identity(),
+        Seq(
+            pool=GlobalAvgPool(),
+            fc1=Conv2d(channels, squeezed, 1),
+            **{type(activation).__name__.lower(): activation},
+            fc2=Conv2d(squeezed, channels, 1),
+            **{type(gate).__name__.lower(): gate},
+        ),
+    )
+
+
+@lru_cache(SHARED)
 def squeeze_excitation(channels: int, reduction: int = 16) -> Seq:
     """u * sigmoid(W2 relu(W1 mean(u))), W1: C -> C/reduction (Hu et al. 2018, eq. 2-4).
 
-    It stands behind anything that gives ``channels`` maps; the two fully connected layers are 1x1 convolutions.
+    It stands behind anything that gives ``channels`` maps.
     """
-    squeezed = max(channels // reduction, 1)
-    return Seq(
-        se=Mul(
-            Identity(),
-            Seq(
-                pool=GlobalAvgPool(),
-                fc1=Conv2d(channels, squeezed, 1),
-                relu=ReLU(),
-                fc2=Conv2d(squeezed, channels, 1),
-                sigmoid=Sigmoid(),
-            ),
-        )
-    )
+    return Seq(se=gated(channels, max(channels // reduction, 1)))
+
+
+class Inverted(NamedTuple):
+    """An inverted residual in a row of a paper's table: its inner and its outer width, its kernel and its stride."""
+
+    wide: int
+    width: int
+    kernel: int = 3
+    stride: int = 1
+
+
+def inverted_residual(style: ConvStyle, in_channels: int, row: Inverted, squeeze: Node | None = None) -> list[Seq]:
+    """[1x1, wide; k x k, wide, depthwise, /stride; squeeze; 1x1, width] (Sandler et al. 2018, table 1).
+
+    The first stands there where the unit widens, the last has no activation. A family numbers these parts its own
+    way; ``skipped`` adds x where the shape stays.
+    """
+    return [
+        *([style.conv(in_channels, row.wide)] if row.wide != in_channels else []),
+        style.depthwise(row.wide, row.kernel, row.stride),
+        *([Seq(squeeze)] if squeeze else []),
+        style.linear(row.wide, row.width),
+    ]
+
+
+def skipped(branch: Node, shape_stays: bool) -> Seq:
+    """F(x) + x where the shape stays, and F(x) where it does not: these networks have no projections."""
+    return Seq(Add(branch, Identity())) if shape_stays else Seq(branch)
 
 
 # -- units: a branch, its shortcut, and what follows the sum -----------------------------------------

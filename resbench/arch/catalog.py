@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, lru_cache, partial
+from importlib import import_module
 from inspect import Parameter, signature
+from pkgutil import iter_modules
 from typing import Any, NamedTuple, get_args, get_type_hints
 
-from resbench.arch import blocks
+from resbench.arch import families
 from resbench.arch.algebra import Node
 from resbench.arch.cost import Cost, Mode, Row, cost
 from resbench.arch.entry import Entry as Entry
 from resbench.arch.entry import Size as Size
-from resbench.arch.families import examples, inception, resnet, vgg
 from resbench.arch.fields import MAX_SIZE
 from resbench.arch.totals import totals
 from resbench.errors import ArchitectureError, OptionError, UnknownModelError
@@ -54,27 +55,49 @@ class Option(NamedTuple):
     values: tuple[str, ...]
     """It takes these words; where there are none, a whole number."""
     default: Any
+    least: int
+    """A number is not below this: 1, or what the function itself has where nobody says."""
+
+
+@cache
+def _files() -> tuple[str, ...]:
+    """The files of families are called so."""
+    return tuple(sorted(module.name for module in iter_modules(families.__path__)))
+
+
+@cache
+def _lines(file: str) -> Mapping[str, Entry]:
+    """Import a file, and give its lines by name."""
+    return {entry.name: entry for entry in import_module(f"{families.__name__}.{file}").ENTRIES}
+
+
+LAST = {"lesson": 1, "block": 2}
+"""These families stand behind the networks, in this order."""
 
 
 @cache
 def entries() -> Mapping[str, Entry]:
-    """The catalog holds these lines by name, patterns included."""
-    networks = (*resnet.NETWORKS, *vgg.NETWORKS, *inception.NETWORKS)
-    return {entry.name: entry for entry in (*networks, *examples.LESSONS, *blocks.BLOCKS, *inception.MODULES)}
+    """The catalog holds these lines by name, patterns included: networks, lessons, blocks."""
+    every = [entry for file in _files() for entry in _lines(file).values()]
+    return {entry.name: entry for entry in sorted(every, key=lambda entry: LAST.get(entry.family, 0))}
 
 
 def find(name: str) -> Entry:
-    """A plain name has this entry; a depth is bound into its pattern. Raises UnknownModelError."""
-    known = entries()
-    if name in known and "{" not in name:
-        return known[name]
-    family = re.fullmatch(r"(?:cifar_)?([a-z_]+?)([1-9][0-9]{0,8})", name)
-    pattern = known.get(f"{family[1]}{{6n+2}}") if family else None
-    if family is None or pattern is None:
-        near = get_close_matches(name.lower(), [n for n in known if "{" not in n], n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`resbench models` lists what there is"
-        raise UnknownModelError(f"unknown model {name[:80]!r}; {hint}")
-    return pattern._replace(name=name, build=partial(pattern.build, int(family[2])))
+    """A plain name has this entry; a depth is bound into its pattern. Raises UnknownModelError.
+
+    A file whose own name is within it is imported before the others.
+    """
+    depth = re.fullmatch(r"(?:cifar_)?([a-z_]+?)([1-9][0-9]{0,8})", name)
+    pattern = f"{depth[1]}{{6n+2}}" if depth else ""
+    for file in sorted(_files(), key=lambda file: (file not in name, -len(file))):
+        lines = _lines(file)
+        if name in lines and "{" not in name:
+            return lines[name]
+        if depth and pattern in lines:
+            return lines[pattern]._replace(name=name, build=partial(lines[pattern].build, int(depth[2])))
+    near = get_close_matches(name.lower(), [n for n in entries() if "{" not in n], n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`resbench models` lists what there is"
+    raise UnknownModelError(f"unknown model {name[:80]!r}; {hint}")
 
 
 def options(entry: Entry) -> tuple[Option, ...]:
@@ -87,10 +110,21 @@ def _options(build: Callable[..., Node], bound: tuple[tuple[str, Any], ...]) -> 
     """Read them from its signature; those that are bound have other defaults."""
     hints = get_type_hints(build)
     return tuple(
-        Option(name, ("yes", "no") if hints[name] is bool else get_args(hints[name]), parameter.default)
+        Option(
+            name,
+            ("yes", "no") if hints[name] is bool else get_args(hints[name]),
+            parameter.default,
+            _least(signature(build).parameters[name].default),
+        )
         for name, parameter in signature(partial(build, **dict(bound))).parameters.items()
         if parameter.kind is Parameter.KEYWORD_ONLY
     )
+
+
+def _least(default: Any) -> int:
+    if type(default) is not int:
+        return 1
+    return min(default, 1) if default >= 0 else -1000
 
 
 def architecture(text: str) -> Architecture:
@@ -168,10 +202,9 @@ def _value(model: str, option: Option, word: str) -> Any:
         if word not in option.values:
             raise OptionError(f"{model}: {option.name} takes {_one_of(option.values)}; received {word[:80]!r}")
         return word == "yes" if isinstance(option.default, bool) else word
-    least = min(option.default, 1) if option.default >= 0 else -1000
-    if not re.fullmatch(r"-?[0-9]{1,9}", word) or not least <= int(word) <= MAX_SIZE:
+    if not re.fullmatch(r"-?[0-9]{1,9}", word) or not option.least <= int(word) <= MAX_SIZE:
         raise OptionError(
-            f"{model}: {option.name} takes a whole number from {least} to {MAX_SIZE}; received {word[:80]!r}"
+            f"{model}: {option.name} takes a whole number from {option.least} to {MAX_SIZE}; received {word[:80]!r}"
         )
     return int(word)
 

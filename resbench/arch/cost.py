@@ -10,6 +10,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
@@ -270,9 +271,14 @@ def fold(
     assert isinstance(node, Combinator)
     first = len(rows)
     streams = [x]
+    parallel = isinstance(node, (Operator, Aux))
     for name, part in node.parts:
-        inflow = x if isinstance(node, Operator | Aux) else streams[-1]
-        streams.append((visit or fold)(part, dotted(path, name), inflow, rows, mode))
+        inflow = x if parallel else streams[-1]
+        place = f"{path}.{name}" if path and name else path or name
+        if visit is None and isinstance(part, Layer):
+            streams.append(_fold_layer(part, place, inflow, rows, mode))
+        else:
+            streams.append((visit or fold)(part, place, inflow, rows, mode))
     if isinstance(node, Operator):
         return _fold_operator(node, path, streams[1:], rows, mode)
     if isinstance(node, Aux) and mode == "inference":  # the head does not run; its parameters remain
@@ -281,30 +287,63 @@ def fold(
     return x if isinstance(node, Aux) else streams[-1]
 
 
+KNOWN = 2**14
+"""So many parts at their shapes are known at most: networks repeat theirs."""
+
+
+class Counted(NamedTuple):
+    """A layer or an operator takes this at one shape, wherever in a network it stands."""
+
+    output: Shape
+    figures: tuple[Any, ...]
+    """They are what stands in its row behind its name, up to its edges."""
+    learned: bool
+    """It says whether parameters stand before what it gives."""
+    keeps: tuple[bool, bool]
+    """Its gradients are computed from what it reads, and from what it gives."""
+    kept_bytes: int
+
+
+@lru_cache(KNOWN)
+def _counted(layer: Layer, shape: Shape, learned: bool, mode: Mode) -> Counted:
+    """Count a layer; ``learned``: parameters stand before it."""
+    output = layer.output(shape)
+    training = mode == "training"
+    macs, params = layer.macs(output), layer.params
+    products = int(params > 0) + int(learned)  # of the forward's size: for the weights, and for the input
+    figures = (
+        type(layer).__name__,
+        output,
+        params,
+        macs,
+        (layer.elementwise_in_training if training else layer.elementwise)(shape, output),
+        prod(output),
+        params,
+        FP32_BYTES * params,
+        layer.buffer_bytes,
+        FP32_BYTES * prod(output),
+        products * macs if training else None,
+        layer.kind,
+    )
+    if not learned and not params:
+        return Counted(output, figures, False, (False, False), 0)
+    needs = KINDS[layer.kind]
+    return Counted(output, figures, True, (needs.input, needs.output), layer.kept_bytes(output))
+
+
 def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
     try:
-        output = layer.output(x.shape)
+        counted = _counted(layer, x.shape, x.learned, mode)
     except ShapeError as error:
         raise ShapeError(error.reason, path) from None
     if layer.silent:
-        return x._replace(shape=output)
-    training = mode == "training"
-    macs = layer.macs(output)
-    products = int(layer.params > 0) + int(x.learned)  # of the forward's size: for the weights, and for the input
-    return _add_row(
-        rows,
-        path or type(layer).__name__.lower(),
-        layer,
-        x._replace(learned=x.learned or layer.params > 0),
-        output,
-        params=layer.params,
-        trainable=layer.params,
-        param_bytes=FP32_BYTES * layer.params,
-        buffer_bytes=layer.buffer_bytes,
-        macs=macs,
-        backward_macs=products * macs if training else None,
-        elementwise=(layer.elementwise_in_training if training else layer.elementwise)(x.shape, output),
-    )
+        return Stream(counted.output, x.places, x.learned)
+    place = (len(rows),)
+    reads, gives = counted.keeps
+    keeps = x.places + place if reads and gives else x.places if reads else place if gives else ()
+    name = path or type(layer).__name__.lower()
+    rows.append(Row._make((name, *counted.figures, x.places, keeps, counted.kept_bytes)))
+    return Stream(counted.output, place, counted.learned)
 
 
 def _fold_operator(node: Operator, path: str, parts: Sequence[Stream], rows: list[Row], mode: Mode) -> Stream:

@@ -24,9 +24,9 @@ def _is_whole(least: int, value: object) -> bool:
 
 
 def _is_sides(least: int, value: object) -> bool:
-    if type(value) is tuple:
-        return len(value) == 2 and _is_whole(least, value[0]) and _is_whole(least, value[1])
-    return _is_whole(least, value)
+    if type(value) is int:
+        return least <= value <= MAX_SIZE
+    return type(value) is tuple and len(value) == 2 and _is_whole(least, value[0]) and _is_whole(least, value[1])
 
 
 def _sides(least: int) -> Wanted:
@@ -34,9 +34,11 @@ def _sides(least: int) -> Wanted:
 
 
 Whole = Annotated[int, Wanted(f"a whole number from 1 to {MAX_SIZE}", partial(_is_whole, 1))]
+WholeOrNone = Annotated[int, Wanted(f"a whole number from 0 to {MAX_SIZE}", partial(_is_whole, 0))]
 Sides = Annotated[int | Pair, _sides(1)]
 Padding = Annotated[int | Pair, _sides(0)]
 Number = Annotated[float, Wanted("a finite number", lambda value: type(value) in (int, float) and -1e9 < value < 1e9)]
+Epsilon = Annotated[Number, Wanted("at least 0", lambda eps: eps >= 0)]
 Flag = Annotated[bool, Wanted("True or False", lambda value: type(value) is bool)]
 
 

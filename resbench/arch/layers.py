@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar
 
 from resbench.arch.algebra import Layer, Shape
 from resbench.arch.fields import (
+    Epsilon,
     Flag,
     Number,
     Padding,
@@ -32,11 +33,11 @@ def _by(pair: Pair) -> str:
     return f"{pair[0]}x{pair[1]}"
 
 
-def _stride(pair: Pair) -> str:
+def stride_brief(pair: Pair) -> str:
     return "" if pair == (1, 1) else f"/{pair[0]}" if pair[0] == pair[1] else f"/{_by(pair)}"
 
 
-def _maps(layer: Layer, shape: Shape, channels: int | None = None) -> Shape:
+def check_maps(layer: Layer, shape: Shape, channels: int | None = None) -> Shape:
     """The input is (N, C, H, W), with that many channels if the layer cares. Raises ShapeError."""
     if len(shape) != 4:
         raise ShapeError(f"{layer.brief} expects CxHxW maps, received {shape_text(shape)}")
@@ -100,7 +101,7 @@ class Conv2d(Layer):
         return self.out_channels * (self.in_channels // self.groups * prod(self.kernel) + self.bias)  # type: ignore[arg-type]
 
     def output(self, shape: Shape) -> Shape:
-        _maps(self, shape, self.in_channels)
+        check_maps(self, shape, self.in_channels)
         sides = _windows(self, shape, self.kernel, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
         return (shape[0], self.out_channels, *sides)
 
@@ -113,7 +114,7 @@ class Conv2d(Layer):
     @property
     def brief(self) -> str:
         groups = f" g{self.groups}" if self.groups > 1 else ""
-        return f"{_by(self.kernel)}{_stride(self.stride)}, {self.out_channels}{groups}"  # type: ignore[arg-type]
+        return f"{_by(self.kernel)}{stride_brief(self.stride)}, {self.out_channels}{groups}"  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -148,12 +149,16 @@ class Linear(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BatchNorm2d(Layer):
-    """gamma (x - mean) / sqrt(var + eps) + beta: 2 parameters a channel; at inference one scale and one shift."""
+    """gamma (x - mean) / sqrt(var + eps) + beta: 2 parameters a channel; at inference one scale and one shift.
+
+    In training the running statistics move by ``momentum`` towards those of the batch.
+    """
 
     kind = "normalisation"
 
     channels: Whole
-    eps: Annotated[Number, Wanted("at least 0", lambda eps: eps >= 0)] = 1e-5
+    eps: Epsilon = 1e-5
+    momentum: Annotated[Number, Wanted("from 0 to 1", lambda momentum: 0 <= momentum <= 1)] = 0.1
     brief = "BN"
 
     @property
@@ -166,7 +171,7 @@ class BatchNorm2d(Layer):
         return 2 * FP32_BYTES * self.channels + 8
 
     def output(self, shape: Shape) -> Shape:
-        return _maps(self, shape, self.channels)
+        return check_maps(self, shape, self.channels)
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return 2 * prod(output)
@@ -212,7 +217,7 @@ class Pool(Layer):
             refuse(self, "padding", "at most half the kernel", self.padding)
 
     def output(self, shape: Shape) -> Shape:
-        _maps(self, shape)
+        check_maps(self, shape)
         sides = _windows(self, shape, self.kernel, self.stride, self.padding, ceil=self.ceil_mode)  # type: ignore[arg-type]
         return (*shape[:2], *sides)
 
@@ -221,7 +226,7 @@ class Pool(Layer):
 
     @property
     def brief(self) -> str:
-        return f"{self.letter} {_by(self.kernel)}{_stride(self.stride)}"  # type: ignore[arg-type]
+        return f"{self.letter} {_by(self.kernel)}{stride_brief(self.stride)}"  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -238,9 +243,11 @@ class MaxPool2d(Pool):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class AvgPool2d(Pool):
-    """It gives the mean of each window, padding counted in; kh kw operations an output."""
+    """It gives the mean of each window; kh kw operations an output. ``count_include_pad``: of padding too."""
 
     letter = "avg"
+
+    count_include_pad: Flag = True
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -255,7 +262,7 @@ class AdaptiveAvgPool2d(Layer):
         return "reduction" if self.size == (1, 1) else "pooling"
 
     def output(self, shape: Shape) -> Shape:
-        return (*_maps(self, shape)[:2], *self.size)  # type: ignore[misc]
+        return (*check_maps(self, shape)[:2], *self.size)  # type: ignore[misc]
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         def reads(side: int, size: int) -> int:
@@ -287,7 +294,7 @@ class LocalResponseNorm(Layer):
     brief = "LRN"
 
     def output(self, shape: Shape) -> Shape:
-        return _maps(self, shape)
+        return check_maps(self, shape)
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output) * (self.size + 5)
@@ -321,6 +328,30 @@ class Dropout(Layer):
         return f"dropout {self.p:g}"
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class DropPath(Layer):
+    """It zeroes all of an image's maps with probability p in training, and does nothing at inference.
+
+    On a branch in front of a sum it is stochastic depth (Huang et al. 2016). In training a mask of one number an image
+    is scaled and multiplied.
+    """
+
+    kind = "dropout"
+
+    p: Annotated[float, Wanted("a fraction from 0 to below 1", lambda p: type(p) in (int, float) and 0 <= p < 1)] = 0.2
+
+    def elementwise_in_training(self, shape: Shape, output: Shape) -> int:
+        return prod(output) + output[0] if self.p else 0
+
+    def kept_bytes(self, output: Shape) -> int:
+        """The mask."""
+        return FP32_BYTES * output[0] if self.p else 0
+
+    @property
+    def brief(self) -> str:
+        return f"drop path {self.p:g}"
+
+
 class Identity(Layer):
     """h(x) = x: no parameters, no work, no row."""
 
@@ -339,27 +370,3 @@ class Flatten(Layer):
 
     def output(self, shape: Shape) -> Shape:
         return (shape[0], prod(shape[1:]))
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class PadChannels(Layer):
-    """Option A takes every stride-th position; new channels are zeros (He et al. 2015, sec. 3.3). It is no work."""
-
-    kind = "rearrangement"
-
-    in_channels: Whole
-    out_channels: Whole
-    stride: Whole = 1
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        if self.out_channels < self.in_channels:
-            refuse(self, "out_channels", f"at least the {self.in_channels} channels that come in", self.out_channels)
-
-    def output(self, shape: Shape) -> Shape:
-        _maps(self, shape, self.in_channels)
-        return (shape[0], self.out_channels, *(-(-side // self.stride) for side in shape[2:]))
-
-    @property
-    def brief(self) -> str:
-        return f"pad to {self.out_channels}{_stride((self.stride, self.stride))}"

@@ -15,6 +15,58 @@ class PublishedCost(NamedTuple):
 
 _HE, _TV = "He et al. 2015, Table 1", "torchvision 0.28, weights metadata"
 
+WEIGHTS_METADATA = """
+    alexnet 61,100,840 0.714G
+    convnext_tiny 28,589,128 4.456G
+    convnext_small 50,223,688 8.684G
+    convnext_base 88,591,464 15.355G
+    convnext_large 197,767,336 34.361G
+    densenet121 7,978,856 2.834G
+    densenet169 14,149,480 3.360G
+    densenet201 20,013,928 4.291G
+    densenet161 28,681,000 7.728G
+    efficientnet_b0 5,288,548 0.386G
+    efficientnet_b1 7,794,184 0.687G
+    efficientnet_b2 9,109,994 1.088G
+    efficientnet_b3 12,233,232 1.827G
+    efficientnet_b4 19,341,616 4.394G
+    efficientnet_b5 30,389,784 10.266G
+    efficientnet_b6 43,040,704 19.068G
+    efficientnet_b7 66,347,960 37.746G
+    efficientnet_v2_s 21,458,488 8.366G
+    efficientnet_v2_m 54,139,356 24.582G
+    efficientnet_v2_l 118,515,272 56.080G
+    mnasnet0_5 2,218,512 0.104G
+    mnasnet0_75 3,170,208 0.215G
+    mnasnet1_0 4,383,312 0.314G
+    mnasnet1_3 6,282,256 0.526G
+    mobilenet_v2 3,504,872 0.301G
+    mobilenet_v3_large 5,483,032 0.217G
+    mobilenet_v3_small 2,542,856 0.057G
+    regnet_x_400mf 5,495,976 0.414G
+    regnet_x_800mf 7,259,656 0.800G
+    regnet_x_1_6gf 9,190,136 1.603G
+    regnet_x_3_2gf 15,296,552 3.177G
+    regnet_x_8gf 39,572,648 7.995G
+    regnet_x_16gf 54,278,536 15.941G
+    regnet_x_32gf 107,811,560 31.736G
+    regnet_y_400mf 4,344,144 0.402G
+    regnet_y_800mf 6,432,512 0.834G
+    regnet_y_1_6gf 11,202,430 1.612G
+    regnet_y_3_2gf 19,436,338 3.176G
+    regnet_y_8gf 39,381,472 8.473G
+    regnet_y_16gf 83,590,140 15.912G
+    regnet_y_32gf 145,046,770 32.280G
+    regnet_y_128gf 644,812,894 127.518G
+    shufflenet_v2_x0_5 1,366,792 0.040G
+    shufflenet_v2_x1_0 2,278,604 0.145G
+    shufflenet_v2_x1_5 3,503,624 0.296G
+    shufflenet_v2_x2_0 7,393,996 0.583G
+    squeezenet1_0 1,248,424 0.819G
+    squeezenet1_1 1,235,496 0.349G
+"""
+"""Name, parameters and MACs (there GFLOPS) of the weights of torchvision 0.28; regnet_y_128gf's of 224 x 224."""
+
 PUBLISHED: dict[str, tuple[PublishedCost, ...]] = {
     "resnet20": (PublishedCost("0.27M", "", "He et al. 2015, Table 6"),),
     "resnet32": (PublishedCost("0.46M", "", "He et al. 2015, Table 6"),),
@@ -53,6 +105,10 @@ PUBLISHED: dict[str, tuple[PublishedCost, ...]] = {
     "vgg19_bn": (PublishedCost("143,678,248", "19.632G", _TV),),
     "googlenet,norm=bn": (PublishedCost("6,624,904", "1.498G", _TV),),
     "inception_v3,aux=yes": (PublishedCost("27,161,264", "5.713G", _TV),),
+    **{
+        name: (PublishedCost(params, macs, _TV),)
+        for name, params, macs in map(str.split, WEIGHTS_METADATA.strip().splitlines())
+    },
 }
 
 

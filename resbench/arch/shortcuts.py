@@ -5,6 +5,7 @@
     A                F(x) + pad(x)                 zero-padded where the shape changes, else x (sec. 3.3)
     B                F(x) + W x                    1x1 projection where the shape changes, else x
     C                F(x) + W x                    1x1 projection everywhere
+    D                F(x) + W avg(x)               as B, behind a 2x2 average where it strides (ResNet-D)
     scaling          0.5 F(x) + 0.5 h(x)           He et al. 2016, figure 2b, the row that converges
     exclusive-gate   g F(x) + (1 - g) h(x)         figure 2c, g = sigmoid(1x1 conv + b)
     shortcut-gate    F(x) + (1 - g) h(x)           figure 2d
@@ -19,10 +20,11 @@ from typing import Literal
 
 from resbench.arch.activations import Sigmoid
 from resbench.arch.algebra import Add, Highway, Mul, Node, Seq, stack
-from resbench.arch.layers import BatchNorm2d, Conv2d, Dropout, Identity, PadChannels, Scale
+from resbench.arch.channels import PadChannels
+from resbench.arch.layers import AvgPool2d, BatchNorm2d, Conv2d, Dropout, Identity, Scale
 from resbench.errors import ArchitectureError
 
-Shortcut = Literal["none", "A", "B", "C", "scaling", "exclusive-gate", "shortcut-gate", "conv1x1", "dropout"]
+Shortcut = Literal["none", "A", "B", "C", "D", "scaling", "exclusive-gate", "shortcut-gate", "conv1x1", "dropout"]
 
 GATE_BIAS = -6
 """The gates of He et al. 2016 start here, nearly closed (sec. 3.1)."""
@@ -41,6 +43,12 @@ def projection(in_channels: int, out_channels: int, stride: int, *, bn: bool = T
     return stack(conv, BatchNorm2d(out_channels)) if bn else stack(conv)
 
 
+def averaged_projection(in_channels: int, out_channels: int, stride: int, *, bn: bool = True) -> Seq:
+    """[avg 2x2, /stride; 1x1, out - BN]: no position is left out (He T. et al. 2019, figure 2c). No bias."""
+    pool = AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False) if stride > 1 else Identity()
+    return stack(pool, *projection(in_channels, out_channels, 1, bn=bn))
+
+
 def gate(in_channels: int, out_channels: int, stride: int, bias: float) -> Seq:
     """g(x) = sigmoid(W x + b) by a 1x1 convolution (He et al. 2016, sec. 3.1)."""
     return Seq(conv=Conv2d(in_channels, out_channels, 1, stride, bias_init=bias), sigmoid=Sigmoid())
@@ -48,7 +56,7 @@ def gate(in_channels: int, out_channels: int, stride: int, bias: float) -> Seq:
 
 def projects(kind: Shortcut, in_channels: int, out_channels: int, stride: int) -> bool:
     """Does this shortcut have weights of its own here?"""
-    return kind in ("C", "conv1x1") or (kind == "B" and (in_channels != out_channels or stride != 1))
+    return kind in ("C", "conv1x1") or (kind in ("B", "D") and (in_channels != out_channels or stride != 1))
 
 
 def join(
@@ -67,7 +75,8 @@ def join(
     if kind == "none":
         return branch
     if projects(kind, in_channels, out_channels, stride):
-        return Add(branch, downsample=projection(in_channels, out_channels, stride, bn=bn))
+        made = averaged_projection if kind == "D" else projection
+        return Add(branch, downsample=made(in_channels, out_channels, stride, bn=bn))
     h = padding(in_channels, out_channels, stride)
     opens = partial(gate, in_channels, out_channels, stride, gate_bias)
     match kind:

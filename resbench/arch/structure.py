@@ -14,7 +14,21 @@ layer1.0-2 3 [3x3, 16; BN; ReLU; 3x3, 16; BN] + x; ReLU
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from resbench.arch.algebra import Add, Aux, Combinator, Concat, Highway, Layer, Mul, Node, Operator, Shape, dotted, walk
+from resbench.arch.algebra import (
+    Add,
+    Aux,
+    Combinator,
+    Concat,
+    Highway,
+    Layer,
+    Mul,
+    Node,
+    Operator,
+    Seq,
+    Shape,
+    dotted,
+    walk,
+)
 from resbench.arch.catalog import Architecture
 from resbench.arch.cost import Row, Stream, cost, fold
 
@@ -62,7 +76,7 @@ def blocks(arch: Architecture) -> list[Block]:
 
 
 def _leveled(node: Node, path: str = "", aux: bool = False) -> Iterator[tuple[str, Node, bool]]:
-    """These nodes stand at a stage's or a block's level: numbered parts one by one, others whole.
+    """These nodes stand at a stage's or a block's level: the parts of stages one by one, others whole.
 
     Where an operator stands in place, the parts cannot be told apart by name.
     """
@@ -70,12 +84,25 @@ def _leveled(node: Node, path: str = "", aux: bool = False) -> Iterator[tuple[st
         yield path, node, aux
         return
     for name, part in node.parts:
-        numbered = isinstance(part, Combinator) and [n for n, _ in part.parts[:1]] == ["0"]
         side = aux or isinstance(node, Aux)
-        if name and not numbered:
+        if name and not _is_stage(part):
             yield dotted(path, name), part, side
         else:
             yield from _leveled(part, dotted(path, name), side)
+
+
+def _is_stage(node: Node) -> bool:
+    """A stage has numbered parts, or several parts in which paths meet: it is a sequence of blocks.
+
+    Numbered layers are no more than a block where they hold one convolution, or one fully connected layer.
+    """
+    if not isinstance(node, Seq):
+        return False
+    levels = [part for name, part in node.parts if name and isinstance(part, Combinator)]
+    joined = sum(any(isinstance(inner, Operator) for _, inner in walk(level)) for level in levels)
+    numbered = [name for name, _ in node.parts[:1]] == ["0"]
+    weighted = sum(part.kind in ("convolution", "linear") for part in node)
+    return (numbered and (bool(levels) or weighted > 1)) or joined > 1
 
 
 class DescribedBlock(NamedTuple):

@@ -13,12 +13,9 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import groupby
 
-from resbench.arch.algebra import Node, Seq, Shape
-from resbench.arch.cost import Mode, Row, Stream, check, cost, fold, sum_rows
+from resbench.arch.algebra import Layer, Node, Seq, Shape
+from resbench.arch.cost import KNOWN, Mode, Row, Stream, check, cost, fold, sum_rows
 from resbench.errors import ShapeError
-
-KNOWN = 2**14
-"""So many parts at their shapes are known at most."""
 
 
 def totals(arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "", mode: Mode = "inference") -> Row:
@@ -35,7 +32,8 @@ def totals(arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "",
 def _add(node: Node, times: int, x: Stream, rows: list[Row], mode: Mode) -> Stream:
     """Add rows for a node that stands there so often in a row, and give what flows out of the last."""
     while times:
-        part, out = (_in_turn if isinstance(node, Seq) else _known)(node, x.shape, x.learned, mode)
+        count = _in_turn if isinstance(node, Seq) else _layer if isinstance(node, Layer) else _known
+        part, out = count(node, x.shape, x.learned, mode)
         equal = times if out == x else 1  # what gives what flowed into it costs the same again
         rows += [row.times(equal) for row in part] if equal > 1 else part
         x, times = out, times - equal
@@ -49,12 +47,19 @@ def _in_turn(node: Node, shape: Shape, learned: bool, mode: Mode) -> tuple[Seque
     for _, run in groupby(node, id):  # type: ignore[call-overload]
         part, *more = run
         x = _add(part, 1 + len(more), x, rows, mode)
-    return [sum_rows("", "model", rows)] if len(rows) > 1 else rows, x
+    return rows, x
+
+
+def _layer(node: Node, shape: Shape, learned: bool, mode: Mode) -> tuple[Sequence[Row], Stream]:
+    """Count a layer, which the fold knows at this shape; with its row, if it has one, stands what flows out of it."""
+    rows: list[Row] = []
+    out = fold(node, "", Stream(shape, learned=learned), rows, mode)
+    return rows, Stream(out.shape, learned=out.learned)
 
 
 @lru_cache(KNOWN)
 def _known(node: Node, shape: Shape, learned: bool, mode: Mode) -> tuple[Sequence[Row], Stream]:
-    """Count a layer or an operator as one row, if it has any; with it stands what flows out of it."""
+    """Count an operator with its parts as one row; with it stands what flows out of it."""
     rows: list[Row] = []
     out = fold(node, "", Stream(shape, learned=learned), rows, mode, _once)
     return [sum_rows("", "model", rows)] if len(rows) > 1 else rows, out._replace(places=())

@@ -217,7 +217,7 @@ def _by_total(fold: Cost) -> Counter[str]:
     for row in fold.layers:
         if row.kind in MAC_KINDS:
             counts[row.kind] += row.macs
-        elif total := TOTALS.get(row.type):
+        elif total := TOTALS.get(row.type) or TOTALS.get(row.type.removesuffix("2d")):  # LayerNorm2d is one of maps
             counts[total] += row.elementwise
     return counts
 

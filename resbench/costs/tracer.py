@@ -24,6 +24,7 @@ from resbench.costs.forks import Forks, Trial
 from resbench.costs.holdings import NOTHING, Holdings, bytes_of, kept_at, total
 from resbench.costs.outputs import tensors_in
 from resbench.errors import first_line
+from resbench.networks import modules
 from resbench.operators.boundaries import sequence_number
 from resbench.operators.composites import by_parts
 from resbench.operators.dispatch import operator_of
@@ -40,7 +41,7 @@ SOFTMAX_OF_ATTENTION = torch.ops.aten._safe_softmax.default
 UNKNOWN = CountedOperator(free, "", "")
 """This stands for an operator without a rule."""
 
-SILENT = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Sequential)
+SILENT = (*modules.SILENT, nn.Unflatten, nn.Sequential)
 """Modules that only rename their input, an empty sequence among them, have no row."""
 
 CLASSES: tuple[tuple[tuple[type[nn.Module], ...], Kind], ...] = (
@@ -270,7 +271,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if kind != "dropout":
             return Edges(reads)
         self.origins.pass_on(tensors, len(self.found))
-        masks = tensors if isinstance(module, nn.Dropout) else [tensor[:, :, :1, :1] for tensor in tensors]
+        whole = slice(1 if isinstance(module, modules.DropPath) else None)  # of channels
+        masks = tensors if isinstance(module, nn.Dropout) else [tensor[:, whole, :1, :1] for tensor in tensors]
         drops = module.p and any(made.learned for made in given)
         return Edges(reads, (), sum(map(bytes_of, masks)) if drops else 0)
 

@@ -25,11 +25,15 @@ from resbench.arch.algebra import (
     walk,
 )
 from resbench.arch.kinds import Kind
+from resbench.arch.layers import Flatten, Identity
 from resbench.drawing.boxes import TINTS, Circle, Drawing, Path, Rect, Text, arrow, line, text_width
 from resbench.units import shape_text
 
 STRIPS: Set[Kind] = frozenset(("normalisation", "activation", "function", "scaling", "dropout"))
 """Layers of these kinds go with another one."""
+
+UNSEEN = (Identity, Flatten)
+"""No box is drawn of these: they give on what comes in, all of it."""
 
 WEIGHTED: Set[Kind] = frozenset(("convolution", "linear"))
 
@@ -83,7 +87,7 @@ def _parts(node: Node) -> Iterator[Node]:
         return node.parts[:1] if isinstance(node, Add) else () if isinstance(node, Operator) else node.parts
 
     for _, part in walk(node, into=into):
-        if not (part.silent if isinstance(part, Layer) else isinstance(part, (Add, Seq, Aux))):
+        if not isinstance(part, (*UNSEEN, Add, Seq, Aux)):
             yield part
 
 
@@ -93,7 +97,7 @@ def flow(node: Node, path: str, shape: Shape, before: Opening = ()) -> tuple[Dra
     for layered, run in groupby(_steps(node, path), key=lambda step: isinstance(step[1], Layer)):
         if layered:
             leaves = [Leaf(name, x, shape, shape := x.output(shape)) for name, x in run if isinstance(x, Layer)]
-            rows += grouped([leaf for leaf in leaves if not leaf.layer.silent], before)
+            rows += grouped([leaf for leaf in leaves if not isinstance(leaf.layer, UNSEEN)], before)
         else:
             for name, part in run:
                 box, shape = _combined(part, name, shape, before)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resbench.arch import activations, algebra, layers
+from resbench.arch import activations, algebra, channels, layers, normalisation, transposed
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, dotted, walk
 from resbench.arch.catalog import Architecture, architecture
 from resbench.errors import ArchitectureError
@@ -28,11 +28,13 @@ LEAVES: dict[type[Layer], Callable[..., nn.Module]] = {
     layers.Conv2d: lambda inputs, outputs, kernel, stride, padding, groups, dilation, bias, _: nn.Conv2d(
         inputs, outputs, kernel, stride, padding, dilation, groups, bias
     ),
+    transposed.ConvTranspose2d: nn.ConvTranspose2d,
     layers.Linear: nn.Linear,
     layers.BatchNorm2d: nn.BatchNorm2d,
     activations.ReLU: nn.ReLU,
     activations.ReLU6: nn.ReLU6,
     activations.LeakyReLU: nn.LeakyReLU,
+    activations.PReLU: nn.PReLU,
     activations.ELU: nn.ELU,
     activations.GELU: nn.GELU,
     activations.SiLU: nn.SiLU,
@@ -42,13 +44,23 @@ LEAVES: dict[type[Layer], Callable[..., nn.Module]] = {
     activations.Tanh: nn.Tanh,
     layers.Scale: modules.Scale,
     layers.MaxPool2d: lambda kernel, stride, padding, ceil: nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil),
-    layers.AvgPool2d: nn.AvgPool2d,
+    layers.AvgPool2d: lambda kernel, stride, padding, ceil, counted: nn.AvgPool2d(
+        kernel, stride, padding, ceil, counted
+    ),
     layers.AdaptiveAvgPool2d: nn.AdaptiveAvgPool2d,
     layers.LocalResponseNorm: nn.LocalResponseNorm,
     layers.Dropout: nn.Dropout,
+    layers.DropPath: modules.DropPath,
     layers.Identity: nn.Identity,
     layers.Flatten: nn.Flatten,
-    layers.PadChannels: modules.PadChannels,
+    channels.PadChannels: modules.PadChannels,
+    channels.ChannelSlice: modules.ChannelSlice,
+    channels.ChannelShuffle: nn.ChannelShuffle,
+    channels.SplitSoftmax: modules.SplitSoftmax,
+    channels.LayerScale: modules.LayerScale,
+    normalisation.LayerNorm2d: modules.LayerNorm2d,
+    normalisation.GroupNorm: nn.GroupNorm,
+    normalisation.GlobalResponseNorm: modules.GlobalResponseNorm,
 }
 """Each makes the module of a layer of the layer's fields in their order."""
 
@@ -146,7 +158,8 @@ def _place(node: Node, level: Level, top: bool) -> Steps:
     """Register what stands in place at this level, and return the steps that run it."""
     if isinstance(node, Layer):
         assert node.silent, "a layer in place has no name only when it does nothing"
-        return () if isinstance(node, layers.Identity) else (_register(level, "flatten", _leaf(node)),)
+        name = "_".join(map(str, (type(node).__name__.lower(), *astuple(node))))
+        return () if isinstance(node, layers.Identity) else (_register(level, name, _leaf(node)),)
     assert isinstance(node, Combinator)
     if isinstance(node, Operator):
         paths = tuple(_part(name, part, level, False) for name, part in node.parts)
@@ -180,7 +193,7 @@ def _part(name: str, node: Node, level: Level, top: bool) -> Steps:
 
 def _register(level: Level, name: str, module: nn.Module) -> str:
     held = level._modules.get(name)
-    if held is not None and not (isinstance(held, nn.Flatten) and isinstance(module, nn.Flatten)):
+    if held is not None and not (isinstance(held, modules.SILENT) and repr(held) == repr(module)):
         raise ArchitectureError(f"two parts are called {name!r} in one torch module; give one another name")
     try:
         level.add_module(name, module)
@@ -207,11 +220,13 @@ def _initialise(net: nn.Module, body: Node, seed: int) -> None:
             module = net.get_submodule(name)
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=draw)
+            elif isinstance(module, nn.ConvTranspose2d):  # its weights lie the other way round
+                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu", generator=draw)
             elif isinstance(module, nn.Linear):
                 module.weight.normal_(0, module.in_features**-0.5, generator=draw)
-            elif isinstance(module, nn.BatchNorm2d):
-                module.reset_parameters()
-            if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
+            elif isinstance(layer, Layer) and hasattr(module, "reset_parameters"):
+                module.reset_parameters()  # type: ignore[operator]
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and module.bias is not None:
                 module.bias.fill_(layer.bias_init if isinstance(layer, layers.Conv2d) else 0)
 
 

@@ -89,8 +89,8 @@ def listing(filter: str = "") -> Listing:
 
 
 def _listed(entry: Entry) -> Listed:
-    cost = None if "{" in entry.name else architecture(entry.name).cost()
-    params, macs = (cost.params, cost.macs) if cost else (None, None)
+    total = None if "{" in entry.name else architecture(entry.name).totals()
+    params, macs = (total.params, total.macs) if total else (None, None)
     return Listed(entry.name, entry.family, "x".join(map(str, entry.input)), params, macs, entry.source)
 
 

@@ -1,10 +1,11 @@
-"""Torch does not have these modules: the operators of the algebra, and option A's shortcut.
+"""Torch does not have these modules: the operators of the algebra, and what layers do to channels.
 
 Each is called as its node in ``resbench.arch`` is, so that a traced row has the type of a counted one.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
@@ -79,3 +80,94 @@ class PadChannels(nn.Module):
 
     def extra_repr(self) -> str:
         return f"+{self.added} channels, stride={self.stride}"
+
+
+class ChannelSlice(nn.Module):
+    """y = x[:, start:stop]."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.start, self.stop = start, stop
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.start : self.stop]
+
+    def extra_repr(self) -> str:
+        return f"{self.start}, {self.stop}"
+
+
+class DropPath(_DropoutNd):
+    """y = m x / (1 - p) in training, where m is 0 with probability p, and 1 else, for each image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.p:
+            return x
+        mask = x.new_empty((len(x), *(1 for _ in x.shape[1:]))).bernoulli_(1 - self.p)
+        return x * mask.div_(1 - self.p)
+
+
+class SplitSoftmax(nn.Module):
+    """y_r = exp(x_r) / sum of exp(x_q), where x_1, x_2, ... are as many splits of the channels."""
+
+    def __init__(self, splits: int) -> None:
+        super().__init__()
+        self.splits = splits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.softmax(x.reshape(len(x), self.splits, -1, *x.shape[2:]), 1).flatten(1, 2)
+
+    def extra_repr(self) -> str:
+        return f"{self.splits}"
+
+
+class LayerScale(nn.Module):
+    """y = gamma x, with one learned factor a channel."""
+
+    def __init__(self, channels: int, init: float) -> None:
+        super().__init__()
+        self.init = init
+        self.weight = nn.Parameter(torch.empty(channels, 1, 1))
+
+    def reset_parameters(self) -> None:
+        nn.init.constant_(self.weight, self.init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+    def extra_repr(self) -> str:
+        return f"{len(self.weight)}, init={self.init:g}"
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """y = gamma (x - mean) / sqrt(var + eps) + beta over the channels of each position."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = x.permute(0, 2, 3, 1)
+        normed = nn.functional.layer_norm(last, self.normalized_shape, self.weight, self.bias, self.eps)
+        return normed.permute(0, 3, 1, 2)
+
+
+class GlobalResponseNorm(nn.Module):
+    """y = x + gamma x g / (mean(g) + eps) + beta, where g is the norm of each map."""
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.empty(channels, 1, 1))
+        self.bias = nn.Parameter(torch.empty(channels, 1, 1))
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        norms: Tensor = torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True)
+        response = norms / (norms.mean(1, keepdim=True) + self.eps)
+        return x + self.weight * (x * response) + self.bias
+
+    def extra_repr(self) -> str:
+        return f"{len(self.weight)}, eps={self.eps:g}"
+
+
+SILENT = (nn.Identity, nn.Flatten, ChannelSlice)
+"""They give another look at their input, hold nothing, and have no row."""

@@ -99,6 +99,64 @@ def test_the_integers_of_the_notes(name):
     assert (report.params, report.macs) == INTEGERS[name]
 
 
+PRINTED = {  # parameters in the table of pretrained networks of github.com/osmr/imgclsmob
+    "densenet_bc100_12": 769_162,
+    "densenet_bc190_40": 25_624_430,
+    "resnext29_16x64d": 68_155_210,
+    "wrn16_10": 17_116_634,
+    "wrn28_10": 36_479_194,
+    "wrn40_8": 35_748_314,
+    "pyramidnet110_a48": 1_772_706,
+    "pyramidnet110_a84": 3_904_446,
+    "pyramidnet110_a270": 28_485_477,
+    "pyramidnet164_a270": 27_216_021,
+    "shufflenet_v1_g1": 1_531_936,
+    "shufflenet_v1_g2": 1_733_848,
+    "shufflenet_v1_g3": 1_865_728,
+    "shufflenet_v1_g4": 1_968_344,
+    "shufflenet_v1_g8": 2_434_768,
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_networks_that_no_zoo_here_has_hold_the_printed_parameters(name):
+    assert count(name).params == PRINTED[name]
+
+
+@pytest.mark.parametrize(("depth", "growth", "millions"), [(40, 12, 1.0), (100, 12, 7.0), (100, 24, 27.2)])
+def test_densenets_without_compression_hold_what_their_paper_prints(depth, growth, millions):
+    # Huang et al. 2017, Table 2. The table above has 599,050, 4,068,490 and 16,114,138: it halves at transitions.
+    assert round(count(f"densenet{depth}_{growth}").params / 1e6, 1) == millions
+
+
+@pytest.mark.parametrize(("groups", "complexity"), [(1, 143), (2, 140), (3, 137), (4, 133), (8, 137)])
+def test_shufflenets_convolutions_take_what_their_paper_prints(groups, complexity):
+    # Zhang X. et al. 2018, Table 1, which leaves out the fully connected layer
+    rows = count(f"shufflenet_v1_g{groups}").layers
+    assert round(sum(row.macs for row in rows if row.type == "Conv2d") / 1e6) == complexity
+
+
+def test_bn_inception_is_the_released_one_without_biases_before_bn():
+    # 11,295,240 in the table above
+    report = count("bn_inception")
+    biases = sum(row.output[1] for row in report.layers if row.type == "Conv2d")
+    assert report.params + biases == 11_295_240
+
+
+def test_inception_resnet_v1_is_facenets_trunk():
+    # facenet-pytorch's has 27,910,327: one more module of 1792 maps, an embedding of 512 with BN, 8,631 classes
+    module = sum(row.params for row in count("inception_resnet_v1").layers if row.name.startswith("repeat_3.0."))
+    trunk = count("inception_resnet_v1").params - (1792 + 1) * 1000
+    assert trunk + module + 1792 * 512 + 2 * 512 + (512 + 1) * 8631 == 27_910_327
+
+
+def test_a_deployed_repvgg_is_its_3x3_convolutions():
+    trained, deployed = count("repvgg_a0"), count("repvgg_a0,form=deployed")
+    assert (trained.params, deployed.params) == (9_108_968, 8_309_384)  # timm's, and its reparameterize_model's
+    head = 1280 * 1000
+    assert 10 * (deployed.macs - head) == 9 * (trained.macs - head)  # a 1x1 takes a ninth of a 3x3
+
+
 TORCHVISION = {  # num_params and GFLOPS of torchvision 0.28's weights metadata
     "resnet18": (11_689_512, 1.814),
     "resnet34": (21_797_672, 3.664),

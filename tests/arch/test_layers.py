@@ -15,28 +15,39 @@ from resbench.arch import (
     AdaptiveAvgPool2d,
     AvgPool2d,
     BatchNorm2d,
+    ChannelShuffle,
+    ChannelSlice,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
+    DropPath,
     Flatten,
     GlobalAvgPool,
+    GlobalResponseNorm,
+    GroupNorm,
     Hardsigmoid,
     Hardswish,
     Identity,
+    LayerNorm2d,
+    LayerScale,
     LeakyReLU,
     Linear,
     LocalResponseNorm,
     MaxPool2d,
     PadChannels,
+    PReLU,
     ReLU,
     ReLU6,
     Scale,
     Seq,
     Sigmoid,
     SiLU,
+    SplitSoftmax,
     Tanh,
     cost,
 )
 from resbench.errors import ArchitectureError, ShapeError
+from resbench.networks import modules
 
 
 def meta(module, shape):
@@ -88,6 +99,24 @@ def test_conv2d_is_torchs(conv, shape, bias):
     assert ours(layer, shape) == meta(module, shape)
     output = layer.output(shape)
     assert layer.elementwise(shape, output) == (math.prod(output) if bias else 0)  # one addition an output
+
+
+TRANSPOSED = [  # kernel, stride, padding, output padding, groups, dilation
+    (2, 2, 0, 0, 1, 1),
+    (3, 2, 1, 1, 1, 1),
+    (4, 2, 1, 0, 4, 1),
+    (3, 1, 2, 0, 1, 2),
+    ((3, 5), (2, 3), (1, 0), (0, 2), 3, (2, 1)),
+]
+
+
+@pytest.mark.parametrize("conv", TRANSPOSED, ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+def test_conv_transpose2d_is_torchs(conv, bias):
+    kernel, stride, padding, more, groups, dilation = conv
+    fields = (12, 24, kernel, stride, padding, more, groups, bias, dilation)
+    for shape in ((1, 12, 7, 7), (2, 12, 5, 9)):
+        assert ours(ConvTranspose2d(*fields), shape) == meta(nn.ConvTranspose2d(*fields, device="meta"), shape)
 
 
 @pytest.mark.parametrize("sizes", list(product((1, 3, 512), (1, 10, 1000))), ids=str)
@@ -199,6 +228,16 @@ N = math.prod(MAPS)
         (Sigmoid(), nn.Sigmoid(), N),
         (Hardsigmoid(), nn.Hardsigmoid(), N),
         (Tanh(), nn.Tanh(), N),
+        (PReLU(), nn.PReLU(), N),
+        (PReLU(8, 0.1), nn.PReLU(8, 0.1), N),
+        (DropPath(), modules.DropPath(), 0),
+        (LayerNorm2d(8), modules.LayerNorm2d(8), 5 * N),
+        (GroupNorm(2, 8), nn.GroupNorm(2, 8), 5 * N),
+        (GlobalResponseNorm(8), modules.GlobalResponseNorm(8, 1e-6), 5 * N + 2 * 2 * 8 + 2),
+        (LayerScale(8), modules.LayerScale(8, 1e-6), N),
+        (ChannelShuffle(4), nn.ChannelShuffle(4), 0),
+        (SplitSoftmax(2), modules.SplitSoftmax(2), 3 * N),
+        (ChannelSlice(2, 7), modules.ChannelSlice(2, 7), 0),
         (LocalResponseNorm(), nn.LocalResponseNorm(5), 10 * N),
         (LocalResponseNorm(3), nn.LocalResponseNorm(3), 8 * N),
         (Dropout(), nn.Dropout(), 0),
@@ -267,6 +306,22 @@ def test_silent_layers_have_no_row_and_free_ones_no_work():
         (Linear, (64, 10, False), (64, 10, None), "bias"),
         (BatchNorm2d, (1,), (0,), "channels"),
         (BatchNorm2d, (64, 1e-3), (64, math.inf), "eps"),
+        (BatchNorm2d, (64, 1e-3, 1), (64, 1e-3, 1.1), "momentum"),
+        (PReLU, (1, 0), (0, 0), "channels"),
+        (PReLU, (1, 0), (1, math.inf), "init"),
+        (DropPath, (0.2,), (1,), "p"),
+        (ConvTranspose2d, (6, 9, 3, 1, 0, 0, 3), (6, 9, 3, 1, 0, 0, 2), "groups"),
+        (ConvTranspose2d, (6, 9, 3, 2, 0, 1), (6, 9, 3, 2, 0, 2), "output_padding"),
+        (LayerNorm2d, (64, 0), (64, -1e-6), "eps"),
+        (GroupNorm, (4, 64), (5, 64), "groups"),
+        (GlobalResponseNorm, (1,), (0,), "channels"),
+        (LayerScale, (64, 0), (64, math.nan), "init"),
+        (SplitSoftmax, (2,), (1,), "splits"),
+        (ChannelSlice, (0, 1), (0, 0), "stop"),
+        (ChannelSlice, (3, 4), (4, 4), "stop"),
+        (ChannelSlice, (0, 4), (-1, 4), "start"),
+        (ChannelShuffle, (2,), (1,), "groups"),
+        (AvgPool2d, (2, 2, 0, False, False), (2, 2, 0, False, 0), "count_include_pad"),
         (MaxPool2d, (3, 2, 1), (3, 2, 2), "padding"),
         (MaxPool2d, (3, 0), (3, -1), "stride"),
         (MaxPool2d, (3, 2, 0, True), (3, 2, 0, "yes"), "ceil_mode"),
@@ -309,6 +364,11 @@ def test_nesting_is_bounded_where_it_is_made():
     ("layer", "accepted", "rejected", "message"),
     [
         (Conv2d(3, 8, 3), (1, 3, 9, 9), (1, 4, 9, 9), "expects 3 channels, received 4x9x9"),
+        (PReLU(4), (1, 4, 9, 9), (1, 3, 9, 9), "expects 4 channels, received 3x9x9"),
+        (ConvTranspose2d(3, 8, 1, 1, 1), (1, 3, 3, 3), (1, 3, 2, 3), "needs a larger input than 3x2x3"),
+        (ChannelSlice(1, 4), (1, 4, 9, 9), (1, 3, 9, 9), "expect at least 4 channels, received 3x9x9"),
+        (SplitSoftmax(2), (1, 4, 1, 1), (1, 3, 1, 1), "expects a multiple of 2 channels, received 3x1x1"),
+        (ChannelShuffle(2), (1, 4, 9, 9), (1, 3, 9, 9), "expects a multiple of 2 channels, received 3x9x9"),
         (Conv2d(3, 8, 3), (1, 3, 3, 3), (1, 3, 2, 3), "needs a larger input than 3x2x3: its window spans 3"),
         (Conv2d(3, 8, 3, dilation=2), (1, 3, 5, 5), (1, 3, 4, 5), "its window spans 5"),
         (Conv2d(3, 8, 3, padding=1), (1, 3, 1, 1), (1, 3), "expects CxHxW maps, received 3"),

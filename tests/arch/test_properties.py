@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
+from variants import CATALOG
 
 from resbench import arch
 from resbench.arch import (
@@ -20,29 +21,40 @@ from resbench.arch import (
     Aux,
     AvgPool2d,
     BatchNorm2d,
+    ChannelShuffle,
+    ChannelSlice,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
+    DropPath,
     Flatten,
     GlobalAvgPool,
+    GlobalResponseNorm,
+    GroupNorm,
     Hardsigmoid,
     Hardswish,
     Highway,
     Identity,
     Layer,
+    LayerNorm2d,
+    LayerScale,
     LeakyReLU,
     Linear,
     LocalResponseNorm,
     MaxPool2d,
     Mul,
     PadChannels,
+    PReLU,
     ReLU,
     ReLU6,
     Scale,
     Seq,
     Sigmoid,
     SiLU,
+    SplitSoftmax,
     Tanh,
+    catalog,
     cost,
     stack,
 )
@@ -140,7 +152,7 @@ def pool(draw, shape):
         for field, value in zip((kernel, stride, padding), (k, s, p), strict=True):
             field.append(value)
         made.append(positions(size, k, s, p, ceil=ceil))
-    kind = draw(st.sampled_from([MaxPool2d, AvgPool2d]))
+    kind = draw(st.sampled_from([MaxPool2d, AvgPool2d, lambda *window: AvgPool2d(*window, count_include_pad=False)]))
     steps = spelt(draw, tuple(stride)) if apart else 0
     return kind(spelt(draw, tuple(kernel)), steps, spelt(draw, tuple(padding)), ceil), (shape[0], *made)
 
@@ -148,6 +160,21 @@ def pool(draw, shape):
 def pad_channels(draw, shape):
     out, stride = shape[0] + draw(st.integers(0, 3)), draw(SMALL)
     return PadChannels(shape[0], out, stride), strided(shape, out, stride)
+
+
+def transposed(draw, shape):
+    """A kernel of 3 without padding always fits."""
+    stride, out = draw(SMALL), draw(CHANNELS)
+    more = draw(st.integers(0, stride - 1))
+    groups = divisor(draw, shape[0], out)
+    layer = ConvTranspose2d(shape[0], out, 3, stride, 1, more, groups, draw(BOOLS))
+    return layer, (out, *((side - 1) * stride + 1 + more for side in shape[1:]))
+
+
+def channel_slice(draw, shape):
+    start = draw(st.integers(0, shape[0] - 1))
+    stop = draw(st.integers(start + 1, shape[0]))
+    return ChannelSlice(start, stop), (stop - start, *shape[1:])
 
 
 def adaptive(draw, shape):
@@ -172,12 +199,18 @@ ACTIVATIONS = [
 def unchanged(draw, shape):
     factor = draw(st.sampled_from([0.5, 1, -1, 2.0]))
     layers = [
-        BatchNorm2d(shape[0]),
+        BatchNorm2d(shape[0], draw(st.sampled_from([1e-5, 1e-3])), draw(st.sampled_from([0.1, 0.01, 0]))),
         ReLU(),
         draw(st.sampled_from(ACTIVATIONS)),
         Identity(),
         Scale(factor, draw(st.sampled_from([0, 1, -0.5]))),
         LocalResponseNorm(draw(SMALL)),
+        LayerNorm2d(shape[0]),
+        GroupNorm(divisor(draw, shape[0]), shape[0]),
+        LayerScale(shape[0], 0.5),
+        draw(st.sampled_from([ChannelShuffle, SplitSoftmax]))(2) if shape[0] % 2 == 0 else ReLU(),
+        DropPath(draw(st.sampled_from([0, 0.5]))),
+        PReLU(draw(st.sampled_from([1, shape[0]]))),
         Dropout(draw(st.sampled_from([0, 0.5, 0.9]))),
     ]
     return draw(st.sampled_from(layers)), shape
@@ -239,7 +272,7 @@ def tapped(draw, shape):
     return Aux(head=head), shape
 
 
-LEAVES = [any_conv, unchanged, pool, unchanged, pad_channels, unchanged]
+LEAVES = [any_conv, unchanged, pool, unchanged, pad_channels, unchanged, channel_slice, transposed]
 BLOCKS = [residual, parallel, gated, "level", residual, tapped, "level"]
 LEAF, PART = st.sampled_from(LEAVES), st.sampled_from([*LEAVES, *BLOCKS])
 COUNT = st.sampled_from([2, 3, 4, 1, 0])
@@ -416,23 +449,33 @@ SOUND = {
     AvgPool2d: {"kernel": 2},
     BatchNorm2d: {"channels": 4},
     Conv2d: {"in_channels": 4, "out_channels": 8, "kernel": 3},
+    ChannelShuffle: {"groups": 2},
+    ChannelSlice: {"start": 1, "stop": 3},
+    ConvTranspose2d: {"in_channels": 4, "out_channels": 8, "kernel": 3},
+    DropPath: {},
     Dropout: {},
     ELU: {},
     Flatten: {},
     GELU: {},
+    GlobalResponseNorm: {"channels": 4},
+    GroupNorm: {"groups": 2, "channels": 4},
     Hardsigmoid: {},
     Hardswish: {},
     Identity: {},
+    LayerNorm2d: {"channels": 4},
+    LayerScale: {"channels": 4},
     LeakyReLU: {},
     Linear: {"in_features": 4, "out_features": 2},
     LocalResponseNorm: {},
     MaxPool2d: {"kernel": 2},
+    PReLU: {},
     PadChannels: {"in_channels": 4, "out_channels": 6},
     ReLU: {},
     ReLU6: {},
     Scale: {"factor": 2},
     SiLU: {},
     Sigmoid: {},
+    SplitSoftmax: {"splits": 2},
     Tanh: {},
 }
 
@@ -606,7 +649,7 @@ def spelled(draw, entry):
     return ",".join([name, *draw(st.permutations(given_options))])
 
 
-@pytest.mark.parametrize("name", entries())
+@pytest.mark.parametrize("name", [*CATALOG, *(name for name in entries() if "{" in name)])
 @examples(12)
 @given(data=st.data())
 def test_a_canonical_name_gives_the_same_architecture(name, data):
@@ -621,6 +664,11 @@ def test_a_canonical_name_gives_the_same_architecture(name, data):
     head, *rest = text.split(",")
     assert architecture(",".join([head, *reversed(rest)])) == made
     assert set(made.name.split(",")) <= set(text.split(","))
+
+
+def test_no_two_families_have_a_name_in_common():
+    names = [name for file in catalog._files() for name in catalog._lines(file)]
+    assert sorted(names) == sorted(entries())
 
 
 @examples(60)

@@ -1,7 +1,7 @@
 """The totals of an architecture are those of its rows, whatever was counted before it."""
 
 import pytest
-from variants import CATALOG, VARIANTS
+from variants import EVERY, VARIANTS
 
 from resbench.arch import Aux, BatchNorm2d, Conv2d, Flatten, Linear, Mul, ReLU, Seq, Sigmoid, stack
 from resbench.arch.catalog import architecture
@@ -22,7 +22,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
-@pytest.mark.parametrize("name", [*CATALOG, *VARIANTS, "resnet20,aux=yes,se=4", "resnet1202", "plain110"])
+@pytest.mark.parametrize("name", [*EVERY, *VARIANTS, "resnet20,aux=yes,se=4", "resnet1202", "plain110"])
 def test_the_totals_of_the_catalog_are_those_of_its_rows(name, mode):
     arch = architecture(name)
     assert arch.totals(batch=2, mode=mode) == arch.cost(batch=2, mode=mode).total

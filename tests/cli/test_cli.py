@@ -66,6 +66,16 @@ def test_importing_resbench_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_network_is_built_without_the_files_of_other_families():
+    code = (
+        "import sys; from resbench.arch import architecture; architecture('resnet56')\n"
+        "architecture('convnextv2_tiny')\n"
+        "print([name for name in sys.modules if name.startswith('resbench.arch.families.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['resbench.arch.families.resnet', 'resbench.arch.families.convnext']\n"
+
+
 BAD = {
     ("flops",): "expected a model",
     ("compare", "resnet50"): "expected 2 models or more",
@@ -234,7 +244,7 @@ def test_models_lists_names_options_and_filters():
 
 def test_models_of_a_whole_name_lists_its_options():
     text = run("models", "resnet56").stdout
-    assert "none A B C scaling" in text
+    assert "none A B C D scaling" in text
     assert "full-preact" in text
     assert "aux" in run("models", "googlenet").stdout
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - as torch's users call it
 from torch.nn.modules import module as hooks
 from torch.utils.flop_counter import FlopCounterMode
+from variants import CATALOG
 
 from resbench.arch import LocalResponseNorm
-from resbench.arch.catalog import architecture, entries
+from resbench.arch.catalog import architecture
 from resbench.arch.cost import cost
 from resbench.costs.trace import trace
 from resbench.errors import TraceError
@@ -55,7 +56,6 @@ def names(report):
 
 # -- against the fold ---------------------------------------------------------------------------------
 
-CATALOG = [name for name in entries() if "{" not in name]
 VARIANTS = [f"resnet14,order={order}" for order in ("original", "bn-after-add", "relu-before-add", "full-preact")]
 VARIANTS += [f"resnet14,shortcut={kind}" for kind in ("none", "A", "B", "C", "scaling", "exclusive-gate", "dropout")]
 VARIANTS += ["resnet14,norm=none", "resnet14,se=4", "preact_resnet20,block=bottleneck"]

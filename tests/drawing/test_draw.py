@@ -6,9 +6,10 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
+from variants import CATALOG
 
 from resbench.arch.algebra import Add, Combinator, Layer
-from resbench.arch.catalog import architecture, entries
+from resbench.arch.catalog import architecture
 from resbench.arch.cost import Cost, Row
 from resbench.arch.structure import blocks
 from resbench.drawing.block import carries
@@ -17,7 +18,7 @@ from resbench.drawing.diagram import draw, panel
 from resbench.drawing.sheet import layout
 from resbench.drawing.tree import MOST, draw_tree, lines
 
-NAMES = sorted({name.replace("{6n+2}", "20") for name in entries()})
+NAMES = sorted([*CATALOG, "resnet20", "plain20", "preact_resnet20"])
 VARIANTS = ["resnet110", "resnet56,order=full-preact", "googlenet,aux=yes", "resnet110,shortcut=exclusive-gate"]
 SVG = "{http://www.w3.org/2000/svg}"
 

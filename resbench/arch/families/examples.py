@@ -11,7 +11,7 @@ from resbench.arch.layers import Conv2d
 _conv = partial(Conv2d, bias=False)
 _example = partial(entry, "lesson")
 
-LESSONS = (
+ENTRIES = (
     # 5x5, 192 -> 32: 120,422,400 MACs
     _example("conv5x5_direct", (192, 28, 28), f"{SZEGEDY14}, sec. 5", Seq, conv5x5=_conv(192, 32, 5, padding=2)),
     # 1x1, 192 -> 16, then 5x5, 16 -> 32: 12,443,648 MACs, 9.68 times fewer

@@ -283,12 +283,9 @@ def inception_v3(*, aux: bool = False, classes: int = 1000) -> Seq:
 # -- the catalog --------------------------------------------------------------------------------------
 
 
-NETWORKS = (
+ENTRIES = (
     entry("inception", "googlenet", IMAGENET, f"{SZEGEDY14}, Table 1", googlenet),
     entry("inception", "inception_v3", (3, 299, 299), f"{SZEGEDY15}, Table 1", inception_v3),
-)
-
-MODULES = (
     entry("block", "inception_a", (192, 35, 35), f"{SZEGEDY15}, Table 1", inception_a, 192, 32),
     entry("block", "inception_b", (288, 35, 35), f"{SZEGEDY15}, Table 1", inception_b, 288),
     entry("block", "inception_c", (768, 17, 17), f"{SZEGEDY15}, Table 1", inception_c, 768, 128),
@@ -296,4 +293,4 @@ MODULES = (
     entry("block", "inception_e", (1280, 8, 8), f"{SZEGEDY15}, Table 1", inception_e, 1280),
     entry("block", "residual_inception_block", (384, 35, 35), f"{SZEGEDY16}, figure 16", residual_inception_block, 384),
 )
-"""Each is given the maps on which it stands in its network."""
+"""Each module is given the maps on which it stands in its network."""

@@ -1,4 +1,4 @@
-"""The residual family has ImageNet and CIFAR layouts of plain, ResNet, pre-activation, ResNeXt and wide networks.
+"""The residual family has ImageNet and CIFAR layouts of ResNets and pre-activation networks.
 
 A network is a stem, stages of units and a head. Everything that differs between its members is a
 parameter of the unit; a plain network is the same expression with ``shortcut="none"``.
@@ -9,8 +9,17 @@ from functools import partial
 from typing import Any, Literal
 
 from resbench.arch.activations import ReLU
-from resbench.arch.algebra import Aux, Node, Seq
-from resbench.arch.blocks import Stage, StrideOn, basic_convs, bottleneck_convs, squeeze_excitation, trunk, unit
+from resbench.arch.algebra import Aux, Layer, Node, Seq, stack
+from resbench.arch.blocks import (
+    BLOCKS,
+    Stage,
+    StrideOn,
+    basic_convs,
+    bottleneck_convs,
+    squeeze_excitation,
+    trunk,
+    unit,
+)
 from resbench.arch.entry import CIFAR, HE15, HE16, IMAGENET, entry
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d
 from resbench.arch.orders import Norm, Order, ending
@@ -26,6 +35,8 @@ LAYOUTS = {
     200: ("bottleneck", (3, 24, 36, 3)),
 }
 """A depth has this block and so many units in each stage: He et al. 2015, Table 1; 200 from He et al. 2016, Table 5."""
+
+Stem = Literal["7x7", "3x3", "3x3-strided"]
 
 MAX_DEPTH = 10_000
 """The deepest published network has 1,202 layers."""
@@ -71,6 +82,25 @@ def _stem_norm(channels: int, norm: Norm) -> dict[str, Node]:
     return {"bn1": BatchNorm2d(channels)} if norm == "bn" else {}
 
 
+def _stem(kind: Stem, channels: int, norm: Norm) -> dict[str, Node]:
+    """7x7/2 - max/2; or three 3x3 for the 7x7 (ResNet-C: He T. et al. 2019, figure 2b); or a strided 3x3 for the
+    maximum too (ResNet-RS: Bello et al. 2021, sec. 4.2)."""
+    convolve = partial(Conv2d, bias=norm == "none")
+
+    def normed(conv: Conv2d) -> list[Layer]:
+        return [conv, *([BatchNorm2d(conv.out_channels)] if norm == "bn" else []), ReLU()]
+
+    half = channels // 2
+    opening: Node = convolve(3, channels, 7, 2, 3)
+    if kind != "7x7":
+        first, second = convolve(3, half, 3, 2, 1), convolve(half, half, 3, 1, 1)
+        opening = stack(*normed(first), *normed(second), convolve(half, channels, 3, 1, 1))
+    pool: Node = MaxPool2d(3, 2, 1)
+    if kind == "3x3-strided":
+        pool = stack(*normed(convolve(channels, channels, 3, 2, 1)))
+    return {"conv1": opening, **_stem_norm(channels, norm), "relu": ReLU(), "maxpool": pool}
+
+
 def imagenet_resnet(
     depth: int,
     *,
@@ -81,6 +111,7 @@ def imagenet_resnet(
     groups: int = 1,
     group_width: int = 64,
     stride: StrideOn = "3x3",
+    stem: Stem = "7x7",
     se: int = 0,
     gate_bias: int = GATE_BIAS,
     classes: int = 1000,
@@ -90,7 +121,8 @@ def imagenet_resnet(
     ``width`` multiplies every channel count. In bottlenecks, ``groups`` and ``group_width`` set the
     middle convolution to groups x group_width channels in the first stage: ResNeXt-50 32x4d has 32 and
     4 (Xie et al. 2017), Wide ResNet-50-2 has 1 and 128 (Zagoruyko & Komodakis 2016). ``stride`` names
-    the convolution of a bottleneck that carries it, ``se`` is the reduction of squeeze-and-excitation.
+    the convolution of a bottleneck that carries it (on the 3x3 it is ResNet-B), ``se`` is the reduction of
+    squeeze-and-excitation.
     """
     block, counts = LAYOUTS[depth]
     bottleneck = block == "bottleneck"
@@ -105,19 +137,11 @@ def imagenet_resnet(
     )
     units = partial(_unit, convs, se, norm=norm, shortcut=shortcut, order=order, gate_bias=gate_bias)
     return Seq(
-        conv1=Conv2d(3, base, 7, 2, 3, bias=norm == "none"),
-        **_stem_norm(base, norm),
-        relu=ReLU(),
-        maxpool=MaxPool2d(3, 2, 1),
+        **_stem(stem, base, norm),
         **trunk(base, stages, units),
         **ending(stages[-1].width, order, norm),
         **_head(stages[-1].width, classes),
     )
-
-
-def imagenet_plain(depth: int, *, norm: Norm = "bn", width: int = 1, classes: int = 1000) -> Seq:
-    """It has the layers of ``imagenet_resnet`` without shortcuts (He et al. 2015, figure 3 middle)."""
-    return imagenet_resnet(depth, shortcut="none", norm=norm, width=width, classes=classes)
 
 
 def _units_per_stage(depth: int, layers: int) -> int:
@@ -169,28 +193,32 @@ def cifar_resnet(
     return Seq(Seq(**stem, layer1=first), heads[0], Seq(layer2=second), heads[1], Seq(layer3=third, **end))
 
 
-def cifar_plain(depth: int, *, norm: Norm = "bn", width: int = 1, aux: bool = False, classes: int = 10) -> Seq:
-    """It has the layers of ``cifar_resnet`` without shortcuts (He et al. 2015, sec. 4.2)."""
-    return cifar_resnet(depth, shortcut="none", norm=norm, width=width, aux=aux, classes=classes)
-
-
 # -- the catalog --------------------------------------------------------------------------------------
 
 
 _preact = partial(entry, "preact_resnet", order="full-preact")
 _bottleneck = partial(cifar_resnet, block="bottleneck", shortcut="B")
-_XIE, _ZAGORUYKO = "Xie et al. 2017, Table 1", "Zagoruyko & Komodakis 2016, Table 8"
+_c = partial(entry, "resnet_c", stem="3x3")
+_d = partial(entry, "resnet_d", stem="3x3", shortcut="D")
+_rs = partial(entry, "resnet_rs", stem="3x3-strided", shortcut="D", se=4)
+_TRICKS, _REVISITED = "He T. et al. 2019, figure 2", "Bello et al. 2021, Table 7"
 
-NETWORKS = (
-    *(entry("plain", f"plain{n}", IMAGENET, f"{HE15}, Table 2", imagenet_plain, n) for n in (18, 34)),
+ENTRIES = (
     *(entry("resnet", f"resnet{n}", IMAGENET, f"{HE15}, Table 1", imagenet_resnet, n) for n in (18, 34, 50, 101, 152)),
-    *(_preact(f"preact_resnet{n}", IMAGENET, f"{HE16}, Table 5", imagenet_resnet, n) for n in LAYOUTS),
-    entry("resnext", "resnext50_32x4d", IMAGENET, _XIE, imagenet_resnet, 50, groups=32, group_width=4),
-    entry("resnext", "resnext101_32x8d", IMAGENET, _XIE, imagenet_resnet, 101, groups=32, group_width=8),
-    entry("resnext", "resnext101_64x4d", IMAGENET, _XIE, imagenet_resnet, 101, groups=64, group_width=4),
-    entry("wide_resnet", "wide_resnet50_2", IMAGENET, _ZAGORUYKO, imagenet_resnet, 50, group_width=128),
-    entry("wide_resnet", "wide_resnet101_2", IMAGENET, _ZAGORUYKO, imagenet_resnet, 101, group_width=128),
-    entry("plain", "plain{6n+2}", CIFAR, f"{HE15}, sec. 4.2", cifar_plain),
+    *(
+        _preact(f"preact_resnet{n}", IMAGENET, f"{HE16}, Table 5", imagenet_resnet, n)
+        for n in (18, 34, 50, 101, 152, 200)
+    ),
+    *(_c(f"resnet{n}c", IMAGENET, _TRICKS, imagenet_resnet, n) for n in (50, 101, 152)),
+    *(_d(f"resnet{n}d", IMAGENET, _TRICKS, imagenet_resnet, n) for n in (18, 34, 50, 101, 152, 200)),
+    *(
+        entry("se_resnet", f"seresnet{n}", IMAGENET, "Hu et al. 2018, Table 1", imagenet_resnet, n, se=16)
+        for n in (50, 101, 152)
+    ),
+    *(
+        _rs(f"resnetrs{n}", (3, side, side), _REVISITED, imagenet_resnet, n)
+        for n, side in ((50, 160), (101, 192), (152, 256), (200, 256))
+    ),
     entry("resnet", "resnet{6n+2}", CIFAR, f"{HE15}, sec. 4.2", cifar_resnet),
     _preact("preact_resnet{6n+2}", CIFAR, f"{HE16}, Table 2", cifar_resnet),
     # the two published bottleneck networks; cifar_resnet164 is the basic-block one of that depth
@@ -198,4 +226,5 @@ NETWORKS = (
     _preact("preact_resnet164", CIFAR, f"{HE16}, Table 3", _bottleneck, 164),
     entry("resnet", "resnet1001", CIFAR, f"{HE16}, Table 3", _bottleneck, 1001),
     _preact("preact_resnet1001", CIFAR, f"{HE16}, Table 3", _bottleneck, 1001),
+    *BLOCKS,
 )

@@ -28,7 +28,7 @@ def vgg(depth: int, bn: bool = False, *, classes: int = 1000) -> Seq:
     )
 
 
-NETWORKS = tuple(
+ENTRIES = tuple(
     entry("vgg", f"vgg{depth}{suffix}", IMAGENET, "Simonyan & Zisserman 2014, Table 1", vgg, depth, bn)
     for depth in CONVS
     for suffix, bn in (("", False), ("_bn", True))

@@ -1,0 +1,165 @@
+"""MobileNets are depthwise convolutions and 1x1 ones: v1 (Howard et al. 2017), v2 (Sandler et al. 2018) and v3
+(Howard et al. 2019).
+
+>>> from resbench.arch.catalog import architecture
+>>> architecture("mobilenet_v2").totals().macs
+300774272
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from resbench.arch.activations import Hardsigmoid, Hardswish, ReLU, ReLU6
+from resbench.arch.algebra import Node, Seq, stack
+from resbench.arch.blocks import Inverted, gated, inverted_residual, skipped
+from resbench.arch.entry import IMAGENET, entry
+from resbench.arch.layers import Conv2d, Dropout, Flatten, GlobalAvgPool, Linear
+from resbench.arch.styles import ConvStyle, rounded
+
+# -- v1 -----------------------------------------------------------------------------------------------
+
+SEPARABLE = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1))
+"""Width and stride of the depthwise separable convolutions: Howard et al. 2017, Table 1."""
+
+
+def separable(in_channels: int, out_channels: int, stride: int = 1) -> Seq:
+    """3x3 depthwise - BN - ReLU6 - 1x1 - BN - ReLU6 (Howard et al. 2017, figure 3 right; their release has ReLU6)."""
+    style = ConvStyle(ReLU6())
+    depthwise, norm1, relu1 = style.depthwise(in_channels, 3, stride)
+    pointwise, norm2, relu2 = style.conv(in_channels, out_channels)
+    return Seq(conv_dw=depthwise, bn1=norm1, relu1=relu1, conv_pw=pointwise, bn2=norm2, relu2=relu2)
+
+
+def mobilenet_v1(percent: int, *, classes: int = 1000) -> Seq:
+    """3x3/2 32, thirteen depthwise separable convolutions, global average, fc (Howard et al. 2017, Table 1).
+
+    ``percent`` is the width multiplier alpha. A unit of stride 2 begins a stage, as timm numbers them.
+    """
+    stem, norm, relu = ConvStyle(ReLU6()).conv(3, rounded(32 * percent / 100), 3, 2)
+    assert isinstance(stem, Conv2d)
+    channels = stem.out_channels
+    stages: list[list[Node]] = []
+    for wide, stride in SEPARABLE:
+        width = rounded(wide * percent / 100)
+        if stride == 2 or not stages:
+            stages.append([])
+        stages[-1].append(separable(channels, width, stride))
+        channels = width
+    return Seq(
+        conv_stem=stem,
+        bn1=norm,
+        relu=relu,
+        blocks=stack(*(stack(*units) for units in stages)),
+        avgpool=GlobalAvgPool(),
+        flatten=Flatten(),
+        classifier=Linear(channels, classes),
+    )
+
+
+# -- v2 -----------------------------------------------------------------------------------------------
+
+STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+"""Expansion t, width c, number of units n, stride s: Sandler et al. 2018, Table 2."""
+
+
+def mobilenet_v2(*, classes: int = 1000) -> Seq:
+    """3x3/2 32, seventeen inverted residuals, 1x1 1280, global average, fc (Sandler et al. 2018, Table 2)."""
+    style = ConvStyle(ReLU6())
+    features: list[Node] = [style.conv(3, 32, 3, 2)]
+    channels = 32
+    for expansion, width, units, stride in STAGES:
+        for step in (stride, *[1] * (units - 1)):
+            *opening, project = inverted_residual(style, channels, Inverted(expansion * channels, width, 3, step))
+            branch = Seq(conv=stack(*opening, *project))
+            features.append(skipped(branch, (channels, step) == (width, 1)))
+            channels = width
+    return Seq(
+        features=stack(*features, style.conv(channels, 1280)),
+        avgpool=GlobalAvgPool(),
+        flatten=Flatten(),
+        classifier=stack(Dropout(0.2), Linear(1280, classes)),
+    )
+
+
+# -- v3 -----------------------------------------------------------------------------------------------
+
+
+class Bneck(NamedTuple):
+    """A row of Howard et al. 2019, Tables 1 and 2: kernel, exp size, #out, SE, NL (h-swish or not), s."""
+
+    kernel: int
+    wide: int
+    width: int
+    se: bool
+    hard: bool
+    stride: int
+
+
+LARGE = (
+    Bneck(3, 16, 16, False, False, 1),
+    Bneck(3, 64, 24, False, False, 2),
+    Bneck(3, 72, 24, False, False, 1),
+    Bneck(5, 72, 40, True, False, 2),
+    Bneck(5, 120, 40, True, False, 1),
+    Bneck(5, 120, 40, True, False, 1),
+    Bneck(3, 240, 80, False, True, 2),
+    Bneck(3, 200, 80, False, True, 1),
+    Bneck(3, 184, 80, False, True, 1),
+    Bneck(3, 184, 80, False, True, 1),
+    Bneck(3, 480, 112, True, True, 1),
+    Bneck(3, 672, 112, True, True, 1),
+    Bneck(5, 672, 160, True, True, 2),
+    Bneck(5, 960, 160, True, True, 1),
+    Bneck(5, 960, 160, True, True, 1),
+)
+
+SMALL = (
+    Bneck(3, 16, 16, True, False, 2),
+    Bneck(3, 72, 24, False, False, 2),
+    Bneck(3, 88, 24, False, False, 1),
+    Bneck(5, 96, 40, True, True, 2),
+    Bneck(5, 240, 40, True, True, 1),
+    Bneck(5, 240, 40, True, True, 1),
+    Bneck(5, 120, 48, True, True, 1),
+    Bneck(5, 144, 48, True, True, 1),
+    Bneck(5, 288, 96, True, True, 2),
+    Bneck(5, 576, 96, True, True, 1),
+    Bneck(5, 576, 96, True, True, 1),
+)
+
+
+def _bneck(in_channels: int, row: Bneck) -> Seq:
+    style = ConvStyle(Hardswish() if row.hard else ReLU(), eps=0.001, momentum=0.01)
+    squeeze = gated(row.wide, rounded(row.wide // 4), gate=Hardsigmoid()) if row.se else None
+    parts = inverted_residual(style, in_channels, Inverted(row.wide, row.width, row.kernel, row.stride), squeeze)
+    return skipped(Seq(block=stack(*parts)), (in_channels, row.stride) == (row.width, 1))
+
+
+def mobilenet_v3(rows: Sequence[Bneck], penultimate: int, *, classes: int = 1000) -> Seq:
+    """3x3/2 16, inverted residuals, 1x1 6C, global average, fc, fc (Howard et al. 2019, Tables 1 and 2)."""
+    style = ConvStyle(Hardswish(), eps=0.001, momentum=0.01)
+    widths = [16, *(row.width for row in rows)]
+    channels = 6 * widths[-1]
+    return Seq(
+        features=stack(
+            style.conv(3, 16, 3, 2),
+            *(_bneck(before, row) for before, row in zip(widths, rows, strict=False)),
+            style.conv(widths[-1], channels),
+        ),
+        avgpool=GlobalAvgPool(),
+        flatten=Flatten(),
+        classifier=stack(Linear(channels, penultimate), Hardswish(), Dropout(0.2), Linear(penultimate, classes)),
+    )
+
+
+_HOWARD = "Howard et al. 2019"
+
+ENTRIES = (
+    *(
+        entry("mobilenet", f"mobilenetv1_{percent}", IMAGENET, "Howard et al. 2017, Table 1", mobilenet_v1, percent)
+        for percent in (100, 125)
+    ),
+    entry("mobilenet", "mobilenet_v2", IMAGENET, "Sandler et al. 2018, Table 2", mobilenet_v2),
+    entry("mobilenet", "mobilenet_v3_large", IMAGENET, f"{_HOWARD}, Table 1", mobilenet_v3, LARGE, 1280),
+    entry("mobilenet", "mobilenet_v3_small", IMAGENET, f"{_HOWARD}, Table 2", mobilenet_v3, SMALL, 1024),
+)
