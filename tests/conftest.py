@@ -1,5 +1,6 @@
 """The command in this process, and packages that may be missing."""
 
+import gc
 import sys
 from types import SimpleNamespace
 
@@ -9,6 +10,13 @@ from projects import counts, expected, project
 from zoos import import_torchvision
 
 __all__ = ["counts", "documents", "expected", "project"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settled():
+    """What is there when a file's tests begin stays there: the collector, which measurements call, passes over it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
