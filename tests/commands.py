@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ready
 from filelock import FileLock
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -97,7 +98,7 @@ def stopped(at, *arguments, cwd=None, env=None):
     """The end of a real process that Ctrl-C reaches once its terminal shows ``at``; stderr is all that was shown."""
     terminal, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "resbench", *map(str, arguments)],
+        [ready.python(), "-m", "resbench", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=theirs,
         text=True,
