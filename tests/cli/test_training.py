@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import Forked
+from commands import started
 
 import resbench
 
@@ -204,7 +204,7 @@ main()
 
 def process(folder, *more):
     options = ("degradation", "resnet8", "resnet8,shortcut=dropout", "--epochs", "4", *SMALL, "--dir", folder)
-    return Forked(CODE, *options, "-f", "csv", *more)
+    return started(CODE, *options, "-f", "csv", *more)
 
 
 def weights(folder):
