@@ -1,24 +1,18 @@
 """The command without its start: in this process, or in a real one that is forked where torch is imported already."""
 
 import io
-import multiprocessing
 import os
 import pty
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-import warnings
 from contextlib import redirect_stderr, redirect_stdout, suppress
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ready
 from filelock import FileLock
-
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["torch", "resbench.cli.main"])
 
 
 def called(*arguments):
@@ -46,58 +40,24 @@ def made_once(factory, name, make):
     return folder
 
 
-class Forked:
-    """A program in a process of its own, which Python's server forks: with its arguments, folder and environment."""
-
-    def __init__(self, code, *arguments):
-        self.said = tempfile.TemporaryDirectory(prefix="forked")
-        where = (Path.cwd(), dict(os.environ), self.said.name)
-        self.process = FORKS.Process(target=run, args=(code, ["program", *map(str, arguments)], *where))
-        self.process.start()
-
-    def send_signal(self, number):
-        os.kill(self.process.pid, number)
-
-    def poll(self):
-        return self.process.exitcode
-
-    @property
-    def returncode(self):
-        return self.process.exitcode
-
-    def communicate(self, timeout=300):
-        """What it printed on its standard output and error until it ended."""
-        self.process.join(timeout)
-        assert self.process.exitcode is not None, f"it did not end within {timeout} s"
-        out, err = (Path(self.said.name, name).read_text() for name in ("out", "err"))
-        self.said.cleanup()
-        return out, err
+def started(code, *arguments):
+    """A program in a process of its own, with its arguments."""
+    command = [ready.python(), "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def forked(code, *arguments):
     """The end of such a process."""
-    started = Forked(code, *arguments)
-    out, err = started.communicate()
-    return SimpleNamespace(returncode=started.returncode, stdout=out, stderr=err)
-
-
-def run(code, arguments, folder, environment, said):
-    """In the new process."""
-    for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(Path(said, name), os.O_WRONLY | os.O_CREAT), number)
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    sys.argv = arguments
-    warnings.resetwarnings()
-    exec(compile(code, "program", "exec"), {"__name__": "__main__"})
+    process = started(code, *arguments)
+    out, err = process.communicate(timeout=300)
+    return SimpleNamespace(returncode=process.returncode, stdout=out, stderr=err)
 
 
 def stopped(at, *arguments, cwd=None, env=None):
     """The end of a real process that Ctrl-C reaches once its terminal shows ``at``; stderr is all that was shown."""
     terminal, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "resbench", *map(str, arguments)],
+        [ready.python(), "-m", "resbench", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=theirs,
         text=True,

@@ -1,14 +1,29 @@
 """The command in this process, and packages that may be missing."""
 
+import gc
+import os
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ready
 from documents import documents
 from projects import counts, expected, project
 from zoos import import_torchvision
 
 __all__ = ["counts", "documents", "expected", "project"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settled():
+    """What is there when a file's tests begin stays there: the collector, which measurements call, passes over it."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish():
+    ready.stop()
 
 
 @pytest.fixture
@@ -33,6 +48,14 @@ def quick(monkeypatch, tmp_path_factory):
     from quickly import measure_quickly
 
     measure_quickly(monkeypatch, tmp_path_factory.mktemp("quick"))
+
+
+@pytest.fixture
+def enough(quick):
+    """As many runs as the rules of a user's measurement ask for at least, in the processes that are started."""
+    from quickly import ENOUGH
+
+    Path(os.environ["PYTHONPATH"].partition(os.pathsep)[0], "sitecustomize.py").write_text(ENOUGH)
 
 
 @pytest.fixture(scope="session")

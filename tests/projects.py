@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import ready
 from commands import called, made_once
 
 BLOCK = """
@@ -78,17 +79,18 @@ class Project:
 
     def start(self, *words, **options):
         env = {**os.environ, "TMPDIR": str(self.tmp)}
-        command = [sys.executable, "-m", "resbench", "gate", *words]
+        command = [ready.python(), "-m", "resbench", "gate", *words]
         return subprocess.Popen(
             command, cwd=self.root, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
         )
 
     def gate(self, *words):
-        """The command in this process, on one core: it counts in a process on each, and each imports torch."""
+        """The command in this process, on one core: it counts in a process on each."""
         with pytest.MonkeyPatch.context() as patch, one_core():
             patch.chdir(self.root)
             patch.setenv("TMPDIR", str(self.tmp))
             patch.setattr(tempfile, "tempdir", str(self.tmp))
+            patch.setattr(sys, "executable", ready.python())
             return called("gate", *words)
 
     def left(self):

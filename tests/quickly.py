@@ -1,7 +1,10 @@
 """Measurements as short as a test needs, here and in the processes that are started: no speed is judged."""
 
 import os
+import sys
 from math import inf
+
+import ready
 
 from resbench.timing import roofline
 from resbench.timing.latency import worker
@@ -16,6 +19,9 @@ Rules = sampling.Rules = make_dataclass("Rules", times, bases=(sampling.Rules,),
 """
 """What Python runs when it starts, where it finds it: the least number of runs is enough, whatever time they took."""
 
+ENOUGH = SITE.replace(', "cap_s")]', ')] + [("precision", float, 1e9)]')
+"""The same, but for the least number of runs that the rules ask for, whatever they scatter."""
+
 
 def measure_quickly(patch, folder):
     """Small ceilings in a cache of their own in a folder, and the least number of runs."""
@@ -28,6 +34,7 @@ def measure_quickly(patch, folder):
     exec(SITE)
     for module in (layers, worker):
         patch.setattr(module, "Rules", sampling.Rules)
+    patch.setattr(sys, "executable", ready.python())
     patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     (folder / "site").mkdir()
     (folder / "site/sitecustomize.py").write_text(SITE)

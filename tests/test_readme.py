@@ -2,14 +2,15 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
+
+import ready
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_readme_and_docs_show_what_the_commands_print():
-    command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+    command = [ready.python(), str(ROOT / "docs" / "generate.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}run `make readme`"
 

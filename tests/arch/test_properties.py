@@ -331,7 +331,7 @@ def hold_main_properties(net, batch):
     assert cost(Seq(net=net.node, end=ReLU()), net.input).layers[-1].output == (1, *net.output)
 
 
-@examples(800)
+@examples(300)
 @given(networks(), st.integers(2, 9))
 def test_counts_are_whole_sum_up_and_scale_with_the_batch(net, batch):
     hold_main_properties(net, batch)
@@ -354,7 +354,7 @@ def pairs(draw):
     return first, Net(node, first.output, out)
 
 
-@examples(300)
+@examples(120)
 @given(pairs())
 def test_a_sequence_costs_the_sum_of_its_parts(two):
     first, second = two
@@ -368,7 +368,7 @@ def test_a_sequence_costs_the_sum_of_its_parts(two):
     assert cost(Seq(Seq(a=first.node), b=second.node), first.input) == both  # a Seq in place adds no level
 
 
-@examples(200)
+@examples(100)
 @given(pairs())
 def test_an_auxiliary_head_costs_its_parameters_and_no_work(two):
     body, head = two
@@ -377,7 +377,7 @@ def test_an_auxiliary_head_costs_its_parameters_and_no_work(two):
     assert numbers(tapped) == {**numbers(alone), "params": alone.params + extra}
 
 
-@examples(300)
+@examples(120)
 @given(networks(), st.integers(0, 9), st.integers(0, 9))
 def test_parameters_do_not_depend_on_the_size_of_the_input(net, higher, wider):
     channels, height, width = net.input
@@ -387,7 +387,7 @@ def test_parameters_do_not_depend_on_the_size_of_the_input(net, higher, wider):
     assert large.activations >= small.activations
 
 
-@examples(400)
+@examples(150)
 @given(networks())
 def test_an_expression_is_the_value_of_its_repr(net):
     again = read_back(net.node)
@@ -398,13 +398,13 @@ def test_an_expression_is_the_value_of_its_repr(net):
     assert cost(again, net.input) == cost(net.node, net.input)
 
 
-@examples(200)
+@examples(100)
 @given(networks(), networks())
 def test_values_that_differ_print_differently(one, other):
     assert (one.node == other.node) == (repr(one.node) == repr(other.node))
 
 
-@examples(150)
+@examples(60)
 @given(networks(), st.integers(1, 3))
 def test_the_tracer_counts_what_the_fold_counts(net, batch):
     from resbench.costs.trace import trace
@@ -487,7 +487,7 @@ def test_every_layer_is_here():
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SOUND if fields(kind)], ids=lambda kind: kind.__name__)
-@examples(150)
+@examples(60)
 @given(data=st.data())
 def test_a_layer_refuses_a_value_or_counts_with_it(kind, data):
     names = [field.name for field in fields(kind)]
@@ -517,7 +517,7 @@ ODD_NAMES = st.sampled_from([*keyword.kwlist, "self", "ﬁ", "µ", "a b", "a.b",
 
 
 @pytest.mark.parametrize("kind", [Seq, Add, Mul, Concat, Highway, Aux], ids=lambda kind: kind.__name__)
-@examples(100)
+@examples(60)
 @given(data=st.data())
 def test_a_combinator_refuses_its_parts_or_is_the_value_of_its_repr(kind, data):
     part = st.one_of(st.sampled_from([ReLU(), Identity(), Conv2d(2, 2, 1), Seq(a=ReLU()), Add(ReLU(), Identity())]))
@@ -535,7 +535,7 @@ def test_a_combinator_refuses_its_parts_or_is_the_value_of_its_repr(kind, data):
     assert numbers(cost(node, (2, 3, 3))) == numbers(cost(read_back(node), (2, 3, 3)))
 
 
-@examples(250)
+@examples(100)
 @given(networks(), st.lists(st.integers(-1, 5) | JUNK, max_size=5) | JUNK)
 def test_an_input_fits_or_a_resbench_error_says_why(net, given_input):
     try:
@@ -557,7 +557,7 @@ def test_what_is_no_expression_has_no_cost(value):
 NAMES = st.sampled_from(["stem", "layer1", "0", "1", "branch5x5", "conv"])
 
 
-@examples(250)
+@examples(100)
 @given(
     networks(classifier=False), st.lists(NAMES, min_size=1, max_size=4), st.sampled_from(["", "net"]), st.integers(0, 3)
 )
@@ -606,7 +606,7 @@ EXPRESSIONS = st.recursive(
 )
 
 
-@examples(400)
+@examples(150)
 @given(EXPRESSIONS, st.sampled_from([(2, 8, 8), (4, 5, 3), (16,), (4, 1, 1), (2, 3, 3, 3)]))
 def test_parts_thrown_together_count_or_say_where_they_do_not_fit(node, size):
     assert read_back(node) == node
@@ -697,7 +697,7 @@ def mutated(draw):
     return text
 
 
-@examples(300)
+@examples(120)
 @given(st.text() | mutated())
 @example("")
 @example(",")

@@ -11,12 +11,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import ready
 
 RESBENCH = [sys.executable, "-m", "resbench"]
 
 
 def run(*arguments, **kwargs):
-    return subprocess.run([*RESBENCH, *arguments], capture_output=True, text=True, timeout=120, check=False, **kwargs)
+    command = [ready.python(), "-m", "resbench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **kwargs)
 
 
 def on_terminal(*arguments, columns, **environment):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import ready
 from projects import BLOCK, one_core
 
 RESBENCH = [sys.executable, "-m", "resbench"]
@@ -22,12 +23,12 @@ def closed():
     os.close(writing)
 
 
-def status(*arguments, folder=None, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+def status(*arguments, python=sys.executable, folder=None, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
     """The exit status; None as a stream: closed from the beginning, as by ``>&-``."""
     shut = [number for number, stream in ((1, stdout), (2, stderr)) if stream is None]
     before = (lambda: [os.close(number) for number in shut]) if shut else None
     streams = {"stdout": stdout or subprocess.DEVNULL, "stderr": stderr or subprocess.DEVNULL}
-    command = [*RESBENCH, *map(str, arguments)]
+    command = [python, *RESBENCH[1:], *map(str, arguments)]
     return subprocess.run(command, cwd=folder, timeout=120, check=False, preexec_fn=before, **streams).returncode
 
 
@@ -78,7 +79,7 @@ def test_a_regression_stays_one_and_a_pass_stays_one(expected, closed):
         "    resbench(", "    print('a' * 200_000)\n    print('b' * 200_000, file=sys.stderr)\n    resbench("
     )
     expected.write(bench=noise)
-    streams = {"stdout": closed, "stderr": closed}
+    streams = {"stdout": closed, "stderr": closed, "python": ready.python()}
     with one_core():
         assert status("gate", "--counters", folder=expected.root, **streams) == 0
         expected.write(block=BLOCK.replace("bias=False", "bias=True"))

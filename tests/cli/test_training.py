@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import Forked
+from commands import started
 
 import resbench
 
@@ -45,20 +45,20 @@ def test_the_command_trains_compares_and_says_the_verdict(run):
 
 
 def test_the_same_command_again_prints_what_is_finished(run, tmp_path):
-    first = run("resnet20", "--epochs", "1", "-f", "csv")
+    first = run("resnet8", "--epochs", "1", "-f", "csv")
     files = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.pt")}
-    again = run("resnet20", "--epochs", "1", "-f", "csv")
+    again = run("resnet8", "--epochs", "1", "-f", "csv")
     assert again.stdout == first.stdout
     assert "1 of 1 trainings were finished by an earlier call" in again.stderr
     assert "earlier call" not in first.stderr
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.pt")} == files
-    more = run("resnet20", "--epochs", "1", "--seeds", "2", "-f", "csv")
+    more = run("resnet8", "--epochs", "1", "--seeds", "2", "-f", "csv")
     assert "1 of 2 trainings" in more.stderr
     assert more.stdout.startswith(first.stdout)
 
 
 def test_every_format_has_the_numbers(run, tmp_path):
-    options = ("resnet20", "--epochs", "2", "--seeds", "2", "--probe", "11")
+    options = ("resnet8", "--epochs", "2", "--seeds", "2", "--probe", "11")
     rows = list(csv.DictReader(io.StringIO(run(*options, "-f", "csv").stdout)))
     assert [(row["seed"], row["epoch"]) for row in rows] == [("0", "1"), ("0", "2"), ("1", "1"), ("1", "2")]
     done = run(*options, "-o", str(tmp_path / "d.json"), "--plot", str(tmp_path / "d.svg"))
@@ -73,7 +73,7 @@ def test_every_format_has_the_numbers(run, tmp_path):
     assert model["test_error"] == pytest.approx(mean)
     assert b"<svg" in (tmp_path / "d.svg").read_bytes()[:100]
     for kind in ("markdown", "latex", "html"):
-        assert "resnet20" in run(*options, "-f", kind).stdout
+        assert "resnet8" in run(*options, "-f", kind).stdout
 
 
 def test_placements_are_ranked_beside_what_was_published(cli, tmp_path):
@@ -204,7 +204,7 @@ main()
 
 def process(folder, *more):
     options = ("degradation", "resnet8", "resnet8,shortcut=dropout", "--epochs", "4", *SMALL, "--dir", folder)
-    return Forked(CODE, *options, "-f", "csv", *more)
+    return started(CODE, *options, "-f", "csv", *more)
 
 
 def weights(folder):

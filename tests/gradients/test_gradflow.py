@@ -62,7 +62,7 @@ def test_plain_and_residual_stand_at_the_same_depths(pair):
 
 
 def test_after_some_steps_the_norms_of_plain56_look_healthy_and_its_early_layers_are_frozen(digits):
-    found = flow("plain56", digits, FlowRecipe(steps=(0, 5), seeds=1))
+    found = flow("plain56", digits, FlowRecipe(steps=(0, 5), seeds=1), input="3x16x16")
     by_step = {step: [v.word for v in verdicts(found, Thresholds()) if v.step == step] for step in (0, 5)}
     assert "exploding" in by_step[0]
     assert {"healthy", "frozen"} <= set(by_step[5])
@@ -82,7 +82,7 @@ def test_the_verdicts_of_ten_seeds_agree(digits, name):
 
 
 def test_without_bn_resnet_explodes(digits):
-    (r,) = numbers(flow("resnet56", digits, STEP0, norm="none"), "first_to_last")
+    (r,) = numbers(flow("resnet56", digits, STEP0, norm="none", input="3x16x16"), "first_to_last")
     assert r > 1e3
 
 
@@ -105,9 +105,9 @@ def test_a_seed_gives_the_same_numbers_again_and_another_other_ones(digits):
 
 def test_dropout_is_drawn_from_the_seed_and_from_nothing_else(digits):
     recipe = FlowRecipe(steps=(0, 1), seeds=1, batch=8)
-    one = flow("resnet20,shortcut=dropout", digits, recipe)
+    one = flow("resnet8,shortcut=dropout", digits, recipe)
     before = torch.get_rng_state()
-    assert one.rows == flow("resnet20,shortcut=dropout", digits, recipe).rows
+    assert one.rows == flow("resnet8,shortcut=dropout", digits, recipe).rows
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -147,7 +147,7 @@ def test_the_command_prints_depth_networks_and_verdicts(run):
 
 
 def test_csv_has_every_number_and_json_the_verdicts(run, tmp_path):
-    options = ("resnet20", "--steps", "0", "--seeds", "2", "--batch", "8")
+    options = ("resnet20", "--steps", "0", "--seeds", "2", "--batch", "4", "--input", "3x8x8")
     done = run(*options, "-f", "csv")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert {row["seed"] for row in rows} == {"0", "1"}
@@ -156,7 +156,7 @@ def test_csv_has_every_number_and_json_the_verdicts(run, tmp_path):
     done = run(*options, "-o", str(tmp_path / "flow.json"))
     document = json.loads((tmp_path / "flow.json").read_text())
     assert (document["schema"], document["kind"]) == (2, "gradflow")
-    assert document["recipe"]["batch"] == 8
+    assert document["recipe"]["batch"] == 4
     (model,) = document["flows"]
     assert model["verdicts"][0]["step"] == 0
     assert len(model["rows"]) == len(rows)
@@ -174,7 +174,7 @@ def test_a_gate_fails_on_the_verdicts_that_it_names(run):
 @pytest.mark.parametrize(("suffix", "start"), [("svg", b"<svg"), ("png", b"\x89PNG"), ("pdf", b"%PDF"), ("html", b"<")])
 def test_charts_are_files_of_their_kind(run, tmp_path, suffix, start):
     path = tmp_path / f"flow.{suffix}"
-    done = run("resnet8", "--steps", "0,1", "--seeds", "1", "--batch", "8", "--plot", str(path))
+    done = run("resnet8", "--steps", "0,1", "--seeds", "1", "--batch", "4", "--input", "3x8x8", "--plot", str(path))
     assert done.returncode == 0, done.stderr
     data = path.read_bytes()
     assert data.lstrip().startswith(start)
@@ -243,7 +243,7 @@ BAD = {
     ("resnet20", "--plot", "x.gif"): "--plot takes a file",
     ("resnet20", "--device", "tpu"): "--device takes cpu",
     ("resent20",): "did you mean",
-    ("basic_block",): "expected logits",
+    ("basic_block", "--batch", "8", "--seeds", "1"): "expected logits",
     ("resnet20", "--steps", "²"): "--steps takes",
     ("resnet20", "--steps", "1" * 5000): "--steps takes",
     ("resnet20", "--stat", "growth"): "--stat takes",

@@ -20,7 +20,7 @@ def test_torchvisions_weights_give_torchvisions_logits(torchvision, name):
     theirs_name = name.partition(",")[0]
     options = {"init_weights": False} if theirs_name in ("googlenet", "inception_v3") else {}
     theirs = torchvision.models.get_model(theirs_name, weights=None, **options)
-    ours = load_weights(build(name), theirs.state_dict())
+    ours = load_weights(build(name, device="meta").to_empty(device="cpu"), theirs.state_dict())
     x = torch.randn(2, *((3, 299, 299) if theirs_name == "inception_v3" else (3, 96, 96)))
     for mode in (False, True):
         logits = []

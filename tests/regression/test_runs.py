@@ -4,10 +4,10 @@ import gzip
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import ready
 
 BENCH = """
 from torch import nn
@@ -25,7 +25,7 @@ def stored(tmp_path_factory):
     """What `pytest --benchmark-json` writes."""
     folder = tmp_path_factory.mktemp("suite")
     (folder / "bench_it.py").write_text(BENCH)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "bench_it.py", "--benchmark-json", "a"]
+    command = [ready.python(), "-m", "pytest", "-q", "-p", "no:cacheprovider", "bench_it.py", "--benchmark-json", "a"]
     options = ["--benchmark-max-time", "0.05", "--benchmark-min-rounds", "3"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # xdist's too
     done = subprocess.run([*command, *options], cwd=folder, env=env, capture_output=True, text=True, check=False)

@@ -29,7 +29,7 @@ def booked(work):
     return modules, counts, saved
 
 
-NETS = ["resnet20", "preact_resnet20", "resnet20,shortcut=A,se=4", "inception_a", "googlenet,input=3x64x64"]
+NETS = ["resnet8", "preact_resnet8", "resnet8,shortcut=A,se=4", "inception_a", "googlenet,input=3x32x32"]
 
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
@@ -105,7 +105,7 @@ def test_the_bytes_of_a_layer_are_its_tensors_once():
 
 
 def test_measuring_leaves_no_hook_and_no_change(quick):
-    work = workload("resnet20", batch=2, mode="training")
+    work = workload("resnet8", batch=2, mode="training")
     before = {name: value.clone() for name, value in work.model.named_parameters()}
     with work.ready():
         layer_times(work)

@@ -2,13 +2,9 @@
 
 import json
 import os
-import pty
-import signal
-import subprocess
-import sys
-from contextlib import suppress
 
 import pytest
+from commands import stopped
 
 import resbench
 from resbench.errors import Failures
@@ -79,33 +75,11 @@ def test_a_batch_that_does_not_fit_is_one_line_and_the_other_rows_are_written(cl
     assert row.startswith("resnet20,1,")
 
 
-def test_ctrl_c_keeps_the_rows_that_are_done():
-    command = [sys.executable, "-m", "resbench", "latency", "resnet20", "--processes", "50", "-f", "json"]
-    parent, child = pty.openpty()  # progress is for terminals
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=child,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
-    )
-    os.close(child)
-    seen = ""
-    while "process 2 of 50" not in seen:
-        seen += os.read(parent, 1024).decode()
-    out = ""
-    for _ in range(3):  # pressed again where nothing happens: Python drops an interrupt that falls into a destructor
-        os.killpg(process.pid, signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            out, _ = process.communicate(timeout=30)
-            break
-    else:
-        process.kill()
-    os.close(parent)
-    assert process.returncode == 130
-    assert "Traceback" not in seen
-    result = json.loads(out)
+def test_ctrl_c_keeps_the_rows_that_are_done(enough):
+    done = stopped("process 2 of 50", "latency", "resnet20", "--processes", "50", "-f", "json")
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    result = json.loads(done.stdout)
     assert result["interrupted"]
     (row,) = result["latencies"]
     assert sum(len(one["runs_s"]) for one in row["readings"]) >= 30
