@@ -144,7 +144,8 @@ def test_bn_inception_is_the_released_one_without_biases_before_bn():
 
 
 def test_inception_resnet_v1_is_facenets_trunk():
-    # facenet-pytorch 2.5.3 holds 27,910,327, counted in it: one more module of 1792 maps, an embedding of 512 with BN, 8,631 classes
+    # facenet-pytorch 2.5.3 holds 27,910,327 (counted in it): one more module of 1792 maps, an embedding of 512 with BN,
+    # 8,631 classes
     module = sum(row.params for row in count("inception_resnet_v1").layers if row.name.startswith("repeat_3.0."))
     trunk = count("inception_resnet_v1").params - (1792 + 1) * 1000
     assert trunk + module + 1792 * 512 + 2 * 512 + (512 + 1) * 8631 == 27_910_327
