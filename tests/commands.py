@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from types import SimpleNamespace
 import pytest
 import ready
 from filelock import FileLock
+
+BUSY = re.compile("did not settle|the machine was busy")
+"""Such lines are said where other programs run, as they may beside any test."""
 
 
 def called(*arguments):

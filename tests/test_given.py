@@ -41,7 +41,7 @@ PAIR = ["resnet20", "plain20"]
         (lambda: resbench.profile("resnet20", trace=5), "expected trace to be a path"),
         (lambda: resbench.compare(PAIR, device="gpu"), "--device takes cpu"),
         (lambda: resbench.report("resnet20", parts=["cost"], device="gpu"), "--device takes cpu"),
-        (lambda: resbench.build(5), "expected the name of a model"),
+        (lambda: resbench.build(5), "expected a model's name"),
         (lambda: resbench.load(5), "expected path to be a path"),
         (lambda: resbench.load(LONG), "File name too long"),
         (lambda: resbench.flops(f"file:{LONG}.py:net"), "is there"),

@@ -28,8 +28,10 @@ def _read(param: Any, process: Any, ctx: Any, value: Any) -> Any:
             found = plain(kind, limits, value)
         elif isinstance(value, list | tuple):
             found = [plain(get_args(kind)[0], limits, one) for one in value]
+        elif value is None:
+            found = ()
         else:
-            return () if value is None else process(ctx, value)
+            return process(ctx, value)
     except ValueError:
         return process(ctx, value)
     if param.required and not found:

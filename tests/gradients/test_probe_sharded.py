@@ -1,11 +1,11 @@
 """Weights that are sharded over two processes, or made by the first forward pass, have the numbers of plain ones."""
 
 import json
+import multiprocessing
 
 import pytest
 import torch
 import torch.distributed as dist
-from commands import FORKS
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -14,6 +14,8 @@ from resbench import GradientProbe
 from resbench.errors import TraceError
 
 IMAGE = (3, 8, 8)
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["torch", "resbench"])
 WEIGHTS = ("weight_gradient", "weight", "relative_gradient", "update", "moved", "weight_growth", "effective_lr")
 
 

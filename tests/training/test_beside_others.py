@@ -93,5 +93,5 @@ def test_gradients_keep_their_bits_on_the_threads_that_are_asked_for():
 
 @pytest.mark.parametrize("ask", [degradation, gradflow])
 def test_no_threads_at_all_are_refused(ask):
-    with pytest.raises(Exception, match="expected threads of at least 1, received 0"):
+    with pytest.raises(Exception, match="expected threads of at least 1, a whole number; received 0"):
         ask("resnet8", threads=0)

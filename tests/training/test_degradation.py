@@ -92,7 +92,7 @@ def test_a_verdict_says_in_its_own_line_that_it_rests_on_one_seed_or_few_iterati
 
 
 def test_a_warm_up_that_cannot_be_is_refused_by_its_name():
-    with pytest.raises(OptionError, match="--warmup takes a whole number of iterations from 0; received -1"):
+    with pytest.raises(OptionError, match="expected warmup of at least 0, a whole number; received -1"):
         degradation("resnet8", warmup=-1)
 
 
