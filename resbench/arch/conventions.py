@@ -171,6 +171,11 @@ def half_operations_pooled_once(net: Counted) -> int:
     return (_operations(net) + _last_pooling(net)[1]) // 2
 
 
+@convention("half the operations of modules, without a last pooling")
+def half_operations_not_pooled(net: Counted) -> int:
+    return _operations(net) // 2
+
+
 @convention("half the operations of modules, and of one more BN and ReLU behind the stem")
 def half_operations_of_stem(net: Counted) -> int:
     stem = net.types["MaxPool2d"].each[0][1] if "MaxPool2d" in net.types else 0

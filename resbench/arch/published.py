@@ -78,6 +78,7 @@ SOURCES = {
         (
             "half the operations of modules",
             "half the operations of modules, the last pooling 1 a channel",
+            "half the operations of modules, without a last pooling",
             "half the operations of modules, and of one more BN and ReLU behind the stem",
             "parameters + a BN of 64 channels behind the stem",
         ),
