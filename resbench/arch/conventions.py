@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 
-from resbench.arch.algebra import Combinator, Node
+from resbench.arch.algebra import Aux, Combinator, Layer, Node, Seq, Shape
 from resbench.arch.catalog import Architecture
+from resbench.arch.cost import KNOWN, Mode, Row, Stream, fold
 from resbench.arch.editing import select
 from resbench.arch.layers import Conv2d
 
@@ -39,6 +40,14 @@ class Sums:
     """Convolutions and linear layers have so many."""
     each: list[tuple[int, int]] = field(default_factory=list)
     """Elementwise operations and elements of each, in running order."""
+
+    def add(self, other: "Sums") -> None:
+        self.params += other.params
+        self.macs += other.macs
+        self.elementwise += other.elementwise
+        self.elements += other.elements
+        self.biases += other.biases
+        self.each += other.each
 
 
 @dataclass(frozen=True)
@@ -71,18 +80,43 @@ class Counted:
 
 
 def counted(net: Architecture) -> Counted:
-    """Count a network at its input, its layers summed by type."""
+    """Count a network at its input, its layers summed by type. Each distinct part is looked at once.
+
+    Raises ShapeError where shapes do not fit.
+    """
     types: defaultdict[str, Sums] = defaultdict(Sums)
-    for row in net.cost().layers:
-        sums, elements = types[row.type], prod(row.output)
-        sums.params += row.params
-        sums.macs += row.macs
-        sums.elementwise += row.elementwise
-        sums.elements += elements
-        sums.each.append((row.elementwise, elements))
-        if row.elementwise and row.type in LEARNED:
-            sums.biases += row.output[1]
+    _flow(net.body, (1, *net.input), types)
     return Counted(net.body, dict(types))
+
+
+def _flow(node: Node, shape: Shape, types: defaultdict[str, Sums]) -> Shape:
+    """Add what a node takes at a shape, and give the shape that flows out of it."""
+    if isinstance(node, Seq):
+        for _, part in node.parts:
+            shape = _flow(part, shape, types)
+        return shape
+    out, known = _known(node, shape)
+    for kind, sums in known.items():
+        types[kind].add(sums)
+    return out
+
+
+@lru_cache(KNOWN)
+def _known(node: Node, shape: Shape) -> tuple[Shape, Mapping[str, Sums]]:
+    types: defaultdict[str, Sums] = defaultdict(Sums)
+
+    def part(node: Node, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
+        return Stream(_flow(node, x.shape, types))
+
+    rows: list[Row] = []
+    idle = isinstance(node, (Aux, Layer))  # the fold itself knows that a head does not run
+    out = fold(node, "", Stream(shape), rows, visit=None if idle else part)
+    for row in rows:
+        elements = prod(row.output)
+        biases = row.output[1] if row.elementwise and row.type in LEARNED else 0
+        one = Sums(row.params, row.macs, row.elementwise, elements, biases, [(row.elementwise, elements)])
+        types[row.type].add(one)
+    return out.shape, dict(types)
 
 
 Formula = Callable[[Counted], int]
@@ -241,7 +275,7 @@ def _operations(net: Counted) -> int:
     return 2 * net.macs - _unbiased(net.body) + activations + moved
 
 
-@lru_cache(2**14)
+@lru_cache(KNOWN)
 def _unbiased(node: Node) -> int:
     """Sum C C' / g of the convolutions without bias."""
     if isinstance(node, Conv2d):

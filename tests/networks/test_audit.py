@@ -5,6 +5,7 @@ import io
 import re
 from collections import defaultdict
 from functools import cache
+from math import prod
 
 import pytest
 from commands import called
@@ -83,6 +84,18 @@ def test_an_explanation_holds_for_a_second_network_of_its_source():
     for one in audit().figures_in_print:
         if one.verdict == "explained":
             assert len(networks[one.source, one.quantity, one.explanation]) >= 2, one
+
+
+@pytest.mark.parametrize("name", ["googlenet,aux=yes", "resnet110", "shufflenet_v2_x0_5", "resnest14d", "vgg11_bn"])
+def test_sums_by_type_are_those_of_the_rows(name):
+    net, rows = counted(architecture(name)), architecture(name).cost().layers
+    assert set(net.types) == {row.type for row in rows}
+    for kind, sums in net.types.items():
+        alike = [row for row in rows if row.type == kind]
+        assert sums.params == sum(row.params for row in alike)
+        assert sums.macs == sum(row.macs for row in alike)
+        assert sums.each == [(row.elementwise, prod(row.output)) for row in alike]
+        assert (sums.elementwise, sums.elements) == tuple(map(sum, zip(*sums.each, strict=True)))
 
 
 def test_figures_with_all_their_digits_confirm_the_conventions():
