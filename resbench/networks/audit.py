@@ -58,10 +58,11 @@ class Audited(NamedTuple):
 
 _NUMBERS: Mapping[str, Kind] = {"params": "exact", "macs": "exact", "elementwise": "exact", "ratio": "ratio"}
 ALL = tuple(Column(key, key, _NUMBERS.get(key, "text")) for key in Audited._fields)
+_TITLES = {"another network": "another", "unexplained": "neither"}
 BY_SOURCE = (
     Column("source", "source", "prose"),
-    Column("quantity", "figure"),
-    *(Column(verdict, verdict.removesuffix(" network"), "exact") for verdict in get_args(Verdict)),
+    Column("quantity", "of"),
+    *(Column(verdict, _TITLES.get(verdict, verdict), "exact") for verdict in get_args(Verdict)),
 )
 DIFFERENT = (
     Column("verdict", "verdict"),
@@ -71,17 +72,17 @@ DIFFERENT = (
 )
 LISTED = (
     Column("model", "model"),
-    Column("input", "input"),
     Column("printed", "printed"),
-    Column("counted", "exact", "exact"),
-    Column("ratio", "printed / exact", "ratio"),
     Column("verdict", "verdict"),
     Column("source", "source", "prose"),
+    Column("ratio", "of exact", "ratio"),
+    Column("counted", "exact", "exact"),
+    Column("input", "input"),
     Column("explanation", "the printed figure is", "prose"),
 )
 NOTES = (
     "exact: every digit; rounded: to the digits printed; explained: a formula that holds for two networks of the "
-    "source; another network: one of that name has it.",
+    "source; another network: one of that name has it; neither of these: unexplained.",
     "`resbench models WORD --audit` shows each figure of a network, family or source; --format csv has all, with "
     "where each was read.",
 )
@@ -275,4 +276,4 @@ def _several(names: list[str], most: int = 3) -> str:
 def _listed(one: Audited) -> Sequence[object]:
     exact = one.params if one.quantity == "params" else one.macs
     printed = f"{one.printed} {one.word}".strip()
-    return one.model, one.input, printed, exact, one.ratio, one.verdict, one.source, one.explanation
+    return one.model, printed, one.verdict, one.source, one.ratio, exact, one.input, one.explanation
