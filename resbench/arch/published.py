@@ -119,7 +119,7 @@ SOURCES = {
         ("parameters - biases",),
     ),
     "pycls": Source(
-        "RegNet, the authors (pycls)",
+        "pycls, the authors of RegNet",
         "dev/model_complexity.json, params, flops",
         "facebookresearch/pycls 5719de6",
         "flops",
