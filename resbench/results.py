@@ -49,6 +49,7 @@ KINDS = {
     "claims": Entry("resbench.lessons.result:Claims"),
     "flops --verify": Entry("resbench.costs.check:Checks"),
     "models": Entry("resbench.networks.listing:Listing"),
+    "models --audit": Entry("resbench.networks.audit:Audit"),
     "show": Entry("resbench.costs.structure:Structure"),
     "doctor": Entry("resbench.workers.doctor:Diagnosis"),
     "compare-runs": Entry("resbench.regression.comparing.result:RunComparison"),

@@ -1,6 +1,15 @@
-"""These figures were printed, with these digits; where they are wrong, it is said."""
+"""These figures were printed, with these digits; where they are wrong, it is said.
 
+Those of costs stand in literature.csv: network, source, input, and what is printed of its parameters and its work.
+"""
+
+import csv
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
+
+from resbench.arch.catalog import find, parse_size
 
 
 class PublishedCost(NamedTuple):
@@ -13,103 +22,196 @@ class PublishedCost(NamedTuple):
     """It says why the printed figure differs from what its own layout gives; empty where it does not."""
 
 
-_HE, _TV = "He et al. 2015, Table 1", "torchvision 0.28, weights metadata"
+class Source(NamedTuple):
+    """A source prints figures of costs: a paper, a repository of its authors, or a zoo of many networks."""
 
-WEIGHTS_METADATA = """
-    alexnet 61,100,840 0.714G
-    convnext_tiny 28,589,128 4.456G
-    convnext_small 50,223,688 8.684G
-    convnext_base 88,591,464 15.355G
-    convnext_large 197,767,336 34.361G
-    densenet121 7,978,856 2.834G
-    densenet169 14,149,480 3.360G
-    densenet201 20,013,928 4.291G
-    densenet161 28,681,000 7.728G
-    efficientnet_b0 5,288,548 0.386G
-    efficientnet_b1 7,794,184 0.687G
-    efficientnet_b2 9,109,994 1.088G
-    efficientnet_b3 12,233,232 1.827G
-    efficientnet_b4 19,341,616 4.394G
-    efficientnet_b5 30,389,784 10.266G
-    efficientnet_b6 43,040,704 19.068G
-    efficientnet_b7 66,347,960 37.746G
-    efficientnet_v2_s 21,458,488 8.366G
-    efficientnet_v2_m 54,139,356 24.582G
-    efficientnet_v2_l 118,515,272 56.080G
-    mnasnet0_5 2,218,512 0.104G
-    mnasnet0_75 3,170,208 0.215G
-    mnasnet1_0 4,383,312 0.314G
-    mnasnet1_3 6,282,256 0.526G
-    mobilenet_v2 3,504,872 0.301G
-    mobilenet_v3_large 5,483,032 0.217G
-    mobilenet_v3_small 2,542,856 0.057G
-    regnet_x_400mf 5,495,976 0.414G
-    regnet_x_800mf 7,259,656 0.800G
-    regnet_x_1_6gf 9,190,136 1.603G
-    regnet_x_3_2gf 15,296,552 3.177G
-    regnet_x_8gf 39,572,648 7.995G
-    regnet_x_16gf 54,278,536 15.941G
-    regnet_x_32gf 107,811,560 31.736G
-    regnet_y_400mf 4,344,144 0.402G
-    regnet_y_800mf 6,432,512 0.834G
-    regnet_y_1_6gf 11,202,430 1.612G
-    regnet_y_3_2gf 19,436,338 3.176G
-    regnet_y_8gf 39,381,472 8.473G
-    regnet_y_16gf 83,590,140 15.912G
-    regnet_y_32gf 145,046,770 32.280G
-    regnet_y_128gf 644,812,894 127.518G
-    shufflenet_v2_x0_5 1,366,792 0.040G
-    shufflenet_v2_x1_0 2,278,604 0.145G
-    shufflenet_v2_x1_5 3,503,624 0.296G
-    shufflenet_v2_x2_0 7,393,996 0.583G
-    squeezenet1_0 1,248,424 0.819G
-    squeezenet1_1 1,235,496 0.349G
-"""
-"""Name, parameters and MACs (there GFLOPS) of the weights of torchvision 0.28; regnet_y_128gf's of 224 x 224."""
+    title: str
+    place: str
+    """They stand in this table or file."""
+    read: str
+    """They were read there, in this version; where nobody could open the place, it is ``not seen``."""
+    word: str = ""
+    """It is the source's word for its figures of work."""
+    conventions: tuple[str, ...] = ()
+    """It may count by these, named in ``resbench.arch.conventions``."""
+    zoo: str = ""
+    """It is the metadata of this zoo."""
 
-PUBLISHED: dict[str, tuple[PublishedCost, ...]] = {
-    "resnet20": (PublishedCost("0.27M", "", "He et al. 2015, Table 6"),),
-    "resnet32": (PublishedCost("0.46M", "", "He et al. 2015, Table 6"),),
-    "resnet44": (PublishedCost("0.66M", "", "He et al. 2015, Table 6"),),
-    "resnet56": (PublishedCost("0.85M", "", "He et al. 2015, Table 6"),),
-    "resnet110": (PublishedCost("1.7M", "", "He et al. 2015, Table 6"),),
-    "resnet1202": (PublishedCost("19.4M", "", "He et al. 2015, Table 6"),),
-    "preact_resnet164": (PublishedCost("1.7M", "", "He et al. 2016, Table 4"),),
-    "preact_resnet1001": (PublishedCost("10.2M", "", "He et al. 2016, Table 4", "its layout gives 10.33M"),),
-    "plain18": (PublishedCost("", "1.8G", _HE),),
-    "plain34": (PublishedCost("", "3.6G", _HE),),
-    "resnet34,shortcut=A": (PublishedCost("", "3.6G", _HE),),
-    "resnet50,stride=1x1": (PublishedCost("", "3.8G", _HE, "cut, not rounded: its layout gives 3.858"),),
-    "resnet101,stride=1x1": (PublishedCost("", "7.6G", _HE),),
-    "resnet152,stride=1x1": (PublishedCost("", "11.3G", _HE),),
-    "resnet18": (PublishedCost("", "1.8G", _HE), PublishedCost("11,689,512", "1.814G", _TV)),
-    "resnet34": (PublishedCost("21,797,672", "3.664G", _TV),),
-    "resnet50": (PublishedCost("25,557,032", "4.089G", _TV),),
-    "resnet101": (PublishedCost("44,549,160", "7.801G", _TV),),
-    "resnet152": (PublishedCost("60,192,808", "11.514G", _TV),),
-    "resnext50_32x4d": (PublishedCost("25,028,904", "4.230G", _TV),),
-    "resnext101_32x8d": (PublishedCost("88,791,336", "16.414G", _TV),),
-    "resnext101_64x4d": (PublishedCost("83,455,272", "15.460G", _TV),),
-    "wide_resnet50_2": (PublishedCost("68,883,240", "11.398G", _TV),),
-    "wide_resnet101_2": (PublishedCost("126,886,696", "22.753G", _TV),),
-    "vgg11": (PublishedCost("132,863,336", "7.609G", _TV),),
-    "vgg11_bn": (PublishedCost("132,868,840", "7.609G", _TV),),
-    "vgg13": (PublishedCost("133,047,848", "11.308G", _TV),),
-    "vgg13_bn": (PublishedCost("133,053,736", "11.308G", _TV),),
-    "vgg16": (
-        PublishedCost("", "15.3G", _HE, "the convolutions alone: 15.347; with the classifier 15.470"),
-        PublishedCost("138,357,544", "15.470G", _TV),
+
+_TIMM = "huggingface/pytorch-image-models aa4b585"
+
+SOURCES = {
+    "akamaster": Source(
+        "He et al. 2015, Table 6, as quoted",
+        "README.md, # params",
+        "akamaster/pytorch_resnet_cifar10 10675c4",
     ),
-    "vgg16_bn": (PublishedCost("138,365,992", "15.470G", _TV),),
-    "vgg19": (PublishedCost("", "19.6G", _HE), PublishedCost("143,667,240", "19.632G", _TV)),
-    "vgg19_bn": (PublishedCost("143,678,248", "19.632G", _TV),),
-    "googlenet,norm=bn": (PublishedCost("6,624,904", "1.498G", _TV),),
-    "inception_v3,aux=yes": (PublishedCost("27,161,264", "5.713G", _TV),),
-    **{
-        name: (PublishedCost(params, macs, _TV),)
-        for name, params, macs in map(str.split, WEIGHTS_METADATA.strip().splitlines())
-    },
+    "bearpaw": Source("pytorch-classification", "README.md, Params (M)", "bearpaw/pytorch-classification 0c84465"),
+    "convnext": Source(
+        "ConvNeXt, the authors", "README.md, #params, FLOPs", "facebookresearch/ConvNeXt 048efce", "FLOPs"
+    ),
+    "convnextv2": Source(
+        "ConvNeXt v2, the authors",
+        "README.md, #params, FLOPs",
+        "facebookresearch/ConvNeXt-V2 2553895",
+        "FLOPs",
+        ("MACs + biases",),
+    ),
+    "densenet": Source("DenseNet, the authors", "README.md, Parameters", "liuzhuang13/DenseNet e3d24fb"),
+    "dpn": Source("DPN, the authors", "README.md, GFLOPs", "cypw/DPNs 5766ebe", "FLOPs"),
+    "efficientnetv2": Source(
+        "EfficientNet v2, the authors", "efficientnetv2/README.md, Params, FLOPs", "google/automl 6a54c87", "FLOPs"
+    ),
+    "he2015": Source(
+        "He et al. 2015, Table 1",
+        "Tables 1 and 2",
+        "a transcript of the tables of arXiv 1512.03385",
+        "FLOPs",
+        ("MACs of convolutions",),
+    ),
+    "he2016": Source("He et al. 2016, Table 4", "Table 4", "not seen"),
+    "imgclsmob": Source(
+        "imgclsmob",
+        "gluon/README.md, Params, FLOPs/2",
+        "osmr/imgclsmob c1a844d",
+        "FLOPs/2",
+        (
+            "half the operations of modules",
+            "half the operations of modules, the last pooling 1 a channel",
+            "half the operations of modules, without a last pooling",
+            "half the operations of modules, and of one more BN and ReLU behind the stem",
+            "parameters + a BN of 64 channels behind the stem",
+        ),
+    ),
+    "keras": Source(
+        "Keras",
+        "templates/api/applications/index.md, Parameters",
+        "keras-team/keras-io 01b6d6c",
+        "",
+        (
+            "parameters + running statistics",
+            "parameters + running statistics + 7 of the input's normalisation",
+            "parameters + running statistics + a bias in each convolution",
+            "parameters + running statistics + a bias in the convolutions of stem, sums and shortcuts",
+            "parameters + running statistics - gammas",
+        ),
+        "keras",
+    ),
+    "openmmlab": Source(
+        "OpenMMLab",
+        "configs/*/metafile.yml, FLOPs, Parameters",
+        "open-mmlab/mmpretrain ee7f2e8",
+        "FLOPs",
+        (
+            "MACs + biases + 2 an element of BN + 1 of activations + pooling windows",
+            "MACs + 2 an element of BN, 5 of LN + average pooling - classifier",
+            "MACs + 5 an element of BN + average pooling - classifier",
+            "MACs + 5 an element of LN - classifier",
+            "MACs + 1 an element of LN, without the stem's and the last + average pooling - classifier",
+        ),
+        "openmmlab",
+    ),
+    "paddle": Source(
+        "PaddleClas",
+        "docs/en/models/*_en.md, FLOPs (G), Parameters (M), without a third decimal that is 0",
+        "PaddlePaddle/PaddleClas d178931",
+        "FLOPs",
+        ("parameters - biases",),
+    ),
+    "pycls": Source(
+        "pycls, the authors of RegNet",
+        "dev/model_complexity.json, params, flops",
+        "facebookresearch/pycls 5719de6",
+        "flops",
+        ("MACs + biases",),
+    ),
+    "pyramidnet": Source("PyramidNet, the authors", "README.md, # of parameters", "jhkim89/PyramidNet 27d168e"),
+    "res2net": Source(
+        "Res2Net, the authors",
+        "README.md, #Params, MACCs",
+        "Res2Net/Res2Net-PretrainedModels 219c8c6",
+        "MACCs",
+    ),
+    "resnext": Source("ResNeXt, the authors", "README.md, GFLOPS", "facebookresearch/ResNeXt 1f59a2c", "FLOPS"),
+    "shufflenet": Source(
+        "ShuffleNet, the authors",
+        "README.md, FLOPs, #Params",
+        "megvii-model/ShuffleNet-Series aa91feb",
+        "FLOPs",
+    ),
+    "slim": Source(
+        "MobileNet v2, v3, the authors",
+        "research/slim/nets/mobilenet/README.md, MACs (M), Parameters (M)",
+        "tensorflow/models 0ba83cf",
+        "MACs",
+    ),
+    "slim-v1": Source(
+        "MobileNet, the authors",
+        "research/slim/nets/mobilenet_v1.md, Million MACs, Million Parameters",
+        "tensorflow/models 02c04f4",
+        "MACs",
+    ),
+    "timm": Source(
+        "timm benchmarks",
+        "results/benchmark-infer-amp-nchw-pt291-cu128-4090.csv, param_count, infer_gmacs",
+        _TIMM,
+        "MACs",
+        ("MACs + 2 an element of BN, 5 of LN",),
+        "timm",
+    ),
+    "timm-cards": Source("timm model cards", "hfdocs/source/models/*.mdx, FLOPs, Parameters", _TIMM, "FLOPs"),
+    "torchvision": Source(
+        "torchvision 0.28, weights metadata", "num_params, _ops", "torchvision 0.28.0", "FLOPS", (), "torchvision"
+    ),
 }
+"""They stand here by the word that names them in literature.csv."""
+
+
+class PrintedCost(NamedTuple):
+    """A source prints these figures of a network at an input; the network is the catalog's, options included."""
+
+    network: str
+    source: str
+    input: str
+    params: str
+    macs: str
+
+    @property
+    def base(self) -> str:
+        """The network has this name where nobody says an option."""
+        return self.network.partition(",")[0]
+
+
+@cache
+def literature() -> tuple[PrintedCost, ...]:
+    """Read every figure that is kept, in the order of their sources."""
+    with Path(__file__).with_name("literature.csv").open(newline="", encoding="utf-8") as lines:
+        return tuple(PrintedCost(**line) for line in csv.DictReader(lines))
+
+
+_REMARKS = {
+    ("preact_resnet1001", "he2016"): "its layout gives 10.33M",
+    ("resnet50,stride=1x1", "he2015"): "cut, not rounded: its layout gives 3.858",
+    ("vgg16", "he2015"): "the convolutions alone: 15.347; with the classifier 15.470",
+}
+_HELD = ("akamaster", "he2015", "he2016", "torchvision")
+
+
+@cache
+def published_costs() -> Mapping[str, tuple[PublishedCost, ...]]:
+    """What papers and torchvision print of networks at the inputs that they are meant for, to be held against."""
+    found: dict[str, tuple[PublishedCost, ...]] = {}
+    for line in literature():
+        if line.source in _HELD and parse_size(line.input) == find(line.base).input:
+            remark = _REMARKS.get((line.network, line.source), "")
+            figure = PublishedCost(line.params, line.macs, SOURCES[line.source].title, remark)
+            found[line.network] = (*found.get(line.network, ()), figure)
+    return found
+
+
+SCALES = {"k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
+PADDED = "0000"
+"""So many zeros at the end of a whole number without commas, or more, are rounding."""
 
 
 def agrees(count: int, printed: str) -> bool:
@@ -117,12 +219,25 @@ def agrees(count: int, printed: str) -> bool:
 
     >>> agrees(269_722, "0.27M"), agrees(4_089_184_256, "4.089G"), agrees(3_857_973_248, "3.8G")
     (True, True, False)
+    >>> agrees(8_335_880_192, "8340000000"), agrees(7_978_857, "7978856")
+    (True, False)
     """
-    unit = {"k": 1e3, "M": 1e6, "G": 1e9}.get(printed[-1])
+    unit = SCALES.get(printed[-1])
     if unit is None:
-        return f"{count:,}" == printed
-    digits = len(printed[:-1].partition(".")[2])
-    return f"{count / unit:.{digits}f}" == printed[:-1]
+        zeros = 0 if is_exact(printed) else len(printed) - len(printed.rstrip("0"))
+        return round(count, -zeros) == int(printed.replace(",", ""))
+    figure = printed[:-1].replace(",", "")
+    return f"{count / unit:.{len(figure.partition('.')[2])}f}" == figure
+
+
+def is_exact(printed: str) -> bool:
+    """Has the figure every digit?"""
+    return printed[-1] not in SCALES and not printed.endswith(PADDED)
+
+
+def value(printed: str) -> float:
+    """The figure as a number."""
+    return float(printed.replace(",", "").rstrip("kMGB")) * SCALES.get(printed[-1], 1)
 
 
 class Printed(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 from torch import nn
 
 from resbench.arch.cost import Cost
-from resbench.arch.published import PUBLISHED, PublishedCost, agrees
+from resbench.arch.published import PublishedCost, agrees, published_costs
 from resbench.costs.fvcore_counts import OPERATIONS, FvcoreCounts, fvcore_counts
 from resbench.errors import TraceError
 from resbench.networks.arguments import Called
@@ -137,7 +137,7 @@ def check(
     lines = [line for line, _ in found]
     params = fold.params if fold else None, trace.params if trace else None
     lines.append(_compared("parameters", "count", *params, theirs.params if theirs else None))
-    figures = (*published, *PUBLISHED.get(model, ()))
+    figures = (*published, *published_costs().get(model, ()))
     for figure in figures if fold or trace else ():
         lines += _published(figure, fold, trace)
     reasons += [f"{figure.source}: {figure.remark}" for figure in figures if figure.remark]

@@ -51,7 +51,9 @@ def test_flops_of_resnet50_prints_its_exact_integers():
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["flops", "--model", "resnet50"], ["show", "resnet50"], ["models"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["flops", "--model", "resnet50"], ["show", "resnet50"], ["models"], ["models", "--audit"]]
+)
 def test_torch_pandas_and_pydantic_are_not_imported(arguments):
     code = (
         "import sys; from resbench.cli.main import main; sys.argv[1:] = %r\n"

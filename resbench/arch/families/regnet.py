@@ -7,7 +7,7 @@
 
 from collections import Counter
 from math import log
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Add, Node, Seq
@@ -47,17 +47,22 @@ DESIGNS = {
 """Figures 16 and 17 (X and Y); y_128gf is of Goyal et al. 2022."""
 
 
-def stages(design: Design) -> list[tuple[int, int]]:
+Widths = Literal["torchvision", "paper"]
+"""A width halfway between two multiples of the group goes up in torchvision, to the even one in the authors' code."""
+
+
+def stages(design: Design, widths: Widths = "torchvision") -> list[tuple[int, int]]:
     """Width and depth of each stage: w0 + wa j goes to the nearest w0 wm^n, then to multiples of 8 and of the group.
 
-    Source: eq. 2 to 4, with the rounding of the authors' code.
+    Source: eq. 2 to 4, with the rounding of torchvision's code or of the authors'.
     """
-    widths = []
+    found = []
     for j in range(design.depth):
         power = round(log((design.initial + design.slope * j) / design.initial) / log(design.step))
         width = 8 * round(design.initial * design.step**power / 8)
-        widths.append(rounded(width, min(design.group, width)))
-    return list(Counter(widths).items())
+        group = min(design.group, width)
+        found.append(group * round(width / group) if widths == "paper" else rounded(width, group))
+    return list(Counter(found).items())
 
 
 def regnet_block(channels: tuple[int, int], stride: int, group: int, squeezed: int) -> Seq:
@@ -74,12 +79,15 @@ def regnet_block(channels: tuple[int, int], stride: int, group: int, squeezed: i
     return Seq(Add(Seq(f=Seq(**branch)), shortcut), activation=ReLU())
 
 
-def regnet(name: str, *, classes: int = 1000) -> Seq:
-    """3x3/2 32, four stages of blocks that each halve the map, global average, fc (figure 3)."""
+def regnet(name: str, *, widths: Widths = "torchvision", classes: int = 1000) -> Seq:
+    """3x3/2 32, four stages of blocks that each halve the map, global average, fc (figure 3).
+
+    ``widths=paper`` makes x_400mf, y_800mf and y_8gf the authors' networks; of all others it changes nothing.
+    """
     design, squeezes = DESIGNS[name], name.startswith("y")
     channels = 32
     trunk: dict[str, Node] = {}
-    for i, (width, units) in enumerate(stages(design), 1):
+    for i, (width, units) in enumerate(stages(design, widths), 1):
         group = min(design.group, width)
         opening = regnet_block((channels, width), 2, group, round(channels / 4) if squeezes else 0)
         again = regnet_block((width, width), 1, group, round(width / 4) if squeezes else 0)
