@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape, dotted
 from resbench.arch.fields import MAX_SIZE
 from resbench.arch.kinds import BILINEAR, KINDS, Kind
+from resbench.arch.windows import INPUT, SELF, Sight, Window, multiplied, spread
 from resbench.errors import ArchitectureError, OptionError, ShapeError
 from resbench.units import FP32_BYTES
 
@@ -53,6 +54,9 @@ class Row(NamedTuple):
     """Its gradients are computed from the outputs of the rows at these places, its own perhaps among them."""
     kept_bytes: int = 0
     """They need so much else, such as masks and indices."""
+    sees: tuple[Sight, ...] | None = None
+    """A position of its output sees these positions of rows, or of the network's input; None of a group, and where an
+    earlier version counted."""
 
     @property
     def flops(self) -> int:
@@ -232,6 +236,13 @@ class Stream(NamedTuple):
     """These rows made it; none made the network's input."""
     learned: bool = False
     """It says whether parameters stand before it, so that training needs its gradient."""
+    window: Window | None = SELF
+    """It is seen so through layers without a row, such as a flatten."""
+
+    @property
+    def sight(self) -> Sight:
+        """What reads it, position by position, sees that row, or the network's input."""
+        return Sight(self.places[-1] if self.places else INPUT, self.window)
 
 
 def fold(
@@ -258,7 +269,7 @@ def fold(
         return _fold_operator(node, path, streams[1:], rows, mode)
     if isinstance(node, Aux) and mode == "inference":  # the head does not run; its parameters remain
         idle: dict[str, Any] = {"macs": 0, "elementwise": 0, "activations": 0, "activation_bytes": 0, "kept_bytes": 0}
-        rows[first:] = [row._replace(**idle, reads=(), keeps=()) for row in rows[first:]]
+        rows[first:] = [row._replace(**idle, reads=(), keeps=(), sees=()) for row in rows[first:]]
     return x if isinstance(node, Aux) else streams[-1]
 
 
@@ -267,8 +278,9 @@ def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode)
         output = layer.output(x.shape)
     except ShapeError as error:
         raise ShapeError(error.reason, path) from None
+    sight = x.sight.seen_through(layer.window(x.shape))
     if layer.silent:
-        return x._replace(shape=output)
+        return x._replace(shape=output, window=sight.window)
     training = mode == "training"
     macs = layer.macs(output)
     products = int(layer.params > 0) + int(x.learned)  # of the forward's size: for the weights, and for the input
@@ -285,6 +297,7 @@ def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode)
         macs=macs,
         backward_macs=products * macs if training else None,
         elementwise=(layer.elementwise_in_training if training else layer.elementwise)(x.shape, output),
+        sees=(sight,),
     )
 
 
@@ -306,8 +319,16 @@ def _fold_operator(node: Operator, path: str, parts: Sequence[Stream], rows: lis
         output,
         elementwise=node.elementwise(output),
         backward_macs=0 if mode == "training" else None,
+        sees=_seen(node, parts, output),
         **keeps,
     )
+
+
+def _seen(node: Operator, parts: Sequence[Stream], output: Shape) -> tuple[Sight, ...]:
+    """Say what an operator sees of its parts: the same position of each, or the only one there is."""
+    known = node.kind != "unknown"
+    seen = [part.sight.seen_through(spread(part.shape[2:], output[2:]) if known else None) for part in parts]
+    return multiplied(seen) if node.kind == "product" else tuple(dict.fromkeys(seen))
 
 
 def _places(parts: Iterable[Stream]) -> tuple[int, ...]:

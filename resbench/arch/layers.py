@@ -24,6 +24,7 @@ from resbench.arch.fields import (
     refuse,
 )
 from resbench.arch.kinds import Kind
+from resbench.arch.windows import SELF, Span, Window, adaptive, plain, sliding, whole
 from resbench.errors import ShapeError
 from resbench.units import FP32_BYTES, shape_text
 
@@ -104,6 +105,9 @@ class Conv2d(Layer):
         sides = _windows(self, shape, self.kernel, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
         return (shape[0], self.out_channels, *sides)
 
+    def window(self, shape: Shape) -> Window:
+        return sliding(self.kernel, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
+
     def macs(self, output: Shape) -> int:
         return prod(output) * (self.in_channels // self.groups) * prod(self.kernel)  # type: ignore[arg-type]
 
@@ -134,6 +138,9 @@ class Linear(Layer):
         if shape[-1] != self.in_features or len(shape) != 2:
             raise ShapeError(f"{self.brief} expects {self.in_features} features, received {shape_text(shape)}")
         return (*shape[:-1], self.out_features)
+
+    def window(self, shape: Shape) -> Window:
+        return SELF  # features have no position
 
     def macs(self, output: Shape) -> int:
         return prod(output) * self.in_features
@@ -167,6 +174,9 @@ class BatchNorm2d(Layer):
 
     def output(self, shape: Shape) -> Shape:
         return _maps(self, shape, self.channels)
+
+    def window(self, shape: Shape) -> Window:
+        return SELF
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return 2 * prod(output)
@@ -216,6 +226,9 @@ class Pool(Layer):
         sides = _windows(self, shape, self.kernel, self.stride, self.padding, ceil=self.ceil_mode)  # type: ignore[arg-type]
         return (*shape[:2], *sides)
 
+    def window(self, shape: Shape) -> Window:
+        return sliding(self.kernel, self.stride, self.padding)  # type: ignore[arg-type]
+
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output) * prod(self.kernel)  # type: ignore[arg-type]
 
@@ -257,6 +270,9 @@ class AdaptiveAvgPool2d(Layer):
     def output(self, shape: Shape) -> Shape:
         return (*_maps(self, shape)[:2], *self.size)  # type: ignore[misc]
 
+    def window(self, shape: Shape) -> Window | None:
+        return adaptive(shape[2:], self.size)  # type: ignore[arg-type]
+
     def elementwise(self, shape: Shape, output: Shape) -> int:
         def reads(side: int, size: int) -> int:
             return sum(-(-(i + 1) * side // size) - i * side // size for i in range(size))
@@ -288,6 +304,9 @@ class LocalResponseNorm(Layer):
 
     def output(self, shape: Shape) -> Shape:
         return _maps(self, shape)
+
+    def window(self, shape: Shape) -> Window:
+        return SELF  # its neighbours are channels
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output) * (self.size + 5)
@@ -329,6 +348,9 @@ class Identity(Layer):
     silent = True
     brief = "x"
 
+    def window(self, shape: Shape) -> Window:
+        return SELF
+
 
 class Flatten(Layer):
     """(N, C, H, W) becomes (N, C H W): a view, so no work and no row."""
@@ -339,6 +361,10 @@ class Flatten(Layer):
 
     def output(self, shape: Shape) -> Shape:
         return (shape[0], prod(shape[1:]))
+
+    def window(self, shape: Shape) -> Window:
+        """An element of it may be of any position."""
+        return whole(shape[2:])
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -359,6 +385,9 @@ class PadChannels(Layer):
     def output(self, shape: Shape) -> Shape:
         _maps(self, shape, self.in_channels)
         return (shape[0], self.out_channels, *(-(-side // self.stride) for side in shape[2:]))
+
+    def window(self, shape: Shape) -> Window:
+        return plain((Span(self.stride), Span(self.stride)))
 
     @property
     def brief(self) -> str:

@@ -131,6 +131,7 @@ def _follow(
     with foreign(TraceError, lambda error: tracer.blame(name or type(model).__name__, error)):
         args, kwargs = _arguments(model, inputs, device)
         tracer.stack[0].received = shape = shape_of((args, kwargs))
+        tracer.origins.sights.receive((args, kwargs))
         # a checkpoint runs its forward again in the backward pass, with the same tensors standing in
         with _reparametrize_module(model, stand_ins, tie_weights=True):
             with (

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from resbench.arch import LocalResponseNorm
 from resbench.arch.catalog import architecture, entries
 from resbench.arch.cost import cost
+from resbench.arch.windows import Sight
 from resbench.costs.trace import trace
 from resbench.errors import TraceError
 from resbench.networks.build import build
@@ -72,8 +73,14 @@ def test_fold_and_trace_give_the_same_rows(name):
 def with_names(report):
     """The rows with names where there are places: what does not run stands elsewhere in a trace."""
     names = [row.name for row in report.layers]
-    edges = ("reads", "keeps")
-    return [row._replace(**{key: [names[i] for i in getattr(row, key)] for key in edges}) for row in report.layers]
+
+    def named(row):
+        edges = {key: [names[i] for i in getattr(row, key)] for key in ("reads", "keeps")}
+        return row._replace(
+            **edges, sees=[(names[one.place] if one.place >= 0 else "", one[1:]) for one in row.sees or ()]
+        )
+
+    return list(map(named, report.layers))
 
 
 @pytest.mark.parametrize("name", ["googlenet,norm=bn,aux=yes", "inception_v3,aux=yes"])
@@ -253,7 +260,7 @@ def test_a_module_called_twice_works_twice_and_has_its_parameters_once():
     net = Call(lambda self, x: self.conv(self.conv(x)), conv=nn.Conv2d(3, 3, 1))
     first, second = trace(net, IMAGE).layers
     assert (first.name, first.params) == ("conv", 12)
-    assert second == first._replace(params=0, trainable=0, param_bytes=0, reads=(0,), keeps=(0,))
+    assert second == first._replace(params=0, trainable=0, param_bytes=0, reads=(0,), keeps=(0,), sees=(Sight(0),))
 
 
 def test_tied_weights_count_once():
