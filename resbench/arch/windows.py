@@ -13,6 +13,7 @@ https://distill.pub/2019/computing-receptive-fields).
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 
@@ -54,6 +55,8 @@ class Sight(NamedTuple):
 
     def seen_through(self, window: Window | None, gate: bool = False) -> "Sight":
         """Give what is seen through a later window."""
+        if window == SELF and not gate:
+            return self
         return Sight(self.place, behind(window, self.window), gate or self.gate)
 
 
@@ -75,7 +78,12 @@ def sliding(
     kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int] = (1, 1, 1)
 ) -> Window:
     """Give the window of a convolution or a pooling, of as many axes as the kernel has."""
-    axes = zip(kernel, stride, padding, dilation, strict=False)  # three dilations are there by default
+    return _sliding(tuple(kernel), tuple(stride), tuple(padding), tuple(dilation))
+
+
+@cache
+def _sliding(*numbers: tuple[int, ...]) -> Window:
+    axes = zip(*numbers, strict=False)  # three dilations are there by default
     return plain(Span(s, -p, d * (k - 1) - p) for k, s, p, d in axes)
 
 
@@ -102,6 +110,9 @@ low=0, high=8)))
 
 def spread(sides: Iterable[int], over: Iterable[int]) -> Window:
     """Give the window of what is spread over a larger map, as a gate of one position is: all see that position."""
+    sides, over = tuple(sides), tuple(over)
+    if sides == over:
+        return SELF
     return plain(Span(0 if side == 1 and wide > 1 else 1) for side, wide in zip(sides, over, strict=True))
 
 
