@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from resbench.deprecated import cost as cost
     from resbench.deprecated import cost_table as cost_table
     from resbench.errors import ResbenchError as ResbenchError
+    from resbench.fields.measure import field as field
     from resbench.gradients.measure import gradflow as gradflow
     from resbench.gradients.probe import GradientProbe as GradientProbe
     from resbench.lessons.measure import claims as claims
@@ -55,6 +56,7 @@ _HOME = {
     "cost_table": "resbench.deprecated",
     "degradation": "resbench.training.degradation",
     "flops": "resbench.costs.measure",
+    "field": "resbench.fields.measure",
     "formula": "resbench.operators.formulas",
     "gate": "resbench.regression.gating.measure",
     "gradflow": "resbench.gradients.measure",

@@ -37,6 +37,7 @@ class Entry(NamedTuple):
 
 KINDS = {
     "flops": Entry("resbench.costs.result:Costs", "params macs elementwise activations"),
+    "field": Entry("resbench.fields.result:Fields", "field"),
     "latency": Entry("resbench.timing.latency.result:Latencies", "memory latency throughput roof"),
     "latency --layers": Entry("resbench.timing.layers.result:Layers"),
     "latency --memory": Entry("resbench.timing.memory.result:Memories"),

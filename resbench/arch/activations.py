@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from resbench.arch.algebra import Layer, Shape
 from resbench.arch.fields import Number, Wanted, Whole
 from resbench.arch.kinds import Kind
+from resbench.arch.windows import SELF, Window
 from resbench.errors import ShapeError
 from resbench.units import shape_text
 
@@ -102,6 +103,9 @@ class PReLU(Activation):
         if self.channels > 1 and shape[1] != self.channels:
             raise ShapeError(f"{self.brief} expects {self.channels} channels, received {shape_text(shape)}")
         return shape
+
+    def window(self, shape: Shape) -> Window:
+        return SELF
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -29,7 +29,8 @@ from math import prod
 from typing import ClassVar, Self
 
 from resbench.arch.fields import check_fields
-from resbench.arch.kinds import Kind
+from resbench.arch.kinds import POINTWISE, Kind
+from resbench.arch.windows import SELF, Window
 from resbench.errors import ArchitectureError, ShapeError
 from resbench.units import FP32_BYTES, shape_text
 
@@ -77,6 +78,8 @@ class Layer(Node):
 
     __slots__ = ()
     silent: ClassVar[bool] = False
+    by_whole_map: ClassVar[bool] = False
+    """A position depends on statistics of the whole map beside what its window sees."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -94,6 +97,11 @@ class Layer(Node):
     def output(self, shape: Shape) -> Shape:
         """An input of this shape gives an output of that. Raises ShapeError without a path, which the reader knows."""
         return shape
+
+    def window(self, shape: Shape) -> Window | None:
+        """A position of the output sees these positions of an input of this shape. None where nobody says so: a layer
+        that does not take each element by itself has to."""
+        return SELF if self.kind in POINTWISE else None
 
     def macs(self, output: Shape) -> int:
         """An output of this shape takes so many multiply-accumulates."""

@@ -13,6 +13,7 @@ from typing import Annotated
 from resbench.arch.algebra import Layer, Shape
 from resbench.arch.fields import MAX_SIZE, Number, Wanted, Whole, WholeOrNone, check_fields, refuse
 from resbench.arch.layers import check_maps, stride_brief
+from resbench.arch.windows import SELF, Span, Window, plain
 from resbench.errors import ShapeError
 from resbench.units import shape_text
 
@@ -37,6 +38,9 @@ class ChannelSlice(Layer):
             raise ShapeError(f"{self.brief} expect at least {self.stop} channels, received {shape_text(shape)}")
         return (shape[0], self.stop - self.start, *shape[2:])
 
+    def window(self, shape: Shape) -> Window:
+        return SELF
+
     @property
     def brief(self) -> str:
         return f"channels {self.start}-{self.stop - 1}"
@@ -54,6 +58,9 @@ class ChannelShuffle(Layer):
         if check_maps(self, shape)[1] % self.groups:
             raise ShapeError(f"{self.brief} expects a multiple of {self.groups} channels, received {shape_text(shape)}")
         return shape
+
+    def window(self, shape: Shape) -> Window:
+        return SELF
 
     @property
     def brief(self) -> str:
@@ -76,6 +83,9 @@ class LayerScale(Layer):
 
     def output(self, shape: Shape) -> Shape:
         return check_maps(self, shape, self.channels)
+
+    def window(self, shape: Shape) -> Window:
+        return SELF
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output)
@@ -123,6 +133,9 @@ class PadChannels(Layer):
     def output(self, shape: Shape) -> Shape:
         check_maps(self, shape, self.in_channels)
         return (shape[0], self.out_channels, *(-(-side // self.stride) for side in shape[2:]))
+
+    def window(self, shape: Shape) -> Window:
+        return plain((Span(self.stride), Span(self.stride)))
 
     @property
     def brief(self) -> str:

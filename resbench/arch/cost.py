@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape, dotted
 from resbench.arch.fields import MAX_SIZE
 from resbench.arch.kinds import BILINEAR, KINDS, Kind
+from resbench.arch.windows import INPUT, SELF, Sight, Window, multiplied, spread, whole
 from resbench.errors import ArchitectureError, OptionError, ShapeError
 from resbench.units import FP32_BYTES
 
@@ -54,6 +55,9 @@ class Row(NamedTuple):
     """Its gradients are computed from the outputs of the rows at these places, its own perhaps among them."""
     kept_bytes: int = 0
     """They need so much else, such as masks and indices."""
+    sees: tuple[Sight, ...] | None = None
+    """A position of its output sees these positions of rows, or of the network's input; None of a group, and where an
+    earlier version counted."""
 
     @property
     def flops(self) -> int:
@@ -252,6 +256,13 @@ class Stream(NamedTuple):
     """These rows made it; none made the network's input."""
     learned: bool = False
     """It says whether parameters stand before it, so that training needs its gradient."""
+    window: Window | None = SELF
+    """It is seen so through layers without a row, such as a flatten."""
+
+    @property
+    def sight(self) -> Sight:
+        """What reads it, position by position, sees that row, or the network's input."""
+        return Sight(self.places[-1] if self.places else INPUT, self.window)
 
 
 def fold(
@@ -283,7 +294,7 @@ def fold(
         return _fold_operator(node, path, streams[1:], rows, mode)
     if isinstance(node, Aux) and mode == "inference":  # the head does not run; its parameters remain
         idle: dict[str, Any] = {"macs": 0, "elementwise": 0, "activations": 0, "activation_bytes": 0, "kept_bytes": 0}
-        rows[first:] = [row._replace(**idle, reads=(), keeps=()) for row in rows[first:]]
+        rows[first:] = [row._replace(**idle, reads=(), keeps=(), sees=()) for row in rows[first:]]
     return x if isinstance(node, Aux) else streams[-1]
 
 
@@ -302,6 +313,8 @@ class Counted(NamedTuple):
     keeps: tuple[bool, bool]
     """Its gradients are computed from what it reads, and from what it gives."""
     kept_bytes: int
+    sees: tuple[tuple[Window | None, bool], ...]
+    """It sees its input through these windows; a second one is a gate: statistics of the whole map."""
 
 
 @lru_cache(KNOWN)
@@ -325,10 +338,11 @@ def _counted(layer: Layer, shape: Shape, learned: bool, mode: Mode) -> Counted:
         products * macs if training else None,
         layer.kind,
     )
+    sees = ((layer.window(shape), False), *(((whole(shape[2:]), True),) if layer.by_whole_map else ()))
     if not learned and not params:
-        return Counted(output, figures, False, (False, False), 0)
+        return Counted(output, figures, False, (False, False), 0, sees)
     needs = KINDS[layer.kind]
-    return Counted(output, figures, True, (needs.input, needs.output), layer.kept_bytes(output))
+    return Counted(output, figures, True, (needs.input, needs.output), layer.kept_bytes(output), sees)
 
 
 def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
@@ -336,13 +350,14 @@ def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode)
         counted = _counted(layer, x.shape, x.learned, mode)
     except ShapeError as error:
         raise ShapeError(error.reason, path) from None
+    sees = tuple(x.sight.seen_through(window, gate) for window, gate in counted.sees)
     if layer.silent:
-        return Stream(counted.output, x.places, x.learned)
+        return Stream(counted.output, x.places, x.learned, sees[0].window)
     place = (len(rows),)
     reads, gives = counted.keeps
     keeps = x.places + place if reads and gives else x.places if reads else place if gives else ()
     name = path or type(layer).__name__.lower()
-    rows.append(Row._make((name, *counted.figures, x.places, keeps, counted.kept_bytes)))
+    rows.append(Row._make((name, *counted.figures, x.places, keeps, counted.kept_bytes, sees)))
     return Stream(counted.output, place, counted.learned)
 
 
@@ -364,8 +379,16 @@ def _fold_operator(node: Operator, path: str, parts: Sequence[Stream], rows: lis
         output,
         elementwise=node.elementwise(output),
         backward_macs=0 if mode == "training" else None,
+        sees=_seen(node, parts, output),
         **keeps,
     )
+
+
+def _seen(node: Operator, parts: Sequence[Stream], output: Shape) -> tuple[Sight, ...]:
+    """Say what an operator sees of its parts: the same position of each, or the only one there is."""
+    known = node.kind != "unknown"
+    seen = [part.sight.seen_through(spread(part.shape[2:], output[2:]) if known else None) for part in parts]
+    return multiplied(seen) if node.kind == "product" else tuple(dict.fromkeys(seen))
 
 
 def _places(parts: Iterable[Stream]) -> tuple[int, ...]:

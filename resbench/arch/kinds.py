@@ -69,6 +69,9 @@ KINDS: Mapping[Kind, Meaning] = {
 BILINEAR: Set[Kind] = frozenset(("convolution", "linear", "matrix product", "product"))
 """Kinds whose gradient by one operand needs the others, and not that operand."""
 
+POINTWISE: Set[Kind] = frozenset(("activation", "function", "scaling", "dropout"))
+"""Layers of these kinds take each element by itself."""
+
 PLAIN: tuple[Set[Kind], ...] = (
     frozenset(),
     frozenset(("rearrangement",)),

@@ -25,6 +25,7 @@ from resbench.arch.fields import (
     refuse,
 )
 from resbench.arch.kinds import Kind
+from resbench.arch.windows import SELF, Window, adaptive, sliding, whole
 from resbench.errors import ShapeError
 from resbench.units import FP32_BYTES, shape_text
 
@@ -105,6 +106,9 @@ class Conv2d(Layer):
         sides = _windows(self, shape, self.kernel, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
         return (shape[0], self.out_channels, *sides)
 
+    def window(self, shape: Shape) -> Window:
+        return sliding(self.kernel, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
+
     def macs(self, output: Shape) -> int:
         return prod(output) * (self.in_channels // self.groups) * prod(self.kernel)  # type: ignore[arg-type]
 
@@ -135,6 +139,9 @@ class Linear(Layer):
         if shape[-1] != self.in_features or len(shape) != 2:
             raise ShapeError(f"{self.brief} expects {self.in_features} features, received {shape_text(shape)}")
         return (*shape[:-1], self.out_features)
+
+    def window(self, shape: Shape) -> Window:
+        return SELF  # features have no position
 
     def macs(self, output: Shape) -> int:
         return prod(output) * self.in_features
@@ -172,6 +179,9 @@ class BatchNorm2d(Layer):
 
     def output(self, shape: Shape) -> Shape:
         return check_maps(self, shape, self.channels)
+
+    def window(self, shape: Shape) -> Window:
+        return SELF
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return 2 * prod(output)
@@ -221,6 +231,9 @@ class Pool(Layer):
         sides = _windows(self, shape, self.kernel, self.stride, self.padding, ceil=self.ceil_mode)  # type: ignore[arg-type]
         return (*shape[:2], *sides)
 
+    def window(self, shape: Shape) -> Window:
+        return sliding(self.kernel, self.stride, self.padding)  # type: ignore[arg-type]
+
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output) * prod(self.kernel)  # type: ignore[arg-type]
 
@@ -264,6 +277,9 @@ class AdaptiveAvgPool2d(Layer):
     def output(self, shape: Shape) -> Shape:
         return (*check_maps(self, shape)[:2], *self.size)  # type: ignore[misc]
 
+    def window(self, shape: Shape) -> Window | None:
+        return adaptive(shape[2:], self.size)  # type: ignore[arg-type]
+
     def elementwise(self, shape: Shape, output: Shape) -> int:
         def reads(side: int, size: int) -> int:
             return sum(-(-(i + 1) * side // size) - i * side // size for i in range(size))
@@ -295,6 +311,9 @@ class LocalResponseNorm(Layer):
 
     def output(self, shape: Shape) -> Shape:
         return check_maps(self, shape)
+
+    def window(self, shape: Shape) -> Window:
+        return SELF  # its neighbours are channels
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return prod(output) * (self.size + 5)
@@ -360,6 +379,9 @@ class Identity(Layer):
     silent = True
     brief = "x"
 
+    def window(self, shape: Shape) -> Window:
+        return SELF
+
 
 class Flatten(Layer):
     """(N, C, H, W) becomes (N, C H W): a view, so no work and no row."""
@@ -370,3 +392,7 @@ class Flatten(Layer):
 
     def output(self, shape: Shape) -> Shape:
         return (shape[0], prod(shape[1:]))
+
+    def window(self, shape: Shape) -> Window:
+        """An element of it may be of any position."""
+        return whole(shape[2:])

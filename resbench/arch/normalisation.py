@@ -10,6 +10,7 @@ from math import prod
 from resbench.arch.algebra import Layer, Shape
 from resbench.arch.fields import Epsilon, Whole, check_fields, refuse
 from resbench.arch.layers import check_maps
+from resbench.arch.windows import SELF, Window
 from resbench.units import FP32_BYTES
 
 
@@ -33,6 +34,9 @@ class LayerNorm2d(Layer):
     def output(self, shape: Shape) -> Shape:
         return check_maps(self, shape, self.channels)
 
+    def window(self, shape: Shape) -> Window:
+        return SELF
+
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return 5 * prod(output)
 
@@ -49,6 +53,7 @@ class GroupNorm(Layer):
     """
 
     kind = "normalisation"
+    by_whole_map = True
 
     groups: Whole
     channels: Whole
@@ -65,6 +70,9 @@ class GroupNorm(Layer):
 
     def output(self, shape: Shape) -> Shape:
         return check_maps(self, shape, self.channels)
+
+    def window(self, shape: Shape) -> Window:
+        return SELF
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return 5 * prod(output)
@@ -86,6 +94,7 @@ class GlobalResponseNorm(Layer):
     """
 
     kind = "function"
+    by_whole_map = True
 
     channels: Whole
     eps: Epsilon = 1e-6
@@ -97,6 +106,9 @@ class GlobalResponseNorm(Layer):
 
     def output(self, shape: Shape) -> Shape:
         return check_maps(self, shape, self.channels)
+
+    def window(self, shape: Shape) -> Window:
+        return SELF
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         images, channels = output[:2]

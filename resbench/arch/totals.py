@@ -15,6 +15,7 @@ from itertools import groupby
 
 from resbench.arch.algebra import Layer, Node, Seq, Shape
 from resbench.arch.cost import KNOWN, Mode, Row, Stream, check, cost, fold, sum_rows
+from resbench.arch.windows import SELF
 from resbench.errors import ShapeError
 
 
@@ -62,7 +63,7 @@ def _known(node: Node, shape: Shape, learned: bool, mode: Mode) -> tuple[Sequenc
     """Count an operator with its parts as one row; with it stands what flows out of it."""
     rows: list[Row] = []
     out = fold(node, "", Stream(shape, learned=learned), rows, mode, _once)
-    return [sum_rows("", "model", rows)] if len(rows) > 1 else rows, out._replace(places=())
+    return [sum_rows("", "model", rows)] if len(rows) > 1 else rows, out._replace(places=(), window=SELF)
 
 
 def _once(node: Node, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = dict(
 models       List the networks, lessons and blocks, or the options of one.
 show         Show a network's structure: blocks, shapes and cost, equal neighbours folded.
 flops        Count parameters, MACs and FLOPs, per model, stage, block or layer. --plot draws them layer by layer.
+field        Receptive field, effective stride and padding of every layer; with --measure, how much of it is used.
 compare      Put models side by side: what they cost, how fast they are, how the gradient flows, how well they train.
 latency      Time networks on this machine, each in several fresh processes, with an interval for the median.
 profile      Profile some runs: a trace for TensorBoard and Perfetto, and the tables of TensorBoard's profiler plugin.

@@ -4,7 +4,7 @@ A row of a trace takes its edges from the operators that ran in it: it reads the
 read. A view shares its storage with what it looks at, and so needs no following.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, NamedTuple
@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from resbench.arch.kinds import BILINEAR, KINDS, Kind
+from resbench.arch.windows import INPUT, Sight, multiplied
 from resbench.costs.holdings import bytes_of
+from resbench.costs.sights import LookAt, Sights, storage_of
 from resbench.restoring.holders import storage
 
 
@@ -24,6 +26,7 @@ class Edges(NamedTuple):
     reads: tuple[int, ...] = ()
     keeps: tuple[int, ...] = ()
     kept_bytes: int = 0
+    sees: tuple[Sight, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +54,25 @@ class Made:
     further_bytes: int = 0
     life: Life | None = None
     step: int = 0
+    looks: "Sequence[LookAt]" = ()
+    """Its positions see what other operators made, and the network's input."""
+    sees: tuple[Sight, ...] = ()
+    """They see these positions of rows, once those in front stand for what they gave."""
+
+    def resolve(self) -> None:
+        """Find which rows its positions see, once it is known of all that it looks at."""
+        found = [
+            sight.seen_through(window, gate)
+            for source, window, gate in self.looks
+            for sight in (source.sees if source else (Sight(INPUT),))
+        ]
+        self.sees = multiplied(found) if self.kind == "product" else tuple(dict.fromkeys(found))
+        self.looks = ()
+
+    def become(self, place: int) -> None:
+        """Know it by the row at this place, which gives it."""
+        self.stand_for((place,))
+        self.sees, self.looks = (Sight(place),), ()
 
     def stand_for(self, places: Iterable[int]) -> None:
         """Know it by rows from now on, and forget what it read, or all of a run would stay."""
@@ -63,43 +85,47 @@ class Origins:
     """The contents of each storage were made by the last operator that wrote there."""
 
     def __init__(self) -> None:
-        self._made: dict[int, Made] = {}
+        self.made: dict[int, Made] = {}
         self.step = 0
         """So many operators ran."""
         self.lives: list[Life] = []
         self._living: dict[int, Life] = {}
+        self.sights = Sights()
 
     def of(self, tensors: Iterable[Tensor]) -> list[Made]:
         """Find what made these tensors, each once; nothing here made parameters and inputs."""
-        found = (self._made.get(_storage(tensor)) for tensor in tensors)
+        found = (self.made.get(storage_of(tensor)) for tensor in tensors)
         return list(dict.fromkeys(made for made in found if made))
 
-    def note(self, kind: Kind, args: Any, out: Any, writes: bool) -> Made | None:
+    def note(
+        self, kind: Kind, args: Any, out: Any, writes: bool, func: Any = None, kwargs: Mapping[str, Any] | None = None
+    ) -> Made | None:
         """Note what an operator made; a view makes nothing. ``writes``: it writes into an argument."""
         self.step += 1
         operands, results = _tensors(args), _tensors(out)
-        storages = [_storage(tensor) for tensor in operands]
-        if not results or (kind == "rearrangement" and not writes and _storage(results[0]) in storages):
+        storages = [storage_of(tensor) for tensor in operands]
+        if not results or (kind == "rearrangement" and not writes and storage_of(results[0]) in storages):
             return None
         if len(operands) < 2 and kind in ("sum", "product"):
             kind = "scaling"
-        sources = [self._made.get(storage) for storage in storages]
+        sources = [self.made.get(storage) for storage in storages]
         learned = [
             x.requires_grad or bool(source and source.learned) for x, source in zip(operands, sources, strict=True)
         ]
         reads = [source for source in sources if source]
         made = Made(kind, any(learned), reads=reads, nbytes=bytes_of(results[0]), step=self.step)
+        made.looks = self.sights.of(func, args, kwargs or {}, operands, results, self.made)
         if made.learned:
             made.keeps = [*_needed(kind, sources, learned), *((made,) if KINDS[kind].output else ())]
             # statistics of a batch are two numbers a channel, and left out; indices and those of a sample are more
             made.further_bytes = sum(bytes_of(result) for result in results[1:] if result.dim() > 1)
         for result in results:
-            if _storage(result) not in storages:
+            if storage_of(result) not in storages:
                 self._begin(result)
-            self._made[_storage(result)] = made
+            self.made[storage_of(result)] = made
             if isinstance(result, nn.Parameter):  # one that is given its first values
-                del self._made[_storage(result)]
-        made.life = self._living.get(_storage(results[0]))
+                del self.made[storage_of(result)]
+        made.life = self._living.get(storage_of(results[0]))
         return made
 
     def _begin(self, tensor: Tensor) -> None:
@@ -126,11 +152,13 @@ class Origins:
     def pass_on(self, tensors: Iterable[Tensor], place: int) -> None:
         """Take tensors that a row gives on as they came, as dropout does at inference, for its own from here on."""
         for tensor in tensors:
-            before = self._made.get(_storage(tensor))
+            before = self.made.get(storage_of(tensor))
             learned = bool(before and before.learned)
             life = before.life if before else None
             made = Made("rearrangement", learned, (place,), nbytes=bytes_of(tensor), life=life)
-            self._made[_storage(tensor)] = made
+            made.become(place)
+            self.sights.give(tensor, self.made)
+            self.made[storage_of(tensor)] = made
 
 
 def _needed(kind: Kind, sources: Sequence[Made | None], learned: list[bool]) -> list[Made]:
@@ -167,7 +195,8 @@ def edges(ran: Collection[Made], given: Collection[Made], place: int) -> Edges:
     within = [kept for kept in needed if not kept.places and kept not in given]
     keeps = {before for kept in needed - set(within) for before in kept.places or (place,)}
     between = sum(kept.nbytes for kept in within) + sum(made.further_bytes for made in ran)
-    return Edges(places(source for made in ran for source in made.reads), tuple(sorted(keeps)), between)
+    sees = tuple(dict.fromkeys(sight for made in given for sight in made.sees))
+    return Edges(places(source for made in ran for source in made.reads), tuple(sorted(keeps)), between, sees)
 
 
 def room(given: Iterable[Made], place: int) -> int:
@@ -179,11 +208,6 @@ def room(given: Iterable[Made], place: int) -> int:
 def places(sources: Iterable[Made]) -> tuple[int, ...]:
     """Find the places of the rows that stand for these results, ascending."""
     return tuple(sorted({place for source in sources for place in source.places}))
-
-
-def _storage(tensor: Tensor) -> int:
-    """Tell a storage from others; a sparse tensor has none, and is told by itself."""
-    return storage(tensor) or id(tensor)
 
 
 def _tensors(values: Any) -> list[Tensor]:

@@ -135,6 +135,7 @@ def _follow(
         taken = sum(
             leaf.numel() * leaf.element_size() for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)
         )
+        tracer.origins.sights.receive((args, kwargs))
         # a checkpoint runs its forward again in the backward pass, with the same tensors standing in
         with _reparametrize_module(model, stand_ins, tie_weights=True):
             with (

@@ -161,11 +161,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if operator is None:
             self.not_counted(str(func.overloadpacket))
         if operator and operator.type:
-            self.book(operator, args, out, kwargs, writes)
+            self.book(operator, args, out, kwargs, writes, func)
         elif self.trial is not None:
             return out
         elif made := self.origins.note(
-            operator.kind if operator else "unknown", () if is_new(func) else args, out, writes
+            operator.kind if operator else "unknown", () if is_new(func) else args, out, writes, func, kwargs
         ):
             self.stack[-1].own.append(OperatorCall(made, operator or UNKNOWN))
         # of fewer dimensions it is taken apart everywhere
@@ -173,7 +173,15 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             fuse(self.stack[-1].own[-1].made)
         return out
 
-    def book(self, operator: CountedOperator, args: Any, out: Any, kwargs: Any = None, writes: bool = False) -> None:
+    def book(
+        self,
+        operator: CountedOperator,
+        args: Any,
+        out: Any,
+        kwargs: Any = None,
+        writes: bool = False,
+        func: Any = None,
+    ) -> None:
         """Count one call for the module that runs. ``writes``: it writes into an argument."""
         macs, elementwise = operator.work(args, out, kwargs)
         if self.trial is not None:
@@ -190,7 +198,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         frame.elementwise += elementwise
         first = out if isinstance(out, Tensor) else next(t for t in tree_leaves((out, args)) if isinstance(t, Tensor))
         self.complex |= bool(macs) and first.is_complex()
-        made = self.origins.note(kind, args, out, writes) or Made(kind, False)
+        made = self.origins.note(kind, args, out, writes, func, kwargs) or Made(kind, False)
         shape = tuple(first.shape)
         frame.own.append(
             OperatorCall(
@@ -245,19 +253,24 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         held = total(map(self.holdings.take, module.modules())) if module._modules else self.holdings.take(module)
         if isinstance(module, SILENT) and not any(held):
             for call in frame.own:
+                call.made.resolve()
                 call.made.stand_for(places(call.made.reads))
             return
         tensors = tensors_in(output)
         shape = tuple(tensors[0].shape) if tensors else ()
         gives = (sum(t.numel() for t in tensors), sum(map(bytes_of, tensors))) if tensors is not None else (None, None)
         ran, given = [call.made for call in frame.own], self.origins.of(tensors or ())
+        for made in ran:
+            made.resolve()
         kind = kind_in(module, {made.kind for made in ran})
         linked = edges(ran, given, len(self.found)) if ran else self._passed_on(module, kind, tensors or (), given)
         hold = room(given, len(self.found)), self.origins.passing(self.steps[-1] if self.steps else 0)
         for made in ran:
-            made.stand_for((len(self.found),))
+            made.become(len(self.found))
         took = held.params, frame.macs, frame.elementwise
-        row = Row(frame.name or name.lower(), name, shape, *took, gives[0], *held[1:], gives[1], None, kind, *linked)
+        row = Row(frame.name or name.lower(), name, shape, *took, gives[0], *held[1:], gives[1], None, kind)._replace(
+            **linked._asdict()
+        )
         self._add(row, sequence_number(), self.origins.step, hold)
 
     def _add(self, row: Row, end: int, step: int, hold: tuple[int, int] | None = None) -> None:
@@ -267,27 +280,30 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _passed_on(self, module: nn.Module, kind: Kind, tensors: Sequence[Tensor], given: Sequence[Made]) -> Edges:
         """Draw the edges of a row in which no operator ran, as in dropout at inference."""
-        reads = places(given)
+        reads, sees = places(given), self.origins.sights.shown(tensors, self.origins.made)
         if kind != "dropout":
-            return Edges(reads)
+            return Edges(reads, sees=sees)
         self.origins.pass_on(tensors, len(self.found))
         whole = slice(1 if isinstance(module, modules.DropPath) else None)  # of channels
         masks = tensors if isinstance(module, nn.Dropout) else [tensor[:, whole, :1, :1] for tensor in tensors]
         drops = module.p and any(made.learned for made in given)
-        return Edges(reads, (), sum(map(bytes_of, masks)) if drops else 0)
+        return Edges(reads, (), sum(map(bytes_of, masks)) if drops else 0, sees)
 
     def _spill(self, frame: Frame) -> None:
         """Make rows of their own of the operators of a module that calls others."""
         for call in frame.own:
+            call.made.resolve()
             name, kind, place = call.operator.name, call.operator.type, len(self.found)
             linked = edges([call.made], [call.made], place)
             home = room([call.made], place)
-            call.made.stand_for((place,) if kind else linked.reads)
-            if kind:
+            if not kind:
+                call.made.stand_for(linked.reads)
+            else:
+                call.made.become(place)
                 label = self.unused(f"{frame.name}.{name}" if frame.name else name)
                 took = 0, call.macs, call.elementwise, prod(call.shape)
-                row = Row(label, kind, call.shape, *took, *NOTHING[1:], call.nbytes, None, call.made.kind, *linked)
-                self._add(row, call.end, call.made.step, (home, 0))
+                row = Row(label, kind, call.shape, *took, *NOTHING[1:], call.nbytes, None, call.made.kind)
+                self._add(row._replace(**linked._asdict()), call.end, call.made.step, (home, 0))
         frame.own.clear()
 
     def unused(self, name: str) -> str:
@@ -320,7 +336,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _emit_params(self, name: str, module: nn.Module) -> None:
         own, kind = self.holdings.take(module), type(module).__name__
         if any(own):
-            row = Row(name or kind.lower(), kind, (), own.params, 0, 0, 0, *own[1:], 0)
+            row = Row(name or kind.lower(), kind, (), own.params, 0, 0, 0, *own[1:], 0, sees=())
             self._add(row, sequence_number(), self.origins.step)
 
     def rows(self, output: Any) -> list[Row]:

@@ -285,6 +285,13 @@ def _pointwise_kind(func: Any, plain: str) -> Kind:
     return "product" if several or plain in ("mul", "div") else "function"
 
 
+@cache
+def is_pointwise(func: Any) -> bool:
+    """Tell whether it takes each element by itself."""
+    plain = _named(func)[2]
+    return plain in POINTWISE or _is_pointwise(func, plain)
+
+
 def _is_pointwise(func: Any, plain: str) -> bool:
     """Ask torch's tag, which is missing on some overloads (``mish_``) of operators that have it (``mish``)."""
     packets = func.overloadpacket, getattr(torch.ops.aten, plain, func.overloadpacket)

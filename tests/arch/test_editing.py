@@ -35,7 +35,7 @@ def rows(network, *left_out):
 
 
 def counts(network):
-    return [row._replace(reads=(), keeps=()) for row in rows(network)]
+    return [row._replace(reads=(), keeps=(), sees=()) for row in rows(network)]
 
 
 @pytest.mark.parametrize("name", ["resnet50", "preact_resnet20", "vgg11_bn", "googlenet,aux=yes", "se_block"])

@@ -363,7 +363,7 @@ def test_a_sequence_costs_the_sum_of_its_parts(two):
     for name in NUMBERS:
         assert getattr(both, name) == getattr(a, name) + getattr(b, name), name
     for whole, part in zip(both.layers, (*a.layers, *b.layers), strict=True):
-        assert whole[1:-3] == part[1:-3]  # its edges are those of its own network
+        assert whole[1:-4] == part[1:-4]  # its edges are those of its own network
         assert whole.name.endswith(f".{part.name}") or whole.name in "ab"  # a lone layer is called as its level
     assert cost(Seq(Seq(a=first.node), b=second.node), first.input) == both  # a Seq in place adds no level
 
@@ -419,15 +419,25 @@ def test_the_tracer_counts_what_the_fold_counts(net, batch):
     assert (traced.params, traced.macs, traced.elementwise) == (folded.params, folded.macs, folded.elementwise)
     rows = {row.name: row for row in with_names(traced.layers)}
     for row in with_names(folded.layers):
-        own = None if row.type != "Highway" or len(row.reads) == 3 else -3  # what does not reach it, it need not keep
+        own = None if row.type != "Highway" or len(row.reads) == 3 else -4  # what does not reach it, it need not keep
+        own = own or -1
         assert rows[row.name][3:own] == row[3:own], row.name
+        if wide(row, rows):
+            assert rows[row.name].sees == row.sees, row.name
 
 
 def with_names(layers):
     """The edges by name: a level that gives on what comes has a row in the trace alone."""
     for row in layers:
         edges = {what: [layers[place].name for place in getattr(row, what)] for what in ("reads", "keeps")}
-        yield row._replace(**edges)
+        sees = [(layers[one.place].name if one.place >= 0 else "", one[1:]) for one in row.sees]
+        yield row._replace(**edges, sees=sees)
+
+
+def wide(row, rows):
+    """Maps of one position tell no stride."""
+    outputs = [row.output, *(rows[name].output for name, _ in row.sees if name)]
+    return all(min(output[2:], default=1) > 1 for output in outputs)
 
 
 # -- misfits -------------------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ NETS = [
 def test_what_a_folded_layer_keeps_is_what_autograd_keeps(net):
     module = build(net)
     folded, traced = cost(net, SIZE, batch=2), cost(module, SIZE, batch=2)
-    assert [row[-4:] for row in folded.layers] == [row[-4:] for row in traced.layers]  # kind, reads, keeps, kept_bytes
+    assert [row[-5:] for row in folded.layers] == [row[-5:] for row in traced.layers]  # from kind to sees
     assert kept(module) == predicted(folded, TRAINING).saved
 
 
