@@ -78,8 +78,8 @@ class Layer(Node):
 
     __slots__ = ()
     silent: ClassVar[bool] = False
-    by_whole_map: ClassVar[bool] = False
-    """A position depends on statistics of the whole map beside what its window sees."""
+    by_whole_map: ClassVar[tuple[str, ...]] = ()
+    """In these modes a position depends on statistics of the whole map, beside what its window sees."""
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -338,7 +338,7 @@ def _counted(layer: Layer, shape: Shape, learned: bool, mode: Mode) -> Counted:
         products * macs if training else None,
         layer.kind,
     )
-    sees = ((layer.window(shape), False), *(((whole(shape[2:]), True),) if layer.by_whole_map else ()))
+    sees = ((layer.window(shape), False), *(((whole(shape[2:]), True),) if mode in layer.by_whole_map else ()))
     if not learned and not params:
         return Counted(output, figures, False, (False, False), 0, sees)
     needs = KINDS[layer.kind]

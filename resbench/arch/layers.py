@@ -162,6 +162,7 @@ class BatchNorm2d(Layer):
     """
 
     kind = "normalisation"
+    by_whole_map = ("training",)
 
     channels: Whole
     eps: Epsilon = 1e-5

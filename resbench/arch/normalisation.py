@@ -53,7 +53,7 @@ class GroupNorm(Layer):
     """
 
     kind = "normalisation"
-    by_whole_map = True
+    by_whole_map = ("inference", "training")
 
     groups: Whole
     channels: Whole
@@ -94,7 +94,7 @@ class GlobalResponseNorm(Layer):
     """
 
     kind = "function"
-    by_whole_map = True
+    by_whole_map = ("inference", "training")
 
     channels: Whole
     eps: Epsilon = 1e-6

@@ -21,7 +21,7 @@ HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_widt
 COMMANDS: Mapping[str, str] = dict(
     line.split(maxsplit=1)
     for line in """
-models       List the networks, lessons and blocks, or the options of one.
+models       List the networks, lessons and blocks, or the options of one; or audit what is in print of them.
 show         Show a network's structure: blocks, shapes and cost, equal neighbours folded.
 flops        Count parameters, MACs and FLOPs, per model, stage, block or layer. --plot draws them layer by layer.
 field        Receptive field, effective stride and padding of every layer; with --measure, how much of it is used.
