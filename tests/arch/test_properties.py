@@ -418,11 +418,12 @@ def test_the_tracer_counts_what_the_fold_counts(net, batch):
     folded, traced = cost(net.node, net.input, batch=batch), trace(module, (batch, *net.input))
     assert (traced.params, traced.macs, traced.elementwise) == (folded.params, folded.macs, folded.elementwise)
     rows = {row.name: row for row in with_names(traced.layers)}
+    known = "ConvTranspose2d" not in repr(net.node)  # a trace knows no positions behind it
     for row in with_names(folded.layers):
         own = None if row.type != "Highway" or len(row.reads) == 3 else -4  # what does not reach it, it need not keep
         own = own or -1
         assert rows[row.name][3:own] == row[3:own], row.name
-        if wide(row, rows):
+        if known and wide(row, rows):
             assert rows[row.name].sees == row.sees, row.name
 
 
