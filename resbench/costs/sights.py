@@ -98,8 +98,12 @@ class Sights:
         return found
 
     def _lie(self, results: Sequence[Tensor], dimensions: Any) -> None:
-        """Note how the results lie in their storages; where one fills only a part of what was there, nobody knows."""
+        """Note how the results lie in their storages; where one fills only a part of what was there, or has no
+        storage of its own, nobody knows."""
         for i, one in enumerate(results):
+            if not storage(one):  # sparse: nobody sees how it lies
+                self._layouts[storage_of(one)] = None
+                continue
             same = dimensions is not None and tuple(one.shape) == tuple(results[0].shape)
             own = dimensions if same or i == 0 else None
             if one.numel() * one.element_size() < one.untyped_storage().nbytes() and storage_of(one) in self._layouts:
