@@ -25,6 +25,7 @@ def coo(hidden):
     return torch.sparse_coo_tensor(torch.stack((places, places.roll(1))), hidden.new_ones(EDGES), (NODES, NODES))
 
 
+@pytest.mark.filterwarnings("ignore:Sparse")
 @pytest.mark.parametrize(
     ("adjacency", "macs"),
     [
