@@ -76,12 +76,12 @@ __all__ = list(_HOME)
 
 
 _UNTIMED = ("degradation", "gradflow", "placements")
-"""These take the time of nothing: where they are the first to load torch, its threads sleep while they wait."""
+"""These take the time of nothing: where they are the first to load torch, its threads sleep beside others."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'resbench' has no attribute {name!r}")
     if name in _UNTIMED:
-        resolve_name("resbench.workers.waiting:wait_passively")()
+        resolve_name("resbench.workers.waiting:adapt_waiting")()
     return resolve_name(_HOME[name] if name == "arch" else f"{_HOME[name]}:{name}")

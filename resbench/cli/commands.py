@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from resbench.cli.outlets import tell
 from resbench.cli.values import Quick
-from resbench.workers.waiting import wait_passively
+from resbench.workers.waiting import adapt_waiting
 
 HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -52,6 +52,8 @@ class Command(Quick, TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Do what the command does. Ctrl-C gives status 130, and one line says what was done."""
         try:
+            if self.name in UNTIMED:
+                adapt_waiting()
             return super().invoke(ctx)
         except KeyboardInterrupt as stopped:
             tell(str(stopped) or "interrupted: nothing was finished, and nothing is written")
@@ -78,8 +80,6 @@ class Later(TyperCommand):
     @cached_property
     def loaded(self) -> Any:
         """The command itself, of its module."""
-        if self.name in UNTIMED:
-            wait_passively()
         alone = typer.Typer(context_settings=HELP, add_completion=False, rich_markup_mode=None)
         alone.command(self.name, cls=Command)(import_module(f"resbench.cli.{str(self.name).replace('-', '_')}").command)
         return typer.main.get_command(alone)

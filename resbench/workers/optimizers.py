@@ -7,6 +7,7 @@ ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,10 +102,8 @@ def passing_bytes(name: str, shapes: Iterable[Shape]) -> int:
     """
     check_optimizer(name)
     sizes = [FP32_BYTES * prod(shape) for shape in shapes]
-    held = OPTIMIZERS[name]
-    return max(
-        (held.passing * own + held.before * last for own, last in zip(sizes, [0, *sizes], strict=False)), default=0
-    )
+    _, passing, before = OPTIMIZERS[name]
+    return max((passing * own + before * last for last, own in pairwise([0, *sizes])), default=0)
 
 
 def standing(name: str, parameters: list[nn.Parameter]) -> Optimizer:

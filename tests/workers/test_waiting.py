@@ -9,7 +9,7 @@ import pytest
 
 from resbench.workers.environment import environment
 from resbench.workers.neighbours import crowded, taken
-from resbench.workers.waiting import DECIDE, VARIABLE, waiting_lines
+from resbench.workers.waiting import DECIDE, IN_ROOM, VARIABLE, waiting_lines
 
 ASK = """
 import json, os, sys
@@ -30,7 +30,12 @@ def ask(question, **given):
 
 
 def test_openmp_is_told_before_torch_is_loaded_and_timed_processes_are_not():
-    (here, for_timed, loaded), said = ask("gradflow")
+    busy = subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"])
+    try:
+        (here, for_timed, loaded), said = ask("gradflow")
+    finally:
+        busy.kill()
+        busy.wait()
     assert (here, for_timed, loaded) == ("PASSIVE", None, True)
     assert all("PASSIVE" in line for line in said)
     assert said or sys.platform != "linux"
@@ -44,6 +49,8 @@ def test_what_is_timed_and_what_the_user_has_set_is_left_alone():
 def test_that_threads_spin_is_said_of_several():
     (line,) = waiting_lines("active", 2)
     assert "OMP_WAIT_POLICY=PASSIVE" in line
+    (line,) = waiting_lines(IN_ROOM, 2)
+    assert line.endswith("no other program took a core when this began.")
     assert waiting_lines("active", 1) == waiting_lines("passive", 2) == waiting_lines(None, 2) == []
 
 
