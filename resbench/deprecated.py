@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 
-from resbench.arch.cost import Cost, Level, Mode
+from resbench.arch.rows import Cost, Level, Mode
 from resbench.costs.measure import Given
 from resbench.costs.measure import cost as costs_of
 from resbench.costs.table import cost_table as table_of

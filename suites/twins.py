@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from zoos import AS, twin
 
 from resbench.arch.catalog import architecture, entries
-from resbench.arch.cost import Row
+from resbench.arch.rows import Row
 from resbench.costs.trace import trace
 
 FIELDS = ("network", "twin", "params", "macs", "layers")

@@ -22,24 +22,22 @@ from resbench.arch.activations import (
 from resbench.arch.algebra import Add, Aux, Concat, Highway, Layer, Mul, Node, Operator, Seq, Shape, stack
 from resbench.arch.catalog import Architecture, architecture
 from resbench.arch.channels import ChannelShuffle, ChannelSlice, LayerScale, PadChannels, SplitSoftmax
-from resbench.arch.cost import Cost, Row, cost
+from resbench.arch.cost import cost
 from resbench.arch.editing import Selection, select
 from resbench.arch.layers import (
-    AdaptiveAvgPool2d,
-    AvgPool2d,
     BatchNorm2d,
     Conv2d,
     Dropout,
     DropPath,
     Flatten,
-    GlobalAvgPool,
     Identity,
     Linear,
     LocalResponseNorm,
-    MaxPool2d,
     Scale,
 )
 from resbench.arch.normalisation import GlobalResponseNorm, GroupNorm, LayerNorm2d
+from resbench.arch.pools import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
+from resbench.arch.rows import Cost, Row
 from resbench.arch.totals import totals
 from resbench.arch.transposed import ConvTranspose2d
 

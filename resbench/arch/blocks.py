@@ -16,8 +16,9 @@ from typing import Literal, NamedTuple
 from resbench.arch.activations import ReLU, Sigmoid
 from resbench.arch.algebra import Add, Layer, Mul, Node, Seq, stack
 from resbench.arch.entry import HE15, HE16, entry
-from resbench.arch.layers import Conv2d, GlobalAvgPool, Identity
+from resbench.arch.layers import Conv2d, Identity
 from resbench.arch.orders import Norm, Order, ordered
+from resbench.arch.pools import GlobalAvgPool
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut, join, projects
 from resbench.arch.styles import ConvStyle
 

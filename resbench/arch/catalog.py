@@ -19,10 +19,11 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 from resbench.arch import families
 from resbench.arch.algebra import Node
-from resbench.arch.cost import Cost, Mode, Row, cost
+from resbench.arch.cost import cost
 from resbench.arch.entry import Entry as Entry
 from resbench.arch.entry import Size as Size
 from resbench.arch.fields import MAX_SIZE
+from resbench.arch.rows import Cost, Mode, Row
 from resbench.arch.totals import totals
 from resbench.errors import ArchitectureError, OptionError, UnknownModelError
 

@@ -16,9 +16,10 @@ from math import prod
 
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Seq, Shape
 from resbench.arch.catalog import Architecture
-from resbench.arch.cost import KNOWN, Mode, Row, Stream, fold
+from resbench.arch.cost import KNOWN, Stream, fold
 from resbench.arch.editing import select
 from resbench.arch.layers import Conv2d
+from resbench.arch.rows import Mode, Row
 
 LEARNED = ("Conv2d", "Linear")
 NORMS = ("BatchNorm2d", "LayerNorm2d", "GroupNorm")

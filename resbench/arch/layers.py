@@ -9,7 +9,7 @@ Signatures and output shapes are those of the layers of the same name in ``torch
 
 from dataclasses import dataclass
 from math import prod
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from resbench.arch.algebra import Layer, Shape
 from resbench.arch.fields import (
@@ -24,18 +24,17 @@ from resbench.arch.fields import (
     check_fields,
     refuse,
 )
-from resbench.arch.kinds import Kind
-from resbench.arch.windows import SELF, Window, adaptive, sliding, whole
+from resbench.arch.windows import SELF, Window, sliding, whole
 from resbench.errors import ShapeError
 from resbench.units import FP32_BYTES, shape_text
 
 
-def _by(pair: Pair) -> str:
+def sides_brief(pair: Pair) -> str:
     return f"{pair[0]}x{pair[1]}"
 
 
 def stride_brief(pair: Pair) -> str:
-    return "" if pair == (1, 1) else f"/{pair[0]}" if pair[0] == pair[1] else f"/{_by(pair)}"
+    return "" if pair == (1, 1) else f"/{pair[0]}" if pair[0] == pair[1] else f"/{sides_brief(pair)}"
 
 
 def check_maps(layer: Layer, shape: Shape, channels: int | None = None) -> Shape:
@@ -47,7 +46,7 @@ def check_maps(layer: Layer, shape: Shape, channels: int | None = None) -> Shape
     return shape
 
 
-def _windows(
+def windows(
     layer: Layer,
     shape: Shape,
     kernel: Pair,
@@ -103,7 +102,7 @@ class Conv2d(Layer):
 
     def output(self, shape: Shape) -> Shape:
         check_maps(self, shape, self.in_channels)
-        sides = _windows(self, shape, self.kernel, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
+        sides = windows(self, shape, self.kernel, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
         return (shape[0], self.out_channels, *sides)
 
     def window(self, shape: Shape) -> Window:
@@ -118,7 +117,7 @@ class Conv2d(Layer):
     @property
     def brief(self) -> str:
         groups = f" g{self.groups}" if self.groups > 1 else ""
-        return f"{_by(self.kernel)}{stride_brief(self.stride)}, {self.out_channels}{groups}"  # type: ignore[arg-type]
+        return f"{sides_brief(self.kernel)}{stride_brief(self.stride)}, {self.out_channels}{groups}"  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -206,96 +205,6 @@ class Scale(Layer):
     @property
     def brief(self) -> str:
         return f"{self.factor:g}x{self.offset:+g}" if self.offset else f"{self.factor:g}x"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Pool(Layer):
-    """A pool reads windows; those at the edge read the padding too."""
-
-    kind: ClassVar[Kind] = "pooling"
-
-    kernel: Sides
-    stride: Sides = 0
-    padding: Padding = 0
-    ceil_mode: Flag = False
-    letter: ClassVar[str] = ""
-
-    def __post_init__(self) -> None:
-        if type(self.stride) is int and self.stride == 0:  # as torch: the windows do not overlap
-            object.__setattr__(self, "stride", self.kernel)
-        check_fields(self)
-        if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):  # type: ignore[arg-type]
-            refuse(self, "padding", "at most half the kernel", self.padding)
-
-    def output(self, shape: Shape) -> Shape:
-        check_maps(self, shape)
-        sides = _windows(self, shape, self.kernel, self.stride, self.padding, ceil=self.ceil_mode)  # type: ignore[arg-type]
-        return (*shape[:2], *sides)
-
-    def window(self, shape: Shape) -> Window:
-        return sliding(self.kernel, self.stride, self.padding)  # type: ignore[arg-type]
-
-    def elementwise(self, shape: Shape, output: Shape) -> int:
-        return prod(output) * prod(self.kernel)  # type: ignore[arg-type]
-
-    @property
-    def brief(self) -> str:
-        return f"{self.letter} {_by(self.kernel)}{stride_brief(self.stride)}"  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class MaxPool2d(Pool):
-    """It gives the largest of each window; kh kw operations an output."""
-
-    kind = "max pooling"
-    letter = "max"
-
-    def kept_bytes(self, output: Shape) -> int:
-        """Where each maximum was, as an integer of 8 bytes."""
-        return 8 * prod(output)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class AvgPool2d(Pool):
-    """It gives the mean of each window; kh kw operations an output. ``count_include_pad``: of padding too."""
-
-    letter = "avg"
-
-    count_include_pad: Flag = True
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class AdaptiveAvgPool2d(Layer):
-    """It gives size x size means over windows [floor(iH/size), ceil((i+1)H/size)); one operation an element read."""
-
-    size: Sides
-
-    @property
-    def kind(self) -> Kind:  # type: ignore[override]
-        """To one pixel it is a plain mean, as which torch runs it."""
-        return "reduction" if self.size == (1, 1) else "pooling"
-
-    def output(self, shape: Shape) -> Shape:
-        return (*check_maps(self, shape)[:2], *self.size)  # type: ignore[misc]
-
-    def window(self, shape: Shape) -> Window | None:
-        return adaptive(shape[2:], self.size)  # type: ignore[arg-type]
-
-    def elementwise(self, shape: Shape, output: Shape) -> int:
-        def reads(side: int, size: int) -> int:
-            return sum(-(-(i + 1) * side // size) - i * side // size for i in range(size))
-
-        (h, w), (rows, columns) = shape[2:], self.size  # type: ignore[misc]
-        return prod(shape[:2]) * reads(h, rows) * reads(w, columns)
-
-    @property
-    def brief(self) -> str:
-        return "global avg" if self.size == (1, 1) else f"avg to {_by(self.size)}"  # type: ignore[arg-type]
-
-
-def GlobalAvgPool() -> AdaptiveAvgPool2d:  # noqa: N802 - a layer by its usual name
-    """(N, C, H, W) becomes (N, C, 1, 1): one mean a channel."""
-    return AdaptiveAvgPool2d(1)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

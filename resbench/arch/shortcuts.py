@@ -21,7 +21,8 @@ from typing import Literal
 from resbench.arch.activations import Sigmoid
 from resbench.arch.algebra import Add, Highway, Mul, Node, Seq, stack
 from resbench.arch.channels import PadChannels
-from resbench.arch.layers import AvgPool2d, BatchNorm2d, Conv2d, Dropout, Identity, Scale
+from resbench.arch.layers import BatchNorm2d, Conv2d, Dropout, Identity, Scale
+from resbench.arch.pools import AvgPool2d
 from resbench.errors import ArchitectureError
 
 Shortcut = Literal["none", "A", "B", "C", "D", "scaling", "exclusive-gate", "shortcut-gate", "conv1x1", "dropout"]

@@ -30,7 +30,8 @@ from resbench.arch.algebra import (
     walk,
 )
 from resbench.arch.catalog import Architecture
-from resbench.arch.cost import Row, Stream, cost, fold
+from resbench.arch.cost import Stream, cost, fold
+from resbench.arch.rows import Row
 
 
 class Block(NamedTuple):

@@ -14,7 +14,8 @@ from functools import lru_cache
 from itertools import groupby
 
 from resbench.arch.algebra import Layer, Node, Seq, Shape
-from resbench.arch.cost import KNOWN, Mode, Row, Stream, check, cost, fold, sum_rows
+from resbench.arch.cost import KNOWN, Stream, check, cost, fold
+from resbench.arch.rows import Mode, Row, sum_rows
 from resbench.arch.windows import SELF
 from resbench.errors import ShapeError
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from resbench.arch.cost import Level
+from resbench.arch.rows import Level
 from resbench.cli import options
 from resbench.cli.output import checked, emit, end
 from resbench.cli.progress import progress

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from resbench.arch.cost import Row
+from resbench.arch.rows import Row
 from resbench.costs.outputs import tensors_in
 from resbench.costs.tracer import Tracer
 from resbench.operators.boundaries import current_node, sequence_number

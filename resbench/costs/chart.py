@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import resbench.arch as layers
-from resbench.arch.cost import Cost
 from resbench.arch.kinds import Kind
+from resbench.arch.rows import Cost
 from resbench.costs.table import uncounted
 from resbench.drawing.charts import LETTER, LINE, WIDTH, Box, Picture, data
 

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import nn
 
-from resbench.arch.cost import Cost
 from resbench.arch.published import PublishedCost, agrees, published_costs
+from resbench.arch.rows import Cost
 from resbench.costs.fvcore_counts import OPERATIONS, FvcoreCounts, fvcore_counts
 from resbench.errors import TraceError
 from resbench.networks.arguments import Called

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from resbench.arch.cost import Fork
+from resbench.arch.rows import Fork
 from resbench.operators.complexes import WholeConvolutions
 from resbench.operators.rules import larger_branch
 from resbench.workers.control_flow import values_known

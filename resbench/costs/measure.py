@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias, get_args
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
-from resbench.arch.cost import Cost, Mode
 from resbench.arch.cost import cost as fold
+from resbench.arch.rows import Cost, Mode
 from resbench.costs.result import Costs
 from resbench.errors import Failures, OptionError, ResbenchError, TraceError, message
 from resbench.given import public

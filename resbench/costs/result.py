@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from resbench.arch.cost import Cost, Level
+from resbench.arch.rows import Cost, Level
 from resbench.costs.chart import by_layer
 from resbench.costs.table import complex_note, conventions, cost_table, forked
 from resbench.drawing.charts import Picture

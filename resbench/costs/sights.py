@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from resbench.arch.windows import INPUT, Sight, Window, behind
-from resbench.costs.positions import Call, Layout, Look, Unclear, image, look, plain, seen
+from resbench.costs.layouts import Layout, Look, Unclear, image, look, plain
+from resbench.costs.positions import Call, seen
 from resbench.restoring.holders import storage
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
-from resbench.arch.cost import Cost
+from resbench.arch.rows import Cost
 from resbench.arch.structure import DescribedBlock, describe
 from resbench.costs.measure import Given, cost
 from resbench.costs.result import Costs

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from resbench.arch.cost import Cost, Fork, Level, Row
+from resbench.arch.rows import Cost, Fork, Level, Row
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import unclassified, warning
 from resbench.units import FP32_BYTES, convention, shape_text

@@ -22,7 +22,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils.stateless import _reparametrize_module
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from resbench.arch.cost import Cost, Mode
+from resbench.arch.rows import Cost, Mode
 from resbench.costs.backward import with_backward
 from resbench.costs.tracer import Tracer, shape_of
 from resbench.costs.values import with_integers

@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from resbench.arch.algebra import Shape
-from resbench.arch.cost import Hold, Row
 from resbench.arch.kinds import Kind, together
+from resbench.arch.rows import Hold, Row
 from resbench.costs import meta
 from resbench.costs.edges import Edges, Made, Origins, edges, fuse, places, room
 from resbench.costs.forks import Forks, Trial
@@ -168,8 +168,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             operator.kind if operator else "unknown", () if is_new(func) else args, out, writes, func, kwargs
         ):
             self.stack[-1].own.append(OperatorCall(made, operator or UNKNOWN))
-        # of fewer dimensions it is taken apart everywhere
-        if func is SOFTMAX_OF_ATTENTION and out.dim() == 4 and self.trial is None:
+        if func is SOFTMAX_OF_ATTENTION and out.dim() == 4 and self.trial is None:  # of fewer it is apart everywhere
             fuse(self.stack[-1].own[-1].made)
         return out
 

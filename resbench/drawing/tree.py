@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 from typing import NamedTuple
 
-from resbench.arch.cost import Cost, Row
 from resbench.arch.kinds import Kind
+from resbench.arch.rows import Cost, Row
 from resbench.drawing.boxes import TINTS, Drawing, Mark, Rect, Text, shorten, svg, text_width
 from resbench.drawing.sheet import cost_text
 from resbench.units import calls_text, count_text, plural, shape_text

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from resbench.arch.algebra import Shape
-from resbench.arch.cost import Cost, Row
+from resbench.arch.rows import Cost, Row
 from resbench.arch.windows import INPUT, Span, Window, behind, fixed
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resbench.arch import activations, algebra, channels, layers, normalisation, transposed
+from resbench.arch import activations, algebra, channels, layers, normalisation, pools, transposed
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, dotted, walk
 from resbench.arch.catalog import Architecture, architecture
 from resbench.errors import ArchitectureError
@@ -43,11 +43,11 @@ LEAVES: dict[type[Layer], Callable[..., nn.Module]] = {
     activations.Hardsigmoid: nn.Hardsigmoid,
     activations.Tanh: nn.Tanh,
     layers.Scale: modules.Scale,
-    layers.MaxPool2d: lambda kernel, stride, padding, ceil: nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil),
-    layers.AvgPool2d: lambda kernel, stride, padding, ceil, counted: nn.AvgPool2d(
+    pools.MaxPool2d: lambda kernel, stride, padding, ceil: nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil),
+    pools.AvgPool2d: lambda kernel, stride, padding, ceil, counted: nn.AvgPool2d(
         kernel, stride, padding, ceil, counted
     ),
-    layers.AdaptiveAvgPool2d: nn.AdaptiveAvgPool2d,
+    pools.AdaptiveAvgPool2d: nn.AdaptiveAvgPool2d,
     layers.LocalResponseNorm: nn.LocalResponseNorm,
     layers.Dropout: nn.Dropout,
     layers.DropPath: modules.DropPath,

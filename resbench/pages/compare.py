@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
-from resbench.arch.cost import Cost
+from resbench.arch.rows import Cost
 from resbench.codec import encoded
 from resbench.costs.measure import cost
 from resbench.costs.result import Costs

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from resbench.arch.cost import Cost
+from resbench.arch.rows import Cost
 from resbench.costs.result import Costs
 from resbench.drawing.charts import WIDTH, Picture, data, log_or_linear
 from resbench.gradients.result import Flows

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from resbench.arch.cost import Cost
 from resbench.arch.published import TEST_ERRORS
+from resbench.arch.rows import Cost
 from resbench.costs.measure import cost
 from resbench.data import load_split
 from resbench.errors import Failures, OptionError

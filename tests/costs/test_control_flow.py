@@ -14,7 +14,7 @@ from torch.nn.attention.flex_attention import flex_attention
 from torch.utils.flop_counter import FlopCounterMode
 
 import resbench
-from resbench.arch.cost import Fork
+from resbench.arch.rows import Fork
 from resbench.costs import measure
 from resbench.costs.table import cost_table
 from resbench.operators.rules import larger_branch

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as torch's users call it
 
-from resbench.arch.cost import Cost
+from resbench.arch.rows import Cost
 from resbench.costs.result import Costs
 from resbench.costs.table import cost_table
 from resbench.costs.trace import trace

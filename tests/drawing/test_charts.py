@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from resbench.arch.cost import Cost, Row
+from resbench.arch.rows import Cost, Row
 from resbench.costs.chart import by_layer
 from resbench.drawing.charts import save
 from resbench.results import load

@@ -10,7 +10,7 @@ from variants import CATALOG
 
 from resbench.arch.algebra import Add, Combinator, Layer
 from resbench.arch.catalog import architecture
-from resbench.arch.cost import Cost, Row
+from resbench.arch.rows import Cost, Row
 from resbench.arch.structure import blocks
 from resbench.drawing.block import carries
 from resbench.drawing.boxes import MARGIN, Rect, Text, text_width

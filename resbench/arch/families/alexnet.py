@@ -3,7 +3,8 @@
 from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Seq, stack
 from resbench.arch.entry import IMAGENET, entry
-from resbench.arch.layers import AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d
+from resbench.arch.layers import Conv2d, Dropout, Flatten, Linear
+from resbench.arch.pools import AdaptiveAvgPool2d, MaxPool2d
 
 
 def alexnet(*, classes: int = 1000) -> Seq:

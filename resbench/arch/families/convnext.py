@@ -4,8 +4,9 @@ from resbench.arch.activations import GELU
 from resbench.arch.algebra import Add, Node, Seq, stack
 from resbench.arch.channels import LayerScale
 from resbench.arch.entry import IMAGENET, entry
-from resbench.arch.layers import Conv2d, Flatten, GlobalAvgPool, Identity, Linear
+from resbench.arch.layers import Conv2d, Flatten, Identity, Linear
 from resbench.arch.normalisation import GlobalResponseNorm, LayerNorm2d
+from resbench.arch.pools import GlobalAvgPool
 
 LAYOUTS = {
     "tiny": ((3, 3, 9, 3), 96),

@@ -6,7 +6,8 @@ from functools import partial
 from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Concat, Node, Seq
 from resbench.arch.entry import CIFAR, IMAGENET, entry
-from resbench.arch.layers import AvgPool2d, BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Identity, Linear, MaxPool2d
+from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Identity, Linear
+from resbench.arch.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
 from resbench.errors import ArchitectureError
 
 

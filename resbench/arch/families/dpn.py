@@ -6,7 +6,8 @@ from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Add, Concat, Node, Seq
 from resbench.arch.channels import ChannelSlice
 from resbench.arch.entry import IMAGENET, entry
-from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Identity, MaxPool2d
+from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Identity
+from resbench.arch.pools import GlobalAvgPool, MaxPool2d
 
 
 class Layout(NamedTuple):

@@ -8,7 +8,8 @@ from resbench.arch.activations import SiLU
 from resbench.arch.algebra import Node, Seq, stack
 from resbench.arch.blocks import Inverted, gated, inverted_residual, skipped
 from resbench.arch.entry import entry
-from resbench.arch.layers import Dropout, Flatten, GlobalAvgPool, Linear
+from resbench.arch.layers import Dropout, Flatten, Linear
+from resbench.arch.pools import GlobalAvgPool
 from resbench.arch.styles import ConvStyle, rounded
 
 

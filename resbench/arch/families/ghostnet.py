@@ -7,7 +7,8 @@ from resbench.arch.algebra import Add, Concat, Node, Seq, stack
 from resbench.arch.blocks import gated
 from resbench.arch.channels import ChannelSlice
 from resbench.arch.entry import IMAGENET, entry
-from resbench.arch.layers import Conv2d, Flatten, GlobalAvgPool, Identity, Linear
+from resbench.arch.layers import Conv2d, Flatten, Identity, Linear
+from resbench.arch.pools import GlobalAvgPool
 from resbench.arch.styles import ConvStyle, rounded
 
 STYLE = ConvStyle()

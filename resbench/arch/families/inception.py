@@ -14,19 +14,8 @@ from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Add, Aux, Concat, Node, Seq, stack
 from resbench.arch.entry import IMAGENET, SZEGEDY14, SZEGEDY15, SZEGEDY16, entry
 from resbench.arch.fields import Pair
-from resbench.arch.layers import (
-    AdaptiveAvgPool2d,
-    AvgPool2d,
-    BatchNorm2d,
-    Conv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Identity,
-    Linear,
-    LocalResponseNorm,
-    MaxPool2d,
-)
+from resbench.arch.layers import BatchNorm2d, Conv2d, Dropout, Flatten, Identity, Linear, LocalResponseNorm
+from resbench.arch.pools import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
 
 # -- modules ------------------------------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Add, Concat, Seq, stack, walk
 from resbench.arch.entry import SZEGEDY16, entry
 from resbench.arch.families.inception_v4 import INPUT, averaged, parallel, path, valid
-from resbench.arch.layers import Conv2d, Dropout, Flatten, GlobalAvgPool, Identity, Linear, MaxPool2d, Scale
+from resbench.arch.layers import Conv2d, Dropout, Flatten, Identity, Linear, Scale
+from resbench.arch.pools import GlobalAvgPool, MaxPool2d
 
 # -- Inception-ResNet-v2 ------------------------------------------------------------------------------
 

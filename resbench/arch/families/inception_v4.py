@@ -3,7 +3,8 @@
 from resbench.arch.algebra import Concat, Node, Seq, stack
 from resbench.arch.entry import SZEGEDY16, Size, entry
 from resbench.arch.families.inception import conv_relu
-from resbench.arch.layers import AvgPool2d, Flatten, GlobalAvgPool, Linear, MaxPool2d
+from resbench.arch.layers import Flatten, Linear
+from resbench.arch.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
 
 INPUT: Size = (3, 299, 299)
 

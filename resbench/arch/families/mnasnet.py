@@ -5,7 +5,8 @@ from itertools import chain, repeat
 from resbench.arch.algebra import Node, Seq, stack
 from resbench.arch.blocks import Inverted, inverted_residual, skipped
 from resbench.arch.entry import IMAGENET, entry
-from resbench.arch.layers import Dropout, Flatten, GlobalAvgPool, Linear
+from resbench.arch.layers import Dropout, Flatten, Linear
+from resbench.arch.pools import GlobalAvgPool
 from resbench.arch.styles import ConvStyle, rounded
 
 STAGES = ((3, 24, 3, 3, 2), (3, 40, 5, 3, 2), (6, 80, 5, 3, 2), (6, 96, 3, 2, 1), (6, 192, 5, 4, 2), (6, 320, 3, 1, 1))

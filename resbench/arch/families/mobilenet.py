@@ -13,7 +13,8 @@ from resbench.arch.activations import Hardsigmoid, Hardswish, ReLU, ReLU6
 from resbench.arch.algebra import Node, Seq, stack
 from resbench.arch.blocks import Inverted, gated, inverted_residual, skipped
 from resbench.arch.entry import IMAGENET, entry
-from resbench.arch.layers import Conv2d, Dropout, Flatten, GlobalAvgPool, Linear
+from resbench.arch.layers import Conv2d, Dropout, Flatten, Linear
+from resbench.arch.pools import GlobalAvgPool
 from resbench.arch.styles import ConvStyle, rounded
 
 # -- v1 -----------------------------------------------------------------------------------------------

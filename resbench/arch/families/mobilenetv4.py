@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from resbench.arch.algebra import Add, Node, Seq, stack
 from resbench.arch.entry import entry
-from resbench.arch.layers import Flatten, GlobalAvgPool, Identity, Linear
+from resbench.arch.layers import Flatten, Identity, Linear
+from resbench.arch.pools import GlobalAvgPool
 from resbench.arch.styles import ConvStyle
 
 STYLE = ConvStyle()

@@ -12,7 +12,8 @@ from resbench.arch.algebra import Add, Node, Seq, stack
 from resbench.arch.blocks import basic_convs, bottleneck_convs
 from resbench.arch.channels import PadChannels
 from resbench.arch.entry import CIFAR, entry
-from resbench.arch.layers import AvgPool2d, BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Identity, Linear
+from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Identity, Linear
+from resbench.arch.pools import AvgPool2d, GlobalAvgPool
 from resbench.errors import ArchitectureError
 
 BlockKind = Literal["basic", "bottleneck"]

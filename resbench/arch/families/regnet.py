@@ -13,7 +13,8 @@ from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Add, Node, Seq
 from resbench.arch.blocks import gated
 from resbench.arch.entry import IMAGENET, entry
-from resbench.arch.layers import Flatten, GlobalAvgPool, Identity, Linear
+from resbench.arch.layers import Flatten, Identity, Linear
+from resbench.arch.pools import GlobalAvgPool
 from resbench.arch.styles import ConvStyle, rounded
 
 

@@ -13,7 +13,8 @@ from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Add, Node, Seq, stack, walk
 from resbench.arch.editing import select
 from resbench.arch.entry import IMAGENET, entry
-from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear
+from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Linear
+from resbench.arch.pools import GlobalAvgPool
 
 A, B = (2, 4, 14, 1), (4, 6, 16, 1)
 """So many blocks stand in each stage behind the stem: Table 2."""

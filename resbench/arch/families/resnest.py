@@ -7,7 +7,8 @@ from resbench.arch.algebra import Add, Mul, Node, Seq, stack
 from resbench.arch.blocks import Stage, trunk
 from resbench.arch.channels import ChannelSlice, SplitSoftmax
 from resbench.arch.entry import entry
-from resbench.arch.layers import AvgPool2d, BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Identity, Linear, MaxPool2d
+from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Identity, Linear
+from resbench.arch.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
 from resbench.arch.shortcuts import averaged_projection
 from resbench.arch.styles import rounded
 

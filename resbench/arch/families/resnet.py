@@ -21,8 +21,9 @@ from resbench.arch.blocks import (
     unit,
 )
 from resbench.arch.entry import CIFAR, HE15, HE16, IMAGENET, entry
-from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool2d
+from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Linear
 from resbench.arch.orders import Norm, Order, ending
+from resbench.arch.pools import GlobalAvgPool, MaxPool2d
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut
 from resbench.errors import ArchitectureError
 

@@ -8,7 +8,8 @@ from resbench.arch.algebra import Seq
 from resbench.arch.blocks import Stage, bottleneck_convs, trunk, unit
 from resbench.arch.entry import CIFAR, IMAGENET, entry
 from resbench.arch.families.resnet import imagenet_resnet
-from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Linear
+from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Linear
+from resbench.arch.pools import GlobalAvgPool
 
 
 def _unit(groups: int, group_width: int, in_channels: int, out_channels: int, stride: int, **options: Any) -> Seq:

@@ -3,7 +3,8 @@
 from resbench.arch.algebra import Concat, Node, Seq, stack
 from resbench.arch.channels import ChannelShuffle, ChannelSlice
 from resbench.arch.entry import IMAGENET, entry
-from resbench.arch.layers import Flatten, GlobalAvgPool, Linear, MaxPool2d
+from resbench.arch.layers import Flatten, Linear
+from resbench.arch.pools import GlobalAvgPool, MaxPool2d
 from resbench.arch.styles import ConvStyle
 
 WIDTHS = {

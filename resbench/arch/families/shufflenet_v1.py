@@ -13,7 +13,8 @@ from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Add, Concat, Node, Seq, stack
 from resbench.arch.channels import ChannelShuffle
 from resbench.arch.entry import IMAGENET, entry
-from resbench.arch.layers import AvgPool2d, Flatten, GlobalAvgPool, Identity, Linear, MaxPool2d
+from resbench.arch.layers import Flatten, Identity, Linear
+from resbench.arch.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
 from resbench.arch.styles import ConvStyle
 
 WIDTHS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}

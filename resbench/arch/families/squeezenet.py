@@ -3,7 +3,8 @@
 from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Concat, Node, Seq, stack
 from resbench.arch.entry import IMAGENET, entry
-from resbench.arch.layers import Conv2d, Dropout, Flatten, GlobalAvgPool, MaxPool2d
+from resbench.arch.layers import Conv2d, Dropout, Flatten
+from resbench.arch.pools import GlobalAvgPool, MaxPool2d
 
 WIDTHS = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
 """The fire modules 2 to 9 squeeze to, and expand to twice, so many maps: Table 1."""

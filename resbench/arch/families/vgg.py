@@ -3,7 +3,8 @@
 from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Layer, Seq, stack
 from resbench.arch.entry import IMAGENET, entry
-from resbench.arch.layers import AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d
+from resbench.arch.layers import BatchNorm2d, Conv2d, Dropout, Flatten, Linear
+from resbench.arch.pools import AdaptiveAvgPool2d, MaxPool2d
 
 CONVS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Each stage has so many 3x3 convolutions: columns A, B, D and E of the paper's Table 1."""

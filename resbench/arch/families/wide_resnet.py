@@ -5,8 +5,9 @@ from resbench.arch.algebra import Seq
 from resbench.arch.blocks import Stage, basic_convs, trunk, unit
 from resbench.arch.entry import CIFAR, IMAGENET, entry
 from resbench.arch.families.resnet import imagenet_resnet
-from resbench.arch.layers import Conv2d, Flatten, GlobalAvgPool, Linear
+from resbench.arch.layers import Conv2d, Flatten, Linear
 from resbench.arch.orders import ending
+from resbench.arch.pools import GlobalAvgPool
 from resbench.errors import ArchitectureError
 
 

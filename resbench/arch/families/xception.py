@@ -5,7 +5,8 @@ from itertools import chain, pairwise
 from resbench.arch.activations import ReLU
 from resbench.arch.algebra import Add, Layer, Node, Seq, stack
 from resbench.arch.entry import entry
-from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool, Identity, Linear, MaxPool2d
+from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Identity, Linear
+from resbench.arch.pools import GlobalAvgPool, MaxPool2d
 
 
 def separable(in_channels: int, out_channels: int) -> Seq:

@@ -104,7 +104,7 @@ def _tokens(config: Any) -> int:
     limits = [
         _first(config, "text", name) for name in ("max_position_embeddings", "n_positions", "max_target_positions")
     ]
-    return min(TOKENS, *(most for most in limits if isinstance(most, int) and most > 0), TOKENS)
+    return min([TOKENS, *(most for most in limits if isinstance(most, int) and most > 0)])
 
 
 def _first(config: Any, kind: str, *names: str) -> Any:

@@ -7,7 +7,7 @@ output. What is written in place, and another look at what is there, takes no me
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from resbench.arch.cost import Cost, Hold, Row
+from resbench.arch.rows import Cost, Hold, Row
 
 Sizes = Sequence[int]
 

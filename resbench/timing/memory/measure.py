@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from resbench.arch.cost import Cost
+from resbench.arch.rows import Cost
 from resbench.costs.measure import cost
 from resbench.counters.watch import saved, watch
 from resbench.errors import Failures, MeasureError

@@ -7,7 +7,7 @@ from math import prod
 from torch import nn
 
 from resbench.arch.algebra import Shape
-from resbench.arch.cost import Cost
+from resbench.arch.rows import Cost
 from resbench.timing.memory.lives import most_in_forward, most_in_training
 from resbench.timing.memory.result import Memory
 from resbench.units import FP32_BYTES
