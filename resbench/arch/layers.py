@@ -9,7 +9,7 @@ Signatures and output shapes are those of the layers of the same name in ``torch
 
 from dataclasses import dataclass
 from math import prod
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from resbench.arch.algebra import Layer, Shape
 from resbench.arch.fields import (
@@ -24,6 +24,7 @@ from resbench.arch.fields import (
     check_fields,
     refuse,
 )
+from resbench.arch.kinds import Kind
 from resbench.arch.windows import SELF, Window, sliding, whole
 from resbench.errors import ShapeError
 from resbench.units import FP32_BYTES, shape_text
@@ -153,14 +154,31 @@ class Linear(Layer):
         return f"fc {self.out_features}"
 
 
+class Affine(Layer):
+    """A normalisation ends in gamma x + beta: 2 parameters a channel."""
+
+    __slots__ = ()
+    kind: ClassVar[Kind] = "normalisation"
+    channels: int
+
+    @property
+    def params(self) -> int:
+        return 2 * self.channels
+
+    def output(self, shape: Shape) -> Shape:
+        return check_maps(self, shape, self.channels)
+
+    def window(self, shape: Shape) -> Window:
+        return SELF
+
+
 @dataclass(frozen=True, slots=True, repr=False)
-class BatchNorm2d(Layer):
+class BatchNorm2d(Affine):
     """gamma (x - mean) / sqrt(var + eps) + beta: 2 parameters a channel; at inference one scale and one shift.
 
     In training the running statistics move by ``momentum`` towards those of the batch.
     """
 
-    kind = "normalisation"
     by_whole_map = ("training",)
 
     channels: Whole
@@ -169,19 +187,9 @@ class BatchNorm2d(Layer):
     brief = "BN"
 
     @property
-    def params(self) -> int:
-        return 2 * self.channels
-
-    @property
     def buffer_bytes(self) -> int:
         """It holds the running mean and variance in float32, and torch's 64-bit count of the batches seen."""
         return 2 * FP32_BYTES * self.channels + 8
-
-    def output(self, shape: Shape) -> Shape:
-        return check_maps(self, shape, self.channels)
-
-    def window(self, shape: Shape) -> Window:
-        return SELF
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return 2 * prod(output)

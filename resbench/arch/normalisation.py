@@ -7,35 +7,22 @@
 from dataclasses import dataclass
 from math import prod
 
-from resbench.arch.algebra import Layer, Shape
+from resbench.arch.algebra import Shape
 from resbench.arch.fields import Epsilon, Whole, check_fields, refuse
-from resbench.arch.layers import check_maps
-from resbench.arch.windows import SELF, Window
+from resbench.arch.layers import Affine
 from resbench.units import FP32_BYTES
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class LayerNorm2d(Layer):
+class LayerNorm2d(Affine):
     """gamma (x - mean) / sqrt(var + eps) + beta over the channels of each position (Liu et al. 2022, sec. 2.6).
 
     2 parameters a channel, 5 operations an element.
     """
 
-    kind = "normalisation"
-
     channels: Whole
     eps: Epsilon = 1e-6
     brief = "LN"
-
-    @property
-    def params(self) -> int:
-        return 2 * self.channels
-
-    def output(self, shape: Shape) -> Shape:
-        return check_maps(self, shape, self.channels)
-
-    def window(self, shape: Shape) -> Window:
-        return SELF
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return 5 * prod(output)
@@ -46,13 +33,12 @@ class LayerNorm2d(Layer):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class GroupNorm(Layer):
+class GroupNorm(Affine):
     """gamma (x - mean) / sqrt(var + eps) + beta over an image's channels, group by group (Wu & He 2018, eq. 1-7).
 
     2 parameters a channel, 5 operations an element.
     """
 
-    kind = "normalisation"
     by_whole_map = ("inference", "training")
 
     groups: Whole
@@ -63,16 +49,6 @@ class GroupNorm(Layer):
         check_fields(self)
         if self.channels % self.groups:
             refuse(self, "groups", f"a divisor of {self.channels} channels", self.groups)
-
-    @property
-    def params(self) -> int:
-        return 2 * self.channels
-
-    def output(self, shape: Shape) -> Shape:
-        return check_maps(self, shape, self.channels)
-
-    def window(self, shape: Shape) -> Window:
-        return SELF
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return 5 * prod(output)
@@ -87,7 +63,7 @@ class GroupNorm(Layer):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class GlobalResponseNorm(Layer):
+class GlobalResponseNorm(Affine):
     """x + gamma x g / (mean(g) + eps) + beta, g the norm of each map (Woo et al. 2023, eq. 1-3): 2 C parameters.
 
     It takes 5 operations an element: one for the norm, two products and two sums.
@@ -99,16 +75,6 @@ class GlobalResponseNorm(Layer):
     channels: Whole
     eps: Epsilon = 1e-6
     brief = "GRN"
-
-    @property
-    def params(self) -> int:
-        return 2 * self.channels
-
-    def output(self, shape: Shape) -> Shape:
-        return check_maps(self, shape, self.channels)
-
-    def window(self, shape: Shape) -> Window:
-        return SELF
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         images, channels = output[:2]
