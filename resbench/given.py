@@ -23,7 +23,17 @@ R = TypeVar("R")
 
 DEVICES = ("cpu", "cuda", "mps")
 
-LEAST = {"batch": 1, "seeds": 1, "processes": 1, "steps": 1, "threads": 1, "depth": 1, "warmup": 0, "probe": 0}
+LEAST = {
+    "batch": 1,
+    "seeds": 1,
+    "processes": 1,
+    "steps": 1,
+    "threads": 1,
+    "images": 1,
+    "depth": 1,
+    "warmup": 0,
+    "probe": 0,
+}
 """These are whole numbers from here on; a sequence of them where the default is one, or the function says so."""
 
 SEVERAL = ("batch", "steps")

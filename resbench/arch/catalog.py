@@ -96,7 +96,9 @@ def find(name: str) -> Entry:
             return lines[name]
         if depth and pattern in lines:
             return lines[pattern]._replace(name=name, build=partial(lines[pattern].build, int(depth[2])))
-    near = get_close_matches(name.lower(), [n for n in entries() if "{" not in n], n=3, cutoff=0.5)
+    known = [n for n in entries() if "{" not in n]
+    begun = [n for n in known if n.startswith(name.lower())]
+    near = begun[:3] or get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "`resbench models` lists what there is"
     raise UnknownModelError(f"unknown model {name[:80]!r}; {hint}")
 

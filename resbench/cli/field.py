@@ -17,8 +17,12 @@ def command(
     measure: Annotated[
         bool, typer.Option("--measure", help="Also the effective field: how far the gradient of the last map reaches.")
     ] = False,
-    seeds: Annotated[int, typer.Option("--seeds", help="Of --measure: initialisations.", min=1, max=1000)] = 3,
-    images: Annotated[int, typer.Option("--images", help="Of --measure: random inputs a seed.", min=1, max=4096)] = 8,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", help="Of --measure: initialisations; 3.", min=1, max=1000)
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option("--images", help="Of --measure: random inputs a seed; 8.", min=1, max=4096)
+    ] = None,
     device: options.Device = "cpu",
     input: options.Input = None,
     plot: options.Plot = None,
@@ -35,6 +39,10 @@ def command(
         style in ("csv", "tsv") and per == "layer" and len(names) > 1,
         f"--format {style} holds one table: expected one model with --per layer, received {len(names)}",
     )
+    options.refuse(
+        not measure and (seeds or images or device != "cpu"),
+        "--seeds, --images and --device say how to measure: expected --measure with them",
+    )
     from resbench.fields.measure import field
 
     failures = Failures(names)
@@ -42,8 +50,8 @@ def command(
         names,
         input,
         measure=measure,
-        seeds=seeds,
-        images=images,
+        seeds=seeds or 3,
+        images=images or 8,
         device=device,
         failures=failures,
         progress=progress,

@@ -48,7 +48,8 @@ Input = Annotated[
     typer.Option(
         "--input",
         metavar="[NAME=]SHAPE[:DTYPE]",
-        help="Instead of the model's own, without the batch: 3x224x224, ids=128:int64. Repeatable.",
+        help="Instead of the model's own, without the batch: 3x224x224, ids=128:int64, or pos=49x2,batch=none for one "
+        "that has none. Repeatable.",
         callback=_inputs,
     ),
 ]

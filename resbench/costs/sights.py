@@ -27,14 +27,16 @@ class Sights:
     def __init__(self) -> None:
         self.axes = 0
         self._layouts: dict[int, Layout | None] = {}
-        self._input: Tensor | None = None
+        self._inputs: list[Tensor] = []
 
     def receive(self, inputs: Any) -> None:
-        """Take the first tensor for the network's input, whose dimensions behind batch and channels are its axes."""
-        self._input = next((leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), None)
-        if self._input is not None:
-            self.axes = max(self._input.dim() - 2, 0)
-            self._layouts[storage_of(self._input)] = Layout.of(self._input, image(self._input))
+        """Take the first tensor for the network's input, whose dimensions behind batch and channels are its axes, and
+        others of the same sides for more channels of it."""
+        tensors = [leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)]
+        self._inputs = [one for one in tensors if one.dim() > 1 and one.shape[2:] == tensors[0].shape[2:]]
+        self.axes = max(tensors[0].dim() - 2, 0) if tensors else 0
+        for one in self._inputs if self.axes else ():
+            self._layouts[storage_of(one)] = Layout.of(one, image(one))
 
     def of(
         self,
@@ -87,7 +89,7 @@ class Sights:
         return storage_of(tensor) in made or self._is_input(tensor)
 
     def _is_input(self, tensor: Tensor) -> bool:
-        return self._input is not None and storage_of(tensor) == storage_of(self._input)
+        return any(storage_of(tensor) == storage_of(one) for one in self._inputs)
 
     def _look(self, tensor: Tensor, made: Mapping[int, Any]) -> Look:
         source = made.get(storage_of(tensor))

@@ -12,7 +12,7 @@ of times that it stands there. Numbers are params / MACs.
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from resbench.arch.algebra import Combinator, Layer, Node, Operator, Seq, Shape, walk
+from resbench.arch.algebra import Combinator, Layer, Node, Operator, Seq, Shape, dotted, walk
 from resbench.arch.catalog import Architecture
 from resbench.arch.structure import Block, blocks
 from resbench.drawing.block import Leaf, Opening, aside, bar_width, bars, flow, grouped, opening
@@ -75,11 +75,19 @@ def _stages(found: Sequence[Block]) -> Iterator[tuple[str, list[Block]]]:
     runs = [(key, [block for _, block in run]) for key, run in groupby(zip(keys, found, strict=True), lambda x: x[0])]
     for (name, maps), members in runs:
         if name and [key[0] for key, _ in runs].count(name) > 1:
-            yield f"{members[0].first}-{members[-1].name.rpartition('.')[2].rpartition('-')[2]}", members
+            first, last = members[0].first, _last(members[-1])
+            yield first if first == last else f"{first} to {last}", members
         elif name:
             yield name, members
         else:
             yield (f"{maps[0]}x{maps[1]} maps" if maps and len(runs) > 1 else ""), members
+
+
+def _last(block: Block) -> str:
+    """Return the path of the last of equal blocks: ``features.3.2`` of ``features.3.0-2``."""
+    if block.repeat == 1:
+        return block.name
+    return dotted(block.first.rpartition(".")[0], block.name[len(block.first) + 1 :])
 
 
 def _stage(block: Block) -> str:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from resbench.costs.measure import Given, cost
-from resbench.errors import Failures, OptionError
+from resbench.errors import Failures
 from resbench.fields.reading import layer_fields
 from resbench.fields.result import Field, Fields
+from resbench.given import public
 from resbench.networks.inputs import Input
 from resbench.progress import Progress, in_turn, silent
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from resbench.fields.result import Effective
 
 
+@public
 def field(
     models: Given | Sequence[Given],
     input: Input = None,
@@ -36,8 +38,6 @@ def field(
     >>> [max(one.size) for one in field(["plain56", "resnet56", "resnet50", "resnet50,stride=1x1"]).fields]
     [249, 249, 427, 483]
     """
-    if seeds < 1 or images < 1:
-        raise OptionError(f"expected at least one seed and one image; received {seeds} and {images}")
     several: Sequence[Given] = models if isinstance(models, list | tuple) else [models]  # type: ignore[list-item]
     failures = failures or Failures()
 

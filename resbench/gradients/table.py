@@ -61,7 +61,12 @@ def network_table(result: Flows) -> Table:
     columns = [c for c in NETWORK_COLUMNS if c.key in always or any(r[c.key] is not None for r in records)]
     warnings = [flow.broken for flow in flows if flow.broken] + [line for flow in flows for line in flow.skipped]
     warnings += [f"Interrupted before {', '.join(result.missing)}."] if result.missing else []
-    warnings += [f"{flow.model} was interrupted: the rows so far." for flow in flows if flow.interrupted]
+    warnings += [
+        f"{flow.model} was interrupted: the rows so far, of {len({row.seed for row in flow.rows})} of "
+        f"{plural(recipe.seeds, 'seed')}."
+        for flow in flows
+        if flow.interrupted
+    ]
     notes = [f"{flow.model}: {'; '.join(map(str, flow.verdicts)) or 'no verdict'}." for flow in flows]
     unsplit = [flow.model for flow in flows if not any(row.place == "sum" for row in flow.rows)]
     if unsplit:

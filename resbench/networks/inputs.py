@@ -34,7 +34,7 @@ NO_BATCH = "batch=none"
 
 SPELLED = "[NAME=]SHAPE[:DTYPE] of one image, such as 3x224x224 or ids=128:int64"
 
-INPUT = re.compile(r"(?:([A-Za-z_]\w*(?:\.\w+)*)=)?([0-9]{1,9}(?:x[0-9]{1,9})*|)(?::(\w*))?", re.ASCII)
+INPUT = re.compile(r"(?:([A-Za-z_]\w*(?:\.\w+)*)=)?([0-9]{1,18}(?:x[0-9]{1,18})*|)(?::(\w*))?", re.ASCII)
 
 
 class ModelInput(NamedTuple):

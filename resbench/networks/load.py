@@ -78,6 +78,11 @@ class Model:
             )
         return self.inputs[0].shape
 
+    @property
+    def batched(self) -> bool:
+        """Tell whether an input has a batch; tensors have one."""
+        return not self.inputs or any(one.batched for one in self.inputs)
+
     def arguments(self, batch: int = 1) -> Called:
         """The forward takes the shape (batch, C, H, W), or arguments: tensors without values, or the model's own.
 
@@ -89,6 +94,8 @@ class Model:
         first = self.inputs[0]
         if len(self.inputs) == 1 and not (first.name or first.dtype) and first.batched:
             return (batch, *first.shape)
+        if batch != 1 and not self.batched:
+            raise OptionError(f"{self.name}: its inputs have no batch (batch=none); drop the batch of {batch}")
         from resbench.networks.arguments import arguments
 
         return arguments(self.module, self.inputs, batch)

@@ -115,7 +115,8 @@ def compare(
     known = dict.fromkeys(figure.model for result in given for figure in result.figures())
     asked = names_of(models) or [*known]
     if not asked:
-        raise StoredError("nothing there can be compared: expected JSON of flops, latency, gradflow or degradation")
+        expected = "expected JSON of flops, field, latency, gradflow or degradation"
+        raise StoredError(f"nothing there can be compared: {expected}")
     failures = failures or Failures()
     baseline = view.baseline
     if baseline and baseline not in known:

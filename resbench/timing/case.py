@@ -47,6 +47,7 @@ def workload(one: Case) -> tuple[Workload, str]:
     with one_line(one):
         inputs = with_integers(loaded.module, loaded.arguments(one.setup.batch))
         work = Workload(loaded.module, inputs, one.setup, own_threads)
+        work.batched = loaded.batched
         if uncountable and not _runs(work):
             raise uncountable
         return work, loaded.name.title
@@ -82,4 +83,6 @@ def ready(model: str | Lent, input: Input, setup: Setup) -> Iterator[tuple[Workl
     inputs = with_integers(given.module, given.arguments(setup.batch))
     hint = refused(given.module, inputs)
     with unchanged(given.module), cannot_run(name, f", {setup.dtype} on {setup.device}", hint):
-        yield Workload(given.module, inputs, setup), name
+        work = Workload(given.module, inputs, setup)
+        work.batched = given.batched
+        yield work, name

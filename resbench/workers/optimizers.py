@@ -80,8 +80,21 @@ STANDING: Mapping[str, Mapping[str, Any]] = {
 
 def check_optimizer(name: str) -> None:
     """Raise OptionError for an optimiser that torch does not ship."""
+    if not isinstance(name, str):
+        kind = name if isinstance(name, type) else type(name)
+        raise OptionError(f"expected the name of an optimiser, such as 'AdamW'; received a {kind.__name__}")
     if name not in OPTIMIZERS:
-        raise OptionError(f"expected an optimiser of {', '.join(OPTIMIZERS)}; received {name!r}")
+        near = next((one for one in OPTIMIZERS if one.lower() == name.lower()), "")
+        hint = f"did you mean {near}?" if near else f"expected one of {', '.join(OPTIMIZERS)}"
+        raise OptionError(f"torch ships no optimiser {name[:40]!r}; {hint}")
+
+
+def check_takes(name: str, shapes: Iterable[Shape]) -> None:
+    """Raise OptionError where an optimiser does not take parameters of these shapes."""
+    if name == "Muon" and any(len(shape) != 2 for shape in shapes):
+        raise OptionError(
+            "Muon takes matrices alone, and other parameters are trained here: expected another optimiser"
+        )
 
 
 def state_bytes(name: str, shapes: Iterable[Shape]) -> int:

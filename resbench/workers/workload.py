@@ -161,6 +161,9 @@ class Workload:
     have changed it.
     """
 
+    batched: bool = True
+    """The first axis of its first input is the batch."""
+
     def __init__(
         self,
         model: nn.Module,

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from commands import called
 from torch import nn
 
 import resbench
@@ -109,7 +110,7 @@ def test_what_cannot_be_measured_is_one_line(model, input, said):
 
 
 def test_no_seed_and_no_input_are_refused():
-    with pytest.raises(OptionError, match="at least one seed"):
+    with pytest.raises(OptionError, match="expected seeds of at least 1"):
         resbench.field("resnet20", measure=True, seeds=0)
     with pytest.raises(OptionError, match="no input of its own"):
         resbench.field(architecture("resnet20").body)
@@ -119,3 +120,24 @@ def test_networks_are_compared_by_their_field(cli):
     done = cli("compare", "plain20", "resnet50", "--metrics", "field", "-f", "csv")
     assert done.returncode == 0, done.stderr
     assert [line.split(",")[1] for line in done.stdout.splitlines()[1:]] == ["81", "427"]
+
+
+def test_two_inputs_of_the_same_sides_are_seen_alike():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(1, 4, 5, padding=2)
+
+        def forward(self, rgb, depth):
+            return self.a(rgb) + self.b(depth)
+
+    (one,) = resbench.field(Two(), {"rgb": (3, 16, 16), "depth": (1, 16, 16)}).fields
+    assert one.size == (5, 5) and not one.unknown
+
+
+def test_how_to_measure_is_refused_where_nothing_is_measured():
+    done = called("field", "resnet20", "--seeds", "1")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "expected --measure with them" in done.stderr
+    with pytest.raises(OptionError, match="expected seeds of at least 1"):
+        resbench.field("resnet20", measure=True, seeds=1.5)

@@ -240,3 +240,13 @@ def test_a_case_goes_to_its_process_with_its_inputs():
 def test_gradflow_refuses_what_is_no_image_and_names_the_way_out(nets):
     with pytest.raises(ResbenchError, match=r"one image CxHxW; it takes ids=4:int64; put resbench.GradientProbe"):
         resbench.gradflow(nets + "Tokens", ["ids=4:int64"], seeds=1, steps=(0,))
+
+
+def test_an_input_without_a_batch_takes_no_batch_and_is_one_image(tmp_path):
+    (tmp_path / "net.py").write_text("from torch import nn\nnet = lambda: nn.Linear(16, 10)\n")
+    name = f"file:{tmp_path}/net.py:net,input=16,batch=none"
+    assert resbench.flops(name).costs[0].macs == 160
+    with pytest.raises(ResbenchError, match="its inputs have no batch"):
+        resbench.flops(name, batch=4)
+    (one,) = resbench.latency(name, processes=1).latencies
+    assert one.images == 1 and one.throughput == pytest.approx(1 / one.median_s)

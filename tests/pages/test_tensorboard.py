@@ -394,7 +394,7 @@ def timed(tmp_path, monkeypatch):
         runs = tuple((took * (1 + i / 100 + p / 1000),) for i in range(40))
         reading = Reading(("forward",), runs, "settled", True, 0, 10**6, 10**5, 10**4)
         size = [case.setup.batch, 3, 32, 32]
-        return {"model": case.model, "input": size, "reading": encoded(reading), "pace_s": 0.01}
+        return {"model": case.model, "input": size, "batched": True, "reading": encoded(reading), "pace_s": 0.01}
 
     roof = Roof("cpu", "fp32", 1, "0" * 12, 1e12, ((10**6, 1e10),))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from commands import called
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, gelu, scaled_dot_product_attention
 
@@ -386,3 +387,9 @@ def test_what_cannot_be_classified_is_said_and_never_taken_as_nothing():
     assert expected.saved > without.saved
     assert said in cost_table(report).warnings
     assert not any("no known kind" in line for line in cost_table(cost("resnet20")).warnings)
+
+
+def test_the_largest_batch_that_is_tried_is_not_said_to_be_the_largest_that_fits():
+    done = called("latency", "resnet8", "--input", "3x1x1", "--memory", "--fits", "900TB")
+    assert "1,048,576" in done.stdout
+    assert "no more than 1,048,576 images were tried: more may fit" in done.stdout + done.stderr

@@ -101,7 +101,7 @@ def test_the_setup_says_which(capsys):
 
 
 def test_what_cannot_step_is_one_line():
-    with pytest.raises(OptionError, match="expected an optimiser of SGD"):
+    with pytest.raises(OptionError, match="torch ships no optimiser 'Lion'; expected one of SGD"):
         Setup(mode="training", optimizer="Lion")
     with pytest.raises(OptionError, match="AdamW steps in training: expected --mode training"):
         Setup(optimizer="AdamW")
@@ -109,3 +109,12 @@ def test_what_cannot_step_is_one_line():
         resbench.memory("resnet20", mode="training", optimizer="LBFGS")
     with pytest.raises(MeasureError, match="Muon cannot train this network"):
         resbench.memory("resnet20", mode="training", optimizer="Muon")
+
+
+def test_what_an_optimizer_does_not_take_is_said_without_a_run_too():
+    with pytest.raises(OptionError, match="Muon takes matrices alone"):
+        resbench.memory("resnet20", mode="training", optimizer="Muon", fits="1GB")
+    with pytest.raises(OptionError, match="did you mean AdamW"):
+        Setup(mode="training", optimizer="adamw")
+    with pytest.raises(OptionError, match="expected the name of an optimiser, such as 'AdamW'; received a AdamW"):
+        Setup(mode="training", optimizer=torch.optim.AdamW(nn.Linear(2, 2).parameters()))

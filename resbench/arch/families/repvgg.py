@@ -35,7 +35,7 @@ DESIGNS: dict[str, tuple[tuple[int, ...], tuple[float, float], int]] = {
 
 
 def repvgg_block(in_channels: int, out_channels: int, stride: int = 1, *, groups: int = 1) -> Seq:
-    """[1x1; BN] + [3x3; BN] + [BN], ReLU; the last where the shape stays (figure 2b)."""
+    """[3x3; BN] + [1x1; BN] + [BN], ReLU; the last where the shape stays (figure 2b)."""
 
     def path(kernel: int) -> Seq:
         conv = Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups, bias=False)
@@ -43,7 +43,7 @@ def repvgg_block(in_channels: int, out_channels: int, stride: int = 1, *, groups
 
     shape_stays = (in_channels, stride) == (out_channels, 1)
     identity: dict[str, Node] = {"identity": BatchNorm2d(out_channels)} if shape_stays else {}
-    return Seq(Add(conv_1x1=path(1), conv_kxk=path(3), **identity), act=ReLU())
+    return Seq(Add(conv_kxk=path(3), conv_1x1=path(1), **identity), act=ReLU())
 
 
 def deployed(network: Node) -> Node:

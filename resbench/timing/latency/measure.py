@@ -65,7 +65,7 @@ def latency(
         found = []
         for setup in setups:
             with ready(models, input, setup) as (work, name):
-                found.append(Latency(name, tuple(work.tensors[0].shape), setup, (read(work),)))
+                found.append(Latency(name, tuple(work.tensors[0].shape), setup, (read(work),), batched=work.batched))
         return Latencies(tuple(found), _ceilings(found, None, progress), found[0].where(environment(device)))
     names = names_of(models)
     failed_models = failures or Failures()
@@ -135,8 +135,15 @@ def _latencies(found: dict[Case, list[dict[str, Any]]]) -> list[Latency]:
         paces.setdefault(setups[one], []).extend(answer["pace_s"] for answer in answers)
     drifts = {setup: noted(setup, seen) for setup, seen in paces.items()}
     return [
-        Latency(answers[0]["model"], tuple(answers[0]["input"]), one.setup, readings[one], *drifts[setups[one]])
-        for one, answers in found.items()
+        Latency(
+            first["model"],
+            tuple(first["input"]),
+            one.setup,
+            readings[one],
+            *drifts[setups[one]],
+            batched=first["batched"],
+        )
+        for one, (first, *_) in found.items()
     ]
 
 

@@ -63,6 +63,8 @@ class Latency:
     """The machine's speed wanders by this share from call to call; see ``resbench.timing.drift``."""
     calls: int = 0
     """The drift is known from so many calls."""
+    batched: bool = True
+    """The first axis of its input is the batch; else a run does one sample."""
 
     derived: ClassVar = (
         *("median_s", "half_width_s", "tenths_s", "phases_s", "throughput", "flops_per_s", "peak_bytes"),
@@ -134,9 +136,14 @@ class Latency:
         return {name: median(run[i] for run in runs) for i, name in enumerate(self.readings[0].phases)}
 
     @property
+    def images(self) -> int:
+        """Return how many samples a run does."""
+        return self.input[0] if self.batched else 1
+
+    @property
     def throughput(self) -> float:
         """Return how many samples of the batch it does a second."""
-        return self.input[0] / self.median_s
+        return self.images / self.median_s
 
     @property
     def flops_per_s(self) -> float:

@@ -109,7 +109,7 @@ def latency_record(one: Latency, roof: Roof | None) -> dict[str, Any]:
     phases = one.phases_s if len(one.phases_s) > 1 else {}
     return {
         "model": one.model,
-        "batch": one.input[0],
+        "batch": one.images,
         "median_s": one.median_s,
         "half_width": None if half is None else half / one.median_s,
         "p10_s": p10,

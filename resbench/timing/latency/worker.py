@@ -91,6 +91,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     return {
         "model": name,
         "input": list(work.tensors[0].shape),
+        "batched": work.batched,
         "reading": encoded(reading),
         "pace_s": pace(paced(case.setup, reading.ran)),
     }

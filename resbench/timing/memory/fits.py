@@ -24,9 +24,23 @@ from resbench.tables.uncounted import unclassified, warning
 from resbench.timing.memory.prediction import predicted, shapes_of
 from resbench.timing.memory.result import Memory
 from resbench.timing.ran import setup_words
+from resbench.workers.optimizers import check_takes
 from resbench.workers.workload import Setup
 
-UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+UNITS = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
+
+MOST_BYTES = 2**63
+"""No memory is as large."""
 
 MAX_BATCH = 2**20
 """No batch is larger."""
@@ -71,6 +85,11 @@ class Fits(Result):
         notes = [f"Budget: {self.budget:,} bytes. {setup}.", "Predicted: from the cost rows alone, without running."]
         too_low = "what is predicted may be too low"
         warnings = [
+            *(
+                f"{one.model}: no more than {MAX_BATCH:,} images were tried: more may fit."
+                for one in self.reports
+                if one.batch == MAX_BATCH
+            ),
             *(line for one in self.reports for line in warning(one.model, dict(one.uncounted), too_low)),
             *(line for one in self.reports for line in unclassified(one.model, one.unknown, too_low)),
         ]
@@ -85,8 +104,8 @@ def size_of(text: str | int) -> int:
     """
     words = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)", str(text), re.ASCII) if isinstance(text, str) else None
     size = int(float(words[1]) * UNITS.get(words[2], 0)) if words else text if type(text) is int else 0
-    if size < 1:
-        raise OptionError(f"expected a size such as 8GB (units {', '.join(UNITS)}), received {text!r}")
+    if not 1 <= size < MOST_BYTES:
+        raise OptionError(f"expected a size such as 8GB (units {', '.join(UNITS)}; below 2^63), received {text!r}")
     return size
 
 
@@ -111,6 +130,7 @@ def _fit(model: Given, input: Input, budget: int, setup: Setup, progress: Progre
         model = load(model, input, device="meta")
     given = model if isinstance(model, Model) else Model.of(model, input)
     shapes = shapes_of(given.module) if setup.mode == "training" else []
+    check_takes(setup.optimizer, shapes)
 
     @cache
     def held(batch: int) -> tuple[str, Memory]:
