@@ -39,7 +39,7 @@ def by_layer(fields: Sequence[Field]) -> Picture:
             x=alt.X("order:Q", title="layer, in running order"),
             y=alt.Y("field:Q", title="receptive field (pixels a side)", scale=scale),
             color=alt.Color("model:N", title=None, scale=alt.Scale(domain=names)),
-            strokeDash=alt.StrokeDash("model:N", title=None, scale=alt.Scale(domain=names)),
+            strokeDash=alt.StrokeDash("model:N", scale=alt.Scale(domain=names), legend=None),
             tooltip=["model:N", "layer:N", "type:N", "field:Q", "stride:Q"],
         )
     )
@@ -81,30 +81,28 @@ def spread(one: Field) -> Picture:
             x2="end_column:Q",
             y=alt.Y("row:Q", title="row", scale=y),
             y2="end_row:Q",
-            color=alt.Color("share:Q", title="share", scale=alt.Scale(scheme="greys"), legend=alt.Legend(format=".1%")),
+            color=alt.Color(
+                "share:Q", title="share of it", scale=alt.Scale(scheme="greys"), legend=alt.Legend(format=".1%")
+            ),
             tooltip=["row:Q", "column:Q", alt.Tooltip("share:Q", format=".3%")],
         )
     )
     squares = _squares(one, height, width)
-    frames = (
-        alt.Chart(data([{"square": name, **ends} for name, ends in squares.items()]))
-        .mark_rect(filled=False, strokeWidth=2)
-        .encode(
-            x=alt.X("left:Q", scale=x),
-            x2="right:Q",
-            y=alt.Y("top:Q", scale=y),
-            y2="bottom:Q",
-            stroke=alt.Stroke("square:N", title=None, scale=alt.Scale(domain=[*squares])),
-            strokeDash=alt.StrokeDash("square:N", title=None, scale=alt.Scale(domain=[*squares])),
-        )
-    )
+    frames = [
+        alt.Chart(data([squares[name]]))
+        .mark_rect(filled=False, strokeWidth=2, stroke=colour, strokeDash=dash)
+        .encode(x=alt.X("left:Q", scale=x), x2="right:Q", y=alt.Y("top:Q", scale=y), y2="bottom:Q")
+        for name, colour, dash in (("theoretical", "#cc79a7", [5, 3]), ("effective", "#009e73", [1, 0]))
+    ]
     sizes = "x".join(map(str, dict.fromkeys(one.size or ())))
-    subtitle = f"effective field {found.side:g} pixels ({MASS:.2%} of it), theoretical {sizes} pixels, cut at the input"
+    cut = any(a > b for a, b in zip(one.size or (), one.input[2:], strict=False))
+    subtitle = [
+        f"Solid: effective field, {found.side:g} pixels, with {MASS:.2%} of it",
+        f"Dashed: theoretical field, {sizes} pixels{', cut at the input' if cut else ''}",
+    ]
     title = alt.TitleParams(f"{one.model}: squared gradient at the centre of {found.layer}", subtitle=subtitle)
-    chart = (
-        (cells + frames)
-        .resolve_scale(color="independent")
-        .properties(width=SIDE * width // max(height, width), height=SIDE * height // max(height, width), title=title)
+    chart = alt.layer(cells, *frames).properties(
+        width=SIDE * width // max(height, width), height=SIDE * height // max(height, width), title=title
     )
     return Picture(f"effective receptive field of {one.model}", chart, rows)
 

@@ -239,7 +239,7 @@ def ratios(found: Sequence[Place], base: str) -> list[Picture]:
     scale = alt.Scale(**log_or_linear([row[key] for row in rows for key in ("low", "high")]))
     shared = alt.Chart(data(rows)).encode(
         y=alt.Y("metric:N", title=None, sort=None),
-        color=alt.Color("network:N", title=None, sort=None, legend=None),
+        color=alt.Color("network:N", title=None, sort=None),
         tooltip=[
             "network:N",
             "metric:N",
@@ -250,8 +250,7 @@ def ratios(found: Sequence[Place], base: str) -> list[Picture]:
     spread = shared.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title, scale=scale), x2="high:Q")
     dots = shared.mark_point(filled=True, size=90, opacity=1).encode(
         x=alt.X("ratio:Q", title=title, scale=scale),
-        shape=alt.Shape("network:N", title=None, sort=None),
-        color=alt.Color("network:N", title=None, sort=None),
+        shape=alt.Shape("network:N", sort=None, legend=None),  # that of the colours names them
     )
     one = alt.Chart(data([{"one": 1}])).mark_rule(strokeDash=[4, 3], color="#888").encode(x=alt.X("one:Q", title=title))
     chart = alt.layer(one, spread, dots).properties(
