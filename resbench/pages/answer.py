@@ -55,6 +55,14 @@ WORDS = {
         "time",
         "less",
     ),
+    "roof": Words(
+        "Ceilings of the machine",
+        "By the ceilings of the machine {a} needs {much} ({x} to {y})",
+        "By the ceilings of the machine {a} needs the least time ({x}), {b} the most ({y})",
+        "time",
+        "less",
+        counted=True,
+    ),
     "memory": Words(
         "Peak memory",
         "{a} holds {much} at its peak ({x} to {y})",

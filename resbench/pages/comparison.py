@@ -25,11 +25,8 @@ RELATIVE = ("seconds", "rate")
 Place = tuple[str, str]
 """A metric and the conditions of its figures make one column."""
 
-Leading = Mapping[tuple[str, str], Figure]
-"""It holds, by network and metric, the figure of the metric's first place."""
-
 Exact = Mapping[tuple[str, str], float]
-"""It holds, by network and metric, the value of that figure, unless that is a lower bound: what orders and filters."""
+"""It holds, by network and metric, the value in the metric's first place; a lower bound neither orders nor filters."""
 
 PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
@@ -129,8 +126,8 @@ def comparison(
         ]
     if inputs:
         cells[Column("input", "input", "shape")] = [inputs.get(name) for name in chosen]
-    sentences = list(_sentences(chosen, base, leading))
-    notes = [*sentences, *_places([place for place in places if place[0] != "roof" or sentences], letters)]
+    costly = len(chosen) > 1 and any(metric == "macs" for metric, _ in places)
+    notes = _places([place for place in places if place[0] != "roof" or costly], letters)  # alone it says the latency's
     notes += CONVENTION if any(metric in COUNTED for metric in view.wanted) else []
     measured = {(name, metric) for name, (metric, _) in known}
     below = (*warnings, *_elsewhere(models, measured - {*leading}, letters, view), *_missing(chosen, measured, view))
@@ -250,27 +247,6 @@ def _places(places: Sequence[Place], letters: Mapping[Place, str]) -> list[str]:
             lines.setdefault(where, []).append(f"{metric_of(metric).title} {letters.get((metric, where), '')}".strip())
     texts = [f"{', '.join(titles)}: {where}" for where, titles in lines.items()]
     return [text[0].upper() + text[1:] for text in texts]
-
-
-def _sentences(names: Sequence[str], base: str, leading: Leading) -> Iterator[str]:
-    """Say ``conv5x5_reduced: 9.68x fewer MACs than conv5x5_direct, 3.1x less time; the roof allows 9.68x less ...``."""
-    for name in names:
-        pairs = [(leading.get((name, metric)), leading.get((base, metric))) for metric in ("macs", "latency", "roof")]
-        macs, time, roof = (_ratio(*pair) for pair in pairs)
-        if name == base or not macs:
-            continue
-        many = "as many MACs as" if macs == 1 else f"{_factor(macs, 'more', 'fewer')} MACs than"
-        line = f"{name}: {many} {base}"
-        if time:
-            line += f", {_factor(time, 'more', 'less')} time"
-        if roof:
-            bounds = f"{leading[name, 'roof'].remark}, {leading[base, 'roof'].remark}"
-            line += f"; the roof allows {_factor(roof, 'more', 'less')} ({bounds})"
-        yield f"{line}."
-
-
-def _factor(ratio: float, more: str, fewer: str) -> str:
-    return f"{ratio:.2f}x {more}" if ratio > 1 else f"{1 / ratio:.2f}x {fewer}"
 
 
 def uncounted_lines(uncounted: Mapping[str, Mapping[str, int]]) -> list[str]:
