@@ -1,11 +1,12 @@
 """A cost is rows, one a layer in running order; a level of it is their sums."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 from resbench.arch.algebra import Shape
 from resbench.arch.kinds import Kind
+from resbench.arch.levels import blocks, stages
 from resbench.arch.windows import Sight
 from resbench.errors import OptionError
 
@@ -171,29 +172,22 @@ class Cost:
         return self.total.backward_macs
 
     def per(self, level: Level) -> tuple[Row, ...]:
-        """Sum the rows by model, stage, block or layer. A stage is the first step of a layer's name
-        (``layer2``); a block the numbered step below it (``layer2.0``), or the stage where there is none."""
+        """Sum the rows by model, stage, block or layer (``resbench.arch.levels`` says where a layer lies)."""
         match level:
             case "model":
                 return (self.total,)
             case "stage":
-                return _group(self.layers, level, lambda name: name.partition(".")[0])
+                return _group(self.layers, level, stages)
             case "block":
-                return _group(self.layers, level, _block)
+                return _group(self.layers, level, blocks)
             case "layer":
                 return self.layers
         raise OptionError(f"a report is per {', '.join(get_args(Level))}; received {level!r}")
 
 
-def _block(name: str) -> str:
-    stage, _, rest = name.partition(".")
-    number = rest.partition(".")[0]
-    return f"{stage}.{number}" if number.isdigit() else stage
-
-
-def _group(rows: Iterable[Row], type: str, key: Callable[[str], str]) -> tuple[Row, ...]:
-    """Sum by key, groups in order of first appearance (a module that runs twice is one group)."""
-    groups: dict[str, list[Row]] = {}
+def _group(rows: Sequence[Row], type: str, level: Callable[[Sequence[str]], Callable[[str], str]]) -> tuple[Row, ...]:
+    """Sum by level, groups in order of first appearance (a module that runs twice is one group)."""
+    key, groups = level([row.name for row in rows]), dict[str, list[Row]]()
     for row in rows:
         groups.setdefault(key(row.name), []).append(row)
     return tuple(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from resbench.arch import levels
 from resbench.arch.rows import Cost
 from resbench.costs.result import Costs
 from resbench.drawing.charts import WIDTH, Picture, data, log_or_linear
@@ -112,9 +113,11 @@ def _shares(cost: Cost, key: str) -> dict[str, float]:
 def _times(layers: Layers) -> dict[str, float]:
     """Return the share of each stage in the time of a run, and of what the network does between them."""
     found: dict[str, float] = {}
-    known = {row["name"].partition(".")[0] for row in layers.layers if row["type"] != GLUE}
+    names = [row["name"] for row in layers.layers if row["type"] != GLUE]
+    stage_of = levels.stages(names)
+    known = {*map(stage_of, names)}
     for row in layers.layers:
-        stage = row["name"].partition(".")[0]
+        stage = stage_of(row["name"])
         stage = stage if stage in known else "between them"
         found[stage] = found.get(stage, 0.0) + row["share"]
     return found
