@@ -1,6 +1,6 @@
 """The question `compare` puts networks side by side, by what is measured here and now or by given results."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
@@ -22,6 +22,7 @@ from resbench.result import Result
 from resbench.results import finished, measured, measured_by, uncounted
 from resbench.tables.table import Table
 from resbench.units import plural
+from resbench.workers.waiting import adapt_waiting
 
 
 @dataclass(frozen=True, repr=False)
@@ -131,6 +132,7 @@ def compare(
     view = replace(view, baseline=baseline or names[0])
     wanted = dict.fromkeys(measured_by(metric) for metric in view.wanted)
     due = [kind for kind in wanted if kind != "flops" and (results is None or kind == "published")]
+    settle(due)
     for i, kind in enumerate(due):
         if not failures.stopped:
             earlier = [*(["the counts"] if "flops" in wanted else []), *([plural(i, "part")] if i else [])]
@@ -146,6 +148,20 @@ def compare(
     axes = (*view.pareto, *(metric for metric in view.metrics if metric != "params"))[:2]
     table = side_by_side(names, found, view, axes, [*failures.reasons.values(), *cautions])
     return replace(table, interrupted=done)
+
+
+TIMED = ("latency", "latency --layers", "claims")
+"""These kinds time something while they are measured."""
+
+INSTANT = ("flops", "published")
+"""These are there at once."""
+
+
+def settle(kinds: Iterable[str]) -> None:
+    """Let this process's threads sleep beside other programs where what is to be measured times nothing."""
+    long = {*kinds} - {*INSTANT}
+    if long and long.isdisjoint(TIMED):
+        adapt_waiting()
 
 
 def side_by_side(

@@ -11,7 +11,7 @@ from resbench.given import public
 from resbench.networks.inputs import Input
 from resbench.networks.load import result_name
 from resbench.networks.name import ModelName, names_of
-from resbench.pages.compare import counted, side_by_side
+from resbench.pages.compare import counted, settle, side_by_side
 from resbench.pages.comparison import View
 from resbench.pages.lead import lead
 from resbench.pages.page import page
@@ -129,6 +129,7 @@ def _measured(
 ) -> Iterator[Stored]:
     """Measure part by part; a network that fails in one is left out of the next."""
     due = [part for part in PARTS if part in parts]
+    settle(PARTS[part] for part in due)
     for i, part in enumerate(due):
         told = of_part(progress, f"part {i + 1} of {len(due)}", plural(i, "part") if i else "")
         for result in measured(PARTS[part], failures.without(names), batch, device, failures, told):

@@ -88,3 +88,23 @@ def test_what_others_took_is_the_time_of_our_cores_less_our_own(tmp_path, monkey
 def test_room_for_our_threads_is_not_said_and_a_lack_of_it_is():
     assert crowded(1.0, 1, 2) == crowded(0.1, 2, 2) == crowded(1.0, 2, None) == ""
     assert "took 1.0 of 2 cores while 2 threads ran" in crowded(1.0, 2, 2)
+
+
+WAITED = """
+import json, sys
+import resbench
+from resbench.pages.compare import settle
+from resbench.workers.waiting import waiting, IN_ROOM
+settle(sys.argv[1:])
+print(json.dumps(waiting() in ("passive", IN_ROOM)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("kinds", "chosen"),
+    [(["gradflow", "degradation"], True), (["gradflow", "latency"], False), (["flops", "published"], False)],
+)
+def test_what_measures_several_things_looks_for_room_where_none_is_timed(kinds, chosen):
+    clean = {name: value for name, value in os.environ.items() if name not in DECIDE}
+    done = subprocess.run([sys.executable, "-c", WAITED, *kinds], env=clean, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) is chosen
