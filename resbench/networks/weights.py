@@ -76,14 +76,7 @@ def _fill(net: nn.Module, state: Mapping[str, Tensor], called: str = "", *, orde
     if wrong := _misfits(wanted, state, names):
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         known = ordered or 2 * len(names.keys() & wanted.keys()) > len(names)
-        hint = (
-            ""
-            if known
-            else (
-                "; where these are names of timm or torchvision, say of which network, timm:NAME:FILE, whose epsilon and "
-                "padding are then checked too"
-            )
-        )
+        hint = "" if known else "; if these are names of timm or torchvision, say of which network: timm:NAME:FILE"
         raise SourceError(f"{called}the weights are of another architecture: {'; '.join(wrong[:3])}{more}{hint}")
     given = {
         name: state[names[name]].reshape(value.shape).to(value.dtype)

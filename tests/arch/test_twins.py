@@ -48,7 +48,7 @@ SIDES = {
 OTHERS = {
     "convnext_tiny": "convnext_tiny",
     "densenet121": "densenet121",
-    "efficientnet_b0": "efficientnet_b0",
+    "efficientnet_b1": "efficientnet_b1",
     "inception_v3": "inception_v3",
     "mnasnet1_0": "mnasnet_100",
     "mobilenet_v2": "mobilenetv2_100",

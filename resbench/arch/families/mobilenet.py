@@ -93,7 +93,7 @@ NAMES = (
         (r"^blocks\.0\.0\.bn1\.", "features.1.conv.0.1."),
         (r"^blocks\.0\.0\.conv_pw\.", "features.1.conv.1."),
         (r"^blocks\.0\.0\.bn2\.", "features.1.conv.2."),
-        (r"^blocks\.(\d)\.(\d)\.", lambda found: f"features.{_FIRST[int(found[1])] + int(found[2])}.conv."),
+        (r"^blocks\.([0-6])\.(\d)\.", lambda found: f"features.{_FIRST[int(found[1])] + int(found[2])}.conv."),
         (r"\.conv_pw\.", ".0.0."),
         (r"\.bn1\.", ".0.1."),
         (r"\.conv_dw\.", ".1.0."),
