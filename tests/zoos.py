@@ -39,10 +39,10 @@ def twin(name):
     return None
 
 
-def timm_model(name):
+def timm_model(name, **options):
     """timm's network of its own name, on the meta device."""
     import_torchvision()
-    return _on_meta(importlib.import_module("timm").create_model, name, pretrained=False)
+    return _on_meta(importlib.import_module("timm").create_model, name, pretrained=False, **options)
 
 
 def _on_meta(make, name, **options):

@@ -35,12 +35,13 @@ def check_twins(net: nn.Module, theirs: nn.Module, names: Mapping[str, str], cal
                     "with the same weights it answers otherwise"
                 )
     first = next(tensor for tensor in net.parameters() if tensor.dim() == 4)
-    image = torch.randn(1, first.shape[1], SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-    expected, received = _answer(theirs, image.to(first.dtype), called), _answer(net, image.to(first.dtype), "this one")
-    apart = float((received - expected).abs().max() / expected.abs().max())
-    if not apart <= TOLERANCE:
+    draw = torch.Generator().manual_seed(0)
+    image = torch.randn(1, first.shape[1], SIDE, SIDE, dtype=first.dtype, generator=draw)
+    expected, received = _answer(theirs, image, called), _answer(net, image, "this network")
+    apart, largest = float((received - expected).abs().max()), float(expected.abs().max())
+    if not apart <= TOLERANCE * largest:
         raise SourceError(
-            f"{called} answers otherwise with the same weights, by {apart:.2g} of its largest logit: "
+            f"{called} answers otherwise with the same weights, by {apart / (largest or 1):.2g} of its largest logit: "
             "it differs in what has none, such as an activation or what is done to the image first"
         )
 
@@ -51,8 +52,8 @@ def _pair(setting: Any) -> Any:
 
 def _answer(module: nn.Module, image: Tensor, called: str) -> Tensor:
     """Return the logits of an image, on the CPU, from the module as it is in inference."""
-    if any(not tensor.is_cpu for tensor in module.state_dict().values()):
-        module = deepcopy(module).cpu()
+    if any(not tensor.is_cpu or tensor.dtype != image.dtype for tensor in module.parameters()):
+        module = deepcopy(module).to("cpu", image.dtype)
     with (
         foreign(SourceError, lambda error: f"{called} does not run on an image of {SIDE}: {first_line(error)}"),
         _evaluated(module),

@@ -22,7 +22,7 @@ WRAPPINGS = ("state_dict_ema", "model_ema", "state_dict", "model")
 _PREFIX = re.compile(r"^(module\.|_orig_mod\.|model\.)+")
 _COUNTERS = ("num_batches_tracked", "n_averaged")
 """These count steps of training: no answer depends on them, and old files do not have them."""
-_NAMED = re.compile(r"(timm|torchvision):([^.:]+)\.?([^:]*):?(.*)")
+_NAMED = re.compile(r"(timm|torchvision):([^.:]+)(?:\.([^:]+))?(?::(.+))?")
 """SOURCE:NAME.TAG:FILE, where the tag, or the file, may be left out."""
 
 
@@ -39,12 +39,12 @@ def load_weights(net: nn.Module, weights: str | Path | Mapping[str, Tensor] | nn
     architecture (the first three mismatches of name, shape or kind of number), or a network that answers otherwise.
     """
     if isinstance(weights, Mapping):
-        _fill(net, weights)
+        _fill(net, _tensors(weights, "the mapping"))
     elif isinstance(weights, nn.Module):
         _take(net, weights, type(weights).__name__)
     elif isinstance(weights, str) and (named := _NAMED.fullmatch(weights)):
-        source, base, tag, file = named.groups()
-        _take(net, _network_of(source, base, tag, file), f"{source}:{base}")
+        source, base, tag, file = named.groups("")
+        _take(net, _pretrained(source, base, tag, file, net), f"{source}:{base}")
     else:
         _fill(net, _read(Path(weights)))
     return net
@@ -55,13 +55,15 @@ def _take(net: nn.Module, theirs: nn.Module, called: str) -> None:
     check_twins(net, theirs, _fill(net, theirs.state_dict(), ordered=True), called)
 
 
-def _network_of(source: str, base: str, tag: str, file: str) -> nn.Module:
-    """Make a library's network, with the library's own weights or with those of the file."""
+def _pretrained(source: str, base: str, tag: str, file: str, net: nn.Module) -> nn.Module:
+    """Make a library's network with its own weights, or with those of the file and as many classes as ``net``."""
     if file:
         state = _read(Path(file))
-        options: dict[str, str] = {}
+        options = {"num_classes": str(len([*net.parameters()][-1]))}
+    elif source == "torchvision":
+        options = {"weights": repr(tag or "DEFAULT")}
     else:
-        options = {"weights": repr(tag or "DEFAULT")} if source == "torchvision" else {"pretrained": "True"}
+        options = {"pretrained": "True"}
     name = ModelName(f"{base}.{tag}" if tag and source == "timm" else base, source, tuple(options.items()))
     theirs: nn.Module = find(name, "cpu").made
     if file:
@@ -90,7 +92,10 @@ def _fill(net: nn.Module, state: Mapping[str, Tensor], called: str = "", *, orde
 
 def _names(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], ordered: bool) -> dict[str, str]:
     """What ``state`` calls each tensor, by the names under which most fit."""
-    tried = [_renamed(wanted, state, pairs) for pairs in ((), *renames())]
+    best = _renamed(wanted, state, ())
+    if best.keys() == wanted.keys():
+        return best
+    tried = [best, *(_renamed(wanted, state, pairs) for pairs in renames())]
     best = min(tried, key=lambda names: len(names.keys() ^ wanted.keys()))
     if ordered and best.keys() != wanted.keys() and len(state) == len(wanted):
         by_order = dict(zip(wanted, state, strict=True))
@@ -100,11 +105,13 @@ def _names(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], ordered: b
 
 
 def _renamed(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], pairs: Renames) -> dict[str, str]:
-    names = {}
+    names: dict[str, str] = {}
     for there in state:
         here = there if there in wanted else _PREFIX.sub("", there)
         for pattern, replacement in pairs:
             here = re.sub(pattern, replacement, here)
+        if here in names:
+            here = f"{here} (twice)"
         if here in wanted or (here and not here.endswith(_COUNTERS)):
             names[here] = there
     return names
@@ -127,6 +134,8 @@ def _misfits(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], names: M
         tensor = state[names[name]]
         if not _fits(tensor.shape, value.shape):
             wrong.append(f"{name} is {_size(tensor)}, expected {_size(value)}")
+        elif tensor.is_meta:
+            wrong.append(f"{name} has no values")
         elif tensor.is_floating_point() != value.is_floating_point() or tensor.layout != torch.strided:
             wrong.append(f"{name} is {_kind(tensor)}, expected {_kind(value)}")
     return [*wrong, *(f"{name} is not in the network" for name in names if name not in wanted)]
@@ -172,17 +181,22 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         raise SourceError(
             f"cannot read {path} as a checkpoint ({type(error).__name__}); expected torch.save(net.state_dict(), ...)"
         ) from error
+    return _tensors(content, str(path))
+
+
+def _tensors(content: Any, what: str) -> Mapping[str, Tensor]:
+    """Find the state_dict in what a file or a caller gives. Raises SourceError where anything else is in it."""
     while isinstance(content, Mapping):
         inner = next((content[key] for key in WRAPPINGS if isinstance(content.get(key), Mapping)), None)
         if inner is None:
             break
         content = inner
     if not isinstance(content, Mapping):
-        raise SourceError(f"{path} holds {type(content).__name__}, expected a state_dict of tensors")
+        raise SourceError(f"{what} holds {type(content).__name__}, expected a state_dict of tensors")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             entry = f"{name!r}: {type(value).__name__}"
-            raise SourceError(f"{path} holds an entry {entry[:80]}, expected a name and a tensor")
+            raise SourceError(f"{what} holds an entry {entry[:80]}, expected a name and a tensor")
     return content
 
 

@@ -1,6 +1,7 @@
 """Torchvision's and timm's weights in our networks, and checkpoints that do not belong."""
 
 import os
+import re
 from argparse import Namespace
 
 import pytest
@@ -58,6 +59,7 @@ WRAPPED = {
     },
     "a training of Lightning": lambda good, bad: {"state_dict": under("model.", good), "global_step": 9},
     "data parallel, compiled": lambda good, bad: {"model": {"state_dict": under("module._orig_mod.", good)}},
+    "a mapping within": lambda good, bad: {"state_dict": good},
     "a file of before 2018": lambda good, bad: {name: value for name, value in good.items() if "tracked" not in name},
 }
 
@@ -66,8 +68,10 @@ WRAPPED = {
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_what_trainings_and_wrappers_put_around_weights_falls_away(tmp_path, kind, device):
     good, bad = build("resnet20", seed=5), build("resnet20", seed=6)
-    torch.save(WRAPPED[kind](good.state_dict(), bad.state_dict()), tmp_path / "w.pth")
+    content = WRAPPED[kind](good.state_dict(), bad.state_dict())
+    torch.save(content, tmp_path / "w.pth")
     assert same(load_weights(build("resnet20", device=device), tmp_path / "w.pth"), good)
+    assert same(load_weights(build("resnet20", device=device), content), good)
 
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.bin"])
@@ -105,8 +109,8 @@ def test_a_network_without_auxiliary_heads_leaves_them(name):
 # -- networks of timm -------------------------------------------------------------------------------
 
 
-def timms(name):
-    return drawn(timm_model(name).to_empty(device="cpu"))
+def timms(name, **options):
+    return drawn(timm_model(name, **options).to_empty(device="cpu"))
 
 
 @pytest.fixture
@@ -150,6 +154,13 @@ def test_an_activation_that_no_layer_with_weights_holds_is_found_by_the_answers(
         load_weights(build("resnet18"), theirs)
 
 
+def test_the_network_that_is_named_has_as_many_classes_as_ours(tmp_path):
+    torch.save(timms("mobilenetv2_100", num_classes=7).state_dict(), tmp_path / "w.pth")
+    load_weights(build("mobilenet_v2,classes=7"), f"timm:mobilenetv2_100:{tmp_path}/w.pth")
+    with pytest.raises(SourceError, match=r"as timm:mobilenetv2_100: .* classifier.weight is 7x1280, expected 9x1280"):
+        load_weights(build("mobilenet_v2,classes=9"), f"timm:mobilenetv2_100:{tmp_path}/w.pth")
+
+
 def test_a_file_that_is_not_of_the_network_that_is_named_says_so(file):
     with pytest.raises(SourceError, match=r"model.safetensors as timm:resnet18: the weights are of another"):
         load_weights(build("resnet18"), f"timm:resnet18:{file}")
@@ -186,6 +197,7 @@ BAD = {
     "entry 1: Tensor": {1: torch.ones(2)},
     "entry 'epoch': int": {"epoch": 3},
     "conv1.weight is int64, expected float32": {"conv1.weight": torch.ones(16, 3, 3, 3, dtype=torch.int64)},
+    "conv1.weight (twice) is not in the network": {"module.conv1.weight": torch.ones(16, 3, 3, 3)},
     "conv1.weight is sparse_coo, expected float32": {"conv1.weight": torch.ones(16, 3, 3, 3).to_sparse()},
 }
 
@@ -194,11 +206,16 @@ BAD = {
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_what_is_no_state_dict_of_numbers_is_refused(tmp_path, says, device):
     content = BAD[says]
-    if "expected float32" in says:
+    if "expected float32" in says or "twice" in says:
         content = build("resnet20").state_dict() | content
     torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(SourceError, match=says):
+    with pytest.raises(SourceError, match=re.escape(says)):
         load_weights(build("resnet20", device=device), tmp_path / "w.pth")
+
+
+def test_weights_without_values_are_refused():
+    with pytest.raises(SourceError, match=r"conv1.weight has no values; .* and 113 more"):
+        load_weights(build("resnet20"), build("resnet20", device="meta").state_dict())
 
 
 def test_half_precision_weights_become_those_of_the_network(tmp_path):
