@@ -2,6 +2,7 @@
 
 import importlib
 from functools import partial
+from math import prod
 
 import torch
 
@@ -38,9 +39,33 @@ def twin(name):
     return None
 
 
+def timm_model(name, **options):
+    """timm's network of its own name, on the meta device."""
+    import_torchvision()
+    return _on_meta(importlib.import_module("timm").create_model, name, pretrained=False, **options)
+
+
 def _on_meta(make, name, **options):
     try:
         with torch.device("meta"):
             return make(name, **options).eval()
     except NotImplementedError:  # it calculates widths with tensors
         return make(name, **options).eval().to("meta")
+
+
+def drawn(module, seed=0):
+    """Give a module weights that preserve variance, and everything else values of order 1, so that nothing hides."""
+    draw = torch.Generator().manual_seed(seed)
+
+    def uniform(tensor, deviation, mean=0.0):
+        return tensor.uniform_(mean - 3**0.5 * deviation, mean + 3**0.5 * deviation, generator=draw)
+
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            if name.endswith("running_var"):
+                uniform(tensor, 0.2, 1)
+            elif tensor.dim() > 1 and tensor[0].numel() > 1:
+                uniform(tensor, prod(tensor.shape[1:]) ** -0.5)
+            elif tensor.is_floating_point():
+                uniform(tensor, 0.5 if name.endswith(("bias", "mean")) else 1)
+    return module

@@ -21,6 +21,7 @@ from resbench.arch import families
 from resbench.arch.algebra import Node
 from resbench.arch.cost import cost
 from resbench.arch.entry import Entry as Entry
+from resbench.arch.entry import Renames as Renames
 from resbench.arch.entry import Size as Size
 from resbench.arch.fields import MAX_SIZE
 from resbench.arch.rows import Cost, Mode, Row
@@ -81,6 +82,13 @@ def entries() -> Mapping[str, Entry]:
     """The catalog holds these lines by name, patterns included: networks, lessons, blocks."""
     every = [entry for file in _files() for entry in _lines(file).values()]
     return {entry.name: entry for entry in sorted(every, key=lambda entry: LAST.get(entry.family, 0))}
+
+
+@cache
+def renames() -> tuple[Renames, ...]:
+    """Other libraries' names of layers become ours by one of these: the ``NAMES`` of every file that has some."""
+    files = [import_module(f"{families.__name__}.{file}") for file in _files()]
+    return tuple(way for file in files for way in getattr(file, "NAMES", ()))
 
 
 def find(name: str) -> Entry:

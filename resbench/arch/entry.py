@@ -2,11 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
+from re import Match
 from typing import Any, NamedTuple
 
 from resbench.arch.algebra import Node
 
 Size = tuple[int, int, int]
+
+Renames = tuple[tuple[str, str | Callable[[Match[str]], str]], ...]
+"""Patterns within what another library calls a tensor, and what ``re.sub`` puts there, one after the other, until it is
+the name here. Of a tensor that the network does without, nothing is left."""
 
 IMAGENET: Size = (3, 224, 224)
 CIFAR: Size = (3, 32, 32)

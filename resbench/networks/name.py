@@ -1,6 +1,7 @@
 """A model's name is parsed once into its parts, and ``str()`` writes it again.
 
     resnet56,shortcut=B,input=3x64x64,weights=FILE      the catalog's network with its options
+    resnet50,weights=timm:resnet50.a1_in1k              the same, with another library's weights
     torchvision:resnet50,num_classes=10                 source:name with what the source's factory takes
     file:net.py:net,input=x=3x8x8,input=ids=9:int64     a forward of several inputs
 
@@ -33,8 +34,8 @@ class ModelName:
     else torchvision, timm, hf, file, pt2, a plugin or a Python module. ``options`` are keys and values as they are
     written: of a catalog network those that are not its defaults, in the catalog's order. ``inputs`` are those of one
     image, and empty where the model's own hold. ``norm`` is ``none`` where the BN of a network that has no option for
-    it is taken out of the module. ``weights`` is the file that those of a catalog network come from; empty for random
-    ones.
+    it is taken out of the module. ``weights`` is the file, or the library's network, that those of a catalog network
+    come from; empty for random ones.
     """
 
     base: str

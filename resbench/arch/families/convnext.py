@@ -89,6 +89,22 @@ def convnext_v2(size: str, *, classes: int = 1000) -> Seq:
     )
 
 
+_TORCHVISION = ((r"layer_scale$", "layer_scale.weight"),)
+_TIMM = (
+    (r"^stem\.", "features.0."),
+    (r"^stages\.(\d)\.downsample\.", lambda found: f"features.{2 * int(found[1])}."),
+    (r"^stages\.(\d)\.blocks\.", lambda found: f"features.{2 * int(found[1]) + 1}."),
+    (r"(\d)\.conv_dw\.", r"\1.block.0."),
+    (r"(\d)\.norm\.", r"\1.block.2."),
+    (r"(\d)\.mlp\.fc1\.", r"\1.block.3."),
+    (r"(\d)\.mlp\.fc2\.", r"\1.block.5."),
+    (r"(\d)\.gamma$", r"\1.layer_scale.weight"),
+    (r"^head\.norm\.", "classifier.0."),
+    (r"^head\.fc\.", "classifier.2."),
+)
+NAMES = (_TORCHVISION, _TIMM)
+"""Of v1 both call some tensors otherwise: each layer scale is a parameter of its block there."""
+
 ENTRIES = (
     *(entry("convnext", f"convnext_{size}", IMAGENET, "Liu et al. 2022, Table 9", convnext, size) for size in LAYOUTS),
     *(entry("convnext", f"convnextv2_{size}", IMAGENET, "Woo et al. 2023, Table 9", convnext_v2, size) for size in V2),

@@ -99,6 +99,9 @@ def cifar_densenet(depth: int, growth: int, *, bc: bool = False, classes: int = 
     return _network({"conv0": Conv2d(3, stem, 3, padding=1, bias=False), **dense}, classes)
 
 
+NAMES = (((r"(norm|conv)\.(\d)\.", r"\1\2."),),)
+"""torchvision's files are of a time when its dense layers held norm.1, conv.1, ..."""
+
 _cifar = partial(entry, "densenet")
 _TABLE = "Huang et al. 2017, Table 2"
 

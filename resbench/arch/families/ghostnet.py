@@ -104,6 +104,9 @@ def ghostnet(percent: int, *, classes: int = 1000) -> Seq:
     )
 
 
+NAMES = (((r"se\.conv_reduce\.", "se.fc1."), (r"se\.conv_expand\.", "se.fc2.")),)
+"""timm calls the convolutions of SE so."""
+
 ENTRIES = (
     *(
         entry("ghostnet", f"ghostnet_{percent:03}", IMAGENET, "Han et al. 2020, Table 1", ghostnet, percent)

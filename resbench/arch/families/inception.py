@@ -272,6 +272,11 @@ def inception_v3(*, aux: bool = False, classes: int = 1000) -> Seq:
 # -- the catalog --------------------------------------------------------------------------------------
 
 
+_FORK = (r"(branch3x3(?:dbl)?_[23])([ab])\.", r"\1.\2.")
+NAMES = ((_FORK,), (_FORK, (r"^(AuxLogits|aux1|aux2)\..*", "")))
+"""torchvision calls the ends of a fork branch3x3_2a and branch3x3_2b; its files hold auxiliary heads, which a network
+without them leaves."""
+
 ENTRIES = (
     entry("inception", "googlenet", IMAGENET, f"{SZEGEDY14}, Table 1", googlenet),
     entry("inception", "inception_v3", (3, 299, 299), f"{SZEGEDY15}, Table 1", inception_v3),

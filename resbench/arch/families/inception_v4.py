@@ -112,6 +112,9 @@ def inception_v4(*, classes: int = 1000) -> Seq:
     )
 
 
+NAMES = (((r"(branch\w+_\d)([ab])\.", r"\1.\2."),),)
+"""timm calls the ends of a fork branch1_1a and branch1_1b."""
+
 ENTRIES = (
     entry("inception", "inception_v4", INPUT, f"{SZEGEDY16}, figure 9", inception_v4),
     entry("block", "inception_v4_a", (384, 35, 35), f"{SZEGEDY16}, figure 4", inception_v4_a),

@@ -42,6 +42,28 @@ def mnasnet(percent: int, *, classes: int = 1000) -> Seq:
     )
 
 
+NAMES = (
+    (
+        (r"^conv_stem\.", "layers.0."),
+        (r"^bn1\.", "layers.1."),
+        (r"^blocks\.0\.0\.conv_dw\.", "layers.3."),
+        (r"^blocks\.0\.0\.bn1\.", "layers.4."),
+        (r"^blocks\.0\.0\.conv_pw\.", "layers.6."),
+        (r"^blocks\.0\.0\.bn2\.", "layers.7."),
+        (r"^blocks\.(\d)\.(\d)\.", lambda found: f"layers.{int(found[1]) + 7}.{found[2]}.layers."),
+        (r"\.conv_pw\.", ".0."),
+        (r"\.bn1\.", ".1."),
+        (r"\.conv_dw\.", ".3."),
+        (r"\.bn2\.", ".4."),
+        (r"\.conv_pwl\.", ".6."),
+        (r"\.bn3\.", ".7."),
+        (r"^conv_head\.", "layers.14."),
+        (r"^bn2\.", "layers.15."),
+        (r"^classifier\.", "classifier.1."),
+    ),
+)
+"""timm calls the layers so."""
+
 ENTRIES = tuple(
     entry("mnasnet", f"mnasnet{percent // 100}_{digits}", IMAGENET, "Tan et al. 2019, figure 7", mnasnet, percent)
     for percent, digits in ((50, "5"), (75, "75"), (100, "0"), (130, "3"))

@@ -82,6 +82,31 @@ def mobilenet_v2(*, classes: int = 1000) -> Seq:
     )
 
 
+_FIRST = [1 + sum(units for _, _, units, _ in STAGES[:stage]) for stage in range(len(STAGES))]
+"""Under these numbers stages begin."""
+
+NAMES = (
+    (
+        (r"^conv_stem\.", "features.0.0."),
+        (r"^bn1\.", "features.0.1."),
+        (r"^blocks\.0\.0\.conv_dw\.", "features.1.conv.0.0."),
+        (r"^blocks\.0\.0\.bn1\.", "features.1.conv.0.1."),
+        (r"^blocks\.0\.0\.conv_pw\.", "features.1.conv.1."),
+        (r"^blocks\.0\.0\.bn2\.", "features.1.conv.2."),
+        (r"^blocks\.([0-6])\.(\d)\.", lambda found: f"features.{_FIRST[int(found[1])] + int(found[2])}.conv."),
+        (r"\.conv_pw\.", ".0.0."),
+        (r"\.bn1\.", ".0.1."),
+        (r"\.conv_dw\.", ".1.0."),
+        (r"\.bn2\.", ".1.1."),
+        (r"\.conv_pwl\.", ".2."),
+        (r"\.bn3\.", ".3."),
+        (r"^conv_head\.", "features.18.0."),
+        (r"^bn2\.", "features.18.1."),
+        (r"^classifier\.", "classifier.1."),
+    ),
+)
+"""timm numbers the units of v2 by stages. Of v3 it has another network, with other epsilons, under names like these."""
+
 # -- v3 -----------------------------------------------------------------------------------------------
 
 

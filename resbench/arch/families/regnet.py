@@ -104,6 +104,23 @@ def regnet(name: str, *, widths: Widths = "torchvision", classes: int = 1000) ->
     )
 
 
+NAMES = (
+    (
+        (r"^stem\.conv\.", "stem.0."),
+        (r"^stem\.bn\.", "stem.1."),
+        (r"^s(\d)\.b(\d+)\.", lambda found: f"trunk_output.block{found[1]}.block{found[1]}-{int(found[2]) - 1}."),
+        (r"\.conv1\.", ".f.a."),
+        (r"\.conv2\.", ".f.b."),
+        (r"\.conv3\.", ".f.c."),
+        (r"\.se\.", ".f.se."),
+        (r"\.downsample\.", ".proj."),
+        (r"\.conv\.", ".0."),
+        (r"\.bn\.", ".1."),
+        (r"^head\.fc\.", "fc."),
+    ),
+)
+"""timm calls the layers so."""
+
 ENTRIES = tuple(
     entry("regnet", f"regnet_{name}", IMAGENET, "Radosavovic et al. 2020, figures 16 and 17", regnet, name)
     for name in DESIGNS

@@ -77,6 +77,9 @@ def res2net(depth: int, base: int, scales: int, *, classes: int = 1000) -> Seq:
     )
 
 
+NAMES = (((r"(conv|bn)s\.(\d)\.", r"scale\2.\1."),),)
+"""timm lists all the convolutions of a block, and then their BN."""
+
 ENTRIES = (
     *(
         entry("res2net", f"res2net{d}_{w}w_{s}s", IMAGENET, "Gao et al. 2021, Tables 1 and 3", res2net, d, w, s)

@@ -86,6 +86,10 @@ def resnest(depth: int, stem: int, *, classes: int = 1000) -> Seq:
 
 _ZHANG = "Zhang et al. 2022, Table 3"
 
+
+NAMES = (((r"conv2\.(fc1|bn1|fc2)\.", r"conv2.attention.\1."),),)
+"""timm has the layers of the attention beside the convolution."""
+
 ENTRIES = (
     *(entry("resnest", f"resnest{n}d", (3, 224, 224), _ZHANG, resnest, n, 32) for n in (14, 26, 50)),
     entry("resnest", "resnest101e", (3, 256, 256), _ZHANG, resnest, 101, 64),

@@ -29,6 +29,15 @@ def vgg(depth: int, bn: bool = False, *, classes: int = 1000) -> Seq:
     )
 
 
+NAMES = (
+    (
+        (r"^pre_logits\.fc1\.", "classifier.0."),
+        (r"^pre_logits\.fc2\.", "classifier.3."),
+        (r"^head\.fc\.", "classifier.6."),
+    ),
+)
+"""timm calls the fully connected layers so, the first two of which are convolutions there."""
+
 ENTRIES = tuple(
     entry("vgg", f"vgg{depth}{suffix}", IMAGENET, "Simonyan & Zisserman 2014, Table 1", vgg, depth, bn)
     for depth in CONVS
