@@ -36,6 +36,7 @@ from resbench.arch.layers import (
     Scale,
 )
 from resbench.arch.normalisation import GlobalResponseNorm, GroupNorm, LayerNorm2d
+from resbench.arch.padding import SamePad
 from resbench.arch.pools import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, MaxPool2d
 from resbench.arch.rows import Cost, Row
 from resbench.arch.totals import totals
@@ -81,6 +82,7 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Row",
+    "SamePad",
     "Scale",
     "Selection",
     "Seq",

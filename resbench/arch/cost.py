@@ -17,7 +17,7 @@ from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape,
 from resbench.arch.fields import MAX_SIZE
 from resbench.arch.kinds import BILINEAR, KINDS
 from resbench.arch.rows import Cost, Mode, Row
-from resbench.arch.windows import INPUT, SELF, Sight, Window, multiplied, spread, whole
+from resbench.arch.windows import INPUT, SELF, Sight, Window, behind, multiplied, spread, whole
 from resbench.errors import ArchitectureError, OptionError, ShapeError
 from resbench.units import FP32_BYTES
 
@@ -61,10 +61,15 @@ class Stream(NamedTuple):
     window: Window | None = SELF
     """It is seen so through layers without a row, such as a flatten."""
 
-    @property
-    def sight(self) -> Sight:
-        """What reads it, position by position, sees that row, or the network's input."""
-        return Sight(self.places[-1] if self.places else INPUT, self.window)
+    def seen_through(self, window: Window | None, gate: bool = False) -> Sight:
+        """What reads it through this window sees that row so, or the network's input."""
+        return _sight(self.places[-1] if self.places else INPUT, self.window, window, gate)
+
+
+@lru_cache(2**14)
+def _sight(place: int, earlier: Window | None, later: Window | None, gate: bool) -> Sight:
+    """Networks see alike: a row at a place through these windows."""
+    return Sight(place, behind(later, earlier), gate)
 
 
 def fold(
@@ -120,7 +125,7 @@ class Counted(NamedTuple):
 
 
 @lru_cache(KNOWN)
-def _counted(layer: Layer, shape: Shape, learned: bool, mode: Mode) -> Counted:
+def count_layer(layer: Layer, shape: Shape, learned: bool, mode: Mode) -> Counted:
     """Count a layer; ``learned``: parameters stand before it."""
     output = layer.output(shape)
     training = mode == "training"
@@ -149,10 +154,10 @@ def _counted(layer: Layer, shape: Shape, learned: bool, mode: Mode) -> Counted:
 
 def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
     try:
-        counted = _counted(layer, x.shape, x.learned, mode)
+        counted = count_layer(layer, x.shape, x.learned, mode)
     except ShapeError as error:
         raise ShapeError(error.reason, path) from None
-    sees = tuple(x.sight.seen_through(window, gate) for window, gate in counted.sees)
+    sees = tuple([x.seen_through(window, gate) for window, gate in counted.sees])
     if layer.silent:
         return Stream(counted.output, x.places, x.learned, sees[0].window)
     place = (len(rows),)
@@ -189,7 +194,7 @@ def _fold_operator(node: Operator, path: str, parts: Sequence[Stream], rows: lis
 def _seen(node: Operator, parts: Sequence[Stream], output: Shape) -> tuple[Sight, ...]:
     """Say what an operator sees of its parts: the same position of each, or the only one there is."""
     known = node.kind != "unknown"
-    seen = [part.sight.seen_through(spread(part.shape[2:], output[2:]) if known else None) for part in parts]
+    seen = [part.seen_through(spread(part.shape[2:], output[2:]) if known else None) for part in parts]
     return multiplied(seen) if node.kind == "product" else tuple(dict.fromkeys(seen))
 
 

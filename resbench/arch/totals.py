@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import groupby
 
 from resbench.arch.algebra import Layer, Node, Seq, Shape
-from resbench.arch.cost import KNOWN, Stream, check, cost, fold
+from resbench.arch.cost import KNOWN, Stream, check, cost, count_layer, fold
 from resbench.arch.rows import Mode, Row, sum_rows
 from resbench.arch.windows import SELF
 from resbench.errors import ShapeError
@@ -52,11 +52,11 @@ def _in_turn(node: Node, shape: Shape, learned: bool, mode: Mode) -> tuple[Seque
     return rows, x
 
 
-def _layer(node: Node, shape: Shape, learned: bool, mode: Mode) -> tuple[Sequence[Row], Stream]:
-    """Count a layer, which the fold knows at this shape; with its row, if it has one, stands what flows out of it."""
-    rows: list[Row] = []
-    out = fold(node, "", Stream(shape, learned=learned), rows, mode)
-    return rows, Stream(out.shape, learned=out.learned)
+@lru_cache(KNOWN)
+def _layer(node: Layer, shape: Shape, learned: bool, mode: Mode) -> tuple[Sequence[Row], Stream]:
+    """Count a layer; with its row, if it has one, stands what flows out of it."""
+    counted = count_layer(node, shape, learned, mode)
+    return [] if node.silent else [Row("", *counted.figures)], Stream(counted.output, learned=counted.learned)
 
 
 @lru_cache(KNOWN)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from resbench.cli import options
+from resbench.cli.formats import Format, Output
 from resbench.cli.output import checked, emit
 
 
@@ -19,8 +19,8 @@ def command(
         bool,
         typer.Option("--audit", help="Hold the figures of costs that are in print against exact counts."),
     ] = False,
-    format: options.Format = None,
-    output: options.Output = None,
+    format: Format = None,
+    output: Output = None,
 ) -> None:
     """List the networks, lessons and blocks, or the options of one; or audit what is in print of them."""
     checked(format, output)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from resbench.cli.formats import Format as Format
+from resbench.cli.formats import Output as Output
 from resbench.errors import OptionError
 from resbench.given import device_name
 from resbench.networks.inputs import parse_input, parse_inputs
@@ -54,11 +56,6 @@ Input = Annotated[
     ),
 ]
 Batch = Annotated[int, typer.Option("--batch", help="Batch size.", min=1, max=2**20)]
-Format = Annotated[
-    str | None,
-    typer.Option("--format", "-f", help="table, markdown, csv, tsv, json, latex or html; else as FILE's name says."),
-]
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE.")]
 
 
 def _device(given: str) -> str:

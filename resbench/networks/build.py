@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resbench.arch import activations, algebra, channels, layers, normalisation, pools, transposed
+from resbench.arch import activations, algebra, channels, layers, normalisation, padding, pools, transposed
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, dotted, walk
 from resbench.arch.catalog import Architecture, architecture
 from resbench.errors import ArchitectureError
@@ -53,6 +53,7 @@ LEAVES: dict[type[Layer], Callable[..., nn.Module]] = {
     layers.DropPath: modules.DropPath,
     layers.Identity: nn.Identity,
     layers.Flatten: nn.Flatten,
+    padding.SamePad: modules.SamePad,
     channels.PadChannels: modules.PadChannels,
     channels.ChannelSlice: modules.ChannelSlice,
     channels.ChannelShuffle: nn.ChannelShuffle,

@@ -1,13 +1,26 @@
-"""The question `models` lists the networks that there are, or the options of one."""
+"""The question `models` lists the networks that there are, or the options of one.
 
+The counts of all networks take half a second, so that they are kept, with a hash of all files that they follow from:
+where one of these has changed, they are counted anew. What is kept needs no import of the catalog.
+"""
+
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from importlib.util import source_hash
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from resbench.arch.catalog import Entry, architecture, entries, find, option_text, options
 from resbench.errors import OptionError, UnknownModelError
+from resbench.files import cache, keep
 from resbench.result import Result
 from resbench.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    from resbench.arch.catalog import Entry
+
+COUNTED = Path(__file__).parents[1] / "arch"
+"""The counts follow from the files in this folder."""
 
 COLUMNS = (
     Column("model", "model"),
@@ -76,25 +89,52 @@ def listing(filter: str = "") -> Listing:
 
     Raises OptionError where nothing contains it.
     """
-    if filter and filter not in {entry.family for entry in entries().values()}:
+    every = _kept()
+    if filter and filter not in {one.family for one in every}:
         try:
-            return _options(find(filter))
+            return _options(filter)
         except UnknownModelError:
             pass
-    every = entries().values()
-    found = [one for one in every if filter.lower() in f"{one.name} {one.family} {one.source}".lower()]
+    found = tuple(one for one in every if filter.lower() in f"{one.model} {one.family} {one.source}".lower())
     if not found:
         raise OptionError(f"no model, family or source contains {filter!r}; `resbench models` lists them all")
-    return Listing(tuple(map(_listed, found)))
+    return Listing(found)
 
 
-def _listed(entry: Entry) -> Listed:
+def _kept() -> tuple[Listed, ...]:
+    """Read the lines of the catalog as they were kept, or count them where its files have changed since."""
+    path, key = cache("models.json"), _key()
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path else {}
+        if kept["key"] == key:
+            return tuple(Listed(*line) for line in kept["listed"])
+    except (OSError, ValueError, TypeError, KeyError):
+        pass
+    from resbench.arch.catalog import entries
+
+    found = tuple(map(_listed, entries().values()))
+    keep(path, json.dumps({"key": key, "listed": found}) + "\n")
+    return found
+
+
+def _key() -> str:
+    """Hash the files that the counts follow from, as Python knows by it what it has compiled."""
+    files = [Path(__file__), *sorted(COUNTED.rglob("*.py"))]
+    return source_hash(b"".join(file.name.encode() + file.read_bytes() for file in files)).hex()
+
+
+def _listed(entry: "Entry") -> Listed:
+    from resbench.arch.catalog import architecture
+
     total = None if "{" in entry.name else architecture(entry.name).totals()
     params, macs = (total.params, total.macs) if total else (None, None)
     return Listed(entry.name, entry.family, "x".join(map(str, entry.input)), params, macs, entry.source)
 
 
-def _options(entry: Entry) -> Listing:
+def _options(name: str) -> Listing:
+    from resbench.arch.catalog import find, option_text, options
+
+    entry = find(name)
     choices = [Choice(o.name, " ".join(o.values) or "a whole number", option_text(o.default)) for o in options(entry)]
     size = Choice("input", "CxHxW", "x".join(map(str, entry.input)))
     return Listing((), entry.name, entry.source, (*choices, size))

@@ -9,6 +9,8 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture
+from resbench.arch.fields import Pair
+from resbench.arch.padding import same_padding
 
 Lent = nn.Module | Architecture | Node
 """A caller gives a model itself so, and not by name."""
@@ -80,6 +82,21 @@ class PadChannels(nn.Module):
 
     def extra_repr(self) -> str:
         return f"+{self.added} channels, stride={self.stride}"
+
+
+class SamePad(nn.Module):
+    """It sets zeros around maps, so many as a kernel of these sides and strides takes behind it."""
+
+    def __init__(self, kernel: Pair, stride: Pair) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        axes = [same_padding(*axis) for axis in zip(x.shape[2:], self.kernel, self.stride, strict=True)]
+        return nn.functional.pad(x, [zeros for axis in reversed(axes) for zeros in axis])
+
+    def extra_repr(self) -> str:
+        return f"{self.kernel}, stride={self.stride}"
 
 
 class ChannelSlice(nn.Module):

@@ -66,9 +66,33 @@ def _tabulated(table: Table, style: str) -> str:
     return tabulate(rows, titles, tablefmt=style, disable_numparse=True, colalign=_aligned(table) if rows else None)
 
 
+GAP, MARGIN = "  ", 2
+"""In plain text columns stand so far apart, and are so much wider than their titles."""
+
+
+def _ruled(table: Table) -> str:
+    """Set columns side by side, with a rule under their titles, as tabulate's style ``simple`` does.
+
+    tabulate takes longer to import than all else that a short command does: it is asked where characters are wide.
+    """
+    titles, rows = printed(table)
+    rows = [[cell.strip() for cell in row] for row in rows]
+    if not all(cell.isascii() and cell.isprintable() for row in (titles, *rows) for cell in row):
+        return _tabulated(table, "simple")
+    widths = [
+        max(len(title) + MARGIN, *map(len, cells)) for title, cells in zip(titles, zip(*rows, strict=True), strict=True)
+    ]
+    set_by = [str.ljust if side == "left" else str.rjust for side in _aligned(table)]
+    lines = (titles, ["-" * width for width in widths], *rows)
+    return "\n".join(
+        GAP.join(place(cell, width) for cell, width, place in zip(line, widths, set_by, strict=True)).rstrip()
+        for line in lines
+    )
+
+
 def plain(table: Table) -> str:
     """Render plain text of any width, which is never cut, for pipes and files."""
-    body = _tabulated(table, "simple") if table.rows else ""
+    body = _ruled(table) if table.rows else ""
     return "\n\n".join(part for part in (table.title, body, "\n".join(table.remarks)) if part)
 
 

@@ -38,6 +38,7 @@ from resbench.arch import (
     PReLU,
     ReLU,
     ReLU6,
+    SamePad,
     Scale,
     Seq,
     Sigmoid,
@@ -46,6 +47,7 @@ from resbench.arch import (
     Tanh,
     cost,
 )
+from resbench.arch.padding import same_padding
 from resbench.errors import ArchitectureError, ShapeError
 from resbench.networks import modules
 
@@ -270,6 +272,18 @@ def test_pad_channels_is_a_strided_slice_and_zeros(stride, sides):
     assert Conv2d(4, 10, 1, stride).output(tuple(x.shape)) == tuple(expected.shape)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3, 5])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 7])
+def test_padding_as_same_gives_a_position_for_each_stride_that_begins(kernel, stride):
+    """The zeros are those of TensorFlow's notes on padding, in the other of its two forms: by the rest of the side."""
+    for side in range(1, 16):
+        rest = side % stride
+        total = max(kernel - (rest or stride), 0)
+        assert same_padding(side, kernel, stride) == (total // 2, total - total // 2)
+        padded = SamePad(kernel, stride).output((1, 4, side, side + 1))
+        assert Conv2d(4, 4, kernel, stride).output(padded)[2:] == (-(-side // stride), -(-(side + 1) // stride))
+
+
 def test_silent_layers_have_no_row_and_free_ones_no_work():
     assert cost(Identity(), (3, 4, 4)).layers == cost(Flatten(), (3, 4, 4)).layers == ()
     assert [row[2:7] for row in cost(Dropout(), (3, 4, 4)).layers] == [((1, 3, 4, 4), 0, 0, 0, 48)]
@@ -340,6 +354,8 @@ def test_silent_layers_have_no_row_and_free_ones_no_work():
         (Scale, (1, 1), (1, "1"), "offset"),
         (PadChannels, (16, 16, 2), (16, 15, 2), "out_channels"),
         (PadChannels, (16, 32, 1), (16, 32, 0), "stride"),
+        (SamePad, (1, 1), (0, 1), "kernel"),
+        (SamePad, (3, 2), (3, 0), "stride"),
     ],
     ids=name,
 )
@@ -381,6 +397,7 @@ def test_nesting_is_bounded_where_it_is_made():
         (AdaptiveAvgPool2d(7), (1, 1, 1, 1), (1, 49), "expects CxHxW maps"),
         (PadChannels(3, 8), (1, 3, 4, 4), (1, 8, 4, 4), "expects 3 channels, received 8x4x4"),
         (LocalResponseNorm(), (1, 3, 4, 4), (1, 3), "expects"),
+        (SamePad(3, 2), (1, 3, 4, 4), (1, 3), "expects"),
     ],
     ids=str,
 )

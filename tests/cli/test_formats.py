@@ -20,7 +20,8 @@ from resbench.regression.gating.result import Gate
 from resbench.regression.gating.table import change_table, time_table
 from resbench.regression.verdict import GateRules, replay
 from resbench.results import find
-from resbench.tables.render import render
+from resbench.tables.render import _tabulated, render
+from resbench.tables.table import Column, Table
 from resbench.timing.latency.result import Latencies
 from resbench.workers.environment import environment
 
@@ -218,3 +219,22 @@ def test_formats_of_stored_runs_agree(cli, nights, tmp_path):
         check_json(full, json.loads(said["json"].stdout))
         assert all("test_it" in said[kind].stdout for kind in ("markdown", "html"))
         assert r"test\_it" in said["latex"].stdout
+
+
+@pytest.mark.parametrize("letters", ["abc,.-12 ", "abc \u00b1\u6f22\n"], ids=["narrow", "wide"])
+def test_plain_text_is_set_as_tabulate_sets_it(letters):
+    draw = random.Random(3)
+
+    def text():
+        return "".join(draw.choices(letters, k=draw.randint(0, 12)))
+
+    for _ in range(60):
+        kinds = draw.choices(("text", "prose", "exact", "shape"), k=draw.randint(1, 5))
+        values = {"text": text, "prose": text, "exact": lambda: draw.choice((None, draw.randint(0, 10**9)))}
+        columns = [Column(f"c{i}", text().strip(), kind) for i, kind in enumerate(kinds)]
+        rows = [
+            [values.get(kind, lambda: (1, draw.randint(1, 512), 7, 7))() for kind in kinds]
+            for _ in range(draw.randint(1, 6))
+        ]
+        table = Table(columns, rows)
+        assert render(table, "table") == _tabulated(table, "simple")

@@ -1,6 +1,7 @@
 """Receptive fields, strides and paddings: against published values, and against pixels that are changed."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,13 @@ from resbench.arch import (
     Mul,
     PadChannels,
     ReLU,
+    SamePad,
     Seq,
     Sigmoid,
+    architecture,
+    select,
 )
-from resbench.arch.algebra import Layer, Operator
+from resbench.arch.algebra import Layer, Operator, walk
 from resbench.arch.cost import cost as fold
 from resbench.arch.windows import Span
 from resbench.costs.trace import trace
@@ -38,14 +42,16 @@ with (Path(__file__).parents[1] / "golden/receptive_field.csv").open() as file:
     PUBLISHED = {row["network"]: [int(number) for number in list(row.values())[1:4]] for row in csv.DictReader(file)}
 
 FORMS = {
-    "resnet50,stride=1x1": "resnet_v1_50",
-    "resnet101,stride=1x1": "resnet_v1_101",
-    "resnet152,stride=1x1": "resnet_v1_152",
+    "resnet50,stride=1x1,padding=same": "resnet_v1_50",
+    "resnet101,stride=1x1,padding=same": "resnet_v1_101",
+    "resnet152,stride=1x1,padding=same": "resnet_v1_152",
+    "mobilenetv1_100,padding=same": "mobilenet_v1",
     "vgg16": "vgg_16",
     "inception_v3": "inception_v3",
+    "inception_v4": "inception_v4",
+    "inception_resnet_v2": "inception_resnet_v2",
 }
-TENSORFLOW = 2
-"""Its max pooling of a ResNet pads behind the maps alone where the side is even: one position less, at stride 2."""
+"""These are the networks of the catalog in the form that the reference counted."""
 
 
 def of(one):
@@ -58,11 +64,18 @@ def of(one):
 
 @pytest.mark.parametrize("name", FORMS)
 def test_the_networks_have_their_published_field_stride_and_padding(name):
+    assert of(field(name)) == PUBLISHED[FORMS[name]]
+
+
+@pytest.mark.parametrize("name", [name for name in FORMS if name.endswith(",padding=same")])
+def test_symmetric_padding_changes_the_padding_alone(name):
     size, stride, padding = PUBLISHED[FORMS[name]]
-    assert of(field(name)) == [size, stride, padding + TENSORFLOW * name.startswith("resnet")]
+    symmetric = of(field(name.removesuffix(",padding=same")))
+    # one position at each strided window of the reference: at stride 2, or at strides 1, 2, 4, 8 and 16
+    assert symmetric == [size, stride, padding + (2 if name.startswith("resnet") else 31)]
 
 
-def test_with_tensorflows_padding_of_its_pooling_a_resnet_has_the_published_padding():
+def test_padding_behind_the_map_in_torch_gives_the_published_padding_too():
     network = build("resnet50,stride=1x1", device="meta")
     network.maxpool = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(3, 2))
     assert of(field(network, (3, 224, 224))) == PUBLISHED["resnet_v1_50"]
@@ -96,6 +109,7 @@ EXPRESSIONS = {
     "of the input": Add(conv(kernel=1, padding=0), Identity()),
     "inception": Concat(a=conv(kernel=1, padding=0), b=conv(kernel=5, padding=2), c=MaxPool2d(3, 1, 1)),
     "misaligned": Add(Seq(a=conv(kernel=2, padding=0, stride=2)), Seq(b=conv(padding=0, stride=2))),
+    "same": Seq(pad=SamePad(3, 2), a=conv(stride=2, padding=0), pad2=SamePad(5, 3), b=MaxPool2d(5, 3)),
     "even": Seq(a=conv(kernel=2, padding=1, stride=2), b=conv(kernel=4, padding=1)),
     "gated": Seq(a=conv(), gate=Mul(conv(), Seq(pool=GlobalAvgPool(), fc=conv(kernel=1, padding=0), s=Sigmoid()))),
     "classified": Seq(a=conv(stride=2), pool=GlobalAvgPool(), flatten=Flatten(), fc=Linear(1, 2)),
@@ -172,6 +186,63 @@ def check(layer, seen):
             low, high = position * span.stride + span.low, position * span.stride + span.high
             assert first == low if low >= 0 else first <= high
             assert last == high if high < len(pixels) else last >= low
+
+
+def narrow(network):
+    """The network with a sixteenth of its channels, on maps of one row: its windows along the width stay."""
+
+    def flat(layer, _):
+        pairs = {"kernel": 1, "stride": 1, "padding": 0, "dilation": 1}
+        return replace(
+            layer, **{key: (one, getattr(layer, key)[1]) for key, one in pairs.items() if hasattr(layer, key)}
+        )
+
+    def fewer(conv, _):
+        inputs = conv.in_channels if conv.in_channels == 3 else conv.in_channels // 16
+        return replace(conv, in_channels=inputs, out_channels=conv.out_channels // 16, groups=max(conv.groups // 16, 1))
+
+    held = {type(node) for _, node in walk(network)}
+    for kind in held & {Conv2d, MaxPool2d, AvgPool2d, SamePad}:
+        network = select(network, kind).replace(flat)
+    network = select(network, Conv2d).replace(fewer)
+    if BatchNorm2d in held:
+        network = select(network, BatchNorm2d).replace(lambda bn, _: replace(bn, channels=bn.channels // 16))
+    return network
+
+
+def until(network, name):
+    """The network ends with the part that holds the layer of this name."""
+    first, parts = name.partition(".")[0], []
+    for part, node in network.parts:
+        within = not part and first in node.names
+        parts.append((part, until(node, name) if within else node))
+        if within or part == first:
+            break
+    return Seq(*(node for part, node in parts if not part), **{part: node for part, node in parts if part})
+
+
+@pytest.mark.parametrize("name", [*FORMS, "resnet50", "alexnet", "googlenet", "densenet121"])
+def test_whole_networks_see_the_pixels_whose_change_they_show(name):
+    found = field(name).fields[0]
+    last = next(layer for layer in reversed(found.layers) if layer.positions and layer.name != "avgpool")
+    span = last.window[1]
+    assert span == found.last.window[1]  # VGG's and AlexNet's pooling to 7x7 and 6x6 keeps maps of these sides
+    position = -(-(span.padding + 1) // span.stride)  # the first that sees nothing in front of the input
+    low, high, end = position * span.stride + span.low, position * span.stride + span.high, span.high
+    width = 32 * (high // 32 + 2)
+    features = narrow(until(architecture(name).body, last.name))
+    assert {layer.name: layer for layer in layer_fields(fold(features, (3, 1, width)))}[last.name].window[1] == span
+    network = build(features).double().eval()
+    for part, parameter in network.named_parameters():
+        value = 1 / parameter[0].numel() if parameter.dim() == 4 else float(part.endswith("weight"))
+        nn.init.constant_(parameter, value)
+    x = torch.zeros(6, 3, 1, width, dtype=torch.double)
+    pixels = [low - 1, low, high, high + 1, end, end + 1]
+    x[range(6), :, :, pixels] = 1
+    with torch.no_grad():
+        shown = network(x).amax((1, 2)) > 0  # all weights are positive, nothing cancels: zeros give zeros
+    assert shown[:4, position].tolist() == [False, True, True, False]
+    assert shown[4:, 0].tolist() == [True, False]
 
 
 def read(cost):

@@ -14,6 +14,7 @@ from resbench.arch.algebra import Node, Seq, stack
 from resbench.arch.blocks import Inverted, gated, inverted_residual, skipped
 from resbench.arch.entry import IMAGENET, entry
 from resbench.arch.layers import Conv2d, Dropout, Flatten, Linear
+from resbench.arch.padding import Padded, padded
 from resbench.arch.pools import GlobalAvgPool
 from resbench.arch.styles import ConvStyle, rounded
 
@@ -23,18 +24,21 @@ SEPARABLE = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 
 """Width and stride of the depthwise separable convolutions: Howard et al. 2017, Table 1."""
 
 
-def separable(in_channels: int, out_channels: int, stride: int = 1) -> Seq:
+def separable(in_channels: int, out_channels: int, stride: int = 1, padding: Padded = "symmetric") -> Seq:
     """3x3 depthwise - BN - ReLU6 - 1x1 - BN - ReLU6 (Howard et al. 2017, figure 3 right; their release has ReLU6)."""
     style = ConvStyle(ReLU6())
     depthwise, norm1, relu1 = style.depthwise(in_channels, 3, stride)
     pointwise, norm2, relu2 = style.conv(in_channels, out_channels)
-    return Seq(conv_dw=depthwise, bn1=norm1, relu1=relu1, conv_pw=pointwise, bn2=norm2, relu2=relu2)
+    assert isinstance(depthwise, Conv2d)
+    opening = padded("conv_dw", depthwise, padding)
+    return Seq(**opening, bn1=norm1, relu1=relu1, conv_pw=pointwise, bn2=norm2, relu2=relu2)
 
 
-def mobilenet_v1(percent: int, *, classes: int = 1000) -> Seq:
+def mobilenet_v1(percent: int, *, padding: Padded = "symmetric", classes: int = 1000) -> Seq:
     """3x3/2 32, thirteen depthwise separable convolutions, global average, fc (Howard et al. 2017, Table 1).
 
-    ``percent`` is the width multiplier alpha. A unit of stride 2 begins a stage, as timm numbers them.
+    ``percent`` is the width multiplier alpha. A unit of stride 2 begins a stage, as timm numbers them. The authors'
+    release has ``padding=same``.
     """
     stem, norm, relu = ConvStyle(ReLU6()).conv(3, rounded(32 * percent / 100), 3, 2)
     assert isinstance(stem, Conv2d)
@@ -44,10 +48,10 @@ def mobilenet_v1(percent: int, *, classes: int = 1000) -> Seq:
         width = rounded(wide * percent / 100)
         if stride == 2 or not stages:
             stages.append([])
-        stages[-1].append(separable(channels, width, stride))
+        stages[-1].append(separable(channels, width, stride, padding))
         channels = width
     return Seq(
-        conv_stem=stem,
+        **padded("conv_stem", stem, padding),
         bn1=norm,
         relu=relu,
         blocks=stack(*(stack(*units) for units in stages)),

@@ -23,6 +23,7 @@ from resbench.arch.blocks import (
 from resbench.arch.entry import CIFAR, HE15, HE16, IMAGENET, entry
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Linear
 from resbench.arch.orders import Norm, Order, ending
+from resbench.arch.padding import Padded, SamePad
 from resbench.arch.pools import GlobalAvgPool, MaxPool2d
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut
 from resbench.errors import ArchitectureError
@@ -83,9 +84,11 @@ def _stem_norm(channels: int, norm: Norm) -> dict[str, Node]:
     return {"bn1": BatchNorm2d(channels)} if norm == "bn" else {}
 
 
-def _stem(kind: Stem, channels: int, norm: Norm) -> dict[str, Node]:
+def _stem(kind: Stem, channels: int, norm: Norm, padding: Padded) -> dict[str, Node]:
     """7x7/2 - max/2; or three 3x3 for the 7x7 (ResNet-C: He T. et al. 2019, figure 2b); or a strided 3x3 for the
     maximum too (ResNet-RS: Bello et al. 2021, sec. 4.2)."""
+    if padding == "same" and kind == "3x3-strided":
+        raise ArchitectureError("padding=same belongs to the max pooling, which stem=3x3-strided has not")
     convolve = partial(Conv2d, bias=norm == "none")
 
     def normed(conv: Conv2d) -> list[Layer]:
@@ -96,7 +99,7 @@ def _stem(kind: Stem, channels: int, norm: Norm) -> dict[str, Node]:
     if kind != "7x7":
         first, second = convolve(3, half, 3, 2, 1), convolve(half, half, 3, 1, 1)
         opening = stack(*normed(first), *normed(second), convolve(half, channels, 3, 1, 1))
-    pool: Node = MaxPool2d(3, 2, 1)
+    pool: Node = MaxPool2d(3, 2, 1) if padding == "symmetric" else Seq(pad=SamePad(3, 2), pool=MaxPool2d(3, 2))
     if kind == "3x3-strided":
         pool = stack(*normed(convolve(channels, channels, 3, 2, 1)))
     return {"conv1": opening, **_stem_norm(channels, norm), "relu": ReLU(), "maxpool": pool}
@@ -113,6 +116,7 @@ def imagenet_resnet(
     group_width: int = 64,
     stride: StrideOn = "3x3",
     stem: Stem = "7x7",
+    padding: Padded = "symmetric",
     se: int = 0,
     gate_bias: int = GATE_BIAS,
     classes: int = 1000,
@@ -123,7 +127,8 @@ def imagenet_resnet(
     middle convolution to groups x group_width channels in the first stage: ResNeXt-50 32x4d has 32 and
     4 (Xie et al. 2017), Wide ResNet-50-2 has 1 and 128 (Zagoruyko & Komodakis 2016). ``stride`` names
     the convolution of a bottleneck that carries it (on the 3x3 it is ResNet-B), ``se`` is the reduction of
-    squeeze-and-excitation.
+    squeeze-and-excitation. ``padding`` is that of the max pooling: TensorFlow's ResNets pad their strided convolutions
+    symmetrically, and this one by ``SAME`` (slim, ``resnet_v1.py``).
     """
     block, counts = LAYOUTS[depth]
     bottleneck = block == "bottleneck"
@@ -138,7 +143,7 @@ def imagenet_resnet(
     )
     units = partial(_unit, convs, se, norm=norm, shortcut=shortcut, order=order, gate_bias=gate_bias)
     return Seq(
-        **_stem(stem, base, norm),
+        **_stem(stem, base, norm, padding),
         **trunk(base, stages, units),
         **ending(stages[-1].width, order, norm),
         **_head(stages[-1].width, classes),
