@@ -50,6 +50,14 @@ def test_an_option_is_taken_or_refused_in_one_line_that_names_it(name):
         (("show", "resnet18,width=5000"), "layer3: Conv2d: out_channels must be a whole number from 1 to 1048576"),
         (("show", "resnet20,width=1000000"), "conv1: Conv2d: out_channels must be a whole number from 1 to 1048576"),
         (("flops", "resnext50_32x4d,groups=1048576"), "layer1: Conv2d: out_channels must be a whole number"),
+        (
+            ("latency", "resnet8", "--input", "3x1x1", "--memory", "--mode", "training"),
+            "bn1 (BatchNorm2d): ValueError: ",
+        ),
+        (
+            ("gradflow", "densenet40_12,input=3x1x1", "--seeds", "1", "--steps", "0", "--batch", "2"),
+            "features.transition1.pool: avg 2x2/2 needs a larger input than 160x1x1",
+        ),
         (("flops", "resnet18,groups=2"), "groups and group_width belong to bottlenecks"),
         (
             ("flops", "densenet_bc100_12,bc=no,classes=0"),
