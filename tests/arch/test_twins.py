@@ -10,6 +10,7 @@ from math import prod
 from pathlib import Path
 from zlib import crc32
 
+import naive
 import pytest
 import torch
 from naive import NAIVE
@@ -139,6 +140,12 @@ def test_at_least_two_networks_of_each_family_answer_as_a_second_one_does():
     for key, names in held.items():
         assert len(set(names)) >= 2
         assert {family(name) for name in names} == {key}
+
+
+def test_the_second_networks_share_no_code_with_ours():
+    files = list(Path(naive.__file__).parent.glob("*.py"))
+    assert len(files) > 5
+    assert not [file.name for file in files if "resbench" in file.read_text()]
 
 
 @pytest.mark.parametrize("name", [name for _, _, *names in ROWS for name in names])
