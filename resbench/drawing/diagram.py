@@ -16,7 +16,7 @@ from resbench.arch.algebra import Combinator, Layer, Node, Operator, Seq, Shape,
 from resbench.arch.catalog import Architecture
 from resbench.arch.structure import Block, blocks
 from resbench.drawing.block import Leaf, Opening, aside, bar_width, bars, grouped, opening
-from resbench.drawing.boxes import Drawing, Mark, Rect, Text, line, svg, text_width
+from resbench.drawing.boxes import TINTS, Drawing, Mark, Rect, Text, line, svg, text_width
 from resbench.drawing.growth import flow_of, grown, name_of
 from resbench.drawing.sheet import PAD, Band, Item, Panel, cost_text, layout
 from resbench.units import count_text, shape_text
@@ -97,8 +97,9 @@ def _stage(block: Block) -> str:
 
 
 def _maps(block: Block) -> Shape:
-    """The maps that a block makes, or a layer takes, have this size: a pool closes its stage, a block opens one."""
-    return (block.input if isinstance(block.node, Layer) else block.output)[2:]
+    """The maps that a block makes, or a pool takes, have this size: a pool closes its stage, all others open one."""
+    pools = isinstance(block.node, Layer) and TINTS.get(block.node.kind) == "pool"
+    return (block.input if pools else block.output)[2:]
 
 
 def _operates(node: Node) -> bool:

@@ -123,6 +123,16 @@ def test_slices_that_grow_say_where_they_begin_and_end():
     assert ">channels 608-639…928-959<" in picture
 
 
+def test_a_convolution_that_strides_stands_with_its_activation():
+    for name, stem in (
+        ("alexnet", "features.0 to features.2"),
+        ("densenet121", "features.conv0 to features.pool0"),
+        ("resnet50d", "conv1"),
+        ("convnextv2_base", "stages.2.downsample to stages.2.blocks.26"),
+    ):
+        assert f'font-weight="bold">{stem}</text>' in draw(architecture(name))
+
+
 def test_modules_of_unlike_widths_are_drawn_each():
     for name in ("googlenet", "inception_v3", "squeezenet1_0", "mobilenet_v3_large"):
         assert all(len(run) == 1 for run in grown(blocks(architecture(name))))
