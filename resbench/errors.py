@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from difflib import get_close_matches
+from traceback import walk_tb
 from typing import TypeVar
 
 Made = TypeVar("Made")
@@ -172,6 +173,16 @@ def cannot_run(what: str, where: str = "", hint: str = "") -> AbstractContextMan
         reason = first_line(error)
         if isinstance(error, MemoryError) or "out of memory" in reason or "allocate" in reason:
             return f"{what}: out of memory ({reason}); take a smaller --batch"
-        return f"{what}{where}: {type(error).__name__}: {reason}{hint}"
+        return f"{what}{where}: {_raised_in(error)}{type(error).__name__}: {reason}{hint}"
 
     return foreign(MeasureError, say)
+
+
+def _raised_in(error: BaseException) -> str:
+    """Say ``layer1.0.conv1 (Conv2d): `` of the module that raised it, by its name within the outermost that ran; say
+    nothing where that one raised it itself."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__) if frame.f_code.co_name == "_call_impl"]
+    modules = [frame.f_locals.get("self") for frame in frames]
+    named = getattr(modules[0], "named_modules", None) if modules else None
+    name = next((name for name, module in named() if module is modules[-1]), "") if named else ""
+    return f"{name} ({type(modules[-1]).__name__}): " if name else ""

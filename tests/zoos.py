@@ -26,16 +26,16 @@ CALLED = {"xception": "legacy_xception"}
 """A network whose twin has another name."""
 
 
-def twin(name):
+def twin(name, **options):
     """Where a network of the catalog has its twin, torchvision:NAME or timm:NAME, and what makes that on the meta
-    device; None where nobody else has it."""
+    device with the library's own options; None where nobody else has it."""
     torchvision, timm = import_torchvision(), importlib.import_module("timm")
     name = CALLED.get(name, name)
     if name in torchvision.models.list_models(torchvision.models):
-        options = {"init_weights": False} if name in AS else {}
+        options |= {"init_weights": False} if name in AS else {}
         return f"torchvision:{name}", partial(_on_meta, torchvision.models.get_model, name, weights=None, **options)
     if timm.is_model(name):
-        return f"timm:{name}", partial(_on_meta, timm.create_model, name, pretrained=False)
+        return f"timm:{name}", partial(_on_meta, timm.create_model, name, pretrained=False, **options)
     return None
 
 

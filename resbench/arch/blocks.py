@@ -9,7 +9,8 @@ A residual unit is y = f(h(x) + F(x)) (He et al. 2016, eq. 1): F is a *branch*, 
 [231211008, 231211008]
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 
@@ -21,6 +22,7 @@ from resbench.arch.orders import Norm, Order, ordered
 from resbench.arch.pools import GlobalAvgPool
 from resbench.arch.shortcuts import GATE_BIAS, Shortcut, join, projects
 from resbench.arch.styles import ConvStyle
+from resbench.errors import ArchitectureError
 
 StrideOn = Literal["3x3", "1x1"]
 
@@ -207,6 +209,15 @@ class Stage(NamedTuple):
     stride: int
 
 
+@contextmanager
+def within(name: str) -> Iterator[None]:
+    """A part that cannot exist is said to stand here."""
+    try:
+        yield
+    except ArchitectureError as error:
+        raise ArchitectureError(f"{name}: {error}") from None
+
+
 def trunk(channels: int, stages: Iterable[Stage], unit: Callable[..., Node]) -> dict[str, Node]:
     """layer1, layer2, ...: the stages follow each other. ``channels`` enter the first.
 
@@ -214,8 +225,9 @@ def trunk(channels: int, stages: Iterable[Stage], unit: Callable[..., Node]) -> 
     """
     layers: dict[str, Node] = {}
     for i, (width, units, stride) in enumerate(stages, 1):
-        opening = unit(channels, width, stride, first=i == 1)
-        layers[f"layer{i}"] = stack(opening, *[unit(width, width, 1, first=False)] * (units - 1))
+        with within(f"layer{i}"):
+            opening = unit(channels, width, stride, first=i == 1)
+            layers[f"layer{i}"] = stack(opening, *[unit(width, width, 1, first=False)] * (units - 1))
         channels = width
     return layers
 

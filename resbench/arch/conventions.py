@@ -18,10 +18,10 @@ from resbench.arch.algebra import Aux, Combinator, Layer, Node, Seq, Shape
 from resbench.arch.catalog import Architecture
 from resbench.arch.cost import KNOWN, Stream, fold
 from resbench.arch.editing import select
+from resbench.arch.entry import Size
 from resbench.arch.layers import Conv2d
 from resbench.arch.rows import Mode, Row
 
-LEARNED = ("Conv2d", "Linear")
 NORMS = ("BatchNorm2d", "LayerNorm2d", "GroupNorm")
 GATES = ("ReLU", "ReLU6", "SiLU", "Hardswish", "Sigmoid", "Hardsigmoid", "GELU")
 WINDOWS = ("MaxPool2d", "AvgPool2d")
@@ -37,8 +37,6 @@ class Sums:
     elementwise: int = 0
     elements: int = 0
     """Their outputs have so many elements."""
-    biases: int = 0
-    """Convolutions and linear layers have so many."""
     each: list[tuple[int, int]] = field(default_factory=list)
     """Elementwise operations and elements of each, in running order."""
 
@@ -47,7 +45,6 @@ class Sums:
         self.macs += other.macs
         self.elementwise += other.elementwise
         self.elements += other.elements
-        self.biases += other.biases
         self.each += other.each
 
 
@@ -56,6 +53,7 @@ class Counted:
     """A network is counted at one input, by type of layer."""
 
     body: Node
+    input: Size
     types: Mapping[str, Sums]
 
     @property
@@ -85,9 +83,15 @@ def counted(net: Architecture) -> Counted:
 
     Raises ShapeError where shapes do not fit.
     """
+    return counted_at(net.body, net.input)
+
+
+@lru_cache(KNOWN)
+def counted_at(body: Node, input: Size) -> Counted:
+    """Count a network at any input."""
     types: defaultdict[str, Sums] = defaultdict(Sums)
-    _flow(net.body, (1, *net.input), types)
-    return Counted(net.body, dict(types))
+    _flow(body, (1, *input), types)
+    return Counted(body, input, dict(types))
 
 
 def _flow(node: Node, shape: Shape, types: defaultdict[str, Sums]) -> Shape:
@@ -114,8 +118,7 @@ def _known(node: Node, shape: Shape) -> tuple[Shape, Mapping[str, Sums]]:
     out = fold(node, "", Stream(shape), rows, visit=None if idle else part)
     for row in rows:
         elements = prod(row.output)
-        biases = row.output[1] if row.elementwise and row.type in LEARNED else 0
-        one = Sums(row.params, row.macs, row.elementwise, elements, biases, [(row.elementwise, elements)])
+        one = Sums(row.params, row.macs, row.elementwise, elements, [(row.elementwise, elements)])
         types[row.type].add(one)
     return out.shape, dict(types)
 
@@ -176,12 +179,6 @@ def trunk_with_inner_norms(net: Counted) -> int:
     return net.macs + inner + net.elementwise("AdaptiveAvgPool2d") - _classifier(net)
 
 
-@convention("MACs + biases + 2 an element of BN + 1 of activations + pooling windows")
-def with_all_modules(net: Counted) -> int:
-    """ptflops counts so where it counts modules."""
-    return with_biases(net) + net.elementwise("BatchNorm2d", *GATES, *POOLS)
-
-
 @convention("2 MACs of convolutions")
 def convolutions_twice(net: Counted) -> int:
     return 2 * (net.macs - _classifier(net))
@@ -211,10 +208,15 @@ def half_operations_not_pooled(net: Counted) -> int:
     return _operations(net) // 2
 
 
+@convention("half the operations of modules, without a last pooling, and of a pooling in the first shortcut")
+def half_operations_of_first_shortcut(net: Counted) -> int:
+    """ResNet-D averages there over 1x1, which takes an operation an element."""
+    return (_operations(net) + _stem_elements(net)) // 2
+
+
 @convention("half the operations of modules, and of one more BN and ReLU behind the stem")
 def half_operations_of_stem(net: Counted) -> int:
-    stem = net.types["MaxPool2d"].each[0][1] if "MaxPool2d" in net.types else 0
-    return half_operations(net) + 5 * stem // 2
+    return half_operations(net) + 5 * _stem_elements(net) // 2
 
 
 @convention("parameters + running statistics")
@@ -246,11 +248,6 @@ def with_statistics_and_outer_biases(net: Counted) -> int:
     return with_statistics(net) + sum(last)
 
 
-@convention("parameters - biases")
-def without_biases(net: Counted) -> int:
-    return net.params - sum(net.types[one].biases for one in LEARNED if one in net.types)
-
-
 @convention("parameters + a BN of 64 channels behind the stem")
 def with_stem_norm(net: Counted) -> int:
     return net.params + 2 * 64
@@ -263,6 +260,11 @@ def _classifier(net: Counted) -> int:
 def _last_pooling(net: Counted) -> tuple[int, int]:
     """Give the operations and the elements of the pooling before the classifier."""
     return next((net.types[one].each[-1] for one in ("AdaptiveAvgPool2d", "AvgPool2d") if one in net.types), (0, 0))
+
+
+def _stem_elements(net: Counted) -> int:
+    """The maximum behind the stem gives so many."""
+    return net.types["MaxPool2d"].each[0][1] if "MaxPool2d" in net.types else 0
 
 
 def _operations(net: Counted) -> int:

@@ -38,6 +38,7 @@ class Source(NamedTuple):
     """It is the metadata of this zoo."""
 
 
+_PADDLE = "2 MACs + ReLU + pooling windows, groups divided out twice"
 _TIMM = "huggingface/pytorch-image-models aa4b585"
 
 SOURCES = {
@@ -79,6 +80,7 @@ SOURCES = {
             "half the operations of modules",
             "half the operations of modules, the last pooling 1 a channel",
             "half the operations of modules, without a last pooling",
+            "half the operations of modules, without a last pooling, and of a pooling in the first shortcut",
             "half the operations of modules, and of one more BN and ReLU behind the stem",
             "parameters + a BN of 64 channels behind the stem",
         ),
@@ -103,9 +105,11 @@ SOURCES = {
         "open-mmlab/mmpretrain ee7f2e8",
         "FLOPs",
         (
-            "MACs + biases + 2 an element of BN + 1 of activations + pooling windows",
+            "MACs + biases of convolutions + 2 an element of BN + 1 of activations + what poolings read",
+            "MACs + biases of convolutions + 2 an element of BN + 1 of activations + what poolings read - classifier",
             "MACs + 2 an element of BN, 5 of LN + average pooling - classifier",
             "MACs + 5 an element of BN + average pooling - classifier",
+            "MACs + 5 an element of BN + average pooling - classifier, with the strides in the 1x1 behind a 3x3",
             "MACs + 5 an element of LN - classifier",
             "MACs + 1 an element of LN, without the stem's and the last + average pooling - classifier",
         ),
@@ -116,7 +120,12 @@ SOURCES = {
         "docs/en/models/*_en.md, FLOPs (G), Parameters (M), without a third decimal that is 0",
         "PaddlePaddle/PaddleClas d178931",
         "FLOPs",
-        ("parameters - biases",),
+        (
+            "parameters - biases of convolutions, groups divided out twice",
+            _PADDLE,
+            f"{_PADDLE}, + 2 an element of BN",
+            f"{_PADDLE}, + a projection in the first sum",
+        ),
     ),
     "pycls": Source(
         "pycls, the authors of RegNet",
@@ -159,7 +168,17 @@ SOURCES = {
         ("MACs + 2 an element of BN, 5 of LN",),
         "timm",
     ),
-    "timm-cards": Source("timm model cards", "hfdocs/source/models/*.mdx, FLOPs, Parameters", _TIMM, "FLOPs"),
+    "timm-cards": Source(
+        "timm model cards",
+        "hfdocs/source/models/*.mdx, FLOPs, Parameters",
+        _TIMM,
+        "FLOPs",
+        (
+            "MACs + biases of convolutions + poolings + 2 an element of BN, of a wider picture",
+            "MACs + biases of convolutions + poolings, of a wider picture",
+            "MACs + biases of convolutions + poolings + 2 an element of BN, without what strides, of a wider picture",
+        ),
+    ),
     "torchvision": Source(
         "torchvision 0.28, weights metadata", "num_params, _ops", "torchvision 0.28.0", "FLOPS", (), "torchvision"
     ),

@@ -93,7 +93,8 @@ def _leveled(node: Node, path: str = "", aux: bool = False) -> Iterator[tuple[st
 
 
 def _is_stage(node: Node) -> bool:
-    """A stage has numbered parts, or several parts in which paths meet: it is a sequence of blocks.
+    """A stage has numbered parts, several parts in which paths meet, or a stage behind what opens it: it is a sequence
+    of blocks.
 
     Numbered layers are no more than a block where they hold one convolution, or one fully connected layer.
     """
@@ -103,7 +104,7 @@ def _is_stage(node: Node) -> bool:
     joined = sum(any(isinstance(inner, Operator) for _, inner in walk(level)) for level in levels)
     numbered = [name for name, _ in node.parts[:1]] == ["0"]
     weighted = sum(part.kind in ("convolution", "linear") for part in node)
-    return (numbered and (bool(levels) or weighted > 1)) or joined > 1
+    return (numbered and (bool(levels) or weighted > 1)) or joined > 1 or (joined == 1 and any(map(_is_stage, levels)))
 
 
 class DescribedBlock(NamedTuple):

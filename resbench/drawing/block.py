@@ -24,6 +24,7 @@ from resbench.arch.algebra import (
     dotted,
     walk,
 )
+from resbench.arch.channels import PadChannels
 from resbench.arch.kinds import Kind
 from resbench.arch.layers import Flatten, Identity
 from resbench.drawing.boxes import TINTS, Circle, Drawing, Path, Rect, Text, arrow, line, text_width
@@ -54,6 +55,18 @@ RADIUS = 8
 """The sign where paths meet has this radius."""
 
 
+class Labels:
+    """What is written on the boxes, in the order in which they are drawn, and what is written there instead."""
+
+    def __init__(self, instead: Sequence[str] = ()) -> None:
+        self.written: list[str] = []
+        self.instead = instead
+
+    def of(self, label: str) -> str:
+        self.written.append(label)
+        return self.instead[len(self.written) - 1] if self.instead else label
+
+
 class Leaf(NamedTuple):
     """A leaf is a layer with its name and what it makes of its input."""
 
@@ -61,6 +74,12 @@ class Leaf(NamedTuple):
     layer: Layer
     input: Shape
     output: Shape
+    instead: str = ""
+    """This is written on it instead of what the layer says of itself."""
+
+    @property
+    def label(self) -> str:
+        return self.instead or self.layer.brief
 
     @property
     def hint(self) -> str:
@@ -91,16 +110,23 @@ def _parts(node: Node) -> Iterator[Node]:
             yield part
 
 
-def flow(node: Node, path: str, shape: Shape, before: Opening = ()) -> tuple[Drawing, Shape]:
+def flow(
+    node: Node, path: str, shape: Shape, before: Opening = (), labels: Labels | None = None
+) -> tuple[Drawing, Shape]:
     """It draws the node from top to bottom; the shape leaves it."""
+    labels = labels or Labels()
     rows: list[list[Leaf] | Drawing] = []
     for layered, run in groupby(_steps(node, path), key=lambda step: isinstance(step[1], Layer)):
         if layered:
-            leaves = [Leaf(name, x, shape, shape := x.output(shape)) for name, x in run if isinstance(x, Layer)]
+            leaves = [
+                Leaf(name, x, shape, shape := x.output(shape), labels.of(x.brief))
+                for name, x in run
+                if isinstance(x, Layer)
+            ]
             rows += grouped([leaf for leaf in leaves if not isinstance(leaf.layer, UNSEEN)], before)
         else:
             for name, part in run:
-                box, shape = _combined(part, name, shape, before)
+                box, shape = _combined(part, name, shape, before, labels)
                 rows.append(box)
     width = max((bar_width(row) for row in rows if isinstance(row, list)), default=0)
     return down([row if isinstance(row, Drawing) else bars(row, width) for row in rows]), shape
@@ -155,7 +181,7 @@ def _rows(leaves: Sequence[Leaf]) -> list[list[Leaf]]:
 
 
 def _room(leaf: Leaf) -> float:
-    return text_width(leaf.layer.brief, "strip" if leaf.is_strip else "label") + (6 if leaf.is_strip else 10)
+    return text_width(leaf.label, "strip" if leaf.is_strip else "label") + (6 if leaf.is_strip else 10)
 
 
 def bars(leaves: Sequence[Leaf], width: float = 0) -> Drawing:
@@ -173,7 +199,7 @@ def bars(leaves: Sequence[Leaf], width: float = 0) -> Drawing:
             room = _room(leaf) + spare
             marks += [
                 Rect(x, y, room, height, TINTS.get(leaf.layer.kind, "other"), leaf.hint),
-                Text(x + room / 2, y + base, leaf.layer.brief, font, "middle"),
+                Text(x + room / 2, y + base, leaf.label, font, "middle"),
             ]
             x += room
         y += height
@@ -183,13 +209,13 @@ def bars(leaves: Sequence[Leaf], width: float = 0) -> Drawing:
 # -- operators --------------------------------------------------------------------------------------------
 
 
-def _combined(node: Node, path: str, shape: Shape, before: Opening) -> tuple[Drawing, Shape]:
+def _combined(node: Node, path: str, shape: Shape, before: Opening, labels: Labels) -> tuple[Drawing, Shape]:
     if isinstance(node, Aux):
-        head, _ = flow(node.parts[0][1], dotted(path, node.parts[0][0]), shape)
+        head, _ = flow(node.parts[0][1], dotted(path, node.parts[0][0]), shape, labels=labels)
         return aside(head), shape
     assert isinstance(node, Operator)
     inner = before if isinstance(node, Add) else ()
-    parts = [flow(part, dotted(path, name), shape, inner) for name, part in node.parts]
+    parts = [flow(part, dotted(path, name), shape, inner, labels) for name, part in node.parts]
     output = node.combine([made for _, made in parts])
     boxes = [_named(node, i, box) for i, (box, _) in enumerate(parts)]
     match node:
@@ -199,16 +225,16 @@ def _combined(node: Node, path: str, shape: Shape, before: Opening) -> tuple[Dra
             return _barred(node, boxes, "g F(x) + (1 - g) h(x)", main=1), output
         case _:
             label = f"{node.operation}, {output[1]}" if isinstance(node, Concat) else node.operation
-            return _barred(node, boxes, label), output
+            return _barred(node, boxes, labels.of(label)), output
 
 
 def carries(node: Node) -> str:
     """A shortcut does this to x: identity, projection, padding, or what its layers do."""
-    parts = _parts(node.parts[0][1] if isinstance(node, Mul) else node)
+    parts = list(_parts(node.parts[0][1] if isinstance(node, Mul) else node))
     kinds = [part.kind for part in parts if isinstance(part, Layer)]
     if "convolution" in kinds:
         return "projection"
-    if "rearrangement" in kinds:
+    if any(isinstance(part, PadChannels) for part in parts):
         return "padding"
     if isinstance(node, Mul):
         return "gated"

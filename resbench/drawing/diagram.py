@@ -15,8 +15,9 @@ from itertools import groupby
 from resbench.arch.algebra import Combinator, Layer, Node, Operator, Seq, Shape, dotted, walk
 from resbench.arch.catalog import Architecture
 from resbench.arch.structure import Block, blocks
-from resbench.drawing.block import Leaf, Opening, aside, bar_width, bars, flow, grouped, opening
-from resbench.drawing.boxes import Drawing, Mark, Rect, Text, line, svg, text_width
+from resbench.drawing.block import Leaf, Opening, aside, bar_width, bars, grouped, opening
+from resbench.drawing.boxes import TINTS, Drawing, Mark, Rect, Text, line, svg, text_width
+from resbench.drawing.growth import flow_of, grown, name_of
 from resbench.drawing.sheet import PAD, Band, Item, Panel, cost_text, layout
 from resbench.units import count_text, shape_text
 
@@ -96,8 +97,9 @@ def _stage(block: Block) -> str:
 
 
 def _maps(block: Block) -> Shape:
-    """The maps that a block makes, or a layer takes, have this size: a pool closes its stage, a block opens one."""
-    return (block.input if isinstance(block.node, Layer) else block.output)[2:]
+    """The maps that a block makes, or a pool takes, have this size: a pool closes its stage, all others open one."""
+    pools = isinstance(block.node, Layer) and TINTS.get(block.node.kind) == "pool"
+    return (block.input if pools else block.output)[2:]
 
 
 def _operates(node: Node) -> bool:
@@ -113,14 +115,14 @@ def _items(members: Sequence[Block], before: Opening) -> Iterator[Item]:
         if bare:
             yield from _loose([Leaf(b.name, b.node, b.input, b.output) for b in run if isinstance(b.node, Layer)])
             continue
-        for block in run:
+        for alike in grown(run):
+            block = alike[0]
             leaves = _single(block)
-            if leaves:
+            if leaves and len(alike) == 1:
                 yield from _loose(leaves, block.name)
             else:
-                inner, _ = flow(block.node, block.first, block.input, before)
-                framed = _frame(inner, block)
-                output = block.input if block.aux else block.output
+                framed = _frame(flow_of(alike, before), alike)
+                output = block.input if block.aux else alike[-1].output
                 yield Item(aside(framed) if block.aux else framed, block.input, output)
 
 
@@ -166,11 +168,15 @@ COPY = 3
 """The copies behind a repeated block stand out by this."""
 
 
-def _frame(inner: Drawing, block: Block) -> Drawing:
-    """The block stands under its name and cost; one that is repeated has copies behind it."""
-    times = f"× {block.repeat}" if block.repeat > 1 else ""
-    cost = cost_text(block.params // block.repeat, block.macs // block.repeat) + (" each" if times else "")
-    name = f"{block.name}, in training" if block.aux else block.name
+def _frame(inner: Drawing, alike: Sequence[Block]) -> Drawing:
+    """The block stands under its name and cost; one that is repeated, or grows, has copies behind it."""
+    block, several = alike[0], len(alike) > 1
+    count = len(alike) if several else block.repeat
+    times = f"× {count}" if count > 1 else ""
+    params, macs = sum(one.params for one in alike), sum(one.macs for one in alike)
+    cost = f"{cost_text(params, macs)} together" if several else cost_text(params // count, macs // count)
+    cost += " each" if times and not several else ""
+    name = f"{name_of(alike)}, in training" if block.aux else name_of(alike)
     head = text_width(name, "name") + (10 + text_width(times, "heading") if times else 0)
     need = max(head, text_width(cost, "small")) + 2 * PAD
     axis, right = inner.axis + PAD, inner.right + PAD

@@ -138,6 +138,8 @@ def flow(
                     )
                 if recipe.threads:
                     torch.set_num_threads(recipe.threads)  # whatever the factory has chosen for those that follow
+                if loaded.architecture:
+                    loaded.architecture.totals()  # names the layer that an input does not fit
                 shape = loaded.input
                 with unchanged(loaded.module):  # of a factory too, which may give the same module again
                     net = without_norm(loaded.module) if name.norm == "none" else loaded.module

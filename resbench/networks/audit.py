@@ -14,7 +14,8 @@ from operator import attrgetter
 from typing import ClassVar, Literal, NamedTuple, get_args
 
 from resbench.arch.catalog import architecture, find, parse_size
-from resbench.arch.conventions import CONVENTIONS, Counted, counted
+from resbench.arch.conventions import Counted, counted
+from resbench.arch.profilers import CONVENTIONS
 from resbench.arch.published import SOURCES, PrintedCost, agrees, is_exact, literature, value
 from resbench.errors import OptionError
 from resbench.result import Result

@@ -1,4 +1,5 @@
-"""Networks of the catalog against torchvision's and timm's of the same name: what they hold, take, and answer.
+"""Networks of the catalog against torchvision's and timm's of the same name: what they hold, take, and answer; where
+nobody else has them, against a second one of ours.
 
 ``tests/golden/twins.csv`` is what ``python suites/twins.py > tests/golden/twins.csv`` counted in them.
 """
@@ -7,11 +8,14 @@ import csv
 from pathlib import Path
 from zlib import crc32
 
+import naive
 import pytest
 import torch
-from zoos import AS, drawn, timm_model, twin
+from naive import NAIVE
+from zoos import drawn, timm_model, twin
 
-from resbench.arch.catalog import architecture
+from resbench.arch.catalog import architecture, entries, find
+from resbench.arch.entry import CIFAR
 from resbench.networks.build import build
 from resbench.networks.weights import load_weights
 
@@ -28,22 +32,60 @@ def test_every_layer_holds_and_takes_what_the_twins_does(row):
 
 
 ANSWERS = """
-    alexnet squeezenet1_0 squeezenet1_1 densenet121 densenet169 mobilenetv1_100 mobilenetv1_125 mobilenet_v2
-    mobilenet_v3_large mobilenet_v3_small mobilenetv4_conv_small mobilenetv4_conv_medium mnasnet0_5 mnasnet1_0
-    efficientnet_b0 efficientnet_b5 efficientnet_v2_s shufflenet_v2_x0_5 shufflenet_v2_x1_0 regnet_x_400mf
-    regnet_y_400mf regnet_y_800mf convnext_tiny convnext_small convnextv2_atto convnextv2_nano resnet50c resnet101c
-    resnet18d resnet50d seresnet50 seresnet101 resnetrs50 resnetrs101 xception inception_v3 inception_v4
-    inception_resnet_v2 repvgg_a0 repvgg_b1g4 ghostnet_050 ghostnet_130 res2net50_26w_4s res2net50_14w_8s resnest14d
-    resnest26d dpn68 dpn92
-""".split()
-"""Two of each family, the small ones."""
+    alexnet        alexnet              alexnet alexnet,classes=10
+    convnext       convnext             convnext_tiny convnext_small
+    convnext       convnext_v2          convnextv2_atto convnextv2_nano
+    densenet       densenet             densenet121 densenet169
+    densenet       cifar_densenet       densenet40_12 densenet_bc100_12
+    dpn            dpn                  dpn68 dpn92
+    efficientnet   efficientnet         efficientnet_b0 efficientnet_b5
+    efficientnet   efficientnet_v2      efficientnet_v2_s efficientnet_v2_s,classes=10
+    ghostnet       ghostnet             ghostnet_050 ghostnet_130
+    inception      bn_inception         bn_inception bn_inception,classes=10
+    inception      googlenet            googlenet googlenet,norm=bn,aux=yes
+    inception      inception_resnet_v1  inception_resnet_v1 inception_resnet_v1,classes=10
+    inception      inception_resnet_v2  inception_resnet_v2 inception_resnet_v2,classes=10
+    inception      inception_v3         inception_v3,aux=yes inception_v3,aux=yes,classes=10
+    inception      inception_v4         inception_v4 inception_v4,classes=10
+    mnasnet        mnasnet              mnasnet0_5 mnasnet1_0
+    mobilenet      mobilenet_v1         mobilenetv1_100 mobilenetv1_125
+    mobilenet      mobilenet_v2         mobilenet_v2 mobilenet_v2,classes=10
+    mobilenet      mobilenet_v3         mobilenet_v3_large mobilenet_v3_small
+    mobilenet      mobilenet_v4         mobilenetv4_conv_small mobilenetv4_conv_medium
+    plain          cifar_plain          plain8 plain20
+    plain          imagenet_plain       plain18 plain34
+    preact_resnet  cifar_resnet         preact_resnet20 preact_resnet29,block=bottleneck,shortcut=B
+    preact_resnet  imagenet_resnet      preact_resnet18 preact_resnet50
+    pyramidnet     pyramidnet           pyramidnet110_a48 pyramidnet164_a270
+    regnet         regnet               regnet_x_400mf regnet_y_400mf regnet_y_800mf
+    repvgg         repvgg               repvgg_a0 repvgg_b1g4
+    res2net        res2net              res2net50_26w_4s res2net50_14w_8s
+    resnest        resnest              resnest14d resnest26d
+    resnet         cifar_resnet         resnet20 resnet29,block=bottleneck,shortcut=B
+    resnet         imagenet_resnet      resnet18 resnet50
+    resnet_c       imagenet_resnet      resnet50c resnet101c
+    resnet_d       imagenet_resnet      resnet18d resnet50d
+    resnet_rs      imagenet_resnet      resnetrs50 resnetrs101
+    resnext        cifar_resnext        resnext29_8x64d resnext29_16x64d
+    resnext        imagenet_resnet      resnext50_32x4d resnext50_32x4d,classes=10
+    se_resnet      imagenet_resnet      seresnet50 seresnet101
+    shufflenet     shufflenet_v1        shufflenet_v1_g1 shufflenet_v1_g3
+    shufflenet     shufflenet_v2        shufflenet_v2_x0_5 shufflenet_v2_x1_0
+    squeezenet     squeezenet1_0        squeezenet1_0 squeezenet1_0,classes=10
+    squeezenet     squeezenet1_1        squeezenet1_1 squeezenet1_1,classes=10
+    vgg            vgg                  vgg11 vgg11_bn
+    wide_resnet    cifar_wide_resnet    wrn16_8 wrn40_4
+    wide_resnet    imagenet_resnet      wide_resnet50_2 wide_resnet50_2,classes=10
+    xception       xception             xception xception,classes=10
+"""
+"""Of each family, and function that builds some of it, at least two: against the twin in torchvision or timm, or where
+there is none against a module of ``naive``."""
 
 SIDES = {
     "alexnet": 64,
-    "xception": 71,
-    **dict.fromkeys(("inception_v3", "inception_v4", "inception_resnet_v2"), 75),
+    **dict.fromkeys(("inception_v3", "inception_v4", "inception_resnet_v1", "inception_resnet_v2"), 75),
 }
-"""Others answer for images of 32 x 32."""
+"""Other networks for ImageNet answer for images of 32 x 32, those for CIFAR for 8 x 8."""
 
 OTHERS = {
     "convnext_tiny": "convnext_tiny",
@@ -61,17 +103,49 @@ OTHERS = {
 
 
 def answers(name, theirs, ours):
-    side = SIDES.get(name, 32)
+    plain = name.partition(",")[0]
+    side = SIDES.get(plain, 8 if find(plain).input == CIFAR else 32)
     x = torch.randn(2, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         return theirs(x), ours.eval()(x)
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_the_same_weights_give_the_twins_logits(name):
-    _, make = twin(name)
-    theirs = drawn(make().double().to_empty(device="cpu"))
-    ours = load_weights(build(AS.get(name, name), device="meta").double(), theirs.state_dict())
+def second(name):
+    """The same network of a library, or from the paper, on the meta device."""
+    if name in NAIVE:
+        with torch.device("meta"):
+            return NAIVE[name]().eval()
+    classes = re.search("classes=([0-9]+)", name)
+    _, make = twin(name.partition(",")[0], **({"num_classes": int(classes[1])} if classes else {}))
+    return make()
+
+
+ROWS = [row.split() for row in ANSWERS.strip().splitlines()]
+
+
+def test_at_least_two_networks_of_each_family_answer_as_a_second_one_does():
+    def family(name):
+        entry = find(name.partition(",")[0])
+        return entry.family, entry.build.func.__name__
+
+    families = {(entry.family, entry.build.func.__name__) for entry in entries().values()}
+    held = {(row[0], row[1]): row[2:] for row in ROWS}
+    assert {key for key in families if key[0] not in ("lesson", "block")} == set(held)
+    for key, names in held.items():
+        assert len(set(names)) >= 2
+        assert {family(name) for name in names} == {key}
+
+
+def test_the_second_networks_share_no_code_with_ours():
+    files = list(Path(naive.__file__).parent.glob("*.py"))
+    assert len(files) > 5
+    assert not [file.name for file in files if "resbench" in file.read_text()]
+
+
+@pytest.mark.parametrize("name", [name for _, _, *names in ROWS for name in names])
+def test_the_same_weights_give_the_same_logits(name):
+    theirs = drawn(second(name).double().to_empty(device="cpu"))
+    ours = load_weights(build(name, device="meta").double(), theirs.state_dict())
     expected, logits = answers(name, theirs, ours)
     assert expected.std() > 1e-3
     assert (logits - expected).abs().max() < 1e-10 * expected.abs().max()

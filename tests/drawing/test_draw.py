@@ -15,8 +15,10 @@ from resbench.arch.structure import blocks
 from resbench.drawing.block import carries
 from resbench.drawing.boxes import MARGIN, Rect, Text, text_width
 from resbench.drawing.diagram import draw, panel
+from resbench.drawing.growth import grown, name_of
 from resbench.drawing.sheet import layout
 from resbench.drawing.tree import MOST, draw_tree, lines
+from resbench.units import count_text
 
 NAMES = sorted([*CATALOG, "resnet20", "plain20", "preact_resnet20"])
 VARIANTS = ["resnet110", "resnet56,order=full-preact", "googlenet,aux=yes", "resnet110,shortcut=exclusive-gate"]
@@ -30,8 +32,9 @@ def test_every_network_draws_with_all_of_its_blocks(name):
     said = " ".join(one.text or "" for one in picture.iter(f"{SVG}text"))
     hints = " ".join(one.text or "" for one in picture.iter(f"{SVG}title"))
     assert name in said
-    for block in blocks(arch):
-        assert block.name in said or block.first in hints, block.name
+    for run in grown(blocks(arch)):
+        for block in run:
+            assert block.name in said or block.first in hints or name_of(run) in said, block.name
     assert not picture.findall(".//*[@id]")  # several stand in one page
 
 
@@ -81,6 +84,7 @@ def sums(node):
         ("resnet20", 3, 0, 2),
         ("preact_resnet1001", 3, 3, 0),
         ("googlenet", 0, 0, 0),
+        ("res2net50_26w_4s", 4, 4, 0),  # a sum of two slices of x has no shortcut that pads
     ],
 )
 def test_shortcuts_are_drawn_as_what_they_do(name, identities, projections, paddings):
@@ -89,7 +93,7 @@ def test_shortcuts_are_drawn_as_what_they_do(name, identities, projections, padd
     assert [what for _, what in found].count("identity") == identities
     assert [what for _, what in found].count("projection") == projections
     assert [what for _, what in found].count("padding") == paddings
-    assert all(bool(dashed) == (what != "identity") for dashed, what in found)
+    assert all(bool(dashed) == (what in ("projection", "padding")) for dashed, what in found)
 
 
 @pytest.mark.parametrize("name", ["resnet34", "preact_resnet1001", "resnet110", "inception_v3"])
@@ -101,6 +105,44 @@ def test_folded_blocks_are_all_of_them(name):
     drawn = sum(int(n) - 1 for n in re.findall(r">× (\d+)<", draw(arch)))
     assert drawn == sum(block.repeat - 1 for block in found)
     assert sum(b.repeat for b in found if any(sums(b.node))) == len(list(sums(arch.body)))
+
+
+def test_layers_that_grow_are_one_frame_with_what_all_of_them_take():
+    picture = draw(architecture("densenet121"))
+    assert re.findall(r">× (\d+)<", picture) == ["6", "12", "24", "16"]
+    rows = [row for row in architecture("densenet121").cost().layers if row.name.startswith("features.denseblock1.")]
+    together = f"{count_text(sum(row.params for row in rows))} / {count_text(sum(row.macs for row in rows))} together"
+    for text in ("features.denseblock1.denselayer1-6", together, "concat, 96…256", "concat, 544…1024", "3x3, 32"):
+        assert f">{text}<" in picture
+    assert ">3x3, 16…64<" not in draw(architecture("resnet20"))
+
+
+def test_slices_that_grow_say_where_they_begin_and_end():
+    picture = draw(architecture("dpn68"))
+    assert ">channels 256-351…671<" in picture  # the dense path grows where it stands, the new channels behind it
+    assert ">channels 608-639…928-959<" in picture
+
+
+def test_a_convolution_that_strides_stands_with_its_activation():
+    for name, stem in (
+        ("alexnet", "features.0 to features.2"),
+        ("densenet121", "features.conv0 to features.pool0"),
+        ("resnet50d", "conv1"),
+        ("convnextv2_base", "stages.2.downsample to stages.2.blocks.26"),
+    ):
+        assert f'font-weight="bold">{stem}</text>' in draw(architecture(name))
+
+
+def test_modules_of_unlike_widths_are_drawn_each():
+    for name in ("googlenet", "inception_v3", "squeezenet1_0", "mobilenet_v3_large"):
+        assert all(len(run) == 1 for run in grown(blocks(architecture(name))))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_picture_is_no_more_than_two_screens(name):
+    (panel_box, *_) = layout([panel(architecture(name))])
+    assert panel_box.width < 1500
+    assert panel_box.height < 2800
 
 
 def test_a_shortcut_is_a_projection_only_where_it_has_weights():

@@ -12,7 +12,8 @@ from commands import called
 from zoos import import_torchvision
 
 from resbench.arch.catalog import architecture
-from resbench.arch.conventions import CONVENTIONS, counted
+from resbench.arch.editing import select
+from resbench.arch.profilers import CONVENTIONS, FVCORE, PADDLE, PICTURED, PTFLOPS, STRIDED, THOP, counted
 from resbench.arch.published import SCALES, SOURCES, PrintedCost, agrees, is_exact, literature
 from resbench.networks import audit as auditing
 from resbench.networks.audit import audit
@@ -109,9 +110,30 @@ def test_figures_with_all_their_digits_confirm_the_conventions():
         ("resnet50", "parameters + running statistics + a bias in each convolution", 25_636_712),  # Keras
         ("preact_resnet101", CONVENTION_OF_V2, 44_675_560),
         ("inception_v3", "parameters + running statistics - gammas", 23_851_784),
+        ("resnet50", f"{THOP} + 2 an element of BN, {PICTURED}", 5_282_531_328),  # timm's model cards
+        ("seresnet50", f"{THOP} + 2 an element of BN, {PICTURED}", 5_285_062_320),
+        ("regnet_x_32gf", f"{THOP}, {PICTURED}", 40_798_958_592),
+        ("efficientnet_b7", f"{THOP} + 2 an element of BN, {STRIDED}, {PICTURED}", 48_205_304_880),
+        ("efficientnet_v2_l", f"{FVCORE}, with the strides in the 1x1 behind a 3x3", 60_142_387_008),  # mmpretrain
+        ("inception_v3", PTFLOPS, 5_745_177_632),
+        ("densenet169", f"{PTFLOPS} - classifier", 3_416_860_160),
         ("efficientnet_b7", "parameters + running statistics + 7 of the input's normalisation", 66_658_687),
     ):
         assert CONVENTIONS[text](counted(architecture(network))) == printed
+
+
+def test_paddles_summary_divides_by_the_groups_twice():
+    net = architecture("resnext50_32x4d")
+    rows = {row.name: row for row in net.cost().layers}
+    grouped = [(name, conv) for name, conv in select(net, "*.conv2") if conv.groups == 32]
+    lost = sum(
+        rows[name].macs - rows[name].macs * (conv.in_channels // 32 // 32) // (conv.in_channels // 32)
+        for name, conv in grouped
+    )
+    twice = 2 * (net.totals().macs - 2_048_000 - lost) + 2_048_000
+    windows = sum(row.elementwise for row in rows.values() if row.type in ("ReLU", "MaxPool2d"))
+    assert len(grouped) == 16
+    assert CONVENTIONS[PADDLE](counted(net)) == twice + windows
 
 
 CONVENTION_OF_V2 = "parameters + running statistics + a bias in the convolutions of stem, sums and shortcuts"

@@ -19,6 +19,7 @@ from resbench.arch.blocks import (
     squeeze_excitation,
     trunk,
     unit,
+    within,
 )
 from resbench.arch.entry import CIFAR, HE15, HE16, IMAGENET, entry
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Linear
@@ -142,8 +143,10 @@ def imagenet_resnet(
         else basic_convs
     )
     units = partial(_unit, convs, se, norm=norm, shortcut=shortcut, order=order, gate_bias=gate_bias)
+    with within("conv1"):
+        opening = _stem(stem, base, norm, padding)
     return Seq(
-        **_stem(stem, base, norm, padding),
+        **opening,
         **trunk(base, stages, units),
         **ending(stages[-1].width, order, norm),
         **_head(stages[-1].width, classes),
@@ -185,9 +188,11 @@ def cifar_resnet(
     channels = 4 * base * (4 if bottleneck else 1)
     convs = partial(_bottleneck_convs, stride_on=stride) if bottleneck else basic_convs
     units = partial(_unit, convs, se, norm=norm, shortcut=shortcut, order=order, gate_bias=gate_bias)
+    with within("conv1"):
+        conv = Conv2d(3, base, 3, 1, 1, bias=norm == "none")
     stages = trunk(base, [Stage(channels // 4, n, 1), Stage(channels // 2, n, 2), Stage(channels, n, 2)], units)
     stem: dict[str, Node] = {
-        "conv1": Conv2d(3, base, 3, 1, 1, bias=norm == "none"),
+        "conv1": conv,
         **_stem_norm(base, norm),
         "relu": ReLU(),
     }

@@ -1,0 +1,47 @@
+"""Networks that no library has, written a second time in torch's own modules, straight from their papers.
+
+Parameters are called as ours; nothing else is shared.
+"""
+
+from functools import partial
+
+from naive.bn_inception import BNInception
+from naive.densenet import CifarDenseNet
+from naive.googlenet import GoogLeNet
+from naive.inception_resnet_v1 import InceptionResNetV1
+from naive.pyramidnet import PyramidNet
+from naive.resnet import ResNet
+from naive.resnext import ResNeXt29
+from naive.shufflenet_v1 import ShuffleNet
+from naive.wide_resnet import WideResNet
+
+_plain = partial(ResNet, shortcut="none")
+_preact = partial(ResNet, preactivated=True)
+
+NAIVE = {
+    "bn_inception": BNInception,
+    "bn_inception,classes=10": partial(BNInception, 10),
+    "googlenet": GoogLeNet,
+    "inception_resnet_v1": InceptionResNetV1,
+    "inception_resnet_v1,classes=10": partial(InceptionResNetV1, 10),
+    "densenet40_12": partial(CifarDenseNet, 40, 12),
+    "densenet_bc100_12": partial(CifarDenseNet, 100, 12, bc=True),
+    "plain8": partial(_plain, (1, 1, 1)),
+    "plain20": partial(_plain, (3, 3, 3)),
+    "plain18": partial(_plain, (2, 2, 2, 2)),
+    "plain34": partial(_plain, (3, 4, 6, 3)),
+    "resnet20": partial(ResNet, (3, 3, 3), shortcut="A"),
+    "resnet29,block=bottleneck,shortcut=B": partial(ResNet, (3, 3, 3), bottleneck=True),
+    "preact_resnet18": partial(_preact, (2, 2, 2, 2)),
+    "preact_resnet50": partial(_preact, (3, 4, 6, 3), bottleneck=True),
+    "preact_resnet20": partial(_preact, (3, 3, 3), shortcut="A"),
+    "preact_resnet29,block=bottleneck,shortcut=B": partial(_preact, (3, 3, 3), bottleneck=True),
+    "pyramidnet110_a48": partial(PyramidNet, 110, 48),
+    "pyramidnet164_a270": partial(PyramidNet, 164, 270, bottleneck=True),
+    "resnext29_8x64d": partial(ResNeXt29, 8, 64),
+    "resnext29_16x64d": partial(ResNeXt29, 16, 64),
+    "shufflenet_v1_g1": partial(ShuffleNet, 1),
+    "shufflenet_v1_g3": partial(ShuffleNet, 3),
+    "wrn16_8": partial(WideResNet, 16, 8),
+    "wrn40_4": partial(WideResNet, 40, 4),
+}
