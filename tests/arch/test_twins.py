@@ -5,6 +5,7 @@ nobody else has them, against a second one of ours.
 """
 
 import csv
+import re
 from pathlib import Path
 from zlib import crc32
 
