@@ -15,6 +15,9 @@ from zoos import import_torchvision
 __all__ = ["counts", "documents", "expected", "project"]
 
 
+gc.set_threshold(20_000)  # what a test leaves is no garbage, mostly: it is looked through less often
+
+
 @pytest.fixture(scope="module", autouse=True)
 def settled():
     """What is there when a file's tests begin stays there: the collector, which measurements call, passes over it."""

@@ -3,7 +3,7 @@
 The executable stands where ``sys.executable`` stands, so that whatever starts a process starts one of these. Each is a
 real process with its own streams, folder, environment, group and cores; it is killed when the executable is.
 ``sitecustomize`` on its ``PYTHONPATH`` is run. What asks at its start for other threads or another interpreter than
-there is gets a fresh one.
+there is gets a fresh one; how threads wait is no matter to the one thread of a fork.
 """
 
 import atexit
@@ -32,7 +32,7 @@ servers: list[subprocess.Popen[str]] = []
 CLIENT = """#!{python} -IS
 import array, json, os, signal, socket, sys
 AT_START = ("OMP_", "MKL_", "LD_", "TORCH", "PYTHON")
-NOT = ("PYTHONPATH", "PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE", "MKL_NUM_THREADS")
+NOT = ("PYTHONPATH", "PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE", "MKL_NUM_THREADS", "OMP_WAIT_POLICY")
 def at_start(env):
     threads = env.get("MKL_NUM_THREADS", env.get("OMP_NUM_THREADS"))
     return threads, {{k: v for k, v in env.items() if k.startswith(AT_START) and k not in NOT}}

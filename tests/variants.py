@@ -22,3 +22,12 @@ def _distinct():
 
 CATALOG = [*_distinct(), "resnet50", "vgg11_bn", "regnet_y_400mf"]
 VARIANTS = [f"resnet14,order={o},shortcut={s}" for o in get_args(Order) for s in get_args(Shortcut)]
+
+LARGE = {"vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "resnext101_64x4d", "wide_resnet101_2"}
+LARGE |= {"resnet1001", "preact_resnet1001", "resnext101_32x8d", "preact_resnet152", "preact_resnet200", "resnet152"}
+"""With weights they take long."""
+
+
+def rows(report):
+    """Its rows; of one position a view has no stride."""
+    return [row if row.output[2:] not in ((), (1, 1)) else row._replace(sees=None) for row in report.layers]

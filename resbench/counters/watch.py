@@ -21,8 +21,8 @@ By layer (the path of the innermost module that was open; ``""`` is the model it
 import gc
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,12 +70,24 @@ ALLOCATIONS = frozenset(("empty", "empty_like", "empty_strided", "new_empty", "n
 
 def count(work: Workload, *, graph: bool = True) -> Counted:
     """Run a workload that is ready, some times over, and count. ``graph``: look for graph breaks too (seconds)."""
-    gc.freeze()  # what is there already is no garbage of a run: to look through it takes half a second
+    with _passed_over(), uncollected():  # when Python collects its garbage would show in the peak
+        return _count(work, graph)
+
+
+@contextmanager
+def _passed_over() -> Iterator[None]:
+    """Let the collector pass over what is there already: it is no garbage of a run, and takes half a second to look at.
+
+    Whoever has frozen objects keeps them so: ``gc.unfreeze`` would give all of them back.
+    """
+    ours = not gc.get_freeze_count()
+    if ours:
+        gc.freeze()
     try:
-        with uncollected():  # when Python collects its garbage would show in the peak
-            return _count(work, graph)
+        yield
     finally:
-        gc.unfreeze()
+        if ours:
+            gc.unfreeze()
 
 
 def _count(work: Workload, graph: bool) -> Counted:

@@ -23,9 +23,9 @@ Arrays = tuple[Any, Any, int]
 class Cifar(NamedTuple):
     """This describes one of the two sets of https://www.cs.toronto.edu/~kriz/cifar.html.
 
-    ``folders`` are those of the binary and the Python layout. The 50,000 training images are spread evenly over the
-    ``train`` files, the 10,000 test images lie in one. In front of an image are ``label_bytes``, of which the last is
-    the label.
+    ``folders`` are those of the binary and the Python layout. The images to train on are spread evenly over the
+    ``train`` files, those to test on lie in one; ``images`` says how many of each there are. In front of an image are
+    ``label_bytes``, of which the last is the label.
     """
 
     title: str
@@ -35,6 +35,7 @@ class Cifar(NamedTuple):
     classes: int
     label_bytes: int
     label_key: bytes
+    images: tuple[int, int] = (50_000, 10_000)
 
 
 CIFAR10 = Cifar(
@@ -71,7 +72,8 @@ def digits() -> tuple[Any, Any]:
 
 def cifar(kind: Cifar, root: Path, test: bool) -> Arrays:
     """Read either layout, in ``root`` or in the folder of its official name below it. Raises SourceError."""
-    names, records = (kind.test, 10_000) if test else (kind.train, 50_000 // len(kind.train))
+    names = kind.test if test else kind.train
+    records = kind.images[test] // len(names)
     for folder in (root, *(root / name for name in kind.folders)):
         for suffix, read in ((".bin", _binary), ("", _pickled)):
             if any(is_file(folder / f"{name}{suffix}") for name in (*kind.train, *kind.test)):

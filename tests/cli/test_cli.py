@@ -1,4 +1,4 @@
-"""The commands as a user runs them: real processes, real files, real pipes."""
+"""The commands as a user runs them: files, pipes, terminals, and real processes where these matter."""
 
 import csv
 import io
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import ready
+from commands import called
 
 RESBENCH = [sys.executable, "-m", "resbench"]
 
@@ -116,7 +117,7 @@ BAD = {
 
 @pytest.mark.parametrize("arguments", BAD, ids=" ".join)
 def test_bad_input_is_one_line_and_exit_2(arguments):
-    done = run(*arguments)
+    done = called(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
@@ -167,7 +168,7 @@ def test_a_read_only_folder_is_named(tmp_path):
 
 
 def test_json_has_the_contract():
-    document = json.loads(run("flops", "--model", "resnet50", "--format", "json").stdout)
+    document = json.loads(called("flops", "--model", "resnet50", "--format", "json").stdout)
     assert (document["schema"], document["kind"]) == (2, "flops")
     model = document["costs"][0]
     assert model["input"] == [1, 3, 224, 224]
@@ -179,8 +180,8 @@ def test_json_has_the_contract():
 
 @pytest.mark.parametrize("per", ["model", "stage", "block", "layer"])
 def test_csv_has_the_numbers_of_the_json(per):
-    lines = list(csv.DictReader(io.StringIO(run("flops", "googlenet", "--per", per, "-f", "csv").stdout)))
-    model = json.loads(run("flops", "googlenet", "-f", "json").stdout)["costs"][0]
+    lines = list(csv.DictReader(io.StringIO(called("flops", "googlenet", "--per", per, "-f", "csv").stdout)))
+    model = json.loads(called("flops", "googlenet", "-f", "json").stdout)["costs"][0]
     for key in ("params", "macs", "flops", "elementwise", "activations", "param_bytes", "activation_bytes"):
         assert sum(int(line[key]) for line in lines) == model[key]
 
@@ -191,14 +192,14 @@ def test_csv_has_the_numbers_of_the_json(per):
 )
 @pytest.mark.parametrize("command", [("flops", "plain20"), ("compare", "plain20", "resnet20"), ("models", "vgg")])
 def test_every_command_speaks_every_format(command, format, mark):
-    done = run(*command, "--format", format)
+    done = called(*command, "--format", format)
     assert done.returncode == 0, done.stderr
     assert mark in done.stdout
 
 
 def test_the_format_follows_the_files_name(tmp_path):
     target = tmp_path / "cost.md"
-    run("flops", "resnet50", "-o", str(target))
+    called("flops", "resnet50", "-o", str(target))
     assert target.read_text().startswith("| model")
 
 
@@ -221,36 +222,36 @@ def test_piped_tables_are_never_cut():
 
 
 def test_compare_is_relative_to_the_first():
-    done = run("compare", "conv5x5_direct", "conv5x5_reduced")
+    done = called("compare", "conv5x5_direct", "conv5x5_reduced")
     assert "9.68x fewer MACs than conv5x5_direct" in done.stdout
     assert "0.103x" in done.stdout
 
 
 def test_show_folds_equal_blocks():
-    text = run("show", "preact_resnet1001").stdout
+    text = called("show", "preact_resnet1001").stdout
     assert "layer1.1-110" in text
     assert len(text.splitlines()) < 25
 
 
 def test_show_prints_or_writes_the_whole_expression(tmp_path):
-    shown = run("show", "resnet20", "--expression").stdout
+    shown = called("show", "resnet20", "--expression").stdout
     assert "layer3 = Seq(" in shown
-    assert run("show", "resnet20", "--expression", "-o", str(tmp_path / "e.txt")).stdout == ""
+    assert called("show", "resnet20", "--expression", "-o", str(tmp_path / "e.txt")).stdout == ""
     assert (tmp_path / "e.txt").read_text() == shown
 
 
 def test_models_lists_names_options_and_filters():
-    text = run("models").stdout
+    text = called("models").stdout
     for name in ("resnet50", "plain{6n+2}", "googlenet", "conv5x5_reduced", "bottleneck_block"):
         assert name in text
-    assert "vgg16" not in run("models", "inception").stdout
+    assert "vgg16" not in called("models", "inception").stdout
 
 
 def test_models_of_a_whole_name_lists_its_options():
-    text = run("models", "resnet56").stdout
+    text = called("models", "resnet56").stdout
     assert "none A B C D scaling" in text
     assert "full-preact" in text
-    assert "aux" in run("models", "googlenet").stdout
+    assert "aux" in called("models", "googlenet").stdout
 
 
 def test_show_of_somebody_elses_model_lists_its_blocks(cli, tmp_path):

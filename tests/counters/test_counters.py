@@ -1,5 +1,7 @@
 """Counters against the fold, closed forms, and one planted change each."""
 
+import gc
+
 import pytest
 import torch
 from torch import nn
@@ -196,3 +198,14 @@ def test_inputs_may_be_nested():
 def test_a_sparse_gradient_is_counted():
     net = nn.Embedding(10, 4, sparse=True)
     assert counted(net, (torch.tensor([1, 2, 3]),), batch=3, mode="training").totals["params"] == 40
+
+
+def test_what_somebody_froze_stays_frozen_and_nothing_else_does():
+    """Objects that Python's collector passes over."""
+    gc.freeze()
+    counted(Net())
+    assert gc.get_freeze_count()
+    gc.unfreeze()
+    counted(Net())
+    assert not gc.get_freeze_count()
+    gc.freeze()  # as it was

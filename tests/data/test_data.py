@@ -4,6 +4,7 @@ import gzip
 import os
 import pickle
 import shutil
+from functools import partial
 
 import numpy
 import pytest
@@ -23,16 +24,27 @@ def digits():
 
 def batch(n, labels, seed):
     draw = numpy.random.default_rng(seed)
-    return draw.integers(0, 256, (n, 3072), dtype=numpy.uint8), draw.integers(0, labels, n, dtype=numpy.uint8)
+    return draw.integers(0, 256, (n, 3072), dtype=numpy.uint8), draw.permutation(n).astype(numpy.uint8) % labels
 
 
-CIFAR10 = [*((f"data_batch_{i}", 10_000) for i in range(1, 6)), ("test_batch", 10_000)]
-CIFAR100 = [("train", 50_000), ("test", 10_000)]
+TRAIN, TEST = 1000, 200
+"""So many images the CIFARs of these tests have, a fiftieth of the published ones."""
+
+CIFAR10 = [*((f"data_batch_{i}", TRAIN // 5) for i in range(1, 6)), ("test_batch", TEST)]
+CIFAR100 = [("train", TRAIN), ("test", TEST)]
+
+
+@pytest.fixture
+def fewer(monkeypatch):
+    """Readers that expect as many images."""
+    for name, kind in (("cifar10", readers.CIFAR10), ("cifar100", readers.CIFAR100)):
+        small = partial(readers.cifar, kind._replace(images=(TRAIN, TEST)))
+        monkeypatch.setitem(readers.READERS, name, small)
 
 
 @pytest.fixture(scope="module")
-def sets(tmp_path_factory):
-    """Both CIFARs in both official layouts, as large as they are, of noise."""
+def noise(tmp_path_factory):
+    """Both CIFARs in both official layouts, of noise."""
     root = tmp_path_factory.mktemp("cifar")
     for files, classes, (binary, python) in (
         (CIFAR10, 10, ("cifar-10-batches-bin", "cifar-10-batches-py")),
@@ -52,6 +64,11 @@ def sets(tmp_path_factory):
     return root
 
 
+@pytest.fixture
+def sets(noise, fewer):
+    return noise
+
+
 @pytest.mark.parametrize(
     ("name", "binary", "python", "classes"),
     [
@@ -61,8 +78,8 @@ def sets(tmp_path_factory):
 )
 def test_both_layouts_of_cifar_are_read_alike(sets, name, binary, python, classes):
     (train, test), (again, test_again) = (load_split(name, sets / folder) for folder in (binary, python))
-    assert train.images.shape == (50_000, 3, 32, 32)
-    assert test.images.shape == (10_000, 3, 32, 32)
+    assert train.images.shape == (TRAIN, 3, 32, 32)
+    assert test.images.shape == (TEST, 3, 32, 32)
     assert train.classes == test.classes == classes
     assert train.digest == again.digest
     assert test.digest == test_again.digest != train.digest
@@ -126,8 +143,8 @@ def test_a_missing_truncated_or_wrong_binary_file_is_named(copied, tmp_path):
     folder = copied("cifar-10-batches-bin")
     whole = (folder / "data_batch_3.bin").read_bytes()
     for content, said in (
-        (b"short", r"data_batch_3.bin: expected 30,730,000 bytes, received 5"),
-        (whole[:-3073], r"data_batch_3.bin: expected 30,730,000 bytes, received 30,726,927"),
+        (b"short", r"data_batch_3.bin: expected 614,600 bytes, received 5"),
+        (whole[:-3073], r"data_batch_3.bin: expected 614,600 bytes, received 611,527"),
         (b"\x0a" + whole[1:], r"data_batch_3.bin: expected labels from 0 to 9, received 0 to 10"),
         (None, r"cannot read .*data_batch_3.bin: No such file"),
     ):
@@ -143,6 +160,22 @@ def test_a_missing_truncated_or_wrong_binary_file_is_named(copied, tmp_path):
         load_split("cifar10", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "expected"),
+    [
+        ("cifar10", "data_batch_1.bin", "30,730,000"),
+        ("cifar10", "test_batch.bin", "30,730,000"),
+        ("cifar100", "train.bin", "153,700,000"),
+        ("cifar100", "test.bin", "30,740,000"),
+    ],
+)
+def test_a_published_file_has_a_record_for_each_of_its_images(tmp_path, name, file, expected):
+    """10,000 in each file of CIFAR-10, 50,000 and 10,000 in those of CIFAR-100, of 3072 bytes and the labels."""
+    (tmp_path / file).write_bytes(bytes(3073))
+    with pytest.raises(SourceError, match=f"{file}: expected {expected} bytes, received 3,073"):
+        readers.READERS[name](tmp_path, file.startswith("test"))
+
+
 IMAGES = numpy.zeros((10_000, 3072), numpy.uint8)
 
 
@@ -152,17 +185,16 @@ IMAGES = numpy.zeros((10_000, 3072), numpy.uint8)
         ({b"data": IMAGES, b"labels": [1, 2, 3]}, "10,000 labels"),
         ({b"data": IMAGES, b"labels": [11] * 10_000}, "labels from 0 to 9, received 11 to 11"),
         ({b"data": IMAGES[:2], b"labels": [1, 2]}, "10,000 x 3072 bytes"),
-        ({b"data": IMAGES.astype(float), b"labels": [1] * 10_000}, "10,000 x 3072 bytes"),
+        ({b"data": IMAGES.view(numpy.int8), b"labels": [1] * 10_000}, "10,000 x 3072 bytes"),
         ({b"data": IMAGES, b"labels": ["a"] * 10_000}, "10,000 x 3072 bytes and whole numbers"),
         ({b"data": IMAGES}, "labels"),
         ([1], "as a CIFAR-10 batch"),
         ({"data": os.system}, "holds posix.system"),
     ],
 )
-def test_a_wrong_pickle_is_named_and_runs_nothing(copied, tmp_path, held, said):
-    folder = copied("cifar-10-batches-py")
-    replaced(folder / "data_batch_2", pickle.dumps(held, protocol=2))
-    with pytest.raises(SourceError, match=f"data_batch_2.*{said}"):
+def test_a_wrong_pickle_is_named_and_runs_nothing(tmp_path, held, said):
+    (tmp_path / "data_batch_1").write_bytes(pickle.dumps(held, protocol=pickle.HIGHEST_PROTOCOL))
+    with pytest.raises(SourceError, match=f"data_batch_1.*{said}"):
         load_images("cifar10", tmp_path)
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+from functools import cache, partial
 
 import pytest
 from commands import called
@@ -64,18 +65,26 @@ class Opened:
             chart.wait_for_selector("svg", timeout=20_000)
 
 
+@pytest.fixture(scope="module")
+def shown(chromium, page_file):
+    """The page by width and scheme, each opened once; from the top, as the tests before have left it."""
+    opened = cache(partial(Opened, chromium, page_file))
+
+    def at(width, scheme="light"):
+        opened(width, scheme).page.evaluate("scrollTo(0, 0)")
+        return opened(width, scheme)
+
+    return at
+
+
 @pytest.fixture(params=[1280, 390])
-def opened(request, chromium, page_file):
-    shown = Opened(chromium, page_file, request.param)
-    yield shown
-    shown.page.close()
+def opened(request, shown):
+    return shown(request.param)
 
 
 @pytest.fixture
-def wide(chromium, page_file):
-    shown = Opened(chromium, page_file, 1280)
-    yield shown
-    shown.page.close()
+def wide(shown):
+    return shown(1280)
 
 
 def test_every_chart_is_drawn_without_a_word_or_a_request(opened):
@@ -177,18 +186,19 @@ def test_the_theme_follows_the_system_and_the_button(chromium, page_file):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_axe_finds_no_serious_fault(chromium, page_file, width, scheme):
+def test_axe_finds_no_serious_fault(shown, width, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    shown = Opened(chromium, page_file, width, scheme)
-    shown.all_drawn()
-    shown.page.evaluate("document.querySelectorAll('details.figures').forEach((one) => { one.open = true; })")
-    shown.page.wait_for_function("document.querySelectorAll('.figures table').length")
-    found = axe.run(shown.page).response["violations"]
+    one = shown(width, scheme)
+    one.all_drawn()
+    figures = "document.querySelectorAll('details.figures').forEach((one) => { one.open = %s; })"
+    one.page.evaluate(figures % "true")
+    one.page.wait_for_function("document.querySelectorAll('.figures table').length")
+    found = axe.run(one.page).response["violations"]
+    one.page.evaluate(figures % "false")
     serious = [
         (one["id"], node["html"]) for one in found if one["impact"] in ("serious", "critical") for node in one["nodes"]
     ]
     assert serious == []
-    shown.page.close()
 
 
 def test_the_first_screen_is_the_answer_with_its_picture(opened):
@@ -232,8 +242,8 @@ def test_the_figures_of_a_chart_are_a_table_for_the_keyboard(wide):
     assert shown == rows
 
 
-def test_every_control_has_a_name_and_is_reached_by_tab(wide):
-    page = wide.page
+def test_every_control_has_a_name_and_is_reached_by_tab(chromium, page_file):
+    page = Opened(chromium, page_file, 1280).page
     nameless = page.evaluate(
         "[...document.querySelectorAll('button, a, input, [role=img], [role=region]')].filter(one => "
         "!(one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.length)).length"
@@ -245,6 +255,7 @@ def test_every_control_has_a_name_and_is_reached_by_tab(wide):
     assert page.evaluate("new Set([...document.querySelectorAll('[id]')].map(one => one.id)).size") == page.evaluate(
         "document.querySelectorAll('[id]').length"
     )
+    page.close()
 
 
 def test_the_data_of_charts_and_results_come_with_the_page(documents, page_file, tmp_path):
