@@ -81,10 +81,12 @@ def complex_note(costs: Sequence[Cost]) -> tuple[str, ...]:
 
 
 def _warnings(costs: Sequence[Cost]) -> list[str]:
-    """The warnings say what is too low or unknown, and which networks make layers as they run, unseen by any check."""
+    """The warnings say what is too low or unknown, which networks make layers as they run, unseen by any check, and
+    what a source says of what it holds."""
     made = [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
     unknown = [line for c in costs for line in unclassified(c.model, c.unknown)]
-    return [*uncounted(costs), *made, *forked(costs), *_unseen(costs), *unknown]
+    said = [f"{c.model}: {remark}." for c in costs for remark in c.remarks]
+    return [*uncounted(costs), *made, *said, *forked(costs), *_unseen(costs), *unknown]
 
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:

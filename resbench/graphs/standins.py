@@ -1,0 +1,115 @@
+"""onnx infers no shapes behind some operators, most of them ONNX Runtime's own: a standard one stands in for each.
+
+It stands there only while shapes are inferred; what counts is the operator that the file has.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import onnx
+
+MICROSOFT, BLOCKED = "com.microsoft", "com.microsoft.nchwc"
+
+StandIn = Callable[[Any], list[Any]]
+"""It gives nodes with the same outputs."""
+
+
+def _node(operator: str, inputs: list[str], outputs: list[str], **attributes: Any) -> Any:
+    return onnx.helper.make_node(operator, inputs, outputs, **attributes)
+
+
+def _as(operator: str, *places: int, without: tuple[str, ...] = ()) -> StandIn:
+    """Take another operator, with those of its inputs that are there, and its attributes but for some."""
+
+    def stand_in(node: Any) -> list[Any]:
+        taken = [node.input[i] for i in places if i < len(node.input)]
+        made = _node(operator, taken, list(node.output[:1]))
+        made.attribute.extend(one for one in node.attribute if one.name not in ("domain", *without))
+        return [made]
+
+    return stand_in
+
+
+def _same(node: Any) -> list[Any]:
+    """The result has the shape and the type of the first input."""
+    return [_node("Identity", [node.input[0]], [node.output[0]])]
+
+
+def _fused_matmul(node: Any) -> list[Any]:
+    said = {one.name: one.i for one in node.attribute}
+    a = "ji" if said.get("transA") else "ij"
+    b = "kj" if said.get("transB") else "jk"
+    return [_node("Einsum", list(node.input[:2]), list(node.output[:1]), equation=f"...{a},...{b}->...ik")]
+
+
+def _to_float(node: Any) -> list[Any]:
+    """A product of integers, as numbers."""
+    inner = f"{node.output[0]}/product"
+    cast = _node("Cast", [inner], list(node.output[:1]), to=onnx.TensorProto.FLOAT)
+    return [_node("MatMul", list(node.input[:2]), [inner]), cast]
+
+
+def _concatenated(node: Any) -> list[Any]:
+    """Inputs are a scale and a zero point, and three of these for each tensor."""
+    axis = next(one.i for one in node.attribute if one.name == "axis")
+    return [_node("Concat", list(node.input[2::3]), list(node.output), axis=axis)]
+
+
+FUSED = ("activation", "activation_params", "activation_alpha", "activation_beta", "activation_gamma", "alpha_out")
+
+STAND_INS: Mapping[tuple[str, str], StandIn] = {
+    ("", "GroupNormalization"): _same,
+    ("", "SimplifiedLayerNormalization"): _same,
+    **{
+        (MICROSOFT, name): _same
+        for name in (
+            "Gelu QuickGelu FastGelu BiasGelu SkipLayerNormalization SkipSimplifiedLayerNormalization RotaryEmbedding"
+            " QLinearSigmoid QLinearLeakyRelu QLinearSoftmax"
+        ).split()
+    },
+    (MICROSOFT, "FusedConv"): _as("Conv", 0, 1, 2, without=FUSED),
+    (MICROSOFT, "FusedGemm"): _as("Gemm", 0, 1, 2, without=FUSED),
+    (MICROSOFT, "FusedMatMul"): _fused_matmul,
+    (MICROSOFT, "TransposeMatMul"): _fused_matmul,
+    (MICROSOFT, "MatMulIntegerToFloat"): _to_float,
+    (MICROSOFT, "DynamicQuantizeMatMul"): _to_float,
+    (MICROSOFT, "QGemm"): _as("Gemm", 0, 3),
+    (MICROSOFT, "QLinearConv"): _as("QLinearConv", *range(9), without=("channels_last",)),
+    (MICROSOFT, "QLinearAdd"): _as("Add", 0, 3),
+    (MICROSOFT, "QLinearMul"): _as("Mul", 0, 3),
+    (MICROSOFT, "QLinearGlobalAveragePool"): _as("GlobalAveragePool", 0, without=("channels_last",)),
+    (MICROSOFT, "QLinearAveragePool"): _as("AveragePool", 0, without=("channels_last",)),
+    (MICROSOFT, "QLinearConcat"): _concatenated,
+    (MICROSOFT, "QuantizeLinear"): _as("QuantizeLinear", 0, 1, 2),
+    (MICROSOFT, "DequantizeLinear"): _as("DequantizeLinear", 0, 1, 2),
+}
+
+
+def needed(node: Any) -> StandIn | None:
+    """What stands in for a node; None for one that onnx knows, or that nobody does."""
+    return STAND_INS.get(("" if node.domain == "ai.onnx" else node.domain, node.op_type))
+
+
+def is_strange(node: Any) -> bool:
+    """Tell whether nobody knows the shape of what a node gives."""
+    if needed(node):
+        return False
+    return node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type)
+
+
+def with_stand_ins(graph: Any) -> None:
+    """Put a stand-in for each node of a graph, and of the bodies in it, that needs one."""
+    for node in graph.node:
+        for one in node.attribute:
+            if one.HasField("g"):
+                with_stand_ins(one.g)
+    if any(map(needed, graph.node)):
+        nodes = [*_replaced(graph.node)]
+        del graph.node[:]
+        graph.node.extend(nodes)
+
+
+def _replaced(nodes: Any) -> Iterator[Any]:
+    for node in nodes:
+        found = needed(node)
+        yield from found(node) if found else [node]
