@@ -13,6 +13,7 @@ TYPES = {
     "q": TensorProto.INT8,
     "u": TensorProto.UINT8,
     "b": TensorProto.BOOL,
+    "": TensorProto.UNDEFINED,
 }
 
 

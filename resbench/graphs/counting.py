@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from resbench.arch.kinds import Kind
 from resbench.arch.rows import Cost, Row
+from resbench.graphs.formulas import BLOCKED
 from resbench.graphs.graph import Flow, Graph, GraphNode, Unknown
 from resbench.graphs.naming import names, owner
 from resbench.graphs.walking import Held, Step, Walk
@@ -96,6 +97,8 @@ def is_weight(held: Held, step: Step, graph: Graph) -> bool:
     if operator and held.slot not in operator.learned:
         return False
     weighed = operator is not None and operator.kind in WEIGHED
+    if held.inline and not weighed:
+        return False
     if not (flow.is_float or flow.dtype in NARROW or (weighed and flow.dtype == "int32")):
         return False
     return weighed or flow.size > 1 or (operator is not None and operator.kind == "normalisation")
@@ -175,10 +178,25 @@ def _remarks(graph: Graph, steps: Sequence[Step]) -> Iterable[str]:
     if folded:
         whose = "whose bias is its shift" if folded == 1 else "whose biases are its shifts"
         yield f"BN is folded into {plural(folded, 'convolution')}, {whose}"
-    gone = [name for name, kind in graph.kinds.items() if kind == "parameter" and name not in graph.held]
-    if gone:
-        whole = sum(kind == "parameter" for kind in graph.kinds.values())
-        yield f"of the module's {whole} parameters the file holds {whole - len(gone)} by their names"
+    yield from _padded(graph, steps)
+    names = [name for name, kind in graph.kinds.items() if kind == "parameter"]
+    here = sum(name in graph.held or f"{name}_quantized" in graph.held for name in names)
+    if 0 < here < len(names):
+        yield f"the file holds {here} of the module's {len(names)} parameters under their names"
+
+
+def _padded(graph: Graph, steps: Sequence[Step]) -> Iterable[str]:
+    """Say where channels are laid in blocks and the last block is not full, as far as nodes tell."""
+    found: dict[tuple[int, int], None] = {}
+    for step in steps:
+        if step.node.operator == f"{BLOCKED}ReorderOutput":
+            channels, inside = int(step.node.attributes["channels"]), graph.flows.get(step.node.inputs[0])
+            if inside and inside.shape and inside.shape[1] != channels:
+                found[channels, inside.shape[1]] = None
+    if found:
+        first = [f"{channels} as {wide}" for channels, wide in [*found][:3]]
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        yield f"channels are padded to whole blocks ({', '.join(first)}{more}), and count as they are stored"
 
 
 def _has_norm(node: GraphNode) -> bool:

@@ -8,6 +8,7 @@ import onnx
 from onnx import numpy_helper
 
 from resbench.graphs.graph import Flow, Graph, GraphNode
+from resbench.graphs.values import SETTLED
 
 SCOPES, CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy"
 """torch's exporter writes the modules around a node under these keys."""
@@ -40,8 +41,9 @@ def frozen(model: Any) -> Graph:
 def _graph(graph: Any, around: Mapping[str, Flow], versions: Mapping[str, int]) -> Graph:
     held: dict[str, Flow] = {}
     values: dict[str, tuple[Any, ...]] = {}
+    settled: dict[str, Flow] = {}
     for tensor in graph.initializer:
-        _hold(tensor, tensor.name, held, values)
+        _hold(tensor, tensor.name, settled if tensor.doc_string == SETTLED else held, values)
     for sparse in graph.sparse_initializer:
         held[sparse.values.name] = Flow(
             sparse.values.name, tuple(sparse.values.dims), type_name(sparse.values.data_type)
@@ -49,18 +51,20 @@ def _graph(graph: Any, around: Mapping[str, Flow], versions: Mapping[str, int]) 
     flows = dict(around)
     for one in (*graph.input, *graph.value_info, *graph.output):
         flows[one.name] = _flow(one)
-    nodes = []
+    nodes, inline = [], set()
     for node in graph.node:
         if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
             _constant(node, held, values)
+            inline.add(node.output[0])
         else:
             nodes.append(node)
-    flows |= held
+    flows |= held | settled
     inputs = tuple(flows[one.name] for one in graph.input if one.name not in held)
     made = tuple(_node(node, flows, versions) for node in nodes)
     signature = next((one.value for one in graph.metadata_props if one.key == SIGNATURE), "")
     kinds = {name: kind.lower() for kind, name in HELD.findall(signature)}
-    return Graph(inputs, tuple(one.name for one in graph.output), made, flows, held, values, kinds, versions)
+    outputs = tuple(one.name for one in graph.output)
+    return Graph(inputs, outputs, made, flows, held, frozenset(settled), frozenset(inline), values, kinds, versions)
 
 
 def _flow(one: Any) -> Flow:

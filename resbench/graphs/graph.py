@@ -81,6 +81,10 @@ class Graph:
     """Every tensor by its name; in a body those around it too."""
     held: Mapping[str, Flow]
     """These the file holds: weights, constants."""
+    settled: frozenset[str] = frozenset()
+    """These it calculates from what it holds and from shapes, and they are known already."""
+    inline: frozenset[str] = frozenset()
+    """These tensors that it holds stand in nodes, as constants of a formula do."""
     values: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     """The numbers of those that decide shapes and how often a loop goes round, in one row."""
     kinds: Mapping[str, str] = field(default_factory=dict)

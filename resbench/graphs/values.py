@@ -14,6 +14,15 @@ MOST = 4096
 
 ROUNDS = 20
 
+SETTLED = "evaluated by resbench"
+"""A tensor that the file does not hold, but calculates from what it holds and from shapes, has this docstring."""
+
+FLOATS = frozenset(
+    getattr(onnx.TensorProto, name)
+    for name in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
+    if hasattr(onnx.TensorProto, name)
+)
+
 DRAWS = frozenset("RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial Dropout".split())
 
 
@@ -31,7 +40,15 @@ def evaluated(model: Any, *, strict: bool) -> Any:
 
 
 def _inferred(model: Any, strict: bool) -> Any:
-    """Infer shapes; strictly only where every operator is one that does so."""
+    """Infer shapes; strictly only where every operator is one that does so.
+
+    Names that an earlier inference gave to sizes that it did not know would stay.
+    """
+    for graph in graphs(model.graph):
+        for one in (*graph.value_info, *graph.output):
+            for side in one.type.tensor_type.shape.dim if one.type.HasField("tensor_type") else ():
+                if side.HasField("dim_param"):
+                    side.Clear()
     every = [node for graph in graphs(model.graph) for node in graph.node]
     strict = strict and not any(map(is_strange, every))
     if not any(map(needed, every)):
@@ -81,7 +98,7 @@ def _fold(graph: Any, values: dict[str, Any], shapes: dict[str, tuple[int, ...]]
     for one in graph.initializer:
         size = prod(one.dims)
         shapes[one.name] = tuple(one.dims)
-        if size <= MOST and _has_content(one, size):
+        if size <= MOST and _has_content(one, size) and not _is_weight(one, size):
             values[one.name] = numpy_helper.to_array(one)
     for one in (*graph.input, *graph.value_info, *graph.output):
         if _is_known(one):
@@ -95,7 +112,8 @@ def _fold(graph: Any, values: dict[str, Any], shapes: dict[str, tuple[int, ...]]
             kept += _spliced(branch, node)
             changed = True
             continue
-        results = None if node.domain not in ("", "ai.onnx") else _results(node, values, shapes, versions)
+        own = node.domain in ("", "ai.onnx") and not (node.op_type == "Constant" and _is_weight(*_constant(node)))
+        results = _results(node, values, shapes, versions) if own else None
         if results is None:
             kept.append(node)
             for one in node.attribute:
@@ -107,6 +125,7 @@ def _fold(graph: Any, values: dict[str, Any], shapes: dict[str, tuple[int, ...]]
                 values[name] = result
                 if node.op_type != "Constant":
                     graph.initializer.append(numpy_helper.from_array(result, name))
+                    graph.initializer[-1].doc_string = SETTLED
         if node.op_type == "Constant":
             kept.append(node)
         else:
@@ -157,11 +176,22 @@ def _has_content(tensor: Any, size: int) -> bool:
     )
 
 
+def _is_weight(tensor: Any, size: int) -> bool:
+    """Tell whether it may be a weight, which stays where it is: several numbers that are not whole."""
+    return size > 1 and tensor.data_type in FLOATS
+
+
 def _spliced(branch: Any, node: Any) -> Iterator[Any]:
     """Yield the nodes of a branch in place of the ``If`` that takes it."""
     yield from branch.node
     for inner, outer in zip(branch.output, node.output, strict=True):
         yield onnx.helper.make_node("Identity", [inner.name], [outer], name=node.name)
+
+
+def _constant(node: Any) -> tuple[Any, int]:
+    """The tensor that a ``Constant`` holds, and its size; an empty one where its attribute is no tensor."""
+    tensor = node.attribute[0].t
+    return tensor, prod(tensor.dims)
 
 
 def _results(node: Any, values: dict[str, Any], shapes: dict[str, Any], versions: dict[str, int]) -> Any:

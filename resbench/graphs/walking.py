@@ -1,7 +1,7 @@
 """A graph is walked in running order: what each node takes, what it reads, and which weights flow into it.
 
-What depends on no input is calculated once and not in a run, such as weights that are turned or dequantised, and
-shapes: it takes nothing, and has no row.
+What depends on no input and multiplies no matrices is calculated once and not in a run, such as weights that are turned
+or dequantised, and shapes: it takes nothing, and has no row.
 """
 
 from dataclasses import dataclass, field
@@ -23,6 +23,8 @@ class Held(NamedTuple):
     """The node takes it at this place."""
     scales: bool = False
     """On the way it was the scale or the zero point of another."""
+    inline: bool = False
+    """It stands in a node."""
 
 
 class Step(NamedTuple):
@@ -59,7 +61,8 @@ class Walk:
 
     def along(self, graph: Graph, times: int = 1) -> None:
         """Take the nodes of a graph, each of which runs so often."""
-        self.fixed |= {name: (Held(flow, 0),) for name, flow in graph.held.items()}
+        self.fixed |= {name: (Held(flow, 0, inline=name in graph.inline),) for name, flow in graph.held.items()}
+        self.fixed |= dict.fromkeys(graph.settled, ())
         for node in graph.nodes:
             if node.operator in CONTROL:
                 self._control(node, graph, times)
@@ -69,7 +72,13 @@ class Walk:
     def _take(self, node: GraphNode, graph: Graph, times: int) -> None:
         operator = OPERATORS.get(node.operator)
         given = [name for name in node.inputs if name]
-        if node.operator in ASKS or all(name in self.fixed for name in given):
+        inputs, outputs = (
+            tuple(graph.flows.get(name, Flow(name, None, "")) if name else None for name in names)
+            for names in (node.inputs, node.outputs)
+        )
+        work = _work(Call(node, inputs, outputs), operator)
+        multiplies = operator is not None and (work is None or work[0] > 0)
+        if node.operator in ASKS or (all(name in self.fixed for name in given) and not multiplies):
             origins = () if node.operator in ASKS else self._origins(node, operator)
             self.fixed |= dict.fromkeys(node.outputs, origins)
             return
@@ -77,11 +86,6 @@ class Walk:
         if node.operator in LOOKS:
             self.made |= dict.fromkeys(node.outputs[:1], sources[0])
             return
-        inputs, outputs = (
-            tuple(graph.flows.get(name, Flow(name, None, "")) if name else None for name in names)
-            for names in (node.inputs, node.outputs)
-        )
-        work = _work(Call(node, inputs, outputs), operator)
         known = tuple(one for one in outputs if one is not None)
         self.made |= dict.fromkeys(node.outputs, (len(self.steps),))
         self.steps.append(Step(node, known, operator, work, self._origins(node, operator), sources, times))
