@@ -8,8 +8,9 @@ batch fixed or free, and weights that are drawn, or those that a network starts 
 One line of JSON a case, appended when it is done; the same command again goes on behind it, and prints what is there.
 
 MACs have to be equal in sum, and in each row that has the name of a layer. Parameters have to be explained to the
-last: module - gamma and beta of folded BN - biases of zeros - tensors held once for several + biases of folded BN =
-file. What the module has lost is found by its tensors and those of the file as onnx reads them, not by our count.
+last: module - gamma and beta of folded BN, and biases before it - biases of zeros - tensors held once for several +
+biases of folded BN = file. What the module has lost is found by its tensors and those of the file as onnx reads them,
+not by our count.
 """
 
 from __future__ import annotations
@@ -51,8 +52,7 @@ vit_tiny_patch16_224 deit_tiny_patch16_224 mixer_s32_224 resmlp_12_224 poolforme
 repvgg_a0 hardcorenas_a xcit_nano_12_p16_224 mobilevit_xxs swin_tiny_patch4_window7_224
 """.split()
 
-OLD_OPSETS = range(7, 21)
-NEW_OPSETS = range(18, 26)
+OPSETS = {"torchscript": range(7, 21), "torch": range(18, 26)}
 LARGE = 150e6
 """Networks of more parameters are left out."""
 
@@ -84,12 +84,9 @@ def cases() -> Iterator[Case]:
             yield Case(network, exporter, norm="kept")
         for network in KINDS:
             yield Case(network, exporter, weights="initial")
-    for network in KINDS:
-        for opset in OLD_OPSETS:
-            yield Case(network, "torchscript", opset)
-    for network in KINDS:
-        for opset in NEW_OPSETS:
-            yield Case(network, "torch", opset)
+    for exporter, opsets in OPSETS.items():
+        for network in KINDS:
+            yield from (Case(network, exporter, opset) for opset in opsets)
     for network in TIMM:
         yield Case(f"timm:{network}", "torchscript")
     for exporter in ("torchscript", "torch"):
@@ -137,6 +134,14 @@ def export(module: nn.Module, size: tuple[int, ...], case: Case, path: Path) -> 
                       dynamic_axes={"x": {0: "n"}} if free else None, **how)  # fmt: skip
 
 
+GONE = ("gamma and beta", "zeros", "held once", "old biases")
+
+
+def sides(tensor: torch.Tensor) -> list[int]:
+    """The sides of a tensor that is turned or reshaped."""
+    return sorted(side for side in tensor.shape if side > 1)
+
+
 def explained(module: nn.Module, path: Path) -> dict[str, int]:
     """Set the module's parameters beside the file's tensors: what is gone, and what has come."""
     graph = onnx.load(path).graph
@@ -150,21 +155,24 @@ def explained(module: nn.Module, path: Path) -> dict[str, int]:
         for path, one in module.named_modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)
         for name, _ in one.named_parameters(recurse=False)
     }  # fmt: skip
-    found = dict.fromkeys(("module", "gamma and beta", "zeros", "held once", "new biases", "unexplained"), 0)
+    found = dict.fromkeys(
+        ("module", "gamma and beta", "zeros", "held once", "old biases", "new biases", "unexplained"), 0
+    )
     found["module"] = sum(p.numel() for p in params.values())
     missing = {name: p for name, p in params.items() if name not in held}
     others = {name: v for name, v in values.items() if name not in params and name not in buffers and v.numel() > 1}
     for name, other in list(others.items()):  # what is held under another name
-        like = [key for key, p in missing.items() if key not in norms and sorted(p.shape) == sorted(other.shape)]
-        same = [key for key in like if missing[key].shape == other.shape and torch.equal(missing[key], other)]
-        if (same or like) and other.dim() > 1:
+        like = [key for key, p in missing.items() if key not in norms and sides(p) == sides(other)]
+        same = [key for key in like if torch.equal(missing[key].flatten(), other.flatten())]
+        if same or (like and len(sides(other)) > 1):
             del missing[(same or like)[0]], others[name]
+    widths = [p.numel() for name, p in missing.items() if name in norms and name.endswith(".bias")]
     for name, p in missing.items():
         once = any(v.shape == p.shape and torch.equal(v, p) for key, v in values.items() if key in params)
         zeros = not p.any()
+        folded = name.endswith(".bias") and p.numel() in widths
         why = "held once" if once else "gamma and beta" if name in norms else "zeros" if zeros else "unexplained"
-        found[why] += p.numel()
-    widths = [p.numel() for name, p in missing.items() if name in norms and name.endswith(".bias")]
+        found["old biases" if why == "unexplained" and folded else why] += p.numel()
     for name, other in others.items():  # the biases of convolutions that a BN is folded into
         if other.dim() == 1 and other.numel() in widths:
             widths.remove(other.numel())
@@ -192,7 +200,7 @@ def tried(case: Case, folder: Path) -> dict[str, Any]:
         known = resbench.flops(case.network, input=size, batch=batch).costs[0]
     ours, theirs = ({row.name: row.macs for row in cost.layers if row.macs} for cost in (found, known))
     why = explained(module, path)
-    left = why["module"] - why["gamma and beta"] - why["zeros"] - why["held once"] + why["new biases"]
+    left = why["module"] + why["new biases"] - sum(why[name] for name in GONE)
     return {
         "input": "x".join(map(str, found.input)),
         "macs": found.macs, "expected": known.macs, "uncounted": dict(found.uncounted), "layers": len(theirs),
@@ -217,7 +225,7 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
         yield (f"{key:62} {len(group):5} {len(group) - len(done):8} {f'{macs}/{len(done)}':>11} "
                f"{f'{rows[0]}/{rows[1]}':>12} {f'{params}/{len(done)}':>17}")  # fmt: skip
     yield ""
-    columns = ("module", "gamma and beta", "zeros", "held once", "new biases", "params")
+    columns = ("module", *GONE, "new biases", "params")
     yield f"{'torch, default opset':28} {'input':>12} {'MACs':>14} " + " ".join(f"{name:>14}" for name in columns)
     for line in lines:
         case = Case(*line["case"])

@@ -114,6 +114,7 @@ FUSED = ("activation", "activation_params", "activation_alpha", "activation_beta
 STAND_INS: Mapping[tuple[str, str], StandIn] = {
     ("", "GroupNormalization"): _same,
     ("", "SimplifiedLayerNormalization"): _same,
+    ("", "Erf"): _same,  # which torch writes before there is one (opset 9)
     **{
         (MICROSOFT, name): _same
         for name in (

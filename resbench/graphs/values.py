@@ -206,10 +206,19 @@ def _results(node: Any, values: dict[str, Any], shapes: dict[str, Any], versions
     from onnx.reference import ReferenceEvaluator
 
     try:
-        results = ReferenceEvaluator(node, opsets=versions).run(None, {name: values[name] for name in given})
+        results = ReferenceEvaluator(_alone(node, versions)).run(None, {name: values[name] for name in given})
     except Exception:  # whatever an operator does not do with these
         return None
     return results if all(getattr(one, "size", MOST + 1) <= MOST for one in results) else None
+
+
+def _alone(node: Any, versions: dict[str, int]) -> Any:
+    """A model of one node: a bare one would be evaluated as the newest version of its operator."""
+    inputs, outputs = (
+        [onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names) if name] for names in (node.input, node.output)
+    )
+    sets = [onnx.helper.make_opsetid(*one) for one in versions.items()]
+    return onnx.helper.make_model(onnx.helper.make_graph([node], "node", inputs, outputs), opset_imports=sets)
 
 
 def _asked(node: Any, shape: tuple[int, ...]) -> Any:

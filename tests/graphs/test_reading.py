@@ -1,6 +1,7 @@
 """A file is read without its weights, for inputs of any size, and what is wrong with one is a line."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -108,6 +109,14 @@ def test_shapes_that_nodes_calculate_are_followed(tmp_path):
     name = saved(tmp_path / "net.onnx", model(nodes, {"x": value("x", ("N", 3, "H", "W"))}, held))
     (row,) = resbench.flops(name, input="3x6x8").costs[0].layers
     assert (row.name, row.macs, row.params) == ("matmul", 3 * 48 * 5, 48 * 5)
+
+
+def test_shapes_are_calculated_by_the_operators_of_the_files_own_opset():
+    """``Unsqueeze`` took its axes as an attribute before opset 13."""
+    nodes = [node("Cast", "wide", "i", to=7), node("Unsqueeze", "i", "u", axes=[0]),
+             node("Concat", "one u", "to", axis=0), node("Reshape", "x to", "r"), node("MatMul", "r k")]  # fmt: skip
+    held = {"wide": np.array(6.0, np.float32), "one": np.array([2]), "k": (6, 5)}
+    assert counted(model(nodes, {"x": (2, 2, 3)}, held, opset=11)).macs == 2 * 6 * 5
 
 
 def test_functions_are_read_as_what_they_are_made_of(tmp_path):
@@ -233,3 +242,13 @@ def test_a_graph_is_one_of_inference_and_says_no_windows(cli, broken):
     assert done.returncode == 2 and "a graph of ONNX is one of inference" in done.stderr
     done = cli("field", "onnx:static.onnx")
     assert done.returncode == 2 and "counted from onnx: give the module that it came from" in done.stderr
+
+
+def test_a_graph_is_counted_without_torch_and_pandas(broken):
+    code = (
+        "import sys; from resbench.cli.main import main; sys.argv[1:] = ['flops', 'onnx:static.onnx', 'resnet20']\n"
+        "try: main()\nexcept SystemExit as e: assert not e.code, e.code\n"
+        "assert not {'torch', 'pandas', 'pydantic', 'onnx.reference'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
