@@ -169,7 +169,9 @@ def _type(step: Step, graph: Graph) -> str:
 
 def _uncounted(step: Step) -> str:
     """Name an operator that is not counted, and why if it has a formula."""
-    return step.node.operator if step.operator is None else f"{step.node.operator} of unknown shape"
+    if step.operator is None:
+        return step.node.operator
+    return f"{step.node.operator} {'with antialias' if step.node.attributes.get('antialias') else 'of unknown shape'}"
 
 
 def _remarks(graph: Graph, steps: Sequence[Step]) -> Iterable[str]:

@@ -255,4 +255,7 @@ def test_what_has_no_formula_is_named_and_not_taken_for_nothing():
     assert (found.layers[1].kind, found.layers[1].reads) == ("unknown", (0,))
     unknown = model([node("NonZero", "x", "i"), node("Cast", "i", "f", to=1), node("MatMul", "w f")], {"x": (2, 3)},
                     {"w": (4, 2)})  # fmt: skip
+    smooth = node("Resize", "x . s", mode="linear", antialias=1)
+    smaller = model([smooth], {"x": (1, 3, 8, 8)}, {"s": np.float32([1, 1, 0.5, 0.5])})
+    assert counted(smaller).uncounted == (("Resize with antialias", 1),)
     assert counted(unknown).uncounted == (("MatMul of unknown shape", 1),)

@@ -119,6 +119,12 @@ def test_shapes_are_calculated_by_the_operators_of_the_files_own_opset():
     assert counted(model(nodes, {"x": (2, 2, 3)}, held, opset=11)).macs == 2 * 6 * 5
 
 
+def test_what_grows_is_not_evaluated_to_see_how_large_it_is():
+    nodes = [node("Shape", "x", "s"), node("Mul", "s wide", "w"), node("ConstantOfShape", "w", "c"), node("Add", "x c")]
+    found = counted(model(nodes, {"x": value("x", (1, 1))}, {"wide": np.array([2**20, 2**20])}))
+    assert found.layers[0].elementwise == 2**40
+
+
 def test_functions_are_read_as_what_they_are_made_of(tmp_path):
     made = model([node("Block", "x conv.weight", domain="mine")], {"x": (1, 3, 8, 8)}, WIDE)
     inner = [helper.make_node("Conv", ["a", "b"], ["c"]), helper.make_node("Relu", ["c"], ["d"])]
