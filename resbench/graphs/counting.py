@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from resbench.arch.kinds import Kind
 from resbench.arch.rows import Cost, Row
+from resbench.errors import SourceError, first_line, foreign
 from resbench.graphs.formulas import BLOCKED
 from resbench.graphs.graph import Flow, Graph, GraphNode, Unknown
 from resbench.graphs.naming import names, owner
@@ -24,7 +25,20 @@ NARROW = frozenset("int8 uint8 int4 uint4 int2 uint2".split())
 
 
 def count(graph: Graph, model: str = "", source: str = "onnx") -> Cost:
-    """Count every node of a graph, for the inputs that it has its shapes for."""
+    """Count every node of a graph, for the inputs that it has its shapes for. Raises SourceError for a graph that does
+    not hold together, such as one with a loop that has no body."""
+
+    def say(error: BaseException) -> str:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        return (
+            f"{model}: its graph does not hold together ({reason}); see what onnx.checker.check_model says of the file"
+        )
+
+    with foreign(SourceError, say):
+        return _counted(graph, model, source)
+
+
+def _counted(graph: Graph, model: str, source: str) -> Cost:
     walk = Walk()
     walk.along(graph)
     holdings = Holdings(graph)

@@ -27,8 +27,9 @@ CALCULATES = frozenset(
     """
     Constant Identity Cast CastLike Add Sub Mul Div Mod Neg Abs Sign Floor Ceil Round Sqrt Pow Reciprocal Min Max Sum
     Clip Equal Greater GreaterOrEqual Less LessOrEqual Not And Or Xor Where BitShift BitwiseAnd BitwiseOr BitwiseXor
-    BitwiseNot Shape Size Reshape Flatten Squeeze Unsqueeze Transpose Concat Split Slice Gather GatherElements GatherND NonZero
-    ScatterElements ScatterND ReduceSum ReduceProd ReduceMax ReduceMin ReduceMean CumSum ArgMax ArgMin TopK
+    BitwiseNot Shape Size Reshape Flatten Squeeze Unsqueeze Transpose Concat Split Slice Gather GatherElements
+    GatherND NonZero ScatterElements ScatterND ReduceSum ReduceProd ReduceMax ReduceMin ReduceMean CumSum ArgMax
+    ArgMin TopK
     """.split()
 )
 """Shapes are calculated with these, whose results are no larger than what they are given."""

@@ -192,6 +192,12 @@ def test_weights_lie_beside_the_file_or_nowhere(tmp_path, location, says):
     assert load(outside(folder / "net.onnx", "other.data")).sized().held
 
 
+def test_a_graph_that_does_not_hold_together_is_a_line(tmp_path):
+    made = model([node("Loop", "n c x")], {"x": (2, 3)}, {"n": np.array(2), "c": np.array(True)})
+    with pytest.raises(SourceError, match=r"net.onnx: its graph does not hold together \(KeyError: 'body'\)"):
+        resbench.flops(saved(tmp_path / "net.onnx", made))
+
+
 @pytest.fixture
 def broken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
