@@ -85,13 +85,17 @@ def _warnings(costs: Sequence[Cost]) -> list[str]:
     what a source says of what it holds."""
     made = [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
     unknown = [line for c in costs for line in unclassified(c.model, c.unknown)]
-    said = [f"{c.model}: {remark}." for c in costs for remark in c.remarks]
-    return [*uncounted(costs), *made, *said, *forked(costs), *_unseen(costs), *unknown]
+    return [*uncounted(costs), *made, *remarked(costs), *forked(costs), *_unseen(costs), *unknown]
 
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:
     """A line names each network in which operators ran that have no formula."""
     return [line for c in costs for line in warning(c.model, dict(c.uncounted), "what is counted is too low")]
+
+
+def remarked(costs: Sequence[Cost]) -> list[str]:
+    """A line for each thing that a source says of what it holds."""
+    return [f"{c.model}: {remark}." for c in costs for remark in c.remarks]
 
 
 def forked(costs: Sequence[Cost]) -> list[str]:

@@ -249,6 +249,23 @@ def test_what_needs_a_module_says_which_commands_need_none(cli, broken, command)
     assert "a graph of ONNX has no module that could run here; expected one of the commands that count" in done.stderr
 
 
+def test_graphs_stand_beside_networks_and_on_pages(cli, broken, tmp_path):
+    golden = f"onnx:{Path(__file__).parents[1] / 'golden/graphs/dynamo.onnx'}"
+    done = cli("compare", golden, "resnet20")
+    assert done.returncode == 0 and "137" in done.stdout and "BN is folded into 1 convolution" in done.stdout
+    assert cli("report", golden, "onnx:static.onnx", "--parts", "cost", "-o", "page.html").returncode == 0
+    page = Path("page.html").read_text()
+    assert "stem.0" in page and "the file holds 3 of the module" in page
+    assert cli("show", golden, "--svg", "net.svg").returncode == 0
+    assert "ReduceMean" in Path("net.svg").read_text()
+    stored = cli("flops", golden, "--format", "json").stdout
+    Path("stored.json").write_text(stored)
+    again = resbench.load("stored.json")
+    assert again.costs == resbench.flops(golden).costs and again.costs[0].remarks
+    shown = cli("show", golden).stdout
+    assert [line.split()[0] for line in shown.splitlines()[4:9]] == ["stem.0", "stem.2", "pool", "fc", "total"]
+
+
 def test_a_graph_is_one_of_inference_and_says_no_windows(cli, broken):
     done = cli("flops", "onnx:static.onnx", "--mode", "training")
     assert done.returncode == 2 and "a graph of ONNX is one of inference" in done.stderr
