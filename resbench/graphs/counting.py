@@ -14,11 +14,8 @@ from resbench.errors import SourceError, first_line, foreign
 from resbench.graphs.formulas import BLOCKED
 from resbench.graphs.graph import Flow, Graph, GraphNode, Unknown
 from resbench.graphs.naming import names, owner
-from resbench.graphs.walking import Held, Step, Walk
+from resbench.graphs.walking import PRODUCTS, Held, Step, Walk
 from resbench.units import plural
-
-WEIGHED: frozenset[Kind] = frozenset(("convolution", "matrix product", "linear", "recurrent", "attention"))
-"""All that operators of these kinds are given at the places of weights is weights, also a single number."""
 
 NARROW = frozenset("int8 uint8 int4 uint4 int2 uint2".split())
 """Quantised weights have these types, and their biases int32."""
@@ -110,7 +107,7 @@ def is_weight(held: Held, step: Step, graph: Graph) -> bool:
     operator, flow = step.operator, held.flow
     if operator and held.slot not in operator.learned:
         return False
-    weighed = operator is not None and operator.kind in WEIGHED
+    weighed = operator is not None and operator.kind in PRODUCTS
     if held.inline and not weighed:
         return False
     if not (flow.is_float or flow.dtype in NARROW or (weighed and flow.dtype == "int32")):
@@ -175,7 +172,7 @@ def _kind(step: Step, graph: Graph) -> Kind:
 def _type(step: Step, graph: Graph) -> str:
     """Name the operator, and the type of its weights where they are narrower than what it gives."""
     operator = step.node.operator
-    if step.operator and step.operator.kind in WEIGHED and "Q" not in operator and "Integer" not in operator:
+    if step.operator and step.operator.kind in PRODUCTS and "Q" not in operator and "Integer" not in operator:
         narrow = next((h.flow.dtype for h in step.weights if h.flow.dtype in NARROW and is_weight(h, step, graph)), "")
         return f"{operator} {narrow}".strip()
     return operator

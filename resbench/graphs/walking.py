@@ -4,13 +4,18 @@ What depends on no input and multiplies no matrices is calculated once and not i
 or dequantised, and shapes: it takes nothing, and has no row.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from resbench.arch.kinds import Kind
 from resbench.arch.rows import Fork
 from resbench.graphs.formulas import ASKS, LOOKS, OPERATORS, Call, Operator, Work
 from resbench.graphs.graph import Flow, Graph, GraphNode, Unknown
 from resbench.graphs.naming import own_name, scope
+
+PRODUCTS: frozenset[Kind] = frozenset(("convolution", "matrix product", "linear", "recurrent", "attention"))
+"""Operators of these kinds take MACs."""
 
 CONTROL = frozenset(("If", "Loop", "Scan"))
 
@@ -77,18 +82,25 @@ class Walk:
             for names in (node.inputs, node.outputs)
         )
         work = _work(Call(node, inputs, outputs), operator)
-        multiplies = operator is not None and (work is None or work[0] > 0)
-        if node.operator in ASKS or (all(name in self.fixed for name in given) and not multiplies):
+        if node.operator in ASKS or (
+            all(name in self.fixed for name in given) and not _multiplies(node, operator, work)
+        ):
             origins = () if node.operator in ASKS else self._origins(node, operator)
             self.fixed |= dict.fromkeys(node.outputs, origins)
             return
         sources = tuple(self.made.get(name, ()) for name in node.inputs)
         if node.operator in LOOKS:
-            self.made |= dict.fromkeys(node.outputs[:1], sources[0])
+            self._make(node.outputs[:1], sources[0])
             return
         known = tuple(one for one in outputs if one is not None)
-        self.made |= dict.fromkeys(node.outputs, (len(self.steps),))
+        self._make(node.outputs, (len(self.steps),))
         self.steps.append(Step(node, known, operator, work, self._origins(node, operator), sources, times))
+
+    def _make(self, names: Iterable[str], places: tuple[int, ...]) -> None:
+        """Note which steps made tensors. In another body one of the same name may have been fixed."""
+        for name in names:
+            self.made[name] = places
+            self.fixed.pop(name, None)
 
     def _origins(self, node: GraphNode, operator: Operator | None) -> tuple[Held, ...]:
         """Tell what of the file flows into a node, and where."""
@@ -106,14 +118,14 @@ class Walk:
         begin = 2 * first  # the iteration and the condition come before what is carried
         self.fixed |= {flow.name: () for flow in body.inputs[:begin]}
         for flow, name in zip(body.inputs[begin:], node.inputs[begin:], strict=False):
-            self.made[flow.name] = self.made.get(name, ())
+            self._make([flow.name], self.made.get(name, ()))
         rounds = _rounds(node, graph, body)
         start = len(self.steps)
         self.along(body, times * (1 if rounds is None else rounds))
         if rounds is None:
-            self.forks.append(Fork(_place(node), (sum(_macs(step) * step.times for step in self.steps[start:]),)))
+            self.forks.append(Fork(_place(node), (sum(map(_macs, self.steps[start:])),)))
         for outer, inner in zip(node.outputs, body.outputs[first:], strict=False):
-            self.made[outer] = self.made.get(inner, ())
+            self._make([outer], self.made.get(inner, ()))
 
     def _branch(self, node: GraphNode, times: int) -> None:
         """Walk both branches, and keep the larger."""
@@ -131,7 +143,15 @@ class Walk:
             self.forks.append(Fork(_place(node), (works[0][0], works[1][0])))
         self.forks += kept.forks
         self.steps, self.made, self.fixed = kept.steps, kept.made, kept.fixed
-        self.made |= {outer: kept.made.get(inner, ()) for outer, inner in zip(node.outputs, results, strict=True)}
+        for outer, inner in zip(node.outputs, results, strict=True):
+            self._make([outer], kept.made.get(inner, ()))
+
+
+def _multiplies(node: GraphNode, operator: Operator | None, work: Work | None) -> bool:
+    """Tell whether a node takes MACs, or nobody knows what."""
+    if operator is None:
+        return node.operator not in LOOKS
+    return operator.kind in PRODUCTS if work is None else work[0] > 0
 
 
 def _work(call: Call, operator: Operator | None) -> Work | None:

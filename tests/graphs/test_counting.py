@@ -156,6 +156,27 @@ def test_the_larger_branch_counts_and_both_are_said():
     assert (theirs.macs, theirs.forks[0].macs) == (found.macs, found.forks[0].macs)
 
 
+def test_bodies_may_call_their_tensors_alike():
+    """In one branch ``t`` is a turned weight, in the other a turned input."""
+    turned = [
+        graph([node("Transpose", name, "t", perm=[1, 0]), node("Relu", "t", "r"), node("MatMul", "r w", f"y{name}")],
+              {}, (), [value(f"y{name}")])
+        for name in ("w", "x")
+    ]  # fmt: skip
+    either = node("If", "c", "y", then_branch=turned[0], else_branch=turned[1])
+    inputs = {"x": (2, 2), "c": value("c", (), "b")}
+    found = counted(model([either, node("Relu", "y", "z")], inputs, {"w": (2, 2)}, ["z"]))
+    assert (found.macs, found.elementwise) == (8, 4 + 4)
+    assert [(row.name, row.reads) for row in found.layers] == [
+        ("transpose", ()), ("relu", (0,)), ("matmul", (1,)), ("relu_1", (2,)),
+    ]  # fmt: skip
+
+
+def test_what_nobody_knows_is_named_also_where_it_depends_on_no_input():
+    made = model([node("Fancy", "w", "v", domain="mine"), node("Add", "x v")], {"x": (2, 2)}, {"w": (2, 2)})
+    assert counted(made).uncounted == (("Add of unknown shape", 1), ("mine.Fancy", 1))
+
+
 def test_a_condition_that_is_known_takes_its_branch():
     found = counted(model([branches(3, 5)], {"x": (2, 6)}, {"c": np.array(True)}))
     assert (found.macs, found.forks, found.params) == (36, (), 18)
