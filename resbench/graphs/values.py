@@ -52,15 +52,7 @@ def evaluated(model: Any, *, strict: bool) -> Any:
 
 
 def _inferred(model: Any, strict: bool) -> Any:
-    """Infer shapes; strictly only where every operator is one that does so.
-
-    Names that an earlier inference gave to sizes that it did not know would stay.
-    """
-    for graph in graphs(model.graph):
-        for one in (*graph.value_info, *graph.output):
-            for side in one.type.tensor_type.shape.dim if one.type.HasField("tensor_type") else ():
-                if side.HasField("dim_param"):
-                    side.Clear()
+    """Infer shapes; strictly only where every operator is one that does so."""
     every = [node for graph in graphs(model.graph) for node in graph.node]
     strict = strict and not any(map(is_strange, every))
     if not any(map(needed, every)):
