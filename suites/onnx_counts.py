@@ -1,11 +1,12 @@
 """Exports of the catalog, counted from their files, against the fold: MACs, layer by layer, and parameters.
 
-    pip install resbench[dev] onnxscript
+    pip install resbench[dev] onnxscript onnxruntime
     python suites/onnx_counts.py --raw FILE.jsonl [--only WORD] [--minutes M]
 
-A case is a network, an exporter (torch's, and the older one by TorchScript), an opset, and how: BN folded or kept, the
-batch fixed or free, and weights that are drawn, or those that a network starts with, in which many are zero or equal.
-One line of JSON a case, appended when it is done; the same command again goes on behind it, and prints what is there.
+A case is a network, an exporter (torch's, the older one by TorchScript, ONNX Runtime's optimisations behind torch's),
+an opset, and how: BN folded or kept, the batch fixed or free, and weights that are drawn, or those that a network
+starts with, in which many are zero or equal. One line of JSON a case, appended when it is done; the same command
+again goes on behind it, and prints what is there.
 
 MACs have to be equal in sum, and in each row that has the name of a layer. Parameters have to be explained to the
 last: module - gamma and beta of folded BN, and biases before it - biases of zeros - tensors held once for several +
@@ -57,6 +58,10 @@ LARGE = 150e6
 """Networks of more parameters are left out."""
 
 
+RUNTIME = {"onnxruntime extended": 2, "onnxruntime all": 99}
+"""What ONNX Runtime makes of an export with its optimisations of this level; all is for the machine's instructions."""
+
+
 class Case(NamedTuple):
     network: str
     exporter: str
@@ -87,6 +92,8 @@ def cases() -> Iterator[Case]:
     for exporter, opsets in OPSETS.items():
         for network in KINDS:
             yield from (Case(network, exporter, opset) for opset in opsets)
+    for network in KINDS:
+        yield from (Case(network, exporter) for exporter in RUNTIME)
     for network in TIMM:
         yield Case(f"timm:{network}", "torchscript")
     for exporter in ("torchscript", "torch"):
@@ -128,6 +135,16 @@ def export(module: nn.Module, size: tuple[int, ...], case: Case, path: Path) -> 
         # torch specialises a size of 1
         torch.onnx.export(module, (image.repeat(2, 1, 1, 1) if free else image,), path, dynamo=True,
                           dynamic_shapes=sizes, optimize=case.norm == "folded", **how)  # fmt: skip
+        return
+    if case.exporter in RUNTIME:
+        import onnxruntime
+
+        plain = path.with_name("plain.onnx")
+        export(module, size, Case(case.network, "torch"), plain)
+        session = onnxruntime.SessionOptions()
+        session.graph_optimization_level = onnxruntime.GraphOptimizationLevel(RUNTIME[case.exporter])
+        session.optimized_model_filepath = str(path)
+        onnxruntime.InferenceSession(plain, session, providers=["CPUExecutionProvider"])
         return
     training = torch.onnx.TrainingMode.PRESERVE if case.norm == "kept" else torch.onnx.TrainingMode.EVAL
     torch.onnx.export(module, (image,), path, dynamo=False, training=training, input_names=["x"],
@@ -205,6 +222,7 @@ def tried(case: Case, folder: Path) -> dict[str, Any]:
         "input": "x".join(map(str, found.input)),
         "macs": found.macs, "expected": known.macs, "uncounted": dict(found.uncounted), "layers": len(theirs),
         "rows": sum(ours.get(name) == macs for name, macs in theirs.items()),
+        "remarks": found.remarks,
         "params": found.params, "explained": left, **why, "seconds": round(exported, 1),
         "opset": next(one.version for one in onnx.load(path, load_external_data=False).opset_import if not one.domain),
     }  # fmt: skip
@@ -232,6 +250,15 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
         if "macs" in line and case == Case(case.network, "torch"):
             yield (f"{case.network:28} {line['input']:>12} {line['macs']:14,} "
                    + " ".join(f"{line[name]:14,}" for name in columns))  # fmt: skip
+    yield ""
+    yield f"{'onnxruntime all':28} {'MACs':>14} {'the module':>14} {'more':>6}   said"
+    for line in lines:
+        case = Case(*line["case"])
+        if "macs" in line and case.exporter == "onnxruntime all":
+            padded = "; ".join(one for one in line["remarks"] if "padded" in one)
+            more = line["macs"] / line["expected"] - 1
+            yield f"{case.network:28} {line['macs']:14,} {line['expected']:14,} {more:6.1%}   {padded}"
+    lines = [line for line in lines if Case(*line["case"]).exporter not in RUNTIME]
     wrong = [line for line in lines if "macs" in line and (line["macs"] != line["expected"] or line["uncounted"])]
     yield from (f"MACs differ: {line}" for line in wrong)
     odd = [line for line in lines if "macs" in line and (line["params"] != line["explained"] or line["unexplained"])]
