@@ -5,28 +5,17 @@ N x 3 x H x W, --input 3x64x64        1x3x64x64
 ids: N x T, --input ids=128           1x128, and T is 128 wherever else it stands
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from resbench.arch.algebra import Shape
 from resbench.errors import OptionError, SourceError, did_you_mean
 from resbench.networks.inputs import ModelInput
 
-Sides = tuple[int | str, ...]
-"""A size is a number, or the name of a free one; an empty name is nobody's but its own."""
-
-
-class Declared(Protocol):
-    """A graph says this of an input."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def sides(self) -> Sides: ...
-    @property
-    def dtype(self) -> str: ...
-    @property
-    def text(self) -> str: ...
+if TYPE_CHECKING:
+    from resbench.graphs.reading import Declared
 
 
 def sizes(model: str, declared: Sequence[Declared], inputs: Sequence[ModelInput], batch: int) -> Mapping[str, Shape]:
