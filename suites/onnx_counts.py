@@ -240,8 +240,9 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
         macs = sum(line["macs"] == line["expected"] and not line["uncounted"] for line in done)
         rows = sum(line["rows"] for line in done), sum(line["layers"] for line in done)
         params = sum(line["params"] == line["explained"] and not line["unexplained"] for line in done)
+        same = "" if key.partition(" opset")[0] in RUNTIME else f"{rows[0]}/{rows[1]}", f"{params}/{len(done)}"
         yield (f"{key:62} {len(group):5} {len(group) - len(done):8} {f'{macs}/{len(done)}':>11} "
-               f"{f'{rows[0]}/{rows[1]}':>12} {f'{params}/{len(done)}':>17}")  # fmt: skip
+               f"{same[0]:>12} {same[1] if same[0] else '':>17}")  # fmt: skip
     yield ""
     columns = ("module", *GONE, "new biases", "params")
     yield f"{'torch, default opset':28} {'input':>12} {'MACs':>14} " + " ".join(f"{name:>14}" for name in columns)

@@ -199,17 +199,17 @@ def _remarks(graph: Graph, steps: Sequence[Step]) -> Iterable[str]:
 
 
 def _padded(graph: Graph, steps: Sequence[Step]) -> Iterable[str]:
-    """Say where channels are laid in blocks and the last block is not full, as far as nodes tell."""
-    found: dict[tuple[int, int], None] = {}
+    """Say where channels are laid in blocks, of which the last may not be full: how far it is, few nodes tell."""
+    found: dict[str, None] = {}
     for step in steps:
         if step.node.operator == f"{BLOCKED}ReorderOutput":
             channels, inside = int(step.node.attributes["channels"]), graph.flows.get(step.node.inputs[0])
             if inside and inside.shape and inside.shape[1] != channels:
-                found[channels, inside.shape[1]] = None
-    if found:
-        first = [f"{channels} as {wide}" for channels, wide in [*found][:3]]
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        yield f"channels are padded to whole blocks ({', '.join(first)}{more}), and count as they are stored"
+                found[f"{channels} as {inside.shape[1]}"] = None
+    if any(step.node.operator.startswith(BLOCKED) for step in steps):
+        more = ["..."] if len(found) > 3 else []
+        known = f" ({', '.join([*[*found][:3], *more])})" if found else ""
+        yield f"channels are laid in whole blocks, and where they are padded to these{known} the padding counts too"
 
 
 def _has_norm(node: GraphNode) -> bool:

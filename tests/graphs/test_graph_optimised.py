@@ -46,7 +46,8 @@ def test_channels_in_blocks_count_as_they_are_stored_and_what_is_padded_is_said(
     outputs = {row.name: row.output for row in found.layers}
     assert (outputs["reorderoutput"], outputs["relu"]) == ((2, 4, 4, 10), (2, 4, 4, 10))
     assert outputs["reorderoutput_1"] == (2, 32, 1, 1)
-    assert found.remarks == ("channels are padded to whole blocks (10 as 16), and count as they are stored",)
+    said = "channels are laid in whole blocks, and where they are padded to these (10 as 16) the padding counts too"
+    assert found.remarks == (said,)
     assert not found.uncounted
 
 
