@@ -110,6 +110,9 @@ class Cost:
     forks: tuple[Fork, ...] = ()
     """Here the count is not that of every run; the fold has none, and where a loop's length is known it counts."""
 
+    remarks: tuple[str, ...] = ()
+    """A source says this of what it holds, each as a clause; the fold and the tracer say nothing."""
+
     derived: ClassVar = (
         *("params", "macs", "flops", "elementwise", "activations"),
         *("trainable", "param_bytes", "buffer_bytes", "activation_bytes", "backward_macs"),

@@ -31,7 +31,7 @@ Models = Annotated[
         metavar="MODEL...",
         help="A model: resnet50, or resnet56,shortcut=B,classes=100; `resbench models` lists them. Or "
         "torchvision:resnet50, timm:resnet50d, hf:ID, package.module:factory, file:path.py:factory (both run that "
-        "code), pt2:FILE.",
+        "code), pt2:FILE, onnx:FILE.",
         autocompletion=complete_model,
     ),
 ]

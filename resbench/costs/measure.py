@@ -123,7 +123,13 @@ def _counted(count: Callable[[], Cost], counter: str, failed: list[str]) -> Cost
 
 
 def _of_model(model: Model, batch: int, mode: Mode) -> Cost:
-    """Fold where there is an expression; else trace, with the weights where the forward looks at values."""
+    """Fold an expression, walk a graph; trace anything else, with the weights where the forward looks at values."""
+    if model.graph:
+        if mode == "training":
+            raise OptionError(f"{model.name}: a graph of ONNX is one of inference; expected it without --mode training")
+        from resbench.graphs.counting import count
+
+        return count(model.sized(batch), model.name.title, model.source)
     arch = model.architecture
     if arch:
         return fold(arch.body, arch.input, batch=batch, model=arch.name, source=model.source, mode=mode)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 from resbench.arch.rows import Cost, Level
 from resbench.costs.chart import by_layer
-from resbench.costs.table import complex_note, conventions, cost_table, forked
+from resbench.costs.table import complex_note, conventions, cost_table, forked, remarked
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
 from resbench.progress import Progress
@@ -75,7 +75,7 @@ class Costs(Result):
         return {one.model: dict(one.uncounted) for one in self.costs}
 
     def cautions(self, models: Sequence[str]) -> list[str]:
-        return [*complex_note(self.costs), *forked(self.costs)]
+        return [*complex_note(self.costs), *remarked(self.costs), *forked(self.costs)]
 
     def pictures(self) -> list[Picture]:
         return [by_layer(one) for one in self.costs]

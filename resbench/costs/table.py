@@ -81,15 +81,21 @@ def complex_note(costs: Sequence[Cost]) -> tuple[str, ...]:
 
 
 def _warnings(costs: Sequence[Cost]) -> list[str]:
-    """The warnings say what is too low or unknown, and which networks make layers as they run, unseen by any check."""
+    """The warnings say what is too low or unknown, which networks make layers as they run, unseen by any check, and
+    what a source says of what it holds."""
     made = [f"{c.model}: made in the forward, and counted: {', '.join(c.made)}." for c in costs if c.made]
     unknown = [line for c in costs for line in unclassified(c.model, c.unknown)]
-    return [*uncounted(costs), *made, *forked(costs), *_unseen(costs), *unknown]
+    return [*uncounted(costs), *made, *remarked(costs), *forked(costs), *_unseen(costs), *unknown]
 
 
 def uncounted(costs: Sequence[Cost]) -> list[str]:
     """A line names each network in which operators ran that have no formula."""
     return [line for c in costs for line in warning(c.model, dict(c.uncounted), "what is counted is too low")]
+
+
+def remarked(costs: Sequence[Cost]) -> list[str]:
+    """A line for each thing that a source says of what it holds."""
+    return [f"{c.model}: {remark}." for c in costs for remark in c.remarks]
 
 
 def forked(costs: Sequence[Cost]) -> list[str]:

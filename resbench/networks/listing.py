@@ -35,7 +35,7 @@ NOTES = (
     "{6n+2}: every such depth, resnet20 resnet32 resnet56 resnet110 resnet1202; where ImageNet or a bottleneck "
     "network has it too (resnet50, resnet164), write cifar_resnet50.",
     "Wherever a model is taken: torchvision:NAME, timm:NAME, hf:ID, package.module:factory, file:path.py:factory, "
-    "pt2:FILE, and the entry points of the group resbench.models.",
+    "pt2:FILE, onnx:FILE, and the entry points of the group resbench.models.",
     "Options follow commas: resnet56,shortcut=B,width=2,input=3x64x64; `resbench models resnet56` lists them.",
 )
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from resbench.arch.published import PublishedCost
+    from resbench.graphs.graph import Graph
+    from resbench.graphs.reading import GraphFile
     from resbench.networks.arguments import Called
     from resbench.networks.sources import Found
 
@@ -38,6 +40,8 @@ class Model:
     architecture: Architecture | None = None
     published: tuple[PublishedCost, ...] = ()
     tensors: tuple[Tensor, ...] | Mapping[str, Any] = ()
+    graph: GraphFile | None = None
+    """It is read from this file, and has no module; ``inputs`` are those that a user says."""
 
     @classmethod
     def of(cls, given: nn.Module | Architecture | Node, input: Input, seed: int = 0) -> Model:
@@ -64,11 +68,14 @@ class Model:
     @cached_property
     def module(self) -> nn.Module:
         """The module is built when it is first asked for."""
+        self.check_runs()
         return self.make()
 
     @property
     def input(self) -> tuple[int, ...]:
-        """The model takes an image (C, H, W). Raises MeasureError for one that takes other inputs, or several."""
+        """The model takes an image (C, H, W). Raises MeasureError for one that takes other inputs, or several, and
+        SourceError for a graph."""
+        self.check_runs()
         if len(self.inputs) != 1 or not self.inputs[0].is_image:
             texts = [one.text for one in self.inputs]
             taken = f"it takes {', '.join(texts)}" if texts else "it runs on tensors that came with it"
@@ -87,8 +94,9 @@ class Model:
         """The forward takes the shape (batch, C, H, W), or arguments: tensors without values, or the model's own.
 
         Raises OptionError for an input that the forward does not have, and SourceError for another batch than that of
-        the tensors.
+        the tensors, and for a graph.
         """
+        self.check_runs()
         if self.tensors:
             return self._own_tensors(batch)
         first = self.inputs[0]
@@ -99,6 +107,21 @@ class Model:
         from resbench.networks.arguments import arguments
 
         return arguments(self.module, self.inputs, batch)
+
+    def check_runs(self) -> None:
+        """Raise SourceError for a graph, which has no module."""
+        if self.graph:
+            raise SourceError(
+                f"{self.name}: a graph of ONNX has no module that could run here; expected one of the commands that "
+                "count: flops, show, compare with metrics of flops, report --parts cost"
+            )
+
+    def sized(self, batch: int = 1) -> Graph:
+        """The graph has shapes for a batch of its inputs. Raises as ``sizes`` and ``GraphFile.sized`` do."""
+        assert self.graph
+        from resbench.networks.sizes import sizes
+
+        return self.graph.sized(sizes(str(self.name.head), self.graph.inputs, self.inputs, batch))
 
     def _own_tensors(self, batch: int) -> Called:
         """Return the tensors; of a single one of floating numbers, also the shape with another batch."""
@@ -125,11 +148,14 @@ def load(name: str | ModelName, input: Input = None, *, device: str = "cpu", see
         name = ModelName.parse(name, input)
     if name.norm == "none":
         whole = load(replace(name, norm="bn"), device=device, seed=seed)
+        whole.check_runs()
         return replace(whole, name=name, make=lambda: without_norm(whole.module), architecture=None, published=())
     if not name.source:
         return _built(name, name.architecture(), "catalog", device, seed)
     found = _found(name, device)
     made = found.made
+    if found.graph:
+        return Model(name, name.inputs, found.source, lambda: made, graph=found.graph)
     if isinstance(made, Node):
         made = Architecture("", made, found.shape, found.source)
     if isinstance(made, Architecture):

@@ -23,7 +23,7 @@ from resbench.networks.inputs import NO_BATCH, Input, ModelInput, checked, parse
 BARE = " without BN"
 """This stands behind the name of a network whose BN is taken out of its module."""
 
-VALID = "torchvision:NAME, timm:NAME, hf:NAME, package.module:factory, file:path.py:factory or pt2:path"
+VALID = "torchvision:NAME, timm:NAME, hf:NAME, package.module:factory, file:path.py:factory, pt2:path or onnx:path"
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class ModelName:
     """A model's name is a value: two names that say the same of a catalog network are equal.
 
     ``base`` is the name within its ``source`` (``resnet56``, ``path.py:factory``), which is empty for the catalog and
-    else torchvision, timm, hf, file, pt2, a plugin or a Python module. ``options`` are keys and values as they are
-    written: of a catalog network those that are not its defaults, in the catalog's order. ``inputs`` are those of one
-    image, and empty where the model's own hold. ``norm`` is ``none`` where the BN of a network that has no option for
-    it is taken out of the module. ``weights`` is the file, or the library's network, that those of a catalog network
-    come from; empty for random ones.
+    else torchvision, timm, hf, file, pt2, onnx, a plugin or a Python module. ``options`` are keys and values as they
+    are written: of a catalog network those that are not its defaults, in the catalog's order. ``inputs`` are those of
+    one image, and empty where the model's own hold. ``norm`` is ``none`` where the BN of a network that has no option
+    for it is taken out of the module. ``weights`` is the file, or the library's network, that those of a catalog
+    network come from; empty for random ones.
     """
 
     base: str

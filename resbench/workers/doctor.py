@@ -27,6 +27,7 @@ PACKAGES = {
     "torchvision": "models as torchvision:NAME",
     "timm": "models as timm:NAME",
     "transformers": "models as hf:NAME",
+    "onnx": "graphs as onnx:FILE",
     "nvidia-ml-py": "clocks, power and throttling of NVIDIA GPUs",
     "triton": "the second timer of the suites on GPUs",
 }

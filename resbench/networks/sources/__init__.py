@@ -6,6 +6,7 @@
     package.module:factory      runs the module's code
     file:path.py:factory        runs the file's code
     pt2:path                    a program saved by torch.export.save
+    onnx:path                   a graph, which is counted and never run
     PLUGIN:NAME                 an entry point of the group ``resbench.models``: a function of NAME and options
 
 ``key=value`` after commas goes to the factory. A file of this folder is one source: its function ``find``.
@@ -32,18 +33,24 @@ from resbench.networks.name import ModelName
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from resbench.graphs.reading import GraphFile
+
 Options = dict[str, Any]
 
 DEFAULT_INPUT = IMAGENET
-SOURCES = {"torchvision": "torchvision", "timm": "timm", "hf": "hf", "pt2": "pt2", "file": "python"}
+SOURCES = {
+    **{name: name for name in ("torchvision", "timm", "hf", "pt2", "onnx")},
+    "file": "python",
+}
 """Each source has a file in this folder; every other one is a Python module."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A source gives a module, an architecture or an expression, and the image that it is meant for.
+    """A source gives a module, an architecture, an expression or a graph, and the image that it is meant for.
 
     ``inputs`` stand where it is meant for others than an image; ``tensors`` are those of an exported program.
+    A graph is made of nothing else.
     """
 
     made: Any
@@ -52,6 +59,7 @@ class Found:
     published: tuple[PublishedCost, ...] = ()
     tensors: "tuple[Tensor, ...]" = ()
     inputs: tuple[ModelInput, ...] = ()
+    graph: "GraphFile | None" = None
 
 
 def find(name: ModelName, device: str) -> Found:

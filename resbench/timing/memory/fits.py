@@ -129,6 +129,7 @@ def _fit(model: Given, input: Input, budget: int, setup: Setup, progress: Progre
     if isinstance(model, str | ModelName):
         model = load(model, input, device="meta")
     given = model if isinstance(model, Model) else Model.of(model, input)
+    given.check_runs()
     shapes = shapes_of(given.module) if setup.mode == "training" else []
     check_takes(setup.optimizer, shapes)
 
