@@ -49,10 +49,11 @@ def _holder(names: Sequence[str]) -> str:
     ''
     """
     held, inner = "", [*names]
-    while True:
+    while inner:
         step = Counter(name.partition(".")[0] for name in inner).most_common(1)[0][0]
         inner = [name.removeprefix(f"{step}.") for name in inner if name.startswith(f"{step}.")]
         steps = {name.partition(".")[0] for name in inner}
         if len(inner) <= MOST * len(names) or len(inner) < 2 * len(steps):
             return held
         held = f"{held}.{step}".lstrip(".")
+    return held

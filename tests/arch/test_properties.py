@@ -1,7 +1,6 @@
 """What holds of every architecture: expressions drawn from the whole algebra, fitting and misfitting."""
 
 import keyword
-import re
 from dataclasses import fields
 from itertools import pairwise
 from math import gcd
@@ -57,6 +56,7 @@ from resbench.arch import (
     Tanh,
     catalog,
     cost,
+    levels,
     stack,
 )
 from resbench.arch.catalog import architecture, entries, options
@@ -317,10 +317,11 @@ def hold_main_properties(net, batch):
         assert row.name
     assert len({row.name for row in one.layers}) == len(one.layers)
     assert (one.per("layer"), one.per("model")) == (one.layers, (one.total,))
-    for group, name in (("stage", r"[^.]+"), ("block", r"[^.]+(\.\d+(?!\w))?")):
-        sums = {}
+    for group, where in (("stage", levels.stages), ("block", levels.blocks)):
+        sums, lies_in = {}, where([row.name for row in one.layers])
         for row in one.layers:
-            key = re.match(name, row.name)[0]
+            key = lies_in(row.name)
+            assert row.name == key or row.name.startswith(f"{key}.")
             sums[key] = [a + b for a, b in zip(sums.get(key, [0] * 8), row[3:11], strict=True)]
         assert {row.name: list(row[3:11]) for row in one.per(group)} == sums
         for number in (*NUMBERS, "flops", "param_bytes", "activation_bytes"):
