@@ -4,8 +4,8 @@ BIN := .venv/bin
 # Two tests at a time, each on one thread: they are many and small.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
-# What most changes break, and what starts no process: a minute.
-FAST := tests/arch tests/drawing/test_draw.py tests/gradients/test_statistics.py tests/lessons tests/operators \
+# What most changes break, and what starts no process: a minute. The twins' logits take a third of that, and wait.
+FAST := --ignore=tests/arch/test_twins.py tests/arch tests/drawing/test_draw.py tests/gradients/test_statistics.py tests/lessons tests/operators \
 	tests/training tests/workers tests/test_api.py tests/test_docs.py tests/test_golden_results.py
 
 .PHONY: demo check test test-all test-cuda bench fig6 results tour readme format clean
