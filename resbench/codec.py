@@ -40,7 +40,10 @@ def encoded(value: Any, derived: bool = True) -> Any:
 
 
 def decoded(kind: type[Value], data: Any) -> Value:
-    """Make the value of that class. Raises TypeError, ValueError or LookupError where the data are of another."""
+    """Make the value of that class. Raises TypeError, ValueError or LookupError where the data are of another.
+
+    A class may turn what earlier versions wrote into its fields by a class method ``of_earlier``.
+    """
     return _converter(False).structure(data, kind)
 
 
@@ -48,7 +51,7 @@ def decoded(kind: type[Value], data: Any) -> Value:
 def _converter(derived: bool) -> "Converter":
     from cattrs import Converter  # a result that is printed needs none of it
     from cattrs.cols import is_namedtuple, namedtuple_dict_structure_factory, namedtuple_dict_unstructure_factory
-    from cattrs.gen import make_dict_unstructure_fn
+    from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
     converter = Converter(detailed_validation=False)
     converter.register_structure_hook_factory(is_namedtuple, namedtuple_dict_structure_factory)
@@ -67,6 +70,11 @@ def _converter(derived: bool) -> "Converter":
             **fields(value),
         }
 
+    def as_now(kind: Any) -> Callable[[Any, Any], Any]:
+        read = make_dict_structure_fn(kind, converter)
+        return lambda data, _: read(kind.of_earlier(data), kind)
+
+    converter.register_structure_hook_factory(lambda kind: hasattr(kind, "of_earlier"), as_now)
     if derived:
         converter.register_unstructure_hook_factory(lambda kind: hasattr(kind, "derived"), beside)
     return converter

@@ -30,7 +30,7 @@ FIXED = {
     typing.Any: st.one_of(SCALARS, st.tuples(st.integers(), st.integers())),
     Path: TEXT.map(lambda name: Path("folder", name.replace("/", "").replace("\0", ""))),
     datetime: st.datetimes(min_value=datetime(1970, 1, 2), timezones=st.just(UTC)),
-    Setup: st.sampled_from([Setup(), Setup(batch=8, dtype="bf16", mode="training", compile=True, threads=2)]),
+    Setup: st.sampled_from([Setup(), Setup(batch=8, dtype="bf16", mode="training", runtime="compile", threads=2)]),
     TrainingRecipe: st.sampled_from(
         [TrainingRecipe(100), TrainingRecipe(64_000, 64, 0.05, warmup=400, augment=True, dtype="bf16")]
     ),

@@ -23,6 +23,7 @@ def command(
     optimizer: options.Optimizer = MOMENTUM,
     cache: Annotated[str, typer.Option("--cache", help="warm, or cold: overwritten before each run.")] = "warm",
     compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
+    runtime: options.Runtime = None,
     threads: options.Threads = None,
     processes: Annotated[int | None, typer.Option("--processes", help="Fresh processes; 5.", min=1, max=1000)] = None,
     layers: Annotated[bool, typer.Option("--layers", help="One row for each layer, in this process.")] = False,
@@ -68,6 +69,7 @@ def command(
     from resbench.timing.memory.measure import memory as memory_of
 
     options.refuse(layers and compile, measure.COMPILED)
+    runtimes = options.runtimes(runtime, compile)
     events, failures = board(tensorboard, "latency"), Failures(names)
     setup: dict[str, Any] = {
         **{"device": device, "dtype": dtype, "memory_format": memory_format},
@@ -81,7 +83,7 @@ def command(
         found = memory_of(names, input, batch=sizes[0], compile=compile, fits=fits, failures=failures, **setup)
     else:
         processes = processes or PROCESSES
-        found = latency(names, input, batch=sizes, processes=processes, compile=compile, failures=failures, **setup)
+        found = latency(names, input, batch=sizes, processes=processes, runtime=runtimes, failures=failures, **setup)
     emit(found, format, output, plot=plot)
     if events:
         events.latencies(found, input)

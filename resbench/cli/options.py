@@ -66,6 +66,14 @@ def _device(given: str) -> str:
 
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or mps.", callback=_device)]
 
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime",
+        metavar="NAME[,NAME...]",
+        help="Where it runs: eager, compile, aot, onnxruntime, openvino, executorch; several side by side.",
+    ),
+]
 Threads = Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)]
 Dtype = Annotated[str, typer.Option("--dtype", help="fp32, tf32, bf16 or fp16; the last two by autocast.")]
 Layout = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]
@@ -140,3 +148,11 @@ def seconds(text: str) -> float:
     if not found or not float(found[1]):
         raise OptionError(f"--time-budget takes a time such as 90s, 7m or 1h; received {text!r}")
     return float(found[1]) * UNITS[found[2]]
+
+
+def runtimes(text: str | None, compile: bool) -> list[str]:
+    """Read the runtimes that are asked for, each once; ``--compile`` is short for one. Raises OptionError."""
+    refuse(text is not None and compile, "--compile is short for --runtime compile: keep one of them")
+    names = [name.strip() for name in (text or ("compile" if compile else "eager")).split(",")]
+    refuse("" in names, f"--runtime takes names with commas between, such as eager,onnxruntime; received {text!r}")
+    return [*dict.fromkeys(names)]

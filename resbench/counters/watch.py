@@ -46,7 +46,7 @@ from resbench.operators.products import packed_weights
 from resbench.operators.rules import CountedOperator
 from resbench.workers.compiled import as_written
 from resbench.workers.control_flow import ControlFlow, is_hidden
-from resbench.workers.stopwatch import uncollected
+from resbench.workers.sampling import uncollected
 from resbench.workers.switches import SWITCHES, attribute, put_back
 from resbench.workers.threads import ELSEWHERE, started
 from resbench.workers.workload import Workload

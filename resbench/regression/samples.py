@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from resbench.counters.counts import TOTALS, Counted
 from resbench.counters.watch import count
 from resbench.errors import OptionError, did_you_mean
-from resbench.workers.workload import Call, Setup, Workload
+from resbench.workers.workload import COMPILE, EAGER, Call, Setup, Workload
 
 SAMPLES, SAMPLE_S = 25, 0.01
 """A process takes so many samples of a benchmark, and each lasts at least so long. A shared core changes its speed by
@@ -26,10 +26,12 @@ runs on a core comes in slices of some milliseconds, which some of the pieces es
 
 def workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
     """Make a workload of what the fixture was called with. Raises OptionError or MeasureError."""
-    options = [field.name for field in fields(Setup)]
+    options = ["compile", *(field.name for field in fields(Setup))]
     for name in setup.keys() - options:
         hint = did_you_mean(name, options, f"expected one of {', '.join(options)}")
         raise OptionError(f"the fixture `resbench` takes no {name}{hint}")
+    short = {"runtime": COMPILE} if setup.get("compile") else {}
+    setup = {**short, **{name: value for name, value in setup.items() if name != "compile"}}
     if isinstance(target, str):
         from resbench.costs.values import with_integers
         from resbench.networks.load import load
@@ -57,7 +59,7 @@ def workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
 def counted(work: Workload, more: Mapping[str, int]) -> Counted:
     """Count a run of the model as it is written, also where it is timed compiled, and add further counters."""
     if work.setup.compile:
-        work = Workload(work.model, work.called, replace(work.setup, compile=False))
+        work = Workload(work.model, work.called, replace(work.setup, runtime=EAGER))
     return own(count(work), more)
 
 

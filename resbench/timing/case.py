@@ -14,7 +14,7 @@ from resbench.networks.inputs import Input, parse_inputs
 from resbench.networks.load import Model, load
 from resbench.networks.modules import Lent
 from resbench.restoring.unchanged import unchanged
-from resbench.workers.workload import Setup, Workload, check_device
+from resbench.workers.workload import EAGER, Setup, Workload, check_device
 
 
 class Case(NamedTuple):
@@ -25,7 +25,8 @@ class Case(NamedTuple):
     setup: Setup
 
     def __str__(self) -> str:
-        return f"{self.model}, batch {self.setup.batch}, {self.setup.mode}"
+        runtime = "" if self.setup.runtime == EAGER else f", {self.setup.runtime}"
+        return f"{self.model}, batch {self.setup.batch}, {self.setup.mode}{runtime}"
 
 
 def case(model: str, input: Input, setup: Setup) -> Case:

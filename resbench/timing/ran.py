@@ -22,7 +22,7 @@ from resbench.workers.compiled import as_written, runs_compiled
 from resbench.workers.control_flow import ControlFlow, is_hidden
 from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.switches import float32_in, unasked, unfused
-from resbench.workers.workload import Setup, Workload
+from resbench.workers.workload import COMPILE, EAGER, Setup, Workload
 
 LEAST = 0.01
 """A kind of product with less than this share of the MACs changes no label: one roof holds for the rest."""
@@ -178,12 +178,13 @@ def setup_words(setup: Setup, ran: Ran | None = None) -> str:
     threads = f"{setup.threads} threads" if setup.threads else ""
     where = [setup.device, setup.dtype, setup.memory_format]
     compiled, switches = setup.compile, tuple[str, ...]()
+    elsewhere = "" if setup.runtime in (EAGER, COMPILE) else f"in {setup.runtime}"
     if ran:
         where = [a or b for a, b in zip((ran.device, ran.dtype, ran.memory_format), where, strict=True)]
         threads = ran.threads_words if threads or ran.threads != (ran.asked_threads,) else ""
         compiled, switches = ran.compiled, ran.switches
     mode = setup.mode if setup.optimizer == MOMENTUM else f"{setup.mode} by {setup.optimizer}"
-    words = [*where, mode, f"{setup.cache} caches", "compiled" if compiled else "", threads]
+    words = [*where, mode, f"{setup.cache} caches", "compiled" if compiled else "", elsewhere, threads]
     return ", ".join([*filter(None, words), *switches])
 
 

@@ -30,6 +30,7 @@ from resbench.progress import Progress
 from resbench.timing.ran import Ran
 from resbench.workers import stopwatch
 from resbench.workers.environment import available_bytes, environment
+from resbench.workers.sampling import uncollected
 from resbench.workers.workload import AUTOCAST, Call, Setup, drawn
 
 PRODUCTS = {"fp32": torch.float32, "tf32": torch.float32, "fp64": torch.float64, **AUTOCAST}
@@ -165,7 +166,7 @@ def _measure(
     """Return the best rate of the products, and the rate of each copy, as far as there is memory."""
     on_device = torch.cuda.device(setup.device) if setup.kind == "cuda" else nullcontext()
     failing = foreign(MeasureError, lambda e: f"cannot measure {setup.dtype} on {setup.device}: {first_line(e)}")
-    with failing, setup.applied(), on_device, torch.inference_mode(), stopwatch.uncollected():
+    with failing, setup.applied(), on_device, torch.inference_mode(), uncollected():
         flops_per_s = _products(setup, sizes, dtype or PRODUCTS[setup.dtype])
         copies = tuple((nbytes, _copy(setup, nbytes)) for nbytes in ladder if _fits(setup, nbytes))
         if setup.kind == "cuda":

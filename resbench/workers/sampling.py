@@ -4,8 +4,10 @@ A *stopwatch* runs the workload some times and gives the seconds of each phase o
 device (``stopwatch.py``). The rules are here, and the same for all.
 """
 
+import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import inf
 from statistics import median
@@ -19,6 +21,9 @@ Stopwatch = Callable[[int], list[tuple[float, ...]]]
 SamplingVerdict = Literal["settled", "noisy", "unstable", "invalid"]
 """``settled``: the half-width within this process came below the precision. ``noisy``: it did not, and more samples
 no longer help. ``unstable``: the time was up first. ``invalid``: too many samples had to be rejected."""
+
+FLUSH_BYTES = 2**28
+"""The last cache of any processor that we know is smaller."""
 
 REJECTED = 0.2
 """Above this share of throttled samples nothing is said about the rest."""
@@ -113,3 +118,13 @@ def warm_up(watch: Stopwatch, rules: Rules, clock: Callable[[], float] = time.pe
         if spent >= rules.warmup_cap_s:
             return False
         last = middle
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Run without Python's garbage collector."""
+    with ExitStack() as stack:
+        if gc.isenabled():
+            stack.callback(gc.enable)
+            gc.disable()
+        yield

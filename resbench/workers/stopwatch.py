@@ -8,20 +8,15 @@ the phases, and read after one synchronisation at the end. There are three ways 
     graph    one launch replays a captured run
 """
 
-import gc
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import torch
 
-from resbench.workers.sampling import Stopwatch
+from resbench.workers.sampling import FLUSH_BYTES, Stopwatch, uncollected
 from resbench.workers.workload import Workload
-
-FLUSH_BYTES = 2**28
-"""The last cache of any processor that we know is smaller."""
 
 
 def _finished_ns() -> int:
@@ -112,13 +107,3 @@ def _watch(work: Workload, phases: list[Callable[[], object]], before: Callable[
         return [tuple(seconds(a, b) for a, b in pairwise(marks)) for marks in runs]
 
     return watch
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Run without Python's garbage collector."""
-    with ExitStack() as stack:
-        if gc.isenabled():
-            stack.callback(gc.enable)
-            gc.disable()
-        yield

@@ -33,6 +33,10 @@ Cache = Literal["warm", "cold"]
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """The model stays in float32; operators that gain from it run in these types."""
 
+EAGER, COMPILE = "eager", "compile"
+"""Torch runs a module in these two ways: as it is written, and through ``torch.compile``. Every other runtime runs a
+file that was written of it; see ``resbench.timing.runtimes``."""
+
 MOST_THREADS = 4096
 """Torch that is told a million takes the interpreter down; the command line has the same limit."""
 
@@ -53,9 +57,14 @@ class Setup:
     memory_format: MemoryFormat = "contiguous"
     mode: Mode = "inference"
     cache: Cache = "warm"
-    compile: bool = False
+    runtime: str = EAGER
     threads: int | None = None
     optimizer: str = MOMENTUM
+
+    @classmethod
+    def of_earlier(cls, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Read what earlier versions wrote: a setup was compiled or not."""
+        return {"runtime": COMPILE, **data} if data.get("compile") is True else data
 
     def __post_init__(self) -> None:
         for name, words in {"dtype": Dtype, "memory_format": MemoryFormat, "mode": Mode, "cache": Cache}.items():
@@ -67,12 +76,19 @@ class Setup:
                 raise OptionError(f"expected {name} of at least 1, received {value!r}")
         if self.threads is not None and self.threads > MOST_THREADS:
             raise OptionError(f"expected threads of at most {MOST_THREADS}, received {self.threads}")
+        if type(self.runtime) is not str:
+            raise OptionError(f"runtime takes a name such as {EAGER} or {COMPILE}; received {self.runtime!r}")
         device_name(self.device)
         check_optimizer(self.optimizer)
         if self.optimizer != MOMENTUM and self.mode != "training":
             raise OptionError(f"{self.optimizer} steps in training: expected --mode training with it")
         if self.dtype == "tf32" and self.kind != "cuda":
             raise MeasureError("tf32 is a format of NVIDIA GPUs: expected --device cuda with it; try fp32 or bf16")
+
+    @property
+    def compile(self) -> bool:
+        """Tell whether it goes through ``torch.compile``."""
+        return self.runtime == COMPILE
 
     @property
     def kind(self) -> str:

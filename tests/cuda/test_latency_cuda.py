@@ -18,7 +18,7 @@ from resbench.timing.memory.prediction import predicted
 from resbench.timing.roofline import roof
 from resbench.workers import stopwatch
 from resbench.workers.environment import environment
-from resbench.workers.sampling import Rules
+from resbench.workers.sampling import FLUSH_BYTES, Rules
 from resbench.workers.workload import Setup, Workload, check_device
 
 pytestmark = [
@@ -52,7 +52,7 @@ def test_cold_caches_are_overwritten_before_each_run():
     with work.ready():
         before = torch.cuda.memory_allocated()
         watch = stopwatch.queued(work)
-        assert torch.cuda.memory_allocated() - before >= stopwatch.FLUSH_BYTES
+        assert torch.cuda.memory_allocated() - before >= FLUSH_BYTES
         assert all(sum(run) > 0 for run in watch(10))
 
 
@@ -95,7 +95,7 @@ def test_the_ceilings_are_a_gpus(tmp_path, monkeypatch):
 
 
 def test_a_compiled_network_is_measured():
-    reading = read(workload("resnet20", batch=8, compile=True), SHORT)
+    reading = read(workload("resnet20", batch=8, runtime="compile"), SHORT)
     assert reading.queued
     assert reading.graph
 

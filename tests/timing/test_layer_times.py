@@ -116,7 +116,7 @@ def test_measuring_leaves_no_hook_and_no_change(quick):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler's own imports
 def test_a_compiled_model_has_no_layers():
     net = nn.Sequential(nn.Conv2d(3, 4, 1))
-    work = Workload(net, (1, 3, 8, 8), Setup(compile=True))
+    work = Workload(net, (1, 3, 8, 8), Setup(runtime="compile"))
     with pytest.raises(OptionError, match="not both"), work.ready():
         layer_times(work)
 

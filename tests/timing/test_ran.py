@@ -206,7 +206,7 @@ def test_compiled_code_is_read_back_too():
     found = ran(inside)
     assert found.differences(Setup()) == ["compiled code of its own ran in it"]
     with torch.compiler.set_stance("force_eager"):
-        assert ran(net(), compile=True).differences(Setup(compile=True)) == ["no compiled code ran in it"]
+        assert ran(net(), runtime="compile").differences(Setup(runtime="compile")) == ["no compiled code ran in it"]
 
 
 def test_it_is_read_from_json_as_it_was_written():

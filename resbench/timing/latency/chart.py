@@ -17,7 +17,7 @@ def spreads(result: Latencies) -> Picture:
     divisor, unit = scale([record["p90_s"] for _, record in records], "seconds")
     rows, points = list[dict[str, Any]](), list[dict[str, Any]]()
     for one, record in records:
-        name = f"{one.model}, batch {one.setup.batch}"
+        name = one.row
         half = (record["half_width"] or 0) * record["median_s"]
         ends = {"low_s": record["median_s"] - half, "high_s": record["median_s"] + half}
         rows.append({"network": name, **{key: record[key] for key in ("median_s", "p10_s", "p90_s")}, **ends})

@@ -4,15 +4,13 @@ What differs from process to process (addresses, cores, what else the machine do
 are measured side by side; and what the system kills for want of memory takes no finished row with it.
 """
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from resbench.codec import decoded
-from resbench.errors import Failures, MeasureError
+from resbench.errors import Failures, MeasureError, OptionError
 from resbench.given import public
 from resbench.networks.inputs import Input
 from resbench.networks.load import result_name
@@ -21,14 +19,15 @@ from resbench.networks.name import names_of
 from resbench.progress import Progress, Step, silent
 from resbench.timing.case import Case, case, ready
 from resbench.timing.drift import noted
+from resbench.timing.latency.processes import Processes, check_runtime
 from resbench.timing.latency.result import Latencies, Latency, Reading
 from resbench.timing.latency.worker import paced, read
 from resbench.timing.roofline import Roof, roof, roof_of
+from resbench.timing.runtimes.runtime import TORCH
 from resbench.units import plural
 from resbench.workers.environment import environment
 from resbench.workers.optimizers import MOMENTUM
-from resbench.workers.waiting import as_given
-from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup
+from resbench.workers.workload import COMPILE, EAGER, Cache, Dtype, MemoryFormat, Mode, Setup
 
 PROCESSES = 5
 """Each row is measured in so many: the interval of fewer is wide, for Student's t grows fast."""
@@ -46,6 +45,7 @@ def latency(
     mode: Mode = "inference",
     cache: Cache = "warm",
     compile: bool = False,
+    runtime: str | Sequence[str] = EAGER,
     threads: int | None = None,
     optimizer: str = MOMENTUM,
     processes: int = PROCESSES,
@@ -55,13 +55,23 @@ def latency(
     """Measure how long models take here, with the ceilings of what ran.
 
     A name is measured in fresh processes, every case in its own and all of them in turn; a module in this one, so
-    without an interval, and it is afterwards what it was. Ctrl-C gives what is done. Raises MeasureError for what this
-    machine cannot do.
+    without an interval, and it is afterwards what it was. ``runtime``: one or several of ``eager``, ``compile``,
+    ``aot``, ``onnxruntime``, ``openvino``, ``executorch``, and those that other packages bring; ``compile=True`` is
+    short for one of them. Ctrl-C gives what is done. Raises MeasureError for what this machine cannot do.
     """
     batches = [batch] if isinstance(batch, int) else [*batch]
-    setups = [Setup(device, size, dtype, memory_format, mode, cache, compile, threads, optimizer) for size in batches]
+    runtimes = [COMPILE] if compile else [runtime] if isinstance(runtime, str) else [*runtime]
+    setups = [
+        Setup(device, size, dtype, memory_format, mode, cache, one, threads, optimizer)
+        for size in batches
+        for one in runtimes
+    ]
     first = setups[0]
+    for setup in setups:
+        check_runtime(setup)
     if isinstance(models, Lent):
+        if others := [name for name in runtimes if name not in TORCH]:
+            raise OptionError(f"a module that is lent runs in this process: expected a name for {others[0]}")
         found = []
         for setup in setups:
             with ready(models, input, setup) as (work, name):
@@ -76,7 +86,9 @@ def latency(
         asked = roof(first.device, first.dtype)  # what the device cannot do is said before anything is measured
         machine = environment(first.device)
     cases = dict.fromkeys(case(name, input, setup) for name in names for setup in setups)
-    found, interrupted = _asked([*cases], processes, failures, progress)
+    with TemporaryDirectory(prefix="resbench-") as folder:
+        asking = Processes(Path(folder), processes, pinned={*runtimes} != {EAGER})
+        found, interrupted = _asked([*cases], asking, failures, progress)
     if interrupted and not found:
         raise KeyboardInterrupt
     failed_models.left(found)
@@ -101,18 +113,19 @@ def _ceilings(latencies: Sequence[Latency], asked: Roof | None, progress: Progre
 
 
 def _asked(
-    cases: Sequence[Case], processes: int, failures: Failures | None, progress: Progress
+    cases: Sequence[Case], processes: Processes, failures: Failures | None, progress: Progress
 ) -> tuple[list[Latency], bool]:
     """Return the latencies of the cases that could be measured, in order, and whether Ctrl-C ended it."""
     found: dict[Case, list[dict[str, Any]]] = {}
     failed: set[Case] = set()
     interrupted = False
     try:
-        for turn in range(processes):
+        for turn in range(processes.turns):
             for i, one in enumerate(one for one in cases if one not in failed):
-                step = Step(f"{one}: process {turn + 1} of {processes}", plural(len(found), "row") if found else "")
-                progress(step, (turn + i / len(cases)) / processes)
-                answer = _ask(one, processes)
+                kept = plural(len(found), "row") if found else ""
+                step = Step(f"{one}: process {turn + 1} of {processes.turns}", kept)
+                progress(step, (turn + i / len(cases)) / processes.turns)
+                answer = processes.answer(one, turn)
                 if "error" in answer:
                     reason = answer["error"] if one.model in answer["error"] else f"{one}: {answer['error']}"
                     if failures is None:
@@ -145,18 +158,3 @@ def _latencies(found: dict[Case, list[dict[str, Any]]]) -> list[Latency]:
         )
         for one, (first, *_) in found.items()
     ]
-
-
-def _ask(one: Case, processes: int) -> dict[str, Any]:
-    """Return the answer of one of so many processes: a reading, or an error."""
-    request = json.dumps({**one._asdict(), "setup": asdict(one.setup), "processes": processes})
-    worker = [sys.executable, "-m", "resbench.timing.latency.worker"]
-    done = subprocess.run(worker, input=request, capture_output=True, text=True, check=False, env=as_given())
-    if done.returncode == 0:
-        return dict(json.loads(done.stdout))
-    if done.returncode < 0:
-        reason = f"was killed (signal {-done.returncode}), most likely for want of memory; take a smaller --batch"
-    else:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        reason = f"ended with status {done.returncode}: {lines[-1].strip() if lines else 'without a word'}"
-    return {"error": f"{one}: the process that measured it {reason}"}

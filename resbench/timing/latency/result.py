@@ -17,7 +17,28 @@ from resbench.workers.environment import Environment
 from resbench.workers.medians import half_width, tenths
 from resbench.workers.neighbours import crowded
 from resbench.workers.sampling import SamplingVerdict
-from resbench.workers.workload import Setup
+from resbench.workers.workload import EAGER, Setup
+
+
+class Deployed(NamedTuple):
+    """A runtime needed this in one process, besides the time of its runs."""
+
+    version: str
+    """The runtime is of this version: ``onnxruntime 1.32.0``."""
+    cold: bool
+    """It kept compiled code in a folder, and found that empty."""
+    load_s: float | None
+    """It took so long to load the file, in seconds; torch has none."""
+    first_s: float
+    """Then the first run took so long."""
+    resident_bytes: int | None
+    """The process held so much at its peak, beyond what it held when the runtime was imported; None: nothing says."""
+    file_bytes: int | None = None
+    """The file has so many bytes, weights included."""
+    difference: float | None = None
+    """Its answers differ by at most this share of the largest of eager fp32; None: those are not known."""
+    cores: tuple[int, ...] = ()
+    """The process was kept to these processors; empty: to none."""
 
 
 class Reading(NamedTuple):
@@ -45,6 +66,8 @@ class Reading(NamedTuple):
     """Other programs took so many of the cores meanwhile; None: nothing says so, or an earlier version measured."""
     uncounted: Mapping[str, int] | None = None
     """These operators have no formula for their MACs, and were called so often; None: an earlier version measured."""
+    deployed: Deployed | None = None
+    """The runtime needed this besides; None: it ran in the caller's process, or an earlier version measured."""
 
     @property
     def totals(self) -> list[float]:
@@ -103,7 +126,9 @@ class Latency:
     def crowded(self, here: Environment) -> str:
         """Say that others took cores that its threads wanted; the text is empty where they had them for themselves."""
         threads = self.ran.threads[0] if self.ran and self.setup.kind == "cpu" else 1
-        return crowded(self.others, threads, here.stable.get("usable_cores"))
+        deployed = self.readings[0].deployed
+        cores = len(deployed.cores) if deployed and deployed.cores else here.stable.get("usable_cores")
+        return crowded(self.others, threads, cores)
 
     @property
     def totals(self) -> list[float]:
@@ -169,6 +194,20 @@ class Latency:
         return _median([value for reading in self.readings for value in reading.graph])
 
     @property
+    def row(self) -> str:
+        """Call it by what sets it apart: ``resnet18, batch 8``, and its runtime where that is not eager."""
+        return ", ".join([self.model, f"batch {self.setup.batch}", *([] if self.is_eager else [self.setup.runtime])])
+
+    @property
+    def is_eager(self) -> bool:
+        return self.setup.runtime == EAGER
+
+    @property
+    def deployed(self) -> tuple[Deployed, ...]:
+        """Return what the runtime needed besides, in each process that says so."""
+        return tuple(one.deployed for one in self.readings if one.deployed)
+
+    @property
     def verdict(self) -> SamplingVerdict:
         """Return the worst verdict of the processes."""
         order: Sequence[SamplingVerdict] = get_args(SamplingVerdict)
@@ -223,9 +262,11 @@ class Latencies(Result):
         return {**document, "latencies": [{**model, "readings": model["processes"]} for model in document["models"]]}
 
     def tables(self) -> list[Table]:
-        from resbench.timing.latency.table import latency_table
+        from resbench.timing.latency.deployment import deployment_table
+        from resbench.timing.latency.table import latency_table, names_runtimes
 
-        return [latency_table(self)]
+        deployed = names_runtimes(self.latencies) and any(one.deployed for one in self.latencies)
+        return [latency_table(self), *([deployment_table(self)] if deployed else [])]
 
     def figures(self) -> Iterator[Figure]:
         for one in self.latencies:

@@ -5,9 +5,11 @@ from typing import Any
 
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning
+from resbench.timing.latency.orders import order_lines
 from resbench.timing.latency.result import Latencies, Latency
 from resbench.timing.ran import UNCOMPILED, counted_as_written, ran_lines, setup_lines
 from resbench.timing.roofline import Roof, without_roof_lines
+from resbench.timing.runtimes.runtime import TORCH
 
 PHASES = (
     Column("forward_s", "forward", "seconds"),
@@ -21,6 +23,7 @@ GPU = (
 )
 COLUMNS = (
     Column("model", "model"),
+    Column("runtime", "runtime"),
     Column("batch", "batch", "exact"),
     Column("median_s", "median", "seconds"),
     Column("half_width", "95% +-", "share"),
@@ -48,11 +51,18 @@ def latency_table(result: Latencies) -> Table:
     """Make a row for each model and batch. Columns that say nothing anywhere are left out."""
     latencies, roofs = result.latencies, result.roofs
     records = [latency_record(one, one.roof(roofs)) for one in latencies]
-    columns = [column for column in COLUMNS if any(record[column.key] is not None for record in records)]
+    named = names_runtimes(latencies)
+    columns = [
+        column
+        for column in COLUMNS
+        if any(record[column.key] is not None for record in records) and (named or column.key != "runtime")
+    ]
     rows = [[record[column.key] for column in columns] for record in records]
     processes = max((len(one.readings) for one in latencies), default=0)
     notes = [
-        *setup_lines((one.model, one.setup, one.ran) for one in latencies),
+        *setup_lines((one.setup.runtime if named else one.model, one.setup, one.ran) for one in latencies),
+        *_core_lines(latencies),
+        *order_lines(latencies),
         f"Median of all runs in {processes} fresh processes; +- is half of its 95 % interval, {_over(latencies)}."
         if processes > 1
         else "Median of all runs in one process, which tells nothing of other processes: no interval.",
@@ -61,26 +71,34 @@ def latency_table(result: Latencies) -> Table:
         *_roof_lines(roofs),
         result.environment.note,
     ]
-    fewer = [f"{_row(one)} of {len(one.readings)}" for one in latencies if len(one.readings) < processes]
+    fewer = [f"{one.row} of {len(one.readings)}" for one in latencies if len(one.readings) < processes]
     warnings = [
         *(["Interrupted: the rows so far."] if result.interrupted else []),
         *([f"Of fewer processes than the others: {', '.join(fewer)}."] if fewer and result.interrupted else []),
-        *(f"{_row(one)}: {words}." for one in latencies if (words := one.crowded(result.environment))),
-        *(f"{_row(one)}: warm-up did not settle." for one in latencies if not one.warm),
-        *(line for one in latencies for line in ran_lines(_row(one), one.setup, one.ran)),
-        *(line for one in latencies for line in without_roof_lines(_row(one), one.ran, one.roof(roofs))),
+        *(f"{one.row}: {words}." for one in latencies if (words := one.crowded(result.environment))),
+        *(f"{one.row}: warm-up did not settle." for one in latencies if not one.warm),
+        *(line for one in latencies for line in ran_lines(one.row, one.setup, one.ran)),
+        *(line for one in latencies for line in without_roof_lines(one.row, one.ran, one.roof(roofs))),
         *(
             line
             for one in latencies
-            for line in warning(_row(one), one.uncounted, "FLOP/s is too low, and of the roof nothing is said")
+            for line in warning(one.row, one.uncounted, "FLOP/s is too low, and of the roof nothing is said")
         ),
         *sorted({r.remark for one in latencies for r in one.readings if r.remark}),
     ]
     return Table(columns, rows, notes=notes, warnings=warnings)
 
 
-def _row(one: Latency) -> str:
-    return f"{one.model}, batch {one.setup.batch}"
+def names_runtimes(latencies: Sequence[Latency]) -> bool:
+    """Tell whether rows are set apart by their runtimes: torch's two have long been told by the line of the setup."""
+    runtimes = {one.setup.runtime for one in latencies}
+    return len(runtimes) > 1 or not runtimes <= {*TORCH}
+
+
+def _core_lines(latencies: Sequence[Latency]) -> list[str]:
+    """Say on which processors the threads were kept."""
+    kept = {one.cores for latency in latencies for one in latency.deployed if one.cores}
+    return [f"Threads kept to the processors {', '.join(map(str, cores))}." for cores in sorted(kept)]
 
 
 def _roof_lines(roofs: Mapping[str, Roof]) -> list[str]:
@@ -109,6 +127,7 @@ def latency_record(one: Latency, roof: Roof | None) -> dict[str, Any]:
     phases = one.phases_s if len(one.phases_s) > 1 else {}
     return {
         "model": one.model,
+        "runtime": one.setup.runtime,
         "batch": one.images,
         "median_s": one.median_s,
         "half_width": None if half is None else half / one.median_s,

@@ -4,41 +4,61 @@ It reads the case as JSON on its standard input, and writes its reading on its o
 the caller's process.
 """
 
-import json
 import os
-import sys
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from math import sqrt
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from resbench.codec import decoded, encoded
-from resbench.errors import ResbenchError
 from resbench.operators.boundaries import Modules
 from resbench.timing.case import Case, one_line, workload
 from resbench.timing.drift import pace
-from resbench.timing.latency.result import Reading
+from resbench.timing.latency.result import Deployed, Reading
 from resbench.timing.memory.measure import peak_bytes
 from resbench.timing.ran import Ran, observed
+from resbench.timing.runtimes.runtime import difference
 from resbench.timing.traffic import traffic
 from resbench.workers import nvml, stopwatch
+from resbench.workers.asking import Answer, answer
+from resbench.workers.cores import keep_to
 from resbench.workers.neighbours import taken
+from resbench.workers.resident import peak_resident_bytes, resident_bytes
 from resbench.workers.sampling import Rules, Samples, sample
 from resbench.workers.switches import settings_kept
-from resbench.workers.workload import Setup, Workload
+from resbench.workers.workload import EAGER, Setup, Workload
+
+INDUCTOR = "TORCHINDUCTOR_CACHE_DIR"
+"""Torch's compiler keeps its code in the folder that this variable names."""
 
 
-def read(work: Workload, rules: Rules | None = None) -> Reading:
-    """Measure a workload in this process."""
+class Begun(NamedTuple):
+    """A process that measures one case began so."""
+
+    bare: int | None
+    """It held so many bytes before the model was made."""
+    cache: Path | None
+    """Compiled code is kept in this folder, which is empty; None where none is, or it holds some."""
+    cores: Sequence[int]
+    """It is kept to these processors."""
+
+
+def read(work: Workload, rules: Rules | None = None, begun: Begun | None = None) -> Reading:
+    """Measure a workload in this process; ``begun`` is what a process knows that began with it."""
     with work.ready():
-        eager = Workload(work.model, work.called, replace(work.setup, compile=False)) if work.setup.compile else work
-        counts, _ = traffic(eager, Modules(eager.model))
-        peak = peak_bytes(eager)
+        first_s = _first(work)
         others = taken()
         samples, queued, replays, remark = _timed(work, rules)
-        crowd = others()
+        crowd, resident = others(), peak_resident_bytes()
+        eager = Workload(work.model, work.called, replace(work.setup, runtime=EAGER)) if work.setup.compile else work
+        counts, _ = traffic(eager, Modules(eager.model))
+        peak = peak_bytes(eager)
         done = [*counts.forward.values(), *counts.backward.values()]
         return Reading(
             phases=tuple(name for name, _ in work.phases),
@@ -55,7 +75,31 @@ def read(work: Workload, rules: Rules | None = None) -> Reading:
             ran=observed(work),
             others=crowd,
             uncounted=dict(counts.all_uncounted),
+            deployed=begun and _deployed(work, begun, first_s, resident),
         )
+
+
+def _first(work: Workload) -> float:
+    """Run once, and return the seconds: compiled code is made meanwhile."""
+    start = time.perf_counter()
+    work.run()
+    work.finish()
+    return time.perf_counter() - start
+
+
+def _deployed(work: Workload, begun: Begun, first_s: float, resident: int | None) -> Deployed:
+    """Say what torch needed besides, and how far its answers are from those of eager fp32."""
+    needed = None if begun.bare is None or resident is None or work.setup.kind != "cpu" else resident - begun.bare
+    cold, far = begun.cache is not None and any(begun.cache.iterdir()), None
+    if work.setup.mode == "inference" and (work.setup.compile or work.setup.dtype != "fp32"):
+        with work.autocast():
+            answers = _answers(work.call(*work.inputs, **work.named))
+        far = difference(answers, _answers(work.model(*work.inputs, **work.named)))
+    return Deployed(f"torch {torch.__version__}", cold, None, first_s, needed, difference=far, cores=tuple(begun.cores))
+
+
+def _answers(outputs: Any) -> list[Any]:
+    return [one.detach().float().cpu().numpy() for one in tree_leaves(outputs) if isinstance(one, torch.Tensor)]
 
 
 def _timed(work: Workload, rules: Rules | None) -> tuple[Samples, list[float], list[float], str]:
@@ -77,17 +121,17 @@ def paced(setup: Setup, ran: Ran | None) -> Setup:
     return Setup(device=setup.device, threads=setup.threads if as_asked or ran is None else ran.threads[0])
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
+def measured(request: dict[str, Any]) -> Answer:
     """Make the model ready and measure it."""
-    case = decoded(Case, request)
-    try:
-        with settings_kept():  # the machine's pace does not depend on what the model switches off
-            work, name = workload(case)
-            with one_line(case):
-                # the medians of n processes together are known better than one of them, by the root of n
-                reading = read(work, Rules(precision=Rules().precision * sqrt(request["processes"])))
-    except ResbenchError as error:
-        return {"error": str(error)}
+    case = decoded(Case, request["case"])
+    keep_to(request["cores"])
+    cache = Path(os.environ[INDUCTOR]) if case.setup.compile else None
+    begun = Begun(resident_bytes(), cache if cache and not any(cache.iterdir()) else None, request["cores"])
+    with settings_kept():  # the machine's pace does not depend on what the model switches off
+        work, name = workload(case)
+        with one_line(case):
+            # the medians of n processes together are known better than one of them, by the root of n
+            reading = read(work, Rules(precision=Rules().precision * sqrt(request["processes"])), begun)
     return {
         "model": name,
         "input": list(work.tensors[0].shape),
@@ -97,17 +141,5 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Answer on the standard output that this process was given; what a model prints goes to stderr."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    try:
-        found = answer(json.load(sys.stdin))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    json.dump(found, answers)
-    answers.close()
-
-
 if __name__ == "__main__":
-    main()
+    answer(measured)

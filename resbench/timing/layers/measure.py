@@ -39,8 +39,8 @@ from resbench.workers.environment import environment
 from resbench.workers.medians import middle_half
 from resbench.workers.neighbours import taken
 from resbench.workers.optimizers import MOMENTUM
-from resbench.workers.sampling import Rules, warm_up
-from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, Workload
+from resbench.workers.sampling import Rules, uncollected, warm_up
+from resbench.workers.workload import EAGER, Cache, Dtype, MemoryFormat, Mode, Setup, Workload
 
 COMPILED = "a compiled model has no layers left to time: expected --layers or --compile, not both"
 
@@ -79,7 +79,7 @@ def layers(
 
     Raises MeasureError for what this machine cannot do.
     """
-    setup = Setup(device, batch, dtype, memory_format, mode, cache, False, threads, optimizer)
+    setup = Setup(device, batch, dtype, memory_format, mode, cache, EAGER, threads, optimizer)
     with ready(model, input, setup) as (work, name), work.ready():
 
         def of_pairs(pairs: int, share: float) -> None:
@@ -206,7 +206,7 @@ def _timed_run(work: Workload, modules: Modules, rest: Callable[[], object] = la
 
     ``rest`` comes before each phase: an NVIDIA GPU waits there until all of the phase is queued.
     """
-    with stopwatch.uncollected():
+    with uncollected():
         spans = _spans(work, modules, rest)
     work.finish()
     total_s = sum(stopwatch.seconds(points[0][0], points[-1][0]) for points in spans)

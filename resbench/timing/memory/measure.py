@@ -25,7 +25,7 @@ from resbench.timing.memory.result import Held, Memories, Memory
 from resbench.timing.ran import observed
 from resbench.workers.environment import available_bytes, environment
 from resbench.workers.optimizers import MOMENTUM
-from resbench.workers.workload import Cache, Dtype, MemoryFormat, Mode, Setup, Workload, check_device
+from resbench.workers.workload import COMPILE, EAGER, Cache, Dtype, MemoryFormat, Mode, Setup, Workload, check_device
 
 
 @public
@@ -50,7 +50,7 @@ def memory(
 
     ``fits``: find the largest batch that fits so much (``8GB``, bytes) instead, by prediction and without a run.
     """
-    setup = Setup(device, batch, dtype, memory_format, mode, cache, compile, threads, optimizer)
+    setup = Setup(device, batch, dtype, memory_format, mode, cache, COMPILE if compile else EAGER, threads, optimizer)
     if fits is not None:
         return largest_batches(models, fits, input, setup, failures, progress)
     check_device(device)

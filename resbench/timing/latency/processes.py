@@ -1,0 +1,109 @@
+"""The fresh processes of one call: a case is asked of one at a time, in the runtime that its setup names.
+
+Torch's own two run in a process that makes the model. For every other one the model is written into a file once, by a
+process of its own, and each process that is timed loads that file.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resbench.codec import decoded, encoded
+from resbench.errors import OptionError
+from resbench.timing.case import Case
+from resbench.timing.latency.result import Deployed, Reading
+from resbench.timing.ran import Ran
+from resbench.timing.runtimes.runtime import TORCH, runtime
+from resbench.workers.asking import Answer, ask
+from resbench.workers.cores import chosen_cores
+from resbench.workers.workload import Setup
+
+
+class Processes:
+    """The processes of a call share a folder, in which each exported file and each runtime's compiled code is kept."""
+
+    def __init__(self, folder: Path, turns: int, pinned: bool) -> None:
+        self.folder, self.turns, self.pinned = folder, turns, pinned
+        self.exports: dict[tuple[Any, ...], Answer] = {}
+        self.folders: dict[tuple[Any, ...], Path] = {}
+
+    def answer(self, case: Case, turn: int) -> Answer:
+        """Ask one process for a reading of a case: the answer holds it, or an error."""
+        threads = case.setup.threads or torch.get_num_threads()
+        cores = chosen_cores(threads) if self.pinned and case.setup.kind == "cpu" else ()
+        cache = self._folder("cache", case)
+        if case.setup.runtime in TORCH:
+            request = {"case": _plain(case), "processes": self.turns, "cores": cores}
+            more = {"TORCHINDUCTOR_CACHE_DIR": str(cache)} if case.setup.compile else {}
+            return ask("resbench.timing.latency.worker", request, str(case), more)
+        export = self._exported(case)
+        if "error" in export:
+            return export
+        request = {
+            **{"runtime": case.setup.runtime, "folder": export["folder"], "file": export["file"]},
+            **{"threads": threads, "dtype": case.setup.dtype, "cache": str(cache), "cores": cores, "what": str(case)},
+            **{"flushed": case.setup.cache == "cold", "processes": self.turns, "inspected": turn == 0},
+            "bytes": export["bytes"],
+        }
+        found = ask("resbench.timing.runtimes.serving", request, str(case))
+        if "error" in found:
+            return found
+        reading = _reading(found, export, threads)
+        known = {name: export[name] for name in ("model", "input", "batched")}
+        return {**known, "reading": encoded(reading), "pace_s": found["pace_s"]}
+
+    def _exported(self, case: Case) -> Answer:
+        """Write the file of a case, once for all runtimes that read such a file."""
+        suffix = runtime(case.setup.runtime).SUFFIX
+        key = (case.model, case.input, case.setup.batch, suffix)
+        if key not in self.exports:
+            folder = self._folder("exported", *key)
+            found = ask("resbench.timing.runtimes.exporting", {"case": _plain(case), "folder": str(folder)}, str(case))
+            self.exports[key] = {**found, "folder": str(folder)}
+        return self.exports[key]
+
+    def _folder(self, *key: Any) -> Path:
+        """Return the folder of one thing, which is made when it is first asked for."""
+        folder = self.folders.setdefault(key, self.folder / str(len(self.folders)))
+        folder.mkdir(exist_ok=True)
+        return folder
+
+
+def check_runtime(setup: Setup) -> None:
+    """Raise OptionError or MeasureError for a runtime that there is not, or that cannot do what is asked for."""
+    if setup.runtime in TORCH:
+        return
+    found = runtime(setup.runtime)
+    asked = {
+        "mode": (setup.mode, ("inference",)),
+        "device": (setup.device, ("cpu",)),
+        "dtype": (setup.dtype, tuple(found.DTYPES)),
+        "memory-format": (setup.memory_format, ("contiguous",)),
+    }
+    for option, (given, known) in asked.items():
+        if given not in known:
+            raise OptionError(f"{setup.runtime} is measured with --{option} {' or '.join(known)}; received {given}")
+
+
+def _plain(case: Case) -> dict[str, Any]:
+    return {**case._asdict(), "setup": asdict(case.setup)}
+
+
+def _reading(found: Answer, export: Answer, threads: int) -> Reading:
+    """Make the reading of what a process has answered."""
+    products = sorted(found["executed"].items(), key=lambda one: -one[1])
+    return Reading(
+        phases=("forward",),
+        runs_s=tuple(tuple(run) for run in found["runs_s"]),
+        verdict=found["verdict"],
+        warm=found["warm"],
+        rejected=0,
+        macs=export["macs"],
+        peak_bytes=None,
+        ran=Ran(tuple(products), "cpu", (threads,), threads, "", False),
+        others=found["others"],
+        uncounted=export["uncounted"],
+        deployed=decoded(Deployed, found["deployed"]),
+    )

@@ -1,0 +1,110 @@
+"""A process with torch writes what runtimes are given: ``python -m resbench.timing.runtimes.exporting``.
+
+It reads a request as JSON on its standard input, and leaves in the request's folder the file, its inputs and what eager
+fp32 answers to them. A graph that is given as a file stands for itself, and nothing answers in its place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from resbench.codec import decoded, encoded
+from resbench.costs.measure import cost
+from resbench.errors import MeasureError, first_line, foreign
+from resbench.networks.load import load
+from resbench.timing.case import Case, one_line, workload
+from resbench.timing.runtimes.runtime import runtime
+from resbench.timing.runtimes.serving import ANSWERS, INPUTS
+from resbench.workers.asking import Answer, answer
+from resbench.workers.workload import EAGER
+
+
+class Exported(NamedTuple):
+    """One network was written for a runtime, with what is known of a run of it."""
+
+    model: str
+    input: tuple[int, ...]
+    batched: bool
+    macs: int
+    uncounted: Mapping[str, int]
+    file: Path
+    bytes: int
+    """The file has so many, with those that lie beside it for its weights."""
+
+
+def exported(case: Case, folder: Path) -> Exported:
+    """Write the network of a case into a folder. Raises MeasureError where the exporter cannot, with its reason."""
+    found, setup = runtime(case.setup.runtime), replace(case.setup, runtime=EAGER, dtype="fp32")
+    eager = case._replace(setup=setup)
+    file = folder / f"network{found.SUFFIX}"
+    model = load(case.model, case.input)
+    if model.graph:
+        return _graph(case, Path(model.graph.path), folder)
+    work, name = workload(eager)
+    with one_line(eager), work.ready():
+        answers = [one for one in tree_leaves(work.call(*work.inputs, **work.named)) if isinstance(one, Tensor)]
+    arrays(folder / INPUTS, work.tensors)
+    arrays(folder / ANSWERS, answers)
+
+    def say(error: BaseException) -> str:
+        return f"{eager}: cannot be written as {found.SUFFIX}: {type(error).__name__}: {reason(error)}"
+
+    with foreign(MeasureError, say), torch.no_grad():
+        found.export(work.model, work.inputs, work.named, file)
+    counted = cost(case.model, case.input, batch=case.setup.batch)
+    shape = tuple(work.tensors[0].shape)
+    return Exported(name, shape, work.batched, counted.macs, dict(counted.uncounted), file, size(file))
+
+
+def _graph(case: Case, file: Path, folder: Path) -> Exported:
+    """Draw inputs for a graph that is a file already."""
+    model = load(case.model, case.input)
+    graph = model.sized(case.setup.batch)
+    if runtime(case.setup.runtime).SUFFIX != ".onnx":
+        raise MeasureError(
+            f"{case}: a graph of ONNX runs in runtimes that read it, such as onnxruntime and openvino; "
+            f"received {case.setup.runtime}"
+        )
+    random = np.random.default_rng(0)
+    drawn: dict[str, Any] = {}
+    for i, one in enumerate(graph.inputs):
+        assert one.shape is not None
+        floating = one.dtype.startswith("float")
+        drawn[f"{i}"] = (random.standard_normal(one.shape) if floating else np.ones(one.shape)).astype(one.dtype)
+    np.savez(folder / INPUTS, **drawn)
+    counted = cost(case.model, case.input, batch=case.setup.batch)
+    first = graph.inputs[0].shape or ()
+    return Exported(str(model.name.title), first, True, counted.macs, dict(counted.uncounted), file, size(file))
+
+
+def arrays(path: Path, tensors: list[Tensor]) -> None:
+    """Keep the values of tensors, in their order."""
+    np.savez(path, **{f"{i}": one.detach().cpu().contiguous().numpy() for i, one in enumerate(tensors)})
+
+
+def size(file: Path) -> int:
+    """Count the bytes of a file, or folder, and of weights beside it that bear its name."""
+    parts = file.rglob("*") if file.is_dir() else file.parent.glob(f"{file.name}*")
+    return sum(one.stat().st_size for one in parts if one.is_file())
+
+
+def reason(error: BaseException) -> str:
+    """Return the line of an exporter's error that names what it cannot do: the innermost cause's first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return first_line(error)
+
+
+def main(request: dict[str, Any]) -> Answer:
+    """Export the network of a request."""
+    return dict(encoded(exported(decoded(Case, request["case"]), Path(request["folder"]))))
+
+
+if __name__ == "__main__":
+    answer(main)

@@ -1,0 +1,68 @@
+"""OpenVINO on the CPU reads the graph of ONNX, whose nodes' names it keeps.
+
+Where the machine multiplies bf16 numbers it takes them unasked: the precision is said, and read back.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from resbench.timing.runtimes.exports import onnx_export as export
+from resbench.timing.runtimes.runtime import Conditions, Engine
+
+__all__ = ["DTYPES", "MODULE", "PACKAGE", "SUFFIX", "export", "load"]
+
+PACKAGE = MODULE = "openvino"
+SUFFIX = ".onnx"
+DTYPES = ("fp32", "bf16", "int8")
+
+PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+"""It is asked for these; integers are in the file."""
+
+WORDS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "i8": "int8", "u8": "int8"}
+PRODUCTS = ("Convolution", "Deconvolution", "FullyConnected", "MatMul", "RNNSeq", "RNNCell", "MHA")
+"""The runtime calls its layers so that multiply."""
+
+
+def load(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Engine:
+    """Compile the file for one request at a time."""
+    import openvino
+
+    network = compiled(file, conditions)
+    request = network.create_infer_request()
+    for i, one in enumerate(inputs):
+        request.set_input_tensor(i, openvino.Tensor(one, shared_memory=True))
+    return Engine(lambda: request.infer(share_outputs=True).values(), partial(_executed, network))
+
+
+def compiled(file: Path, conditions: Conditions, **more: Any) -> Any:
+    """Compile the file for few and short runs, with compiled code kept in the folder."""
+    import openvino
+
+    core = openvino.Core()
+    options = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": conditions.threads,
+        "INFERENCE_PRECISION_HINT": PRECISIONS[conditions.dtype],
+        "CACHE_DIR": str(conditions.cache),
+        **more,
+    }
+    return core.compile_model(str(file), "CPU", options)
+
+
+def _executed(network: Any) -> Mapping[str, int]:
+    kinds = Counter[str]()
+    for node in network.get_runtime_model().get_ordered_ops():
+        facts = node.get_rt_info()
+        if _fact(facts, "layerType") in PRODUCTS:
+            precision = _fact(facts, "runtimePrecision")
+            kinds[WORDS.get(precision, precision)] += 1
+    return kinds
+
+
+def _fact(facts: Any, name: str) -> str:
+    """Read one of the facts that it notes of a layer, which older versions wrap."""
+    value = dict(facts).get(name, "")
+    return str(getattr(value, "value", value))

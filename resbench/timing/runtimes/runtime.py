@@ -1,0 +1,135 @@
+"""A runtime runs what an exporter wrote of a network: this is its contract, and where a name finds it.
+
+    process with torch                    fresh processes, without torch
+    model --export--> FILE                FILE --load--> Engine --run, again and again--> answers
+
+A runtime is a Python module with the names of ``Runtime``. Those of resbench are files of this folder; another package
+brings one as an entry point of the group ``resbench.runtimes``, and is held to the same by ``contract.py``.
+
+>>> runtime("onnxruntime").SUFFIX
+'.onnx'
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from resbench.errors import MeasureError, OptionError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TORCH = ("eager", "compile")
+"""Torch runs a module itself in these two: nothing is exported, and training and GPUs are measured too."""
+
+OURS = ("aot", "onnxruntime", "openvino", "executorch")
+"""Each of these is a file of this folder."""
+
+TOLERANCES: Mapping[str, float] = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.01, "int8": 0.5}
+"""Answers may differ from those of eager fp32 by this share of the largest of them. What differs by more is wrong, and
+how fast a wrong answer comes is of no interest. Sums in another order move untrained networks of 50 layers by 1e-6 to
+1e-5; rounding to bf16 by 1 in 256 at each layer."""
+
+
+class Conditions(NamedTuple):
+    """A file is loaded under these conditions."""
+
+    threads: int
+    dtype: str
+    """``fp32``: its products have to run in it, whatever the machine could do faster."""
+    cache: Path
+    """Compiled code may be kept in this folder; the first process finds it empty."""
+
+
+class Engine(NamedTuple):
+    """An engine is a network that is loaded, with its inputs in place."""
+
+    run: Callable[[], Iterable[Any]]
+    """It runs once, and gives arrays in the order of the network's outputs; it is what is timed."""
+    executed: Callable[[], Mapping[str, int]]
+    """It tells in which dtypes products run, as the runtime itself says, with the number of products in each. It is
+    asked after the timing; the answer is empty where the runtime does not say."""
+
+
+class Runtime(Protocol):
+    """A runtime is a Python module with these names."""
+
+    PACKAGE: str
+    """``pip install`` knows what has to be installed by this name."""
+    MODULE: str
+    """It is imported by this name; memory is counted from there on."""
+    SUFFIX: str
+    """The files that it runs end so. Runtimes that share one share the file: it is exported once."""
+    DTYPES: Sequence[str]
+    """It can be asked for these."""
+
+    def export(self, model: "nn.Module", args: tuple[Any, ...], named: Mapping[str, Any], file: Path) -> None:
+        """Write the file of a module that is in eval mode, for these inputs; whatever it raises becomes one line."""
+
+    def load(self, file: Path, inputs: Sequence[Any], conditions: Conditions) -> Engine:
+        """Load the file in a fresh process, with numpy arrays as its inputs, in their order."""
+
+
+def runtime(name: str) -> Runtime:
+    """Find a runtime by its name. Raises OptionError for an unknown one, and MeasureError where it is not installed."""
+    if name in OURS:
+        found: Runtime = import_module(f"{__package__}.{name}")
+    else:
+        points = {point.name: point for point in entry_points(group="resbench.runtimes")}
+        if name not in points:
+            known = (*TORCH, *OURS, *points)
+            hint = did_you_mean(name, known, f"expected {', '.join(known)}")
+            raise OptionError(f"no runtime is called {name!r}{hint}")
+        found = points[name].load()
+    if find_spec(found.MODULE) is None:
+        extra = f"'resbench[{name}]'" if name in OURS else found.PACKAGE
+        raise MeasureError(f"the runtime {name} is not installed: {found.PACKAGE} brings it; pip install {extra}")
+    return found
+
+
+def installed(name: str) -> bool:
+    """Tell whether a runtime that we know is here."""
+    return find_spec(runtime_module(name)) is not None
+
+
+def runtime_module(name: str) -> str:
+    """Return what is imported for a runtime of ours."""
+    found: Runtime = import_module(f"{__package__}.{name}")
+    return found.MODULE
+
+
+def version_of(found: Runtime) -> str:
+    """Return ``onnxruntime 1.32.0``."""
+    try:
+        return f"{found.PACKAGE} {version(found.PACKAGE)}"
+    except PackageNotFoundError:
+        return found.PACKAGE
+
+
+def difference(answers: Iterable[Any], reference: Sequence[Any]) -> float:
+    """Return the largest difference of answers from others, as a share of the largest of those.
+
+    It is infinite where one is no number. Raises MeasureError where their number or shapes differ.
+    """
+    import numpy as np
+
+    found = [np.asarray(one) for one in answers]
+    shapes, expected = [one.shape for one in found], [one.shape for one in reference]
+    if shapes != expected:
+        raise MeasureError(f"expected answers of the shapes {_words(expected)}, received {_words(shapes)}")
+    worst = 0.0
+    for one, other in zip(found, reference, strict=True):
+        if not one.size:
+            continue
+        a, b = one.astype("float64"), other.astype("float64")
+        if not np.isfinite(a).all():
+            return float("inf")
+        worst = max(worst, float(abs(a - b).max() / (abs(b).max() or 1.0)))
+    return worst
+
+
+def _words(shapes: Sequence[tuple[int, ...]]) -> str:
+    return ", ".join("x".join(map(str, shape)) or "one number" for shape in shapes) or "none"
