@@ -56,6 +56,14 @@ class Figure(NamedTuple):
     """A device that was throttled, or a training that failed, gives a figure on which no sentence rests."""
 
 
+class Where(NamedTuple):
+    """What a comparison or a page measures itself, it measures here; a kind of result heeds what concerns it."""
+
+    batch: int = 1
+    device: str = "cpu"
+    runtimes: Sequence[str] = ("eager",)
+
+
 @dataclass(frozen=True)
 class Section:
     """A section is one part of a page; ``drawings`` are SVG by title."""
@@ -98,9 +106,7 @@ class Result:
     """Schema 1 did not say this: it is blank in what is read of it."""
 
     @classmethod
-    def measured(
-        cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress
-    ) -> "Result":
+    def measured(cls, models: Sequence[str], where: Where, failures: Failures, progress: Progress) -> "Result":
         """Make the result as its command does by default, for a comparison or a page. Raises AllFailed."""
         raise OptionError(f"{cls.kind} is not measured for a comparison: expected it with --from")
 

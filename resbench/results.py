@@ -21,7 +21,7 @@ from resbench.errors import AllFailed, Failures, ResbenchError, StoredError, fir
 from resbench.files import Twice, is_folder, unpacked
 from resbench.given import public
 from resbench.progress import Progress, Step
-from resbench.result import Metric, Result
+from resbench.result import Metric, Result, Where
 from resbench.units import plural
 
 
@@ -71,9 +71,7 @@ def measured_by(metric: str) -> str:
     return next(kind for kind, entry in KINDS.items() if metric in entry.metrics.split())
 
 
-def measured(
-    kind: str, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress
-) -> list[Result]:
+def measured(kind: str, models: Sequence[str], where: Where, failures: Failures, progress: Progress) -> list[Result]:
     """Measure networks as the command of a kind does by default, without those that fail.
 
     Ctrl-C gives what is done, and ``failures`` knows that it stopped there.
@@ -92,7 +90,7 @@ def measured(
             break
         try:
             with failures.of(names[0]) if made.of_one else suppress(AllFailed):
-                found.append(made.measured(names, batch, device, failures, told))
+                found.append(made.measured(names, where, failures, told))
                 failures.stopped = failures.stopped or bool(getattr(found[-1], "interrupted", False))
         except KeyboardInterrupt:
             failures.stopped = True

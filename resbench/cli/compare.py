@@ -32,6 +32,7 @@ def command(
     input: options.Input = None,
     batch: options.Batch = 1,
     device: options.Device = "cpu",
+    runtime: options.Runtime = None,
     plot: options.Plot = None,
     strict: options.Strict = False,
     format: options.Format = None,
@@ -46,7 +47,13 @@ def command(
     from resbench.pages.comparison import View, known_metrics
 
     checked(format, output, plot)
-    options.refuse(stored and device != "cpu", "--device is for what is measured here: expected it without --from")
+    options.refuse(
+        stored and (device != "cpu" or runtime), "--device and --runtime are for what is measured here, without --from"
+    )
+    options.refuse(
+        runtime and "latency" not in metrics and "throughput" not in metrics,
+        "--runtime says where latency is measured: expected --metrics latency with it",
+    )
     options.refuse(group_by not in ("", "family"), f"--group-by takes family; received {group_by!r}")
     if sort:
         known_metrics(sort.removeprefix("-"))
@@ -56,7 +63,15 @@ def command(
     names = options.chosen(models, model, input, least=0 if stored else 2)
     failures = Failures(names)
     found = compare(
-        names, input, results=results, view=view, batch=batch, device=device, failures=failures, progress=progress
+        names,
+        input,
+        results=results,
+        view=view,
+        batch=batch,
+        device=device,
+        runtime=options.runtimes(runtime),
+        failures=failures,
+        progress=progress,
     )
     too_few = failures.reasons and not found.pictures()  # what failed says why there is nothing to draw
     emit(found, format, output, plot=None if too_few else plot)

@@ -150,7 +150,7 @@ def seconds(text: str) -> float:
     return float(found[1]) * UNITS[found[2]]
 
 
-def runtimes(text: str | None, compile: bool) -> list[str]:
+def runtimes(text: str | None, compile: bool = False) -> list[str]:
     """Read the runtimes that are asked for, each once; ``--compile`` is short for one. Raises OptionError."""
     refuse(text is not None and compile, "--compile is short for --runtime compile: keep one of them")
     names = [name.strip() for name in (text or ("compile" if compile else "eager")).split(",")]

@@ -31,6 +31,7 @@ def command(
     input: options.Input = None,
     batch: options.Batch = 1,
     device: options.Device = "cpu",
+    runtime: options.Runtime = None,
     strict: options.Strict = False,
 ) -> None:
     """Write one page about networks: verdicts, tables, charts, diagrams, and the data; it opens offline.
@@ -41,8 +42,8 @@ def command(
     check_writable(output)
     progress(STARTING)
     options.refuse(
-        stored and (parts is not None or batch != 1 or device != "cpu"),
-        "--parts, --batch and --device say what to measure here: expected them without --from",
+        stored and (parts is not None or batch != 1 or device != "cpu" or runtime),
+        "--parts, --batch, --device and --runtime say what to measure here: expected them without --from",
     )
     names = options.chosen(models, model, input, least=0 if stored else 1)
     failures = Failures(names)
@@ -54,6 +55,7 @@ def command(
         title=title,
         batch=batch,
         device=device,
+        runtime=options.runtimes(runtime),
         made_with=command_line(),
         failures=failures,
         progress=progress,

@@ -10,7 +10,7 @@ from resbench.costs.table import complex_note, conventions, cost_table, forked, 
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
 from resbench.progress import Progress
-from resbench.result import Figure, Metric, Result, Section
+from resbench.result import Figure, Metric, Result, Section, Where
 from resbench.tables.table import Table
 
 
@@ -37,10 +37,10 @@ class Costs(Result):
     left_out: ClassVar = "the MACs by kind of operator"
 
     @classmethod
-    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+    def measured(cls, models: Sequence[str], where: Where, failures: Failures, progress: Progress) -> Result:
         from resbench.costs.measure import flops
 
-        return flops(models, batch=batch, failures=failures, progress=progress)
+        return flops(models, batch=where.batch, failures=failures, progress=progress)
 
     @classmethod
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:

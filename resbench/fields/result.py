@@ -10,7 +10,7 @@ from resbench.drawing.charts import Picture
 from resbench.errors import Failures
 from resbench.fields.reading import LayerField
 from resbench.progress import Progress
-from resbench.result import Figure, Metric, Result
+from resbench.result import Figure, Metric, Result, Where
 from resbench.tables.table import Table
 
 MASS = 0.9545
@@ -103,7 +103,7 @@ class Fields(Result):
     )
 
     @classmethod
-    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+    def measured(cls, models: Sequence[str], where: Where, failures: Failures, progress: Progress) -> Result:
         from resbench.fields.measure import field
 
         return field(models, failures=failures, progress=progress)

@@ -12,7 +12,7 @@ from resbench.given import device_name
 from resbench.gradients.statistics import Statistic, StatisticRow, chosen_statistics
 from resbench.gradients.table import depth_table, network_table, row_table
 from resbench.progress import Progress
-from resbench.result import Figure, Metric, Result, Section
+from resbench.result import Figure, Metric, Result, Section, Where
 from resbench.tables.table import Table
 from resbench.units import plural
 from resbench.workers.environment import Environment
@@ -147,10 +147,10 @@ class Flows(Result):
     )
 
     @classmethod
-    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+    def measured(cls, models: Sequence[str], where: Where, failures: Failures, progress: Progress) -> Result:
         from resbench.gradients.measure import gradflow
 
-        return gradflow(models, steps=(0,), device=device, failures=failures, progress=progress)
+        return gradflow(models, steps=(0,), device=where.device, failures=failures, progress=progress)
 
     @classmethod
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from resbench.errors import Failures
 from resbench.files import RUNS
 from resbench.lessons.table import Finding, claim_lines, claim_table
 from resbench.progress import Progress
-from resbench.result import Result, Section
+from resbench.result import Result, Section, Where
 from resbench.tables.table import Table
 from resbench.workers.environment import Environment
 
@@ -27,10 +27,10 @@ class Claims(Result):
     derived: ClassVar = ("unexpected",)
 
     @classmethod
-    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+    def measured(cls, models: Sequence[str], where: Where, failures: Failures, progress: Progress) -> Result:
         from resbench.lessons.measure import claims
 
-        return claims(device=device, folder=RUNS, progress=progress)
+        return claims(device=where.device, folder=RUNS, progress=progress)
 
     @classmethod
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -113,7 +113,8 @@ class Model:
         if self.graph:
             raise SourceError(
                 f"{self.name}: a graph of ONNX has no module that could run here; expected one of the commands that "
-                "count: flops, show, compare with metrics of flops, report --parts cost"
+                "count (flops, show, compare with metrics of flops, report --parts cost), or latency --runtime "
+                "onnxruntime,openvino"
             )
 
     def sized(self, batch: int = 1) -> Graph:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from resbench.result import Figure
 from resbench.results import metric_of
+from resbench.timing.latency.orders import turned
 from resbench.units import scale
 
 SAME = "no difference that these runs can show"
@@ -167,7 +168,15 @@ def said(known: Sequence[Place], base: str = "") -> list[str]:
     both = [place for place in told if place.metric in ("macs", "params") and len(place.figures) == 2]
     if len(both) == 2 and both == told[:2] and _pair(both[0], base) == _pair(both[1], base):
         lines[:2] = [_cost(both[0], both[1], base)]
-    return [*lines, *_apart(known, metrics)]
+    return [*lines, *_turned(known), *_apart(known, metrics)]
+
+
+def _turned(known: Sequence[Place]) -> Iterator[str]:
+    """Say where the order of two networks turns round from one runtime, or whatever else differs, to another."""
+    timed = [place for place in known if place.metric == "latency" and len(place.figures) > 1]
+    words = [place.where.strip(" ()").split(", ") for place in timed]
+    own = [", ".join(word for word in one if not all(word in two for two in words)) for one in words]
+    yield from turned({name or "eager": place.figures for name, place in zip(own, timed, strict=True)})
 
 
 def _cost(macs: Place, params: Place, base: str) -> str:

@@ -18,7 +18,7 @@ from resbench.networks.name import ModelName, names_of
 from resbench.pages.answer import sentences
 from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
 from resbench.progress import Progress, of_part, silent
-from resbench.result import Result
+from resbench.result import Result, Where
 from resbench.results import finished, measured, measured_by, uncounted
 from resbench.tables.table import Table
 from resbench.units import plural
@@ -103,6 +103,7 @@ def compare(
     view: View | None = None,
     batch: int = 1,
     device: str = "cpu",
+    runtime: str | Sequence[str] = "eager",
     failures: Failures | None = None,
     progress: Progress = silent,
 ) -> Comparison:
@@ -133,12 +134,13 @@ def compare(
     wanted = dict.fromkeys(measured_by(metric) for metric in view.wanted)
     due = [kind for kind in wanted if kind != "flops" and (results is None or kind == "published")]
     settle(due)
+    where = Where(batch, device, [runtime] if isinstance(runtime, str) else runtime)
     for i, kind in enumerate(due):
         if not failures.stopped:
             earlier = [*(["the counts"] if "flops" in wanted else []), *([plural(i, "part")] if i else [])]
             part = f"part {i + 1} of {len(due)}" if len(due) > 1 else ""
             told = of_part(progress, part, " and ".join(earlier))
-            found += measured(kind, failures.without(names), batch, device, failures, told)
+            found += measured(kind, failures.without(names), where, failures, told)
     done = finished(found) if failures.stopped else ""
     if done and not any(figure.metric in view.wanted for result in found for figure in result.figures()):
         raise KeyboardInterrupt  # it has no figure to show

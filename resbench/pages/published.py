@@ -10,7 +10,7 @@ from resbench.arch.published import TEST_ERRORS, TOP1_ERRORS
 from resbench.errors import Failures, ResbenchError
 from resbench.networks.name import ModelName
 from resbench.progress import Progress
-from resbench.result import Figure, Metric, Result
+from resbench.result import Figure, Metric, Result, Where
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,7 +24,7 @@ class Published(Result):
     members: ClassVar = "printed"
 
     @classmethod
-    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+    def measured(cls, models: Sequence[str], where: Where, failures: Failures, progress: Progress) -> Result:
         return cls(tuple(figure for name in models for figure in (*_of_papers(name), *_of_torchvision(name))))
 
     def figures(self) -> Iterator[Figure]:

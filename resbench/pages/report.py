@@ -16,7 +16,7 @@ from resbench.pages.comparison import View
 from resbench.pages.lead import lead
 from resbench.pages.page import page
 from resbench.progress import Progress, of_part, silent
-from resbench.result import Result, Section
+from resbench.result import Result, Section, Where
 from resbench.results import KINDS, Stored, finished, measured, metric_names
 from resbench.units import plural
 
@@ -88,6 +88,7 @@ def report(
     title: str = "",
     batch: int = 1,
     device: str = "cpu",
+    runtime: str | Sequence[str] = "eager",
     made_with: str | None = None,
     failures: Failures | None = None,
     progress: Progress = silent,
@@ -103,7 +104,8 @@ def report(
     failures = failures or Failures()
     if results is None:
         names = [*dict.fromkeys(failures.each(asked, lambda name: result_name(name, input)))]
-        found = [*_measured(names, parts, batch, device, failures, progress)]
+        where = Where(batch, device, [runtime] if isinstance(runtime, str) else runtime)
+        found = [*_measured(names, parts, where, failures, progress)]
         if failures.stopped and not found:
             raise KeyboardInterrupt
         shown = {name for one in found for name in one.result.models()}
@@ -125,14 +127,14 @@ def as_stored(result: Result, name: str = "") -> Stored:
 
 
 def _measured(
-    names: Sequence[str], parts: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress
+    names: Sequence[str], parts: Sequence[str], where: Where, failures: Failures, progress: Progress
 ) -> Iterator[Stored]:
     """Measure part by part; a network that fails in one is left out of the next."""
     due = [part for part in PARTS if part in parts]
     settle(PARTS[part] for part in due)
     for i, part in enumerate(due):
         told = of_part(progress, f"part {i + 1} of {len(due)}", plural(i, "part") if i else "")
-        for result in measured(PARTS[part], failures.without(names), batch, device, failures, told):
+        for result in measured(PARTS[part], failures.without(names), where, failures, told):
             yield as_stored(result, f"layers-{result.models()[0]}" if result.of_one else "")
 
 

@@ -11,7 +11,7 @@ from resbench.drawing.charts import Picture
 from resbench.errors import Failures, OptionError
 from resbench.gradients.statistics import StatisticRow
 from resbench.progress import Progress
-from resbench.result import Figure, Metric, Result, Section
+from resbench.result import Figure, Metric, Result, Section, Where
 from resbench.tables.table import Table
 from resbench.training.table import end_table, epoch_tables, history_table
 from resbench.units import plural, shape_text
@@ -231,10 +231,10 @@ class Degradation(Trainings):
     kind: ClassVar = "degradation"
 
     @classmethod
-    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+    def measured(cls, models: Sequence[str], where: Where, failures: Failures, progress: Progress) -> Result:
         from resbench.training.degradation import on_digits
 
-        return on_digits(models, device, failures, progress)
+        return on_digits(models, where.device, failures, progress)
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,67 +1,54 @@
-"""The order of two networks may turn round from one runtime to another: this module finds where, by their intervals."""
+"""The order of two networks may turn round from one runtime to another: this module finds where, by their intervals.
 
-from collections.abc import Iterator, Sequence
+>>> eager = {"a": Figure("a", "latency", 0.063, 0.001), "b": Figure("b", "latency", 0.091, 0.001)}
+>>> onnx = {"a": Figure("a", "latency", 0.030, 0.001), "b": Figure("b", "latency", 0.025, 0.001)}
+>>> print(*[line.partition(",")[0] for line in turned({"eager": eager, "onnxruntime": onnx})])
+a is faster than b in eager (63.0 +- 1.0 against 91.0 +- 1.0 ms)
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import NamedTuple
 
-from resbench.timing.latency.result import Latency
+from resbench.result import Figure
 from resbench.units import scale
 
+SAME = "No two networks change places from runtime to runtime, as far as their intervals tell."
 
-class Reversal(NamedTuple):
-    """The first network is the faster one in some runtimes, and the second in others: each with both latencies."""
-
-    faster: tuple[tuple[Latency, Latency], ...]
-    slower: tuple[tuple[Latency, Latency], ...]
-
-    @property
-    def line(self) -> str:
-        """Say it in a sentence, with every figure."""
-        one, other = self.faster[0]
-        batch = f" at batch {one.setup.batch}" if one.setup.batch != 1 else ""
-        return (
-            f"{one.model} is faster than {other.model} in {_cells(self.faster)}, and slower in "
-            f"{_cells(self.slower)}{batch}."
-        )
+Side = tuple[str, Figure, Figure]
+"""In this runtime the two networks took so long."""
 
 
-def is_faster(one: Latency, other: Latency) -> bool:
-    """Tell whether its whole interval lies below the other's; without intervals nothing is told."""
-    if one.half_width_s is None or other.half_width_s is None or "invalid" in (one.verdict, other.verdict):
-        return False
-    return one.median_s + one.half_width_s < other.median_s - other.half_width_s
+def turned(latencies: Mapping[str, Mapping[str, Figure]]) -> Iterator[str]:
+    """Say of each two networks that are one way round in a runtime and the other way in another.
+
+    ``latencies`` are by runtime and network; only those are told apart whose intervals lie apart.
+    """
+    for a, b in combinations(dict.fromkeys(name for same in latencies.values() for name in same), 2):
+        sides = [(name, same[a], same[b]) for name, same in latencies.items() if a in same and b in same]
+        faster = [side for side in sides if _below(side[1], side[2])]
+        slower = [side for side in sides if _below(side[2], side[1])]
+        if faster and slower:
+            yield f"{a} is faster than {b} in {_each(faster)}, and slower in {_each(slower)}."
 
 
-def reversals(latencies: Sequence[Latency]) -> Iterator[Reversal]:
-    """Yield the pairs of networks that are one way round in a runtime, and the other way in another, batch by batch."""
-    for batch in dict.fromkeys(one.setup.batch for one in latencies):
-        rows = [one for one in latencies if one.setup.batch == batch]
-        for a, b in combinations(dict.fromkeys(one.model for one in rows), 2):
-            pairs = [
-                (one, other)
-                for one in rows
-                for other in rows
-                if (one.model, other.model) == (a, b) and one.setup == other.setup
-            ]
-            faster = tuple(pair for pair in pairs if is_faster(*pair))
-            slower = tuple(pair for pair in pairs if is_faster(*pair[::-1]))
-            if faster and slower:
-                yield Reversal(faster, slower)
-
-
-def order_lines(latencies: Sequence[Latency]) -> list[str]:
+def order_lines(latencies: Mapping[str, Mapping[str, Figure]]) -> list[str]:
     """Say where orders turn round, or that none does, of several networks in several runtimes."""
-    models, runtimes = {one.model for one in latencies}, {one.setup.runtime for one in latencies}
-    if len(models) < 2 or len(runtimes) < 2:
-        return []
-    found = [one.line for one in reversals(latencies)]
-    return found or ["No two networks change places from runtime to runtime, as far as their intervals tell."]
+    told = [same for same in latencies.values() if len(same) > 1]
+    return [*turned(latencies)] or [SAME] if len(told) > 1 else []
 
 
-def _cells(pairs: Sequence[tuple[Latency, Latency]]) -> str:
-    divisor, unit = scale([one.median_s for pair in pairs for one in pair], "seconds")
+def _below(one: Figure, other: Figure) -> bool:
+    """Tell whether its whole interval lies below the other's; without intervals nothing is told."""
+    if one.spread is None or other.spread is None or not (one.sure and other.sure):
+        return False
+    return one.value + one.spread < other.value - other.spread
 
-    def text(one: Latency) -> str:
-        return f"{one.median_s / divisor:.1f} +- {(one.half_width_s or 0) / divisor:.1f}"
 
-    return ", ".join(f"{one.setup.runtime} ({text(one)} against {text(other)} {unit})" for one, other in pairs)
+def _each(sides: Sequence[Side]) -> str:
+    return ", ".join(_against(*side) for side in sides)
+
+
+def _against(runtime: str, one: Figure, other: Figure) -> str:
+    divisor, unit = scale([one.value, other.value], "seconds")
+    a, b = (f"{f.value / divisor:.1f} +- {(f.spread or 0) / divisor:.1f}" for f in (one, other))
+    return f"{runtime} ({a} against {b} {unit})"

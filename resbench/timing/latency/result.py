@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, get_args
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
 from resbench.progress import Progress
-from resbench.result import Figure, Metric, Result
+from resbench.result import Figure, Metric, Result, Where
 from resbench.tables.table import Table
 from resbench.timing.ran import Ran, setup_words
 from resbench.timing.roofline import Roof, has_roof
@@ -248,10 +248,11 @@ class Latencies(Result):
     )
 
     @classmethod
-    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+    def measured(cls, models: Sequence[str], where: Where, failures: Failures, progress: Progress) -> Result:
         from resbench.timing.latency.measure import latency
 
-        return latency(models, batch=batch, device=device, failures=failures, progress=progress)
+        how: Any = {"batch": where.batch, "device": where.device, "runtime": where.runtimes}
+        return latency(models, **how, failures=failures, progress=progress)
 
     @classmethod
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:

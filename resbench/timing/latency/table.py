@@ -1,8 +1,9 @@
 """This module makes the table of latencies, with a row for each model and batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from resbench.result import Figure
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning
 from resbench.timing.latency.orders import order_lines
@@ -57,12 +58,16 @@ def latency_table(result: Latencies) -> Table:
         for column in COLUMNS
         if any(record[column.key] is not None for record in records) and (named or column.key != "runtime")
     ]
+
+    def row(one: Latency) -> str:
+        return one.row if named else f"{one.model}, batch {one.setup.batch}"
+
     rows = [[record[column.key] for column in columns] for record in records]
     processes = max((len(one.readings) for one in latencies), default=0)
     notes = [
         *setup_lines((one.setup.runtime if named else one.model, one.setup, one.ran) for one in latencies),
         *_core_lines(latencies),
-        *order_lines(latencies),
+        *_turns(latencies),
         f"Median of all runs in {processes} fresh processes; +- is half of its 95 % interval, {_over(latencies)}."
         if processes > 1
         else "Median of all runs in one process, which tells nothing of other processes: no interval.",
@@ -71,18 +76,18 @@ def latency_table(result: Latencies) -> Table:
         *_roof_lines(roofs),
         result.environment.note,
     ]
-    fewer = [f"{one.row} of {len(one.readings)}" for one in latencies if len(one.readings) < processes]
+    fewer = [f"{row(one)} of {len(one.readings)}" for one in latencies if len(one.readings) < processes]
     warnings = [
         *(["Interrupted: the rows so far."] if result.interrupted else []),
         *([f"Of fewer processes than the others: {', '.join(fewer)}."] if fewer and result.interrupted else []),
-        *(f"{one.row}: {words}." for one in latencies if (words := one.crowded(result.environment))),
-        *(f"{one.row}: warm-up did not settle." for one in latencies if not one.warm),
-        *(line for one in latencies for line in ran_lines(one.row, one.setup, one.ran)),
-        *(line for one in latencies for line in without_roof_lines(one.row, one.ran, one.roof(roofs))),
+        *(f"{row(one)}: {words}." for one in latencies if (words := one.crowded(result.environment))),
+        *(f"{row(one)}: warm-up did not settle." for one in latencies if not one.warm),
+        *(line for one in latencies for line in ran_lines(row(one), one.setup, one.ran)),
+        *(line for one in latencies for line in without_roof_lines(row(one), one.ran, one.roof(roofs))),
         *(
             line
             for one in latencies
-            for line in warning(one.row, one.uncounted, "FLOP/s is too low, and of the roof nothing is said")
+            for line in warning(row(one), one.uncounted, "FLOP/s is too low, and of the roof nothing is said")
         ),
         *sorted({r.remark for one in latencies for r in one.readings if r.remark}),
     ]
@@ -93,6 +98,19 @@ def names_runtimes(latencies: Sequence[Latency]) -> bool:
     """Tell whether rows are set apart by their runtimes: torch's two have long been told by the line of the setup."""
     runtimes = {one.setup.runtime for one in latencies}
     return len(runtimes) > 1 or not runtimes <= {*TORCH}
+
+
+def _turns(latencies: Sequence[Latency]) -> Iterator[str]:
+    """Say for each batch where the order of networks turns round from runtime to runtime."""
+    batches = dict.fromkeys(one.setup.batch for one in latencies)
+    for batch in batches:
+        found: dict[str, dict[str, Figure]] = {}
+        for one in latencies:
+            if one.setup.batch == batch:
+                sure = one.verdict != "invalid"
+                figure = Figure(one.model, "latency", one.median_s, one.half_width_s, sure=sure)
+                found.setdefault(one.setup.runtime, {})[one.model] = figure
+        yield from (f"Batch {batch}: {line}" if len(batches) > 1 else line for line in order_lines(found))
 
 
 def _core_lines(latencies: Sequence[Latency]) -> list[str]:

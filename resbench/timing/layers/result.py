@@ -9,7 +9,7 @@ from resbench.arch.kinds import Kind
 from resbench.drawing.charts import Picture
 from resbench.errors import Failures
 from resbench.progress import Progress
-from resbench.result import Result
+from resbench.result import Result, Where
 from resbench.tables.table import Table
 from resbench.tables.uncounted import together
 from resbench.timing.ran import Ran
@@ -109,10 +109,10 @@ class Layers(Result):
     left_out: ClassVar = "what the forward and the backward pass compute and move apart"
 
     @classmethod
-    def measured(cls, models: Sequence[str], batch: int, device: str, failures: Failures, progress: Progress) -> Result:
+    def measured(cls, models: Sequence[str], where: Where, failures: Failures, progress: Progress) -> Result:
         from resbench.timing.layers.measure import layers
 
-        return layers(models[0], batch=batch, device=device, progress=progress)
+        return layers(models[0], batch=where.batch, device=where.device, progress=progress)
 
     @classmethod
     def migrated(cls, document: Mapping[str, Any]) -> Mapping[str, Any]:

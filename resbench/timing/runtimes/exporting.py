@@ -4,7 +4,7 @@ It reads a request as JSON on its standard input, and leaves in the request's fo
 fp32 answers to them. A graph that is given as a file stands for itself, and nothing answers in its place.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,8 +49,8 @@ def exported(case: Case, folder: Path) -> Exported:
     work, name = workload(eager)
     with one_line(eager), work.ready():
         answers = [one for one in tree_leaves(work.call(*work.inputs, **work.named)) if isinstance(one, Tensor)]
-    arrays(folder / INPUTS, work.tensors)
-    arrays(folder / ANSWERS, answers)
+    save(folder / INPUTS, [one.detach().cpu().contiguous().numpy() for one in work.tensors])
+    save(folder / ANSWERS, [one.detach().cpu().contiguous().numpy() for one in answers])
 
     def say(error: BaseException) -> str:
         return f"{eager}: cannot be written as {found.SUFFIX}: {type(error).__name__}: {reason(error)}"
@@ -72,25 +72,28 @@ def _graph(case: Case, file: Path, folder: Path) -> Exported:
             f"received {case.setup.runtime}"
         )
     random = np.random.default_rng(0)
-    drawn: dict[str, Any] = {}
-    for i, one in enumerate(graph.inputs):
+    drawn: list[Any] = []
+    for one in graph.inputs:
         assert one.shape is not None
         floating = one.dtype.startswith("float")
-        drawn[f"{i}"] = (random.standard_normal(one.shape) if floating else np.ones(one.shape)).astype(one.dtype)
-    np.savez(folder / INPUTS, **drawn)
+        drawn.append((random.standard_normal(one.shape) if floating else np.ones(one.shape)).astype(one.dtype))
+    save(folder / INPUTS, drawn)
     counted = cost(case.model, case.input, batch=case.setup.batch)
+    held = model.graph.model.graph.initializer if model.graph else ()
+    beside = {fact.value for one in held for fact in one.external_data if fact.key == "location"}
     first = graph.inputs[0].shape or ()
-    return Exported(str(model.name.title), first, True, counted.macs, dict(counted.uncounted), file, size(file))
+    return Exported(str(model.name.title), first, True, counted.macs, dict(counted.uncounted), file, size(file, beside))
 
 
-def arrays(path: Path, tensors: list[Tensor]) -> None:
-    """Keep the values of tensors, in their order."""
-    np.savez(path, **{f"{i}": one.detach().cpu().contiguous().numpy() for i, one in enumerate(tensors)})
+def save(path: Path, arrays: Sequence[Any]) -> None:
+    """Keep arrays in their order."""
+    named: dict[str, Any] = {f"{i}": one for i, one in enumerate(arrays)}
+    np.savez(path, **named)
 
 
-def size(file: Path) -> int:
-    """Count the bytes of a file, or folder, and of weights beside it that bear its name."""
-    parts = file.rglob("*") if file.is_dir() else file.parent.glob(f"{file.name}*")
+def size(file: Path, beside: Iterable[str] = ()) -> int:
+    """Count the bytes of a file, and of the weights that lie beside it: by these names, or as exporters name them."""
+    parts = {file, file.with_name(f"{file.name}.data"), *(file.parent / name for name in beside)}
     return sum(one.stat().st_size for one in parts if one.is_file())
 
 

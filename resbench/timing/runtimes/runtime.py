@@ -6,8 +6,9 @@
 A runtime is a Python module with the names of ``Runtime``. Those of resbench are files of this folder; another package
 brings one as an entry point of the group ``resbench.runtimes``, and is held to the same by ``contract.py``.
 
->>> runtime("onnxruntime").SUFFIX
-'.onnx'
+>>> import numpy as np
+>>> difference([np.array([1.0, 4.0])], [np.array([1.5, 5.0])])
+0.2
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

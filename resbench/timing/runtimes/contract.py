@@ -1,0 +1,89 @@
+"""What a runtime has to keep, tried on a small network: ``python -m resbench.timing.runtimes.contract NAME``.
+
+Who writes a runtime for others runs this: it prints a line for each claim, and ends with status 1 where one is broken.
+Ours are held to the same.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from resbench.timing.case import Case
+from resbench.timing.runtimes.exporting import exported
+from resbench.timing.runtimes.runtime import TOLERANCES, Conditions, Engine, difference, runtime
+from resbench.timing.runtimes.serving import ANSWERS, INPUTS, values
+from resbench.workers.workload import Setup
+
+NETWORK, BATCHES = "resnet20", (1, 3)
+WATCHED_S, THREADS_ROOM = 0.5, 1.3
+"""For so long its runs are watched; one thread takes no more processor time than time passes, and here a third more."""
+
+
+class Claim(NamedTuple):
+    """A claim is kept, or it is broken for a reason."""
+
+    words: str
+    broken: str = ""
+
+    @property
+    def line(self) -> str:
+        return f"broken: {self.words}: {self.broken}" if self.broken else f"kept: {self.words}"
+
+
+def claims(name: str) -> Iterator[Claim]:
+    """Try a runtime. Raises OptionError or MeasureError where it is not there, or cannot export or load at all."""
+    found = runtime(name)
+    named = [word for word in ("PACKAGE", "MODULE", "SUFFIX", "DTYPES", "export", "load") if not hasattr(found, word)]
+    yield Claim("it has all names of a runtime", f"no {', '.join(named)}" if named else "")
+    yield Claim("it runs in fp32", "" if "fp32" in found.DTYPES else f"received {found.DTYPES}")
+    for batch in BATCHES:
+        with TemporaryDirectory() as place:
+            folder = Path(place)
+            (folder / "cache").mkdir()
+            one = exported(Case(NETWORK, None, Setup(batch=batch, runtime=name)), folder)
+            inputs = values(folder / INPUTS)
+            engine = found.load(one.file, inputs, Conditions(1, "fp32", folder / "cache"))
+            yield from _answers(engine, values(folder / ANSWERS), batch)
+            yield _threads(engine)
+            yield _executed(engine)
+            del engine  # what maps the file is let go before the folder is
+
+
+def _answers(engine: Engine, reference: list[Any], batch: int) -> Iterator[Claim]:
+    """Compare two runs with what eager fp32 answers."""
+    for run in ("first", "second"):
+        far = difference(engine.run(), reference)
+        wrong = "" if far <= TOLERANCES["fp32"] else f"they differ by {far:.2g} of the largest"
+        yield Claim(f"its answers are those of eager fp32, batch {batch}, {run} run", wrong)
+
+
+def _threads(engine: Engine) -> Claim:
+    """Compare the processor time of some runs with the time that passes."""
+    began, used = time.perf_counter(), time.process_time()
+    while time.perf_counter() - began < WATCHED_S:
+        engine.run()
+    passed, used = time.perf_counter() - began, time.process_time() - used
+    most = THREADS_ROOM * passed
+    return Claim("it keeps to one thread", "" if used <= most else f"it used {used:.2f} s in {passed:.2f} s")
+
+
+def _executed(engine: Engine) -> Claim:
+    """Ask it for the dtypes of its products; it may not know."""
+    other = {dtype: count for dtype, count in engine.executed().items() if dtype != "fp32" or count < 1}
+    return Claim("its products run in fp32, or it does not say", f"it says {other}" if other else "")
+
+
+def main() -> None:
+    """Print the claims of the runtime that is named."""
+    broken = False
+    for claim in claims(sys.argv[1]):
+        print(claim.line)
+        broken = broken or bool(claim.broken)
+    sys.exit(1 if broken else 0)
+
+
+if __name__ == "__main__":
+    main()

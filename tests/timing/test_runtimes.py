@@ -1,0 +1,228 @@
+"""A network is timed in other runtimes than torch's own: what is asked of each, and what its rows say."""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import called
+
+from resbench.errors import MeasureError, OptionError
+from resbench.result import Figure
+from resbench.timing.latency.orders import SAME, order_lines, turned
+from resbench.timing.latency.processes import check_runtime
+from resbench.timing.runtimes.contract import claims
+from resbench.timing.runtimes.runtime import difference, runtime
+from resbench.workers.cores import chosen_cores
+from resbench.workers.resident import peak_resident_bytes, resident_bytes
+from resbench.workers.workload import Setup
+
+PLUGIN = """
+import torch
+from resbench.timing.runtimes.runtime import Engine
+PACKAGE, MODULE, SUFFIX, DTYPES = "pocket", "pocket", ".pt", ("fp32",)
+def export(model, args, named, file):
+    torch.save(model, file)
+def load(file, inputs, conditions):
+    torch.set_num_threads(conditions.threads)
+    torch.set_grad_enabled(False)
+    model, tensors = torch.load(file, weights_only=False), [torch.from_numpy(one) for one in inputs]
+    return Engine(lambda: [ANSWER], dict)
+"""
+"""A runtime of somebody else's, in a package of its own."""
+
+RIGHT = "model(*tensors)"
+
+
+def pocket(folder, answer):
+    """Install a package that brings a runtime by an entry point."""
+    (folder / "pocket.py").write_text(PLUGIN.replace("ANSWER", answer))
+    metadata = folder / "pocket-0.5.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: pocket\nVersion: 0.5\n")
+    (metadata / "entry_points.txt").write_text("[resbench.runtimes]\npocket = pocket\n")
+
+
+@pytest.fixture
+def installed(quick, monkeypatch):
+    """Install the runtime ``pocket``, whose answers are this expression, for this process and those that it starts."""
+    site = Path(os.environ["PYTHONPATH"].partition(os.pathsep)[0])
+    monkeypatch.syspath_prepend(site)
+
+    def install(answer):
+        pocket(site, answer)
+
+    yield install
+    sys.modules.pop("pocket", None)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_runtime_of_ours_keeps_the_contract(name):
+    assert [one.line for one in claims(name) if one.broken] == []
+
+
+BROKEN = {
+    f"{RIGHT} + 1e-3 * model(*tensors).abs().max() * 2": "its answers are those of eager fp32, batch 1, first run",
+    f"{RIGHT} if len(tensors[0]) == 1 else model(tensors[0].flip(0))": "batch 3",
+}
+
+
+def test_a_package_brings_a_runtime_that_is_held_to_the_same(installed):
+    installed(RIGHT)
+    assert [one.line for one in claims("pocket") if one.broken] == []
+
+
+@pytest.mark.parametrize("answer", BROKEN)
+def test_a_wrong_answer_breaks_the_contract(installed, answer):
+    installed(answer)
+    assert any(BROKEN[answer] in one.line for one in claims("pocket") if one.broken)
+
+
+def test_an_answer_for_the_first_image_alone_is_no_answer_for_three(installed):
+    installed("model(tensors[0][:1])")
+    with pytest.raises(MeasureError, match=r"expected answers of the shapes 3x10, received 1x10"):
+        list(claims("pocket"))
+
+
+def test_networks_stand_side_by_side_in_several_runtimes(installed):
+    installed(RIGHT)
+    done = called(
+        "latency", "conv5x5_reduced", "--runtime", "eager,pocket,onnxruntime", "--processes", "2", "-f", "json"
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["latencies"]
+    assert [row["setup"]["runtime"] for row in rows] == ["eager", "pocket", "onnxruntime"]
+    assert len({reading["macs"] for row in rows for reading in row["readings"]}) == 1
+    versions = [row["readings"][0]["deployed"]["version"] for row in rows]
+    assert re.fullmatch(r"torch \S+ pocket 0\.5 onnxruntime \S+", " ".join(versions))
+    for row in rows[1:]:
+        for reading in row["readings"]:
+            assert reading["deployed"]["difference"] < 1e-5
+            assert reading["deployed"]["load_s"] > 0
+            assert reading["deployed"]["file_bytes"] > 4 * 15_872  # its parameters
+    [products] = rows[2]["readings"][0]["ran"]["products"]
+    assert products == ["fp32", 2]
+
+
+def test_a_wrong_answer_is_a_row_that_failed_and_the_others_stay(installed):
+    installed(f"{RIGHT} * 1.5")
+    done = called("latency", "conv5x5_reduced", "--runtime", "pocket,eager", "--processes", "1", "-f", "csv")
+    assert done.returncode == 2
+    assert (
+        "conv5x5_reduced, batch 1, inference, pocket: its answers differ from those of eager fp32 by 0.5" in done.stderr
+    )
+    assert "conv5x5_reduced" in done.stdout
+    assert "pocket" not in done.stdout
+
+
+def test_a_graph_of_onnx_runs_without_the_module_that_it_came_from(quick, tmp_path):
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    weight = numpy_helper.from_array(np.ones((4, 3, 3, 3), dtype=np.float32), "weight")
+    node = helper.make_node("Conv", ["image", "weight"], ["answer"])
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 8, 8])
+    answer = helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["N", 4, 6, 6])
+    graph = helper.make_graph([node], "net", [image], [answer], [weight])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "net.onnx")
+    name = f"onnx:{tmp_path / 'net.onnx'}"
+    done = called("latency", name, "--runtime", "onnxruntime", "--batch", "2", "--processes", "1", "-f", "json")
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(done.stdout)["latencies"]
+    assert row["input"] == [2, 3, 8, 8]
+    assert row["readings"][0]["macs"] == 2 * 4 * 3 * 9 * 36
+    refused = called("latency", name, "--processes", "1")
+    assert refused.returncode == 2
+    assert "latency --runtime onnxruntime" in refused.stderr
+
+
+REFUSED = {
+    ("--runtime", "onxruntime"): "no runtime is called 'onxruntime'; did you mean onnxruntime?",
+    ("--runtime", "eager,,compile"): "--runtime takes names with commas between",
+    ("--runtime", "eager", "--compile"): "--compile is short for --runtime compile",
+    ("--runtime", "openvino", "--mode", "training"): "openvino is measured with --mode inference; received training",
+    ("--runtime", "onnxruntime", "--dtype", "bf16"): "onnxruntime is measured with --dtype fp32",
+    ("--runtime", "onnxruntime", "--memory-format", "channels_last"): "--memory-format contiguous",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED, ids=" ".join)
+def test_what_a_runtime_cannot_do_is_one_line(arguments):
+    done = called("latency", "resnet20", *arguments)
+    assert done.returncode == 2
+    assert REFUSED[arguments] in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_runtime_that_is_not_installed_names_what_brings_it(monkeypatch):
+    monkeypatch.setattr("resbench.timing.runtimes.runtime.find_spec", lambda name: None)
+    with pytest.raises(MeasureError, match=r"openvino is not installed: .*pip install 'resbench\[openvino\]'"):
+        check_runtime(Setup(runtime="openvino"))
+
+
+def test_torch_times_in_two_runtimes_itself():
+    check_runtime(Setup(runtime="eager", mode="training"))
+    check_runtime(Setup(runtime="compile", mode="training"))
+    with pytest.raises(OptionError):
+        runtime("eager")
+
+
+def test_a_difference_is_relative_to_the_largest_answer():
+    reference = [np.array([[1.0, -10.0]]), np.array([2.0])]
+    assert difference([np.array([[1.5, -10.0]]), np.array([2.0])], reference) == pytest.approx(0.05)
+    assert difference([np.array([[1.0, -10.0]]), np.array([2.5])], reference) == pytest.approx(0.25)
+    assert difference([np.array([[np.nan, -10.0]]), np.array([2.0])], reference) == float("inf")
+    with pytest.raises(MeasureError, match="expected answers of the shapes 1x2, 1, received 1x2"):
+        difference(reference[:1], reference)
+
+
+def latency(model, seconds, spread=0.001, sure=True):
+    return Figure(model, "latency", seconds, spread, sure=sure)
+
+
+def side_by_side(eager, onnx, **how):
+    return {
+        name: {model: latency(model, seconds, **how) for model, seconds in zip("abc", times, strict=False)}
+        for name, times in (("eager", eager), ("onnxruntime", onnx))
+    }
+
+
+def test_an_order_that_turns_round_is_said_with_both_figures():
+    [line] = turned(side_by_side((0.063, 0.091), (0.030, 0.025)))
+    assert line == (
+        "a is faster than b in eager (63.0 +- 1.0 against 91.0 +- 1.0 ms), and slower in onnxruntime "
+        "(30.0 +- 1.0 against 25.0 +- 1.0 ms)."
+    )
+    assert len([*turned(side_by_side((1, 2, 3), (3, 2, 1)))]) == 3
+
+
+@pytest.mark.parametrize("how", [{"spread": 0.01}, {"spread": None}, {"sure": False}])
+def test_an_order_is_not_told_where_the_intervals_overlap_or_nothing_is_sure(how):
+    latencies = side_by_side((0.063, 0.091), (0.030, 0.025), **how)
+    assert [*turned(latencies)] == []
+    assert order_lines(latencies) == [SAME]
+    assert order_lines({"eager": latencies["eager"]}) == []
+
+
+def test_threads_are_kept_to_cores_of_their_own(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
+    for processor, siblings in enumerate(["0,1", "0,1", "2,3", "2,3"]):
+        folder = tmp_path / f"sys/devices/system/cpu/cpu{processor}/topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{siblings}\n")
+    assert chosen_cores(1, tmp_path) == (0,)
+    assert chosen_cores(2, tmp_path) == (0, 2)
+    assert chosen_cores(3, tmp_path) == (0, 1, 2)
+    assert chosen_cores(5, tmp_path) == ()
+
+
+def test_the_kernels_account_of_memory_is_read(tmp_path):
+    status = tmp_path / "status"
+    status.write_text("Name:\tpython\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n")
+    assert (resident_bytes(status), peak_resident_bytes(status)) == (2**20, 2**21)
+    assert resident_bytes(tmp_path / "none") is None
+    held = np.ones(2**24)
+    here = peak_resident_bytes()
+    assert here is None or here > held.nbytes
