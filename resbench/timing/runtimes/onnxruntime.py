@@ -3,17 +3,21 @@
 By itself it starts as many threads as the machine has cores, whatever it may use of them; so they are said.
 """
 
+import json
+import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
+from resbench.graphs.fusion import Kernel
 from resbench.timing.runtimes.exports import onnx_export as export
-from resbench.timing.runtimes.runtime import Conditions, Engine
+from resbench.timing.runtimes.runtime import Conditions, Engine, Watched
 
-__all__ = ["DTYPES", "MODULE", "PACKAGE", "SUFFIX", "export", "load"]
+__all__ = ["DTYPES", "MODULE", "PACKAGE", "SUFFIX", "export", "load", "watch"]
 
 PACKAGE = MODULE = "onnxruntime"
 SUFFIX = ".onnx"
@@ -21,6 +25,12 @@ DTYPES = ("fp32", "int8")
 
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Attention", "LSTM", "GRU", "RNN", "Einsum")
 """These operators multiply; each has forms with something before or behind the name."""
+
+ADDED = ("ReorderInput", "ReorderOutput")
+"""It puts these in where channels begin and cease to lie in blocks."""
+
+ENDING = "_kernel_time"
+"""A kernel's event has this behind the kernel's name."""
 
 INTEGERS = ("Integer", "QLinear", "QGemm", "QAttention", "DynamicQuantize")
 """A form with one of these in its name multiplies integers."""
@@ -32,6 +42,48 @@ def load(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Engine:
     names = [one.name for one in session.get_inputs()]
     feed = dict(zip(names, inputs, strict=True))
     return Engine(partial(session.run, None, feed), partial(_executed, file))
+
+
+def watch(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Watched:
+    """Make a session that writes down when each kernel began and ended, in whole microseconds."""
+    import onnx
+
+    place = Path(mkdtemp(dir=conditions.cache))
+    session = session_of(file, conditions.threads, place / "optimised.onnx", place / "times")
+    nodes = onnx.load(place / "optimised.onnx", load_external_data=False).graph.node
+    makers = {name: i for i, node in enumerate(nodes) for name in node.output}
+    kernels = tuple(
+        Kernel(
+            node.name,
+            node.op_type,
+            _anchors(node),
+            tuple(sorted({makers[name] for name in node.input if name in makers})),
+            node.op_type in ADDED,
+        )
+        for node in nodes
+    )
+    feed = dict(zip([one.name for one in session.get_inputs()], inputs, strict=True))
+
+    def run() -> float:
+        start = time.perf_counter()
+        session.run(None, feed)
+        return time.perf_counter() - start
+
+    def times() -> list[list[float]]:
+        events = json.loads(Path(session.end_profiling()).read_text())
+        begins = [one["ts"] for one in events if one["name"] == "model_run"]
+        runs = [dict.fromkeys((kernel.name for kernel in kernels), 0.0) for _ in begins]
+        for one in events:
+            if one["cat"] == "Node" and one["name"].endswith(ENDING):
+                runs[bisect_right(begins, one["ts"]) - 1][one["name"].removesuffix(ENDING)] += one["dur"] / 1e6
+        return [[run[kernel.name] for kernel in kernels] for run in runs]
+
+    return Watched(kernels, run, times)
+
+
+def _anchors(node: Any) -> tuple[str, ...]:
+    """Return what it is known by. Its tensors have new names where channels lie in blocks, and only its own tells."""
+    return () if node.op_type in ADDED else (node.name.removesuffix("_nchwc"), *node.output)
 
 
 def session_of(file: Path, threads: int, optimised: Path | None = None, profile: Path | None = None) -> Any:

@@ -3,16 +3,18 @@
 Where the machine multiplies bf16 numbers it takes them unasked: the precision is said, and read back.
 """
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from resbench.graphs.fusion import Kernel
 from resbench.timing.runtimes.exports import onnx_export as export
-from resbench.timing.runtimes.runtime import Conditions, Engine
+from resbench.timing.runtimes.runtime import Conditions, Engine, Watched
 
-__all__ = ["DTYPES", "MODULE", "PACKAGE", "SUFFIX", "export", "load"]
+__all__ = ["DTYPES", "MODULE", "PACKAGE", "SUFFIX", "export", "load", "watch"]
 
 PACKAGE = MODULE = "openvino"
 SUFFIX = ".onnx"
@@ -20,6 +22,9 @@ DTYPES = ("fp32", "bf16", "int8")
 
 PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 """It is asked for these; integers are in the file."""
+
+ADDED = ("Reorder", "Convert")
+"""It puts these in where the layout or the type of numbers changes."""
 
 WORDS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "i8": "int8", "u8": "int8"}
 PRODUCTS = ("Convolution", "Deconvolution", "FullyConnected", "MatMul", "RNNSeq", "RNNCell", "MHA")
@@ -35,6 +40,40 @@ def load(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Engine:
     for i, one in enumerate(inputs):
         request.set_input_tensor(i, openvino.Tensor(one, shared_memory=True))
     return Engine(lambda: request.infer(share_outputs=True).values(), partial(_executed, network))
+
+
+def watch(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Watched:
+    """Compile the file so that it takes times, in whole microseconds."""
+    import openvino
+
+    network = compiled(file, conditions, PERF_COUNT=True)
+    request = network.create_infer_request()
+    for i, one in enumerate(inputs):
+        request.set_input_tensor(i, openvino.Tensor(one, shared_memory=True))
+    nodes = network.get_runtime_model().get_ordered_ops()
+    names = [node.get_friendly_name() for node in nodes]
+    kinds = [_fact(node.get_rt_info(), "layerType") for node in nodes]
+    held = {name for name, kind in zip(names, kinds, strict=True) if kind == "Const"}
+    ran = [i for i, kind in enumerate(kinds) if kind not in ("Const", "Input", "Output", "Result", "Parameter")]
+    places = {names[i]: at for at, i in enumerate(ran)}
+    kernels = []
+    for i in ran:
+        sources = [one.get_source_output().get_node().get_friendly_name() for one in nodes[i].inputs()]
+        said = _fact(nodes[i].get_rt_info(), "originalLayersNames").split(",")
+        weights = [one for one in sources if one in held]
+        reads = tuple(sorted({places[one] for one in sources if one in places}))
+        kernels.append(Kernel(names[i], kinds[i], tuple(filter(None, (*said, *weights))), reads, kinds[i] in ADDED))
+    found: list[list[float]] = []
+
+    def run() -> float:
+        start = time.perf_counter()
+        request.infer(share_outputs=True)
+        seconds = time.perf_counter() - start
+        took = {one.node_name: one.real_time.total_seconds() for one in request.profiling_info}
+        found.append([took.get(kernel.name, 0.0) for kernel in kernels])
+        return seconds
+
+    return Watched(tuple(kernels), run, lambda: found)
 
 
 def compiled(file: Path, conditions: Conditions, **more: Any) -> Any:

@@ -23,6 +23,8 @@ from resbench.errors import MeasureError, OptionError, did_you_mean
 if TYPE_CHECKING:
     from torch import nn
 
+    from resbench.graphs.fusion import Kernel
+
 TORCH = ("eager", "compile")
 """Torch runs a module itself in these two: nothing is exported, and training and GPUs are measured too."""
 
@@ -55,8 +57,19 @@ class Engine(NamedTuple):
     asked after the timing; the answer is empty where the runtime does not say."""
 
 
+class Watched(NamedTuple):
+    """A network is loaded so that the runtime takes the time of each of its kernels."""
+
+    kernels: tuple["Kernel", ...]
+    run: Callable[[], float]
+    """It runs once, and gives the seconds of the run, without those for reading its times."""
+    times: Callable[[], Sequence[Sequence[float]]]
+    """It gives, behind the last run, the seconds of each kernel in each run."""
+
+
 class Runtime(Protocol):
-    """A runtime is a Python module with these names."""
+    """A runtime is a Python module with these names, and ``watch(file, inputs, conditions) -> Watched`` where it tells
+    the times of its kernels."""
 
     PACKAGE: str
     """``pip install`` knows what has to be installed by this name."""

@@ -1,0 +1,175 @@
+"""A runtime fuses nodes of a graph into kernels of its own: this module finds which, so that modules keep their names.
+
+A kernel is anchored at what the runtime still calls it by: names of nodes, of tensors that they give, of weights. What
+is not anchored goes where the data flow: behind a product into its kernel, as graph compilers fuse activations and
+sums. Each node of the graph is in one kernel at most; a kernel without any was added, or cannot be told.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from resbench.arch.rows import Row
+from resbench.graphs.counting import count
+from resbench.graphs.graph import Flow, Graph, Unknown
+from resbench.graphs.walking import Step, Walk
+
+
+class Kernel(NamedTuple):
+    """A runtime runs this at one go."""
+
+    name: str
+    operator: str
+    anchors: tuple[str, ...] = ()
+    """Nodes, tensors and weights of the graph that it is known by."""
+    reads: tuple[int, ...] = ()
+    """It reads what the kernels at these places give."""
+    added: bool = False
+    """The runtime put it in, to lay out numbers anew: it runs no node."""
+
+
+class Group(NamedTuple):
+    """These rows of a graph's cost run in one kernel; there are none where nothing tells what it does."""
+
+    rows: tuple[int, ...]
+    name: str
+    macs: int = 0
+    bytes: int = 0
+    """It reads so many of what others hold or give, and writes so many that others read."""
+
+
+def groups(graph: Graph, kernels: Sequence[Kernel]) -> list[Group]:
+    """Find the rows that each kernel runs, in the order of the kernels."""
+    walk = Walk()
+    walk.along(graph)
+    rows = count(graph).layers[: len(walk.steps)]
+    owners = _owners(walk, graph, kernels)
+    found: list[list[int]] = [[] for _ in kernels]
+    for place, kernel in sorted(owners.items()):
+        found[kernel].append(place)
+    read = _read(walk.steps, graph)
+    return [_group(places, rows, walk.steps, read, graph) for places in found]
+
+
+def _owners(walk: Walk, graph: Graph, kernels: Sequence[Kernel]) -> dict[int, int]:
+    """Give every step that a kernel runs the kernel's place."""
+    steps = walk.steps
+    owners: dict[int, int] = {}
+    named = _named(walk, graph)
+    for i, kernel in enumerate(kernels):
+        own = [place for anchor in kernel.anchors for place in named.get(anchor, ()) if place not in owners]
+        owners |= dict.fromkeys(own, i)
+        if own and not any(_multiplies(steps[place]) for place in own):
+            owners |= dict.fromkeys(_behind(steps, own, owners), i)
+    for i, kernel in enumerate(kernels):
+        if not kernel.added and i not in owners.values():
+            before, behind = _around(i, kernels, {*owners.values()})
+            owners |= dict.fromkeys(_between(steps, owners, before, behind), i)
+    for place, step in enumerate(steps):  # in running order: who made what it reads has an owner
+        before = [owners[source] for source in step.reads if source in owners]
+        if place not in owners and before:
+            owners[place] = max(before)
+    return owners
+
+
+def _named(walk: Walk, graph: Graph) -> dict[str, list[int]]:
+    """Give the steps by every name that a runtime may know them by: the node's, its tensors', its weights'."""
+    found: dict[str, list[int]] = {}
+    for place, step in enumerate(walk.steps):
+        weights = [held.flow.name for held in step.weights if not held.scales and not held.inline]
+        for name in dict.fromkeys((step.node.name, *step.node.outputs, *weights)):
+            if name:
+                found.setdefault(name, []).append(place)
+    for node in graph.nodes:  # what only looks at a tensor is no step of its own
+        for name in (node.name, *node.outputs):
+            found.setdefault(name, [*walk.made.get(node.outputs[0], ())])
+    return found
+
+
+def _behind(steps: Sequence[Step], own: Iterable[int], owners: dict[int, int]) -> Iterator[int]:
+    """Yield the product whose result the steps of a kernel make something of, with what stands between, if that is a
+    chain that nobody else has."""
+    for place in own:
+        chain, at = list[int](), place
+        while True:
+            before = [source for source in steps[at].reads if source not in owners]
+            if len(before) != 1:
+                break
+            [at] = before
+            chain.append(at)
+            if _multiplies(steps[at]):
+                yield from chain
+                break
+
+
+def _around(i: int, kernels: Sequence[Kernel], owning: set[int]) -> tuple[set[int], set[int]]:
+    """Find the kernels before and behind one, of those that own steps: others are looked through."""
+    readers = [[k for k, other in enumerate(kernels) if at in other.reads] for at in range(len(kernels))]
+    found = []
+    for beside in ([kernel.reads for kernel in kernels], readers):
+        seen, left, ends = {i}, [i], set[int]()
+        while left:
+            for k in beside[left.pop()]:
+                if k in owning:
+                    ends.add(k)
+                elif k not in seen:
+                    seen.add(k)
+                    left.append(k)
+        found.append(ends)
+    return found[0], found[1]
+
+
+def _between(steps: Sequence[Step], owners: dict[int, int], before: set[int], behind: set[int]) -> Iterator[int]:
+    """Yield the steps that nobody has between those of some kernels and those of others."""
+    wanted, left = set[int](), [place for place, owner in owners.items() if owner in behind]
+    while left:
+        for source in steps[left.pop()].reads:
+            if source not in owners and source not in wanted:
+                wanted.add(source)
+                left.append(source)
+    reached = {place for place, owner in owners.items() if owner in before}
+    for place, step in enumerate(steps):
+        if place in wanted and reached.intersection(step.reads):
+            reached.add(place)
+            yield place
+
+
+def _multiplies(step: Step) -> bool:
+    return bool(step.work and step.work[0])
+
+
+def _read(steps: Sequence[Step], graph: Graph) -> dict[str, list[int]]:
+    """Tell which steps read a tensor; what the graph gives is read by nobody inside."""
+    found: dict[str, list[int]] = {name: [-1] for name in graph.outputs}
+    for place, step in enumerate(steps):
+        for name in step.node.inputs:
+            found.setdefault(name, []).append(place)
+    return found
+
+
+def _group(
+    places: Sequence[int], rows: Sequence[Row], steps: Sequence[Step], read: dict[str, list[int]], graph: Graph
+) -> Group:
+    inside = {name for place in places for name in steps[place].node.outputs}
+    taken = {name for place in places for name in steps[place].node.inputs if name} - inside
+    given = {name for name in inside if any(reader not in places for reader in read.get(name, [-1]))}
+    nbytes = sum(_bytes(graph.flows.get(name) or graph.held.get(name)) for name in sorted(taken | given))
+    return Group(tuple(places), joined([rows[i].name for i in places]), sum(rows[i].macs for i in places), nbytes)
+
+
+def _bytes(flow: Flow | None) -> int:
+    try:
+        return flow.nbytes if flow else 0
+    except Unknown:
+        return 0
+
+
+def joined(names: Sequence[str]) -> str:
+    """Join names, each without the path that it shares with the first.
+
+    >>> joined(["layer1.0.conv2", "layer1.0.add", "layer1.0.relu2"])
+    'layer1.0.conv2 + add + relu2'
+    """
+    if not names:
+        return ""
+    around = names[0].rpartition(".")[0]
+    return " + ".join([names[0], *(name.removeprefix(f"{around}.") for name in names[1:])])

@@ -1,0 +1,58 @@
+"""A process without torch times the kernels of one file: ``python -m resbench.timing.runtimes.watching``.
+
+Plain runs and watched ones take turns: what watching costs is in the answer, and so is each kernel's time in each run.
+"""
+
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from resbench.errors import MeasureError, first_line, foreign
+from resbench.timing.runtimes.runtime import Conditions, runtime, version_of
+from resbench.timing.runtimes.serving import INPUTS, values, watch
+from resbench.workers.asking import Answer, answer
+from resbench.workers.cores import keep_to
+from resbench.workers.neighbours import taken
+from resbench.workers.sampling import Rules, uncollected, warm_up
+
+
+def watched(request: dict[str, Any]) -> Answer:
+    """Load the file twice, plain and watched, and run them in turn. Raises MeasureError where either does not run."""
+    keep_to(request["cores"])
+    found, what = runtime(request["runtime"]), request["what"]
+    if not hasattr(found, "watch"):
+        raise MeasureError(f"{what}: {request['runtime']} does not tell the times of its kernels; leave --layers out")
+    conditions = Conditions(request["threads"], request["dtype"], Path(request["cache"]))
+    inputs = values(Path(request["folder"]) / INPUTS)
+    import_module(found.MODULE)
+    with foreign(MeasureError, lambda error: f"{what}: {type(error).__name__}: {first_line(error)}"):
+        engine = found.load(Path(request["file"]), inputs, conditions)
+        plain = watch(engine.run)
+        inside = found.watch(Path(request["file"]), inputs, conditions)
+        warm_up(plain, Rules())
+        for _ in range(5):
+            inside.run()
+        others, begun = taken(), time.perf_counter()
+        pairs = list[tuple[float, float]]()
+        while len(pairs) < request["pairs"] or time.perf_counter() - begun < request["least_s"]:
+            with uncollected():
+                if len(pairs) % 2:
+                    watched_s, [(plain_s,)] = inside.run(), plain(1)
+                else:
+                    [(plain_s,)], watched_s = plain(1), inside.run()
+            pairs.append((plain_s, watched_s))
+        times = inside.times()[-len(pairs) :]
+        executed = engine.executed()
+    return {
+        "pairs": pairs,
+        "times": times,
+        "kernels": [kernel._asdict() for kernel in inside.kernels],
+        "executed": dict(executed),
+        "others": others(),
+        "version": version_of(found),
+    }
+
+
+if __name__ == "__main__":
+    answer(watched)
