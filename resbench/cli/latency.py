@@ -58,18 +58,18 @@ def command(
         tensorboard and (layers or memory),
         "--tensorboard takes the times of whole networks; for layers there is `resbench profile`",
     )
+    runtimes = options.runtimes(runtime, compile)
     options.refuse(
-        layers and (len(names) != 1 or len(sizes) != 1),
-        f"--layers takes one model and one batch, received {len(names)} and {len(sizes)}",
+        layers and (len(names), len(sizes), len(runtimes)) != (1, 1, 1),
+        f"--layers takes one model and one batch, received {len(names)} and {len(sizes)}; and one runtime",
     )
+    options.refuse(memory and runtime, "--memory is of torch: expected it without --runtime")
     options.refuse(fits is not None and not memory, "--fits asks what memory allows: expected --memory with it")
-    options.refuse(memory and len(sizes) != 1, f"--memory takes one batch, received {len(sizes)}")
+    options.refuse(memory and len(sizes) > 1, f"--memory takes one batch, received {len(sizes)}")
     from resbench.timing.latency.measure import PROCESSES, latency
-    from resbench.timing.layers import measure
+    from resbench.timing.layers.measure import layers as layers_of
     from resbench.timing.memory.measure import memory as memory_of
 
-    options.refuse(layers and compile, measure.COMPILED)
-    runtimes = options.runtimes(runtime, compile)
     events, failures = board(tensorboard, "latency"), Failures(names)
     setup: dict[str, Any] = {
         **{"device": device, "dtype": dtype, "memory_format": memory_format},
@@ -78,7 +78,7 @@ def command(
     if processes and (layers or memory):
         tell(f"--{'layers' if layers else 'memory'} runs in this process: --processes {processes} is passed over")
     if layers:
-        found: Any = measure.layers(names[0], input, batch=sizes[0], **setup)
+        found: Any = layers_of(names[0], input, batch=sizes[0], runtime=runtimes[0], **setup)
     elif memory:
         found = memory_of(names, input, batch=sizes[0], compile=compile, fits=fits, failures=failures, **setup)
     else:

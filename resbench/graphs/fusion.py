@@ -5,12 +5,14 @@ is not anchored goes where the data flow: behind a product into its kernel, as g
 sums. Each node of the graph is in one kernel at most; a kernel without any was added, or cannot be told.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from resbench.arch.rows import Row
 from resbench.graphs.counting import count
+from resbench.graphs.formulas import LOOKS
 from resbench.graphs.graph import Flow, Graph, Unknown
+from resbench.graphs.naming import own_name, scope
 from resbench.graphs.walking import Step, Walk
 
 
@@ -28,10 +30,12 @@ class Kernel(NamedTuple):
 
 
 class Group(NamedTuple):
-    """These rows of a graph's cost run in one kernel; there are none where nothing tells what it does."""
+    """These rows of a graph's cost run in one kernel; there are none where it only looks at a tensor in another shape,
+    or nothing tells what it does."""
 
     rows: tuple[int, ...]
     name: str
+    """The modules are joined in it; it is empty where nothing tells."""
     macs: int = 0
     bytes: int = 0
     """It reads so many of what others hold or give, and writes so many that others read."""
@@ -47,7 +51,16 @@ def groups(graph: Graph, kernels: Sequence[Kernel]) -> list[Group]:
     for place, kernel in sorted(owners.items()):
         found[kernel].append(place)
     read = _read(walk.steps, graph)
-    return [_group(places, rows, walk.steps, read, graph) for places in found]
+    looks = {node.name: scope(node) or own_name(node) for node in graph.nodes if node.operator in LOOKS}
+    return [
+        _group(places, rows, walk.steps, read, graph) if places else Group((), _looking(kernel, looks))
+        for kernel, places in zip(kernels, found, strict=True)
+    ]
+
+
+def _looking(kernel: Kernel, looks: Mapping[str, str]) -> str:
+    """Name a kernel that only looks at a tensor in another shape, which has no row."""
+    return next((looks[anchor] for anchor in kernel.anchors if anchor in looks), "")
 
 
 def _owners(walk: Walk, graph: Graph, kernels: Sequence[Kernel]) -> dict[int, int]:
@@ -65,20 +78,22 @@ def _owners(walk: Walk, graph: Graph, kernels: Sequence[Kernel]) -> dict[int, in
             before, behind = _around(i, kernels, {*owners.values()})
             owners |= dict.fromkeys(_between(steps, owners, before, behind), i)
     for place, step in enumerate(steps):  # in running order: who made what it reads has an owner
-        before = [owners[source] for source in step.reads if source in owners]
-        if place not in owners and before:
-            owners[place] = max(before)
+        makers = [owners[source] for source in step.reads if source in owners]
+        if place not in owners and makers:
+            owners[place] = max(makers)
     return owners
 
 
 def _named(walk: Walk, graph: Graph) -> dict[str, list[int]]:
-    """Give the steps by every name that a runtime may know them by: the node's, its tensors', its weights'."""
+    """Give the steps by every name that a runtime may know them by: the node's, its tensors', its weights' where no
+    other step takes them."""
     found: dict[str, list[int]] = {}
     for place, step in enumerate(walk.steps):
-        weights = [held.flow.name for held in step.weights if not held.scales and not held.inline]
-        for name in dict.fromkeys((step.node.name, *step.node.outputs, *weights)):
-            if name:
-                found.setdefault(name, []).append(place)
+        for name in {held.flow.name for held in step.weights}:
+            found.setdefault(name, []).append(place)
+    found = {name: places for name, places in found.items() if len(places) == 1}
+    for place, step in enumerate(walk.steps):
+        found |= {name: [place] for name in (step.node.name, *step.node.outputs) if name}
     for node in graph.nodes:  # what only looks at a tensor is no step of its own
         for name in (node.name, *node.outputs):
             found.setdefault(name, [*walk.made.get(node.outputs[0], ())])
@@ -104,7 +119,7 @@ def _behind(steps: Sequence[Step], own: Iterable[int], owners: dict[int, int]) -
 def _around(i: int, kernels: Sequence[Kernel], owning: set[int]) -> tuple[set[int], set[int]]:
     """Find the kernels before and behind one, of those that own steps: others are looked through."""
     readers = [[k for k, other in enumerate(kernels) if at in other.reads] for at in range(len(kernels))]
-    found = []
+    found = list[set[int]]()
     for beside in ([kernel.reads for kernel in kernels], readers):
         seen, left, ends = {i}, [i], set[int]()
         while left:

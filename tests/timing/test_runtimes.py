@@ -226,3 +226,23 @@ def test_the_kernels_account_of_memory_is_read(tmp_path):
     held = np.ones(2**24)
     here = peak_resident_bytes()
     assert here is None or here > held.nbytes
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_every_mac_is_in_one_kernel_and_the_rows_sum_to_the_run(quick, name):
+    done = called("latency", "resnet20", "--layers", "--runtime", name, "-f", "json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    rows = {row["name"]: row for row in found["layers"]}
+    assert sum(row["macs"] for row in rows.values()) == 40_551_040
+    assert rows["layer1.0.conv2 + add + relu2"]["macs"] == 16 * 16 * 9 * 32 * 32
+    assert sum(row["share"] for row in rows.values()) == pytest.approx(1)
+    assert rows["between kernels"]["forward_s"] > 0
+    assert not any("unmapped" in row["type"] for row in rows.values())
+
+
+def test_a_runtime_that_does_not_tell_has_no_layers(installed):
+    installed(RIGHT)
+    done = called("latency", "conv5x5_reduced", "--layers", "--runtime", "pocket")
+    assert done.returncode == 2
+    assert "pocket does not tell the times of its kernels; leave --layers out" in done.stderr

@@ -4,6 +4,7 @@ Torch's own two run in a process that makes the model. For every other one the m
 process of its own, and each process that is timed loads that file.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,28 +32,41 @@ class Processes:
 
     def answer(self, case: Case, turn: int) -> Answer:
         """Ask one process for a reading of a case: the answer holds it, or an error."""
-        threads = case.setup.threads or torch.get_num_threads()
-        cores = chosen_cores(threads) if self.pinned and case.setup.kind == "cpu" else ()
-        cache = self._folder("cache", case)
         if case.setup.runtime in TORCH:
-            request = {"case": _plain(case), "processes": self.turns, "cores": cores}
-            more = {"TORCHINDUCTOR_CACHE_DIR": str(cache)} if case.setup.compile else {}
+            request = {"case": _plain(case), "processes": self.turns, "cores": self._cores(case)}
+            more = {"TORCHINDUCTOR_CACHE_DIR": str(self._folder("cache", case))} if case.setup.compile else {}
             return ask("resbench.timing.latency.worker", request, str(case), more)
         export = self._exported(case)
         if "error" in export:
             return export
-        request = {
-            **{"runtime": case.setup.runtime, "folder": export["folder"], "file": export["file"]},
-            **{"threads": threads, "dtype": case.setup.dtype, "cache": str(cache), "cores": cores, "what": str(case)},
-            **{"flushed": case.setup.cache == "cold", "processes": self.turns, "inspected": turn == 0},
-            "bytes": export["bytes"],
-        }
-        found = ask("resbench.timing.runtimes.serving", request, str(case))
+        asked = {"flushed": case.setup.cache == "cold", "processes": self.turns, "inspected": turn == 0}
+        found = ask("resbench.timing.runtimes.serving", {**self._request(case, export), **asked}, str(case))
         if "error" in found:
             return found
-        reading = _reading(found, export, threads)
+        reading = _reading(found, export, _threads(case))
         known = {name: export[name] for name in ("model", "input", "batched")}
         return {**known, "reading": encoded(reading), "pace_s": found["pace_s"]}
+
+    def watched(self, case: Case, pairs: int, least_s: float) -> Answer:
+        """Ask one process for the times of the kernels, in so many runs at least and for so long."""
+        export = self._exported(case)
+        if "error" in export:
+            return export
+        request = {**self._request(case, export), "pairs": pairs, "least_s": least_s}
+        found = ask("resbench.timing.runtimes.watching", request, str(case))
+        return {**found, "file": export["file"], "threads": _threads(case)}
+
+    def _request(self, case: Case, export: Answer) -> dict[str, Any]:
+        """Say what is loaded, and how."""
+        return {
+            **{name: export[name] for name in ("folder", "file", "bytes")},
+            **{"runtime": case.setup.runtime, "threads": _threads(case), "dtype": case.setup.dtype},
+            **{"cache": str(self._folder("cache", case)), "cores": self._cores(case), "what": str(case)},
+        }
+
+    def _cores(self, case: Case) -> Sequence[int]:
+        """Choose the processors of a case, where its processes are kept to some."""
+        return chosen_cores(_threads(case)) if self.pinned and case.setup.kind == "cpu" else ()
 
     def _exported(self, case: Case) -> Answer:
         """Write the file of a case, once for all runtimes that read such a file."""
@@ -85,6 +99,10 @@ def check_runtime(setup: Setup) -> None:
     for option, (given, known) in asked.items():
         if given not in known:
             raise OptionError(f"{setup.runtime} is measured with --{option} {' or '.join(known)}; received {given}")
+
+
+def _threads(case: Case) -> int:
+    return case.setup.threads or torch.get_num_threads()
 
 
 def _plain(case: Case) -> dict[str, Any]:

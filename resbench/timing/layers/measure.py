@@ -27,7 +27,8 @@ from resbench.networks.inputs import Input
 from resbench.networks.modules import Lent
 from resbench.operators.boundaries import LEAVE, Modules, sequence_number
 from resbench.progress import Progress, Step, silent
-from resbench.timing.case import ready
+from resbench.timing.case import case, ready
+from resbench.timing.layers.kernels import kernel_layers
 from resbench.timing.layers.result import GLUE, Layers, LayerTime, LayerTimes
 from resbench.timing.ran import observed
 from resbench.timing.roofline import roof_of
@@ -40,7 +41,7 @@ from resbench.workers.medians import middle_half
 from resbench.workers.neighbours import taken
 from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.sampling import Rules, uncollected, warm_up
-from resbench.workers.workload import EAGER, Cache, Dtype, MemoryFormat, Mode, Setup, Workload
+from resbench.workers.workload import COMPILE, EAGER, Cache, Dtype, MemoryFormat, Mode, Setup, Workload
 
 COMPILED = "a compiled model has no layers left to time: expected --layers or --compile, not both"
 
@@ -71,15 +72,24 @@ def layers(
     memory_format: MemoryFormat = "contiguous",
     mode: Mode = "inference",
     cache: Cache = "warm",
+    runtime: str = EAGER,
     threads: int | None = None,
     optimizer: str = MOMENTUM,
     progress: Progress = silent,
 ) -> Layers:
     """Measure the time of every layer of one model, in this process, under the ceilings of what ran.
 
-    Raises MeasureError for what this machine cannot do.
+    In another runtime, such as ``onnxruntime``, it is the time of every kernel in a process of its own, under the names
+    of the modules that it covers. Raises OptionError for a runtime that does not tell, and MeasureError for what this
+    machine cannot do.
     """
-    setup = Setup(device, batch, dtype, memory_format, mode, cache, EAGER, threads, optimizer)
+    setup = Setup(device, batch, dtype, memory_format, mode, cache, runtime, threads, optimizer)
+    if runtime == COMPILE:
+        raise OptionError(COMPILED)
+    if runtime != EAGER:
+        if not isinstance(model, str):
+            raise OptionError(f"a module that is lent runs in this process: expected a name for {runtime}")
+        return kernel_layers(case(model, input, setup), progress)
     with ready(model, input, setup) as (work, name), work.ready():
 
         def of_pairs(pairs: int, share: float) -> None:

@@ -18,6 +18,9 @@ from resbench.timing.traffic import Work
 from resbench.workers.environment import Environment
 from resbench.workers.workload import Setup
 
+BETWEEN = "between kernels"
+"""In a runtime that is not torch's own this row has what passes between kernels."""
+
 GLUE = "glue"
 """What a module does beside calling others has this type."""
 
@@ -63,6 +66,8 @@ class LayerTimes:
     """Each pair has its instrumented / plain - 1."""
     interrupted: bool = False
     """Ctrl-C ended it: the rows are of fewer pairs of runs than are due."""
+    typical: bool = True
+    """The means are over the middle half of the runs; else over all, for the runtime tells no single one's times."""
 
     derived: ClassVar = ("residual", "overhead")
 

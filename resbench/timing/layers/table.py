@@ -2,7 +2,7 @@
 
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning
-from resbench.timing.layers.result import Layers, LayerTimes
+from resbench.timing.layers.result import BETWEEN, Layers, LayerTimes
 from resbench.timing.ran import ran_lines, setup_lines
 from resbench.timing.roofline import without_roof_lines
 from resbench.units import calls_text
@@ -14,6 +14,11 @@ PIECES = {
     "if its operators ran one by one.",
     "fused": "A row of type fused is one operator that does what its inner layers do; MACs and bytes as if they ran.",
 }
+
+KERNELS = (
+    "A row is a kernel, under the modules that it covers. Added: the runtime lays numbers out anew; unmapped: nothing "
+    "tells which module it belongs to."
+)
 
 LAYER_COLUMNS = (
     Column("name", "layer"),
@@ -47,11 +52,12 @@ def layer_table(result: Layers) -> Table:
     cores = result.environment.stable.get("usable_cores")
     notes = [
         *setup_lines([(model, setup, ran)]),
-        f"Means over the middle half of {len(times.overheads)} runs: they sum to {1 - times.residual:.4%} of the time "
+        f"Means over {'the middle half of ' if times.typical else ''}{len(times.overheads)} runs: they sum to {1 - times.residual:.4%} of the time "
         f"around them ({times.total_s * 1e3:,.3f} ms).",
         f"Instrumented against plain runs, in turn: {times.overhead:+.2%} (p10 {low:+.2%}, p90 {high:+.2%}).",
         "Moved: each operator reads and writes its tensors once. Of roof: the least time that the ceilings allow.",
         *(words for kind, words in PIECES.items() if any(record["type"] == kind for record in records)),
+        *([KERNELS] if any(record["name"] == BETWEEN for record in records) else []),
         *([roof.line] if roof else []),
         result.environment.note,
     ]

@@ -69,14 +69,14 @@ def watch(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Watched:
         session.run(None, feed)
         return time.perf_counter() - start
 
-    def times() -> list[list[float]]:
+    def times(count: int) -> list[list[float]]:
         events = json.loads(Path(session.end_profiling()).read_text())
         begins = [one["ts"] for one in events if one["name"] == "model_run"]
         runs = [dict.fromkeys((kernel.name for kernel in kernels), 0.0) for _ in begins]
         for one in events:
             if one["cat"] == "Node" and one["name"].endswith(ENDING):
                 runs[bisect_right(begins, one["ts"]) - 1][one["name"].removesuffix(ENDING)] += one["dur"] / 1e6
-        return [[run[kernel.name] for kernel in kernels] for run in runs]
+        return [[run[kernel.name] for kernel in kernels] for run in runs[-count:]]
 
     return Watched(kernels, run, times)
 

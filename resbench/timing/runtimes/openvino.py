@@ -43,7 +43,8 @@ def load(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Engine:
 
 
 def watch(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Watched:
-    """Compile the file so that it takes times, in whole microseconds."""
+    """Compile the file so that it takes times, in whole microseconds. It tells their means over all runs that there
+    were, the first included and those of other requests: two of them give the mean of the runs between."""
     import openvino
 
     network = compiled(file, conditions, PERF_COUNT=True)
@@ -63,7 +64,7 @@ def watch(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Watched:
         weights = [one for one in sources if one in held]
         reads = tuple(sorted({places[one] for one in sources if one in places}))
         kernels.append(Kernel(names[i], kinds[i], tuple(filter(None, (*said, *weights))), reads, kinds[i] in ADDED))
-    found: list[list[float]] = []
+    found = [[0.0] * len(kernels)]
 
     def run() -> float:
         start = time.perf_counter()
@@ -73,7 +74,16 @@ def watch(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Watched:
         found.append([took.get(kernel.name, 0.0) for kernel in kernels])
         return seconds
 
-    return Watched(tuple(kernels), run, lambda: found)
+    def times(count: int) -> list[list[float]]:
+        runs = len(found) - 1
+        return [
+            [
+                (runs * now - (runs - count) * then) / count
+                for now, then in zip(found[-1], found[-1 - count], strict=True)
+            ]
+        ]
+
+    return Watched(tuple(kernels), run, times)
 
 
 def compiled(file: Path, conditions: Conditions, **more: Any) -> Any:

@@ -63,8 +63,8 @@ class Watched(NamedTuple):
     kernels: tuple["Kernel", ...]
     run: Callable[[], float]
     """It runs once, and gives the seconds of the run, without those for reading its times."""
-    times: Callable[[], Sequence[Sequence[float]]]
-    """It gives, behind the last run, the seconds of each kernel in each run."""
+    times: Callable[[int], Sequence[Sequence[float]]]
+    """It gives, behind the last run, the seconds of each kernel in each of so many last runs, or once their means."""
 
 
 class Runtime(Protocol):

@@ -1,0 +1,83 @@
+"""In another runtime than torch's own a row is a kernel, under the names of the modules that it covers.
+
+What the runtime puts in to lay numbers out anew is a row of type *added*; a kernel that nothing maps keeps its own
+name; what passes between kernels is a row too. So the rows sum to the run.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from resbench.codec import decoded
+from resbench.errors import MeasureError
+from resbench.graphs.fusion import Group, Kernel, groups
+from resbench.networks.load import load, result_name
+from resbench.networks.name import ModelName
+from resbench.progress import Progress, Step
+from resbench.timing.case import Case
+from resbench.timing.latency.processes import Processes, check_runtime
+from resbench.timing.layers.result import BETWEEN, Layers, LayerTime, LayerTimes
+from resbench.timing.ran import Ran
+from resbench.timing.roofline import roof_of
+from resbench.workers.environment import environment
+from resbench.workers.medians import middle_half
+
+ADDED, UNMAPPED = "added", "unmapped"
+
+PAIRS, LEAST_S = 20, 2.0
+"""Plain and watched runs take turns: at least so many, and for so long."""
+
+
+def kernel_layers(case: Case, progress: Progress) -> Layers:
+    """Measure the time of every kernel of one network in a runtime, in a process of its own.
+
+    Raises MeasureError where the runtime does not tell the times of its kernels, or the network cannot be exported.
+    """
+    check_runtime(case.setup)
+    title = result_name(case.model, case.input)
+    progress(Step(f"{title}: exporting, then plain and watched runs in turn"), 0.0)
+    with TemporaryDirectory(prefix="resbench-") as place:
+        found = Processes(Path(place), 1, pinned=True).watched(case, PAIRS, LEAST_S)
+        if "error" in found:
+            raise MeasureError(found["error"])
+        graph = load(ModelName.parse(f"onnx:{found['file']}")).sized(case.setup.batch)
+        kernels = [decoded(Kernel, one) for one in found["kernels"]]
+        times = _times(found, kernels, groups(graph, kernels))
+    products = sorted(found["executed"].items(), key=lambda one: -one[1])
+    ran = Ran(tuple(products), "cpu", (found["threads"],), found["threads"], "", False)
+    return Layers(
+        title, times, roof_of(ran, progress), case.setup, environment().on(found["threads"]), ran, found["others"]
+    )
+
+
+def _times(found: dict[str, Any], kernels: Sequence[Kernel], covered: Sequence[Group]) -> LayerTimes:
+    """Make a row for each kernel, of means over the typical watched runs."""
+    pairs = found["pairs"]
+    plain_s, watched_s = zip(*pairs, strict=True)
+    means = len(found["times"]) == 1  # of all runs, so that the whole has to be one of all runs too
+    typical = range(len(pairs)) if means else middle_half(watched_s)
+    total_s = mean(watched_s[i] for i in typical)
+    rows = [
+        _row(kernel, group, mean(found["times"][0 if means else run][i] for run in typical))
+        for i, (kernel, group) in enumerate(zip(kernels, covered, strict=True))
+    ]
+    left = total_s - sum(row.forward_s for row in rows)
+    rows.append(LayerTime(BETWEEN, "", left, None, 0, 0))
+    return LayerTimes(
+        tuple(rows),
+        None,
+        total_s,
+        mean(plain_s[i] for i in (typical if means else middle_half(plain_s))),
+        tuple(watched / plain - 1 for plain, watched in pairs),
+        typical=not means,
+    )
+
+
+def _row(kernel: Kernel, group: Group, seconds: float) -> LayerTime:
+    """Make the row of a kernel; where it covers no module it keeps its own name."""
+    if group.name:
+        return LayerTime(group.name, kernel.operator, seconds, None, group.macs, group.bytes)
+    kind = f"{kernel.operator}, {ADDED if kernel.added else UNMAPPED}"
+    return LayerTime(kernel.name, kind, seconds, None, 0, 0)
