@@ -50,9 +50,10 @@ def layer_table(result: Layers) -> Table:
     low, high = tenths(times.overheads)
     threads = ran.threads[0] if ran and setup.kind == "cpu" else 1
     cores = result.environment.stable.get("usable_cores")
+    which = "the middle half of " if times.typical else ""
     notes = [
         *setup_lines([(model, setup, ran)]),
-        f"Means over {'the middle half of ' if times.typical else ''}{len(times.overheads)} runs: they sum to {1 - times.residual:.4%} of the time "
+        f"Means over {which}{len(times.overheads)} runs: they sum to {1 - times.residual:.4%} of the time "
         f"around them ({times.total_s * 1e3:,.3f} ms).",
         f"Instrumented against plain runs, in turn: {times.overhead:+.2%} (p10 {low:+.2%}, p90 {high:+.2%}).",
         "Moved: each operator reads and writes its tensors once. Of roof: the least time that the ceilings allow.",
