@@ -8,12 +8,16 @@ sums. Each node of the graph is in one kernel at most; a kernel without any was 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from resbench.arch.rows import Row
+from resbench.arch.rows import Cost, Row
 from resbench.graphs.counting import count
 from resbench.graphs.formulas import LOOKS
 from resbench.graphs.graph import Flow, Graph, Unknown
 from resbench.graphs.naming import own_name, scope
 from resbench.graphs.walking import Step, Walk
+from resbench.units import FP32_BYTES
+
+LAID = "fused"
+"""A kernel of this operator multiplies nothing: it lays the weights of the next one out anew, among other things."""
 
 
 class Kernel(NamedTuple):
@@ -27,6 +31,13 @@ class Kernel(NamedTuple):
     """It reads what the kernels at these places give."""
     added: bool = False
     """The runtime put it in, to lay out numbers anew: it runs no node."""
+
+
+class Place(NamedTuple):
+    """One node or layer runs at this place of a run: of its kernels only this matters."""
+
+    reads: tuple[int, ...]
+    multiplies: bool
 
 
 class Group(NamedTuple):
@@ -46,7 +57,8 @@ def groups(graph: Graph, kernels: Sequence[Kernel]) -> list[Group]:
     walk = Walk()
     walk.along(graph)
     rows = count(graph).layers[: len(walk.steps)]
-    owners = _owners(walk, graph, kernels)
+    places = [Place(step.reads, bool(step.work and step.work[0])) for step in walk.steps]
+    owners = owners_of(places, _named(walk, graph), kernels)
     found: list[list[int]] = [[] for _ in kernels]
     for place, kernel in sorted(owners.items()):
         found[kernel].append(place)
@@ -58,20 +70,56 @@ def groups(graph: Graph, kernels: Sequence[Kernel]) -> list[Group]:
     ]
 
 
+def groups_of_rows(cost: Cost, kernels: Sequence[Kernel]) -> list[Group]:
+    """Find the rows of a cost that each kernel runs; kernels are anchored at the names of modules.
+
+    What carries weights and takes MACs belongs to the kernel of its operator, not to one that only lays them out anew.
+    """
+    rows = cost.layers
+    named = {row.name: [place] for place, row in enumerate(rows)}
+    products = {row.name for row in rows if row.macs}
+    laid = [
+        kernel._replace(anchors=tuple(name for name in kernel.anchors if name not in products))
+        if kernel.operator == LAID
+        else kernel
+        for kernel in kernels
+    ]
+    owners = owners_of([Place(row.reads, row.macs > 0) for row in rows], named, laid)
+    found: list[list[int]] = [[] for _ in kernels]
+    for place, kernel in sorted(owners.items()):
+        found[kernel].append(place)
+    return [_group_of_rows(cost, places) for places in found]
+
+
+def _group_of_rows(cost: Cost, places: Sequence[int]) -> Group:
+    """Join rows: they read what others gave, their weights, and the network's input where they read nothing else."""
+    rows = [cost.layers[place] for place in places]
+    readers = [row.reads for i, row in enumerate(cost.layers) if i not in places]
+    taken = {source for row in rows for source in row.reads} - {*places}
+    given = [place for place in places if any(place in reads for reads in readers) or place == len(cost.layers) - 1]
+    nbytes = sum(_output_bytes(cost.layers[place]) for place in (*taken, *given))
+    nbytes += sum(row.param_bytes if row.param_bytes is not None else FP32_BYTES * row.params for row in rows)
+    nbytes += sum(row.buffer_bytes or 0 for row in rows)
+    nbytes += sum(cost.input_bytes or 0 for row in rows if not row.reads)
+    return Group(tuple(places), joined([row.name for row in rows]), sum(row.macs for row in rows), nbytes)
+
+
+def _output_bytes(row: Row) -> int:
+    return row.activation_bytes if row.activation_bytes is not None else FP32_BYTES * (row.activations or 0)
+
+
 def _looking(kernel: Kernel, looks: Mapping[str, str]) -> str:
     """Name a kernel that only looks at a tensor in another shape, which has no row."""
     return next((looks[anchor] for anchor in kernel.anchors if anchor in looks), "")
 
 
-def _owners(walk: Walk, graph: Graph, kernels: Sequence[Kernel]) -> dict[int, int]:
-    """Give every step that a kernel runs the kernel's place."""
-    steps = walk.steps
+def owners_of(steps: Sequence[Place], named: Mapping[str, Sequence[int]], kernels: Sequence[Kernel]) -> dict[int, int]:
+    """Give every place that a kernel runs the kernel's own. ``named`` are the places by what may anchor a kernel."""
     owners: dict[int, int] = {}
-    named = _named(walk, graph)
     for i, kernel in enumerate(kernels):
         own = [place for anchor in kernel.anchors for place in named.get(anchor, ()) if place not in owners]
         owners |= dict.fromkeys(own, i)
-        if own and not any(_multiplies(steps[place]) for place in own):
+        if own and not any(steps[place].multiplies for place in own):
             owners |= dict.fromkeys(_behind(steps, own, owners), i)
     for i, kernel in enumerate(kernels):
         if not kernel.added and i not in owners.values():
@@ -100,7 +148,7 @@ def _named(walk: Walk, graph: Graph) -> dict[str, list[int]]:
     return found
 
 
-def _behind(steps: Sequence[Step], own: Iterable[int], owners: dict[int, int]) -> Iterator[int]:
+def _behind(steps: Sequence[Place], own: Iterable[int], owners: dict[int, int]) -> Iterator[int]:
     """Yield the product whose result the steps of a kernel make something of, with what stands between, if that is a
     chain that nobody else has."""
     for place in own:
@@ -111,7 +159,7 @@ def _behind(steps: Sequence[Step], own: Iterable[int], owners: dict[int, int]) -
                 break
             [at] = before
             chain.append(at)
-            if _multiplies(steps[at]):
+            if steps[at].multiplies:
                 yield from chain
                 break
 
@@ -133,7 +181,7 @@ def _around(i: int, kernels: Sequence[Kernel], owning: set[int]) -> tuple[set[in
     return found[0], found[1]
 
 
-def _between(steps: Sequence[Step], owners: dict[int, int], before: set[int], behind: set[int]) -> Iterator[int]:
+def _between(steps: Sequence[Place], owners: dict[int, int], before: set[int], behind: set[int]) -> Iterator[int]:
     """Yield the steps that nobody has between those of some kernels and those of others."""
     wanted, left = set[int](), [place for place, owner in owners.items() if owner in behind]
     while left:
@@ -146,10 +194,6 @@ def _between(steps: Sequence[Step], owners: dict[int, int], before: set[int], be
         if place in wanted and reached.intersection(step.reads):
             reached.add(place)
             yield place
-
-
-def _multiplies(step: Step) -> bool:
-    return bool(step.work and step.work[0])
 
 
 def _read(steps: Sequence[Step], graph: Graph) -> dict[str, list[int]]:

@@ -23,7 +23,7 @@ BAD = {
     ("resnet20", "--device", "tpu"): "--device takes cpu, cuda",
     ("resnet20", "--mode", "eval"): "mode takes inference, training",
     ("resnet20", "--layers", "--memory"): "they are two tables",
-    ("resnet20", "--layers", "--compile"): "not both",
+    ("resnet20", "--layers", "--runtime", "eager,compile"): "and one runtime",
     ("resnet20", "resnet32", "--layers"): "--layers takes one model",
     ("resnet20", "--layers", "--batch", "1,2"): "--layers takes one model and one batch",
     ("resent20", "--processes", "1"): "did you mean",

@@ -246,3 +246,14 @@ def test_a_runtime_that_does_not_tell_has_no_layers(installed):
     done = called("latency", "conv5x5_reduced", "--layers", "--runtime", "pocket")
     assert done.returncode == 2
     assert "pocket does not tell the times of its kernels; leave --layers out" in done.stderr
+
+
+def test_the_kernels_of_compiled_code_are_mapped_too(quick):
+    done = called("latency", "basic_block", "--layers", "--runtime", "compile", "-f", "json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["layers"]}
+    macs = {name: row["macs"] for name, row in rows.items() if row["macs"]}
+    assert macs == {"conv1": 115_605_504, "conv2": 115_605_504}
+    assert {"bn1 + relu1", "bn2 + add + relu2"} <= {*rows}
+    assert sum(row["share"] for row in rows.values()) == pytest.approx(1)
+    assert not any("unmapped" in row["type"] for row in rows.values())

@@ -49,6 +49,9 @@ class Processes:
 
     def watched(self, case: Case, pairs: int, least_s: float) -> Answer:
         """Ask one process for the times of the kernels, in so many runs at least and for so long."""
+        if case.setup.compile:
+            request = {"case": _plain(case), "cores": self._cores(case), "pairs": pairs, "least_s": least_s}
+            return ask("resbench.timing.layers.compiled", request, str(case))
         export = self._exported(case)
         if "error" in export:
             return export

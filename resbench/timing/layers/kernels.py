@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from resbench.codec import decoded
+from resbench.costs.measure import cost
 from resbench.errors import MeasureError
-from resbench.graphs.fusion import Group, Kernel, groups
+from resbench.graphs.fusion import Group, Kernel, groups, groups_of_rows
 from resbench.networks.load import load, result_name
 from resbench.networks.name import ModelName
 from resbench.progress import Progress, Step
@@ -42,11 +43,14 @@ def kernel_layers(case: Case, progress: Progress) -> Layers:
         found = Processes(Path(place), 1, pinned=True).watched(case, PAIRS, LEAST_S)
         if "error" in found:
             raise MeasureError(found["error"])
-        graph = load(ModelName.parse(f"onnx:{found['file']}")).sized(case.setup.batch)
         kernels = [decoded(Kernel, one) for one in found["kernels"]]
-        times = _times(found, kernels, groups(graph, kernels))
+        if case.setup.compile:
+            covered = groups_of_rows(cost(case.model, case.input, batch=case.setup.batch), kernels)
+        else:
+            covered = groups(load(ModelName.parse(f"onnx:{found['file']}")).sized(case.setup.batch), kernels)
+        times = _times(found, kernels, covered)
     products = sorted(found["executed"].items(), key=lambda one: -one[1])
-    ran = Ran(tuple(products), "cpu", (found["threads"],), found["threads"], "", False)
+    ran = Ran(tuple(products), "cpu", (found["threads"],), found["threads"], "", case.setup.compile)
     return Layers(
         title, times, roof_of(ran, progress), case.setup, environment().on(found["threads"]), ran, found["others"]
     )

@@ -41,7 +41,7 @@ from resbench.workers.medians import middle_half
 from resbench.workers.neighbours import taken
 from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.sampling import Rules, uncollected, warm_up
-from resbench.workers.workload import COMPILE, EAGER, Cache, Dtype, MemoryFormat, Mode, Setup, Workload
+from resbench.workers.workload import EAGER, Cache, Dtype, MemoryFormat, Mode, Setup, Workload
 
 COMPILED = "a compiled model has no layers left to time: expected --layers or --compile, not both"
 
@@ -84,8 +84,6 @@ def layers(
     machine cannot do.
     """
     setup = Setup(device, batch, dtype, memory_format, mode, cache, runtime, threads, optimizer)
-    if runtime == COMPILE:
-        raise OptionError(COMPILED)
     if runtime != EAGER:
         if not isinstance(model, str):
             raise OptionError(f"a module that is lent runs in this process: expected a name for {runtime}")

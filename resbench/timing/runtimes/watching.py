@@ -4,6 +4,7 @@ Plain runs and watched ones take turns: what watching costs is in the answer, an
 """
 
 import time
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,15 +34,8 @@ def watched(request: dict[str, Any]) -> Answer:
         warm_up(plain, Rules())
         for _ in range(5):
             inside.run()
-        others, begun = taken(), time.perf_counter()
-        pairs = list[tuple[float, float]]()
-        while len(pairs) < request["pairs"] or time.perf_counter() - begun < request["least_s"]:
-            with uncollected():
-                if len(pairs) % 2:
-                    watched_s, [(plain_s,)] = inside.run(), plain(1)
-                else:
-                    [(plain_s,)], watched_s = plain(1), inside.run()
-            pairs.append((plain_s, watched_s))
+        others = taken()
+        pairs = in_turn(lambda: plain(1)[0][0], inside.run, request)
         times = inside.times(len(pairs))
         executed = engine.executed()
     return {
@@ -52,6 +46,21 @@ def watched(request: dict[str, Any]) -> Answer:
         "others": others(),
         "version": version_of(found),
     }
+
+
+def in_turn(
+    plain: Callable[[], float], watched: Callable[[], float], request: dict[str, Any]
+) -> list[tuple[float, float]]:
+    """Run plainly and watched, each first in turn, so often and for so long as is asked; the seconds of both."""
+    pairs, begun = list[tuple[float, float]](), time.perf_counter()
+    while len(pairs) < request["pairs"] or time.perf_counter() - begun < request["least_s"]:
+        with uncollected():
+            if len(pairs) % 2:
+                watched_s, plain_s = watched(), plain()
+            else:
+                plain_s, watched_s = plain(), watched()
+        pairs.append((plain_s, watched_s))
+    return pairs
 
 
 if __name__ == "__main__":
