@@ -28,14 +28,8 @@ def command(
     processes: Annotated[int | None, typer.Option("--processes", help="Fresh processes; 5.", min=1, max=1000)] = None,
     layers: Annotated[bool, typer.Option("--layers", help="One row for each layer, in this process.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="What is held in memory, predicted and measured.")] = False,
-    fits: Annotated[
-        str | None,
-        typer.Option(
-            "--fits",
-            metavar="SIZE",
-            help="With --memory: the largest batch that fits 8GB, by prediction, without a run.",
-        ),
-    ] = None,
+    fits: options.Fits = None,
+    export: options.Export = None,
     plot: options.Plot = None,
     tensorboard: options.Board = None,
     strict: options.Strict = False,
@@ -71,6 +65,7 @@ def command(
     from resbench.timing.memory.measure import memory as memory_of
 
     events, failures = board(tensorboard, "latency"), Failures(names)
+    options.refuse(export and (layers or memory), "--export keeps what is timed whole: leave --layers and --memory out")
     setup: dict[str, Any] = {
         **{"device": device, "dtype": dtype, "memory_format": memory_format},
         **{"mode": mode, "optimizer": optimizer, "cache": cache, "threads": threads, "progress": progress},
@@ -82,8 +77,8 @@ def command(
     elif memory:
         found = memory_of(names, input, batch=sizes[0], compile=compile, fits=fits, failures=failures, **setup)
     else:
-        processes = processes or PROCESSES
-        found = latency(names, input, batch=sizes, processes=processes, runtime=runtimes, failures=failures, **setup)
+        setup |= {"processes": processes or PROCESSES, "runtime": runtimes, "export": export}
+        found = latency(names, input, batch=sizes, failures=failures, **setup)
     emit(found, format, output, plot=plot)
     if events:
         events.latencies(found, input)

@@ -66,6 +66,15 @@ def _device(given: str) -> str:
 
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:INDEX or mps.", callback=_device)]
 
+Fits = Annotated[
+    str | None,
+    typer.Option(
+        "--fits", metavar="SIZE", help="With --memory: the largest batch that fits 8GB, by prediction, without a run."
+    ),
+]
+Export = Annotated[
+    Path | None, typer.Option("--export", metavar="FILE", help="Keep the graph that a runtime was given.")
+]
 Runtime = Annotated[
     str | None,
     typer.Option(

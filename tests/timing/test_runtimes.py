@@ -257,3 +257,28 @@ def test_the_kernels_of_compiled_code_are_mapped_too(quick):
     assert {"bn1 + relu1", "bn2 + add + relu2"} <= {*rows}
     assert sum(row["share"] for row in rows.values()) == pytest.approx(1)
     assert not any("unmapped" in row["type"] for row in rows.values())
+
+
+def test_the_graph_that_was_timed_is_kept(quick, tmp_path):
+    kept = tmp_path / "kept.onnx"
+    done = called("latency", "conv5x5_reduced", "--runtime", "onnxruntime", "--processes", "1", "--export", kept)
+    assert done.returncode == 0, done.stderr
+    counted = called("flops", f"onnx:{kept}", "-f", "json")
+    assert json.loads(counted.stdout)["costs"][0]["macs"] == 12_443_648
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--runtime", "eager"), "expected one model and batch, in runtimes that share a file"),
+        (("--runtime", "onnxruntime,aot"), "expected one model and batch, in runtimes that share a file"),
+        (("--runtime", "onnxruntime", "--batch", "1,2"), "expected one model and batch"),
+        (("--runtime", "aot"), "expected a file that ends in .pt2"),
+        (("--runtime", "onnxruntime", "--layers"), "--export keeps what is timed whole"),
+    ],
+)
+def test_what_cannot_be_kept_is_said_before_anything_is_measured(tmp_path, arguments, line):
+    done = called("latency", "resnet20", *arguments, "--export", tmp_path / "kept.onnx")
+    assert done.returncode == 2
+    assert line in done.stderr
+    assert not [*tmp_path.iterdir()]

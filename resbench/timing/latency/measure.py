@@ -19,7 +19,7 @@ from resbench.networks.name import names_of
 from resbench.progress import Progress, Step, silent
 from resbench.timing.case import Case, case, ready
 from resbench.timing.drift import noted
-from resbench.timing.latency.processes import Processes, check_runtime
+from resbench.timing.latency.processes import Processes, check_export, check_runtime
 from resbench.timing.latency.result import Latencies, Latency, Reading
 from resbench.timing.latency.worker import paced, read
 from resbench.timing.roofline import Roof, roof, roof_of
@@ -49,6 +49,7 @@ def latency(
     threads: int | None = None,
     optimizer: str = MOMENTUM,
     processes: int = PROCESSES,
+    export: str | Path | None = None,
     failures: Failures | None = None,
     progress: Progress = silent,
 ) -> Latencies:
@@ -57,7 +58,8 @@ def latency(
     A name is measured in fresh processes, every case in its own and all of them in turn; a module in this one, so
     without an interval, and it is afterwards what it was. ``runtime``: one or several of ``eager``, ``compile``,
     ``aot``, ``onnxruntime``, ``openvino``, ``executorch``, and those that other packages bring; ``compile=True`` is
-    short for one of them. Ctrl-C gives what is done. Raises MeasureError for what this machine cannot do.
+    short for one of them. ``export`` keeps the file that they are given. Ctrl-C gives what is done. Raises
+    MeasureError for what this machine cannot do.
     """
     batches = [batch] if isinstance(batch, int) else [*batch]
     runtimes = [COMPILE] if compile else [runtime] if isinstance(runtime, str) else [*runtime]
@@ -78,6 +80,8 @@ def latency(
                 found.append(Latency(name, tuple(work.tensors[0].shape), setup, (read(work),), batched=work.batched))
         return Latencies(tuple(found), _ceilings(found, None, progress), found[0].where(environment(device)))
     names = names_of(models)
+    if export is not None:
+        check_export(Path(export), names, setups)
     failed_models = failures or Failures()
     failed_models.each(names, lambda name: result_name(name, input))  # a name that nothing answers to costs no process
     names = failed_models.left(failed_models.without(names))
@@ -89,6 +93,8 @@ def latency(
     with TemporaryDirectory(prefix="resbench-") as folder:
         asking = Processes(Path(folder), processes, pinned={*runtimes} != {EAGER})
         found, interrupted = _asked([*cases], asking, failures, progress)
+        if export is not None:
+            asking.keep(Path(export))
     if interrupted and not found:
         raise KeyboardInterrupt
     failed_models.left(found)

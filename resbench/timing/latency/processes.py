@@ -13,6 +13,7 @@ import torch
 
 from resbench.codec import decoded, encoded
 from resbench.errors import OptionError
+from resbench.files import check_writable, write
 from resbench.timing.case import Case
 from resbench.timing.latency.result import Deployed, Reading
 from resbench.timing.ran import Ran
@@ -59,6 +60,17 @@ class Processes:
         found = ask("resbench.timing.runtimes.watching", request, str(case))
         return {**found, "file": export["file"], "threads": _threads(case)}
 
+    def keep(self, path: Path) -> None:
+        """Copy the file that was exported; weights that lie beside it keep the name by which it knows them. Raises
+        OutputError."""
+        for export in self.exports.values():
+            if "error" not in export:
+                file = Path(export["file"])
+                write(path, file.read_bytes())
+                beside = file.with_name(f"{file.name}.data")
+                if beside.exists():
+                    write(path.with_name(beside.name), beside.read_bytes())
+
     def _request(self, case: Case, export: Answer) -> dict[str, Any]:
         """Say what is loaded, and how."""
         return {
@@ -102,6 +114,21 @@ def check_runtime(setup: Setup) -> None:
     for option, (given, known) in asked.items():
         if given not in known:
             raise OptionError(f"{setup.runtime} is measured with --{option} {' or '.join(known)}; received {given}")
+
+
+def check_export(path: Path, models: Sequence[str], setups: Sequence[Setup]) -> None:
+    """Raise OptionError unless one file comes of these, or OutputError where it cannot be written."""
+    suffixes = {runtime(one.runtime).SUFFIX for one in setups if one.runtime not in TORCH}
+    files = len(models) * len({one.batch for one in setups}) * len(suffixes)
+    if files != 1:
+        raise OptionError(
+            f"--export keeps the one file that is timed: expected one model and batch, in runtimes that share a file, "
+            f"such as onnxruntime,openvino; received {files}"
+        )
+    [suffix] = suffixes
+    if path.suffix != suffix:
+        raise OptionError(f"--export: expected a file that ends in {suffix}, received {path.name}")
+    check_writable(path)
 
 
 def _threads(case: Case) -> int:
