@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from resbench.arch.kinds import Kind
 from resbench.arch.rows import Cost, Row
 from resbench.errors import SourceError, first_line, foreign
-from resbench.graphs.formulas import BLOCKED
-from resbench.graphs.graph import Flow, Graph, GraphNode, Unknown
+from resbench.graphs.graph import BLOCKED, Flow, Graph, GraphNode, Unknown
 from resbench.graphs.naming import names, owner
-from resbench.graphs.walking import PRODUCTS, Held, Step, Walk
+from resbench.graphs.products import WITH_MACS
+from resbench.graphs.walking import Held, Step, Walk
 from resbench.units import plural
 
 NARROW = frozenset("int8 uint8 int4 uint4 int2 uint2".split())
@@ -107,7 +107,7 @@ def is_weight(held: Held, step: Step, graph: Graph) -> bool:
     operator, flow = step.operator, held.flow
     if operator and held.slot not in operator.learned:
         return False
-    weighed = operator is not None and operator.kind in PRODUCTS
+    weighed = operator is not None and operator.kind in WITH_MACS
     if held.inline and not weighed:
         return False
     if not (flow.is_float or flow.dtype in NARROW or (weighed and flow.dtype == "int32")):
@@ -172,7 +172,7 @@ def _kind(step: Step, graph: Graph) -> Kind:
 def _type(step: Step, graph: Graph) -> str:
     """Name the operator, and the type of its weights where they are narrower than what it gives."""
     operator = step.node.operator
-    if step.operator and step.operator.kind in PRODUCTS and "Q" not in operator and "Integer" not in operator:
+    if step.operator and step.operator.kind in WITH_MACS and "Q" not in operator and "Integer" not in operator:
         narrow = next((h.flow.dtype for h in step.weights if h.flow.dtype in NARROW and is_weight(h, step, graph)), "")
         return f"{operator} {narrow}".strip()
     return operator
@@ -202,7 +202,7 @@ def _padded(graph: Graph, steps: Sequence[Step]) -> Iterable[str]:
     """Say where channels are laid in blocks, of which the last may not be full: how far it is, few nodes tell."""
     found: dict[str, None] = {}
     for step in steps:
-        if step.node.operator == f"{BLOCKED}ReorderOutput":
+        if step.node.operator == f"{BLOCKED}.ReorderOutput":
             channels, inside = int(step.node.attributes["channels"]), graph.flows.get(step.node.inputs[0])
             if inside and inside.shape and inside.shape[1] != channels:
                 found[f"{channels} as {inside.shape[1]}"] = None

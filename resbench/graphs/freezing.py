@@ -7,7 +7,7 @@ from typing import Any
 import onnx
 from onnx import numpy_helper
 
-from resbench.graphs.graph import Flow, Graph, GraphNode
+from resbench.graphs.graph import STANDARD, Flow, Graph, GraphNode
 from resbench.graphs.values import SETTLED
 
 SCOPES, CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy"
@@ -53,7 +53,7 @@ def _graph(graph: Any, around: Mapping[str, Flow], versions: Mapping[str, int]) 
         flows[one.name] = _flow(one)
     nodes, inline = [], set()
     for node in graph.node:
-        if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
+        if node.op_type == "Constant" and node.domain in STANDARD:
             _constant(node, held, values)
             inline.add(node.output[0])
         else:
@@ -97,7 +97,7 @@ def _constant(node: Any, held: dict[str, Flow], values: dict[str, tuple[Any, ...
 
 
 def _node(node: Any, flows: Mapping[str, Flow], versions: Mapping[str, int]) -> GraphNode:
-    domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
+    domain = "" if node.domain in STANDARD else f"{node.domain}."
     attributes, bodies = {}, {}
     for one in node.attribute:
         if one.type == onnx.AttributeProto.GRAPH:

@@ -7,6 +7,12 @@ from typing import Any, NamedTuple
 
 from resbench.arch.algebra import Shape
 
+STANDARD = frozenset(("", "ai.onnx"))
+"""ONNX's own operators are of this domain, which has two names."""
+
+MICROSOFT, BLOCKED = "com.microsoft", "com.microsoft.nchwc"
+"""ONNX Runtime writes operators of its own: fused ones, and those whose channels lie in blocks."""
+
 BITS: Mapping[str, int] = {
     **dict.fromkeys(("float64", "int64", "uint64", "complex64"), 64),
     **dict.fromkeys(("float32", "int32", "uint32"), 32),

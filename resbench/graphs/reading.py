@@ -16,7 +16,7 @@ from resbench.arch.algebra import Shape
 from resbench.errors import ShapeError, SourceError, first_line, foreign
 from resbench.files import is_file
 from resbench.graphs.freezing import frozen, type_name
-from resbench.graphs.graph import Graph
+from resbench.graphs.graph import STANDARD, Graph
 from resbench.graphs.skim import SMALL, CutOff, skimmed
 from resbench.graphs.values import evaluated, graphs
 
@@ -112,7 +112,7 @@ def _reason(path: Path, error: BaseException) -> str:
 def _check_versions(path: Path, model: Any) -> None:
     """Raise SourceError for an operator set that nobody here knows."""
     for one in model.opset_import:
-        if one.domain in ("", "ai.onnx") and not 1 <= one.version <= NEWEST:
+        if one.domain in STANDARD and not 1 <= one.version <= NEWEST:
             raise SourceError(
                 f"{path} has operators of opset {one.version}; onnx {onnx.__version__} knows 1 to {NEWEST}; "
                 "expected one of these: pip install -U onnx, or export it with an earlier opset_version"

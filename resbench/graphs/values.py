@@ -7,6 +7,7 @@ from typing import Any
 import onnx
 from onnx import numpy_helper, shape_inference
 
+from resbench.graphs.graph import STANDARD
 from resbench.graphs.standins import is_strange, needed, with_stand_ins
 
 MOST = 4096
@@ -116,7 +117,7 @@ def _fold(graph: Any, values: dict[str, Any], shapes: dict[str, tuple[int, ...]]
             kept += _spliced(branch, node)
             changed = True
             continue
-        own = node.domain in ("", "ai.onnx") and not (node.op_type == "Constant" and _is_weight(*_constant(node)))
+        own = node.domain in STANDARD and not (node.op_type == "Constant" and _is_weight(*_constant(node)))
         results = _results(node, values, shapes, versions) if own else None
         if results is None:
             kept.append(node)

@@ -8,14 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from resbench.arch.kinds import Kind
 from resbench.arch.rows import Fork
-from resbench.graphs.formulas import ASKS, LOOKS, OPERATORS, Call, Operator, Work
+from resbench.graphs.calls import Call, Operator, Work
 from resbench.graphs.graph import Flow, Graph, GraphNode, Unknown
 from resbench.graphs.naming import own_name, scope
-
-PRODUCTS: frozenset[Kind] = frozenset(("convolution", "matrix product", "linear", "recurrent", "attention"))
-"""Operators of these kinds take MACs."""
+from resbench.graphs.operators import ASKS, LOOKS, OPERATORS
+from resbench.graphs.products import WITH_MACS
 
 CONTROL = frozenset(("If", "Loop", "Scan"))
 
@@ -151,7 +149,7 @@ def _multiplies(node: GraphNode, operator: Operator | None, work: Work | None) -
     """Tell whether a node takes MACs, or nobody knows what."""
     if operator is None:
         return node.operator not in LOOKS
-    return operator.kind in PRODUCTS if work is None else work[0] > 0
+    return operator.kind in WITH_MACS if work is None else work[0] > 0
 
 
 def _work(call: Call, operator: Operator | None) -> Work | None:
