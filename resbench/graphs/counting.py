@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from resbench.arch.kinds import Kind
 from resbench.arch.rows import Cost, Row
+from resbench.arch.windows import multiplied
 from resbench.errors import SourceError, first_line, foreign
 from resbench.graphs.graph import BLOCKED, Flow, Graph, GraphNode, Unknown
 from resbench.graphs.naming import names, owner
@@ -37,7 +38,7 @@ def count(graph: Graph, model: str = "", source: str = "onnx") -> Cost:
 
 def _counted(graph: Graph, model: str, source: str) -> Cost:
     walk = Walk()
-    walk.along(graph)
+    walk.run(graph)
     holdings = Holdings(graph)
     first = {place: name for place, step in enumerate(walk.steps) if (name := _first(step, graph))}
     called = names([step.node for step in walk.steps], first, [step.work or (1, 0) for step in walk.steps])
@@ -142,6 +143,7 @@ def _row(name: str, step: Step, holdings: Holdings) -> Row:
         None,
         kind,
         step.reads,
+        sees=multiplied(step.sees) if kind == "product" else step.sees,
     )
 
 

@@ -8,6 +8,7 @@ import onnx
 from onnx import numpy_helper
 
 from resbench.graphs.graph import STANDARD, Flow, Graph, GraphNode
+from resbench.graphs.operators import LOOKS
 from resbench.graphs.values import SETTLED
 
 SCOPES, CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy"
@@ -58,6 +59,8 @@ def _graph(graph: Any, around: Mapping[str, Flow], versions: Mapping[str, int]) 
             inline.add(node.output[0])
         else:
             nodes.append(node)
+            if node.op_type in LOOKS and node.input and node.input[0] in values:
+                values[node.output[0]] = values[node.input[0]]
     flows |= held | settled
     inputs = tuple(flows[one.name] for one in graph.input if one.name not in held)
     made = tuple(_node(node, flows, versions) for node in nodes)

@@ -32,3 +32,6 @@ LOOKS = frozenset("Identity Reshape Flatten Squeeze Unsqueeze Dropout".split())
 
 ASKS = frozenset("Shape Size".split())
 """What these give does not depend on values."""
+
+LIKE = frozenset(("CastLike",))
+"""These take of their second input the type alone."""
