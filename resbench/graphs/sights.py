@@ -15,7 +15,6 @@ from resbench.graphs.calls import Call
 from resbench.graphs.elementwise import ELEMENTWISE
 from resbench.graphs.graph import Graph, Unknown
 
-
 ADDED = 3
 """A fused convolution takes a tensor at this place that is added to its result."""
 
