@@ -108,12 +108,20 @@ def is_weight(held: Held, step: Step, graph: Graph) -> bool:
     operator, flow = step.operator, held.flow
     if operator and held.slot not in operator.learned:
         return False
+    if step.node.operator == "InstanceNormalization" and _changes_nothing(held, graph):
+        return False
     weighed = operator is not None and operator.kind in WITH_MACS
     if held.inline and not weighed:
         return False
     if not (flow.is_float or flow.dtype in NARROW or (weighed and flow.dtype == "int32")):
         return False
     return weighed or flow.size > 1 or (operator is not None and operator.kind == "normalisation")
+
+
+def _changes_nothing(held: Held, graph: Graph) -> bool:
+    """Tell whether a scale of ones or a shift of zeros belongs to no module: torch's exporters write a GroupNorm with
+    these, and put its gamma and beta behind."""
+    return not owner(held.flow.name) and set(graph.values.get(held.flow.name, (None,))) == {2 - held.slot}
 
 
 def _first(step: Step, graph: Graph) -> str:

@@ -9,7 +9,7 @@ from onnx import numpy_helper
 
 from resbench.graphs.graph import STANDARD, Flow, Graph, GraphNode
 from resbench.graphs.operators import LOOKS
-from resbench.graphs.values import SETTLED
+from resbench.graphs.values import SETTLED, has_content
 
 SCOPES, CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy"
 """torch's exporter writes the modules around a node under these keys."""
@@ -20,7 +20,7 @@ SIGNATURE = "pkg.torch.export.ExportedProgram.graph_signature"
 HELD = re.compile(r": (PARAMETER|BUFFER) target='([^']+)'")
 
 FEW = 64
-"""A tensor of at most so many whole numbers or truths may decide something: its values are kept."""
+"""A tensor of at most so many numbers may decide something: its values are kept."""
 
 
 def type_name(element: int) -> str:
@@ -79,7 +79,7 @@ def _flow(one: Any) -> Flow:
 
 def _hold(tensor: Any, name: str, held: dict[str, Flow], values: dict[str, tuple[Any, ...]]) -> None:
     held[name] = flow = Flow(name, tuple(tensor.dims), type_name(tensor.data_type))
-    if not flow.is_float and flow.size <= FEW and tensor.data_type != onnx.TensorProto.STRING:
+    if flow.size <= FEW and tensor.data_type != onnx.TensorProto.STRING and has_content(tensor, flow.size):
         values[name] = tuple(numpy_helper.to_array(tensor).ravel().tolist())
 
 

@@ -92,7 +92,7 @@ class Graph:
     inline: frozenset[str] = frozenset()
     """These tensors that it holds stand in nodes, as constants of a formula do."""
     values: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    """The numbers of those that decide shapes and how often a loop goes round, in one row."""
+    """The numbers of small ones, which may decide shapes and how often a loop goes round, in one row."""
     kinds: Mapping[str, str] = field(default_factory=dict)
     """torch's exporter says which tensors the module held, each a ``parameter`` or a ``buffer``; some may be gone."""
     versions: Mapping[str, int] = field(default_factory=dict)

@@ -103,7 +103,7 @@ def _fold(graph: Any, values: dict[str, Any], shapes: dict[str, tuple[int, ...]]
     for one in graph.initializer:
         size = prod(one.dims)
         shapes[one.name] = tuple(one.dims)
-        if size <= MOST and _has_content(one, size) and not _is_weight(one, size):
+        if size <= MOST and has_content(one, size) and not _is_weight(one, size):
             values[one.name] = numpy_helper.to_array(one)
     for one in (*graph.input, *graph.value_info, *graph.output):
         if _is_known(one):
@@ -171,7 +171,7 @@ def _carried(graph: Any, node: Any, body: Any, types: dict[str, Any]) -> bool:
     return changed
 
 
-def _has_content(tensor: Any, size: int) -> bool:
+def has_content(tensor: Any, size: int) -> bool:
     """Tell whether its numbers are here: they are left out of large ones, and those that lie in other files."""
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         return False

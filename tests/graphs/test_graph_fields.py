@@ -5,6 +5,7 @@ import pytest
 from onnx_graphs import model, node, number
 
 import resbench
+from resbench.arch import architecture
 from resbench.fields.reading import layer_fields
 from resbench.graphs.counting import count
 from resbench.graphs.reading import GraphFile
@@ -108,7 +109,7 @@ def test_what_moves_positions_by_values_is_not_known():
 
 
 NETWORKS = (
-    "resnet18 preact_resnet18 googlenet inception_v3 densenet121 efficientnet_b0 squeezenet1_1 convnext_atto"
+    "resnet18 preact_resnet18 googlenet inception_v3 densenet121 efficientnet_b0 squeezenet1_1 convnext_tiny"
     " mobilenet_v2 regnet_x_400mf"
 )
 
@@ -119,7 +120,7 @@ NETWORKS = (
 def test_an_exported_network_has_the_fields_of_its_module(name, tmp_path):
     torch = pytest.importorskip("torch")
     network = resbench.build(name).eval()
-    image = torch.zeros(1, *resbench.architecture(name).input)
+    image = torch.zeros(1, *architecture(name).input)
     torch.onnx.export(network, (image,), tmp_path / "net.onnx", dynamo=False)
     ours, theirs = ({one.name: one for one in resbench.field(given).fields[0].layers}
                     for given in (f"onnx:{tmp_path / 'net.onnx'}", name))  # fmt: skip
