@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from resbench.arch.kinds import Kind
+from resbench.errors import ShapeError
 from resbench.graphs.graph import Flow, GraphNode
+from resbench.units import shape_text
 
 Work = tuple[int, int]
 """Work is MACs, and elementwise operations."""
@@ -32,6 +34,19 @@ class Call(NamedTuple):
         found = self.outputs[0]
         assert found is not None
         return found
+
+    @property
+    def slid(self) -> Flow:
+        """Its first output, where a window slides over the first input. Raises ShapeError for one that is too small."""
+        found, given = self.out, self.input(0)
+        if min(found.sides) < 1 <= min(given.sides):
+            raise ShapeError(f"{self.title} needs a larger input than {shape_text(given.sides)}: nothing is left of it")
+        return found
+
+    @property
+    def title(self) -> str:
+        """It is called so where something is wrong with it: ``/layer1/conv1/Conv``."""
+        return self.node.name or self.node.operator
 
     def number(self, attribute: str, otherwise: int) -> int:
         return int(self.node.attributes.get(attribute, otherwise))

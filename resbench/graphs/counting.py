@@ -11,20 +11,20 @@ from collections.abc import Iterable, Sequence
 from resbench.arch.kinds import Kind
 from resbench.arch.rows import Cost, Row
 from resbench.arch.windows import multiplied
-from resbench.errors import SourceError, first_line, foreign
+from resbench.errors import ShapeError, SourceError, first_line, foreign
 from resbench.graphs.graph import BLOCKED, Flow, Graph, GraphNode, Unknown
 from resbench.graphs.naming import names, owner
 from resbench.graphs.products import WITH_MACS
 from resbench.graphs.walking import Held, Step, Walk
-from resbench.units import plural
+from resbench.units import plural, printable
 
 NARROW = frozenset("int8 uint8 int4 uint4 int2 uint2".split())
 """Quantised weights have these types, and their biases int32."""
 
 
 def count(graph: Graph, model: str = "", source: str = "onnx") -> Cost:
-    """Count every node of a graph, for the inputs that it has its shapes for. Raises SourceError for a graph that does
-    not hold together, such as one with a loop that has no body."""
+    """Count every node of a graph, for the inputs that it has its shapes for. Raises ShapeError where they do not
+    fit, and SourceError for a graph that does not hold together, such as one with a loop that has no body."""
 
     def say(error: BaseException) -> str:
         reason = f"{type(error).__name__}: {first_line(error)}"
@@ -32,8 +32,11 @@ def count(graph: Graph, model: str = "", source: str = "onnx") -> Cost:
             f"{model}: its graph does not hold together ({reason}); see what onnx.checker.check_model says of the file"
         )
 
-    with foreign(SourceError, say):
-        return _counted(graph, model, source)
+    try:
+        with foreign(SourceError, say):
+            return _counted(graph, model, source)
+    except ShapeError as error:
+        raise ShapeError(error.reason, model) from error
 
 
 def _counted(graph: Graph, model: str, source: str) -> Cost:
@@ -94,7 +97,7 @@ class Holdings:
         """Yield a row for each weight that no node uses."""
         for name, flow in self.graph.held.items():
             if name not in self.taken and flow.is_float and flow.size > 1 and not self._used(name):
-                yield _idle(owner(name) or name, "unused", flow.size, flow.nbytes, 0)
+                yield _idle(owner(name) or printable(name), "unused", flow.size, flow.nbytes, 0)
 
     def _used(self, name: str) -> bool:
         return any(name in node.inputs for node in self.graph.everywhere())

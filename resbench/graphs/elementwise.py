@@ -30,7 +30,7 @@ def average(call: Call) -> Work:
 
 def pool(call: Call) -> Work:
     """Count the elements of the window for each output."""
-    return 0, prod(call.node.attributes["kernel_shape"]) * call.out.size
+    return 0, prod(call.node.attributes["kernel_shape"]) * call.slid.size
 
 
 def neighbours(call: Call) -> Work:

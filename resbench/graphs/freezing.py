@@ -10,6 +10,7 @@ from onnx import numpy_helper
 from resbench.graphs.graph import STANDARD, Flow, Graph, GraphNode
 from resbench.graphs.operators import LOOKS
 from resbench.graphs.values import SETTLED, has_content
+from resbench.units import printable
 
 SCOPES, CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy"
 """torch's exporter writes the modules around a node under these keys."""
@@ -50,7 +51,7 @@ def _graph(graph: Any, around: Mapping[str, Flow], versions: Mapping[str, int]) 
             sparse.values.name, tuple(sparse.values.dims), type_name(sparse.values.data_type)
         )
     flows = dict(around)
-    for one in (*graph.input, *graph.value_info, *graph.output):
+    for one in (*graph.output, *graph.value_info, *graph.input):  # an output may be an input, and say less of it
         flows[one.name] = _flow(one)
     nodes, inline = [], set()
     for node in graph.node:
@@ -73,8 +74,9 @@ def _graph(graph: Any, around: Mapping[str, Flow], versions: Mapping[str, int]) 
 def _flow(one: Any) -> Flow:
     tensor = one.type.tensor_type
     known = one.type.HasField("tensor_type") and tensor.HasField("shape")
-    sides = [side.dim_value if side.HasField("dim_value") else -1 for side in tensor.shape.dim] if known else [-1]
-    return Flow(one.name, None if -1 in sides else tuple(sides), type_name(tensor.elem_type))
+    known = known and all(side.HasField("dim_value") for side in tensor.shape.dim)
+    shape = tuple(side.dim_value for side in tensor.shape.dim) if known else None
+    return Flow(one.name, shape, type_name(tensor.elem_type))
 
 
 def _hold(tensor: Any, name: str, held: dict[str, Flow], values: dict[str, tuple[Any, ...]]) -> None:
@@ -109,8 +111,8 @@ def _node(node: Any, flows: Mapping[str, Flow], versions: Mapping[str, int]) -> 
             attributes[one.name] = onnx.helper.get_attribute_value(one)
     said = {entry.key: entry.value for entry in node.metadata_props}
     return GraphNode(
-        node.name,
-        domain + node.op_type,
+        printable(node.name),
+        printable(domain + node.op_type),
         tuple(node.input),
         tuple(node.output),
         attributes,
@@ -125,4 +127,4 @@ def _listed(text: str) -> tuple[str, ...]:
     inner = text.strip()
     if not (inner.startswith("[") and inner.endswith("]")):
         return ()
-    return tuple(part.strip().strip("'\"") for part in inner[1:-1].split(","))
+    return tuple(printable(part.strip().strip("'\"")) for part in inner[1:-1].split(","))

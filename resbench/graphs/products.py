@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from math import prod
 
 from resbench.arch.kinds import Kind
+from resbench.errors import ShapeError
 from resbench.graphs.calls import Call, Formula, Operator, Work, at
+from resbench.units import shape_text
 
 WITH_MACS: frozenset[Kind] = frozenset(("convolution", "matrix product", "linear", "recurrent", "attention"))
 """Operators of these kinds take MACs."""
@@ -20,10 +22,19 @@ def convolution(weight: int = 1, bias: int = 2) -> Formula:
     """Count each weight once per output position, and the bias for each output, from these places of the inputs."""
 
     def formula(call: Call) -> Work:
-        out = call.out.size
-        return out * prod(call.input(weight).sides[1:]), call.has(bias) * out
+        sides, out = call.input(weight).sides, call.slid.size
+        if call.node.operator == "Conv":
+            _check_channels(call, sides[1] * call.number("group", 1))
+        return out * prod(sides[1:]), call.has(bias) * out
 
     return formula
+
+
+def _check_channels(call: Call, expected: int) -> None:
+    """Raise ShapeError for an input of other channels: onnx infers a shape for it all the same."""
+    given = call.input(0).sides
+    if given[1] != expected:
+        raise ShapeError(f"{call.title} expects {expected} channels, received {shape_text(given)}")
 
 
 def transposed(call: Call) -> Work:

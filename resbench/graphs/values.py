@@ -56,12 +56,14 @@ def _inferred(model: Any, strict: bool) -> Any:
     """Infer shapes; strictly only where every operator is one that does so."""
     every = [node for graph in graphs(model.graph) for node in graph.node]
     strict = strict and not any(map(is_strange, every))
+    # onnx writes down all numbers of a range, which may never end; here small ones are evaluated
+    propagates = all(node.op_type != "Range" for node in every)
     if not any(map(needed, every)):
-        return shape_inference.infer_shapes(model, strict_mode=strict, data_prop=True)
+        return shape_inference.infer_shapes(model, strict_mode=strict, data_prop=propagates)
     twin = type(model)()
     twin.CopyFrom(model)
     with_stand_ins(twin.graph)
-    twin = shape_inference.infer_shapes(twin, strict_mode=strict, data_prop=True)
+    twin = shape_inference.infer_shapes(twin, strict_mode=strict, data_prop=propagates)
     for graph, inferred in zip(graphs(model.graph), graphs(twin.graph), strict=True):
         for field in ("value_info", "output"):
             del getattr(graph, field)[:]
