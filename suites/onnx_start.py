@@ -23,9 +23,11 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-BARE = "import onnx; onnx.shape_inference.infer_shapes(onnx.load({file!r}), data_prop=True)"
-OURS = "resbench flops onnx:resnet50.onnx"
-TOOL = "import onnx_tool; onnx_tool.model_profile({file!r})"
+INFER = "import onnx; onnx.shape_inference.infer_shapes(onnx.load({file!r}), data_prop=True)"
+PROFILE = "import onnx_tool; onnx_tool.model_profile({file!r})"
+
+
+OURS, BARE, TOOL = "resbench flops onnx:resnet50.onnx", "python -c 'import onnx'", "onnx-tool resnet50.onnx"
 
 
 def make(folder: Path) -> None:
@@ -85,10 +87,10 @@ def main() -> None:
         tasks = {
             OURS: ["-m", "resbench", "flops", f"onnx:{small}"],
             "python -c 'import torch'": ["-c", "import torch"],
-            "python -c 'import onnx'": ["-c", "import onnx"],
+            BARE: ["-c", "import onnx"],
             "resbench flops resnet50": ["-m", "resbench", "flops", "resnet50"],
-            "onnx.load and infer_shapes": ["-c", BARE.format(file=str(small))],
-            **({"onnx-tool resnet50.onnx": ["-c", TOOL.format(file=str(small))]} if options.folder else {}),
+            "onnx.load and infer_shapes": ["-c", INFER.format(file=str(small))],
+            **({TOOL: ["-c", PROFILE.format(file=str(small))]} if options.folder else {}),
             "resbench flops onnx:large.onnx (2 GiB)": ["-m", "resbench", "flops", f"onnx:{large}"],
         }
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in tasks}
@@ -110,6 +112,9 @@ def main() -> None:
         span = f"{ratios[0]:.3f} to {ratios[-1]:.3f}"
         print(f"{name:40} {median(seconds):8.3f} {seconds[0]:7.3f} {seconds[-1]:7.3f} {most:15.0f} "
               f"{median(ratios):11.3f} {span:>15}")  # fmt: skip
+    if options.folder:
+        shares = [bare / tool for (bare, _), (tool, _) in zip(found[BARE], found[TOOL], strict=True)]
+        print(f"{BARE} alone takes {median(shares):.3f} ({min(shares):.3f} to {max(shares):.3f}) of {TOOL}")
 
 
 if __name__ == "__main__":
