@@ -184,10 +184,14 @@ def explained(module: nn.Module, path: Path) -> dict[str, int]:
     for name, other in list(others.items()):  # what is held under another name
         like = [key for key, p in missing.items() if key not in norms and sides(p) == sides(other)]
         same = [key for key in like if torch.equal(missing[key].flatten(), other.flatten())]
-        table = [key for key, p in missing.items() if p.numel() < other.numel() and p.unique().equal(other.unique())]
-        if same or (like and len(sides(other)) > 1) or table:
-            found["read out"] += other.numel() - missing[(same or like or table)[0]].numel()
-            del missing[(same or like or table)[0]], others[name]
+        if same or (like and len(sides(other)) > 1):
+            del missing[(same or like)[0]], others[name]
+    tables = {key: p.unique() for key, p in missing.items() if "table" in key}
+    for name, other in list(others.items()) if tables else ():
+        numbers = other.unique()
+        if read := [key for key, table in tables.items() if key in missing and table.equal(numbers)]:
+            found["read out"] += other.numel() - missing.pop(read[0]).numel()
+            del others[name]
     widths = [p.numel() for name, p in missing.items() if name in norms and name.endswith(".bias")]
     for name, p in missing.items():
         once = any(v.shape == p.shape and torch.equal(v, p) for key, v in values.items() if key in params)
