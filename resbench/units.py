@@ -37,11 +37,22 @@ _SCALES = {
 def shape_text(shape: Iterable[int]) -> str:
     """Write ``(1, 64, 56, 56)`` as ``64x56x56``: a batch of one is left out.
 
-    >>> shape_text((1, 64, 56, 56)), shape_text((8, 10)), shape_text((1, 10))
-    ('64x56x56', '8x10', '10')
+    >>> shape_text((1, 64, 56, 56)), shape_text((8, 10)), shape_text((1, 10)), shape_text(())
+    ('64x56x56', '8x10', '10', 'none')
     """
     sizes = tuple(shape)
+    if not sizes:
+        return "none"
     return "x".join(map(str, sizes[1:] if sizes[0] == 1 else sizes))
+
+
+def printable(text: str) -> str:
+    r"""Write what a terminal would obey as question marks: somebody else may have named it.
+
+    >>> printable("conv1"), printable("a\nb\x1b[31m")
+    ('conv1', 'a?b?[31m')
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def scale(values: Iterable[float | None], kind: str) -> tuple[float, str]:

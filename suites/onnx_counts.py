@@ -10,8 +10,8 @@ again goes on behind it, and prints what is there.
 
 MACs have to be equal in sum, and in each row that has the name of a layer. Parameters have to be explained to the
 last: module - gamma and beta of folded BN, and biases before it - biases of zeros - tensors held once for several +
-biases of folded BN = file. What the module has lost is found by its tensors and those of the file as onnx reads them,
-not by our count.
+biases of folded BN + tables read out (of Swin's 169 relative positions a head the file holds all 49 x 49) = file. What
+the module has lost is found by its tensors and those of the file as onnx reads them, not by our count.
 """
 
 from __future__ import annotations
@@ -152,6 +152,11 @@ def export(module: nn.Module, size: tuple[int, ...], case: Case, path: Path) -> 
 
 
 GONE = ("gamma and beta", "zeros", "held once", "old biases")
+COME = ("new biases", "read out")
+
+
+WEIGHED = ("Add", "Mul", "Conv", "Gemm", "MatMul")
+"""What these take is a weight, but for what a convolution runs over, such as sines of positions."""
 
 
 def sides(tensor: torch.Tensor) -> list[int]:
@@ -172,9 +177,7 @@ def explained(module: nn.Module, path: Path) -> dict[str, int]:
         for path, one in module.named_modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)
         for name, _ in one.named_parameters(recurse=False)
     }  # fmt: skip
-    found = dict.fromkeys(
-        ("module", "gamma and beta", "zeros", "held once", "old biases", "new biases", "unexplained"), 0
-    )
+    found = dict.fromkeys(("module", *GONE, *COME, "unexplained"), 0)
     found["module"] = sum(p.numel() for p in params.values())
     missing = {name: p for name, p in params.items() if name not in held}
     others = {name: v for name, v in values.items() if name not in params and name not in buffers and v.numel() > 1}
@@ -183,6 +186,12 @@ def explained(module: nn.Module, path: Path) -> dict[str, int]:
         same = [key for key in like if torch.equal(missing[key].flatten(), other.flatten())]
         if same or (like and len(sides(other)) > 1):
             del missing[(same or like)[0]], others[name]
+    tables = {key: p.unique() for key, p in missing.items() if "table" in key}
+    for name, other in list(others.items()) if tables else ():
+        numbers = other.unique()
+        if read := [key for key, table in tables.items() if key in missing and table.equal(numbers)]:
+            found["read out"] += other.numel() - missing.pop(read[0]).numel()
+            del others[name]
     widths = [p.numel() for name, p in missing.items() if name in norms and name.endswith(".bias")]
     for name, p in missing.items():
         once = any(v.shape == p.shape and torch.equal(v, p) for key, v in values.items() if key in params)
@@ -194,7 +203,7 @@ def explained(module: nn.Module, path: Path) -> dict[str, int]:
         if other.dim() == 1 and other.numel() in widths:
             widths.remove(other.numel())
             found["new biases"] += other.numel()
-        elif any(name in node.input for node in graph.node if node.op_type in ("Add", "Mul", "Conv", "Gemm", "MatMul")):
+        elif any(name in node.input[node.op_type == "Conv" :] for node in graph.node if node.op_type in WEIGHED):
             found["unexplained"] += other.numel()
     return found
 
@@ -217,7 +226,7 @@ def tried(case: Case, folder: Path) -> dict[str, Any]:
         known = resbench.flops(case.network, input=size, batch=batch).costs[0]
     ours, theirs = ({row.name: row.macs for row in cost.layers if row.macs} for cost in (found, known))
     why = explained(module, path)
-    left = why["module"] + why["new biases"] - sum(why[name] for name in GONE)
+    left = why["module"] + sum(why[name] for name in COME) - sum(why[name] for name in GONE)
     return {
         "input": "x".join(map(str, found.input)),
         "macs": found.macs, "expected": known.macs, "uncounted": dict(found.uncounted), "layers": len(theirs),
@@ -244,7 +253,7 @@ def table(lines: list[dict[str, Any]]) -> Iterator[str]:
         yield (f"{key:62} {len(group):5} {len(group) - len(done):8} {f'{macs}/{len(done)}':>11} "
                f"{same[0]:>12} {same[1] if same[0] else '':>17}")  # fmt: skip
     yield ""
-    columns = ("module", *GONE, "new biases", "params")
+    columns = ("module", *GONE, *COME, "params")
     yield f"{'torch, default opset':28} {'input':>12} {'MACs':>14} " + " ".join(f"{name:>14}" for name in columns)
     for line in lines:
         case = Case(*line["case"])

@@ -1,10 +1,12 @@
 """Counting an ONNX file as a process: its CPU seconds and its memory, beside others that do the same or less.
 
-    python suites/onnx_start.py --with FOLDER -n 7
+    python suites/onnx_start.py --with FOLDER -n 9
 
-They take turns, each first in its turn. FOLDER has onnx-tool (`pip install --no-deps --target FOLDER onnx-tool`). The
-file is torchvision's ResNet-50 as torch exports it by its older exporter, 98 MiB with its weights inside; a second one
-has 2 GiB of weights beside it, of which no block is on the disk.
+They take turns, each first in its turn, and all have their bytecode, as an installed package has. FOLDER has onnx-tool
+(`pip install --no-deps --target FOLDER onnx-tool`). The file is torchvision's ResNet-50 as torch exports it by its
+older exporter, 98 MiB with its weights inside; a second one has 2 GiB of weights beside it, of which no block is on the
+disk. What reads a file by the package onnx takes no less than `import onnx`. Ratios are medians of one
+turn each, with their range.
 """
 
 from __future__ import annotations
@@ -21,8 +23,11 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-BARE = "import onnx; onnx.shape_inference.infer_shapes(onnx.load({file!r}), data_prop=True)"
-TOOL = "import onnx_tool; onnx_tool.model_profile({file!r})"
+INFER = "import onnx; onnx.shape_inference.infer_shapes(onnx.load({file!r}), data_prop=True)"
+PROFILE = "import onnx_tool; onnx_tool.model_profile({file!r})"
+
+
+OURS, BARE, TOOL = "resbench flops onnx:resnet50.onnx", "python -c 'import onnx'", "onnx-tool resnet50.onnx"
 
 
 def make(folder: Path) -> None:
@@ -53,7 +58,7 @@ def make(folder: Path) -> None:
 def taken(words: list[str], folder: Path | None) -> tuple[float, float]:
     """CPU seconds, and the most MiB that were resident."""
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(folder or "")])),
     }
     process = subprocess.Popen(
@@ -69,7 +74,7 @@ def taken(words: list[str], folder: Path | None) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--with", dest="folder", type=Path)
-    parser.add_argument("-n", type=int, default=7)
+    parser.add_argument("-n", type=int, default=9)
     parser.add_argument("--make", type=Path, help="only write the files there")
     options = parser.parse_args()
     if options.make:
@@ -80,10 +85,12 @@ def main() -> None:
         subprocess.run([sys.executable, __file__, "--make", folder], check=True)
         small, large = Path(folder, "resnet50.onnx"), Path(folder, "large.onnx")
         tasks = {
+            OURS: ["-m", "resbench", "flops", f"onnx:{small}"],
             "python -c 'import torch'": ["-c", "import torch"],
-            "resbench flops onnx:resnet50.onnx": ["-m", "resbench", "flops", f"onnx:{small}"],
-            "onnx.load and infer_shapes": ["-c", BARE.format(file=str(small))],
-            **({"onnx-tool resnet50.onnx": ["-c", TOOL.format(file=str(small))]} if options.folder else {}),
+            BARE: ["-c", "import onnx"],
+            "resbench flops resnet50": ["-m", "resbench", "flops", "resnet50"],
+            "onnx.load and infer_shapes": ["-c", INFER.format(file=str(small))],
+            **({TOOL: ["-c", PROFILE.format(file=str(small))]} if options.folder else {}),
             "resbench flops onnx:large.onnx (2 GiB)": ["-m", "resbench", "flops", f"onnx:{large}"],
         }
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in tasks}
@@ -96,12 +103,18 @@ def main() -> None:
     packages = ("torch", "onnx", "numpy", "protobuf")
     said = ", ".join(f"{one} {version(one)}" for one in packages)
     print(f"python suites/onnx_start.py --with FOLDER -n {options.n}   # {said}")
-    print(f"{'process':40} {'CPU (s)':>8} {'least':>7} {'most':>7} {'of torch':>9} {'resident (MiB)':>15} {'n':>3}")
-    whole = median(seconds for seconds, _ in found["python -c 'import torch'"])
+    columns = ("CPU (s)", 8), ("least", 7), ("most", 7), ("resident (MiB)", 15), ("ours of it", 11), ("range", 15)
+    print(f"{'process':40} {' '.join(name.rjust(width) for name, width in columns)}")
     for name, turns in found.items():
         seconds = sorted(one for one, _ in turns)
-        print(f"{name:40} {median(seconds):8.3f} {seconds[0]:7.3f} {seconds[-1]:7.3f} {median(seconds) / whole:9.3f} "
-              f"{max(most for _, most in turns):15.0f} {len(turns):3}")  # fmt: skip
+        ratios = sorted(ours / other for (ours, _), (other, _) in zip(found[OURS], turns, strict=True))
+        most = max(most for _, most in turns)
+        span = f"{ratios[0]:.3f} to {ratios[-1]:.3f}"
+        print(f"{name:40} {median(seconds):8.3f} {seconds[0]:7.3f} {seconds[-1]:7.3f} {most:15.0f} "
+              f"{median(ratios):11.3f} {span:>15}")  # fmt: skip
+    if options.folder:
+        shares = [bare / tool for (bare, _), (tool, _) in zip(found[BARE], found[TOOL], strict=True)]
+        print(f"{BARE} alone takes {median(shares):.3f} ({min(shares):.3f} to {max(shares):.3f}) of {TOOL}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from resbench.cli.progress import progress
 from resbench.errors import OutputError
+from resbench.units import printable
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 
@@ -71,4 +72,4 @@ def tell(*lines: str) -> None:
     """Say each line on stderr."""
     for line in lines:
         progress.clear()
-        print(f"resbench: {line}", file=sys.stderr)
+        print(f"resbench: {printable(line)}", file=sys.stderr)

@@ -95,7 +95,7 @@ def by_layer(c: Cost) -> Picture:
 
 def _named(starts: Mapping[str, int], count: int) -> dict[int, str]:
     """These stages have room for their names below them; those of the most layers come first."""
-    ends = dict(zip(starts, [*list(starts.values())[1:], count], strict=True))
+    ends = dict(zip(starts, [*starts.values(), count][1:], strict=True))
     taken: list[Box] = []
     named = {}
     for name, i in sorted(starts.items(), key=lambda start: start[1] - ends[start[0]]):

@@ -1,32 +1,16 @@
 """What an operator made lies in a storage along the axes of the network's input; a view shows some of its positions.
 
-A tensor's dimensions run along the input's axes (height, width), or along none, such as channels. A view is a look at a
-storage: its sizes and strides tell which of the positions there it shows, whatever made it.
+A view is a look at a storage: its sizes and strides tell which of the positions there it shows, whatever made it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from math import prod
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from resbench.arch.dimensions import Dimensions, Part
 from resbench.arch.windows import SELF, Span, Window
 from resbench.arch.windows import plain as along
-
-
-class Unclear(Exception):
-    """Nobody knows which positions are seen."""
-
-
-class Part(NamedTuple):
-    """So many positions along this axis of the input, or along none, are a dimension, or an inner part of it."""
-
-    size: int
-    axis: int | None = None
-
-
-Dimensions = tuple[tuple[Part, ...], ...]
-"""Each dimension of a tensor is made of parts, the innermost last: (H W) of tokens has two."""
 
 
 class Place(NamedTuple):
@@ -72,16 +56,6 @@ class Look(NamedTuple):
 def geometry(tensor: Tensor) -> tuple[Any, ...]:
     """Tell how a tensor lies in its storage."""
     return tuple(tensor.shape), tensor.stride(), tensor.storage_offset()
-
-
-def plain(sizes: Iterable[int]) -> Dimensions:
-    """Give dimensions that run along no axis of the input."""
-    return tuple((Part(size),) for size in sizes)
-
-
-def image(tensor: Tensor) -> Dimensions:
-    """Give the dimensions of the network's input (N, C, H, W): an axis each, behind batch and channels."""
-    return tuple((Part(size, i - 2 if i > 1 else None),) for i, size in enumerate(tensor.shape))
 
 
 def look(layout: Layout | None, tensor: Tensor, axes: int) -> Look | None:
@@ -133,23 +107,3 @@ def _parts(size: int, stride: int, places: Sequence[Place], starts: Mapping[int,
             return found
         if i == len(places) or places[i].stride != own * part.size:
             return None
-
-
-def size_of(parts: Iterable[Part]) -> int:
-    """So many elements are along a dimension."""
-    return prod(part.size for part in parts)
-
-
-def axes_of(parts: Iterable[Part]) -> list[int]:
-    """Name the input's axes along which a dimension runs."""
-    return [part.axis for part in parts if part.axis is not None]
-
-
-def sides(dimensions: Iterable[Iterable[Part]]) -> dict[int, int]:
-    """So many positions are along each axis. Raises Unclear where two dimensions run along one."""
-    found: dict[int, int] = {}
-    for part in (part for parts in dimensions for part in parts if part.axis is not None):
-        if part.axis in found:
-            raise Unclear
-        found[part.axis] = part.size  # type: ignore[index]
-    return found

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from resbench.arch import dimensions
+from resbench.arch.dimensions import Dimensions, Part, Spans, Unclear, everywhere, plain
 from resbench.arch.windows import SELF, Span, Window, adaptive, sliding
 from resbench.arch.windows import plain as along
-from resbench.costs.layouts import Dimensions, Look, Part, Unclear, axes_of, plain, sides, size_of
+from resbench.costs.layouts import Look
 from resbench.operators.dispatch import is_pointwise
 
 
@@ -53,7 +55,7 @@ class Call(NamedTuple):
         names = [argument.name for argument in self.func._schema.arguments]
         return self.args[names.index(name)] if name in names[: len(self.args)] else otherwise
 
-    def window(self, spans: Mapping[int, Span]) -> Window:
+    def window(self, spans: Spans) -> Window:
         """The window of these spans; along other axes a position sees itself."""
         return along(spans.get(axis, Span()) for axis in range(self.axes))
 
@@ -73,21 +75,8 @@ def seen(call: Call, operands: Sequence[Tensor]) -> Seen:
 
 def pointwise(call: Call, operands: Sequence[Tensor]) -> Seen:
     """Element by element; what has one position along an axis is spread over the others."""
-    dimensions = list(plain(call.out.shape))
-    for tensor in operands:
-        for i, parts in enumerate(reversed(call.looks(tensor).dimensions), 1):
-            if i <= len(dimensions) and size_of(parts) == call.out.shape[-i] and axes_of(parts):
-                if axes_of(dimensions[-i]) and dimensions[-i] != parts:
-                    raise Unclear
-                dimensions[-i] = parts
-    wide = sides(dimensions)
-    return Seen(tuple(dimensions), [_spread(call, tensor, wide) for tensor in operands])
-
-
-def _spread(call: Call, tensor: Tensor, wide: Mapping[int, int]) -> Operand:
-    own = sides(call.looks(tensor).dimensions)
-    spans = {axis: Span(0) for axis, size in wide.items() if size > 1 and own.get(axis, 1) == 1}
-    return Operand(tensor, call.window(spans))
+    found, spans = dimensions.pointwise(call.out.shape, [call.looks(one).dimensions for one in operands])
+    return Seen(found, [Operand(x, call.window(one)) for x, one in zip(operands, spans, strict=True)])
 
 
 def elements(call: Call) -> Seen:
@@ -108,24 +97,23 @@ def selected(call: Call) -> Seen:
 def batch_norm(call: Call) -> Seen:
     """By running statistics each element is taken by itself; else by those of all positions."""
     training = call.given("training", "no_training" not in str(call.func))
-    return _with_statistics(call, sides(call.looks(call.args[0]).dimensions)) if training else elements(call)
+    return group_norm(call) if training else elements(call)
 
 
 def group_norm(call: Call) -> Seen:
     """The statistics are those of all positions of a sample."""
-    return _with_statistics(call, sides(call.looks(call.args[0]).dimensions))
+    return _with_statistics(call, call.looks(call.args[0]).dimensions)
 
 
 def layer_norm(call: Call) -> Seen:
     """The statistics are those of the last dimensions, which may be channels alone."""
-    normalised = call.looks(call.args[0]).dimensions[-len(call.args[1]) :]
-    return _with_statistics(call, sides(normalised))
+    return _with_statistics(call, call.looks(call.args[0]).dimensions[-len(call.args[1]) :])
 
 
-def _with_statistics(call: Call, over: Mapping[int, int]) -> Seen:
-    """It sees each element, and all positions along these axes beside."""
-    own = elements(call)
-    beside = [Operand(call.args[0], call.window(_all(over)), gate=True)] if over else []
+def _with_statistics(call: Call, over: Dimensions) -> Seen:
+    """It sees each element, and all positions along these dimensions beside."""
+    own, spans = elements(call), everywhere(over)
+    beside = [Operand(call.args[0], call.window(spans), gate=True)] if spans else []
     return own._replace(operands=[*own.operands, *beside])
 
 
@@ -163,55 +151,35 @@ def _sides(given: Any, axes: int) -> Sequence[int]:
 
 
 def _slid(call: Call, window: Window) -> Seen:
-    """A window slides along the last dimensions, and what is in front of them is kept, but for summed channels."""
+    """A window slides along the last dimensions."""
     x = call.args[0]
-    own = call.looks(x).dimensions
-    first = len(own) - len(window)
-    dimensions, spans = list(plain(call.out.shape)), dict[int, Span]()
-    for i, parts in enumerate(own):
-        if not (axes := axes_of(parts)):
-            continue
-        if i < first and own[i] and call.out.shape[i] == size_of(parts) and i != first - 1:
-            dimensions[i] = parts
-        elif i < first or len(parts) > 1:
-            raise Unclear
-        else:
-            dimensions[i] = (Part(call.out.shape[i], axes[0]),)
-            spans[axes[0]] = window[i - first]
-    return Seen(tuple(dimensions), [Operand(x, call.window(spans))])
+    found, spans = dimensions.slid(call.looks(x).dimensions, call.out.shape, window)
+    return Seen(found, [Operand(x, call.window(spans))])
 
 
 def reduction(call: Call) -> Seen:
     """It sees all positions of what it sums over."""
     x, given = call.args[0], call.given("dim")
     own = call.looks(x).dimensions
-    dims = [given] if isinstance(given, int) else list(given or range(len(own)))
-    summed = {dim % len(own) for dim in dims}
-    kept = call.out.dim() == len(own)
-    dimensions = [(Part(1),) if i in summed else parts for i, parts in enumerate(own) if kept or i not in summed]
-    spans = _all(sides([own[i] for i in summed]))
-    return Seen(tuple(dimensions), [Operand(x, call.window(spans))])
+    over = [given] if isinstance(given, int) else list(given or range(len(own)))
+    found, spans = dimensions.reduced(own, over, kept=call.out.dim() == len(own))
+    return Seen(found, [Operand(x, call.window(spans))])
 
 
 def softmax(call: Call) -> Seen:
     """Each position sees all along its dimension."""
     x = call.args[0]
     own = call.looks(x).dimensions
-    return Seen(own, [Operand(x, call.window(_all(sides([own[call.args[1]]]))))])
+    return Seen(own, [Operand(x, call.window(everywhere([own[call.args[1]]])))])
 
 
 def product(first: int, second: int) -> "Rule":
     """(..., n, k) x (..., k, m): it sees all along k."""
 
     def rule(call: Call) -> Seen:
-        a, b = call.args[first], call.args[second]
-        left, right = call.looks(a).dimensions, call.looks(b).dimensions
-        batch = [x if axes_of(x) else y for x, y in zip(left[:-2], right[:-2], strict=True)]
-        dimensions = (*batch, left[-2], right[-1])
-        if any(axes_of(parts) for parts in left[-2:]) and any(axes_of(parts) for parts in right[-2:]):
-            raise Unclear  # positions are weighed by positions
-        windows = [_all(sides([summed])) for summed in (left[-1], right[-2])]
-        return Seen(dimensions, [Operand(x, call.window(one)) for x, one in zip((a, b), windows, strict=True)])
+        pair = call.args[first], call.args[second]
+        found, spans = dimensions.product(*(call.looks(one).dimensions for one in pair))
+        return Seen(found, [Operand(x, call.window(one)) for x, one in zip(pair, spans, strict=True)])
 
     return rule
 
@@ -220,44 +188,23 @@ def concatenation(call: Call) -> Seen:
     """Along a dimension without positions all are put side by side."""
     tensors = [one for one in call.args[0] if one.dim() == call.out.dim()]
     dim = call.given("dim", 0) % call.out.dim()
-    found = [call.looks(one).dimensions for one in tensors]
-    if any(axes_of(one[dim]) for one in found):
-        raise Unclear
-    dimensions = [*_agreed(found)]
-    dimensions[dim] = (Part(call.out.shape[dim]),)
-    return Seen(tuple(dimensions), [Operand(one) for one in tensors])
-
-
-def _agreed(found: Sequence[Dimensions]) -> Dimensions:
-    """Give the dimensions of tensors that run along the same axes, but for those in which they run along none."""
-    dimensions = []
-    for parts in zip(*found, strict=True):
-        moving = {one for one in parts if axes_of(one)}
-        if len(moving) > 1:
-            raise Unclear
-        dimensions.append(moving.pop() if moving else parts[0])
-    return tuple(dimensions)
+    found = dimensions.concatenated([call.looks(one).dimensions for one in tensors], dim, call.out.shape[dim])
+    return Seen(found, [Operand(one) for one in tensors])
 
 
 def stacked(call: Call) -> Seen:
     """All are put side by side along a new dimension."""
     dim = call.given("dim", 0) % call.out.dim()
-    own = _agreed([call.looks(one).dimensions for one in call.args[0]])
+    own = dimensions.agreed([call.looks(one).dimensions for one in call.args[0]])
     return Seen((*own[:dim], (Part(len(call.args[0])),), *own[dim:]), [Operand(one) for one in call.args[0]])
 
 
 def padding(call: Call) -> Seen:
     """With so many positions in front, each sees one that lies so many before it."""
     x, pad = call.args[0], call.args[1]
-    dimensions, spans = list(call.looks(x).dimensions), dict[int, Span]()
-    for i, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True), 1):
-        axes = axes_of(dimensions[-i])
-        if axes and len(dimensions[-i]) > 1 and (before or after):
-            raise Unclear
-        if before or after:
-            dimensions[-i] = (Part(call.out.shape[-i], *axes),)
-            spans |= {axis: Span(1, -before, -before) for axis in axes}
-    return Seen(tuple(dimensions), [Operand(x, call.window(spans))])
+    pads = {x.dim() - 1 - i: pair for i, pair in enumerate(zip(pad[::2], pad[1::2], strict=True))}
+    found, spans = dimensions.padded(call.looks(x).dimensions, pads)
+    return Seen(found, [Operand(x, call.window(spans))])
 
 
 Rule = Callable[[Call], Seen]
@@ -291,7 +238,3 @@ RULES: Mapping[str, Rule] = {
     "where": selected,
 }
 """Operators of these names, and what they see; the pointwise ones of torch's tag see each element."""
-
-
-def _all(over: Mapping[int, int]) -> dict[int, Span]:
-    return {axis: Span(0, 0, size - 1) for axis, size in over.items()}

@@ -64,7 +64,7 @@ class Costs(Result):
 
     def figures(self) -> Iterator[Figure]:
         for one in self.costs:
-            batch = f"of a batch of {one.input[0]}." if one.input[0] > 1 else ""
+            batch = f"of a batch of {one.input[0]}." if one.input and one.input[0] > 1 else ""
             yield Figure(one.model, "params", one.params)
             for metric in ("macs", "elementwise", "activations"):
                 value = getattr(one, metric)

@@ -6,8 +6,9 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from resbench.arch.dimensions import Unclear, image, plain
 from resbench.arch.windows import INPUT, Sight, Window, behind
-from resbench.costs.layouts import Layout, Look, Unclear, image, look, plain
+from resbench.costs.layouts import Layout, Look, look
 from resbench.costs.positions import Call, seen
 from resbench.restoring.holders import storage
 
@@ -36,7 +37,7 @@ class Sights:
         self._inputs = [one for one in tensors if one.dim() > 1 and one.shape[2:] == tensors[0].shape[2:]]
         self.axes = max(tensors[0].dim() - 2, 0) if tensors else 0
         for one in self._inputs if self.axes else ():
-            self._layouts[storage_of(one)] = Layout.of(one, image(one))
+            self._layouts[storage_of(one)] = Layout.of(one, image(one.shape))
 
     def of(
         self,

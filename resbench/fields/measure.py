@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from resbench.costs.measure import Given, cost
-from resbench.errors import Failures, MeasureError
+from resbench.errors import Failures
 from resbench.fields.reading import layer_fields
 from resbench.fields.result import Field, Fields
 from resbench.given import public
@@ -43,11 +43,6 @@ def field(
 
     def found(model: Given) -> Field:
         counted = cost(model, input)
-        if counted.layers and all(row.sees is None for row in counted.layers):
-            raise MeasureError(
-                f"{counted.model}: expected a network whose layers say what they see, as an architecture or a module "
-                f"does; received one that is counted from {counted.source}: give the module that it came from"
-            )
         read = Field(counted.model or type(model).__name__, counted.input, layer_fields(counted))
         return replace(read, effective=_effective(model, input, read, seeds, images, device)) if measure else read
 

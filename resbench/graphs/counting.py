@@ -10,20 +10,21 @@ from collections.abc import Iterable, Sequence
 
 from resbench.arch.kinds import Kind
 from resbench.arch.rows import Cost, Row
-from resbench.errors import SourceError, first_line, foreign
-from resbench.graphs.formulas import BLOCKED
-from resbench.graphs.graph import Flow, Graph, GraphNode, Unknown
+from resbench.arch.windows import multiplied
+from resbench.errors import ShapeError, SourceError, first_line, foreign
+from resbench.graphs.graph import BLOCKED, Flow, Graph, GraphNode, Unknown
 from resbench.graphs.naming import names, owner
-from resbench.graphs.walking import PRODUCTS, Held, Step, Walk
-from resbench.units import plural
+from resbench.graphs.products import WITH_MACS
+from resbench.graphs.walking import Held, Step, Walk
+from resbench.units import plural, printable
 
 NARROW = frozenset("int8 uint8 int4 uint4 int2 uint2".split())
 """Quantised weights have these types, and their biases int32."""
 
 
 def count(graph: Graph, model: str = "", source: str = "onnx") -> Cost:
-    """Count every node of a graph, for the inputs that it has its shapes for. Raises SourceError for a graph that does
-    not hold together, such as one with a loop that has no body."""
+    """Count every node of a graph, for the inputs that it has its shapes for. Raises ShapeError where they do not
+    fit, and SourceError for a graph that does not hold together, such as one with a loop that has no body."""
 
     def say(error: BaseException) -> str:
         reason = f"{type(error).__name__}: {first_line(error)}"
@@ -31,13 +32,16 @@ def count(graph: Graph, model: str = "", source: str = "onnx") -> Cost:
             f"{model}: its graph does not hold together ({reason}); see what onnx.checker.check_model says of the file"
         )
 
-    with foreign(SourceError, say):
-        return _counted(graph, model, source)
+    try:
+        with foreign(SourceError, say):
+            return _counted(graph, model, source)
+    except ShapeError as error:
+        raise ShapeError(error.reason, model) from error
 
 
 def _counted(graph: Graph, model: str, source: str) -> Cost:
     walk = Walk()
-    walk.along(graph)
+    walk.run(graph)
     holdings = Holdings(graph)
     first = {place: name for place, step in enumerate(walk.steps) if (name := _first(step, graph))}
     called = names([step.node for step in walk.steps], first, [step.work or (1, 0) for step in walk.steps])
@@ -93,7 +97,7 @@ class Holdings:
         """Yield a row for each weight that no node uses."""
         for name, flow in self.graph.held.items():
             if name not in self.taken and flow.is_float and flow.size > 1 and not self._used(name):
-                yield _idle(owner(name) or name, "unused", flow.size, flow.nbytes, 0)
+                yield _idle(owner(name) or printable(name), "unused", flow.size, flow.nbytes, 0)
 
     def _used(self, name: str) -> bool:
         return any(name in node.inputs for node in self.graph.everywhere())
@@ -107,12 +111,20 @@ def is_weight(held: Held, step: Step, graph: Graph) -> bool:
     operator, flow = step.operator, held.flow
     if operator and held.slot not in operator.learned:
         return False
-    weighed = operator is not None and operator.kind in PRODUCTS
+    if step.node.operator == "InstanceNormalization" and _changes_nothing(held, graph):
+        return False
+    weighed = operator is not None and operator.kind in WITH_MACS
     if held.inline and not weighed:
         return False
     if not (flow.is_float or flow.dtype in NARROW or (weighed and flow.dtype == "int32")):
         return False
     return weighed or flow.size > 1 or (operator is not None and operator.kind == "normalisation")
+
+
+def _changes_nothing(held: Held, graph: Graph) -> bool:
+    """Tell whether a scale of ones or a shift of zeros belongs to no module: torch's exporters write a GroupNorm with
+    these, and put its gamma and beta behind."""
+    return not owner(held.flow.name) and set(graph.values.get(held.flow.name, (None,))) == {2 - held.slot}
 
 
 def _first(step: Step, graph: Graph) -> str:
@@ -142,6 +154,7 @@ def _row(name: str, step: Step, holdings: Holdings) -> Row:
         None,
         kind,
         step.reads,
+        sees=multiplied(step.sees) if kind == "product" else step.sees,
     )
 
 
@@ -172,7 +185,7 @@ def _kind(step: Step, graph: Graph) -> Kind:
 def _type(step: Step, graph: Graph) -> str:
     """Name the operator, and the type of its weights where they are narrower than what it gives."""
     operator = step.node.operator
-    if step.operator and step.operator.kind in PRODUCTS and "Q" not in operator and "Integer" not in operator:
+    if step.operator and step.operator.kind in WITH_MACS and "Q" not in operator and "Integer" not in operator:
         narrow = next((h.flow.dtype for h in step.weights if h.flow.dtype in NARROW and is_weight(h, step, graph)), "")
         return f"{operator} {narrow}".strip()
     return operator
@@ -202,7 +215,7 @@ def _padded(graph: Graph, steps: Sequence[Step]) -> Iterable[str]:
     """Say where channels are laid in blocks, of which the last may not be full: how far it is, few nodes tell."""
     found: dict[str, None] = {}
     for step in steps:
-        if step.node.operator == f"{BLOCKED}ReorderOutput":
+        if step.node.operator == f"{BLOCKED}.ReorderOutput":
             channels, inside = int(step.node.attributes["channels"]), graph.flows.get(step.node.inputs[0])
             if inside and inside.shape and inside.shape[1] != channels:
                 found[f"{channels} as {inside.shape[1]}"] = None

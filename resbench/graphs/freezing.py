@@ -7,8 +7,10 @@ from typing import Any
 import onnx
 from onnx import numpy_helper
 
-from resbench.graphs.graph import Flow, Graph, GraphNode
-from resbench.graphs.values import SETTLED
+from resbench.graphs.graph import STANDARD, Flow, Graph, GraphNode
+from resbench.graphs.operators import LOOKS
+from resbench.graphs.values import SETTLED, has_content
+from resbench.units import printable
 
 SCOPES, CLASSES = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy"
 """torch's exporter writes the modules around a node under these keys."""
@@ -19,7 +21,7 @@ SIGNATURE = "pkg.torch.export.ExportedProgram.graph_signature"
 HELD = re.compile(r": (PARAMETER|BUFFER) target='([^']+)'")
 
 FEW = 64
-"""A tensor of at most so many whole numbers or truths may decide something: its values are kept."""
+"""A tensor of at most so many numbers may decide something: its values are kept."""
 
 
 def type_name(element: int) -> str:
@@ -49,15 +51,17 @@ def _graph(graph: Any, around: Mapping[str, Flow], versions: Mapping[str, int]) 
             sparse.values.name, tuple(sparse.values.dims), type_name(sparse.values.data_type)
         )
     flows = dict(around)
-    for one in (*graph.input, *graph.value_info, *graph.output):
+    for one in (*graph.output, *graph.value_info, *graph.input):  # an output may be an input, and say less of it
         flows[one.name] = _flow(one)
     nodes, inline = [], set()
     for node in graph.node:
-        if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
+        if node.op_type == "Constant" and node.domain in STANDARD:
             _constant(node, held, values)
             inline.add(node.output[0])
         else:
             nodes.append(node)
+            if node.op_type in LOOKS and node.input and node.input[0] in values:
+                values[node.output[0]] = values[node.input[0]]
     flows |= held | settled
     inputs = tuple(flows[one.name] for one in graph.input if one.name not in held)
     made = tuple(_node(node, flows, versions) for node in nodes)
@@ -70,13 +74,14 @@ def _graph(graph: Any, around: Mapping[str, Flow], versions: Mapping[str, int]) 
 def _flow(one: Any) -> Flow:
     tensor = one.type.tensor_type
     known = one.type.HasField("tensor_type") and tensor.HasField("shape")
-    sides = [side.dim_value if side.HasField("dim_value") else -1 for side in tensor.shape.dim] if known else [-1]
-    return Flow(one.name, None if -1 in sides else tuple(sides), type_name(tensor.elem_type))
+    known = known and all(side.HasField("dim_value") for side in tensor.shape.dim)
+    shape = tuple(side.dim_value for side in tensor.shape.dim) if known else None
+    return Flow(one.name, shape, type_name(tensor.elem_type))
 
 
 def _hold(tensor: Any, name: str, held: dict[str, Flow], values: dict[str, tuple[Any, ...]]) -> None:
     held[name] = flow = Flow(name, tuple(tensor.dims), type_name(tensor.data_type))
-    if not flow.is_float and flow.size <= FEW and tensor.data_type != onnx.TensorProto.STRING:
+    if flow.size <= FEW and tensor.data_type != onnx.TensorProto.STRING and has_content(tensor, flow.size):
         values[name] = tuple(numpy_helper.to_array(tensor).ravel().tolist())
 
 
@@ -97,7 +102,7 @@ def _constant(node: Any, held: dict[str, Flow], values: dict[str, tuple[Any, ...
 
 
 def _node(node: Any, flows: Mapping[str, Flow], versions: Mapping[str, int]) -> GraphNode:
-    domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
+    domain = "" if node.domain in STANDARD else f"{node.domain}."
     attributes, bodies = {}, {}
     for one in node.attribute:
         if one.type == onnx.AttributeProto.GRAPH:
@@ -106,8 +111,8 @@ def _node(node: Any, flows: Mapping[str, Flow], versions: Mapping[str, int]) -> 
             attributes[one.name] = onnx.helper.get_attribute_value(one)
     said = {entry.key: entry.value for entry in node.metadata_props}
     return GraphNode(
-        node.name,
-        domain + node.op_type,
+        printable(node.name),
+        printable(domain + node.op_type),
         tuple(node.input),
         tuple(node.output),
         attributes,
@@ -122,4 +127,4 @@ def _listed(text: str) -> tuple[str, ...]:
     inner = text.strip()
     if not (inner.startswith("[") and inner.endswith("]")):
         return ()
-    return tuple(part.strip().strip("'\"") for part in inner[1:-1].split(","))
+    return tuple(printable(part.strip().strip("'\"")) for part in inner[1:-1].split(","))

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from resbench.arch.rows import Cost, Row
+from resbench.arch.windows import INPUT
 from resbench.graphs.counting import count
-from resbench.graphs.formulas import LOOKS
 from resbench.graphs.graph import Flow, Graph, Unknown
 from resbench.graphs.naming import own_name, scope
+from resbench.graphs.operators import LOOKS
 from resbench.graphs.walking import Step, Walk
 from resbench.units import FP32_BYTES
 
@@ -55,7 +56,7 @@ class Group(NamedTuple):
 def groups(graph: Graph, kernels: Sequence[Kernel]) -> list[Group]:
     """Find the rows that each kernel runs, in the order of the kernels."""
     walk = Walk()
-    walk.along(graph)
+    walk.run(graph)
     rows = count(graph).layers[: len(walk.steps)]
     places = [Place(step.reads, bool(step.work and step.work[0])) for step in walk.steps]
     owners = owners_of(places, _named(walk, graph), kernels)
@@ -143,8 +144,9 @@ def _named(walk: Walk, graph: Graph) -> dict[str, list[int]]:
     for place, step in enumerate(walk.steps):
         found |= {name: [place] for name in (step.node.name, *step.node.outputs) if name}
     for node in graph.nodes:  # what only looks at a tensor is no step of its own
+        sights = walk.made[node.outputs[0]].sights if node.outputs[0] in walk.made else ()
         for name in (node.name, *node.outputs):
-            found.setdefault(name, [*walk.made.get(node.outputs[0], ())])
+            found.setdefault(name, [sight.place for sight in sights if sight.place != INPUT])
     return found
 
 

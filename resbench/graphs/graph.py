@@ -7,6 +7,12 @@ from typing import Any, NamedTuple
 
 from resbench.arch.algebra import Shape
 
+STANDARD = frozenset(("", "ai.onnx"))
+"""ONNX's own operators are of this domain, which has two names."""
+
+MICROSOFT, BLOCKED = "com.microsoft", "com.microsoft.nchwc"
+"""ONNX Runtime writes operators of its own: fused ones, and those whose channels lie in blocks."""
+
 BITS: Mapping[str, int] = {
     **dict.fromkeys(("float64", "int64", "uint64", "complex64"), 64),
     **dict.fromkeys(("float32", "int32", "uint32"), 32),
@@ -86,7 +92,7 @@ class Graph:
     inline: frozenset[str] = frozenset()
     """These tensors that it holds stand in nodes, as constants of a formula do."""
     values: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    """The numbers of those that decide shapes and how often a loop goes round, in one row."""
+    """The numbers of small ones, which may decide shapes and how often a loop goes round, in one row."""
     kinds: Mapping[str, str] = field(default_factory=dict)
     """torch's exporter says which tensors the module held, each a ``parameter`` or a ``buffer``; some may be gone."""
     versions: Mapping[str, int] = field(default_factory=dict)

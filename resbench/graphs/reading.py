@@ -16,7 +16,8 @@ from resbench.arch.algebra import Shape
 from resbench.errors import ShapeError, SourceError, first_line, foreign
 from resbench.files import is_file
 from resbench.graphs.freezing import frozen, type_name
-from resbench.graphs.graph import Graph
+from resbench.graphs.functions import inlined
+from resbench.graphs.graph import STANDARD, Graph
 from resbench.graphs.skim import SMALL, CutOff, skimmed
 from resbench.graphs.values import evaluated, graphs
 
@@ -90,13 +91,10 @@ def read(path: Path) -> GraphFile:
         if not model.graph.node and not model.graph.output:
             raise ValueError("there is no graph in it")
     _check_versions(path, model)
-    _check_outside(path, model)
-    if model.functions:
-        from onnx.inliner import inline_local_functions
-
-        with foreign(SourceError, lambda error: f"{path}: its functions cannot be inlined: {first_line(error)}"):
-            model = inline_local_functions(model)
-    return GraphFile(str(path), model)
+    unfound = f"{path}: where its weights lie cannot be read"
+    with foreign(SourceError, lambda error: f"{unfound} ({first_line(error)}); save it with its weights beside it"):
+        _check_outside(path, model)
+    return GraphFile(str(path), inlined(path, model) if model.functions else model)
 
 
 def _reason(path: Path, error: BaseException) -> str:
@@ -112,7 +110,7 @@ def _reason(path: Path, error: BaseException) -> str:
 def _check_versions(path: Path, model: Any) -> None:
     """Raise SourceError for an operator set that nobody here knows."""
     for one in model.opset_import:
-        if one.domain in ("", "ai.onnx") and not 1 <= one.version <= NEWEST:
+        if one.domain in STANDARD and not 1 <= one.version <= NEWEST:
             raise SourceError(
                 f"{path} has operators of opset {one.version}; onnx {onnx.__version__} knows 1 to {NEWEST}; "
                 "expected one of these: pip install -U onnx, or export it with an earlier opset_version"
@@ -169,7 +167,7 @@ def _size_outside(path: Path, location: str) -> int:
             "path that leads out of it; save it with its weights beside it"
         )
     if not is_file(step):
-        raise SourceError(f"{path}: its weights lie in {location}, which is not in {path.parent}; copy it there too")
+        raise SourceError(f"{path}: its weights lie in {location!r}, which is not in {path.parent}; copy it there too")
     return step.stat().st_size
 
 
@@ -193,8 +191,8 @@ def _set(shape: Any, sides: Shape, free: dict[str, int]) -> None:
 def _resolve(shape: Any, free: Mapping[str, int]) -> None:
     """Put numbers for the names of sizes; what is calculated with them (``(h - 1)//2 + 1``) is inferred anew."""
     for side in shape.dim:
-        if side.HasField("dim_param"):
-            known = free.get(side.dim_param)
+        if side.HasField("dim_param") or side.dim_value < 0:
+            known = side.dim_param and free.get(side.dim_param)
             side.Clear()
             if known:
                 side.dim_value = known

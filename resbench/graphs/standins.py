@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx
 
-MICROSOFT, BLOCKED = "com.microsoft", "com.microsoft.nchwc"
+from resbench.graphs.graph import BLOCKED, MICROSOFT, STANDARD
 
 StandIn = Callable[[Any], list[Any]]
 """It gives nodes with the same outputs."""
@@ -149,14 +149,14 @@ STAND_INS: Mapping[tuple[str, str], StandIn] = {
 
 def needed(node: Any) -> StandIn | None:
     """What stands in for a node; None for one that onnx knows, or that nobody does."""
-    return STAND_INS.get(("" if node.domain == "ai.onnx" else node.domain, node.op_type))
+    return STAND_INS.get(("" if node.domain in STANDARD else node.domain, node.op_type))
 
 
 def is_strange(node: Any) -> bool:
     """Tell whether nobody knows the shape of what a node gives."""
     if needed(node):
         return False
-    return node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type)
+    return node.domain not in STANDARD or not onnx.defs.has(node.op_type)
 
 
 def with_stand_ins(graph: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import onnx
 from onnx import numpy_helper, shape_inference
 
+from resbench.graphs.graph import STANDARD
 from resbench.graphs.standins import is_strange, needed, with_stand_ins
 
 MOST = 4096
@@ -55,12 +56,14 @@ def _inferred(model: Any, strict: bool) -> Any:
     """Infer shapes; strictly only where every operator is one that does so."""
     every = [node for graph in graphs(model.graph) for node in graph.node]
     strict = strict and not any(map(is_strange, every))
+    # onnx writes down all numbers of a range, which may never end; here small ones are evaluated
+    propagates = all(node.op_type != "Range" for node in every)
     if not any(map(needed, every)):
-        return shape_inference.infer_shapes(model, strict_mode=strict, data_prop=True)
+        return shape_inference.infer_shapes(model, strict_mode=strict, data_prop=propagates)
     twin = type(model)()
     twin.CopyFrom(model)
     with_stand_ins(twin.graph)
-    twin = shape_inference.infer_shapes(twin, strict_mode=strict, data_prop=True)
+    twin = shape_inference.infer_shapes(twin, strict_mode=strict, data_prop=propagates)
     for graph, inferred in zip(graphs(model.graph), graphs(twin.graph), strict=True):
         for field in ("value_info", "output"):
             del getattr(graph, field)[:]
@@ -102,7 +105,7 @@ def _fold(graph: Any, values: dict[str, Any], shapes: dict[str, tuple[int, ...]]
     for one in graph.initializer:
         size = prod(one.dims)
         shapes[one.name] = tuple(one.dims)
-        if size <= MOST and _has_content(one, size) and not _is_weight(one, size):
+        if size <= MOST and has_content(one, size) and not _is_weight(one, size):
             values[one.name] = numpy_helper.to_array(one)
     for one in (*graph.input, *graph.value_info, *graph.output):
         if _is_known(one):
@@ -116,7 +119,7 @@ def _fold(graph: Any, values: dict[str, Any], shapes: dict[str, tuple[int, ...]]
             kept += _spliced(branch, node)
             changed = True
             continue
-        own = node.domain in ("", "ai.onnx") and not (node.op_type == "Constant" and _is_weight(*_constant(node)))
+        own = node.domain in STANDARD and not (node.op_type == "Constant" and _is_weight(*_constant(node)))
         results = _results(node, values, shapes, versions) if own else None
         if results is None:
             kept.append(node)
@@ -170,7 +173,7 @@ def _carried(graph: Any, node: Any, body: Any, types: dict[str, Any]) -> bool:
     return changed
 
 
-def _has_content(tensor: Any, size: int) -> bool:
+def has_content(tensor: Any, size: int) -> bool:
     """Tell whether its numbers are here: they are left out of large ones, and those that lie in other files."""
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         return False

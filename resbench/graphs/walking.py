@@ -4,18 +4,18 @@ What depends on no input and multiplies no matrices is calculated once and not i
 or dequantised, and shapes: it takes nothing, and has no row.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from resbench.arch.kinds import Kind
+from resbench.arch.dimensions import image
 from resbench.arch.rows import Fork
-from resbench.graphs.formulas import ASKS, LOOKS, OPERATORS, Call, Operator, Work
+from resbench.arch.windows import INPUT, Sight
+from resbench.graphs.calls import Call, Operator, Work
 from resbench.graphs.graph import Flow, Graph, GraphNode, Unknown
 from resbench.graphs.naming import own_name, scope
-
-PRODUCTS: frozenset[Kind] = frozenset(("convolution", "matrix product", "linear", "recurrent", "attention"))
-"""Operators of these kinds take MACs."""
+from resbench.graphs.operators import ASKS, LIKE, LOOKS, OPERATORS
+from resbench.graphs.products import WITH_MACS
+from resbench.graphs.sights import Shown, like, seen
 
 CONTROL = frozenset(("If", "Loop", "Scan"))
 
@@ -42,13 +42,11 @@ class Step(NamedTuple):
     work: Work | None
     """None where it is not known, of one run."""
     weights: tuple[Held, ...]
-    sources: tuple[tuple[int, ...], ...]
-    """It reads the outputs of the steps at these places, input by input."""
+    reads: tuple[int, ...]
+    """It takes the outputs of the steps at these places."""
+    sees: tuple[Sight, ...]
+    """And sees these positions of theirs, or of the network's input."""
     times: int = 1
-
-    @property
-    def reads(self) -> tuple[int, ...]:
-        return tuple(sorted({place for source in self.sources for place in source}))
 
 
 @dataclass
@@ -59,10 +57,22 @@ class Walk:
     aside: list[Step] = field(default_factory=list)
     """These stand in branches that do not count."""
     forks: list[Fork] = field(default_factory=list)
-    made: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """These steps made a tensor; the network's input was made by none."""
+    made: dict[str, Shown] = field(default_factory=dict)
+    """These tensors come of the network's input."""
     fixed: dict[str, tuple[Held, ...]] = field(default_factory=dict)
     """These tensors depend on no input, and come of what the file holds."""
+    axes: int = 0
+    """The network's input has so many axes of positions."""
+
+    def run(self, graph: Graph) -> None:
+        """Take the nodes of a whole graph. Its first input has the axes, and others of the same sides are more channels
+        of it."""
+        shapes = [flow.shape or () for flow in graph.inputs]
+        self.axes = max(len(shapes[0]) - 2, 0) if shapes else 0
+        for flow, shape in zip(graph.inputs, shapes, strict=True):
+            if self.axes and shape[2:] == shapes[0][2:]:
+                self.made[flow.name] = Shown((Sight(INPUT),), image(shape))
+        self.along(graph)
 
     def along(self, graph: Graph, times: int = 1) -> None:
         """Take the nodes of a graph, each of which runs so often."""
@@ -76,31 +86,35 @@ class Walk:
 
     def _take(self, node: GraphNode, graph: Graph, times: int) -> None:
         operator = OPERATORS.get(node.operator)
-        given = [name for name in node.inputs if name]
+        given = [name for name in node.inputs[: 1 if node.operator in LIKE else None] if name]
         inputs, outputs = (
             tuple(graph.flows.get(name, Flow(name, None, "")) if name else None for name in names)
             for names in (node.inputs, node.outputs)
         )
-        work = _work(Call(node, inputs, outputs), operator)
+        call = Call(node, inputs, outputs)
+        work = _work(call, operator)
         if node.operator in ASKS or (
             all(name in self.fixed for name in given) and not _multiplies(node, operator, work)
         ):
             origins = () if node.operator in ASKS else self._origins(node, operator)
             self.fixed |= dict.fromkeys(node.outputs, origins)
             return
-        sources = tuple(self.made.get(name, ()) for name in node.inputs)
+        shown = [self.made.get(name, Shown()) for name in node.inputs]
+        sees, dimensions = seen(call, graph, shown, self.axes)
         if node.operator in LOOKS:
-            self._make(node.outputs[:1], sources[0])
+            self._make(node.outputs[0], shown[0]._replace(dimensions=dimensions))
             return
+        reads = sorted({sight.place for one in shown for sight in one.sights} - {INPUT})
         known = tuple(one for one in outputs if one is not None)
-        self._make(node.outputs, (len(self.steps),))
-        self.steps.append(Step(node, known, operator, work, self._origins(node, operator), sources, times))
+        for flow in known:
+            self._make(flow.name, Shown((Sight(len(self.steps)),), like(dimensions, flow.shape)))
+        weights = self._origins(node, operator)
+        self.steps.append(Step(node, known, operator, work, weights, tuple(reads), sees, times))
 
-    def _make(self, names: Iterable[str], places: tuple[int, ...]) -> None:
-        """Note which steps made tensors. In another body one of the same name may have been fixed."""
-        for name in names:
-            self.made[name] = places
-            self.fixed.pop(name, None)
+    def _make(self, name: str, shown: Shown) -> None:
+        """Note what a tensor shows. In another body one of the same name may have been fixed."""
+        self.made[name] = shown
+        self.fixed.pop(name, None)
 
     def _origins(self, node: GraphNode, operator: Operator | None) -> tuple[Held, ...]:
         """Tell what of the file flows into a node, and where."""
@@ -118,20 +132,21 @@ class Walk:
         begin = 2 * first  # the iteration and the condition come before what is carried
         self.fixed |= {flow.name: () for flow in body.inputs[:begin]}
         for flow, name in zip(body.inputs[begin:], node.inputs[begin:], strict=False):
-            self._make([flow.name], self.made.get(name, ()))
+            shown = self.made.get(name, Shown())  # each round another one, and nobody knows which positions it shows
+            self._make(flow.name, Shown(tuple(one._replace(window=None) for one in shown.sights)))
         rounds = _rounds(node, graph, body)
         start = len(self.steps)
         self.along(body, times * (1 if rounds is None else rounds))
         if rounds is None:
             self.forks.append(Fork(_place(node), (sum(map(_macs, self.steps[start:])),)))
         for outer, inner in zip(node.outputs, body.outputs[first:], strict=False):
-            self._make([outer], self.made.get(inner, ()))
+            self._make(outer, self.made.get(inner, Shown()))
 
     def _branch(self, node: GraphNode, times: int) -> None:
         """Walk both branches, and keep the larger."""
         walks = []
         for branch in ("then_branch", "else_branch"):
-            walk = Walk([*self.steps], [], [], dict(self.made), dict(self.fixed))
+            walk = Walk([*self.steps], [], [], dict(self.made), dict(self.fixed), self.axes)
             walk.along(node.bodies[branch], times)
             walks.append((walk, node.bodies[branch].outputs))
         start = len(self.steps)
@@ -144,14 +159,14 @@ class Walk:
         self.forks += kept.forks
         self.steps, self.made, self.fixed = kept.steps, kept.made, kept.fixed
         for outer, inner in zip(node.outputs, results, strict=True):
-            self._make([outer], kept.made.get(inner, ()))
+            self._make(outer, kept.made.get(inner, Shown()))
 
 
 def _multiplies(node: GraphNode, operator: Operator | None, work: Work | None) -> bool:
     """Tell whether a node takes MACs, or nobody knows what."""
     if operator is None:
         return node.operator not in LOOKS
-    return operator.kind in PRODUCTS if work is None else work[0] > 0
+    return operator.kind in WITH_MACS if work is None else work[0] > 0
 
 
 def _work(call: Call, operator: Operator | None) -> Work | None:

@@ -113,7 +113,7 @@ class Model:
         if self.graph:
             raise SourceError(
                 f"{self.name}: a graph of ONNX has no module that could run here; expected one of the commands that "
-                "count (flops, show, compare with metrics of flops, report --parts cost), or latency --runtime "
+                "count (flops, show, field, compare with metrics of flops, report --parts cost), or latency --runtime "
                 "onnxruntime,openvino"
             )
 

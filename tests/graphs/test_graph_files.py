@@ -10,7 +10,7 @@ import pytest
 from onnx_graphs import counted, helper, model, node, onnx, value
 
 import resbench
-from resbench.errors import OptionError, ResbenchError, SourceError
+from resbench.errors import OptionError, ResbenchError, ShapeError, SourceError
 from resbench.graphs import reading
 from resbench.graphs.skim import SMALL, skimmed
 from resbench.networks.load import load
@@ -169,7 +169,8 @@ def outside(path, location, name="conv.weight", length=4 * 64 * 75):
 @pytest.mark.parametrize(
     ("location", "says"),
     [
-        ("absent.data", "its weights lie in absent.data, which is not in"),
+        ("absent.data", "its weights lie in 'absent.data', which is not in"),
+        ("a" * 5000, "net.onnx: where its weights lie cannot be read"),
         ("../secret.data", "its weights are said to lie in '../secret.data'; expected a file in its own folder"),
         ("{folder}/secret.data", "expected a file in its own folder"),
         ("link.data", "expected a file in its own folder"),
@@ -190,6 +191,82 @@ def test_weights_lie_beside_the_file_or_nowhere(tmp_path, location, says):
         load(outside(folder / "net.onnx", location.format(folder=tmp_path)))
     assert says in str(caught.value) and "\n" not in str(caught.value)
     assert load(outside(folder / "net.onnx", "other.data")).sized().held
+
+
+def test_where_weights_lie_is_said_in_numbers(tmp_path):
+    (tmp_path / "net.data").write_bytes(bytes(4 * 64 * 75))
+    with pytest.raises(SourceError, match=r"where its weights lie cannot be read \(invalid literal.*'many'\)"):
+        load(outside(tmp_path / "net.onnx", "net.data", length="many"))
+
+
+FREE = ("N", "C", "H", "W")
+
+
+@pytest.mark.parametrize(
+    ("operator", "weight", "given", "says"),
+    [
+        ("Conv", (8, 3, 3, 3), "4x8x8", "net.onnx,input=4x8x8: Conv expects 3 channels, received 4x8x8"),
+        ("Conv", (8, 3, 3, 3), "3x2x8", "Conv needs a larger input than 3x2x8: nothing is left of it"),
+        ("Conv", (8, 3, 9, 9), "3x2x2", "Conv needs a larger input than 3x2x2"),
+        ("Conv", (8, 3, 3, 3), "3x1x1", "Conv needs a larger input than 3x1x1"),
+        ("MaxPool", None, "3x2x2", "MaxPool needs a larger input than 3x2x2"),
+    ],
+)
+def test_an_input_that_does_not_fit_is_a_line(tmp_path, operator, weight, given, says):
+    made = node("Conv", "x w") if weight else node("MaxPool", "x", kernel_shape=[3, 3])
+    name = saved(tmp_path / "net.onnx", model([made], {"x": value("x", FREE)}, {"w": weight} if weight else {}))
+    with pytest.raises(ShapeError) as caught:
+        resbench.flops(name, input=given)
+    assert says in str(caught.value)
+
+
+NOTHING = {
+    "none.onnx": model([], {"x": (1, 3, 8, 8)}),
+    "same.onnx": model([], {"x": (1, 3, 8, 8)}, outputs=("x",)),
+    "drawn.onnx": model([node("RandomNormal", "", shape=[2, 3])], {}),
+    "unsaid.onnx": model([node("Relu", "x")], {"x": value("x", None)}),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_a_graph_without_work_or_without_a_size_is_a_row_of_nothing(cli, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    given = saved(Path(name), NOTHING[name])
+    for command in (["flops"], ["show"], ["report", "--parts", "cost", "-o", "page.html"]):
+        done = cli(command[0], given, *command[1:])
+        assert (done.returncode, "failed" in done.stderr) == (0, False), done.stderr
+    assert resbench.flops(given).costs[0].macs == 0
+
+
+def test_names_do_not_reach_the_terminal_as_commands(cli, tmp_path):
+    odd = node("Relu", "lay\ner.\x1b[31mweight", "y", name="re\nlu\x1b[31m")
+    done = cli("show", saved(tmp_path / "net.onnx", model([odd], {"lay\ner.\x1b[31mweight": (1, 3)})))
+    assert "re?lu?[31m" in done.stdout and "\x1b" not in done.stdout
+
+
+def functions(depth):
+    """Each calls the one before it twice."""
+    sets = [helper.make_opsetid("", 20), helper.make_opsetid("mine", 1)]
+    one = helper.make_function("mine", "F0", ["a"], ["b"], [node("Relu", "a", "b")], sets)
+    others = [
+        helper.make_function("mine", f"F{i}", ["a"], ["b"], [node(f"F{i - 1}", "a", "t", domain="mine"),
+                             node(f"F{i - 1}", "t", "b", domain="mine")], sets)
+        for i in range(1, depth)
+    ]  # fmt: skip
+    return model([node(f"F{depth - 1}", "x", domain="mine")], {"x": (1, 3)}, functions=[one, *others])
+
+
+def test_functions_count_as_what_they_call_unless_that_is_without_end(tmp_path):
+    assert len(resbench.flops(saved(tmp_path / "net.onnx", functions(5))).costs[0].layers) == 16
+    with pytest.raises(SourceError, match="its functions come to 549,755,813,888 nodes; expected at most 1,000,000"):
+        resbench.flops(saved(tmp_path / "many.onnx", functions(40)))
+
+
+def test_a_range_is_not_written_out(tmp_path):
+    ends = {name: np.array(number) for name, number in {"a": 0, "b": 2**50, "c": 1, "d": 5}.items()}
+    made = model([node("Range", "a b c", "r"), node("Range", "a d c", "s"), node("Add", "s s")],
+                 {"x": (1,)}, ends, [value("r", None, "i"), value("y", None, "i")])  # fmt: skip
+    assert resbench.flops(saved(tmp_path / "net.onnx", made)).costs[0].macs == 0
 
 
 def test_a_graph_that_does_not_hold_together_is_a_line(tmp_path):
@@ -266,11 +343,11 @@ def test_graphs_stand_beside_networks_and_on_pages(cli, broken, tmp_path):
     assert [line.split()[0] for line in shown.splitlines()[4:9]] == ["stem.0", "stem.2", "pool", "fc", "total"]
 
 
-def test_a_graph_is_one_of_inference_and_says_no_windows(cli, broken):
+def test_a_graph_is_one_of_inference_and_has_no_gradient(cli, broken):
     done = cli("flops", "onnx:static.onnx", "--mode", "training")
     assert done.returncode == 2 and "a graph of ONNX is one of inference" in done.stderr
-    done = cli("field", "onnx:static.onnx")
-    assert done.returncode == 2 and "counted from onnx: give the module that it came from" in done.stderr
+    done = cli("field", "onnx:static.onnx", "--measure")
+    assert done.returncode == 2 and "a graph of ONNX has no module that could run here" in done.stderr
 
 
 def test_a_graph_is_counted_without_torch_and_pandas(broken):

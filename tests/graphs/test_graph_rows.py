@@ -99,6 +99,26 @@ def test_what_a_file_holds_is_weights_buffers_or_neither():
     ]  # fmt: skip
 
 
+def test_the_ones_and_zeros_of_an_exported_group_norm_are_no_parameters():
+    nodes = [node("Reshape", "x groups", "r"), node("InstanceNormalization", "r val_8 val_11", "n"),
+             node("Reshape", "n maps", "m"), node("Mul", "m gamma", "s"), node("Add", "s beta")]  # fmt: skip
+    weights = {
+        **{name: number(sizes, np.int64) for name, sizes in {"groups": [1, 2, 18], "maps": [1, 4, 3, 3]}.items()},
+        **{"val_8": number([1, 1]), "val_11": number([0, 0]), "gamma": (4, 1, 1), "beta": (4, 1, 1)},
+    }
+    assert counted(model(nodes, {"x": (1, 4, 3, 3)}, weights)).params == 8
+    assert counted(model(nodes, {"x": (1, 4, 3, 3)}, weights | {"val_8": number([1, 2])})).params == 10
+    named = node("InstanceNormalization", "x norm.weight norm.bias")
+    fresh = {"norm.weight": number([1, 1]), "norm.bias": number([0, 0])}
+    assert counted(model([named], {"x": (1, 2, 3, 3)}, fresh)).params == 4
+
+
+def test_what_is_cast_like_another_reads_none_of_it():
+    nodes = [node("CastLike", "zero x", "c"), node("Expand", "c wide", "bias"), node("Conv", "x w bias")]
+    weights = {"zero": number(0.0), "wide": number([2], np.int64), "w": (2, 3, 1, 1)}
+    assert [row.type for row in counted(model(nodes, {"x": (1, 3, 4, 4)}, weights)).layers] == ["Conv"]
+
+
 def test_what_torch_says_of_a_tensor_comes_before_the_rule():
     made = model([node("Add", "x mask", "a"), node("Mul", "a slope")], {"x": (2, 3)}, {"mask": (2, 3), "slope": 1})
     signature = "# inputs\nb_mask: BUFFER target='mask' persistent=True\np_slope: PARAMETER target='slope'\n"
