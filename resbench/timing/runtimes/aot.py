@@ -40,10 +40,10 @@ def load(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Engine:
     from torch.utils._pytree import tree_leaves
 
     torch.set_num_threads(conditions.threads)
-    torch.set_grad_enabled(False)
     network = torch._inductor.aoti_load_package(str(file))
     tensors = [torch.from_numpy(one) for one in inputs]
 
+    @torch.no_grad()
     def run() -> Iterable[Any]:
         return tree_leaves(network(*tensors))
 
