@@ -57,6 +57,7 @@ def command(
         layers and (len(names), len(sizes), len(runtimes)) != (1, 1, 1),
         f"--layers takes one model and one batch, received {len(names)} and {len(sizes)}; and one runtime",
     )
+    options.refuse(tensorboard and len(runtimes) > 1, "--tensorboard takes the times of one runtime")
     options.refuse(memory and runtime, "--memory is of torch: expected it without --runtime")
     options.refuse(fits is not None and not memory, "--fits asks what memory allows: expected --memory with it")
     options.refuse(memory and len(sizes) > 1, f"--memory takes one batch, received {len(sizes)}")

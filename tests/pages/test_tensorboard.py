@@ -384,7 +384,7 @@ def timed(tmp_path, monkeypatch):
 
     asked = Counter()
 
-    def ask(case, processes):
+    def ask(self, case, turn):
         if case.model == "plain8":
             return {"error": "plain8: no more"}
         if asked[case] == 2:
@@ -398,7 +398,7 @@ def timed(tmp_path, monkeypatch):
 
     roof = Roof("cpu", "fp32", 1, "0" * 12, 1e12, ((10**6, 1e10),))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(measure, "_ask", ask)
+    monkeypatch.setattr(measure.Processes, "answer", ask)
     monkeypatch.setattr(measure, "roof", lambda device, dtype: roof)
     options = ("--batch", "4,1", "--processes", "3", "--dtype", "fp32", "-f", "json")
     done = command("latency", "resnet8", "plain8", *options, "--tensorboard", tmp_path)
@@ -506,7 +506,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_is_measured(tmp
 
     monkeypatch.setattr(data, "load_images", refuse)
     monkeypatch.setattr(data, "load_split", refuse)
-    monkeypatch.setattr(measure, "_ask", refuse)
+    monkeypatch.setattr(measure.Processes, "answer", refuse)
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     (tmp_path / "taken").mkdir()
