@@ -1,6 +1,7 @@
 """This module makes the table of latencies, with a row for each model and batch."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from resbench.result import Figure
@@ -8,9 +9,10 @@ from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning
 from resbench.timing.latency.orders import order_lines
 from resbench.timing.latency.result import Latencies, Latency
-from resbench.timing.ran import UNCOMPILED, counted_as_written, ran_lines, setup_lines
+from resbench.timing.ran import UNCOMPILED, Ran, counted_as_written, ran_lines, setup_lines
 from resbench.timing.roofline import Roof, without_roof_lines
 from resbench.timing.runtimes.runtime import TORCH
+from resbench.workers.workload import EAGER, Setup
 
 PHASES = (
     Column("forward_s", "forward", "seconds"),
@@ -65,7 +67,7 @@ def latency_table(result: Latencies) -> Table:
     rows = [[record[column.key] for column in columns] for record in records]
     processes = max((len(one.readings) for one in latencies), default=0)
     notes = [
-        *setup_lines((one.setup.runtime if named else one.model, one.setup, one.ran) for one in latencies),
+        *setup_lines(_elsewhere(one) if named else (one.model, one.setup, one.ran) for one in latencies),
         *_core_lines(latencies),
         *_turns(latencies),
         f"Median of all runs in {processes} fresh processes; +- is half of its 95 % interval, {_over(latencies)}."
@@ -98,6 +100,12 @@ def names_runtimes(latencies: Sequence[Latency]) -> bool:
     """Tell whether rows are set apart by their runtimes: torch's two have long been told by the line of the setup."""
     runtimes = {one.setup.runtime for one in latencies}
     return len(runtimes) > 1 or not runtimes <= {*TORCH}
+
+
+def _elsewhere(one: Latency) -> tuple[str, Setup, Ran | None]:
+    """Return the setup of a row whose runtime stands in a column, without what that says."""
+    ran = replace(one.ran, compiled=False) if one.ran else None
+    return one.setup.runtime, replace(one.setup, runtime=EAGER), ran
 
 
 def _turns(latencies: Sequence[Latency]) -> Iterator[str]:
