@@ -113,7 +113,8 @@ def is_weight(held: Held, step: Step, graph: Graph) -> bool:
         return False
     if step.node.operator == "InstanceNormalization" and _changes_nothing(held, graph):
         return False
-    weighed = operator is not None and operator.kind in WITH_MACS
+    # a number without axes is spread to be one: the zero that an exporter makes a bias of
+    weighed = operator is not None and operator.kind in WITH_MACS and flow.shape != ()
     if held.inline and not weighed:
         return False
     if not (flow.is_float or flow.dtype in NARROW or (weighed and flow.dtype == "int32")):

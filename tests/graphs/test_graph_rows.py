@@ -116,7 +116,8 @@ def test_the_ones_and_zeros_of_an_exported_group_norm_are_no_parameters():
 def test_what_is_cast_like_another_reads_none_of_it():
     nodes = [node("CastLike", "zero x", "c"), node("Expand", "c wide", "bias"), node("Conv", "x w bias")]
     weights = {"zero": number(0.0), "wide": number([2], np.int64), "w": (2, 3, 1, 1)}
-    assert [row.type for row in counted(model(nodes, {"x": (1, 3, 4, 4)}, weights)).layers] == ["Conv"]
+    found = counted(model(nodes, {"x": (1, 3, 4, 4)}, weights))
+    assert [(row.type, row.params) for row in found.layers] == [("Conv", 6)]
 
 
 def test_what_torch_says_of_a_tensor_comes_before_the_rule():
