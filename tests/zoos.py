@@ -7,6 +7,8 @@ from math import prod
 
 import torch
 
+from resbench.networks.blank import blank
+
 
 def import_torchvision():
     """torchvision; beside a CPU build of torch it imports once the operators of its missing extension are declared."""
@@ -48,7 +50,7 @@ def timm_model(name, **options):
 
 def _on_meta(make, name, **options):
     try:
-        with torch.device("meta"):
+        with blank():
             return make(name, **options).eval()
     except NotImplementedError:  # it calculates widths with tensors
         return make(name, **options).eval().to("meta")
