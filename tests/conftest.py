@@ -15,7 +15,7 @@ from zoos import import_torchvision
 __all__ = ["counts", "documents", "expected", "project"]
 
 
-gc.set_threshold(200000)  # what a test leaves is no garbage, mostly: it is looked through less often
+gc.set_threshold(20_000)  # what a test leaves is no garbage, mostly: it is looked through less often
 
 
 @pytest.fixture(scope="module", autouse=True)
