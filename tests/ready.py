@@ -24,11 +24,17 @@ import types
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
+
+from filelock import FileLock
 
 IMPORTED = ("torch", "torch._dynamo", "torch._inductor.compile_fx", "networkx", "pydantic", "pytest")
 
 FRESH, TEMPORARY = sys.executable, tempfile.gettempdir()
+STAYS = bytes(4)
+"""Whoever sends this instead of the length of words wants the server to stay until the connection is closed."""
 servers: list[subprocess.Popen[str]] = []
+staying: list[socket.socket] = []
 CLIENT = """#!{python} -IS
 import array, json, os, signal, socket, sys
 AT_START = ("OMP_", "MKL_", "LD_", "TORCH", "PYTHON")
@@ -65,11 +71,25 @@ os._exit(status)
 
 @cache
 def python():
-    """The executable of this process's server, which ends with this process."""
-    folder = Path(tempfile.mkdtemp(prefix="ready-", dir=TEMPORARY))
+    """The executable of the server, which the workers of a run share; it ends with the last of them."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid4().hex)
+    folder = Path(TEMPORARY, f"ready-{run}")
+    address, path = str(folder / "socket"), folder / "python"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir(0o700)
+            start(address, path)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(address)
+        connection.send(STAYS)
+        staying.append(connection)
+    return str(path)
+
+
+def start(address, path):
+    """Start the server, and write the executable whose processes it forks."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    address, path = str(folder / "socket"), folder / "python"
     path.write_text(CLIENT.format(python=FRESH, environment=environment, address=address))
     path.chmod(0o755)
     server = subprocess.Popen(
@@ -82,20 +102,25 @@ def python():
     )
     assert server.stdout.readline() == "ready\n"
     servers.append(server)
-    return str(path)
 
 
 def stop():
-    """End the server and wait for it, so that its time is counted with this process's."""
-    if servers:
-        shutil.rmtree(Path(python()).parent)
-        servers.pop().communicate()
+    """Let the server end; who started it waits for it, so that its time is counted with that process's."""
+    if staying:
+        folder = Path(python()).parent
+        staying.pop().close()
         python.cache_clear()
+        if servers:
+            servers.pop().communicate()
+            shutil.rmtree(folder)
+            Path(f"{folder}.lock").unlink(missing_ok=True)
 
 
 def asked(connection):
-    """What a client asks for, and its three streams."""
+    """What a client asks for, and its three streams; nothing if all it wants is that the server stays."""
     size, fds, _, _ = socket.recv_fds(connection, 4, 3)
+    if size == STAYS:
+        return None, fds
     data, length = b"", int.from_bytes(size, "big")
     while len(data) < length or not length:
         if not (more := connection.recv(length - len(data))):
@@ -105,7 +130,7 @@ def asked(connection):
 
 
 def serve(address):
-    """Fork for each that asks until standard input is closed; return in each fork, with its words."""
+    """Fork for each that asks until nobody wants it to stay; return in each fork, with its words."""
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address)
     listening.listen(64)
@@ -114,11 +139,10 @@ def serve(address):
     signal.set_wakeup_fd(waker)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     print("ready", flush=True)
-    running = {}
-    while True:
-        readable, _, _ = select.select([0, woken, listening, *running], [], [])
-        if 0 in readable:
-            break
+    running, kept = {}, {sys.stdin}
+    while kept:
+        readable, _, _ = select.select([woken, listening, *running, *kept], [], [])
+        kept -= set(readable)
         if listening in readable:
             connection, _ = listening.accept()
             try:
@@ -126,8 +150,11 @@ def serve(address):
             except ConnectionResetError:
                 connection.close()
                 continue
+            if words is None:
+                kept.add(connection)
+                continue
             if not (pid := os.fork()):
-                for one in (listening, connection, *running):
+                for one in (listening, connection, *running, *(kept - {sys.stdin})):
                     one.close()
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)

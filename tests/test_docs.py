@@ -37,7 +37,9 @@ def run(code, page, line, scope):
 
 
 @pytest.mark.parametrize("page", [page for page in DOCS if blocks(page)], ids=name)
-def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
+def test_the_python_of_a_page_runs_from_top_to_bottom(page, request, tmp_path, monkeypatch):
+    if "latency(" in page.read_text():
+        request.getfixturevalue("quick")
     monkeypatch.chdir(tmp_path)  # some write files
     scope = {"__name__": page.stem}
     for line, code in blocks(page):

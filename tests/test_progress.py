@@ -89,7 +89,7 @@ def test_a_log_has_a_plain_line_now_and_then(monkeypatch, capsys):
     assert "\x1b" not in err
 
 
-STATED = {"gradflow": 0.10, "degradation": 0.16, "latency": 0.19}
+STATED = {"gate": 0.03, "gradflow": 0.10, "degradation": 0.16, "latency": 0.19}
 """From a third of a run on, its end time was off by at most this share of the whole run."""
 
 

@@ -1,10 +1,13 @@
 """Libraries of models, as tests import them."""
 
 import importlib
-from functools import partial
+import random
+from functools import cache, partial
 from math import prod
 
 import torch
+
+from resbench.networks.blank import blank
 
 
 def import_torchvision():
@@ -47,18 +50,31 @@ def timm_model(name, **options):
 
 def _on_meta(make, name, **options):
     try:
-        with torch.device("meta"):
+        with blank():
             return make(name, **options).eval()
     except NotImplementedError:  # it calculates widths with tensors
         return make(name, **options).eval().to("meta")
 
 
+@cache
+def numbers(dtype):
+    """A prime number of them, from -1 to 1: no side of a weight divides it."""
+    return torch.empty(1_000_003, dtype=dtype).uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
+
+
 def drawn(module, seed=0):
-    """Give a module weights that preserve variance, and everything else values of order 1, so that nothing hides."""
-    draw = torch.Generator().manual_seed(seed)
+    """Give a module weights that preserve variance, and everything else values of order 1, so that nothing hides.
+
+    They are copies of a million that were drawn once, from other places on each time.
+    """
+    places = random.Random(seed)
 
     def uniform(tensor, deviation, mean=0.0):
-        return tensor.uniform_(mean - 3**0.5 * deviation, mean + 3**0.5 * deviation, generator=draw)
+        pool, flat = numbers(tensor.dtype), tensor.view(-1)
+        for piece in flat.split(len(pool) // 2):
+            start = places.randrange(len(pool) - len(piece))
+            torch.add(torch.tensor(mean, dtype=tensor.dtype), pool[start : start + len(piece)],
+                      alpha=3**0.5 * deviation, out=piece)  # fmt: skip
 
     with torch.no_grad():
         for name, tensor in module.state_dict().items():

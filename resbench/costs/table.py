@@ -1,6 +1,6 @@
 """Costs become tables: one network stands after the other, or they stand side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from resbench.arch.rows import Cost, Fork, Level, Row
@@ -34,20 +34,21 @@ def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
         left_out.add("model")
     labels = Column("model", "model"), Column("name", per), Column("type", "type"), Column("output", "output", "shape")
     columns = [column for column in (*labels, *COLUMNS) if column.key not in left_out]
-    rows = [_values(row, c, columns) for c in costs for row in c.per(per)]
+    rows = [values for c in costs for values in _values(c.per(per), c, columns)]
     if per == "model":
         return Table(columns, rows, notes=conventions(costs), warnings=_warnings(costs))
-    totals = [_values(c.total._replace(name="total", type=""), c, columns) for c in costs]
+    totals = [values for c in costs for values in _values([c.total._replace(name="total", type="")], c, columns)]
     title = f"{costs[0].model}, input {shape_text(costs[0].input)}" if len(costs) == 1 else ""
     return Table(columns, rows, title, conventions(costs), totals, _warnings(costs))
 
 
-def _values(row: Row, c: Cost, columns: Sequence[Column]) -> tuple[Any, ...]:
-    """A row has these values in these columns."""
+def _values(rows: Iterable[Row], c: Cost, columns: Sequence[Column]) -> Iterator[tuple[Any, ...]]:
+    """Each row has these values in these columns."""
     whole = 0 if c.uncounted else c.macs  # of a count that is too low nothing is a share
-    share = row.macs / whole if whole else None
-    known = {"model": c.model, "output": row.output or None, "input": c.input, "share": share}
-    return tuple(known[column.key] if column.key in known else getattr(row, column.key) for column in columns)
+    for row in rows:
+        share = row.macs / whole if whole else None
+        known = {"model": c.model, "output": row.output or None, "input": c.input, "share": share}
+        yield tuple(known[column.key] if column.key in known else getattr(row, column.key) for column in columns)
 
 
 def _left_out(costs: Sequence[Cost]) -> set[str]:

@@ -19,6 +19,7 @@ from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, dotted
 from resbench.arch.catalog import Architecture, architecture
 from resbench.errors import ArchitectureError
 from resbench.networks import modules
+from resbench.networks.blank import blank
 
 Steps = tuple[Any, ...]
 """A level does these in order: the name of a part; (operator, a tuple of Steps per operand) where paths
@@ -144,7 +145,7 @@ def build(
     body = arch.body if isinstance(arch, Architecture) else architecture(arch).body if isinstance(arch, str) else arch
     if isinstance(body, Layer):
         body = algebra.Seq(**{type(body).__name__.lower(): body})
-    with torch.device("meta"):
+    with blank():
         net = Network(body, top=True)
     if torch.device(device).type == "meta":
         return net

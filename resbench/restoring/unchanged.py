@@ -18,6 +18,7 @@ from __future__ import annotations
 import itertools
 import sys
 import types
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -98,6 +99,7 @@ class Snapshot:
         self._keepers: dict[type, Callable[[Any], Iterable[Any]]] = {
             itertools.count: self._counter,
             types.FunctionType: self._function,
+            OrderedDict: self._ordered,
             tuple: iter,
             frozenset: iter,
         }
@@ -168,6 +170,11 @@ class Snapshot:
     def _dict(self, table: dict[Any, Any]) -> Iterable[Any]:
         saved = self._entries(table)
         return (*saved, *saved.values())
+
+    def _ordered(self, table: OrderedDict[Any, Any]) -> Iterable[Any]:
+        """Keep a table as ``_keeper`` would: every module has a dozen, and most are empty."""
+        saved, attributes = self._entries(table), self._entries(vars(table))
+        return (*saved, *saved.values(), *attributes.values()) if saved or attributes else ()
 
     def _entries(self, table: dict[Any, Any]) -> dict[Any, Any]:
         saved = table.copy() if type(table) is dict else dict(dict.items(table))
@@ -255,7 +262,7 @@ class Snapshot:
         for kind, members in self.classes:
             restore_class(kind, members)
         for table, saved in self.tables:
-            if not same_entries(table, saved):
+            if (table or saved) and not same_entries(table, saved):
                 refill(table, saved)
         for space, names in self.names:
             restore_names(space, names, space.__setitem__, space.__delitem__)

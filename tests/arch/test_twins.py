@@ -17,6 +17,7 @@ from zoos import drawn, timm_model, twin
 
 from resbench.arch.catalog import architecture, entries, find
 from resbench.arch.entry import CIFAR
+from resbench.networks.blank import blank
 from resbench.networks.build import build
 from resbench.networks.weights import load_weights
 
@@ -114,7 +115,7 @@ def answers(name, theirs, ours):
 def second(name):
     """The same network of a library, or from the paper, on the meta device."""
     if name in NAIVE:
-        with torch.device("meta"):
+        with blank():
             return NAIVE[name]().eval()
     classes = re.search("classes=([0-9]+)", name)
     _, make = twin(name.partition(",")[0], **({"num_classes": int(classes[1])} if classes else {}))

@@ -39,7 +39,7 @@ def test_without_a_finished_row_nothing_is_written(tmp_path, at):
     assert done.stdout == ""
 
 
-def test_layers_are_kept_by_the_runs_so_far():
+def test_layers_are_kept_by_the_runs_so_far(enough):
     done = stopped("Ctrl-C keeps the layers by", "latency", "resnet8", "--layers", "-f", "json")
     assert ended(done) == "resbench: interrupted after latency --layers of 1 network"
     document = json.loads(done.stdout)

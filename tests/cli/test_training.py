@@ -77,7 +77,7 @@ def test_every_format_has_the_numbers(run, tmp_path):
 
 
 def test_placements_are_ranked_beside_what_was_published(cli, tmp_path):
-    options = ("--table", "orders", "--depth", "8", "--epochs", "1", "--dir", str(tmp_path), "--dtype", "fp32")
+    options = ("--table", "orders", "--depth", "8", "--epochs", "0.3", "--dir", str(tmp_path), "--dtype", "fp32")
     done = cli("placements", *options, "-f", "json")
     assert done.returncode == 0, done.stderr
     published = {end["model"]: end["published"] for end in json.loads(done.stdout)["ends"]}
@@ -203,7 +203,7 @@ main()
 
 
 def process(folder, *more):
-    options = ("degradation", "resnet8", "resnet8,shortcut=dropout", "--epochs", "4", *SMALL, "--dir", folder)
+    options = ("degradation", "resnet8", "resnet8,shortcut=dropout", "--epochs", "2", *SMALL, "--dir", folder)
     return started(CODE, *options, "-f", "csv", *more)
 
 
@@ -242,7 +242,7 @@ def test_kill_9_at_any_moment_leaves_what_gives_the_same_weights(tmp_path, whole
     draw = random.Random(0)
     for kill in range(4):
         started = process(tmp_path)
-        wait_for(tmp_path, draw.randint(1, 12), started)
+        wait_for(tmp_path, draw.randint(1, 6), started)
         time.sleep(draw.random() / 20)
         started.send_signal(signal.SIGKILL)
         started.communicate()
@@ -254,7 +254,7 @@ def test_kill_9_at_any_moment_leaves_what_gives_the_same_weights(tmp_path, whole
 
 def test_ctrl_c_keeps_everything_and_says_how_to_go_on(tmp_path, whole):
     started = process(tmp_path)
-    wait_for(tmp_path, 30, started)
+    wait_for(tmp_path, 15, started)
     started.send_signal(signal.SIGINT)
     out, err = started.communicate(timeout=120)
     assert started.returncode == 130

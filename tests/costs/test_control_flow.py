@@ -210,6 +210,6 @@ def test_a_forward_that_takes_gradients_runs_with_them():
 
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
-def test_its_layers_are_timed(mode):
+def test_its_layers_are_timed(quick, mode):
     rows = resbench.layers(Force(), ROWS, mode=mode).tables()[0].records()
     assert {"fc1", "fc2"} <= {row["name"] for row in rows}

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from quickly import measure_quickly
 from torch import nn
 
 import resbench
@@ -135,9 +136,11 @@ def test_a_gradient_that_may_hold_products_is_named():
 
 
 @pytest.fixture(scope="module")
-def layers(names):
+def layers(names, tmp_path_factory):
     """`latency --layers`, a training."""
-    return resbench.layers(names[0], mode="training")
+    with pytest.MonkeyPatch.context() as patch:
+        measure_quickly(patch, tmp_path_factory.mktemp("quick"))
+        return resbench.layers(names[0], mode="training")
 
 
 def test_layers_name_it_in_its_row_and_leave_its_roof_blank(layers):

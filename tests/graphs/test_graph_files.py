@@ -320,7 +320,7 @@ def test_onnx_is_an_extra(broken, monkeypatch):
      ["gradflow"], ["degradation"], ["flops", "--verify"]],
     ids=" ".join,
 )  # fmt: skip
-def test_what_needs_a_module_says_which_commands_need_none(cli, broken, command):
+def test_what_needs_a_module_says_which_commands_need_none(cli, broken, quick, command):
     done = cli(command[0], "onnx:static.onnx", *command[1:])
     assert (done.returncode, done.stdout) == (2, "")
     assert "a graph of ONNX has no module that could run here; expected one of the commands that count" in done.stderr

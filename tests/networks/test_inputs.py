@@ -242,7 +242,7 @@ def test_gradflow_refuses_what_is_no_image_and_names_the_way_out(nets):
         resbench.gradflow(nets + "Tokens", ["ids=4:int64"], seeds=1, steps=(0,))
 
 
-def test_an_input_without_a_batch_takes_no_batch_and_is_one_image(tmp_path):
+def test_an_input_without_a_batch_takes_no_batch_and_is_one_image(quick, tmp_path):
     (tmp_path / "net.py").write_text("from torch import nn\nnet = lambda: nn.Linear(16, 10)\n")
     name = f"file:{tmp_path}/net.py:net,input=16,batch=none"
     assert resbench.flops(name).costs[0].macs == 160

@@ -11,6 +11,7 @@ from zoos import drawn, timm_model
 
 from resbench.errors import SourceError
 from resbench.networks import sources
+from resbench.networks.blank import blank
 from resbench.networks.build import build
 from resbench.networks.weights import load_weights
 
@@ -24,9 +25,11 @@ SLOW += ["vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"]
 def test_torchvisions_weights_give_torchvisions_logits(torchvision, name):
     theirs_name = name.partition(",")[0]
     options = {"init_weights": False} if theirs_name in ("googlenet", "inception_v3") else {}
-    theirs = torchvision.models.get_model(theirs_name, weights=None, **options)
+    with blank():
+        theirs = torchvision.models.get_model(theirs_name, weights=None, **options)
+    theirs = drawn(theirs.to_empty(device="cpu"))
     ours = load_weights(build(name, device="meta").to_empty(device="cpu"), theirs.state_dict())
-    x = torch.randn(2, *((3, 299, 299) if theirs_name == "inception_v3" else (3, 96, 96)))
+    x = torch.randn(2, *((3, 299, 299) if theirs_name == "inception_v3" else (3, 64, 64)))
     for mode in (False, True):
         logits = []
         for net in (theirs.train(mode), ours.train(mode)):

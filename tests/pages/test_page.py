@@ -97,8 +97,8 @@ def test_every_chart_is_drawn_without_a_word_or_a_request(opened):
 
 
 def column(page, table, index):
-    cells = page.query_selector_all(f"#{table} tbody tr:not([hidden]) td:nth-child({index})")
-    return [cell.inner_text().replace(",", "") for cell in cells]
+    cells = f"#{table} tbody tr:not([hidden]) td:nth-child({index})"
+    return page.eval_on_selector_all(cells, "all => all.map((cell) => cell.innerText.replaceAll(',', ''))")
 
 
 def test_a_click_on_a_head_sorts_and_another_turns_it_round(wide):
@@ -164,9 +164,9 @@ def test_ctrl_and_wheel_zoom_and_the_wheel_alone_does_not(wide):
     assert ticks() == zoomed
 
 
-def test_the_theme_follows_the_system_and_the_button(chromium, page_file):
-    shown = Opened(chromium, page_file, 1280, "dark")
-    page = shown.page
+def test_the_theme_follows_the_system_and_the_button(shown):
+    dark = shown(1280, "dark")
+    page = dark.page
 
     def paper():
         return page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -180,20 +180,39 @@ def test_the_theme_follows_the_system_and_the_button(chromium, page_file):
     page.click("#theme")
     page.wait_for_timeout(500)
     assert (paper(), ink()) == ("rgb(255, 255, 255)", "#1c1f23")
-    assert shown.said == []
-    page.close()
+    page.click("#theme")
+    assert paper() == "rgb(21, 24, 28)"
+    assert dark.said == []
+
+
+TWO_OF_EACH_LOOK = """
+globalThis.alike = [...document.querySelectorAll('tbody')].map((body) => [body, [...body.rows]]);
+for (const [body, rows] of alike) {
+    const seen = {};
+    for (const row of rows) {
+        const look = [row, ...row.cells].map((one) => one.className).join();
+        seen[look] = (seen[look] ?? 0) + 1;
+        if (seen[look] > 2) row.remove();
+    }
+}
+"""
+"""Thousands of rows say nothing that these do not: their cells are of the same classes."""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_no_serious_fault(shown, width, scheme):
+    """In the dark, of those in colours, which are all that a scheme changes."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     one = shown(width, scheme)
     one.all_drawn()
     figures = "document.querySelectorAll('details.figures').forEach((one) => { one.open = %s; })"
     one.page.evaluate(figures % "true")
     one.page.wait_for_function("document.querySelectorAll('.figures table').length")
-    found = axe.run(one.page).response["violations"]
+    one.page.evaluate(TWO_OF_EACH_LOOK)
+    options = {"resultTypes": ["violations"]} | ({"runOnly": ["cat.color"]} if scheme == "dark" else {})
+    found = axe.run(one.page, options=options).response["violations"]
+    one.page.evaluate("alike.forEach(([body, rows]) => body.append(...rows))")
     one.page.evaluate(figures % "false")
     serious = [
         (one["id"], node["html"]) for one in found if one["impact"] in ("serious", "critical") for node in one["nodes"]

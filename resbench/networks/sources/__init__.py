@@ -111,6 +111,8 @@ def _parameters_on_meta() -> AbstractContextManager[Any]:
 def on(device: str) -> AbstractContextManager[Any]:
     """Torch makes tensors on this device; code that does not need torch goes without."""
     torch = sys.modules.get("torch")
+    if torch and device == "meta":
+        return importlib.import_module("resbench.networks.blank").blank()  # type: ignore[no-any-return]
     return torch.device(device) if torch else nullcontext()
 
 

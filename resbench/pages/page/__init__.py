@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from math import isfinite
@@ -26,7 +27,6 @@ WHEEL = "wheel![event.ctrlKey]"
 
 def page(title: str, sections: Sequence[Section], stored: Sequence[Stored], made_with: str | None = None) -> str:
     """Write the whole page as text. Names from models are escaped wherever they stand."""
-    import vl_convert
     from jinja2 import Environment, PackageLoader
 
     specs: dict[str, Any] = {}
@@ -43,9 +43,17 @@ def page(title: str, sections: Sequence[Section], stored: Sequence[Stored], made
         made_with=made_with,
         css=(own / "page.css").read_text(encoding="utf-8"),
         js=(own / "page.js").read_text(encoding="utf-8"),
-        vega=vl_convert.javascript_bundle(),  # type: ignore[call-arg]
+        vega=_vega(),
         charts=embedded(specs),
     )
+
+
+@cache
+def _vega() -> str:
+    """Return the scripts that draw, which take a second to put together."""
+    import vl_convert
+
+    return vl_convert.javascript_bundle()  # type: ignore[call-arg]
 
 
 def _version() -> str:
