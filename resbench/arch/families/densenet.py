@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from resbench.arch.activations import ReLU
-from resbench.arch.algebra import Concat, Node, Seq
+from resbench.arch.algebra import Concat, Node, Seq, shared
 from resbench.arch.entry import CIFAR, IMAGENET, entry
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Identity, Linear
 from resbench.arch.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
 from resbench.errors import ArchitectureError
 
 
+@shared
 def dense_layer(in_channels: int, growth: int, *, bottleneck: bool = True) -> Seq:
     """x | [BN - ReLU - 1x1, 4k; BN - ReLU - 3x3, k]; without ``bottleneck`` x | [BN - ReLU - 3x3, k] (sec. 3)."""
     inner = 4 * growth

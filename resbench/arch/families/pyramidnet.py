@@ -8,7 +8,7 @@
 from typing import Literal
 
 from resbench.arch.activations import ReLU
-from resbench.arch.algebra import Add, Node, Seq, stack
+from resbench.arch.algebra import Add, Node, Seq, shared, stack
 from resbench.arch.blocks import basic_convs, bottleneck_convs
 from resbench.arch.channels import PadChannels
 from resbench.arch.entry import CIFAR, entry
@@ -21,6 +21,7 @@ BlockKind = Literal["basic", "bottleneck"]
 EXPANSION: dict[BlockKind, int] = {"basic": 1, "bottleneck": 4}
 
 
+@shared
 def pyramid_block(in_channels: int, width: int, stride: int = 1, *, block: BlockKind = "basic") -> Seq:
     """[BN - 3x3; BN - ReLU - 3x3; BN] + x, averaged where it strides and padded with zeros (figure 6d).
 
