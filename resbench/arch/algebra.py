@@ -23,6 +23,7 @@ numbers its parts, as ``nn.Sequential`` does. So a residual block reads
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
+from functools import lru_cache
 from itertools import groupby
 from keyword import iskeyword
 from math import prod
@@ -131,6 +132,9 @@ class Layer(Node):
                 arguments.append(f"{value!r}" if slot.default is MISSING else f"{slot.name}={value!r}")
         return f"{type(self).__name__}({', '.join(arguments)})"
 
+
+shared = lru_cache(2**12)
+"""What a function makes of the same arguments is made once, since nodes are values: networks differ in few parts."""
 
 Part = tuple[str, Node]
 """A part is a name and a node; the empty name stands for *in place*."""

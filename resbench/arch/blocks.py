@@ -11,11 +11,11 @@ A residual unit is y = f(h(x) + F(x)) (He et al. 2016, eq. 1): F is a *branch*, 
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from typing import Literal, NamedTuple
 
 from resbench.arch.activations import ReLU, Sigmoid
-from resbench.arch.algebra import Add, Layer, Mul, Node, Seq, stack
+from resbench.arch.algebra import Add, Layer, Mul, Node, Seq, shared, stack
 from resbench.arch.entry import HE15, HE16, entry
 from resbench.arch.layers import Conv2d, Identity
 from resbench.arch.orders import Norm, Order, ordered
@@ -26,13 +26,10 @@ from resbench.errors import ArchitectureError
 
 StrideOn = Literal["3x3", "1x1"]
 
-SHARED = 2**12
-"""So many parts of each kind are made once and shared, since they are values: networks differ in few of theirs."""
-
 # -- what a branch is made of: convolutions, and what may stand behind them -----------------------------
 
 
-@lru_cache(SHARED)
+@shared
 def basic_convs(in_channels: int, out_channels: int, stride: int = 1, norm: Norm = "bn") -> tuple[Conv2d, ...]:
     """[3x3, out, /stride; 3x3, out] (He et al. 2015, figure 5 left)."""
     bias = norm == "none"
@@ -42,7 +39,7 @@ def basic_convs(in_channels: int, out_channels: int, stride: int = 1, norm: Norm
     )
 
 
-@lru_cache(SHARED)
+@shared
 def bottleneck_convs(
     in_channels: int,
     width: int,
@@ -67,7 +64,7 @@ def bottleneck_convs(
     )
 
 
-@lru_cache(SHARED)
+@shared
 def gated(channels: int, squeezed: int, activation: Layer = ReLU(), gate: Layer = Sigmoid()) -> Mul:  # noqa: B008
     """u * gate(W2 activation(W1 mean(u))), W1: C -> squeezed; the fully connected layers are 1x1 convolutions."""
     return Mul(
@@ -82,7 +79,7 @@ def gated(channels: int, squeezed: int, activation: Layer = ReLU(), gate: Layer 
     )
 
 
-@lru_cache(SHARED)
+@shared
 def squeeze_excitation(channels: int, reduction: int = 16) -> Seq:
     """u * sigmoid(W2 relu(W1 mean(u))), W1: C -> C/reduction (Hu et al. 2018, eq. 2-4).
 
@@ -140,7 +137,7 @@ def unit(
     return _unit(tuple(branch), shortcut, order, norm, first, gate_bias)
 
 
-@lru_cache(SHARED)
+@shared
 def _unit(branch: tuple[Node, ...], shortcut: Shortcut, order: Order, norm: Norm, first: bool, gate_bias: int) -> Seq:
     convs = [part for part in branch if isinstance(part, Conv2d)]
     opening, rest, after = ordered(convs, order, norm)

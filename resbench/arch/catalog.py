@@ -18,6 +18,7 @@ from pkgutil import iter_modules
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from resbench.arch import families
+from resbench.arch.acyclic import acyclic
 from resbench.arch.algebra import Node
 from resbench.arch.cost import cost
 from resbench.arch.entry import Entry as Entry
@@ -156,6 +157,7 @@ def option_pair(model: str, item: str) -> tuple[str, str]:
     return key.strip(), word.strip()
 
 
+@acyclic
 def network(name: str, given: Iterable[tuple[str, str]]) -> tuple[Architecture, tuple[tuple[str, str], ...]]:
     """The network of a plain name with these options, and those of them that are not its defaults, in its order.
 

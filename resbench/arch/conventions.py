@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 
-from resbench.arch.algebra import Aux, Combinator, Layer, Node, Seq, Shape
+from resbench.arch.algebra import Combinator, Node, Operator, Seq, Shape
 from resbench.arch.catalog import Architecture
-from resbench.arch.cost import KNOWN, Stream, fold
+from resbench.arch.cost import Stream, fold
+from resbench.arch.count import KNOWN, count_operator
 from resbench.arch.editing import select
 from resbench.arch.entry import Size
 from resbench.arch.layers import Conv2d
-from resbench.arch.rows import Mode, Row
+from resbench.arch.rows import Row
 
 NORMS = ("BatchNorm2d", "LayerNorm2d", "GroupNorm")
 GATES = ("ReLU", "ReLU6", "SiLU", "Hardswish", "Sigmoid", "Hardsigmoid", "GELU")
@@ -109,18 +110,17 @@ def _flow(node: Node, shape: Shape, types: defaultdict[str, Sums]) -> Shape:
 @lru_cache(KNOWN)
 def _known(node: Node, shape: Shape) -> tuple[Shape, Mapping[str, Sums]]:
     types: defaultdict[str, Sums] = defaultdict(Sums)
-
-    def part(node: Node, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
-        return Stream(_flow(node, x.shape, types))
-
     rows: list[Row] = []
-    idle = isinstance(node, (Aux, Layer))  # the fold itself knows that a head does not run
-    out = fold(node, "", Stream(shape), rows, visit=None if idle else part)
+    if isinstance(node, Operator):
+        rows.append(count_operator(node, [_flow(part, shape, types) for part in node], False, "inference").row)
+        out = rows[-1].output
+    else:  # the fold itself knows that a head does not run
+        out = fold(node, "", Stream(shape), rows).shape
     for row in rows:
         elements = prod(row.output)
         one = Sums(row.params, row.macs, row.elementwise, elements, [(row.elementwise, elements)])
         types[row.type].add(one)
-    return out.shape, dict(types)
+    return out, dict(types)
 
 
 Formula = Callable[[Counted], int]
@@ -184,6 +184,11 @@ def convolutions_twice(net: Counted) -> int:
     return 2 * (net.macs - _classifier(net))
 
 
+@convention("MACs, cut to whole millions")
+def cut(net: Counted) -> int:
+    return net.macs // 10**6 * 10**6
+
+
 @convention("MACs of convolutions")
 def convolutions(net: Counted) -> int:
     return net.macs - _classifier(net)
@@ -217,6 +222,11 @@ def half_operations_of_first_shortcut(net: Counted) -> int:
 @convention("half the operations of modules, and of one more BN and ReLU behind the stem")
 def half_operations_of_stem(net: Counted) -> int:
     return half_operations(net) + 5 * _stem_elements(net) // 2
+
+
+@convention("parameters - gammas and betas of BN")
+def without_norms(net: Counted) -> int:
+    return net.params - net.params_of("BatchNorm2d")
 
 
 @convention("parameters + running statistics")

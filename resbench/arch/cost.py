@@ -8,20 +8,20 @@
 (1, 8, 32, 32)
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
-from math import prod
-from typing import Any, NamedTuple, get_args
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, get_args
 
+from resbench.arch.acyclic import acyclic
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape, dotted
+from resbench.arch.count import Windows, count_layer, count_operator
 from resbench.arch.fields import MAX_SIZE
-from resbench.arch.kinds import BILINEAR, KINDS
+from resbench.arch.kinds import BILINEAR
 from resbench.arch.rows import Cost, Mode, Row
-from resbench.arch.windows import INPUT, SELF, Sight, Window, behind, multiplied, spread, whole
+from resbench.arch.windows import INPUT, SELF, Sight, Window, behind, multiplied, spread
 from resbench.errors import ArchitectureError, OptionError, ShapeError
-from resbench.units import FP32_BYTES
 
 
+@acyclic
 def cost(
     arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "", source: str = "", mode: Mode = "inference"
 ) -> Cost:
@@ -55,170 +55,105 @@ class Stream(NamedTuple):
 
     shape: Shape
     places: tuple[int, ...] = ()
-    """These rows made it; none made the network's input."""
+    """This row made it; none made the network's input."""
     learned: bool = False
     """It says whether parameters stand before it, so that training needs its gradient."""
     window: Window | None = SELF
     """It is seen so through layers without a row, such as a flatten."""
 
-    def seen_through(self, window: Window | None, gate: bool = False) -> Sight:
-        """What reads it through this window sees that row so, or the network's input."""
-        return _sight(self.places[-1] if self.places else INPUT, self.window, window, gate)
+    def seen_through(self, windows: Windows) -> tuple[Sight, ...]:
+        """What reads it through these windows sees that row so, or the network's input."""
+        place = self.places[-1] if self.places else INPUT
+        return tuple([Sight(place, behind(window, self.window), gate) for window, gate in windows])
 
 
-@lru_cache(2**14)
-def _sight(place: int, earlier: Window | None, later: Window | None, gate: bool) -> Sight:
-    """Networks see alike: a row at a place through these windows."""
-    return Sight(place, behind(later, earlier), gate)
-
-
-def fold(
-    node: Node,
-    path: str,
-    x: Stream,
-    rows: list[Row],
-    mode: Mode = "inference",
-    visit: Callable[[Node, str, Stream, list[Row], Mode], Stream] | None = None,
-) -> Stream:
+def fold(node: Node, path: str, x: Stream, rows: list[Row], mode: Mode = "inference") -> Stream:
     """Add the rows of a node to ``rows`` in running order, and give what flows out of it where ``x`` flows in.
 
-    ``path`` is the name of a layer, and the level in which a combinator stands. ``visit`` folds its parts, if not this.
+    ``path`` is the name of a layer, and the level in which a combinator stands.
     """
     if isinstance(node, Layer):
         return _fold_layer(node, path, x, rows, mode)
     assert isinstance(node, Combinator)
+    if not isinstance(node, (Operator, Aux)):
+        return _fold_in_turn(node, path, x, rows, mode)
     first = len(rows)
-    streams = [x]
-    parallel = isinstance(node, (Operator, Aux))
-    for name, part in node.parts:
-        inflow = x if parallel else streams[-1]
-        place = f"{path}.{name}" if path and name else path or name
-        if visit is None and isinstance(part, Layer):
-            streams.append(_fold_layer(part, place, inflow, rows, mode))
-        else:
-            streams.append((visit or fold)(part, place, inflow, rows, mode))
+    parts = [fold(part, dotted(path, name), x, rows, mode) for name, part in node.parts]
     if isinstance(node, Operator):
-        return _fold_operator(node, path, streams[1:], rows, mode)
-    if isinstance(node, Aux) and mode == "inference":  # the head does not run; its parameters remain
-        idle: dict[str, Any] = {"macs": 0, "elementwise": 0, "activations": 0, "activation_bytes": 0, "kept_bytes": 0}
-        rows[first:] = [row._replace(**idle, reads=(), keeps=(), sees=()) for row in rows[first:]]
-    return x if isinstance(node, Aux) else streams[-1]
+        return _fold_operator(node, path, parts, rows, mode)
+    if mode == "inference":
+        rows[first:] = [row.idle() for row in rows[first:]]
+    return x
 
 
-KNOWN = 2**14
-"""So many parts at their shapes are known at most: networks repeat theirs."""
+def _fold_in_turn(node: Combinator, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
+    """Fold parts that run one after the other; where one does what the last one did, its rows stand further down."""
+    last: Node | None = None
+    was, entered, first = "", x, 0
+    for name, part in node.parts:
+        place = f"{path}.{name}" if path and name else path or name  # as ``dotted``, for every layer there is
+        begin = len(rows)
+        if isinstance(part, Layer):
+            out = _fold_layer(part, place, x, rows, mode)
+        elif part is last and x.places == (begin - 1,) and entered == x._replace(places=(first - 1,)):
+            rows += [_further(row, begin - first, place + row.name[len(was) :]) for row in rows[first:begin]]
+            out = x._replace(places=(len(rows) - 1,))
+        else:
+            out = fold(part, place, x, rows, mode)
+        last, was, entered, first, x = part, place, x, begin, out
+    return x
 
 
-class Counted(NamedTuple):
-    """A layer or an operator takes this at one shape, wherever in a network it stands."""
-
-    output: Shape
-    figures: tuple[Any, ...]
-    """They are what stands in its row behind its name, up to its edges."""
-    learned: bool
-    """It says whether parameters stand before what it gives."""
-    keeps: tuple[bool, bool]
-    """Its gradients are computed from what it reads, and from what it gives."""
-    kept_bytes: int
-    sees: tuple[tuple[Window | None, bool], ...]
-    """It sees its input through these windows; a second one is a gate: statistics of the whole map."""
+_EDGES = Row._fields.index("reads")
 
 
-@lru_cache(KNOWN)
-def count_layer(layer: Layer, shape: Shape, learned: bool, mode: Mode) -> Counted:
-    """Count a layer; ``learned``: parameters stand before it."""
-    output = layer.output(shape)
-    training = mode == "training"
-    macs, params = layer.macs(output), layer.params
-    products = int(params > 0) + int(learned)  # of the forward's size: for the weights, and for the input
-    figures = (
-        type(layer).__name__,
-        output,
-        params,
-        macs,
-        (layer.elementwise_in_training if training else layer.elementwise)(shape, output),
-        prod(output),
-        params,
-        FP32_BYTES * params,
-        layer.buffer_bytes,
-        FP32_BYTES * prod(output),
-        products * macs if training else None,
-        layer.kind,
-    )
-    sees = ((layer.window(shape), False), *(((whole(shape[2:]), True),) if mode in layer.by_whole_map else ()))
-    if not learned and not params:
-        return Counted(output, figures, False, (False, False), 0, sees)
-    needs = KINDS[layer.kind]
-    return Counted(output, figures, True, (needs.input, needs.output), layer.kept_bytes(output), sees)
+def _further(row: Row, by: int, name: str) -> Row:
+    """Give a row that stands so much further down, with all that it reads."""
+    reads = tuple([place + by for place in row.reads])
+    keeps = tuple([place + by for place in row.keeps])
+    sees = tuple([Sight(place + by, window, gate) for place, window, gate in row.sees or ()])
+    return Row._make((name, *row[1:_EDGES], reads, keeps, row.kept_bytes, sees))
 
 
 def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
     try:
-        counted = count_layer(layer, x.shape, x.learned, mode)
+        row, learned, (reads, gives), kept_bytes, windows = count_layer(layer, x.shape, x.learned, mode)
     except ShapeError as error:
         raise ShapeError(error.reason, path) from None
-    sees = tuple([x.seen_through(window, gate) for window, gate in counted.sees])
+    sees = x.seen_through(windows)
     if layer.silent:
-        return Stream(counted.output, x.places, x.learned, sees[0].window)
+        return Stream(row.output, x.places, x.learned, sees[0].window)
     place = (len(rows),)
-    reads, gives = counted.keeps
     keeps = x.places + place if reads and gives else x.places if reads else place if gives else ()
     name = path or type(layer).__name__.lower()
-    rows.append(Row._make((name, *counted.figures, x.places, keeps, counted.kept_bytes, sees)))
-    return Stream(counted.output, place, counted.learned)
+    rows.append(Row._make((name, *row[1:_EDGES], x.places, keeps, kept_bytes, sees)))
+    return Stream(row.output, place, learned)
 
 
 def _fold_operator(node: Operator, path: str, parts: Sequence[Stream], rows: list[Row], mode: Mode) -> Stream:
+    learned = [part.learned for part in parts]
     try:
-        output = node.combine([part.shape for part in parts])
+        row, _, (reads, gives), kept_bytes, _ = count_operator(node, [part.shape for part in parts], any(learned), mode)
     except ShapeError as error:
         raise ShapeError(error.reason, path) from None
-    flow = Stream(output, _places(parts), any(part.learned for part in parts))
-    keeps: dict[str, Any] = {}
-    if node.kind in BILINEAR and not all(part.learned for part in parts):
-        others = [part for i, part in enumerate(parts) if any(x.learned for x in (*parts[:i], *parts[i + 1 :]))]
-        keeps = {"keeps": _places(others), "kept_bytes": 0}
-    return _add_row(
-        rows,
-        dotted(path, node.operation),
-        node,
-        flow,
-        output,
-        elementwise=node.elementwise(output),
-        backward_macs=0 if mode == "training" else None,
-        sees=_seen(node, parts, output),
-        **keeps,
-    )
+    place, places = (len(rows),), _places(parts)
+    keeps = (*(places if reads else ()), *(place if gives else ()))
+    if node.kind in BILINEAR and not all(learned):
+        others = [part for i, part in enumerate(parts) if any((*learned[:i], *learned[i + 1 :]))]
+        keeps, kept_bytes = _places(others), 0
+    name, sees = dotted(path, node.operation), _seen(node, parts, row.output)
+    rows.append(Row._make((name, *row[1:_EDGES], places, keeps, kept_bytes, sees)))
+    return Stream(row.output, place, any(learned))
 
 
 def _seen(node: Operator, parts: Sequence[Stream], output: Shape) -> tuple[Sight, ...]:
     """Say what an operator sees of its parts: the same position of each, or the only one there is."""
     known = node.kind != "unknown"
-    seen = [part.seen_through(spread(part.shape[2:], output[2:]) if known else None) for part in parts]
+    windows = [((spread(part.shape[2:], output[2:]) if known else None, False),) for part in parts]
+    seen = [part.seen_through(window)[0] for part, window in zip(parts, windows, strict=True)]
     return multiplied(seen) if node.kind == "product" else tuple(dict.fromkeys(seen))
 
 
 def _places(parts: Iterable[Stream]) -> tuple[int, ...]:
     """Find the rows that made these, ascending."""
     return tuple(sorted({place for part in parts for place in part.places}))
-
-
-def _add_row(rows: list[Row], name: str, node: Layer | Operator, x: Stream, output: Shape, **figures: Any) -> Stream:
-    """Add the row of a node that reads ``x``, whose numbers are float32; ``figures`` come in place of what it says."""
-    inputs = x.places if KINDS[node.kind].input else ()
-    own = (len(rows),) if KINDS[node.kind].output else ()
-    row: dict[str, Any] = {
-        "params": 0,
-        "macs": 0,
-        "activations": prod(output),
-        "trainable": 0,
-        "param_bytes": 0,
-        "buffer_bytes": 0,
-        "activation_bytes": FP32_BYTES * prod(output),
-        "kind": node.kind,
-        "reads": x.places,
-        "keeps": (*inputs, *own) if x.learned else (),
-        "kept_bytes": node.kept_bytes(output) if x.learned else 0,
-    }
-    rows.append(Row(name, type(node).__name__, output, **{**row, **figures}))
-    return Stream(output, (len(rows) - 1,), x.learned)

@@ -14,7 +14,8 @@ from resbench.arch.algebra import Node
 from resbench.arch.conventions import CONVENTIONS as CONVENTIONS
 from resbench.arch.conventions import GATES, POOLS, Counted, convention, counted_at
 from resbench.arch.conventions import counted as counted
-from resbench.arch.cost import KNOWN, cost
+from resbench.arch.cost import cost
+from resbench.arch.count import KNOWN
 from resbench.arch.editing import select
 from resbench.arch.entry import Size
 from resbench.arch.layers import Conv2d, Linear

@@ -59,6 +59,11 @@ class Row(NamedTuple):
         numbers = [None if number is None else count * number for number in values[NUMBERS]]
         return type(self)(*values[: NUMBERS.start], *numbers)
 
+    def idle(self) -> Self:
+        """It does not run; its parameters remain."""
+        idle = self._replace(macs=0, elementwise=0, activations=0, activation_bytes=0)
+        return idle._replace(reads=(), keeps=(), kept_bytes=0, sees=())
+
 
 class Hold(NamedTuple):
     """A run of eager torch holds the output of a row in memory so."""

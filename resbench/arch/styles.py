@@ -7,15 +7,11 @@
  stack(Conv2d(64, 24, 1, bias=False), BatchNorm2d(24, eps=0.001, momentum=0.01)))
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from resbench.arch.activations import ReLU
-from resbench.arch.algebra import Layer, Seq, stack
+from resbench.arch.algebra import Layer, Seq, shared, stack
 from resbench.arch.layers import BatchNorm2d, Conv2d
-
-SHARED = 2**12
-"""So many convolutions are made once and shared."""
 
 
 def rounded(channels: float, divisor: int = 8) -> int:
@@ -52,7 +48,7 @@ class ConvStyle(NamedTuple):
         return stack(convolution, norm)
 
 
-@lru_cache(SHARED)
+@shared
 def _conv(style: ConvStyle, in_channels: int, out_channels: int, kernel: int, stride: int, groups: int) -> Seq:
     convolution = Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups, bias=False)
     return stack(convolution, style.norm(out_channels), style.activation)

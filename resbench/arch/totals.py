@@ -12,60 +12,71 @@ True
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import groupby
+from typing import NamedTuple
 
-from resbench.arch.algebra import Layer, Node, Seq, Shape
-from resbench.arch.cost import KNOWN, Stream, check, cost, count_layer, fold
+from resbench.arch.acyclic import acyclic
+from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape
+from resbench.arch.cost import check, cost
+from resbench.arch.count import KNOWN, count_layer, count_operator
 from resbench.arch.rows import Mode, Row, sum_rows
-from resbench.arch.windows import SELF
 from resbench.errors import ShapeError
 
 
+@acyclic
 def totals(arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "", mode: Mode = "inference") -> Row:
     """Count ``arch`` as a whole, for an input (C, H, W) and a batch size. Raises as ``cost`` does."""
-    rows: list[Row] = []
+    shape = check(arch, input, batch, mode)
     try:
-        _add(arch, 1, Stream(check(arch, input, batch, mode)), rows, mode)
+        rows, _ = _count(arch, Flow(shape, False), mode)
     except ShapeError:
         cost(arch, input, batch=batch, model=model, mode=mode)  # it knows where
         raise
     return sum_rows(model, "model", rows)
 
 
-def _add(node: Node, times: int, x: Stream, rows: list[Row], mode: Mode) -> Stream:
-    """Add rows for a node that stands there so often in a row, and give what flows out of the last."""
-    while times:
-        count = _in_turn if isinstance(node, Seq) else _layer if isinstance(node, Layer) else _known
-        part, out = count(node, x.shape, x.learned, mode)
-        equal = times if out == x else 1  # what gives what flowed into it costs the same again
-        rows += [row.times(equal) for row in part] if equal > 1 else part
-        x, times = out, times - equal
-    return x
+class Flow(NamedTuple):
+    """A tensor of this shape flows from one node to the next."""
+
+    shape: Shape
+    learned: bool
+    """It says whether parameters stand before it."""
 
 
-def _in_turn(node: Node, shape: Shape, learned: bool, mode: Mode) -> tuple[Sequence[Row], Stream]:
-    """Count a sequence, in which neighbours that are one and the same are counted together."""
+def _count(node: Node, x: Flow, mode: Mode) -> tuple[Sequence[Row], Flow]:
+    """Count a node in as few rows as need be, and give what flows out of it."""
+    if isinstance(node, Layer):
+        row, learned, *_ = count_layer(node, *x, mode)
+        return () if node.silent else (row,), Flow(row.output, learned)
+    assert isinstance(node, Combinator)
+    if isinstance(node, (Operator, Aux)):
+        return _known(node, x, mode)
     rows: list[Row] = []
-    x = Stream(shape, learned=learned)
-    for _, run in groupby(node, id):  # type: ignore[call-overload]
+    for _, run in groupby([part for _, part in node.parts], id):
         part, *more = run
         x = _add(part, 1 + len(more), x, rows, mode)
     return rows, x
 
 
 @lru_cache(KNOWN)
-def _layer(node: Layer, shape: Shape, learned: bool, mode: Mode) -> tuple[Sequence[Row], Stream]:
-    """Count a layer; with its row, if it has one, stands what flows out of it."""
-    counted = count_layer(node, shape, learned, mode)
-    return [] if node.silent else [Row("", *counted.figures)], Stream(counted.output, learned=counted.learned)
-
-
-@lru_cache(KNOWN)
-def _known(node: Node, shape: Shape, learned: bool, mode: Mode) -> tuple[Sequence[Row], Stream]:
-    """Count an operator with its parts as one row; with it stands what flows out of it."""
+def _known(node: Operator | Aux, x: Flow, mode: Mode) -> tuple[Sequence[Row], Flow]:
+    """Count what stands side by side as one row."""
     rows: list[Row] = []
-    out = fold(node, "", Stream(shape, learned=learned), rows, mode, _once)
-    return [sum_rows("", "model", rows)] if len(rows) > 1 else rows, out._replace(places=(), window=SELF)
+    flows = [_add(part, 1, x, rows, mode) for part in node]
+    if isinstance(node, Operator):
+        learned = any(flow.learned for flow in flows)
+        row, *_ = count_operator(node, [flow.shape for flow in flows], learned, mode)
+        rows.append(row)
+        x = Flow(row.output, learned)
+    elif mode == "inference":
+        rows = [row.idle() for row in rows]
+    return (sum_rows("", "model", rows),) if rows else (), x
 
 
-def _once(node: Node, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
-    return _add(node, 1, x, rows, mode)
+def _add(node: Node, times: int, x: Flow, rows: list[Row], mode: Mode) -> Flow:
+    """Add rows for a node that stands there so often in a row, and give what flows out of the last."""
+    while times:
+        part, out = _count(node, x, mode)
+        equal = times if out == x else 1  # what gives what flowed into it costs the same again
+        rows += [row.times(equal) for row in part] if equal > 1 else part
+        x, times = out, times - equal
+    return x

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from resbench.arch.activations import ReLU
-from resbench.arch.algebra import Add, Concat, Node, Seq
+from resbench.arch.algebra import Add, Concat, Node, Seq, shared
 from resbench.arch.channels import ChannelSlice
 from resbench.arch.entry import IMAGENET, entry
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Identity
@@ -41,6 +41,7 @@ class PathWidths(NamedTuple):
     groups: int
 
 
+@shared
 def _activated(in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> Seq:
     """BN - ReLU - conv."""
     conv = Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups, bias=False)

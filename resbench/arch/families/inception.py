@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal
 
 from resbench.arch.activations import ReLU
-from resbench.arch.algebra import Add, Aux, Concat, Node, Seq, stack
+from resbench.arch.algebra import Add, Aux, Concat, Node, Seq, shared, stack
 from resbench.arch.entry import IMAGENET, SZEGEDY14, SZEGEDY15, SZEGEDY16, entry
 from resbench.arch.fields import Pair
 from resbench.arch.layers import BatchNorm2d, Conv2d, Dropout, Flatten, Identity, Linear, LocalResponseNorm
@@ -20,6 +20,7 @@ from resbench.arch.pools import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool, Max
 # -- modules ------------------------------------------------------------------------------------------
 
 
+@shared
 def conv_relu(
     in_channels: int,
     out_channels: int,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 from resbench.arch.activations import ReLU
-from resbench.arch.algebra import Add, Node, Seq, stack, walk
+from resbench.arch.algebra import Add, Node, Seq, shared, stack, walk
 from resbench.arch.editing import select
 from resbench.arch.entry import IMAGENET, entry
 from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Linear
@@ -34,6 +34,7 @@ DESIGNS: dict[str, tuple[tuple[int, ...], tuple[float, float], int]] = {
 """Blocks, the factors a and b of the widths, and the groups of every second block: Table 3."""
 
 
+@shared
 def repvgg_block(in_channels: int, out_channels: int, stride: int = 1, *, groups: int = 1) -> Seq:
     """[3x3; BN] + [1x1; BN] + [BN], ReLU; the last where the shape stays (figure 2b)."""
 

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from resbench.arch.activations import ReLU
-from resbench.arch.algebra import Add, Concat, Node, Seq
+from resbench.arch.algebra import Add, Concat, Node, Seq, shared
 from resbench.arch.blocks import Stage, trunk
 from resbench.arch.channels import ChannelSlice
 from resbench.arch.entry import IMAGENET, entry
@@ -13,11 +13,13 @@ from resbench.arch.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
 from resbench.arch.shortcuts import projection
 
 
+@shared
 def _scale(width: int, stride: int = 1) -> Seq:
     """3x3 - BN - ReLU of one scale."""
     return Seq(conv=Conv2d(width, width, 3, stride, 1, bias=False), bn=BatchNorm2d(width), relu=ReLU())
 
 
+@shared
 def hierarchical(width: int, scales: int) -> Seq:
     """y1 = K1(x1), yi = Ki(xi + yi-1), ys = xs (eq. 1, with the authors' order).
 
