@@ -1,0 +1,106 @@
+"""The seconds of a run in ONNX Runtime and OpenVINO, beside a bare loop, torch's Timer and OpenVINO's benchmark_app.
+
+    python suites/agreement.py [NETWORK...] > results/cpu/agreement.txt
+
+For each network, batch and runtime one process loads the exported file once, and times the same run in turn by resbench's
+stopwatch, by a loop of ``perf_counter`` around the runtime's own call, and by ``torch.utils.benchmark.Timer``; a cell is
+the ratio of medians over the rounds. benchmark_app runs in a process of its own with one thread and one stream, in turn
+with a process of ours with one thread. Medians over the cells, with their quartiles, stand at the end.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from torch.utils.benchmark import Timer
+
+from resbench.timing.case import Case
+from resbench.timing.runtimes.exporting import exported
+from resbench.timing.runtimes.runtime import Conditions, runtime
+from resbench.timing.runtimes.serving import INPUTS, values, watch
+from resbench.workers.workload import Setup
+
+NETWORKS = ("resnet18", "mobilenet_v2", "shufflenet_v2_x1_0", "squeezenet1_0", "resnet20", "plain56")
+BATCHES = (1, 4)
+ROUNDS, EACH_S = 5, 0.4
+
+
+def main() -> None:
+    """Print a line for each cell, and the medians over them."""
+    ratios: dict[str, list[float]] = {"a bare loop": [], "torch.utils.benchmark": [], "benchmark_app": []}
+    for name in sys.argv[1:] or NETWORKS:
+        for batch in BATCHES:
+            for which in ("onnxruntime", "openvino"):
+                with tempfile.TemporaryDirectory() as place:
+                    folder = Path(place)
+                    (folder / "cache").mkdir()
+                    one = exported(Case(name, None, Setup(batch=batch, runtime=which)), folder)
+                    found = cell(which, one.file, folder)
+                    if which == "openvino":
+                        found["benchmark_app"] = beside_benchmark_app(one.file, folder)
+                print(
+                    f"{name:20} {batch:3} {which:12}",
+                    *(f"{key} {value:.3f}" for key, value in found.items()),
+                    flush=True,
+                )
+                for key, value in found.items():
+                    ratios[key].append(value)
+    for key, several in ratios.items():
+        low, middle, high = quantiles(several, n=4)
+        print(f"resbench / {key}: median {middle:.3f} (quartiles {low:.3f} to {high:.3f}, n {len(several)})")
+
+
+def cell(which: str, file: Path, folder: Path) -> dict[str, float]:
+    """Time one file in this process by three stopwatches in turn."""
+    engine = runtime(which).load(file, values(folder / INPUTS), Conditions(2, "fp32", folder / "cache"))
+    ours = watch(engine.run)
+    timer = Timer("run()", globals={"run": engine.run}, num_threads=2)
+    ours(20)
+    runs = max(5, int(EACH_S / median(seconds for (seconds,) in ours(5))))
+    mine, bare, torch = list[float](), list[float](), list[float]()
+    for _ in range(ROUNDS):
+        mine += [seconds for (seconds,) in ours(runs)]
+        bare += loop(engine.run, runs)
+        torch += [timer.timeit(max(1, runs // 5)).median for _ in range(5)]
+    return {"a bare loop": median(mine) / median(bare), "torch.utils.benchmark": median(mine) / median(torch)}
+
+
+def loop(run: Any, runs: int) -> list[float]:
+    """Time runs as anybody would."""
+    found = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        run()
+        found.append(time.perf_counter() - start)
+    return found
+
+
+def beside_benchmark_app(file: Path, folder: Path) -> float:
+    """Compare medians on one thread, in turn, three times each."""
+    app = shutil.which("benchmark_app", path=str(Path(sys.executable).parent)) or "benchmark_app"
+    mine, theirs = list[float](), list[float]()
+    command = [app, "-m", file, "-d", "CPU", "-api", "sync", "-nstreams", "1", "-nthreads", "1", "-t", "2"]
+    command += ["-hint", "none", "-infer_precision", "f32"]
+    engine = runtime("openvino").load(file, values(folder / INPUTS), Conditions(1, "fp32", folder / "cache"))
+    ours = watch(engine.run)
+    ours(20)
+    for _ in range(3):
+        runs = max(5, int(2 / median(seconds for (seconds,) in ours(5))))
+        mine.append(median(seconds for (seconds,) in ours(runs)))
+        said = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
+        found = re.search(r"Median:\s+([\d.]+) ms", said)
+        assert found, said
+        theirs.append(float(found[1]) / 1e3)
+    return median(mine) / median(theirs)
+
+
+if __name__ == "__main__":
+    main()
