@@ -11,7 +11,7 @@ relu 1 ReLU
 layer1.0-2 3 [3x3, 16; BN; ReLU; 3x3, 16; BN] + x; ReLU
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from resbench.arch.algebra import (
@@ -48,6 +48,8 @@ class Block(NamedTuple):
     """The first of them has this name, without the range."""
     aux: bool
     """An auxiliary head gives nothing on."""
+    path: str
+    """What its layers are called begins so."""
 
 
 def blocks(arch: Architecture) -> list[Block]:
@@ -71,9 +73,45 @@ def blocks(arch: Architecture) -> list[Block]:
                 )
             else:
                 label = name or arch.name
-                found.append(Block(label, 1, node, shape, rows[-1].output, params, macs, label, aux))
+                found.append(Block(label, 1, node, shape, rows[-1].output, params, macs, label, aux, label))
         previous, shape = node, shape if aux else output
-    return found
+    return list(_paired(found))
+
+
+def _paired(found: Sequence[Block]) -> Iterator[Block]:
+    """Two blocks of a level that take turns are one, repeated."""
+    i = 0
+    while i < len(found):
+        turns = 1
+        while _same(found[i : i + 2], found[i + 2 * turns : i + 2 * turns + 2]):
+            turns += 1
+        if turns == 1:
+            yield found[i]
+            i += 1
+            continue
+        run = found[i : i + 2 * turns]
+        (one, other), level = run[:2], run[0].first.rpartition(".")[0]
+        names = [block.first.rpartition(".")[2] for block in run]
+        yield one._replace(
+            name=f"{one.first}-{names[-1]}",
+            repeat=turns,
+            node=Seq(**{names[0]: one.node, names[1]: other.node}),
+            output=run[-1].output,
+            params=sum(block.params for block in run),
+            macs=sum(block.macs for block in run),
+            path=level,
+        )
+        i += len(run)
+
+
+def _same(pair: Sequence[Block], other: Sequence[Block]) -> bool:
+    """Tell whether two pairs of blocks that are not repeated do the same at the same level."""
+
+    def kinds(blocks: Sequence[Block]) -> list[tuple[object, ...]]:
+        return [(b.node, b.input, b.output, b.repeat, b.first.rpartition(".")[0]) for b in blocks]
+
+    alone = len(pair) == 2 and all(b.repeat == 1 and not b.aux and isinstance(b.node, Combinator) for b in pair)
+    return alone and "." in pair[0].first and kinds(pair) == kinds(other)
 
 
 def _leveled(node: Node, path: str = "", aux: bool = False) -> Iterator[tuple[str, Node, bool]]:

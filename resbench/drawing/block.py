@@ -4,7 +4,7 @@ A layer with weights, or a pool, is a bar; BN, activations and their like are st
 where a block is pre-activated, on the bar that they precede.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import accumulate, groupby, takewhile
 from typing import NamedTuple
 
@@ -27,7 +27,8 @@ from resbench.arch.algebra import (
 from resbench.arch.channels import PadChannels
 from resbench.arch.kinds import Kind
 from resbench.arch.layers import Flatten, Identity
-from resbench.drawing.boxes import TINTS, Circle, Drawing, Path, Rect, Text, arrow, line, text_width
+from resbench.drawing.boxes import TINTS, Circle, Drawing, Mark, Path, Rect, Text, arrow, line, text_width
+from resbench.drawing.forms import alike, span
 from resbench.units import shape_text
 
 STRIPS: Set[Kind] = frozenset(("normalisation", "activation", "function", "scaling", "dropout"))
@@ -125,9 +126,17 @@ def flow(
             ]
             rows += grouped([leaf for leaf in leaves if not isinstance(leaf.layer, UNSEEN)], before)
         else:
-            for name, part in run:
-                box, shape = _combined(part, name, shape, before, labels)
-                rows.append(box)
+            for steps in alike(run):
+
+                def drawn(name: str, part: Node, said: Labels, x: Shape = shape) -> tuple[Drawing, Shape]:
+                    return _combined(part, name, x, before, said)
+
+                if folded := _folded(steps, drawn, labels, stays=shape):
+                    rows.append(folded[0])
+                    continue
+                for name, part in steps:
+                    box, shape = _combined(part, name, shape, before, labels)
+                    rows.append(box)
     width = max((bar_width(row) for row in rows if isinstance(row, list)), default=0)
     return down([row if isinstance(row, Drawing) else bars(row, width) for row in rows]), shape
 
@@ -209,13 +218,52 @@ def bars(leaves: Sequence[Leaf], width: float = 0) -> Drawing:
 # -- operators --------------------------------------------------------------------------------------------
 
 
+Draw = Callable[[str, Node, Labels], tuple[Drawing, Shape]]
+
+
+def _folded(
+    steps: Sequence[tuple[str, Node]], draw: Draw, labels: Labels, stays: Shape | None = None
+) -> tuple[Drawing, Shape] | None:
+    """Nodes of one form that make one shape, or that one, are drawn once; what is written on the last stands beside."""
+    if len(steps) == 1:
+        return None
+    own = [Labels() for _ in steps]
+    made, *others = {draw(name, node, said)[1] for (name, node), said in zip(steps, own, strict=True)}
+    if others or (stays and made != stays):
+        return None
+    spans = [labels.of(label) for label in map(span, own[0].written, own[-1].written)]
+    return repeated(draw(*steps[0], Labels(spans))[0], len(steps)), made
+
+
+def repeated(box: Drawing, times: int) -> Drawing:
+    """The box stands in a frame that says how often it follows itself."""
+    text = f"× {times}"
+    axis, right = box.axis + GAP, max(box.right + GAP, text_width(text, "name") + GAP + 4)
+    top = 18.0
+    height = top + box.height + GAP
+    marks: tuple[Mark, ...] = (
+        *(Rect(d, d, axis + right, height, "copy", radius=4) for d in (4, 2)),
+        Rect(0, 0, axis + right, height, "block", radius=4),
+        Text(axis + right - 5, 13, text, "name", "end"),
+        line((axis, 0), (axis, top)),
+        line((axis, top + box.height), (axis, height)),
+    )
+    return Drawing(axis + right + 4, height + 4, axis, marks, ((GAP, top, box),))
+
+
 def _combined(node: Node, path: str, shape: Shape, before: Opening, labels: Labels) -> tuple[Drawing, Shape]:
     if isinstance(node, Aux):
         head, _ = flow(node.parts[0][1], dotted(path, node.parts[0][0]), shape, labels=labels)
         return aside(head), shape
     assert isinstance(node, Operator)
     inner = before if isinstance(node, Add) else ()
-    parts = [flow(part, dotted(path, name), shape, inner, labels) for name, part in node.parts]
+
+    def drawn(name: str, part: Node, said: Labels) -> tuple[Drawing, Shape]:
+        return flow(part, dotted(path, name), shape, inner, said)
+
+    if isinstance(node, Concat):
+        return _concatenated(node, drawn, labels)
+    parts = [drawn(name, part, labels) for name, part in node.parts]
     output = node.combine([made for _, made in parts])
     boxes = [_named(node, i, box) for i, (box, _) in enumerate(parts)]
     match node:
@@ -224,8 +272,24 @@ def _combined(node: Node, path: str, shape: Shape, before: Opening, labels: Labe
         case Highway():
             return _barred(node, boxes, "g F(x) + (1 - g) h(x)", main=1), output
         case _:
-            label = f"{node.operation}, {output[1]}" if isinstance(node, Concat) else node.operation
-            return _barred(node, boxes, labels.of(label)), output
+            return _barred(node, boxes, labels.of(node.operation)), output
+
+
+def _concatenated(node: Concat, draw: Draw, labels: Labels) -> tuple[Drawing, Shape]:
+    """Parts of one form side by side are one lane."""
+    boxes: list[Drawing] = []
+    shapes: list[Shape] = []
+    for steps in alike(node.parts):
+        if folded := _folded(steps, draw, labels):
+            boxes.append(folded[0])
+            shapes += [folded[1]] * len(steps)
+            continue
+        for name, part in steps:
+            box, made = draw(name, part, labels)
+            boxes.append(box)
+            shapes.append(made)
+    output = node.combine(shapes)
+    return _barred(node, boxes, labels.of(f"{node.operation}, {output[1]}")), output
 
 
 def carries(node: Node) -> str:
@@ -322,8 +386,9 @@ def _barred(node: Operator, boxes: Sequence[Drawing], label: str, main: int | No
             x = axes[-1] + 4 + text_width("identity", "word") + LANE / 2
     width = max(x - LANE / 2, text_width(label, "label") + 12)
     axis = width / 2 if main is None else axes[main]
-    for lane, box, (_, part) in zip(axes, boxes, node.parts, strict=True):
-        shortcut = isinstance(node, Highway) and part is node.parts[2][1]
+    for i, (lane, box) in enumerate(zip(axes, boxes, strict=True)):
+        part = node.parts[i][1]  # of a concatenation, whose lanes may stand for several, it is not asked
+        shortcut = isinstance(node, Highway) and i == 2
         style = _style(part) if shortcut else "line"
         into = ((axis, SPLIT / 2), (lane, SPLIT / 2), (lane, SPLIT)) if lane != axis else ((axis, 0), (axis, SPLIT))
         ways = (into, ((lane, SPLIT + box.height), (lane, bar)))

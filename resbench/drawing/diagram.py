@@ -38,7 +38,7 @@ def panel(arch: Architecture) -> Panel:
     if found and not any(isinstance(block.node, Combinator) or "." in block.first for block in found):
         # an architecture without levels is itself one block
         totals = whole.total.output, whole.params, whole.macs
-        found = [Block(arch.name, 1, arch.body, whole.input, *totals, first=arch.name, aux=False)]
+        found = [Block(arch.name, 1, arch.body, whole.input, *totals, first=arch.name, aux=False, path=arch.name)]
     branches = (block.node for block in found if not isinstance(block.node, Layer) and not block.aux)
     before = next(filter(None, map(opening, branches)), ())
     facts = f"input {shape_text(arch.input)} · {count_text(whole.params)} params · {count_text(whole.macs)} MACs"

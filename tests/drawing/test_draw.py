@@ -20,8 +20,14 @@ from resbench.drawing.sheet import layout
 from resbench.drawing.tree import MOST, draw_tree, lines
 from resbench.units import count_text
 
-NAMES = sorted([*CATALOG, "resnet20", "plain20", "preact_resnet20"])
-VARIANTS = ["resnet110", "resnet56,order=full-preact", "googlenet,aux=yes", "resnet110,shortcut=exclusive-gate"]
+NAMES = sorted([*CATALOG, "resnet20", "plain20", "preact_resnet20", "repvgg_b1g4"])
+VARIANTS = [
+    "res2net50_14w_8s",
+    "resnet110",
+    "resnet56,order=full-preact",
+    "googlenet,aux=yes",
+    "resnet110,shortcut=exclusive-gate",
+]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -115,6 +121,25 @@ def test_layers_that_grow_are_one_frame_with_what_all_of_them_take():
     for text in ("features.denseblock1.denselayer1-6", together, "concat, 96…256", "concat, 544…1024", "3x3, 32"):
         assert f">{text}<" in picture
     assert ">3x3, 16…64<" not in draw(architecture("resnet20"))
+
+
+def test_steps_and_lanes_of_one_form_are_drawn_once():
+    picture = draw(architecture("res2net50_14w_8s"))
+    assert re.findall(r">× (\d+)<", picture) == ["7", "2", "6", "7", "3", "6", "7", "5", "6", "7", "2", "6"]
+    for text in ("channels 0-13…84-97", "channels 14-27…84-97", "channels 0-13…70-83", "channels 28-111…98-111"):
+        assert f">{text}<" in picture
+    assert ">channels 28-41<" not in picture
+
+
+def test_blocks_that_take_turns_are_one_repeated():
+    found = {block.name: block for block in blocks(architecture("repvgg_b1g4"))}
+    names = ["stages.2.0", "stages.2.1-14", "stages.2.15"]
+    assert {name: found[name].repeat for name in found if name.startswith("stages.2")} == dict.fromkeys(names, 1) | {
+        names[1]: 7
+    }
+    rows = [row for row in architecture("repvgg_b1g4").cost().layers if row.name.startswith("stages.2.")]
+    assert sum(found[name].macs for name in names) == sum(row.macs for row in rows)
+    assert "stages.2.2.conv_kxk.conv: " in draw(architecture("repvgg_b1g4"))
 
 
 def test_slices_that_grow_say_where_they_begin_and_end():
