@@ -184,6 +184,11 @@ def convolutions_twice(net: Counted) -> int:
     return 2 * (net.macs - _classifier(net))
 
 
+@convention("MACs, cut to whole millions")
+def cut(net: Counted) -> int:
+    return net.macs // 10**6 * 10**6
+
+
 @convention("MACs of convolutions")
 def convolutions(net: Counted) -> int:
     return net.macs - _classifier(net)
@@ -217,6 +222,11 @@ def half_operations_of_first_shortcut(net: Counted) -> int:
 @convention("half the operations of modules, and of one more BN and ReLU behind the stem")
 def half_operations_of_stem(net: Counted) -> int:
     return half_operations(net) + 5 * _stem_elements(net) // 2
+
+
+@convention("parameters - gammas and betas of BN")
+def without_norms(net: Counted) -> int:
+    return net.params - net.params_of("BatchNorm2d")
 
 
 @convention("parameters + running statistics")

@@ -58,7 +58,7 @@ SOURCES = {
         "FLOPs",
         ("MACs + biases",),
     ),
-    "densenet": Source("DenseNet, the authors", "README.md, Parameters", "liuzhuang13/DenseNet e3d24fb"),
+    "densenet": Source("DenseNet, the authors", "README.md, Parameters", "liuzhuang13/DenseNet 0085cc9"),
     "dpn": Source("DPN, the authors", "README.md, GFLOPs", "cypw/DPNs 5766ebe", "FLOPs"),
     "efficientnetv2": Source(
         "EfficientNet v2, the authors", "efficientnetv2/README.md, Params, FLOPs", "google/automl 6a54c87", "FLOPs"
@@ -99,6 +99,14 @@ SOURCES = {
         ),
         "keras",
     ),
+    "keras-2022": Source(
+        "Keras, a later page",
+        "templates/api/applications/index.md, Parameters",
+        "keras-team/keras-io e7be306",
+        "",
+        ("parameters + running statistics",),
+        "keras",
+    ),
     "openmmlab": Source(
         "OpenMMLab",
         "configs/*/metafile.yml, FLOPs, Parameters",
@@ -134,7 +142,7 @@ SOURCES = {
         "flops",
         ("MACs + biases",),
     ),
-    "pyramidnet": Source("PyramidNet, the authors", "README.md, # of parameters", "jhkim89/PyramidNet 27d168e"),
+    "pyramidnet": Source("PyramidNet, the authors", "README.md, # of parameters", "jhkim89/PyramidNet 1c5c452"),
     "res2net": Source(
         "Res2Net, the authors",
         "README.md, #Params, MACCs",
@@ -153,6 +161,7 @@ SOURCES = {
         "research/slim/nets/mobilenet/README.md, MACs (M), Parameters (M)",
         "tensorflow/models 0ba83cf",
         "MACs",
+        ("MACs, cut to whole millions", "parameters - gammas and betas of BN"),
     ),
     "slim-v1": Source(
         "MobileNet, the authors",

@@ -155,7 +155,9 @@ def _audited() -> tuple[Audited, ...]:
 
 
 def _explaining(one: Finding) -> tuple[str, str, str, str]:
-    return one.line.source, one.quantity, one.option, one.convention
+    """A convention explains a network of any other option as it does one without."""
+    form = one.option if one.option in FORMS or not one.convention else ""
+    return one.line.source, one.quantity, form, one.convention
 
 
 def _findings(line: PrintedCost) -> Iterator[Finding]:

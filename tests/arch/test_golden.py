@@ -102,6 +102,10 @@ def test_the_integers_of_the_notes(name):
 PRINTED = {  # parameters in the table of pretrained networks of github.com/osmr/imgclsmob
     "densenet_bc100_12": 769_162,
     "densenet_bc190_40": 25_624_430,
+    "densenet_bc250_24": 15_324_406,
+    "densenet40_12,compression=yes": 599_050,
+    "densenet100_12,compression=yes": 4_068_490,
+    "densenet100_24,compression=yes": 16_114_138,
     "resnext29_16x64d": 68_155_210,
     "wrn16_10": 17_116_634,
     "wrn28_10": 36_479_194,
@@ -110,11 +114,16 @@ PRINTED = {  # parameters in the table of pretrained networks of github.com/osmr
     "pyramidnet110_a84": 3_904_446,
     "pyramidnet110_a270": 28_485_477,
     "pyramidnet164_a270": 27_216_021,
+    "pyramidnet200_a240": 26_752_702,
+    "pyramidnet236_a220": 26_969_046,
+    "pyramidnet272_a200": 26_210_842,
     "shufflenet_v1_g1": 1_531_936,
     "shufflenet_v1_g2": 1_733_848,
     "shufflenet_v1_g3": 1_865_728,
     "shufflenet_v1_g4": 1_968_344,
     "shufflenet_v1_g8": 2_434_768,
+    "shufflenet_v2_x1_5,last=1553": 4_406_098,
+    "shufflenet_v2_x2_0,last=2153": 7_601_686,
 }
 
 
@@ -125,7 +134,7 @@ def test_networks_that_no_zoo_here_has_hold_the_printed_parameters(name):
 
 @pytest.mark.parametrize(("depth", "growth", "millions"), [(40, 12, 1.0), (100, 12, 7.0), (100, 24, 27.2)])
 def test_densenets_without_compression_hold_what_their_paper_prints(depth, growth, millions):
-    # Huang et al. 2017, Table 2. The table above has 599,050, 4,068,490 and 16,114,138: it halves at transitions.
+    # Huang et al. 2017, Table 2. The table above has them with compression.
     assert round(count(f"densenet{depth}_{growth}").params / 1e6, 1) == millions
 
 
@@ -295,3 +304,15 @@ def test_a_misfit_names_the_node_and_both_shapes():
     with pytest.raises(ShapeError) as caught:
         cost(net, (256, 28, 28), model="resnet50")
     assert str(caught.value) == "resnet50.layer2.0: the shortcut gives 256x28x28, the branch 512x28x28"
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("110_a48", 1.7), ("200_a240", 26.6), ("236_a220", 26.8), ("272_a200", 26.0)]
+)
+def test_pyramidnets_with_widths_that_are_cut_hold_what_their_authors_print(name, millions):
+    assert round(count(f"pyramidnet{name},widths=paper").params / 1e6, 1) == millions  # README.md of jhkim89/PyramidNet
+
+
+@pytest.mark.parametrize(("width", "millions"), [("x1_0", 146), ("x1_5", 299), ("x2_0", 591)])
+def test_shufflenets_that_pass_all_on_take_what_their_authors_print(width, millions):
+    assert round(count(f"shufflenet_v2_{width},passing=all").macs / 1e6) == millions  # README.md of ShuffleNet-Series

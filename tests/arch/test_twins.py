@@ -50,7 +50,7 @@ ANSWERS = """
     inception      inception_v4         inception_v4 inception_v4,classes=10
     mnasnet        mnasnet              mnasnet0_5 mnasnet1_0
     mobilenet      mobilenet_v1         mobilenetv1_100 mobilenetv1_125
-    mobilenet      mobilenet_v2         mobilenet_v2 mobilenet_v2,classes=10
+    mobilenet      mobilenet_v2         mobilenet_v2 mobilenetv2_140 mobilenetv2_035
     mobilenet      mobilenet_v3         mobilenet_v3_large mobilenet_v3_small
     mobilenet      mobilenet_v4         mobilenetv4_conv_small mobilenetv4_conv_medium
     plain          cifar_plain          plain8 plain20

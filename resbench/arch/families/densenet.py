@@ -86,17 +86,18 @@ def densenet(depth: int, growth: int = 32, *, classes: int = 1000) -> Seq:
     return _network({**stem, **dense}, classes)
 
 
-def cifar_densenet(depth: int, growth: int, *, bc: bool = False, classes: int = 10) -> Seq:
+def cifar_densenet(depth: int, growth: int, *, bc: bool = False, compression: bool = False, classes: int = 10) -> Seq:
     """3x3 16, three dense blocks of (L - 4) / 3 layers each, global average, fc (sec. 4.2).
 
-    ``bc`` has bottlenecks, so that there are half as many dense layers, transitions that halve the channels, and a
-    stem of 2k.
+    ``compression``, the C of DenseNet-C, has transitions that halve the channels, and a stem of 2k. ``bc`` has
+    bottlenecks too, so that there are half as many dense layers.
     """
     layers, rest = divmod(depth - 4, 6 if bc else 3)
     if rest or layers < 1:
         raise ArchitectureError(f"expected a depth of {6 if bc else 3}n + 4, received {depth}")
-    stem = 2 * growth if bc else 16
-    dense = _dense(stem, growth, (layers,) * 3, bottleneck=bc, halves=bc)
+    halves = bc or compression
+    stem = 2 * growth if halves else 16
+    dense = _dense(stem, growth, (layers,) * 3, bottleneck=bc, halves=halves)
     return _network({"conv0": Conv2d(3, stem, 3, padding=1, bias=False), **dense}, classes)
 
 
@@ -110,6 +111,9 @@ ENTRIES = (
     *(entry("densenet", f"densenet{n}", IMAGENET, "Huang et al. 2017, Table 1", densenet, n) for n in (121, 169, 201)),
     entry("densenet", "densenet161", IMAGENET, "Huang et al. 2016, Table 1", densenet, 161, 48),
     *(_cifar(f"densenet{n}_{k}", CIFAR, _TABLE, cifar_densenet, n, k) for n, k in ((40, 12), (100, 12), (100, 24))),
-    *(_cifar(f"densenet_bc{n}_{k}", CIFAR, _TABLE, cifar_densenet, n, k, bc=True) for n, k in ((100, 12), (190, 40))),
+    *(
+        _cifar(f"densenet_bc{n}_{k}", CIFAR, _TABLE, cifar_densenet, n, k, bc=True)
+        for n, k in ((100, 12), (250, 24), (190, 40))
+    ),
     entry("block", "dense_layer", (256, 56, 56), "Huang et al. 2017, Table 1", dense_layer, 256, 32),
 )

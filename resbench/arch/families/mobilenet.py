@@ -67,22 +67,27 @@ STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 """Expansion t, width c, number of units n, stride s: Sandler et al. 2018, Table 2."""
 
 
-def mobilenet_v2(*, classes: int = 1000) -> Seq:
-    """3x3/2 32, seventeen inverted residuals, 1x1 1280, global average, fc (Sandler et al. 2018, Table 2)."""
+def mobilenet_v2(percent: int = 100, *, classes: int = 1000) -> Seq:
+    """3x3/2 32, seventeen inverted residuals, 1x1 1280, global average, fc (Sandler et al. 2018, Table 2).
+
+    ``percent`` is the width multiplier; below 100 the last 1x1 stays as it is.
+    """
     style = ConvStyle(ReLU6())
-    features: list[Node] = [style.conv(3, 32, 3, 2)]
-    channels = 32
-    for expansion, width, units, stride in STAGES:
+    channels = rounded(32 * percent / 100)
+    last = rounded(1280 * max(percent, 100) / 100)
+    features: list[Node] = [style.conv(3, channels, 3, 2)]
+    for expansion, wide, units, stride in STAGES:
+        width = rounded(wide * percent / 100)
         for step in (stride, *[1] * (units - 1)):
             *opening, project = inverted_residual(style, channels, Inverted(expansion * channels, width, 3, step))
             branch = Seq(conv=stack(*opening, *project))
             features.append(skipped(branch, (channels, step) == (width, 1)))
             channels = width
     return Seq(
-        features=stack(*features, style.conv(channels, 1280)),
+        features=stack(*features, style.conv(channels, last)),
         avgpool=GlobalAvgPool(),
         flatten=Flatten(),
-        classifier=stack(Dropout(0.2), Linear(1280, classes)),
+        classifier=stack(Dropout(0.2), Linear(last, classes)),
     )
 
 
@@ -190,6 +195,12 @@ ENTRIES = (
         for percent in (100, 125)
     ),
     entry("mobilenet", "mobilenet_v2", IMAGENET, "Sandler et al. 2018, Table 2", mobilenet_v2),
+    *(
+        entry(
+            "mobilenet", f"mobilenetv2_{percent:03}", IMAGENET, "Sandler et al. 2018, sec. 6.1", mobilenet_v2, percent
+        )
+        for percent in (35, 50, 75, 140)
+    ),
     entry("mobilenet", "mobilenet_v3_large", IMAGENET, f"{_HOWARD}, Table 1", mobilenet_v3, LARGE, 1280),
     entry("mobilenet", "mobilenet_v3_small", IMAGENET, f"{_HOWARD}, Table 2", mobilenet_v3, SMALL, 1024),
 )

@@ -18,6 +18,9 @@ from resbench.errors import ArchitectureError
 
 BlockKind = Literal["basic", "bottleneck"]
 
+TINY = 1e-6
+"""Where steps such as 48 / 54 sum to a whole width, floating-point numbers may fall short of it by less."""
+
 EXPANSION: dict[BlockKind, int] = {"basic": 1, "bottleneck": 4}
 
 
@@ -40,11 +43,18 @@ def pyramid_block(in_channels: int, width: int, stride: int = 1, *, block: Block
     return Seq(Add(Seq(**branch), shortcut))
 
 
-def pyramidnet(depth: int, widening: int, *, block: BlockKind = "basic", classes: int = 10) -> Seq:
+def pyramidnet(
+    depth: int,
+    widening: int,
+    *,
+    block: BlockKind = "basic",
+    widths: Literal["rounded", "paper"] = "rounded",
+    classes: int = 10,
+) -> Seq:
     """3x3 16 - BN, three stages whose widths rise in a line from 16 to 16 + alpha, BN - ReLU, global average, fc.
 
     Depth 6n + 2 of basic blocks, or 9n + 2 of bottlenecks, which give four times their width. Widths are rounded, as
-    in the authors' code for PyTorch, where eq. 3 of the paper cuts them. Source: eq. 3, Table 1.
+    in the authors' code for PyTorch; eq. 3 of the ``paper`` cuts them. Source: eq. 3, Table 1.
     """
     expansion = EXPANSION[block]
     layers = 6 if block == "basic" else 9
@@ -57,7 +67,7 @@ def pyramidnet(depth: int, widening: int, *, block: BlockKind = "basic", classes
         made = []
         for j in range(units):
             exact += widening / (3 * units)
-            width = round(exact)
+            width = round(exact) if widths == "rounded" else int(exact + TINY)
             made.append(pyramid_block(channels, width, 2 if i > 1 and j == 0 else 1, block=block))
             channels = width * expansion
         stages[f"layer{i}"] = stack(*made)
@@ -77,5 +87,8 @@ _HAN = "Han D. et al. 2017, Table 4"
 
 ENTRIES = (
     *(entry("pyramidnet", f"pyramidnet110_a{a}", CIFAR, _HAN, pyramidnet, 110, a) for a in (48, 84, 270)),
-    entry("pyramidnet", "pyramidnet164_a270", CIFAR, _HAN, pyramidnet, 164, 270, block="bottleneck"),
+    *(
+        entry("pyramidnet", f"pyramidnet{n}_a{a}", CIFAR, _HAN, pyramidnet, n, a, block="bottleneck")
+        for n, a in ((164, 270), (200, 240), (236, 220), (272, 200))
+    ),
 )
