@@ -1,6 +1,7 @@
 """A layer's fields take the values that their types state; any other is refused where the layer is made."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import cache, partial
 from typing import Annotated, Any, NamedTuple, NoReturn, get_type_hints
 
@@ -43,21 +44,24 @@ Flag = Annotated[bool, Wanted("True or False", lambda value: type(value) is bool
 
 
 @cache
-def _checks(kind: type) -> tuple[tuple[str, Wanted, bool], ...]:
-    """List what the fields of a class must be: the name, what its type wants, and whether it becomes a pair."""
+def _checks(kind: type) -> tuple[tuple[str, object, Wanted, bool], ...]:
+    """List what the fields of a class must be: the name, the default, what its type wants, and whether it becomes a
+    pair."""
     hints = get_type_hints(kind, include_extras=True)
+    defaults = {field.name: field.default for field in fields(kind)}
     return tuple(
-        (name, wanted, hint in (Sides, Padding))
+        (name, defaults[name], wanted, hint in (Sides, Padding))
         for name, hint in hints.items()
         for wanted in getattr(hint, "__metadata__", ())
     )
 
 
 def check_fields(layer: object) -> None:
-    """Each field holds a value of its type; a single number of ``Sides`` or ``Padding`` becomes (height, width)."""
-    for field, wanted, is_pair in _checks(type(layer)):  # type: ignore[arg-type]
+    """Each field holds a value of its type, or the default, which is taken as it is; a single number of ``Sides`` or
+    ``Padding`` becomes (height, width)."""
+    for field, default, wanted, is_pair in _checks(type(layer)):  # type: ignore[arg-type]
         value = getattr(layer, field)
-        if not wanted.holds(value):
+        if value is not default and not wanted.holds(value):
             refuse(layer, field, wanted.words, value)
         if is_pair and type(value) is int:
             object.__setattr__(layer, field, (value, value))
