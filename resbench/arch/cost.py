@@ -109,7 +109,8 @@ _EDGES = Row._fields.index("reads")
 
 def _further(row: Row, by: int, name: str) -> Row:
     """Give a row that stands so much further down, with all that it reads."""
-    reads, keeps = (tuple([place + by for place in places]) for places in (row.reads, row.keeps))
+    reads = tuple([place + by for place in row.reads])
+    keeps = tuple([place + by for place in row.keeps])
     sees = tuple([Sight(place + by, window, gate) for place, window, gate in row.sees or ()])
     return Row._make((name, *row[1:_EDGES], reads, keeps, row.kept_bytes, sees))
 

@@ -1,9 +1,11 @@
 """The totals of an architecture are those of its rows, whatever was counted before it."""
 
+from copy import copy
+
 import pytest
 from variants import EVERY, VARIANTS
 
-from resbench.arch import Aux, BatchNorm2d, Conv2d, Flatten, Linear, Mul, ReLU, Seq, Sigmoid, stack
+from resbench.arch import Aux, BatchNorm2d, Conv2d, Flatten, Layer, Linear, Mul, ReLU, Seq, Sigmoid, stack
 from resbench.arch.catalog import architecture
 from resbench.arch.cost import cost
 from resbench.arch.totals import totals
@@ -53,3 +55,29 @@ def test_equal_parts_are_one_value():
     assert dict(dict(first.parts)["layer1"].parts)["1"] is dict(dict(second.parts)["layer1"].parts)["4"]
     assert hash(first) == hash(architecture("resnet20,classes=7").body)
     assert hash(Seq(a=CONV)) == hash(Seq(a=Conv2d(4, 4, 3, padding=1)))
+
+
+def again(node):
+    """The same expression, of which no two parts are one object."""
+    if isinstance(node, Layer):
+        return node
+    made = copy(node)
+    object.__setattr__(made, "parts", tuple((name, again(part)) for name, part in node.parts))
+    return made
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize(
+    "name", ["resnet50", "preact_resnet20,shortcut=exclusive-gate", "densenet40_12", "convnext_tiny"]
+)
+def test_rows_that_are_moved_down_are_those_that_are_counted(name, mode):
+    arch = architecture(name)
+    apart = again(arch.body)
+    assert cost(apart, arch.input, mode=mode).layers == cost(arch.body, arch.input, mode=mode).layers
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("arch", ODD.values(), ids=ODD)
+def test_rows_of_odd_expressions_that_are_moved_down_are_those_that_are_counted(arch, mode):
+    repeated = Seq(stem=CONV, **{f"part{i}": arch for i in range(3)}) if "flatten" not in str(arch).lower() else arch
+    assert cost(again(repeated), (4, 30, 30), mode=mode).layers == cost(repeated, (4, 30, 30), mode=mode).layers
