@@ -168,6 +168,7 @@ SOURCES = {
         "research/slim/nets/mobilenet_v1.md, Million MACs, Million Parameters",
         "tensorflow/models 02c04f4",
         "MACs",
+        ("parameters + running statistics - gammas",),
     ),
     "timm": Source(
         "timm benchmarks",

@@ -191,8 +191,8 @@ _HOWARD = "Howard et al. 2019"
 
 ENTRIES = (
     *(
-        entry("mobilenet", f"mobilenetv1_{percent}", IMAGENET, "Howard et al. 2017, Table 1", mobilenet_v1, percent)
-        for percent in (100, 125)
+        entry("mobilenet", f"mobilenetv1_{percent:03}", IMAGENET, "Howard et al. 2017, Table 1", mobilenet_v1, percent)
+        for percent in (25, 50, 75, 100, 125)
     ),
     entry("mobilenet", "mobilenet_v2", IMAGENET, "Sandler et al. 2018, Table 2", mobilenet_v2),
     *(
