@@ -37,7 +37,7 @@ def test_heads_that_do_not_run_keep_their_parameters_in_both(name):
 
 
 def small(name):
-    sides = {32: 16, 224: 64, 299: 75}
+    sides = {32: 16, 160: 64, 224: 64, 299: 75, 384: 96}
     side = architecture(name).input[-1]
     return f"{name},input=3x{sides[side]}x{sides[side]}" if side in sides else name
 

@@ -301,3 +301,14 @@ def test_hooks_that_hugging_face_installs_at_the_first_forward_are_gone(fail):
     states = net(x).hidden_states
     trace(net, {"pixel_values": x})
     assert all(map(torch.equal, net(x).hidden_states, states))
+
+
+def test_what_an_ordered_dictionary_holds_is_put_back_and_so_are_its_attributes():
+    net = nn.ReLU()
+    net.kept = collections.OrderedDict(steps=[1])
+    net.kept.note = [2]
+    with unchanged(net):
+        net.kept["steps"].append(3)
+        net.kept.note.append(4)
+        net.kept.more = net.kept["other"] = 5
+    assert (net.kept, vars(net.kept)) == ({"steps": [1]}, {"note": [2]})
