@@ -1,11 +1,11 @@
 """The seconds of a run in ONNX Runtime and OpenVINO, beside a bare loop, torch's Timer and OpenVINO's benchmark_app.
 
-    python suites/agreement.py [NETWORK...] > results/cpu/agreement.txt
+    python suites/stopwatches.py [NETWORK...] > results/cpu/stopwatches.txt
 
-For each network, batch and runtime one process loads the exported file once, and times the same run in turn by resbench's
-stopwatch, by a loop of ``perf_counter`` around the runtime's own call, and by ``torch.utils.benchmark.Timer``; a cell is
-the ratio of medians over the rounds. benchmark_app runs in a process of its own with one thread and one stream, in turn
-with a process of ours with one thread. Medians over the cells, with their quartiles, stand at the end.
+For each network, batch and runtime one process loads the exported file once, and times the same run in turn by the
+stopwatch of resbench, by a loop of ``perf_counter`` around the runtime's own call, and by torch's ``Timer``;
+a cell is the ratio of medians over the rounds. benchmark_app runs in a process of its own, one thread and one stream,
+in turn with runs of ours on one thread. Medians over the cells, with their quartiles, stand at the end.
 """
 
 from __future__ import annotations
