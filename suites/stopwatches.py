@@ -3,9 +3,9 @@
     python suites/stopwatches.py [NETWORK...] > results/cpu/stopwatches.txt
 
 For each network, batch and runtime one process loads the exported file once, and times the same run in turn by the
-stopwatch of resbench, by a loop of ``perf_counter`` around the runtime's own call, and by torch's ``Timer``;
-a cell is the ratio of medians over the rounds. benchmark_app runs in a process of its own, one thread and one stream,
-in turn with runs of ours on one thread. Medians over the cells, with their quartiles, stand at the end.
+stopwatch of resbench, by a loop of ``perf_counter`` around the runtime's own call, and by torch's ``Timer``; a cell is
+the ratio of medians over the rounds. benchmark_app runs in a process of its own, one thread and one stream, in turn
+with runs of ours on one thread. Medians over the cells, with their quartiles, stand at the end.
 """
 
 from __future__ import annotations
