@@ -38,10 +38,10 @@ INTEGERS = ("Integer", "QLinear", "QGemm", "QAttention", "DynamicQuantize")
 
 def load(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Engine:
     """Make a session of the file."""
-    session = session_of(file, conditions.threads)
+    session = session_of(file, conditions)
     names = [one.name for one in session.get_inputs()]
     feed = dict(zip(names, inputs, strict=True))
-    return Engine(partial(session.run, None, feed), partial(_executed, file))
+    return Engine(partial(session.run, None, feed), partial(_executed, file, conditions))
 
 
 def watch(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Watched:
@@ -49,7 +49,7 @@ def watch(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Watched:
     import onnx
 
     place = Path(mkdtemp(dir=conditions.cache))
-    session = session_of(file, conditions.threads, place / "optimised.onnx", place / "times")
+    session = session_of(file, conditions, place / "optimised.onnx", place / "times")
     nodes = onnx.load(place / "optimised.onnx", load_external_data=False).graph.node
     makers = {name: i for i, node in enumerate(nodes) for name in node.output}
     kernels = tuple(
@@ -86,14 +86,16 @@ def _anchors(node: Any) -> tuple[str, ...]:
     return () if node.op_type in ADDED else (node.name.removesuffix("_nchwc"), *node.output)
 
 
-def session_of(file: Path, threads: int, optimised: Path | None = None, profile: Path | None = None) -> Any:
+def session_of(file: Path, conditions: Conditions, optimised: Path | None = None, profile: Path | None = None) -> Any:
     """Make a session, which writes the graph as it runs it, or the times of its kernels, where a file is given."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.intra_op_num_threads, options.inter_op_num_threads = conditions.threads, 1
+    if not conditions.alone:  # else its idle threads spin, and take a core from whoever has its turn
+        options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 3  # that a file is written in a form of this machine's own is what we ask for
     if optimised:
         options.optimized_model_filepath = str(optimised)
@@ -102,14 +104,14 @@ def session_of(file: Path, threads: int, optimised: Path | None = None, profile:
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-def _executed(file: Path) -> Mapping[str, int]:
+def _executed(file: Path, conditions: Conditions) -> Mapping[str, int]:
     """Read the graph as it was optimised: which of its products are of integers."""
     import onnx
 
     kinds = Counter[str]()
     with TemporaryDirectory() as folder:
         optimised = Path(folder) / "optimised.onnx"
-        session_of(file, 1, optimised)
+        session_of(file, conditions, optimised)
         nodes = onnx.load(optimised, load_external_data=False).graph.node
     for node in nodes:
         if any(word in node.op_type for word in PRODUCTS):

@@ -45,6 +45,8 @@ class Conditions(NamedTuple):
     """``fp32``: its products have to run in it, whatever the machine could do faster."""
     cache: Path
     """Compiled code may be kept in this folder; the first process finds it empty."""
+    alone: bool = True
+    """No other engine takes turns with it in the process; else its threads have to rest between its runs."""
 
 
 class Engine(NamedTuple):

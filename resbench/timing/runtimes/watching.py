@@ -24,7 +24,7 @@ def watched(request: dict[str, Any]) -> Answer:
     found, what = runtime(request["runtime"]), request["what"]
     if not hasattr(found, "watch"):
         raise MeasureError(f"{what}: {request['runtime']} does not tell the times of its kernels; leave --layers out")
-    conditions = Conditions(request["threads"], request["dtype"], Path(request["cache"]))
+    conditions = Conditions(request["threads"], request["dtype"], Path(request["cache"]), alone=False)
     inputs = values(Path(request["folder"]) / INPUTS)
     import_module(found.MODULE)
     with foreign(MeasureError, lambda error: f"{what}: {type(error).__name__}: {first_line(error)}"):
