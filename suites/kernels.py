@@ -46,11 +46,15 @@ def main() -> None:
     print(
         f"{'network':20} {'runtime':12} kernels  MACs in one row each   added  unmapped  between  sum     instrumented"
     )
+    machines: dict[str, None] = {}
     for runtime in RUNTIMES:
         for name in NETWORKS:
             path = given.dir / f"{name}-{runtime}.json.gz"
             if path.exists():
-                print(f"{name:20} {runtime:12} {line(cast(Layers, resbench.load(path)))}")
+                found = cast(Layers, resbench.load(path))
+                print(f"{name:20} {runtime:12} {line(found)}")
+                machines[f"{found.environment.note} {found.environment.volatile.get('resbench')}"] = None
+    print("", *machines, sep="\n")
 
 
 def line(found: Layers) -> str:

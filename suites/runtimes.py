@@ -23,7 +23,7 @@ from resbench.timing.latency.result import Latencies, Latency
 from resbench.timing.latency.table import latency_table
 
 NETWORKS = (
-    *("resnet18", "resnet50", "preact_resnet50", "googlenet", "inception_v3", "densenet121", "mobilenet_v2"),
+    *("resnet18", "googlenet", "resnet50", "densenet121", "mobilenet_v2", "preact_resnet50", "inception_v3"),
     *("efficientnet_b0", "shufflenet_v2_x1_0", "convnext_tiny", "vgg11", "regnet_y_400mf"),
 )
 RUNTIMES = ("eager", "compile", "aot", "onnxruntime", "openvino")
