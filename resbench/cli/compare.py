@@ -8,7 +8,7 @@ from resbench.cli import options
 from resbench.cli.output import checked, emit, end, found_in
 from resbench.cli.progress import progress
 from resbench.errors import Failures
-from resbench.results import KINDS, metric_names
+from resbench.results import KINDS, measured_by, metric_names
 
 
 def command(
@@ -50,15 +50,15 @@ def command(
     options.refuse(
         stored and (device != "cpu" or runtime), "--device and --runtime are for what is measured here, without --from"
     )
-    options.refuse(
-        runtime and "latency" not in metrics and "throughput" not in metrics,
-        "--runtime says where latency is measured: expected --metrics latency with it",
-    )
     options.refuse(group_by not in ("", "family"), f"--group-by takes family; received {group_by!r}")
     if sort:
         known_metrics(sort.removeprefix("-"))
     front = known_metrics(pareto) if pareto else ()
     view = View(known_metrics(metrics), baseline, sort, only or (), front, bool(group_by))
+    options.refuse(
+        runtime and all(measured_by(metric) != "latency" for metric in view.wanted),
+        "--runtime says where latency is measured: expected --metrics latency with it",
+    )
     results = [one.result for one in found_in(stored)] if stored else None
     names = options.chosen(models, model, input, least=0 if stored else 2)
     failures = Failures(names)

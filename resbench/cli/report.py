@@ -45,13 +45,17 @@ def command(
         stored and (parts is not None or batch != 1 or device != "cpu" or runtime),
         "--parts, --batch, --device and --runtime say what to measure here: expected them without --from",
     )
+    asked = QUICK if parts is None else parts.split(",")
+    options.refuse(
+        runtime and "latency" not in asked, "--runtime says where latency is measured: expected it in --parts"
+    )
     names = options.chosen(models, model, input, least=0 if stored else 1)
     failures = Failures(names)
     page = report(
         names,
         input,
         results=found_in(stored) if stored else None,
-        parts=QUICK if parts is None else parts.split(","),
+        parts=asked,
         title=title,
         batch=batch,
         device=device,

@@ -4,7 +4,7 @@ import pytest
 from onnx_graphs import model, node, number
 
 from resbench.graphs.counting import count
-from resbench.graphs.fusion import Group, Kernel, groups
+from resbench.graphs.fusion import Group, Kernel, by_node, groups, looking
 from resbench.graphs.reading import GraphFile
 
 IMAGE = (1, 4, 8, 8)
@@ -28,12 +28,16 @@ def sized(nodes, weights, shape=IMAGE):
     return GraphFile("net.onnx", model(nodes, {"x": shape}, weights)).sized({"x": shape})
 
 
+def covered(graph, kernels):
+    return groups(count(graph), kernels, by_node(graph), looking(graph))
+
+
 def names(graph, *kernels):
-    return [one.name for one in groups(graph, kernels)]
+    return [one.name for one in covered(graph, kernels)]
 
 
 def test_what_follows_a_product_is_in_its_kernel(residual):
-    found = groups(residual, [Kernel("k0", "Conv", ("first",)), Kernel("k1", "Conv", ("second",), (0,))])
+    found = covered(residual, [Kernel("k0", "Conv", ("first",)), Kernel("k1", "Conv", ("second",), (0,))])
     assert [one.name for one in found] == ["net.conv1 + act", "net.conv2 + sum + last"]
     assert [one.macs for one in found] == [4 * 4 * 9 * 64] * 2
     assert sum(one.macs for one in found) == sum(row.macs for row in count(residual).layers)
@@ -41,7 +45,7 @@ def test_what_follows_a_product_is_in_its_kernel(residual):
 
 def test_a_group_moves_what_others_give_or_read(residual):
     whole, halves = (
-        groups(residual, [Kernel(name, "Conv", (name,)) for name in kernels])
+        covered(residual, [Kernel(name, "Conv", (name,)) for name in kernels])
         for kernels in (["second"], ["first", "second"])
     )
     image, kernel = 4 * 4 * 64, 4 * 4 * 4 * 9
@@ -93,7 +97,7 @@ def test_a_kernel_without_a_name_has_what_lies_between_its_neighbours(residual):
 
 def test_a_kernel_that_nothing_tells_of_has_no_rows(residual):
     whole = Kernel("everything", "Subgraph", ("first", "act", "second", "sum", "last"))
-    assert groups(residual, [whole, Kernel("more", "Subgraph", (), (0,))])[1] == Group((), "")
+    assert covered(residual, [whole, Kernel("more", "Subgraph", (), (0,))])[1] == Group((), "")
 
 
 def test_a_look_at_a_tensor_is_named_and_moves_nothing():
@@ -103,7 +107,7 @@ def test_a_look_at_a_tensor_is_named_and_moves_nothing():
         node("Gemm", "b fc.weight", "y", transB=1, name="/fc/Gemm"),
     ]
     graph = sized(nodes, {"shape": number([1, 4], "int64"), "fc.weight": (10, 4)})
-    found = groups(graph, [Kernel(name, "", (name,)) for name in ("/pool/Pool", "/flatten/Reshape", "/fc/Gemm")])
+    found = covered(graph, [Kernel(name, "", (name,)) for name in ("/pool/Pool", "/flatten/Reshape", "/fc/Gemm")])
     told = [(one.name, one.macs, one.rows) for one in found]
     assert told == [
         ("pool", 0, (0,)),
@@ -114,5 +118,5 @@ def test_a_look_at_a_tensor_is_named_and_moves_nothing():
 
 def test_no_node_is_in_two_kernels(residual):
     kernels = [Kernel("k0", "Conv", ("first", "act", "a")), Kernel("k1", "Relu", ("act", "b", "second"))]
-    rows = [row for one in groups(residual, kernels) for row in one.rows]
+    rows = [row for one in covered(residual, kernels) for row in one.rows]
     assert sorted(rows) == [0, 1, 2, 3, 4]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from commands import called
 
 from resbench.errors import MeasureError, OptionError
@@ -281,3 +282,50 @@ def test_what_cannot_be_kept_is_said_before_anything_is_measured(tmp_path, argum
     assert done.returncode == 2
     assert line in done.stderr
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_comparison_has_a_column_for_each_runtime(installed):
+    installed(RIGHT)
+    networks = ("conv5x5_reduced", "conv5x5_direct")
+    done = called("compare", *networks, "--metrics", "macs,latency", "--runtime", "eager,pocket", "-f", "json")
+    assert done.returncode == 0, done.stderr
+    columns = [column["title"] for column in json.loads(done.stdout)["table"]["columns"]]
+    assert [title for title in columns if title.startswith("latency")] == ["latency a", "latency b"]
+    assert "in pocket" in done.stdout
+
+
+def test_a_page_shows_what_each_runtime_needs(installed, tmp_path):
+    installed(RIGHT)
+    page = tmp_path / "page.html"
+    done = called("report", "conv5x5_reduced", "--parts", "latency", "--runtime", "eager,pocket", "-o", page)
+    assert done.returncode == 0, done.stderr
+    assert "What each runtime needs besides" in page.read_text()
+    assert re.search(r"<td[^>]*>pocket.{1,6}0\.5<", page.read_text())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compare", "resnet20", "plain20", "--runtime", "onnxruntime"),
+        ("report", "resnet20", "--parts", "cost", "--runtime", "onnxruntime"),
+    ],
+)
+def test_a_runtime_without_a_latency_to_measure_is_refused(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    done = called(*arguments)
+    assert done.returncode == 2
+    assert "--runtime says where latency is measured" in done.stderr
+    assert not [*tmp_path.iterdir()]
+
+
+def test_compiled_code_that_answers_otherwise_is_a_row_that_failed():
+    from resbench.timing.latency.worker import Begun, read
+    from resbench.workers.sampling import Rules
+    from resbench.workers.workload import Workload
+
+    work = Workload(torch.nn.Conv2d(1, 1, 1), (1, 1, 2, 2), Setup())
+    work.setup = Setup(runtime="compile")
+    work.call = lambda image: work.model(image) * 2
+    rules = Rules(warmup_runs=5, warmup_s=0.0, least_runs=8, least_s=0.0, precision=1.0)
+    with pytest.raises(MeasureError, match=r"its answers differ .* by 1 of the largest, more than 0\.001 for fp32"):
+        read(work, rules, Begun(0, None, ()))

@@ -43,7 +43,7 @@ from resbench.workers.optimizers import MOMENTUM
 from resbench.workers.sampling import Rules, uncollected, warm_up
 from resbench.workers.workload import EAGER, Cache, Dtype, MemoryFormat, Mode, Setup, Workload
 
-COMPILED = "a compiled model has no layers left to time: expected --layers or --compile, not both"
+COMPILED = "compiled code has no layers left to time: expected a name, and runtime='compile', for its kernels"
 
 WHOLE = "compiled"
 """A module whose inner ones run as one piece of compiled code, where no time can be taken, has this type."""

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from resbench.errors import MeasureError
-from resbench.graphs.fusion import LAID, Kernel
+from resbench.graphs.fusion import Kernel
 from resbench.timing.runtimes.runtime import Watched
 from resbench.workers.switches import attribute, put_back
 from resbench.workers.workload import Workload
@@ -37,22 +37,30 @@ def mark() -> None:
     _marks.append(time.perf_counter())
 
 
+class Weight(NamedTuple):
+    """A module holds it."""
+
+    module: str
+    flat: bool
+    """It has one dimension: others a fused kernel lays out anew, for the product behind it."""
+
+
 @dataclass
 class Code:
     """The code of a run is read as the compiler writes it, piece by piece."""
 
-    weights: Mapping[str, str]
-    """Inputs of a graph that are weights, by the names that the compiler gives them: the module of each."""
+    weights: Mapping[str, "Weight"]
+    """Inputs of a graph that are weights, by the names that the compiler gives them."""
     modules: dict[str, str] = field(default_factory=dict)
     """The nodes of its graphs are of these modules."""
-    inputs: list[str] = field(default_factory=list)
+    inputs: list["Weight | None"] = field(default_factory=list)
     kernels: list[Kernel] = field(default_factory=list)
 
     def backend(self, graph: torch.fx.GraphModule, examples: Sequence[Any]) -> Callable[..., Any]:
         """Note what the nodes of a graph are called, and compile it."""
         from torch._inductor.compile_fx import compile_fx
 
-        self.inputs = [self.weights.get(node.name, "") for node in graph.graph.nodes if node.op == "placeholder"]
+        self.inputs = [self.weights.get(node.name) for node in graph.graph.nodes if node.op == "placeholder"]
         for node in graph.graph.nodes:
             around = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
             if around:
@@ -77,17 +85,18 @@ class Code:
             reads = sorted({written[name] for name in taken if name in written})
             place, given = len(self.kernels), [result] if result else [name for name in taken if name[0] == "b"]
             written |= dict.fromkeys(given, place)
-            anchors = self._weights(taken) if fused else [self.modules.get(said, ""), *self._weights(taken)]
-            kind = LAID if fused else operator.split(".")[-1]
+            weights = self._weights(taken)
+            anchors = [one.module for one in weights if one.flat] if fused else [self.modules.get(said, "")]
+            kind = "fused" if fused else operator.split(".")[-1]
             added = bool(LAYS.fullmatch(operator))
             self.kernels.append(Kernel(operator, kind, tuple(anchors), tuple(reads), added))
             lines += [f"{space}_mark()", line, f"{space}_mark()"]
         return "\n".join(lines)
 
-    def _weights(self, taken: Sequence[str]) -> list[str]:
-        """Name the modules whose weights a kernel takes."""
+    def _weights(self, taken: Sequence[str]) -> list["Weight"]:
+        """Find the weights that a kernel takes."""
         places = [int(name[3:].partition("_")[0]) for name in taken if name[0] == "a"]
-        return [self.inputs[place] for place in places if place < len(self.inputs) and self.inputs[place]]
+        return [one for place in places if place < len(self.inputs) and (one := self.inputs[place])]
 
 
 def watch(work: Workload) -> Watched:
@@ -121,14 +130,14 @@ def _run(work: Workload, compiled: Callable[..., Any]) -> None:
         compiled(*work.inputs, **work.named)
 
 
-def _placeholders(model: torch.nn.Module) -> Iterator[tuple[str, str]]:
-    """Yield the name of each weight as an input of the compiler's graph, and its module."""
+def _placeholders(model: torch.nn.Module) -> Iterator[tuple[str, Weight]]:
+    """Yield the name of each weight as an input of the compiler's graph."""
     held = [("parameters", model.named_parameters()), ("buffers", model.named_buffers())]
     for kind, several in held:
-        for name, _ in several:
+        for name, tensor in several:
             *path, last = name.split(".")
             written = "".join(f"modules_{part}_" for part in path)
-            yield re.sub(r"\W", "_", f"l_self_{written}{kind}_{last}_"), ".".join(path)
+            yield re.sub(r"\W", "_", f"l_self_{written}{kind}_{last}_"), Weight(".".join(path), tensor.dim() < 2)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from resbench.codec import decoded, encoded
 from resbench.costs.measure import cost
 from resbench.errors import MeasureError, first_line, foreign
 from resbench.networks.load import load
+from resbench.networks.name import ModelName
 from resbench.timing.case import Case, one_line, workload
 from resbench.timing.runtimes.runtime import runtime
 from resbench.timing.runtimes.serving import ANSWERS, INPUTS
@@ -43,9 +44,8 @@ def exported(case: Case, folder: Path) -> Exported:
     found, setup = runtime(case.setup.runtime), replace(case.setup, runtime=EAGER, dtype="fp32")
     eager = case._replace(setup=setup)
     file = folder / f"network{found.SUFFIX}"
-    model = load(case.model, case.input)
-    if model.graph:
-        return _graph(case, Path(model.graph.path), folder)
+    if ModelName.parse(case.model, case.input).source == "onnx":
+        return _graph(case, folder)
     work, name = workload(eager)
     with one_line(eager), work.ready():
         answers = [one for one in tree_leaves(work.call(*work.inputs, **work.named)) if isinstance(one, Tensor)]
@@ -62,10 +62,11 @@ def exported(case: Case, folder: Path) -> Exported:
     return Exported(name, shape, work.batched, counted.macs, dict(counted.uncounted), file, size(file))
 
 
-def _graph(case: Case, file: Path, folder: Path) -> Exported:
+def _graph(case: Case, folder: Path) -> Exported:
     """Draw inputs for a graph that is a file already."""
     model = load(case.model, case.input)
-    graph = model.sized(case.setup.batch)
+    assert model.graph
+    graph, file = model.sized(case.setup.batch), Path(model.graph.path)
     if runtime(case.setup.runtime).SUFFIX != ".onnx":
         raise MeasureError(
             f"{case}: a graph of ONNX runs in runtimes that read it, such as onnxruntime and openvino; "
@@ -79,8 +80,12 @@ def _graph(case: Case, file: Path, folder: Path) -> Exported:
         drawn.append((random.standard_normal(one.shape) if floating else np.ones(one.shape)).astype(one.dtype))
     save(folder / INPUTS, drawn)
     counted = cost(case.model, case.input, batch=case.setup.batch)
-    held = model.graph.model.graph.initializer if model.graph else ()
-    beside = {fact.value for one in held for fact in one.external_data if fact.key == "location"}
+    beside = {
+        fact.value
+        for one in model.graph.model.graph.initializer
+        for fact in one.external_data
+        if fact.key == "location"
+    }
     first = graph.inputs[0].shape or ()
     return Exported(str(model.name.title), first, True, counted.macs, dict(counted.uncounted), file, size(file, beside))
 

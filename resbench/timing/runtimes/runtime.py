@@ -31,7 +31,7 @@ TORCH = ("eager", "compile")
 OURS = ("aot", "onnxruntime", "openvino", "executorch")
 """Each of these is a file of this folder."""
 
-TOLERANCES: Mapping[str, float] = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.01, "int8": 0.5}
+TOLERANCES: Mapping[str, float] = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.01}
 """Answers may differ from those of eager fp32 by this share of the largest of them. What differs by more is wrong, and
 how fast a wrong answer comes is of no interest. Sums in another order move untrained networks of 50 layers by 1e-6 to
 1e-5; rounding to bf16 by 1 in 256 at each layer."""
@@ -106,23 +106,23 @@ def runtime(name: str) -> Runtime:
     return found
 
 
-def installed(name: str) -> bool:
-    """Tell whether a runtime that we know is here."""
-    return find_spec(runtime_module(name)) is not None
-
-
-def runtime_module(name: str) -> str:
-    """Return what is imported for a runtime of ours."""
-    found: Runtime = import_module(f"{__package__}.{name}")
-    return found.MODULE
-
-
 def version_of(found: Runtime) -> str:
     """Return ``onnxruntime 1.32.0``."""
     try:
         return f"{found.PACKAGE} {version(found.PACKAGE)}"
     except PackageNotFoundError:
         return found.PACKAGE
+
+
+def agreement(answers: Iterable[Any], reference: Sequence[Any], dtype: str) -> float:
+    """Return the difference of answers from those of eager fp32. Raises MeasureError where that is too much."""
+    far, most = difference(answers, reference), TOLERANCES.get(dtype, TOLERANCES["fp16"])
+    if not far <= most:
+        raise MeasureError(
+            f"its answers differ from those of eager fp32 by {far:.2g} of the largest, more than {most:g} for {dtype}: "
+            "a wrong answer is not a fast one"
+        )
+    return far
 
 
 def difference(answers: Iterable[Any], reference: Sequence[Any]) -> float:
