@@ -57,7 +57,7 @@ def command(
     view = View(known_metrics(metrics), baseline, sort, only or (), front, bool(group_by))
     options.refuse(
         runtime and all(measured_by(metric) != "latency" for metric in view.wanted),
-        "--runtime says where latency is measured: expected --metrics latency with it",
+        "--runtime is for latency: expected that in --metrics",
     )
     results = [one.result for one in found_in(stored)] if stored else None
     names = options.chosen(models, model, input, least=0 if stored else 2)

@@ -46,9 +46,7 @@ def command(
         "--parts, --batch, --device and --runtime say what to measure here: expected them without --from",
     )
     asked = QUICK if parts is None else parts.split(",")
-    options.refuse(
-        runtime and "latency" not in asked, "--runtime says where latency is measured: expected it in --parts"
-    )
+    options.refuse(runtime and "latency" not in asked, "--runtime is for latency: expected that in --parts")
     names = options.chosen(models, model, input, least=0 if stored else 1)
     failures = Failures(names)
     page = report(

@@ -15,9 +15,11 @@ from itertools import groupby
 from resbench.arch.algebra import Combinator, Layer, Node, Operator, Seq, Shape, dotted, walk
 from resbench.arch.catalog import Architecture
 from resbench.arch.structure import Block, blocks
-from resbench.drawing.block import Leaf, Opening, aside, bar_width, bars, grouped, opening
+from resbench.drawing.bars import Leaf, bar_width, bars, grouped
 from resbench.drawing.boxes import TINTS, Drawing, Mark, Rect, Text, line, svg, text_width
+from resbench.drawing.branches import Opening, opening
 from resbench.drawing.growth import flow_of, grown, name_of
+from resbench.drawing.joins import aside
 from resbench.drawing.sheet import PAD, Band, Item, Panel, cost_text, layout
 from resbench.units import count_text, shape_text
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from resbench.arch.algebra import Layer
 from resbench.arch.structure import Block
-from resbench.drawing.block import Labels, Opening, flow
+from resbench.drawing.block import Labels, flow
 from resbench.drawing.boxes import Drawing
+from resbench.drawing.branches import Opening
 from resbench.drawing.forms import FEW, form, numbers, span
 
 

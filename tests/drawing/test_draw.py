@@ -12,8 +12,8 @@ from resbench.arch.algebra import Add, Combinator, Layer
 from resbench.arch.catalog import architecture
 from resbench.arch.rows import Cost, Row
 from resbench.arch.structure import blocks
-from resbench.drawing.block import carries
 from resbench.drawing.boxes import MARGIN, Rect, Text, text_width
+from resbench.drawing.branches import carries
 from resbench.drawing.diagram import draw, panel
 from resbench.drawing.growth import grown, name_of
 from resbench.drawing.sheet import layout

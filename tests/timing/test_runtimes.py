@@ -299,8 +299,9 @@ def test_a_page_shows_what_each_runtime_needs(installed, tmp_path):
     page = tmp_path / "page.html"
     done = called("report", "conv5x5_reduced", "--parts", "latency", "--runtime", "eager,pocket", "-o", page)
     assert done.returncode == 0, done.stderr
-    assert "What each runtime needs besides" in page.read_text()
-    assert re.search(r"<td[^>]*>pocket.{1,6}0\.5<", page.read_text())
+    text = page.read_text().replace("<wbr>", "")
+    assert "What each runtime needs besides" in text
+    assert "pocket 0.5" in text
 
 
 @pytest.mark.parametrize(
@@ -314,7 +315,7 @@ def test_a_runtime_without_a_latency_to_measure_is_refused(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     done = called(*arguments)
     assert done.returncode == 2
-    assert "--runtime says where latency is measured" in done.stderr
+    assert "--runtime is for latency" in done.stderr
     assert not [*tmp_path.iterdir()]
 
 
