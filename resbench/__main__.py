@@ -2,7 +2,11 @@
 
 import os
 import signal
+import sys
 from typing import Any
+
+LATER_S = 0.02
+"""So long after it was dropped an interrupt comes once more: by then the destructor is done."""
 
 
 def main() -> None:
@@ -14,6 +18,7 @@ def main() -> None:
 
     if ours:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.unraisablehook = _once_more
     try:
         command()
     finally:
@@ -23,6 +28,19 @@ def main() -> None:
 
 def _leave(number: int, frame: Any) -> None:
     os._exit(128 + number)
+
+
+def _once_more(dropped: Any) -> None:
+    """Python prints and forgets what is raised in a destructor: Ctrl-C that falls into one would be lost."""
+    if issubclass(dropped.exc_type, KeyboardInterrupt):
+        import _thread
+        import threading
+
+        again = threading.Timer(LATER_S, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(dropped)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ What the line of progress promises to keep is what is kept.
 import json
 
 import pytest
-from commands import stopped
+from commands import forked, stopped
 
 ONCE = ("--seeds", "1", "--steps", "0,1")
 
@@ -27,6 +27,26 @@ def test_gradflow_keeps_the_networks_that_are_finished(tmp_path):
     document = json.loads(target.read_text())
     assert [flow["model"] for flow in document["flows"]] == ["resnet8"]
     assert document["missing"] == ["resnet110", "plain8"]
+
+
+DROPPED = """
+from resbench.networks.build import build
+from resbench.arch.catalog import architecture
+class Last:
+    def __del__(self):
+        raise KeyboardInterrupt
+def make():
+    Last()
+    return build(architecture("resnet56").body)
+"""
+
+
+def test_an_interrupt_that_falls_into_a_destructor_is_not_lost(tmp_path):
+    (tmp_path / "mine.py").write_text(DROPPED)
+    code = "from resbench.__main__ import main; main()"
+    done = forked(code, "gradflow", f"file:{tmp_path / 'mine.py'}:make", "--input", "3x32x32", *ONCE)
+    assert ended(done) == "resbench: interrupted: nothing was finished, and nothing is written"
+    assert "Exception ignored" not in done.stderr
 
 
 @pytest.mark.parametrize("at", ["starting", "resnet110: seed"])
