@@ -30,6 +30,9 @@ def command(
     memory: Annotated[bool, typer.Option("--memory", help="What is held in memory, predicted and measured.")] = False,
     fits: options.Fits = None,
     export: options.Export = None,
+    data: options.Shown = None,
+    data_root: options.Root = None,
+    quantize: options.Quantize = None,
     plot: options.Plot = None,
     tensorboard: options.Board = None,
     strict: options.Strict = False,
@@ -66,7 +69,9 @@ def command(
     from resbench.timing.memory.measure import memory as memory_of
 
     events, failures = board(tensorboard, "latency"), Failures(names)
-    options.refuse(export and (layers or memory), "--export keeps what is timed whole: leave --layers and --memory out")
+    whole = {"--export": export, "--data": data, "--quantize": quantize}
+    for name in (name for name, given in whole.items() if given and (layers or memory)):
+        options.refuse(True, f"{name} is for networks timed whole: expected it without --layers and --memory")
     setup: dict[str, Any] = {
         **{"device": device, "dtype": dtype, "memory_format": memory_format},
         **{"mode": mode, "optimizer": optimizer, "cache": cache, "threads": threads, "progress": progress},
@@ -79,6 +84,7 @@ def command(
         found = memory_of(names, input, batch=sizes[0], compile=compile, fits=fits, failures=failures, **setup)
     else:
         setup |= {"processes": processes or PROCESSES, "runtime": runtimes, "export": export}
+        setup |= {"data": data, "root": data_root, "quantize": quantize}
         found = latency(names, input, batch=sizes, failures=failures, **setup)
     emit(found, format, output, plot=plot)
     if events:

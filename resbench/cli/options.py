@@ -99,6 +99,14 @@ Data = Annotated[
     str,
     typer.Option("--data", help="digits (come with scikit-learn), cifar10, cifar100, mnist, fashion_mnist, folder."),
 ]
+Shown = Annotated[
+    str | None,
+    typer.Option("--data", help="Run on these images, and say how many are named rightly: digits, cifar10, ..."),
+]
+Quantize = Annotated[
+    str | None,
+    typer.Option("--quantize", metavar="int8", help="Also in integers, where a runtime can; calibrated on --data."),
+]
 Stored = Annotated[
     list[Path] | None,
     typer.Option("--from", metavar="PATH", help="What other commands wrote as JSON, files or folders. Repeatable."),

@@ -12,7 +12,7 @@ from resbench.data import folder, readers
 from resbench.data.images import Images, from_arrays
 from resbench.errors import OptionError
 
-__all__ = ["Images", "load_images", "load_split"]
+__all__ = ["Images", "check_name", "load_images", "load_split"]
 
 NAMES = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "folder")
 
@@ -28,11 +28,18 @@ def load_images(name: str, root: Path | None = None, size: tuple[int, ...] = FOL
 
     Raises OptionError for a name or folder that was not given, SourceError for files that are missing or broken.
     """
-    if name not in NAMES:
-        raise OptionError(f"--data takes {', '.join(NAMES)}; received {name!r}")
+    check_name(name, root)
     if name == "digits":
         return from_arrays(name, *readers.digits(), classes=10)
     return _part(name, root, size, test=False)
+
+
+def check_name(name: str, root: str | Path | None) -> None:
+    """Raise OptionError for a name or folder that was not given."""
+    if name not in NAMES:
+        raise OptionError(f"--data takes {', '.join(NAMES)}; received {name!r}")
+    if root is None and name != "digits":
+        raise OptionError(f"--data {name} needs --data-root DIR, the folder that holds it")
 
 
 def load_split(name: str, root: Path | None = None, size: tuple[int, ...] = FOLDER_SIZE) -> tuple[Images, Images]:
@@ -45,7 +52,6 @@ def load_split(name: str, root: Path | None = None, size: tuple[int, ...] = FOLD
 
 
 def _part(name: str, root: Path | None, size: tuple[int, ...], test: bool) -> Images:
-    if root is None:
-        raise OptionError(f"--data {name} needs --data-root DIR, the folder that holds it")
+    assert root is not None
     arrays = folder.read(root, size, test) if name == "folder" else readers.READERS[name](root, test)
     return from_arrays(name, *arrays)

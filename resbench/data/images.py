@@ -3,7 +3,7 @@
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -54,6 +54,24 @@ class Images:
     def digest(self) -> str:
         """Return eight hex digits that change with any byte or label."""
         return f"{zlib.crc32(self.labels.numpy().tobytes(), zlib.crc32(self.images.numpy().tobytes())):08x}"
+
+
+class Standard(NamedTuple):
+    """Images become numbers as networks are trained on them here: less a mean for each pixel, over channels' std."""
+
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def of(cls, train: Images, device: str = "cpu") -> "Standard":
+        """Take mean and deviation of the images to train on."""
+        total = train.images.sum(0, keepdim=True, dtype=torch.int64)
+        mean = (total.double() / len(train.labels)).float()
+        return cls(mean.to(device), train.std.clamp_min(1).to(device))
+
+    def numbers(self, images: Tensor) -> Tensor:
+        """Turn bytes into standardised numbers."""
+        return (images.float() - self.mean) / self.std
 
 
 def steps_per_epoch(images: Images, batch: int) -> int:

@@ -17,7 +17,7 @@ from resbench.networks.name import ModelName
 from resbench.networks.sources import find, package
 from resbench.networks.twins import check_twins
 
-WRAPPINGS = ("state_dict_ema", "model_ema", "state_dict", "model")
+WRAPPINGS = ("state_dict_ema", "model_ema", "state_dict", "model", "state")
 """Trainings keep the state_dict under these words. Averaged weights come first, as in timm."""
 _PREFIX = re.compile(r"^(module\.|_orig_mod\.|model\.)+")
 _COUNTERS = ("num_batches_tracked", "n_averaged")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -14,6 +14,7 @@ from resbench.networks.inputs import Input, parse_inputs
 from resbench.networks.load import Model, load
 from resbench.networks.modules import Lent
 from resbench.restoring.unchanged import unchanged
+from resbench.timing.accuracy import Data, batched, to_name
 from resbench.workers.workload import EAGER, Setup, Workload, check_device
 
 
@@ -23,15 +24,17 @@ class Case(NamedTuple):
     model: str
     input: tuple[str, ...] | None
     setup: Setup
+    data: Data | None = None
+    """It runs on images of this set; None: on random numbers."""
 
     def __str__(self) -> str:
-        runtime = "" if self.setup.runtime == EAGER else f", {self.setup.runtime}"
+        runtime = "" if self.setup.runtime == EAGER else f", {self.setup.place}"
         return f"{self.model}, batch {self.setup.batch}, {self.setup.mode}{runtime}"
 
 
-def case(model: str, input: Input, setup: Setup) -> Case:
+def case(model: str, input: Input, setup: Setup, data: Data | None = None) -> Case:
     """Make the case of a name, with its inputs as texts."""
-    return Case(model, None if input is None else tuple(one.text for one in parse_inputs(input)), setup)
+    return Case(model, None if input is None else tuple(one.text for one in parse_inputs(input)), setup, data)
 
 
 def workload(one: Case) -> tuple[Workload, str]:
@@ -46,7 +49,11 @@ def workload(one: Case) -> tuple[Workload, str]:
         uncountable = error
     loaded = load(one.model, one.input)
     with one_line(one):
-        inputs = with_integers(loaded.module, loaded.arguments(one.setup.batch))
+        if one.data:
+            shown = to_name(one.data, loaded.input).images
+            inputs: Any = (torch.from_numpy(batched(shown, one.setup.batch)),)
+        else:
+            inputs = with_integers(loaded.module, loaded.arguments(one.setup.batch))
         work = Workload(loaded.module, inputs, one.setup, own_threads)
         work.batched = loaded.batched
         if uncountable and not _runs(work):

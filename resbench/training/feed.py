@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from resbench.data.images import Images, order, steps_per_epoch
+from resbench.data.images import Images, Standard, order, steps_per_epoch
 
 PAD = 4
 """Images are padded by so much on each side before the crop (He et al. 2015, sec. 4.2)."""
@@ -28,9 +28,7 @@ class Feed:
         self.classes, self.digest = train.classes, train.digest + test.digest
         self.images, self.labels = train.images.to(device), train.labels.to(device)
         self.test_images, self.test_labels = test.images.to(device), test.labels.to(device)
-        total = train.images.sum(0, keepdim=True, dtype=torch.int64)
-        self.mean = (total.double() / len(train.labels)).float().to(device)
-        self.std = train.std.clamp_min(1).to(device)
+        self.standard = Standard.of(train, device)
 
     def rows(self, seed: int, epoch: int) -> Tensor:
         """Return the rows of all batches of an epoch: (steps, 4, N), on the device."""
@@ -57,8 +55,7 @@ class Feed:
 
     def normal(self, images: Tensor) -> Tensor:
         """Turn bytes into standardised numbers."""
-        x: Tensor = (images.float() - self.mean) / self.std
-        return x.contiguous(memory_format=torch.channels_last)
+        return self.standard.numbers(images).contiguous(memory_format=torch.channels_last)
 
 
 def crop(x: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:

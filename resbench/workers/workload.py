@@ -24,7 +24,7 @@ from resbench.given import device_name
 from resbench.workers.optimizers import MOMENTUM, check_optimizer, standing
 from resbench.workers.switches import attribute, put_back
 
-Dtype = Literal["fp32", "tf32", "bf16", "fp16"]
+Dtype = Literal["fp32", "tf32", "bf16", "fp16", "int8"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 Mode = Literal["inference", "training"]
 Cache = Literal["warm", "cold"]
@@ -82,8 +82,17 @@ class Setup:
         check_optimizer(self.optimizer)
         if self.optimizer != MOMENTUM and self.mode != "training":
             raise OptionError(f"{self.optimizer} steps in training: expected --mode training with it")
+        if self.dtype == "int8" and self.runtime in (EAGER, COMPILE):
+            raise OptionError(
+                "int8 is of files with integer weights: expected --quantize int8 with --runtime onnxruntime or openvino"
+            )
         if self.dtype == "tf32" and self.kind != "cuda":
             raise MeasureError("tf32 is a format of NVIDIA GPUs: expected --device cuda with it; try fp32 or bf16")
+
+    @property
+    def place(self) -> str:
+        """Return ``onnxruntime``, or ``onnxruntime int8`` where its weights and products are integers."""
+        return f"{self.runtime} int8" if self.dtype == "int8" else self.runtime
 
     @property
     def compile(self) -> bool:

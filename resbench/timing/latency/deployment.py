@@ -5,6 +5,7 @@ from statistics import median
 from typing import Any
 
 from resbench.tables.table import Column, Table
+from resbench.timing.accuracy import CALIBRATED, Accuracy
 from resbench.timing.latency.result import Deployed, Latencies, Latency
 from resbench.timing.runtimes.runtime import TOLERANCES
 
@@ -16,6 +17,7 @@ COLUMNS = (
     Column("first_s", "first run", "seconds"),
     Column("resident_bytes", "resident", "bytes"),
     Column("difference", "difference", "number"),
+    Column("accuracy", "accuracy", "share"),
     Column("file_bytes", "file", "bytes"),
     Column("cold_load_s", "cold load", "seconds"),
     Column("cold_first_s", "cold first run", "seconds"),
@@ -36,6 +38,12 @@ def deployment_table(result: Latencies) -> Table:
         "Difference: the largest from what eager fp32 answers, as a share of its largest answer; a row fails beyond "
         f"{' and '.join(f'{TOLERANCES[dtype]:.2g} ({dtype})' for dtype in dtypes if dtype in TOLERANCES)}.",
     ]
+    shown = next((found for one in result.latencies if (found := _accuracy(one))), None)
+    if shown:
+        notes.append(
+            f"Accuracy: of {shown.images} images of the test part of {shown.data}, on which all rows ran; int8 was "
+            f"calibrated on {CALIBRATED} of those to train on."
+        )
     rows = [[record[column.key] for column in columns] for record in records]
     return Table(columns, rows, title="What each runtime needs besides", notes=notes)
 
@@ -47,7 +55,7 @@ def _record(one: Latency) -> dict[str, Any]:
     counted = one.setup.runtime not in ("eager", "compile")
     return {
         "model": one.model,
-        "runtime": one.setup.runtime,
+        "runtime": one.setup.place,
         "batch": one.images,
         "cold_load_s": _middle(cold, lambda start: start.load_s),
         "cold_first_s": _middle(cold, lambda start: start.first_s),
@@ -56,9 +64,14 @@ def _record(one: Latency) -> dict[str, Any]:
         "resident_bytes": _most(start.resident_bytes for start in one.deployed),
         "file_bytes": first.file_bytes,
         "difference": _most(start.difference for start in one.deployed),
+        "accuracy": named.share if (named := _accuracy(one)) else None,
         "executed": ", ".join(f"{dtype} {count}" if counted else dtype for dtype, count in products.items()) or None,
         "version": first.version,
     }
+
+
+def _accuracy(one: Latency) -> Accuracy | None:
+    return next((start.accuracy for start in one.deployed if start.accuracy), None)
 
 
 def _middle(starts: Sequence[Deployed], of: Callable[[Deployed], float | None]) -> float | None:

@@ -17,9 +17,10 @@ from resbench.networks.load import result_name
 from resbench.networks.modules import Lent
 from resbench.networks.name import names_of
 from resbench.progress import Progress, Step, silent
+from resbench.timing.accuracy import asked_data
 from resbench.timing.case import Case, case, ready
 from resbench.timing.drift import noted
-from resbench.timing.latency.processes import Processes, check_export, check_runtime
+from resbench.timing.latency.processes import Processes, check_export, check_runtime, setups
 from resbench.timing.latency.result import Latencies, Latency, Reading
 from resbench.timing.latency.worker import paced, read
 from resbench.timing.roofline import Roof, roof, roof_of
@@ -50,6 +51,9 @@ def latency(
     optimizer: str = MOMENTUM,
     processes: int = PROCESSES,
     export: str | Path | None = None,
+    data: str | None = None,
+    root: str | Path | None = None,
+    quantize: str | None = None,
     failures: Failures | None = None,
     progress: Progress = silent,
 ) -> Latencies:
@@ -58,30 +62,33 @@ def latency(
     A name is measured in fresh processes, every case in its own and all of them in turn; a module in this one, so
     without an interval, and it is afterwards what it was. ``runtime``: one or several of ``eager``, ``compile``,
     ``aot``, ``onnxruntime``, ``openvino``, ``executorch``, and those that other packages bring; ``compile=True`` is
-    short for one of them. ``export`` keeps the file that they are given. Ctrl-C gives what is done. Raises
-    MeasureError for what this machine cannot do.
+    short for one of them. ``export`` keeps the file that they are given. ``data``, in ``root``: they run on these
+    images, and name those of the test part; ``quantize="int8"``: runtimes that can run in integers too, calibrated on
+    those to train on. Ctrl-C gives what is done. Raises MeasureError for what this machine cannot do.
     """
     batches = [batch] if isinstance(batch, int) else [*batch]
     runtimes = [COMPILE] if compile else [runtime] if isinstance(runtime, str) else [*runtime]
-    setups = [
-        Setup(device, size, dtype, memory_format, mode, cache, one, threads, optimizer)
-        for size in batches
-        for one in runtimes
-    ]
-    first = setups[0]
-    for setup in setups:
+    how: Any = {"dtype": dtype, "memory_format": memory_format, "mode": mode, "cache": cache, "threads": threads}
+    asked_setups = setups(device, batches, runtimes, quantize, **how, optimizer=optimizer)
+    shown = asked_data(data, root, mode)
+    if quantize and not shown:
+        raise OptionError("--quantize needs images to calibrate on: expected --data with it, such as --data digits")
+    first = asked_setups[0]
+    for setup in asked_setups:
         check_runtime(setup)
     if isinstance(models, Lent):
+        if shown:
+            raise OptionError("a module that is lent runs on its own input: expected a name for --data")
         if others := [name for name in runtimes if name not in TORCH]:
             raise OptionError(f"a module that is lent runs in this process: expected a name for {others[0]}")
         found = []
-        for setup in setups:
+        for setup in asked_setups:
             with ready(models, input, setup) as (work, name):
                 found.append(Latency(name, tuple(work.tensors[0].shape), setup, (read(work),), batched=work.batched))
         return Latencies(tuple(found), _ceilings(found, None, progress), found[0].where(environment(device)))
     names = names_of(models)
     if export is not None:
-        check_export(Path(export), names, setups)
+        check_export(Path(export), names, asked_setups)
     failed_models = failures or Failures()
     failed_models.each(names, lambda name: result_name(name, input))  # a name that nothing answers to costs no process
     names = failed_models.left(failed_models.without(names))
@@ -89,7 +96,7 @@ def latency(
         progress(Step(f"the machine's ceilings in {first.dtype} (kept for the next time)"), 0.0)
         asked = roof(first.device, first.dtype)  # what the device cannot do is said before anything is measured
         machine = environment(first.device)
-    cases = dict.fromkeys(case(name, input, setup) for name in names for setup in setups)
+    cases = dict.fromkeys(case(name, input, setup, shown) for name in names for setup in asked_setups)
     with TemporaryDirectory(prefix="resbench-") as folder:
         asking = Processes(Path(folder), processes, pinned={*runtimes} != {EAGER})
         found, interrupted = _asked([*cases], asking, failures, progress)

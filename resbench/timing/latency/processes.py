@@ -5,7 +5,7 @@ process of its own, and each process that is timed loads that file.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ class Processes:
     def answer(self, case: Case, turn: int) -> Answer:
         """Ask one process for a reading of a case: the answer holds it, or an error."""
         if case.setup.runtime in TORCH:
-            request = {"case": _plain(case), "processes": self.turns, "cores": self._cores(case)}
+            asked = {"processes": self.turns, "inspected": turn == 0}
+            request = {"case": _plain(case), "cores": self._cores(case), **asked}
             more = {"TORCHINDUCTOR_CACHE_DIR": str(self._folder("cache", case))} if case.setup.compile else {}
             return ask("resbench.timing.latency.worker", request, str(case), more)
         export = self._exported(case)
@@ -77,6 +78,7 @@ class Processes:
             **{name: export[name] for name in ("folder", "file", "bytes")},
             **{"runtime": case.setup.runtime, "threads": _threads(case), "dtype": case.setup.dtype},
             **{"cache": str(self._folder("cache", case)), "cores": self._cores(case), "what": str(case)},
+            "data": case.data and case.data.name,
         }
 
     def _cores(self, case: Case) -> Sequence[int]:
@@ -86,7 +88,7 @@ class Processes:
     def _exported(self, case: Case) -> Answer:
         """Write the file of a case, once for all runtimes that read such a file."""
         suffix = runtime(case.setup.runtime).SUFFIX
-        key = (case.model, case.input, case.setup.batch, suffix)
+        key = (case.model, case.input, case.setup.batch, case.setup.dtype == "int8", suffix)
         if key not in self.exports:
             folder = self._folder("exported", *key)
             found = ask("resbench.timing.runtimes.exporting", {"case": _plain(case), "folder": str(folder)}, str(case))
@@ -98,6 +100,29 @@ class Processes:
         folder = self.folders.setdefault(key, self.folder / str(len(self.folders)))
         folder.mkdir(exist_ok=True)
         return folder
+
+
+def setups(
+    device: str, batches: Sequence[int], runtimes: Sequence[str], quantize: str | None, **how: Any
+) -> list[Setup]:
+    """Make the setups of a call; with ``quantize`` each runtime that can runs in integers too. Raises OptionError."""
+    if quantize not in (None, "int8"):
+        raise OptionError(f"--quantize takes int8; received {quantize!r}")
+    able = {name for name in runtimes if quantize and name not in TORCH and quantize in runtime(name).DTYPES}
+    if quantize and not able:
+        raise OptionError(
+            "--quantize is for runtimes that multiply integers: expected onnxruntime or openvino in --runtime; "
+            f"received {','.join(runtimes)}"
+        )
+    if quantize:
+        runtime("onnxruntime")  # which has to be there, for it quantises
+    return [
+        setup
+        for batch in batches
+        for name in runtimes
+        for one in [Setup(device, batch, runtime=name, **how)]
+        for setup in ([one, replace(one, dtype="int8")] if name in able else [one])
+    ]
 
 
 def check_runtime(setup: Setup) -> None:
@@ -136,7 +161,7 @@ def _threads(case: Case) -> int:
 
 
 def _plain(case: Case) -> dict[str, Any]:
-    return {**case._asdict(), "setup": asdict(case.setup)}
+    return {**case._asdict(), "setup": asdict(case.setup), "data": case.data and case.data._asdict()}
 
 
 def _reading(found: Answer, export: Answer, threads: int) -> Reading:

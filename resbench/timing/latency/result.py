@@ -11,6 +11,7 @@ from resbench.errors import Failures
 from resbench.progress import Progress
 from resbench.result import Figure, Metric, Result, Where
 from resbench.tables.table import Table
+from resbench.timing.accuracy import Accuracy
 from resbench.timing.ran import Ran, setup_words
 from resbench.timing.roofline import Roof, has_roof
 from resbench.workers.environment import Environment
@@ -39,6 +40,8 @@ class Deployed(NamedTuple):
     """Its answers differ by at most this share of the largest of eager fp32; None: those are not known."""
     cores: tuple[int, ...] = ()
     """The process was kept to these processors; empty: to none."""
+    accuracy: Accuracy | None = None
+    """So many images were named rightly; None: it ran on random numbers, or another process has named them."""
 
 
 class Reading(NamedTuple):
@@ -196,7 +199,7 @@ class Latency:
     @property
     def row(self) -> str:
         """Call it by what sets it apart: ``resnet18, batch 8``, and its runtime where that is not eager."""
-        return ", ".join([self.model, f"batch {self.setup.batch}", *([] if self.is_eager else [self.setup.runtime])])
+        return ", ".join([self.model, f"batch {self.setup.batch}", *([] if self.is_eager else [self.setup.place])])
 
     @property
     def is_eager(self) -> bool:

@@ -103,9 +103,9 @@ def names_runtimes(latencies: Sequence[Latency]) -> bool:
 
 
 def _elsewhere(one: Latency) -> tuple[str, Setup, Ran | None]:
-    """Return the setup of a row whose runtime stands in a column, without what that says."""
+    """Return the setup of a row whose runtime stands in a column, without what that says; its dtype is as it ran."""
     ran = replace(one.ran, compiled=False) if one.ran else None
-    return one.setup.runtime, replace(one.setup, runtime=EAGER), ran
+    return one.setup.place, replace(one.setup, runtime=EAGER, dtype="fp32"), ran
 
 
 def _turns(latencies: Sequence[Latency]) -> Iterator[str]:
@@ -117,7 +117,7 @@ def _turns(latencies: Sequence[Latency]) -> Iterator[str]:
             if one.setup.batch == batch:
                 sure = one.verdict != "invalid"
                 figure = Figure(one.model, "latency", one.median_s, one.half_width_s, sure=sure)
-                found.setdefault(one.setup.runtime, {})[one.model] = figure
+                found.setdefault(one.setup.place, {})[one.model] = figure
         yield from (f"Batch {batch}: {line}" if len(batches) > 1 else line for line in order_lines(found))
 
 
@@ -153,7 +153,7 @@ def latency_record(one: Latency, roof: Roof | None) -> dict[str, Any]:
     phases = one.phases_s if len(one.phases_s) > 1 else {}
     return {
         "model": one.model,
-        "runtime": one.setup.runtime,
+        "runtime": one.setup.place,
         "batch": one.images,
         "median_s": one.median_s,
         "half_width": None if half is None else half / one.median_s,

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from resbench.codec import decoded, encoded
 from resbench.operators.boundaries import Modules
+from resbench.timing.accuracy import Accuracy, Data, rightly, to_name
 from resbench.timing.case import Case, one_line, workload
 from resbench.timing.drift import pace
 from resbench.timing.latency.result import Deployed, Reading
@@ -42,11 +43,13 @@ class Begun(NamedTuple):
     """A process that measures one case began so."""
 
     bare: int | None
-    """It held so many bytes before the model was made."""
+    """It held so many bytes before the model was made; None: nothing says, or it read a set of images besides."""
     cache: Path | None
     """Compiled code is kept in this folder, which is empty; None where none is, or it holds some."""
     cores: Sequence[int]
     """It is kept to these processors."""
+    shown: Data | None = None
+    """It names images of this set."""
 
 
 def read(work: Workload, rules: Rules | None = None, begun: Begun | None = None) -> Reading:
@@ -97,7 +100,20 @@ def _deployed(work: Workload, begun: Begun, first_s: float, resident: int | None
         reference = _answers(work.model(*work.inputs, **work.named))
         # what eager answers in another dtype is shown, and not judged: it is what was asked for
         far = agreement(answers, reference, work.setup.dtype) if work.setup.compile else difference(answers, reference)
-    return Deployed(f"torch {torch.__version__}", cold, None, first_s, needed, difference=far, cores=tuple(begun.cores))
+    named = begun.shown and _named(work, begun.shown)
+    torch_version, cores = f"torch {torch.__version__}", tuple(begun.cores)
+    return Deployed(torch_version, cold, None, first_s, needed, difference=far, cores=cores, accuracy=named)
+
+
+def _named(work: Workload, data: Data) -> Accuracy:
+    """Show it every image; it is timed by then."""
+    shown = to_name(data, tuple(work.inputs[0].shape[1:]))
+
+    def answer(part: Any) -> Any:
+        with work.autocast():
+            return _answers(work.call(torch.from_numpy(part).to(work.inputs[0])))[0]
+
+    return Accuracy(data.name, rightly(answer, shown, work.setup.batch), len(shown.labels))
 
 
 def _answers(outputs: Any) -> list[Any]:
@@ -128,7 +144,9 @@ def measured(request: dict[str, Any]) -> Answer:
     case = decoded(Case, request["case"])
     keep_to(request["cores"])
     cache = Path(os.environ[INDUCTOR]) if case.setup.compile else None
-    begun = Begun(resident_bytes(), cache if cache and not any(cache.iterdir()) else None, request["cores"])
+    empty = cache if cache and not any(cache.iterdir()) else None
+    bare = None if case.data else resident_bytes()
+    begun = Begun(bare, empty, request["cores"], case.data if request["inspected"] else None)
     with settings_kept():  # the machine's pace does not depend on what the model switches off
         work, name = workload(case)
         with one_line(case):

@@ -1,10 +1,12 @@
 """A process with torch writes what runtimes are given: ``python -m resbench.timing.runtimes.exporting``.
 
 It reads a request as JSON on its standard input, and leaves in the request's folder the file, its inputs and what eager
-fp32 answers to them. A graph that is given as a file stands for itself, and nothing answers in its place.
+fp32 answers to them; where it runs on a set of images, those to name too. A graph that is given as a file stands for
+itself, and nothing answers in its place.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +21,11 @@ from resbench.costs.measure import cost
 from resbench.errors import MeasureError, first_line, foreign
 from resbench.networks.load import load
 from resbench.networks.name import ModelName
+from resbench.timing.accuracy import batched, to_calibrate, to_name
 from resbench.timing.case import Case, one_line, workload
+from resbench.timing.runtimes.exports import quantised
 from resbench.timing.runtimes.runtime import runtime
-from resbench.timing.runtimes.serving import ANSWERS, INPUTS
+from resbench.timing.runtimes.serving import ANSWERS, IMAGES, INPUTS
 from resbench.workers.asking import Answer, answer
 from resbench.workers.workload import EAGER
 
@@ -52,14 +56,33 @@ def exported(case: Case, folder: Path) -> Exported:
     save(folder / INPUTS, [one.detach().cpu().contiguous().numpy() for one in work.tensors])
     save(folder / ANSWERS, [one.detach().cpu().contiguous().numpy() for one in answers])
 
-    def say(error: BaseException) -> str:
-        return f"{eager}: cannot be written as {found.SUFFIX}: {type(error).__name__}: {reason(error)}"
-
-    with foreign(MeasureError, say), torch.no_grad():
+    with _writing(eager, found.SUFFIX), torch.no_grad():
         found.export(work.model, work.inputs, work.named, file)
     counted = cost(case.model, case.input, batch=case.setup.batch)
     shape = tuple(work.tensors[0].shape)
+    file = _prepared(case, file, shape[1:], folder)
     return Exported(name, shape, work.batched, counted.macs, dict(counted.uncounted), file, size(file))
+
+
+def _writing(case: Case, suffix: str) -> AbstractContextManager[None]:
+    """Turn whatever an exporter raises into a line that names the case and the file."""
+    return foreign(
+        MeasureError,
+        lambda error: f"{case}: cannot be written as {suffix}: {type(error).__name__}: {reason(error)}",
+    )
+
+
+def _prepared(case: Case, file: Path, shape: tuple[int, ...], folder: Path) -> Path:
+    """Keep the images to name, where there are any; return the file that runs: in integers, where that is asked."""
+    if case.data is None:
+        return file
+    save(folder / IMAGES, to_name(case.data, shape))
+    if case.setup.dtype != "int8":
+        return file
+    integers = folder / f"int8{file.suffix}"
+    with _writing(case, "int8"):
+        quantised(file, to_calibrate(case.data, shape).images, case.setup.batch, integers)
+    return integers
 
 
 def _graph(case: Case, folder: Path) -> Exported:
@@ -74,8 +97,13 @@ def _graph(case: Case, folder: Path) -> Exported:
         )
     random = np.random.default_rng(0)
     drawn: list[Any] = []
+    if case.data and (len(graph.inputs) != 1 or len(graph.inputs[0].shape or ()) != 4):
+        raise MeasureError(f"{case}: --data shows images: expected a graph of one input (N, C, H, W)")
     for one in graph.inputs:
         assert one.shape is not None
+        if case.data:
+            drawn.append(batched(to_name(case.data, one.shape[1:]).images, one.shape[0]))
+            continue
         floating = one.dtype.startswith("float")
         drawn.append((random.standard_normal(one.shape) if floating else np.ones(one.shape)).astype(one.dtype))
     save(folder / INPUTS, drawn)
@@ -87,7 +115,9 @@ def _graph(case: Case, folder: Path) -> Exported:
         if fact.key == "location"
     }
     first = graph.inputs[0].shape or ()
-    return Exported(str(model.name.title), first, True, counted.macs, dict(counted.uncounted), file, size(file, beside))
+    ready = _prepared(case, file, first[1:], folder)
+    nbytes = size(file, beside) if ready == file else size(ready)
+    return Exported(str(model.name.title), first, True, counted.macs, dict(counted.uncounted), ready, nbytes)
 
 
 def save(path: Path, arrays: Sequence[Any]) -> None:

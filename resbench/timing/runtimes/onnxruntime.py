@@ -21,7 +21,7 @@ __all__ = ["DTYPES", "MODULE", "PACKAGE", "SUFFIX", "export", "load", "watch"]
 
 PACKAGE = MODULE = "onnxruntime"
 SUFFIX = ".onnx"
-DTYPES = ("fp32",)
+DTYPES = ("fp32", "int8")
 
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Attention", "LSTM", "GRU", "RNN", "Einsum")
 """These operators multiply; each has forms with something before or behind the name."""

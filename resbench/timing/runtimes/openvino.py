@@ -18,9 +18,9 @@ __all__ = ["DTYPES", "MODULE", "PACKAGE", "SUFFIX", "export", "load", "watch"]
 
 PACKAGE = MODULE = "openvino"
 SUFFIX = ".onnx"
-DTYPES = ("fp32", "bf16")
+DTYPES = ("fp32", "bf16", "int8")
 
-PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 """It is asked for these; integers are in the file, and stay."""
 
 ADDED = ("Reorder", "Convert")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from resbench.errors import MeasureError, first_line, foreign
+from resbench.timing.accuracy import Accuracy, Labelled, rightly
 from resbench.timing.runtimes.runtime import Conditions, Engine, Runtime, agreement, runtime, version_of
 from resbench.workers.asking import Answer, answer
 from resbench.workers.cores import keep_to
@@ -21,8 +22,9 @@ from resbench.workers.neighbours import taken
 from resbench.workers.resident import peak_resident_bytes, resident_bytes
 from resbench.workers.sampling import FLUSH_BYTES, Rules, Stopwatch, sample, uncollected
 
-INPUTS, ANSWERS = "inputs.npz", "answers.npz"
-"""A folder holds these beside the file: what it is given, and what eager fp32 answers where there is a module."""
+INPUTS, ANSWERS, IMAGES = "inputs.npz", "answers.npz", "images.npz"
+"""A folder holds these beside the file: what it is given, what eager fp32 answers where there is a module, and images
+with their labels where it runs on a set of them."""
 
 
 def served(request: dict[str, Any]) -> Answer:
@@ -44,6 +46,7 @@ def served(request: dict[str, Any]) -> Answer:
         samples = sample(watch(engine.run, request["flushed"]), rules)
         crowd, peak = others(), peak_resident_bytes()
         executed = engine.executed() if request["inspected"] else {}
+        named = _named(engine, inputs, folder / IMAGES, request["data"]) if request["inspected"] else None
     return {
         "runs_s": samples.runs,
         "verdict": samples.verdict,
@@ -59,9 +62,23 @@ def served(request: dict[str, Any]) -> Answer:
             "file_bytes": request["bytes"],
             "difference": far,
             "cores": request["cores"],
+            "accuracy": named and named._asdict(),
         },
         "pace_s": _pace(conditions.threads),
     }
+
+
+def _named(engine: Engine, inputs: list[Any], file: Path, data: str) -> Accuracy | None:
+    """Show it every image that is kept for that, where it reads its input; it is timed by then."""
+    if not file.exists():
+        return None
+    shown = Labelled(*values(file))
+
+    def answer(part: Any) -> Any:
+        inputs[0][...] = part
+        return next(iter(engine.run()))
+
+    return Accuracy(data, rightly(answer, shown, len(inputs[0])), len(shown.labels))
 
 
 def begun(
