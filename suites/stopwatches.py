@@ -3,9 +3,10 @@
     python suites/stopwatches.py [NETWORK...] > results/cpu/stopwatches.txt
 
 For each network, batch and runtime one process loads the exported file once, and times the same run in turn by the
-stopwatch of resbench, by a loop of ``perf_counter`` around the runtime's own call, and by torch's ``Timer``; a cell is
-the ratio of medians over the rounds. benchmark_app runs in a process of its own, one thread and one stream, in turn
-with runs of ours on one thread. Medians over the cells, with their quartiles, stand at the end.
+stopwatch of resbench, by a loop of ``perf_counter`` around the runtime's own call, and by torch's ``Timer``, each first
+in a third of the rounds; a round gives the ratios of its medians, and a cell is the median of its rounds. Timer is
+asked for single runs, for of several it tells the mean. benchmark_app runs in a process of its own, one thread and one
+stream, in turn with runs of ours on one thread. Medians over the cells, with their quartiles, stand at the end.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -28,9 +30,13 @@ from resbench.timing.runtimes.runtime import Conditions, runtime
 from resbench.timing.runtimes.serving import INPUTS, values, watch
 from resbench.workers.workload import Setup
 
-NETWORKS = ("resnet18", "mobilenet_v2", "shufflenet_v2_x1_0", "squeezenet1_0", "resnet20", "plain56")
+NETWORKS = (
+    *("resnet18", "mobilenet_v2", "shufflenet_v2_x1_0", "squeezenet1_0", "resnet20", "plain56"),
+    *("googlenet", "efficientnet_b0", "densenet121", "preact_resnet110", "mnasnet1_0", "regnet_y_400mf"),
+)
 BATCHES = (1, 4)
-ROUNDS, EACH_S = 5, 0.4
+ROUNDS, EACH_S = 12, 0.15
+APP_S = 1
 
 
 def main() -> None:
@@ -65,12 +71,18 @@ def cell(which: str, file: Path, folder: Path) -> dict[str, float]:
     timer = Timer("run()", globals={"run": engine.run}, num_threads=2)
     ours(20)
     runs = max(5, int(EACH_S / median(seconds for (seconds,) in ours(5))))
-    mine, bare, torch = list[float](), list[float](), list[float]()
-    for _ in range(ROUNDS):
-        mine += [seconds for (seconds,) in ours(runs)]
-        bare += loop(engine.run, runs)
-        torch += [timer.timeit(max(1, runs // 5)).median for _ in range(5)]
-    return {"a bare loop": median(mine) / median(bare), "torch.utils.benchmark": median(mine) / median(torch)}
+    stopwatches: dict[str, Callable[[], float]] = {
+        "resbench": lambda: median(seconds for (seconds,) in ours(runs)),
+        "a bare loop": lambda: median(loop(engine.run, runs)),
+        "torch.utils.benchmark": lambda: median(timer.timeit(1).median for _ in range(max(5, runs // 3))),
+    }
+    names, ratios = [*stopwatches], {name: list[float]() for name in stopwatches}
+    for turn in range(ROUNDS):
+        order = names[turn % 3 :] + names[: turn % 3]
+        found = {name: stopwatches[name]() for name in order}
+        for name in names:
+            ratios[name].append(found["resbench"] / found[name])
+    return {name: median(ratios[name]) for name in names[1:]}
 
 
 def loop(run: Any, runs: int) -> list[float]:
@@ -86,20 +98,20 @@ def loop(run: Any, runs: int) -> list[float]:
 def beside_benchmark_app(file: Path, folder: Path) -> float:
     """Compare medians on one thread, in turn, three times each."""
     app = shutil.which("benchmark_app", path=str(Path(sys.executable).parent)) or "benchmark_app"
-    mine, theirs = list[float](), list[float]()
-    command = [app, "-m", file, "-d", "CPU", "-api", "sync", "-nstreams", "1", "-nthreads", "1", "-t", "2"]
+    ratios = list[float]()
+    command = [app, "-m", file, "-d", "CPU", "-api", "sync", "-nstreams", "1", "-nthreads", "1", "-t", str(APP_S)]
     command += ["-hint", "none", "-infer_precision", "f32"]
     engine = runtime("openvino").load(file, values(folder / INPUTS), Conditions(1, "fp32", folder / "cache"))
     ours = watch(engine.run)
     ours(20)
     for _ in range(3):
-        runs = max(5, int(2 / median(seconds for (seconds,) in ours(5))))
-        mine.append(median(seconds for (seconds,) in ours(runs)))
+        runs = max(5, int(APP_S / median(seconds for (seconds,) in ours(5))))
+        mine = median(seconds for (seconds,) in ours(runs))
         said = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
         found = re.search(r"Median:\s+([\d.]+) ms", said)
         assert found, said
-        theirs.append(float(found[1]) / 1e3)
-    return median(mine) / median(theirs)
+        ratios.append(mine / (float(found[1]) / 1e3))
+    return median(ratios)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from math import prod
 
 from resbench.arch.algebra import Shape
 from resbench.arch.fields import Epsilon, Whole, check_fields, refuse
-from resbench.arch.layers import Affine
-from resbench.units import FP32_BYTES
+from resbench.arch.layers import Affine, check_maps
+from resbench.errors import ShapeError
+from resbench.units import FP32_BYTES, shape_text
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -36,7 +37,8 @@ class LayerNorm2d(Affine):
 class GroupNorm(Affine):
     """gamma (x - mean) / sqrt(var + eps) + beta over an image's channels, group by group (Wu & He 2018, eq. 1-7).
 
-    2 parameters a channel, 5 operations an element.
+    2 parameters a channel, 5 operations an element. A group of one value has no variance: torch runs none of them where
+    the whole batch has one value a group.
     """
 
     by_whole_map = ("inference", "training")
@@ -49,6 +51,11 @@ class GroupNorm(Affine):
         check_fields(self)
         if self.channels % self.groups:
             refuse(self, "groups", f"a divisor of {self.channels} channels", self.groups)
+
+    def output(self, shape: Shape) -> Shape:
+        if prod(check_maps(self, shape, self.channels)) == self.groups:
+            raise ShapeError(f"{self.brief} expects more than one value a group, received {shape_text(shape)}")
+        return shape
 
     def elementwise(self, shape: Shape, output: Shape) -> int:
         return 5 * prod(output)

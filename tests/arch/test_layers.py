@@ -385,6 +385,7 @@ def test_nesting_is_bounded_where_it_is_made():
         (ChannelSlice(1, 4), (1, 4, 9, 9), (1, 3, 9, 9), "expect at least 4 channels, received 3x9x9"),
         (SplitSoftmax(2), (1, 4, 1, 1), (1, 3, 1, 1), "expects a multiple of 2 channels, received 3x1x1"),
         (ChannelShuffle(2), (1, 4, 9, 9), (1, 3, 9, 9), "expects a multiple of 2 channels, received 3x9x9"),
+        (GroupNorm(4, 4), (2, 4, 1, 1), (1, 4, 1, 1), "expects more than one value a group, received 4x1x1"),
         (Conv2d(3, 8, 3), (1, 3, 3, 3), (1, 3, 2, 3), "needs a larger input than 3x2x3: its window spans 3"),
         (Conv2d(3, 8, 3, dilation=2), (1, 3, 5, 5), (1, 3, 4, 5), "its window spans 5"),
         (Conv2d(3, 8, 3, padding=1), (1, 3, 1, 1), (1, 3), "expects CxHxW maps, received 3"),
