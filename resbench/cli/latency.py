@@ -42,7 +42,7 @@ def command(
     --layers times every layer instead, holds it against what the machine can do, and with --plot draws that.
     """
     checked(format, output, plot)
-    options.refuse(plot and not layers, "--plot draws layers under their roof: expected --layers with it")
+    options.refuse(plot and memory, "--plot draws times, or layers under their roof: expected it without --memory")
     names = options.chosen(models, model, input)
     sizes = options.whole_numbers(
         batch, range(1, 2**20 + 1), f"--batch takes whole numbers from 1 to {2**20}, such as 1,8,32"
