@@ -84,4 +84,4 @@ def command(
     if events:
         events.latencies(found, input)
         say_where(events)
-    end(failures, strict, [found])
+    end(failures, strict, [found], files=(output, plot))

@@ -49,6 +49,7 @@
   const draw = async (place) => {
     drawn.get(place)?.finalize();
     const name = place.ariaLabel;
+    place.toggleAttribute("data-dark", dark()); // paper is white: what was drawn for the dark is turned round in print
     const options = { actions: false, renderer: "svg", ast: false, config: colours(), tooltip: { theme: "custom" } };
     try {
       drawn.set(place, await vegaEmbed(place, painted(charts[place.id], place.clientWidth), options));

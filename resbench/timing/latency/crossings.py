@@ -38,10 +38,16 @@ def _panel(words: str, times: Times) -> Picture:
     found = [*turns(times)]
     rows = [_row(runtime, name, times[runtime].get(name), found) for runtime in times for name in names]
     axes = Axes(rows, names, [*times])
-    layers = [*_lines(axes, rows), *_rings(axes, times), *_labels(axes, rows)]
+    rings = _rings(axes, times)
     name = f"latency by runtime{f', {words}' if words else ''}"
-    title = alt.TitleParams(name[0].upper() + name[1:], subtitle=_subtitle(rows, found, axes))
-    return Picture(name, alt.layer(*layers).properties(width=WIDTH, height=axes.height, title=title), rows)
+    title = alt.TitleParams(name[0].upper() + name[1:], subtitle=_subtitle(rows, found, axes, len(rings)))
+    return Picture(
+        name,
+        alt.layer(*_lines(axes, rows), *rings, *_labels(axes, rows)).properties(
+            width=WIDTH, height=axes.height, title=title
+        ),
+        rows,
+    )
 
 
 def _row(runtime: str, name: str, figure: Figure | None, found: Sequence[Turn]) -> dict[str, Any]:
@@ -145,7 +151,7 @@ def _labels(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
     return layers
 
 
-def _subtitle(rows: Sequence[Mapping[str, Any]], found: Sequence[Turn], axes: Axes) -> list[str]:
+def _subtitle(rows: Sequence[Mapping[str, Any]], found: Sequence[Turn], axes: Axes, rings: int) -> list[str]:
     """Say what bars and rings are, whose order turns round, and what is not known."""
     known = [row for row in rows if row["median_s"]]
     if all(row["low_s"] is None for row in known):
@@ -153,12 +159,13 @@ def _subtitle(rows: Sequence[Mapping[str, Any]], found: Sequence[Turn], axes: Ax
     else:
         cut = ", cut at the frame" if axes.cut else ""
         lines = [f"Bars: 95 % intervals{cut}."]
-        if len(found) == 1:
-            lines.append(f"Ring: {found[0].a} and {found[0].b} change places, beyond their intervals.")
-        elif found:
+        if found:
             count = len(axes.names)
-            pairs = plural(count * (count - 1) // 2, "pair")
-            lines.append(f"Rings: of {pairs} of networks {len(found)} change places, beyond their intervals.")
+            pairs = [f"{turn.a} and {turn.b}" for turn in found]
+            of_all = f"{len(pairs)} of {plural(count * (count - 1) // 2, 'pair')} of networks"
+            which = ", ".join(pairs) if len(pairs) < 3 else of_all
+            ring = f" ({'ring' if rings == 1 else 'rings'})" if rings else ""
+            lines.append(f"{which} change places beyond their intervals{ring}.")
         elif len(axes.names) > 1:
             lines.append("No two networks change places beyond their intervals.")
     if any(not row["sure"] for row in known):

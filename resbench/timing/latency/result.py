@@ -1,5 +1,6 @@
 """This module holds what `latency` finds: what one process reads, and what the readings of several say together."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import hypot
@@ -297,4 +298,8 @@ class Latencies(Result):
         return by_runtime(self.figures()) or [spreads(self)]
 
     def verdicts(self) -> Iterator[str]:
-        yield from (f"Latency of {one.model}: {one.verdict}" for one in self.latencies if one.verdict != "settled")
+        times = Counter(one.model for one in self.latencies)
+        names = [one.row if times[one.model] > 1 else one.model for one in self.latencies]
+        for name, one in zip(names, self.latencies, strict=True):
+            if one.verdict != "settled":
+                yield f"Latency of {name}: {one.verdict}"
