@@ -1,4 +1,4 @@
-"""The axes of latency by runtime: a logarithmic one of time, and runtimes, with room for names beside their lines.
+"""Latency by runtime has two axes: time, logarithmic, and runtimes, with room for the names of networks beside them.
 
 Pixels that depend on the width of the page are expressions, which the chart evaluates where it is drawn.
 """
