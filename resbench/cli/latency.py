@@ -39,8 +39,8 @@ def command(
 ) -> None:
     """Time networks on this machine, each in several fresh processes, with an interval for the median.
 
-    --layers times every layer instead, and holds it against what the machine can do. --plot draws what was timed: layers
-    under their roof, and networks in several runtimes as lines that cross where their order turns round.
+    --layers times every layer instead, and holds it against what the machine can do. --plot draws what was timed:
+    layers under their roof, and networks in several runtimes as lines that cross where their order turns round.
     """
     checked(format, output, plot)
     options.refuse(plot and memory, "--plot draws times, or layers under their roof: expected it without --memory")

@@ -162,12 +162,6 @@ def test_the_command_draws_what_it_measured(quick, tmp_path):
         assert {(row["network"], row["runtime"]): row for row in csv.DictReader(file)} == rows
 
 
-def test_a_chart_of_memory_is_refused_before_anything_is_measured(tmp_path):
-    done = called("latency", "resnet20", "--memory", "--plot", tmp_path / "x.svg")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "expected it without --memory" in done.stderr
-
-
 def test_what_turns_round_is_in_the_sentences_of_compare_too():
     from resbench.pages.answer import sentences
 

@@ -1,6 +1,5 @@
 """This module holds what `latency` finds: what one process reads, and what the readings of several say together."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import hypot
@@ -298,8 +297,9 @@ class Latencies(Result):
         return by_runtime(self.figures()) or [spreads(self)]
 
     def verdicts(self) -> Iterator[str]:
-        times = Counter(one.model for one in self.latencies)
-        names = [one.row if times[one.model] > 1 else one.model for one in self.latencies]
-        for name, one in zip(names, self.latencies, strict=True):
+        from resbench.timing.latency.table import names_runtimes
+
+        named = names_runtimes(self.latencies)
+        for one in self.latencies:
             if one.verdict != "settled":
-                yield f"Latency of {name}: {one.verdict}"
+                yield f"Latency of {one.row if named else one.model}: {one.verdict}"
