@@ -78,7 +78,7 @@ def test_every_name_is_read_and_covers_no_other(opened):
 
 
 def test_a_ring_is_around_the_place_where_lines_cross(opened):
-    """Of the two lines of each ring, drawn as paths, one is above the other on its left and below on its right."""
+    """Both lines, followed as the browser draws them, pass within 3 pixels of its middle."""
     [times] = panels(twelve()).values()
     found = [*crossings(times)]
     rings = opened.page.eval_on_selector_all(
