@@ -54,6 +54,10 @@ class Figure(NamedTuple):
     """The value is a lower bound, for operators ran that nobody could count: it orders nothing and has no ratio."""
     sure: bool = True
     """A device that was throttled, or a training that failed, gives a figure on which no sentence rests."""
+    runtime: str = ""
+    """It was run in this runtime; this is empty for what is not of a runtime."""
+    shared: str = ""
+    """These are the conditions but for the runtime: figures of equal ones differ by that alone."""
 
 
 class Where(NamedTuple):

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 import ready
+from browser import chromium
 from documents import documents
 from projects import counts, expected, project
 from zoos import import_torchvision
 
-__all__ = ["counts", "documents", "expected", "project"]
+__all__ = ["chromium", "counts", "documents", "expected", "project"]
 
 
 gc.set_threshold(20_000)  # what a test leaves is no garbage, mostly: it is looked through less often

@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from resbench.cli import options, training
-from resbench.cli.outlets import tell
-from resbench.cli.output import checked, emit
+from resbench.cli.output import checked, emit, end_early
 from resbench.cli.progress import leads, progress
 from resbench.files import RUNS
 
@@ -43,6 +42,5 @@ def command(
         emit(found, format, output)
     if found.interrupted:
         done = f"{len(found.claims)} of {len(chosen(ids or ()))} claims"
-        tell(f"interrupted after {done}; the same command goes on with the trainings")
-        raise typer.Exit(130)
+        end_early(f"interrupted after {done}; the same command goes on with the trainings", (output,))
     raise typer.Exit(1 if found.unexpected else 0)

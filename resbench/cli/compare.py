@@ -74,5 +74,6 @@ def command(
         progress=progress,
     )
     too_few = failures.reasons and not found.pictures()  # what failed says why there is nothing to draw
-    emit(found, format, output, plot=None if too_few else plot)
-    end(failures, strict, [found], interrupted=found.interrupted)
+    plot = None if too_few else plot
+    emit(found, format, output, plot=plot)
+    end(failures, strict, [found], interrupted=found.interrupted, files=(output, plot))

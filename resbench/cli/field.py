@@ -57,4 +57,4 @@ def command(
         progress=progress,
     )
     emit(found, format, output, found.tables(per), plot)
-    end(failures, results=[found])
+    end(failures, results=[found], files=(output, plot))

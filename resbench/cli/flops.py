@@ -46,4 +46,4 @@ def command(
         raise typer.Exit(0 if checks.agree else 1)
     costs = flops(names, input, batch=batch, mode=mode, failures=failures, progress=progress)  # type: ignore[arg-type]
     emit(costs, format, output, costs.tables(per), plot)
-    end(failures, strict, [costs])
+    end(failures, strict, [costs], files=(output, plot))

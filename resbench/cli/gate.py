@@ -9,7 +9,7 @@ import typer
 
 from resbench.cli import options
 from resbench.cli.outlets import tell
-from resbench.cli.output import choose, emit
+from resbench.cli.output import choose, emit, written
 from resbench.cli.progress import progress
 from resbench.errors import GateError, OutputError, first_line, foreign
 from resbench.files import is_folder, write
@@ -59,21 +59,22 @@ def command(
     try:
         with foreign(GateError, _internal):
             if update:
-                written = measure.update(suite, progress)
+                updated = measure.update(suite, progress)
             else:
                 found = measure.gate(base, head, suite=suite, counters=counters, budget_s=budget_s, progress=progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted before anything was judged; nothing is left behind") from None
     progress.clear()
     if update:
-        print(written)
+        print(updated)
         return
     if raw:
         text = found.to_json()
         write(raw, gzip.compress(text.encode(), mtime=0) if raw.suffix == ".gz" else text)
     emit(found, format, output)
     if found.interrupted:
-        tell(f"interrupted after {found.interrupted}; the worktrees are gone, the same command begins anew")
+        gone = "the worktrees are gone, the same command begins anew"
+        tell(f"interrupted after {found.interrupted}; {gone}{written(raw, output)}")
     raise typer.Exit(found.status)
 
 

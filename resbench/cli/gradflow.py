@@ -6,9 +6,8 @@ import typer
 
 from resbench.cli import options
 from resbench.cli.outlets import tell
-from resbench.cli.output import board, checked, emit, end, say_where
+from resbench.cli.output import board, checked, draw, emit, end, say_where
 from resbench.cli.progress import progress
-from resbench.drawing.charts import save
 from resbench.errors import Failures
 
 SHOWN = "gradient,update"  # where nothing else is asked for
@@ -83,8 +82,8 @@ def command(
         events.flows(found)
         say_where(events)
     if plot:
-        save(found.pictures(() if stat == SHOWN else [one.key for one in shown]), plot)
+        draw(found.pictures(() if stat == SHOWN else [one.key for one in shown]), plot)
     against_it = [f"{flow.model}: {one}" for flow in found.flows for one in against(flow.verdicts, words)]
     tell(*(bad := [*filter(None, (flow.broken for flow in found.flows)), *against_it]))
-    end(failures, results=[found])
+    end(failures, results=[found], files=(output, plot))
     raise typer.Exit(1 if bad else 0)

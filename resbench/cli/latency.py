@@ -42,10 +42,11 @@ def command(
 ) -> None:
     """Time networks on this machine, each in several fresh processes, with an interval for the median.
 
-    --layers times every layer instead, holds it against what the machine can do, and with --plot draws that.
+    --layers times every layer instead, and holds it against what the machine can do. --plot draws what was timed:
+    layers under their roof, and networks in several runtimes as lines that cross where their order turns round.
     """
     checked(format, output, plot)
-    options.refuse(plot and not layers, "--plot draws layers under their roof: expected --layers with it")
+    options.refuse(plot and memory, "--plot draws times, or layers under their roof: expected it without --memory")
     names = options.chosen(models, model, input)
     sizes = options.whole_numbers(
         batch, range(1, 2**20 + 1), f"--batch takes whole numbers from 1 to {2**20}, such as 1,8,32"
@@ -90,4 +91,4 @@ def command(
     if events:
         events.latencies(found, input)
         say_where(events)
-    end(failures, strict, [found])
+    end(failures, strict, [found], files=(output, plot))

@@ -5,14 +5,14 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import typer
 
 from resbench.cli.outlets import tell
 from resbench.cli.progress import STARTING, progress
 from resbench.drawing.charts import SUFFIXES as CHARTS
-from resbench.drawing.charts import check_suffix, save
+from resbench.drawing.charts import Picture, check_suffix, data_beside, save, table_of
 from resbench.errors import Failures, OptionError, OutputError
 from resbench.files import check_writable, write
 from resbench.result import Result
@@ -43,7 +43,7 @@ def checked(format: str | None, output: Path | None, plot: Path | None = None) -
         check_writable(path)
     if plot:
         check_suffix(plot)
-        if output and output.resolve() in (plot.resolve(), plot.with_suffix(".data.csv").resolve()):
+        if output and output.resolve() in (plot.resolve(), data_beside(plot).resolve()):
             raise OptionError(f"--output and --plot would write one file, {output}: expected two")
     progress(STARTING)
     return chosen
@@ -74,7 +74,20 @@ def emit(
     if chosen == "table" and not path:
         print(result.sketch(width, sys.stdout.isatty()), end="")
     if plot:
-        save(result.drawn(), plot)
+        draw(result.drawn(), plot)
+
+
+def draw(pictures: Sequence[Picture], plot: Path) -> None:
+    """Write charts as the file's name says, and their data beside it; HTML is a page, as `report` makes it."""
+    if plot.suffix.lower() != ".html":
+        save(pictures, plot)
+        return
+    from resbench.pages.page import page
+    from resbench.result import Section
+
+    names = " and ".join(picture.name for picture in pictures[:2]) if len(pictures) < 3 else f"{len(pictures)} charts"
+    write(plot, page(names, [Section("drawn", "Charts", "", pictures=pictures)], (), command_line()))
+    write(data_beside(plot), table_of(pictures))
 
 
 def _to_terminal(tables: Sequence[Table], width: int) -> None:
@@ -118,16 +131,29 @@ def found_in(places: Sequence[Path]) -> "list[Stored]":
     return found
 
 
+def end_early(line: str, files: Sequence[Path | None]) -> NoReturn:
+    """End a command that Ctrl-C stopped, with a line that names the files that hold what was done by then."""
+    tell(f"{line}{written(*files)}")
+    raise typer.Exit(130)
+
+
+def written(*files: Path | None) -> str:
+    """Say at the end of a line which files were written; it is empty where none was."""
+    names = ", ".join(str(path) for path in files if path)
+    return f"; written: {names}" if names else ""
+
+
 def end(
     failures: Failures,
     strict: bool = False,
     results: Sequence[Result] = (),
     models: Sequence[str] = (),
     interrupted: str = "",
+    files: Sequence[Path | None] = (),
 ) -> None:
     """End a command that took several models: a line for each that failed, and exit 2; or 130 where it was interrupted.
 
-    ``interrupted`` says what was finished by then, where the results do not know that it was.
+    ``interrupted`` says what was finished by then, where the results do not know that it was; ``files`` hold it.
     With ``--strict`` the status is 1 where something ran for these results that nobody could count.
     """
     tell(*(" ".join(reason.split()) for reason in failures.reasons.values()))
@@ -136,8 +162,7 @@ def end(
 
         interrupted = interrupted or finished(results)
     if interrupted:
-        tell(f"interrupted after {interrupted}")
-        raise typer.Exit(130)
+        end_early(f"interrupted after {interrupted}", files)
     if failures.reasons:
         raise typer.Exit(2)
     if not strict:

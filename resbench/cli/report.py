@@ -65,4 +65,4 @@ def command(
     if page.unnamed:
         tell(f"stored as well, and not named: {', '.join(page.unnamed)}")
     page.save(output)
-    end(failures, strict, [one.result for one in page.stored], page.models, page.interrupted)
+    end(failures, strict, [one.result for one in page.stored], page.models, page.interrupted, (output,))

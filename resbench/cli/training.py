@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resbench.cli.outlets import tell
-from resbench.cli.output import emit, end, say_where
+from resbench.cli.output import draw, emit, end, end_early, say_where
 from resbench.cli.progress import leads
-from resbench.drawing.charts import save
 from resbench.errors import Failures
 
 if TYPE_CHECKING:
@@ -54,12 +53,11 @@ def finish(
         events.trainings(found)
         say_where(events)
     if plot:
-        save(found.drawn(), plot)
+        draw(found.drawn(), plot)
     broken = [one.broken for one in found.trainings if one.broken]
     tell(*broken)
     if found.interrupted:
-        tell("interrupted; the same command goes on from here")
-        raise typer.Exit(130)
+        end_early("interrupted; the same command goes on from here", (output, plot))
     end(failures or Failures())
     if broken:
         raise typer.Exit(1)

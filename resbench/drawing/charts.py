@@ -75,16 +75,17 @@ def whole(pictures: Sequence[Picture]) -> Any:
 
 
 def save(pictures: Sequence[Picture], path: Path) -> None:
-    """The charts as the file's name says, and their data in NAME.data.csv beside it. Raises OutputError.
-
-    HTML loads nothing from elsewhere.
-    """
+    """The charts as a picture of the kind that the file's name says, and their data beside it. Raises OutputError."""
     kind = path.suffix.lower()[1:]
-    held: Any = StringIO() if kind in ("svg", "html") else BytesIO()
-    options: dict[str, Any] = {"html": {"inline": True}, "png": {"scale_factor": 2}}
-    whole(pictures).save(held, format=kind, **options.get(kind, {}))
+    held: Any = StringIO() if kind == "svg" else BytesIO()
+    whole(pictures).save(held, format=kind, **({"scale_factor": 2} if kind == "png" else {}))
     write(path, held.getvalue())
-    write(path.with_name(f"{path.stem}.data.csv"), table_of(pictures))
+    write(data_beside(path), table_of(pictures))
+
+
+def data_beside(path: Path) -> Path:
+    """The data of charts are in NAME.data.csv beside their file."""
+    return path.with_name(f"{path.stem}.data.csv")
 
 
 def table_of(pictures: Sequence[Picture]) -> str:

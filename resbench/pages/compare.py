@@ -18,9 +18,10 @@ from resbench.networks.name import ModelName, names_of
 from resbench.pages.answer import sentences
 from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
 from resbench.progress import Progress, of_part, silent
-from resbench.result import Result, Where
+from resbench.result import Figure, Result, Where
 from resbench.results import finished, measured, measured_by, uncounted
 from resbench.tables.table import Table
+from resbench.timing.latency.crossings import by_runtime
 from resbench.units import plural
 from resbench.workers.waiting import adapt_waiting
 
@@ -40,6 +41,8 @@ class Comparison(Result):
     """They say how the networks differ, and close its text."""
     interrupted: str = ""
     """This was finished when Ctrl-C ended it; it is empty where all was."""
+    latencies: tuple[Figure, ...] = ()
+    """These are the times of its networks where they were taken in several runtimes."""
 
     kind: ClassVar = "compare"
     derived: ClassVar = ("models_by_key",)
@@ -79,7 +82,8 @@ class Comparison(Result):
         )
         kept = {name: calls for name, calls in self.uncounted.items() if name not in others}
         table, axes = replace(self.table, rows=rows, notes=notes, warnings=warnings), self.axes if len(rows) > 1 else ()
-        return replace(self, table=table, axes=axes, uncounted=kept, sentences=()) if rows else None
+        timed = tuple(figure for figure in self.latencies if figure.model in models)
+        return replace(self, table=table, axes=axes, uncounted=kept, sentences=(), latencies=timed) if rows else None
 
     def tables(self) -> list[Table]:
         return [replace(self.table, notes=(*self.table.notes, *self.sentences))]
@@ -88,10 +92,13 @@ class Comparison(Result):
         return self.uncounted
 
     def pictures(self) -> list[Picture]:
+        """Draw the networks by two metrics, or latency by runtime, which bubbles could show of one runtime alone."""
+        timed = by_runtime(self.latencies)
+        if not self.axes or (timed and "latency" in self.axes):
+            return timed
         from resbench.pages.bubbles import bubbles
 
-        below = uncounted_lines(self.not_counted())
-        return bubbles(self.table, self.families, self.axes, below) if self.axes else []
+        return [*timed, *bubbles(self.table, self.families, self.axes, uncounted_lines(self.not_counted()))]
 
 
 @public
@@ -187,8 +194,12 @@ def side_by_side(
     )
     base = view.baseline or names[0]
     known = [figure for figure in figures if figure.metric in view.wanted]
+    shown = [row[0] for row in table.rows]
+    timed = [figure for figure in known if figure.metric == "latency" and figure.model in shown]
     return Comparison(
-        table, base, families, tuple(axes), unknown, tuple(sentences(known, [row[0] for row in table.rows], base))
+        *(table, base, families, tuple(axes), unknown),
+        sentences=tuple(sentences(known, shown, base)),
+        latencies=tuple(timed) if len({figure.runtime for figure in timed}) > 1 else (),
     )
 
 

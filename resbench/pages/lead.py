@@ -12,6 +12,8 @@ from resbench.gradients.result import Flows
 from resbench.pages.answer import Place, places, said, written
 from resbench.result import Figure, Result, Section
 from resbench.results import metric_of
+from resbench.timing.latency.crossings import by_runtime
+from resbench.timing.latency.orders import panels, turns
 from resbench.timing.layers.result import GLUE, Layers
 from resbench.training.result import Trainings
 from resbench.units import shape_text
@@ -134,7 +136,8 @@ def _picture(
     bubbles: Sequence[Picture],
     failed: bool,
 ) -> list[Picture]:
-    """Choose by what differs: errors, gradients and runs by their own charts, costs by bubbles, the rest by ratios."""
+    """Choose by what differs: errors, gradients and runs by their own charts, orders that turn round by runtimes, costs
+    by bubbles, the rest by ratios."""
     if twice:
         return [intervals(twice)]
     if len(models) == 1:
@@ -151,6 +154,9 @@ def _picture(
         from resbench.gradients.chart import by_depth
 
         return [by_depth([flow for flow in same if flow.rows]) for same in flows]
+    timed = [figure for place in known if place.metric == "latency" for figure in place.figures.values()]
+    if any(any(turns(times)) for times in panels(timed).values()):
+        return by_runtime(timed)
     if "macs" in differ and len(models) > 2 and bubbles:
         return [*bubbles]
     return ratios(several, models[0]) if differ else []

@@ -179,7 +179,9 @@ def _summary(results: Sequence[Result], order: Sequence[str]) -> Section:
         return Section("summary", "Summary", "", verdicts)
     metrics = {figure.metric for figure in figures} - {"elementwise", "roof"}
     found = side_by_side(models, results, View([metric for metric in metric_names() if metric in metrics]))
-    drawn = (replace(found, axes=("macs", metric)).pictures() for metric in ("latency", "error", "activations"))
+    drawn = (
+        replace(found, axes=("macs", metric), latencies=()).pictures() for metric in ("latency", "error", "activations")
+    )
     pictures = next(filter(None, drawn), [])
     return Section(
         "summary", "Summary", f"Each figure beside its ratio to {models[0]}.", verdicts, [found.table], pictures

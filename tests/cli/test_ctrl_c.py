@@ -1,4 +1,5 @@
 """Ctrl-C to real processes: what was finished is printed and written as incomplete, the status is 130, a line says it.
+It names the files.
 
 What the line of progress promises to keep is what is kept.
 """
@@ -21,7 +22,7 @@ def ended(done):
 def test_gradflow_keeps_the_networks_that_are_finished(tmp_path):
     target = tmp_path / "flows.json"
     done = stopped("resnet110: seed", "gradflow", "resnet8", "resnet110", "plain8", *ONCE, "-o", target)
-    assert ended(done) == "resbench: interrupted after gradflow of 1 network"
+    assert ended(done) == f"resbench: interrupted after gradflow of 1 network; written: {target}"
     assert "resnet110: seed 1 of 1, step 0 of 1" in done.stderr
     assert "Ctrl-C keeps 1 network" in done.stderr
     document = json.loads(target.read_text())
@@ -70,7 +71,7 @@ def test_layers_are_kept_by_the_runs_so_far(enough):
 def test_compare_keeps_what_is_counted_and_measured(tmp_path):
     target = tmp_path / "side.json"
     done = stopped("resnet110: seed", "compare", "resnet8", "resnet110", "--metrics", "macs,gradient", "-o", target)
-    assert ended(done) == "resbench: interrupted after flops of 2 networks, gradflow of 1 network"
+    assert ended(done) == f"resbench: interrupted after flops of 2 networks, gradflow of 1 network; written: {target}"
     document = json.loads(target.read_text())
     assert document["interrupted"] == "flops of 2 networks, gradflow of 1 network"
     first, second = document["models_by_key"]
@@ -82,6 +83,6 @@ def test_compare_keeps_what_is_counted_and_measured(tmp_path):
 def test_report_is_a_page_of_what_is_finished(tmp_path):
     page = tmp_path / "page.html"
     done = stopped("resnet110: seed", "report", "resnet110", "--parts", "cost,gradient", "-o", page)
-    assert ended(done) == "resbench: interrupted after flops of 1 network"
+    assert ended(done) == f"resbench: interrupted after flops of 1 network; written: {page}"
     assert "part 2 of 2; Ctrl-C keeps 1 part" in done.stderr
     assert "(interrupted after flops of 1 network)" in page.read_text()

@@ -1,20 +1,15 @@
-"""The page of `resbench report` in a real browser, and what it is made of.
-
-Chromium is Debian's (``apt-get install chromium``) or whatever ``RESBENCH_CHROMIUM`` names; without one these tests are
-skipped, unless ``CI`` is set.
-"""
+"""The page of `resbench report` in a real browser, and what it is made of."""
 
 import base64
 import csv
 import gzip
 import io
 import json
-import os
 import re
-import shutil
 from functools import cache, partial
 
 import pytest
+from browser import Opened
 from commands import called
 
 from resbench.drawing.charts import Box, labels
@@ -29,40 +24,6 @@ def page_file(documents, tmp_path_factory):
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith("resbench: stored as well, and not named: googlenet")
     return path
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    found = os.environ.get("RESBENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("no chromium, and CI is set: apt-get install chromium")
-        pytest.skip("no chromium: apt-get install chromium, or name one in RESBENCH_CHROMIUM")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as play:
-        running = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
-class Opened:
-    """A page with everything that it asked for and complained of."""
-
-    def __init__(self, browser, path, width, scheme="light"):
-        self.page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        self.said, self.asked = [], []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.url = path.as_uri()
-        self.page.goto(self.url)
-
-    def all_drawn(self):
-        """Scroll through, so that every chart comes near."""
-        self.page.evaluate("document.querySelectorAll('.chart').forEach((one) => one.scrollIntoView())")
-        for chart in self.page.query_selector_all(".chart"):
-            chart.scroll_into_view_if_needed()
-            chart.wait_for_selector("svg", timeout=20_000)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +55,17 @@ def test_every_chart_is_drawn_without_a_word_or_a_request(opened):
     assert opened.asked == [opened.url]
     width = opened.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert width[0] <= width[1]
+
+
+def test_no_legend_is_cut_off(opened):
+    opened.all_drawn()
+    beyond = opened.page.eval_on_selector_all(
+        ".chart .role-legend text, .chart .role-legend path",
+        """all => all.map((one) => [one, one.closest('.chart')].map((part) => part.getBoundingClientRect().right))
+            .map(([part, chart]) => part - chart)""",
+    )
+    assert len(beyond) > 30
+    assert max(beyond) <= 0
 
 
 def column(page, table, index):

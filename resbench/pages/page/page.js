@@ -30,7 +30,7 @@
   };
   const roomForNames = (layers) => layers.forEach((one) => {
     const domain = one.encoding?.x?.scale?.domain;
-    if (domain) domain[1] *= 1.2;
+    if (typeof domain?.[1] === "number") domain[1] *= 1.2;
     if (one.mark?.type === "text") one.mark.clip = false;
   });
   const lines = (text) => [text].flat().flatMap((line) => line.match(/.{1,46}(?:\s|$)/g) ?? [line]);
@@ -40,6 +40,7 @@
     const concat = Boolean(copy.vconcat), narrow = width < 560;
     widen(copy, concat ? width - 75 : width, narrow);
     copy.config.legend = { ...copy.config.legend, orient: "top", columns: narrow ? 2 : 6, labelLimit: narrow ? 130 : 260 };
+    if (narrow) copy.config.legend.layout = { top: { direction: "vertical", anchor: "start", margin: 6 } };
     if (narrow && copy.layer?.some((one) => one.mark?.type === "text")) roomForNames(copy.layer);
     if (!concat) copy.autosize = { type: "fit-x", contains: "padding" };
     if (dark()) copy.config.range.category = bright;
@@ -48,6 +49,7 @@
   const draw = async (place) => {
     drawn.get(place)?.finalize();
     const name = place.ariaLabel;
+    place.toggleAttribute("data-dark", dark()); // paper is white: what was drawn for the dark is turned round in print
     const options = { actions: false, renderer: "svg", ast: false, config: colours(), tooltip: { theme: "custom" } };
     try {
       drawn.set(place, await vegaEmbed(place, painted(charts[place.id], place.clientWidth), options));

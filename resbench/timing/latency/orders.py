@@ -4,10 +4,15 @@
 >>> onnx = {"a": Figure("a", "latency", 0.030, 0.001), "b": Figure("b", "latency", 0.025, 0.001)}
 >>> print(*[line.partition(",")[0] for line in turned({"eager": eager, "onnxruntime": onnx})])
 a is faster than b in eager (63.0 +- 1.0 against 91.0 +- 1.0 ms)
+>>> [(one.start, one.end, round(one.share, 2)) for one in crossings({"eager": eager, "onnxruntime": onnx})]
+[('eager', 'onnxruntime', 0.67)]
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, pairwise
+from math import log
+from typing import NamedTuple
 
 from resbench.result import Figure
 from resbench.units import scale
@@ -18,8 +23,48 @@ Side = tuple[str, Figure, Figure]
 """In this runtime the two networks took so long."""
 
 
-def turned(latencies: Mapping[str, Mapping[str, Figure]]) -> Iterator[str]:
-    """Say of each two networks that are one way round in a runtime and the other way in another.
+class Turn(NamedTuple):
+    """Two networks are certainly one way round in some runtimes, and certainly the other way in others."""
+
+    a: str
+    b: str
+    faster: Sequence[Side]
+    """There ``a`` is the faster one."""
+    slower: Sequence[Side]
+
+    @property
+    def line(self) -> str:
+        return f"{self.a} is faster than {self.b} in {_each(self.faster)}, and slower in {_each(self.slower)}."
+
+
+class Crossing(NamedTuple):
+    """The lines of two networks that change places cross here, between two runtimes that stand side by side."""
+
+    turn: Turn
+    start: str
+    end: str
+    share: float
+    """They cross after this share of the way, where time is drawn logarithmically."""
+    value: float
+    """There they are so high, in seconds."""
+
+
+def panels(figures: Iterable[Figure]) -> dict[str, dict[str, dict[str, Figure]]]:
+    """Put latencies together that differ by runtime and network alone: by runtime, then by network.
+
+    The key says what sets a panel apart from the others, such as ``batch 8``; it is empty for a single one.
+    """
+    found: dict[str, dict[str, dict[str, Figure]]] = {}
+    for figure in figures:
+        if figure.metric == "latency" and figure.runtime:
+            found.setdefault(figure.shared, {}).setdefault(figure.runtime, {})[figure.model] = figure
+    words = [re.split(r", |\. ", shared) for shared in found]
+    own = [", ".join(word for word in one if not all(word in other for other in words)) for one in words]
+    return dict(zip(own, found.values(), strict=True))
+
+
+def turns(latencies: Mapping[str, Mapping[str, Figure]]) -> Iterator[Turn]:
+    """Find each two networks that are one way round in a runtime and the other way in another.
 
     ``latencies`` are by runtime and network; only those are told apart whose intervals lie apart.
     """
@@ -28,7 +73,39 @@ def turned(latencies: Mapping[str, Mapping[str, Figure]]) -> Iterator[str]:
         faster = [side for side in sides if _below(side[1], side[2])]
         slower = [side for side in sides if _below(side[2], side[1])]
         if faster and slower:
-            yield f"{a} is faster than {b} in {_each(faster)}, and slower in {_each(slower)}."
+            yield Turn(a, b, faster, slower)
+
+
+def turned(latencies: Mapping[str, Mapping[str, Figure]]) -> Iterator[str]:
+    """Say of each two networks that change places where each is the faster one."""
+    return (turn.line for turn in turns(latencies))
+
+
+def crossings(latencies: Mapping[str, Mapping[str, Figure]]) -> Iterator[Crossing]:
+    """Find where the lines of networks that change places cross, from runtime to runtime in the order given.
+
+    A line that is broken, for a runtime is not known of a network, crosses nothing there.
+    """
+    for turn in turns(latencies):
+        certain = {name: True for name, *_ in turn.faster} | {name: False for name, *_ in turn.slower}
+        names = [*latencies]
+        for start, end in pairwise(name for name in names if name in certain):
+            if certain[start] != certain[end]:
+                between = names[names.index(start) : names.index(end) + 1]
+                yield from _crossed(turn, latencies, between)
+
+
+def _crossed(turn: Turn, latencies: Mapping[str, Mapping[str, Figure]], names: Sequence[str]) -> Iterator[Crossing]:
+    """Find the first place where their lines cross between two runtimes in which their order is certain."""
+    for start, end in pairwise(names):
+        ends = [latencies[name].get(network) for name in (start, end) for network in (turn.a, turn.b)]
+        if all(ends):
+            a, b, a_end, b_end = (log(figure.value) for figure in ends if figure)
+            if (a < b) != (a_end < b_end):
+                share = (a - b) / ((a - b) - (a_end - b_end))
+                value = latencies[start][turn.a].value ** (1 - share) * latencies[end][turn.a].value ** share
+                yield Crossing(turn, start, end, share, value)
+                return
 
 
 def order_lines(latencies: Mapping[str, Mapping[str, Figure]]) -> list[str]:

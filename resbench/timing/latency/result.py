@@ -1,7 +1,7 @@
 """This module holds what `latency` finds: what one process reads, and what the readings of several say together."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot
 from statistics import median
 from typing import Any, ClassVar, NamedTuple, get_args
@@ -277,7 +277,11 @@ class Latencies(Result):
             place = f"{setup_words(one.setup, one.ran)}, batch {one.setup.batch}. {one.where(self.environment).note}"
             half, roof = one.half_width_s, one.roof(self.roofs)
             images, sure = None if half is None else one.throughput * half / one.median_s, one.verdict != "invalid"
-            yield Figure(one.model, "latency", one.median_s, half, place, sure=sure)
+            asked = setup_words(replace(one.setup, runtime=EAGER))
+            shared = f"{asked}, batch {one.setup.batch}. {one.where(self.environment).note}"
+            yield Figure(
+                one.model, "latency", one.median_s, half, place, sure=sure, runtime=one.setup.place, shared=shared
+            )
             yield Figure(one.model, "throughput", one.throughput, images, place)
             if one.peak_bytes is not None:
                 yield Figure(one.model, "memory", one.peak_bytes, None, place)
@@ -291,8 +295,14 @@ class Latencies(Result):
 
     def pictures(self) -> list[Picture]:
         from resbench.timing.latency.chart import spreads
+        from resbench.timing.latency.crossings import by_runtime
 
-        return [spreads(self)]
+        return by_runtime(self.figures()) or [spreads(self)]
 
     def verdicts(self) -> Iterator[str]:
-        yield from (f"Latency of {one.model}: {one.verdict}" for one in self.latencies if one.verdict != "settled")
+        from resbench.timing.latency.table import names_runtimes
+
+        named = names_runtimes(self.latencies)
+        for one in self.latencies:
+            if one.verdict != "settled":
+                yield f"Latency of {one.row if named else one.model}: {one.verdict}"

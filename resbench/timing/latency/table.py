@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from resbench.result import Figure
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning
-from resbench.timing.latency.orders import order_lines
+from resbench.timing.latency.orders import order_lines, panels
 from resbench.timing.latency.result import Latencies, Latency
 from resbench.timing.ran import UNCOMPILED, Ran, counted_as_written, ran_lines, setup_lines
 from resbench.timing.roofline import Roof, without_roof_lines
@@ -69,7 +68,7 @@ def latency_table(result: Latencies) -> Table:
     notes = [
         *setup_lines(_elsewhere(one) if named else (one.model, one.setup, one.ran) for one in latencies),
         *_core_lines(latencies),
-        *_turns(latencies),
+        *_turns(result),
         f"Median of all runs in {processes} fresh processes; +- is half of its 95 % interval, {_over(latencies)}."
         if processes > 1
         else "Median of all runs in one process, which tells nothing of other processes: no interval.",
@@ -108,17 +107,10 @@ def _elsewhere(one: Latency) -> tuple[str, Setup, Ran | None]:
     return one.setup.place, replace(one.setup, runtime=EAGER, dtype="fp32"), ran
 
 
-def _turns(latencies: Sequence[Latency]) -> Iterator[str]:
+def _turns(result: Latencies) -> Iterator[str]:
     """Say for each batch where the order of networks turns round from runtime to runtime."""
-    batches = dict.fromkeys(one.setup.batch for one in latencies)
-    for batch in batches:
-        found: dict[str, dict[str, Figure]] = {}
-        for one in latencies:
-            if one.setup.batch == batch:
-                sure = one.verdict != "invalid"
-                figure = Figure(one.model, "latency", one.median_s, one.half_width_s, sure=sure)
-                found.setdefault(one.setup.place, {})[one.model] = figure
-        yield from (f"Batch {batch}: {line}" if len(batches) > 1 else line for line in order_lines(found))
+    for words, times in panels(result.figures()).items():
+        yield from (f"{words[0].upper()}{words[1:]}: {line}" if words else line for line in order_lines(times))
 
 
 def _core_lines(latencies: Sequence[Latency]) -> list[str]:
