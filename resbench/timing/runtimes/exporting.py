@@ -4,6 +4,7 @@ It reads a request as JSON on its standard input, and leaves in the request's fo
 fp32 answers to them. A graph that is given as a file stands for itself, and nothing answers in its place.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,10 @@ from resbench.errors import MeasureError, first_line, foreign
 from resbench.networks.load import load
 from resbench.networks.name import ModelName
 from resbench.timing.case import Case, one_line, workload
-from resbench.timing.runtimes.runtime import runtime
+from resbench.timing.runtimes.runtime import Runtime, runtime
 from resbench.timing.runtimes.serving import ANSWERS, INPUTS
 from resbench.workers.asking import Answer, answer
-from resbench.workers.workload import EAGER
+from resbench.workers.workload import EAGER, Workload
 
 
 class Exported(NamedTuple):
@@ -48,18 +49,33 @@ def exported(case: Case, folder: Path) -> Exported:
         return _graph(case, folder)
     work, name = workload(eager)
     with one_line(eager), work.ready():
-        answers = [one for one in tree_leaves(work.call(*work.inputs, **work.named)) if isinstance(one, Tensor)]
-    save(folder / INPUTS, [one.detach().cpu().contiguous().numpy() for one in work.tensors])
-    save(folder / ANSWERS, [one.detach().cpu().contiguous().numpy() for one in answers])
-
-    def say(error: BaseException) -> str:
-        return f"{eager}: cannot be written as {found.SUFFIX}: {type(error).__name__}: {reason(error)}"
-
-    with foreign(MeasureError, say), torch.no_grad():
-        found.export(work.model, work.inputs, work.named, file)
+        save(folder / ANSWERS, answers(work))
+    save(folder / INPUTS, arrays(work.tensors))
+    write(found, work, file, str(eager))
     counted = cost(case.model, case.input, batch=case.setup.batch)
     shape = tuple(work.tensors[0].shape)
     return Exported(name, shape, work.batched, counted.macs, dict(counted.uncounted), file, size(file))
+
+
+def write(found: Runtime, work: Workload, file: Path, what: str) -> None:
+    """Write the file of a workload's model. Raises MeasureError with the exporter's reason, and ``what`` it was."""
+
+    def say(error: BaseException) -> str:
+        return f"{what}: cannot be written as {found.SUFFIX}: {type(error).__name__}: {reason(error)}"
+
+    # what its libraries warn of is theirs, also where warnings are errors
+    with foreign(MeasureError, say), torch.no_grad(), warnings.catch_warnings(action="ignore"):
+        found.export(work.model, work.inputs, work.named, file)
+
+
+def answers(work: Workload) -> list[Any]:
+    """Return what the model of a workload answers to its inputs."""
+    return arrays(one for one in tree_leaves(work.call(*work.inputs, **work.named)) if isinstance(one, Tensor))
+
+
+def arrays(tensors: Iterable[Tensor]) -> list[Any]:
+    """Return the numbers of tensors as a runtime is given them."""
+    return [one.detach().cpu().contiguous().numpy() for one in tensors]
 
 
 def _graph(case: Case, folder: Path) -> Exported:
