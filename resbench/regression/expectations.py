@@ -160,8 +160,8 @@ def meant(stored: SuiteCounts, counts: SuiteCounts) -> set[str]:
     """Return the benchmarks of which the stored counters are those of now; what other versions counted says nothing."""
     if stored.torch != release(counts.torch):
         return set()
-    found = (*changes(stored.benchmarks, counts.benchmarks), *incomparable(stored, counts))
-    return stored.benchmarks.keys() - {one.benchmark for one in found}
+    changed = {one.benchmark for one in changes(stored.benchmarks, counts.benchmarks)}
+    return stored.benchmarks.keys() - changed - {one.benchmark for one in incomparable(stored, counts)}
 
 
 class Excess(NamedTuple):
