@@ -34,11 +34,6 @@ def test_network(resbench):
     resbench("resnet20", memory_format="channels_last")
 
 
-@pytest.mark.benchmark(group="deployed")
-def test_deployed(resbench):
-    resbench("resnet20", runtime="onnxruntime")
-
-
 @pytest.mark.benchmark(group="training step")
 @pytest.mark.parametrize("name", ["resnet20", "preact_resnet20"])
 def test_step(resbench, name):
