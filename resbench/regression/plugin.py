@@ -315,7 +315,9 @@ def bench(
     with work.ready():
         if LINE is None:
             benchmark = request.getfixturevalue("benchmark")
-            benchmark.extra_info["counters"] = counted(work, counters or {}).totals
+            found = counted(work, counters or {})
+            benchmark.extra_info["counters"] = found.totals
+            benchmark.extra_info.update({"counted_with": found.runtime} if found.runtime else {})
             benchmark(often(work, 1))
         elif LINE.wanted == "count":
             found, torch = counted(work, counters or {}), sys.modules["torch"].__version__

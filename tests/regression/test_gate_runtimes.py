@@ -8,6 +8,7 @@ import subprocess
 import onnx
 import pytest
 import ready
+from commands import called
 from pockets import RIGHT, pocket
 from projects import BENCH, BLOCK
 from torch import nn
@@ -153,6 +154,12 @@ def test_alone_it_is_a_benchmark_of_pytest_benchmark(site, tmp_path):
     assert done.returncode == 0, done.stdout
     [one] = json.loads((tmp_path / "a").read_text())["benchmarks"]
     assert one["extra_info"]["counters"] == {"params": 576, "macs": 2 * 8 * 8 * 9 * 256}
+    (tmp_path / "b").write_text(
+        (tmp_path / "a").read_text().replace("pocket 0.5", "pocket 0.6").replace(": 576", ": 5")
+    )
+    compared = called("compare-runs", tmp_path / "a", tmp_path / "b")
+    assert compared.returncode == 2
+    assert re.search(r"counted with pocket 0\.5, \w+ and with pocket 0\.6, \w+: its counters", compared.stdout)
 
 
 def test_a_wrong_answer_is_not_timed(site):
