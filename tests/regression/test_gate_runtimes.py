@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 
 import onnx
 import pytest
@@ -56,7 +57,8 @@ def site(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
     monkeypatch.syspath_prepend(folder)
-    return folder
+    yield folder
+    sys.modules.pop("pocket", None)
 
 
 def kernels_of(net, runtime, shape=(2, 8, 16, 16)):
