@@ -15,6 +15,10 @@ TOTALS = (
 """Every run has these counters, 0 among them."""
 
 
+IN_A_RUNTIME = ("params", "macs")
+"""Of these a run in another runtime than torch's own has these, beside its nodes and kernels where they are known."""
+
+
 @dataclass(frozen=True)
 class Counted:
     """One run has these counters by layer, in the order of the model.
@@ -25,11 +29,14 @@ class Counted:
     """
 
     layers: Mapping[str, Mapping[str, int]]
+    runtime: str = ""
+    """It ran in this runtime, whose kernels belong to its version and the machine's instruction set; the text is empty
+    where torch ran it."""
 
     @property
     def totals(self) -> dict[str, int]:
         """Sum over the layers; operators by name are in ``operators`` only."""
-        totals = Counter(dict.fromkeys(TOTALS, 0))
+        totals = Counter(dict.fromkeys(IN_A_RUNTIME if self.runtime else TOTALS, 0))
         for counters in self.layers.values():
             for name, value in counters.items():
                 if name in MOST:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from resbench.arch.rows import Cost, Row
 from resbench.arch.windows import INPUT
+from resbench.graphs.counting import count
 from resbench.graphs.graph import Graph
 from resbench.graphs.naming import own_name, scope
 from resbench.graphs.operators import LOOKS
@@ -40,6 +41,11 @@ class Group(NamedTuple):
     macs: int = 0
     bytes: int = 0
     """It reads so many of what others hold or give, and writes so many that others read."""
+
+
+def covered(graph: Graph, kernels: Sequence[Kernel]) -> list[Group]:
+    """Find the nodes of a graph that each kernel runs, in the order of the kernels."""
+    return groups(count(graph), kernels, by_node(graph), looking(graph))
 
 
 def groups(

@@ -90,7 +90,9 @@ def _combined(side: Side, messages: Iterable[dict[str, Any]], suite: Suite) -> S
             raise GateError(
                 f"{side}: {name} takes the fixture `resbench` and does not call it; call it, or skip the test"
             )
-    found = {name: Counted(by_name[name]["layers"]) for name in names if name in by_name}
+    found = {
+        name: Counted(by_name[name]["layers"], by_name[name].get("runtime", "")) for name in names if name in by_name
+    }
     if not found:
         why = (
             f"all are skipped ({next(iter(skipped.values()))})"

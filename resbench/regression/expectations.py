@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,8 +33,8 @@ class SuiteCounts:
     alone: bool = False
 
     def by_work(self) -> list[str]:
-        """Return the names of the benchmarks, those with the most operators first."""
-        return sorted(self.benchmarks, key=lambda name: -self.benchmarks[name].totals["operators"])
+        """Return the names of the benchmarks, those that are exported and then those with the most operators first."""
+        return sorted(self.benchmarks, key=lambda name: -self.benchmarks[name].totals.get("operators", inf))
 
 
 def spared(expected: SuiteCounts, counts: SuiteCounts) -> list[str]:
@@ -62,7 +63,7 @@ def changes(before: Mapping[str, Counted], after: Mapping[str, Counted]) -> list
         CounterChange(name, layer, counter, *values)
         for name in before
         if name in after
-        for same in [{most for most in MOST if before[name].totals[most] == after[name].totals[most]}]
+        for same in [{most for most in MOST if before[name].totals.get(most) == after[name].totals.get(most)}]
         for layer in dict.fromkeys([*before[name].layers, *after[name].layers])
         for counter, values in differences(before[name].layers.get(layer, {}), after[name].layers.get(layer, {}))
         if counter not in same
@@ -87,12 +88,16 @@ def store(path: Path, counts: SuiteCounts) -> None:
     within = {file: [name for name in names if counts.files.get(name) == file] for file in files}
     where = ",\n".join(f"  {json.dumps(file)}: {json.dumps(own)}" for file, own in within.items() if own)
     benchmarks = ",\n".join(f"  {json.dumps(name)}: {{\n{_lines(counts.benchmarks[name])}\n  }}" for name in names)
+    runtimes = dict.fromkeys(one.runtime for one in counts.benchmarks.values() if one.runtime)
+    ran = {runtime: [name for name in names if counts.benchmarks[name].runtime == runtime] for runtime in runtimes}
+    in_runtimes = ",\n".join(f"  {json.dumps(runtime)}: {json.dumps(own)}" for runtime, own in sorted(ran.items()))
+    beside = f' "runtimes": {{\n{in_runtimes}\n }},\n' if ran else ""
     with suppress(OSError):  # then writing says what is wrong
         path.parent.mkdir(parents=True, exist_ok=True)
     write(
         path,
         f'{{\n "schema": {SCHEMA},\n "torch": {json.dumps(release(counts.torch))},\n'
-        f' "files": {{\n{where}\n }},\n "benchmarks": {{\n{benchmarks}\n }}\n}}\n',
+        f' "files": {{\n{where}\n }},\n{beside} "benchmarks": {{\n{benchmarks}\n }}\n}}\n',
     )
 
 
@@ -109,7 +114,8 @@ def load(path: Path) -> SuiteCounts | None:
                 f"{path} is of schema {document['schema']}; expected {SCHEMA}: take the resbench that wrote it"
             )
         files = {name: file for file, names in document.get("files", {}).items() for name in names}
-        benchmarks = {name: Counted(layers) for name, layers in document["benchmarks"].items()}
+        ran = {name: runtime for runtime, names in document.get("runtimes", {}).items() for name in names}
+        benchmarks = {name: Counted(layers, ran.get(name, "")) for name, layers in document["benchmarks"].items()}
         return SuiteCounts(document["torch"], benchmarks, files=files)
     except FileNotFoundError:
         return None
@@ -126,6 +132,36 @@ def check_release(expected: SuiteCounts, counts: SuiteCounts, path: Path, where:
             f"{path} was counted with torch {expected.torch}, here is {release(counts.torch)}: take that one, "
             f"or `resbench gate --update` {where}"
         )
+
+
+class Incomparable(NamedTuple):
+    """The kernels of a benchmark were counted with something else than is here; torch alone where a side is empty."""
+
+    benchmark: str
+    before: str
+    after: str
+
+    @property
+    def line(self) -> str:
+        before, after = (side or "torch itself" for side in (self.before, self.after))
+        return (
+            f"{self.benchmark} was counted with {before}, here is {after}: not compared; take that one, or "
+            "`resbench gate --update` and review"
+        )
+
+
+def incomparable(expected: SuiteCounts, counts: SuiteCounts) -> tuple[Incomparable, ...]:
+    """Return the benchmarks whose kernels belong to another runtime, version or instruction set than those here."""
+    pairs = [(name, one.runtime, counts.benchmarks.get(name)) for name, one in expected.benchmarks.items()]
+    return tuple(Incomparable(name, ran, now.runtime) for name, ran, now in pairs if now and now.runtime != ran)
+
+
+def meant(stored: SuiteCounts, counts: SuiteCounts) -> set[str]:
+    """Return the benchmarks of which the stored counters are those of now; what other versions counted says nothing."""
+    if stored.torch != release(counts.torch):
+        return set()
+    changed = {one.benchmark for one in changes(stored.benchmarks, counts.benchmarks)}
+    return stored.benchmarks.keys() - changed - {one.benchmark for one in incomparable(stored, counts)}
 
 
 class Excess(NamedTuple):
@@ -145,7 +181,7 @@ def over(limits: Mapping[str, Mapping[str, int]], counts: SuiteCounts) -> Iterat
             raise GateError(f"[benchmarks] names {name!r}, which the suite does not have{hint}")
         totals = counts.benchmarks[name].totals if name in counts.benchmarks else {}
         for counter, limit in wanted.items():
-            if totals and counter not in totals and counter not in RARE:
+            if totals and counter not in totals and counter not in RARE and "kernels " not in counter:
                 hint = did_you_mean(counter, totals, f"expected one of {', '.join(totals)}")
                 raise GateError(f"limits of {name}: {counter!r} is no total of it{hint}")
             if totals.get(counter, 0) > limit:

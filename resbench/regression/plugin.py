@@ -14,6 +14,7 @@ A suite in which no test takes ``resbench`` is gated by the fixture ``benchmark`
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import os
 import random
@@ -30,7 +31,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from resbench.errors import OptionError
-from resbench.regression import VARIABLE
+from resbench.regression import FILES, VARIABLE
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -301,23 +302,26 @@ def bench(
 
     ``target``: a module, with its ``input`` (the shape (N, C, H, W), or tensors); a model's name, with an input of its
     own (C, H, W) unless one is given; or a function of no arguments. ``setup``: as in ``Setup`` (mode, dtype,
-    memory_format, device, compile; batch for a name). ``counters``: further integers that should not change. Raises
-    OptionError or MeasureError.
+    memory_format, device, compile, runtime; batch for a name). ``counters``: further integers that should not change.
+    Raises OptionError or MeasureError.
     """
     if request.node.stash.get(CALLED, False):
         raise OptionError("expected one call of the fixture `resbench` in a test, received another; make it two tests")
     request.node.stash[CALLED] = True
     from resbench.regression.samples import SAMPLES, counted, cut, fastest, often, workload
 
-    work, name = workload(target, input, setup), name_of(request.node.nodeid)
+    name = name_of(request.node.nodeid)
+    work = workload(target, input, setup, _folder(name))
     with work.ready():
         if LINE is None:
             benchmark = request.getfixturevalue("benchmark")
-            benchmark.extra_info["counters"] = counted(work, counters or {}).totals
+            found = counted(work, counters or {})
+            benchmark.extra_info["counters"] = found.totals
+            benchmark.extra_info.update({"counted_with": found.runtime} if found.runtime else {})
             benchmark(often(work, 1))
         elif LINE.wanted == "count":
-            layers = counted(work, counters or {}).layers
-            LINE.say("counted", name, layers=layers, torch=sys.modules["torch"].__version__)
+            found, torch = counted(work, counters or {}), sys.modules["torch"].__version__
+            LINE.say("counted", name, layers=found.layers, torch=torch, runtime=found.runtime)
         else:
             benchmark = request.getfixturevalue("benchmark").inner
             LINE.turn(name)
@@ -328,6 +332,12 @@ def bench(
                 benchmark.pedantic(often(work, runs), setup=lambda: next(begins)(), rounds=SAMPLES * pieces)
             LINE.say("timed", name, seconds=fastest(benchmark.stats.stats.data, runs, pieces))
             LINE.wait()  # nothing is made ready or thrown away while another side is timed
+
+
+def _folder(name: str) -> Path | None:
+    """Return where this side keeps what a benchmark exports, if the gate has said it."""
+    files = os.environ.get(FILES)
+    return Path(files, hashlib.sha256(name.encode()).hexdigest()[:16]) if files else None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from resbench.errors import GateError
-from resbench.regression import VARIABLE
+from resbench.regression import FILES, VARIABLE
 from resbench.regression.addopts import addopts
 from resbench.regression.suite import Suite, read
 from resbench.workers.waiting import VARIABLE as VARIABLE_OF_WAITING
@@ -60,7 +60,8 @@ class Side:
 
     ``ours``: nobody else uses the tree, so bytecode may be written there. ``elsewhere`` names other trees with the
     same code, from which nothing may be imported. ``files``: the suite's, as they are called in this tree, where some
-    are called otherwise. ``lacks`` names submodules that the tree should have.
+    are called otherwise. ``lacks`` names submodules that the tree should have. ``exports``: a folder for the files that
+    its benchmarks export, each once.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Side:
     elsewhere: tuple[Path, ...] = ()
     files: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
+    exports: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.name} ({self.what})"
@@ -251,6 +253,7 @@ def surroundings(side: Side, suite: Suite) -> dict[str, str]:
         **{name: value for name, value in outside().items() if name not in UNWANTED},
         "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYTHONDONTWRITEBYTECODE": "" if side.ours else "1",
+        FILES: str(side.exports or ""),
         **KEEPING,
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(suite.threads)),
     }

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from resbench.counters.counts import TOTALS, Counted
 from resbench.counters.watch import count
 from resbench.errors import OptionError, did_you_mean
+from resbench.regression.served import Served
 from resbench.workers.workload import COMPILE, EAGER, Call, Setup, Workload
 
 SAMPLES, SAMPLE_S = 25, 0.01
@@ -24,21 +27,28 @@ PIECE_S = 0.0005
 runs on a core comes in slices of some milliseconds, which some of the pieces escape."""
 
 
-def workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
-    """Make a workload of what the fixture was called with. Raises OptionError or MeasureError."""
+def workload(target: Any, input: Any, setup: Mapping[str, Any], folder: Path | None = None) -> Workload:
+    """Make a workload of what the fixture was called with. Raises OptionError or MeasureError.
+
+    ``folder``: what is exported for a runtime is kept there.
+    """
     options = ["compile", *(field.name for field in fields(Setup))]
     for name in setup.keys() - options:
         hint = did_you_mean(name, options, f"expected one of {', '.join(options)}")
         raise OptionError(f"the fixture `resbench` takes no {name}{hint}")
+    if setup.get("compile") and "runtime" in setup:
+        raise OptionError(f"compile=True is short for runtime={COMPILE!r}: expected one of them, received both")
     short = {"runtime": COMPILE} if setup.get("compile") else {}
     setup = {**short, **{name: value for name, value in setup.items() if name != "compile"}}
+    torch_runs = setup.get("runtime", EAGER) in (EAGER, COMPILE)
+    made = Workload if torch_runs else partial(Served, folder=folder)
     if isinstance(target, str):
         from resbench.costs.values import with_integers
         from resbench.networks.load import load
 
         chosen = Setup(**setup)
         loaded = load(target, input)
-        return Workload(loaded.module, with_integers(loaded.module, loaded.arguments(chosen.batch)), chosen)
+        return made(loaded.module, with_integers(loaded.module, loaded.arguments(chosen.batch)), chosen)
     if isinstance(target, nn.Module):
         inputs = (input,) if isinstance(input, (Tensor, Mapping)) else tuple(input or ())
         first = next((leaf for leaf in tree_leaves(inputs) if isinstance(leaf, Tensor)), None)
@@ -48,8 +58,12 @@ def workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
                 + (repr(input) if inputs else "none")
             )
         batch = inputs[0] if first is None else first.size(0) if first.dim() else 1
-        return Workload(target, inputs, Setup(**{"batch": batch, **setup}))
+        return made(target, inputs, Setup(**{"batch": batch, **setup}))
     if callable(target) and input is None:
+        if not torch_runs:
+            raise OptionError(
+                f"a function cannot be exported for {setup['runtime']}: expected a module or a model's name"
+            )
         return Call(target, Setup(**setup))
     raise OptionError(
         f"expected a module, a model's name or a function of no arguments, received {type(target).__name__}"
@@ -57,7 +71,12 @@ def workload(target: Any, input: Any, setup: Mapping[str, Any]) -> Workload:
 
 
 def counted(work: Workload, more: Mapping[str, int]) -> Counted:
-    """Count a run of the model as it is written, also where it is timed compiled, and add further counters."""
+    """Count a run of the model as it is written, also where it is timed compiled, and add further counters.
+
+    In a runtime its kernels are counted.
+    """
+    if isinstance(work, Served):
+        return own(work.counted(), more)
     if work.setup.compile:
         work = Workload(work.model, work.called, replace(work.setup, runtime=EAGER))
     return own(count(work), more)
@@ -69,7 +88,7 @@ def own(counted: Counted, more: Mapping[str, int]) -> Counted:
     for name, value in more.items():
         if type(value) is not int or name in (*TOTALS, *model) or "." in name:
             raise OptionError(f"counters takes integers under new names without a dot; received {name}={value!r}")
-    return Counted({**counted.layers, "": {**model, **more}})
+    return replace(counted, layers={**counted.layers, "": {**model, **more}})
 
 
 def often(work: Workload, calls: int) -> Callable[[], None]:

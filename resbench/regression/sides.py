@@ -47,7 +47,7 @@ class Workshop:
         """Make a side of ``what``: a revision, or a directory. Raises GateError."""
         commit = self._git("rev-parse", "--verify", "--quiet", f"{what}^{{commit}}") if self.top else ""
         if not commit and (self.current / what).is_dir():
-            return Side(name, what, (self.current / what).resolve(), ours=False)
+            return Side(name, what, (self.current / what).resolve(), ours=False, exports=self._exports(name))
         if self.top is None:
             raise GateError(f"{self.current} is no git repository: expected two directories, received {what!r}")
         if not commit and self._git("rev-parse", "--is-shallow-repository") == "true":
@@ -62,7 +62,9 @@ class Workshop:
             )
         root = self._worktree(name, commit)
         lacks = [path for path, pinned in self._submodules(commit) if not self._unpacked(path, pinned, root)]
-        return Side(name, self._git("rev-parse", "--short", commit), root, lacks=tuple(lacks))
+        return Side(
+            name, self._git("rev-parse", "--short", commit), root, lacks=tuple(lacks), exports=self._exports(name)
+        )
 
     def _worktree(self, name: str, commit: str, *options: str) -> Path:
         root = self.folder / name
@@ -117,7 +119,10 @@ class Workshop:
         lacks = _copied(self.top, root)
         commit, changes = self._git("rev-parse", "--short", "HEAD"), self.changes()
         what = f"working tree: {commit} with {changes}" if changes else f"working tree: {commit}"
-        return Side("head", what, root, lacks=tuple(lacks))
+        return Side("head", what, root, lacks=tuple(lacks), exports=self._exports("head"))
+
+    def _exports(self, name: str) -> Path:
+        return self.folder / f"{name}-exports"
 
     def changes(self, *options: str) -> str:
         """Return ``2 changed files``; the text is empty where none has changed."""
@@ -177,6 +182,13 @@ def top_of(current: Path) -> Path | None:
 def workshop(current: Path) -> Iterator[Workshop]:
     """Open a workshop whose folder and worktrees are gone afterwards, also after ``kill -9``."""
     top = top_of(current)
+    with temporary(top) as folder:
+        yield Workshop(folder, top, current)
+
+
+@contextmanager
+def temporary(top: Path | None = None) -> Iterator[Path]:
+    """Make a folder that is gone afterwards, also after ``kill -9``, with the worktrees of ``top`` in it."""
     folder = Path(tempfile.mkdtemp(prefix="resbench-gate-")).resolve()
     cleaner = subprocess.Popen(
         [sys.executable, "-c", CLEANER, str(folder), str(top or "")],
@@ -186,6 +198,6 @@ def workshop(current: Path) -> Iterator[Workshop]:
         text=True,
     )
     try:
-        yield Workshop(folder, top, current)
+        yield folder
     finally:
         cleaner.communicate("done")

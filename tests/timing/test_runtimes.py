@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from commands import called
+from pockets import RIGHT, pocket
 
 from resbench.errors import MeasureError, OptionError
 from resbench.result import Figure
@@ -20,31 +21,6 @@ from resbench.timing.runtimes.runtime import difference, runtime
 from resbench.workers.cores import chosen_cores
 from resbench.workers.resident import peak_resident_bytes, resident_bytes
 from resbench.workers.workload import Setup
-
-PLUGIN = """
-import torch
-from resbench.timing.runtimes.runtime import Engine
-PACKAGE, MODULE, SUFFIX, DTYPES = "pocket", "pocket", ".pt", ("fp32",)
-def export(model, args, named, file):
-    torch.save(model, file)
-def load(file, inputs, conditions):
-    torch.set_num_threads(conditions.threads)
-    first = {}
-    model, tensors = torch.load(file, weights_only=False), [torch.from_numpy(one) for one in inputs]
-    return Engine(torch.no_grad()(lambda: [ANSWER]), dict)
-"""
-"""A runtime of somebody else's, in a package of its own."""
-
-RIGHT = "model(*tensors)"
-
-
-def pocket(folder, answer):
-    """Install a package that brings a runtime by an entry point."""
-    (folder / "pocket.py").write_text(PLUGIN.replace("ANSWER", answer))
-    metadata = folder / "pocket-0.5.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: pocket\nVersion: 0.5\n")
-    (metadata / "entry_points.txt").write_text("[resbench.runtimes]\npocket = pocket\n")
 
 
 @pytest.fixture

@@ -52,8 +52,10 @@ def _run(document: Any, path: Path) -> Run:
             raise ValueError(f"expected a name that can be printed, received {_cut(ascii(name))}")
         if name in benchmarks:
             raise ValueError(f"{name} is there twice")
-        counters = take({"extra_info": {}, **record}, "extra_info", dict).get("counters", {})
-        benchmarks[name] = benchmark(name, stats.get("median"), stats.get("iqr"), counters)
+        extra = take({"extra_info": {}, **record}, "extra_info", dict)
+        runtime = take({"counted_with": "", **extra}, "counted_with", str)
+        one = benchmark(name, stats.get("median"), stats.get("iqr"), extra.get("counters", {}))
+        benchmarks[name] = one._replace(runtime=runtime)
     ours = machine.get("resbench")
     return Run(
         path,
@@ -167,6 +169,10 @@ def _missing(a: Run, b: Run, pairs: Sequence[Pair]) -> Iterator[str]:
         alone = [name for name in run.benchmarks if name not in common]
         if alone:
             yield f"Only in {run.path}: {', '.join(alone)}."
+    for pair in pairs:
+        if not pair.comparable:
+            ran = (one.runtime or "torch itself" for one in pair)
+            yield f"{pair.a.name} was counted with {' and with '.join(ran)}: its counters are not compared."
     counted = [pair for pair in pairs if pair.a.counters and pair.b.counters]
     for i, run in enumerate((a, b)):
         bare = [pair.a.name for pair in pairs if not pair[i].counters]

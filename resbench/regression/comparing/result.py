@@ -14,12 +14,16 @@ from resbench.tables.table import Table
 
 
 class Benchmark(NamedTuple):
-    """A benchmark has the median and interquartile range of its rounds, and the counters that were stored, if any."""
+    """A benchmark has the median and interquartile range of its rounds, and the counters that were stored, if any.
+
+    ``runtime``: its kernels were counted with this, as in the gate's expectations.
+    """
 
     name: str
     median_s: float
     iqr_s: float
     counters: Mapping[str, int]
+    runtime: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,15 @@ class Pair(NamedTuple):
     b: Benchmark
 
     @property
+    def comparable(self) -> bool:
+        """Tell whether both were counted with the same runtime, version and instruction set."""
+        return self.a.runtime == self.b.runtime
+
+    @property
     def differing(self) -> dict[str, tuple[int | None, int | None]]:
         """Return the counters that are not equal; a value is None where only the other run has the counter."""
+        if not self.comparable:
+            return {}
         return dict(differences(self.a.counters, self.b.counters))
 
     @property

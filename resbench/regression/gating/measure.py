@@ -18,7 +18,7 @@ from resbench.regression.duel import Duel, run_duel
 from resbench.regression.expectations import SuiteCounts
 from resbench.regression.gating.result import Gate
 from resbench.regression.process import Side, build, with_files
-from resbench.regression.sides import top_of, workshop
+from resbench.regression.sides import temporary, top_of, workshop
 from resbench.regression.suite import SUITE, Suite, read
 from resbench.units import plural
 from resbench.workers.environment import environment
@@ -48,17 +48,21 @@ def _against_expectations(path: Path, progress: Progress) -> Gate:
     expected = expectations.load(stored)
     if expected is None:
         raise GateError(f"no expectations in {_named(stored)}; `resbench gate --update` writes them, commit them then")
-    (counts,) = counted([side], suite, progress, expected.by_work())
+    with temporary() as folder:
+        (counts,) = counted([replace(side, exports=folder)], suite, progress, expected.by_work())
     expectations.check_release(expected, counts, stored)
     spared = expectations.spared(expected, counts)
     due = {name: one for name, one in expected.benchmarks.items() if name in counts.benchmarks or name not in spared}
     _check_paired(suite, {_named(stored): replace(expected, benchmarks=due), "the suite": counts})
+    apart = expectations.incomparable(expected, counts)
+    common = {name: one for name, one in counts.benchmarks.items() if name not in {other.benchmark for other in apart}}
     return Gate(
         base=_named(stored),
         head="working tree",
-        changes=tuple(expectations.changes(expected.benchmarks, counts.benchmarks)),
+        changes=tuple(expectations.changes(expected.benchmarks, common)),
         excesses=tuple(expectations.over(suite.limits, counts)),
-        benchmarks=tuple(name for name in counts.benchmarks if name in expected.benchmarks),
+        benchmarks=tuple(name for name in common if name in expected.benchmarks),
+        incomparable=apart,
         notes=tuple(notes(suite, expected, counts)),
     )
 
@@ -66,7 +70,8 @@ def _against_expectations(path: Path, progress: Progress) -> Gate:
 def update(path: Path, progress: Progress = silent) -> str:
     """Write the expectations anew, but those of skipped benchmarks; return what changed. Raises GateError."""
     suite, side, stored = _here(path)
-    (counts,) = counted([side], suite, progress)
+    with temporary() as folder:
+        (counts,) = counted([replace(side, exports=folder)], suite, progress)
     expected = SuiteCounts(counts.torch, {})
     with suppress(GateError):  # half merged, or of another schema: written anew
         expected = expectations.load(stored) or expected
@@ -134,8 +139,7 @@ def _counted(base: Side, head: Side, suite: Suite, progress: Progress) -> Gate:
     before, after = counted([base, head], suite, progress)
     _check_paired(suite, {str(base): before, str(head): after})
     stored = expectations.load(suite.stored(head.root))
-    meant = stored.benchmarks if stored and stored.torch == expectations.release(after.torch) else {}
-    known = meant.keys() - {change.benchmark for change in expectations.changes(meant, after.benchmarks)}
+    known = expectations.meant(stored, after) if stored else set()
     found = expectations.changes(before.benchmarks, after.benchmarks)
     common = [name for name in before.benchmarks if name in after.benchmarks]
     if not common:
@@ -218,6 +222,11 @@ def notes(suite: Suite, before: SuiteCounts, after: SuiteCounts) -> list[str]:
             f"On both sides: {name}; take it out of `unpaired`, which would let it vanish unseen."
             for name, count in sides.items()
             if count == 2
+        ),
+        *(
+            f"Parameters and MACs alone are counted in {name}: {one.runtime} does not tell its kernels."
+            for name, one in after.benchmarks.items()
+            if one.runtime and "kernels" not in one.totals
         ),
         *([alone] if after.alone else []),
     ]

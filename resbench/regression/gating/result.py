@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from resbench.regression.duel import Duel
-from resbench.regression.expectations import CounterChange, Excess
+from resbench.regression.expectations import CounterChange, Excess, Incomparable
 from resbench.regression.gating.table import change_table, time_table
 from resbench.result import Result
 from resbench.tables.table import Table
@@ -22,6 +22,8 @@ class Gate(Result):
     explained: tuple[CounterChange, ...] = ()
     excesses: tuple[Excess, ...] = ()
     benchmarks: tuple[str, ...] = ()
+    incomparable: tuple[Incomparable, ...] = ()
+    """These belong to another runtime than is here, or another instruction set."""
     notes: tuple[str, ...] = ()
     duel: Duel | None = None
     interrupted: str = ""
@@ -48,6 +50,8 @@ class Gate(Result):
             return "REGRESSED"
         if self.interrupted:
             return "INTERRUPTED"
+        if self.incomparable:
+            return "INCOMPARABLE"
         judgement = self.duel.judgement if self.duel else None
         return judgement.verdict if judgement else "PASS"
 

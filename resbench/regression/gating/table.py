@@ -50,7 +50,8 @@ def change_table(gate: Gate, whole: bool = True) -> Table:
         f"{e.benchmark}: {e.counter} is {e.total:,}, above the suite's limit of {e.limit:,}." for e in gate.excesses
     ]
     hidden = 0 if whole else max(0, len(rows) - MOST)
-    warnings = [*limits, *([f"{hidden} more changed; --format csv has all."] if hidden else [])]
+    apart = [one.line for one in gate.incomparable]
+    warnings = [*limits, *apart, *([f"{hidden} more changed; --format csv has all."] if hidden else [])]
     if gate.changes and gate.head == "working tree":  # held against what is committed
         warnings.append("If that is meant: `resbench gate --update`, and commit what it writes.")
     return Table(CHANGES, rows[: len(rows) - hidden], _counters_say(gate), gate.notes, warnings=warnings)

@@ -13,8 +13,7 @@ from typing import Any
 from resbench.codec import decoded
 from resbench.costs.measure import cost
 from resbench.errors import MeasureError
-from resbench.graphs.counting import count
-from resbench.graphs.fusion import Group, Kernel, by_module, by_node, groups, looking
+from resbench.graphs.fusion import Group, Kernel, by_module, covered, groups
 from resbench.networks.load import load, result_name
 from resbench.networks.name import ModelName
 from resbench.progress import Progress, Step
@@ -47,11 +46,11 @@ def kernel_layers(case: Case, progress: Progress) -> Layers:
         kernels = [decoded(Kernel, one) for one in found["kernels"]]
         if case.setup.compile:
             counted = cost(case.model, case.input, batch=case.setup.batch)
-            covered = groups(counted, kernels, by_module(counted))
+            run = groups(counted, kernels, by_module(counted))
         else:
             graph = load(ModelName.parse(f"onnx:{found['file']}")).sized(case.setup.batch)
-            covered = groups(count(graph), kernels, by_node(graph), looking(graph))
-        times = _times(found, kernels, covered)
+            run = covered(graph, kernels)
+        times = _times(found, kernels, run)
     products = sorted(found["executed"].items(), key=lambda one: -one[1])
     ran = Ran(tuple(products), "cpu", (found["threads"],), found["threads"], "", case.setup.compile)
     return Layers(

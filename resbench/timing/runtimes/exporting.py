@@ -5,8 +5,8 @@ fp32 answers to them; where it runs on a set of images, those to name too. A gra
 itself, and nothing answers in its place.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,11 +23,11 @@ from resbench.networks.load import load
 from resbench.networks.name import ModelName
 from resbench.timing.accuracy import batched, to_calibrate, to_name
 from resbench.timing.case import Case, one_line, workload
-from resbench.timing.runtimes.exports import quantised
-from resbench.timing.runtimes.runtime import runtime
+from resbench.timing.runtimes.exports import quantised, quiet
+from resbench.timing.runtimes.runtime import Runtime, runtime
 from resbench.timing.runtimes.serving import ANSWERS, IMAGES, INPUTS
 from resbench.workers.asking import Answer, answer
-from resbench.workers.workload import EAGER
+from resbench.workers.workload import EAGER, Workload
 
 
 class Exported(NamedTuple):
@@ -52,24 +52,40 @@ def exported(case: Case, folder: Path) -> Exported:
         return _graph(case, folder)
     work, name = workload(eager)
     with one_line(eager), work.ready():
-        answers = [one for one in tree_leaves(work.call(*work.inputs, **work.named)) if isinstance(one, Tensor)]
-    save(folder / INPUTS, [one.detach().cpu().contiguous().numpy() for one in work.tensors])
-    save(folder / ANSWERS, [one.detach().cpu().contiguous().numpy() for one in answers])
-
-    with _writing(eager, found.SUFFIX), torch.no_grad():
-        found.export(work.model, work.inputs, work.named, file)
+        save(folder / ANSWERS, answers(work))
+    save(folder / INPUTS, arrays(work.tensors))
+    write(found, work, file, str(eager))
     counted = cost(case.model, case.input, batch=case.setup.batch)
     shape = tuple(work.tensors[0].shape)
     file = _prepared(case, file, shape[1:], folder)
     return Exported(name, shape, work.batched, counted.macs, dict(counted.uncounted), file, size(file))
 
 
-def _writing(case: Case, suffix: str) -> AbstractContextManager[None]:
-    """Turn whatever an exporter raises into a line that names the case and the file."""
-    return foreign(
-        MeasureError,
-        lambda error: f"{case}: cannot be written as {suffix}: {type(error).__name__}: {reason(error)}",
-    )
+def write(found: Runtime, work: Workload, file: Path, what: str) -> None:
+    """Write the file of a workload's model. Raises MeasureError with the exporter's reason, and ``what`` it was."""
+    with _writing(what, found.SUFFIX), torch.no_grad():
+        found.export(work.model, work.inputs, work.named, file)
+
+
+@contextmanager
+def _writing(what: str, form: str) -> Iterator[None]:
+    """Turn whatever an exporter raises into a line; what its libraries warn of is theirs."""
+
+    def say(error: BaseException) -> str:
+        return f"{what}: cannot be written as {form}: {type(error).__name__}: {reason(error)}"
+
+    with foreign(MeasureError, say), quiet():
+        yield
+
+
+def answers(work: Workload) -> list[Any]:
+    """Return what the model of a workload answers to its inputs."""
+    return arrays(one for one in tree_leaves(work.call(*work.inputs, **work.named)) if isinstance(one, Tensor))
+
+
+def arrays(tensors: Iterable[Tensor]) -> list[Any]:
+    """Return the numbers of tensors as a runtime is given them."""
+    return [one.detach().cpu().contiguous().numpy() for one in tensors]
 
 
 def _prepared(case: Case, file: Path, shape: tuple[int, ...], folder: Path) -> Path:
@@ -80,7 +96,7 @@ def _prepared(case: Case, file: Path, shape: tuple[int, ...], folder: Path) -> P
     if case.setup.dtype != "int8":
         return file
     integers = folder / f"int8{file.suffix}"
-    with _writing(case, "int8"):
+    with _writing(str(case), "int8"):
         quantised(file, to_calibrate(case.data, shape).images, case.setup.batch, integers)
     return integers
 

@@ -24,26 +24,30 @@ def onnx_export(model: "nn.Module", args: tuple[Any, ...], named: Mapping[str, A
     import torch
 
     weights = sum(one.nbytes for one in (*model.parameters(), *model.buffers()))
-    with quiet():
-        torch.onnx.export(
-            model,
-            args,
-            file,
-            kwargs=dict(named) or None,
-            dynamo=True,
-            external_data=weights > SINGLE_FILE_BYTES,
-            verbose=False,
-        )
+    torch.onnx.export(
+        model,
+        args,
+        file,
+        kwargs=dict(named) or None,
+        dynamo=True,
+        external_data=weights > SINGLE_FILE_BYTES,
+        verbose=False,
+    )
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Leave out what exporters say of themselves: deprecations inside of them, and advice."""
-    for name in (None, "torch.onnx"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    loggers = [logging.getLogger(name) for name in (None, "torch.onnx")]
+    levels = [one.level for one in loggers]
+    try:
+        for one in loggers:
+            one.setLevel(logging.ERROR)
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
 
 
 def quantised(file: Path, images: Any, batch: int, target: Path) -> None:
@@ -68,13 +72,12 @@ def quantised(file: Path, images: Any, batch: int, target: Path) -> None:
         def get_next(self) -> dict[str, Any] | None:
             return next(self.feeds, None)
 
-    with quiet():
-        quantize_static(
-            str(file),
-            str(target),
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
+    quantize_static(
+        str(file),
+        str(target),
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
