@@ -11,7 +11,7 @@
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -93,6 +93,11 @@ class Setup:
     def place(self) -> str:
         """Return ``onnxruntime``, or ``onnxruntime int8`` where its weights and products are integers."""
         return f"{self.runtime} int8" if self.dtype == "int8" else self.runtime
+
+    @property
+    def anywhere(self) -> "Setup":
+        """Return the same without what ``place`` says: rows in several runtimes share it."""
+        return replace(self, runtime=EAGER, dtype="fp32" if self.dtype == "int8" else self.dtype)
 
     @property
     def compile(self) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 
+import onnx
 import pytest
 import torch
 from commands import called
@@ -67,10 +68,17 @@ def test_int8_stands_beside_fp32_with_the_accuracy_that_it_keeps(quick, trained,
         assert whole["deployed"]["difference"] < 1e-5 < integers["deployed"]["difference"] < 0.25
 
 
-def test_the_table_says_what_was_named_and_how_it_was_calibrated(quick):
+def test_the_table_says_what_was_named_and_both_files_are_kept(quick, tmp_path):
+    file = tmp_path / "net.onnx"
     done = called(
-        *("latency", *NETWORK, "--runtime", "onnxruntime", "--data", "digits", "--quantize", "int8", "--processes", "1")
+        *("latency", *NETWORK, "--runtime", "onnxruntime", "--data", "digits", "--quantize", "int8"),
+        *("--processes", "1", "--export", file),
     )
+    kinds = {
+        one.name: {node.op_type for node in onnx.load(one).graph.node} & {"QuantizeLinear"}
+        for one in tmp_path.iterdir()
+    }
+    assert kinds == {"net.onnx": set(), "net.int8.onnx": {"QuantizeLinear"}}
     assert done.returncode == 0, done.stderr
     assert "onnxruntime int8" in done.stdout
     assert "int8 8" in done.stdout
@@ -111,6 +119,8 @@ def test_a_graph_that_is_a_file_is_quantised_too(quick, tmp_path):
         (["--data", "cifar10"], "--data cifar10 needs --data-root DIR"),
         (["--data-root", "."], "--data-root is where --data lie: expected --data with it"),
         (["--dtype", "int8"], "expected --quantize int8 with --runtime onnxruntime or openvino"),
+        (["--dtype", "int8", "--runtime", "onnxruntime"], "onnxruntime is measured with --dtype fp32; received int8"),
+        (["--dtype", "int8", "--runtime", "openvino", "--layers"], "--dtype fp32 or bf16; received int8"),
         (["--data", "digits", "--layers"], "--data is for networks timed whole"),
         (["--data", "digits", "--mode", "training"], "--data names images: expected --mode inference with it"),
     ],

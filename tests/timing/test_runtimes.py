@@ -252,7 +252,7 @@ def test_the_graph_that_was_timed_is_kept(quick, tmp_path):
         (("--runtime", "onnxruntime,aot"), "expected one model and batch, in runtimes that share a file"),
         (("--runtime", "onnxruntime", "--batch", "1,2"), "expected one model and batch"),
         (("--runtime", "aot"), "expected a file that ends in .pt2"),
-        (("--runtime", "onnxruntime", "--layers"), "--export keeps what is timed whole"),
+        (("--runtime", "onnxruntime", "--layers"), "--export is for networks timed whole"),
     ],
 )
 def test_what_cannot_be_kept_is_said_before_anything_is_measured(tmp_path, arguments, line):

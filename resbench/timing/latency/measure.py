@@ -20,7 +20,7 @@ from resbench.progress import Progress, Step, silent
 from resbench.timing.accuracy import asked_data
 from resbench.timing.case import Case, case, ready
 from resbench.timing.drift import noted
-from resbench.timing.latency.processes import Processes, check_export, check_runtime, setups
+from resbench.timing.latency.processes import Processes, check_export, setups
 from resbench.timing.latency.result import Latencies, Latency, Reading
 from resbench.timing.latency.worker import paced, read
 from resbench.timing.roofline import Roof, roof, roof_of
@@ -74,8 +74,6 @@ def latency(
     if quantize and not shown:
         raise OptionError("--quantize needs images to calibrate on: expected --data with it, such as --data digits")
     first = asked_setups[0]
-    for setup in asked_setups:
-        check_runtime(setup)
     if isinstance(models, Lent):
         if shown:
             raise OptionError("a module that is lent runs on its own input: expected a name for --data")

@@ -62,12 +62,12 @@ class Processes:
         return {**found, "file": export["file"], "threads": _threads(case)}
 
     def keep(self, path: Path) -> None:
-        """Copy the file that was exported; weights that lie beside it keep the name by which it knows them. Raises
-        OutputError."""
-        for export in self.exports.values():
+        """Copy the file that was exported, and that in integers as ``FILE.int8.onnx``; weights that lie beside it keep
+        the name by which it knows them. Raises OutputError."""
+        for (*_, integers, _), export in self.exports.items():
             if "error" not in export:
                 file = Path(export["file"])
-                write(path, file.read_bytes())
+                write(path.with_suffix(f".int8{path.suffix}") if integers else path, file.read_bytes())
                 beside = file.with_name(f"{file.name}.data")
                 if beside.exists():
                     write(path.with_name(beside.name), beside.read_bytes())
@@ -105,7 +105,10 @@ class Processes:
 def setups(
     device: str, batches: Sequence[int], runtimes: Sequence[str], quantize: str | None, **how: Any
 ) -> list[Setup]:
-    """Make the setups of a call; with ``quantize`` each runtime that can runs in integers too. Raises OptionError."""
+    """Make the setups of a call; with ``quantize`` each runtime that can runs in integers too.
+
+    Raises OptionError or MeasureError for what a runtime cannot do.
+    """
     if quantize not in (None, "int8"):
         raise OptionError(f"--quantize takes int8; received {quantize!r}")
     able = {name for name in runtimes if quantize and name not in TORCH and quantize in runtime(name).DTYPES}
@@ -116,13 +119,13 @@ def setups(
         )
     if quantize:
         runtime("onnxruntime")  # which has to be there, for it quantises
-    return [
-        setup
-        for batch in batches
-        for name in runtimes
-        for one in [Setup(device, batch, runtime=name, **how)]
-        for setup in ([one, replace(one, dtype="int8")] if name in able else [one])
-    ]
+    made = list[Setup]()
+    for batch in batches:
+        for name in runtimes:
+            one = Setup(device, batch, runtime=name, **how)
+            check_runtime(one)
+            made += [one, replace(one, dtype="int8")] if name in able else [one]
+    return made
 
 
 def check_runtime(setup: Setup) -> None:
@@ -133,7 +136,7 @@ def check_runtime(setup: Setup) -> None:
     asked = {
         "mode": (setup.mode, ("inference",)),
         "device": (setup.device, ("cpu",)),
-        "dtype": (setup.dtype, tuple(found.DTYPES)),
+        "dtype": (setup.dtype, tuple(one for one in found.DTYPES if one != "int8")),
         "memory-format": (setup.memory_format, ("contiguous",)),
     }
     for option, (given, known) in asked.items():

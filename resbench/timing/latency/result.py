@@ -1,7 +1,7 @@
 """This module holds what `latency` finds: what one process reads, and what the readings of several say together."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import hypot
 from statistics import median
 from typing import Any, ClassVar, NamedTuple, get_args
@@ -277,7 +277,7 @@ class Latencies(Result):
             place = f"{setup_words(one.setup, one.ran)}, batch {one.setup.batch}. {one.where(self.environment).note}"
             half, roof = one.half_width_s, one.roof(self.roofs)
             images, sure = None if half is None else one.throughput * half / one.median_s, one.verdict != "invalid"
-            asked = setup_words(replace(one.setup, runtime=EAGER))
+            asked = setup_words(one.setup.anywhere)
             shared = f"{asked}, batch {one.setup.batch}. {one.where(self.environment).note}"
             yield Figure(
                 one.model, "latency", one.median_s, half, place, sure=sure, runtime=one.setup.place, shared=shared

@@ -11,7 +11,7 @@ from resbench.timing.latency.result import Latencies, Latency
 from resbench.timing.ran import UNCOMPILED, Ran, counted_as_written, ran_lines, setup_lines
 from resbench.timing.roofline import Roof, without_roof_lines
 from resbench.timing.runtimes.runtime import TORCH
-from resbench.workers.workload import EAGER, Setup
+from resbench.workers.workload import Setup
 
 PHASES = (
     Column("forward_s", "forward", "seconds"),
@@ -102,9 +102,9 @@ def names_runtimes(latencies: Sequence[Latency]) -> bool:
 
 
 def _elsewhere(one: Latency) -> tuple[str, Setup, Ran | None]:
-    """Return the setup of a row whose runtime stands in a column, without what that says; its dtype is as it ran."""
+    """Return the setup of a row whose runtime stands in a column, without what that says."""
     ran = replace(one.ran, compiled=False) if one.ran else None
-    return one.setup.place, replace(one.setup, runtime=EAGER, dtype="fp32"), ran
+    return one.setup.place, one.setup.anywhere, ran
 
 
 def _turns(result: Latencies) -> Iterator[str]:
