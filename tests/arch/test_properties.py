@@ -210,7 +210,8 @@ def unchanged(draw, shape):
         # torch refuses groups of one value
         LayerNorm2d(shape[0]) if prod(shape) == shape[0] else GroupNorm(divisor(draw, shape[0]), shape[0]),
         LayerScale(shape[0], 0.5),
-        draw(st.sampled_from([ChannelShuffle, SplitSoftmax]))(2) if shape[0] % 2 == 0 else ReLU(),
+        # two groups of one channel change no place: torch gives the same storage on, as if there were no layer
+        draw(st.sampled_from([ChannelShuffle, SplitSoftmax][shape[0] == 2 :]))(2) if shape[0] % 2 == 0 else ReLU(),
         DropPath(draw(st.sampled_from([0, 0.5]))),
         PReLU(draw(st.sampled_from([1, shape[0]]))),
         Dropout(draw(st.sampled_from([0, 0.5, 0.9]))),
@@ -423,8 +424,11 @@ def test_the_tracer_counts_what_the_fold_counts(net, batch):
     rows = {row.name: row for row in with_names(traced.layers)}
     known = "ConvTranspose2d" not in repr(net.node)  # a trace knows no positions behind it
     for row in with_names(folded.layers):
-        own = None if row.type != "Highway" or len(row.reads) == 3 else -4  # what does not reach it, it need not keep
-        own = own or -1
+        unkept = row.type == "Highway" and len(row.reads) < 3  # what does not reach it, it need not keep
+        copied = (
+            row.type == "GroupNorm" and not rows[row.name].keeps
+        )  # of maps that lie apart it makes a copy, and keeps it
+        own = -4 if unkept or copied else -1
         assert rows[row.name][3:own] == row[3:own], row.name
         if known and wide(row, rows):
             assert rows[row.name].sees == row.sees, row.name
