@@ -1,0 +1,207 @@
+"""A space is the networks that a sweep draws from: lines of the catalog, whose options have values or ranges.
+
+    [[networks]]                                  # several stand side by side: a union
+    model = "resnet{depth}"                       # a name of `resbench models`, its depth perhaps among the options
+    depth = { from = 8, to = 110, step = 6 }
+    width = { from = 1, to = 4, scale = "powers of two" }
+    order = ["original", "full-preact"]
+    input = "3x16x16"
+    weight = 2                                    # drawn twice as often as another that says nothing
+
+A draw is a pure function of seed and index: each option has a random number of its own, so that one that is added, or a
+range that grows, leaves the draws of the others where they were.
+
+>>> space = Space.of("residual")
+>>> space.drawn(seed=0, index=0) == space.drawn(seed=0, index=0)
+True
+"""
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.resources import files
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from resbench.arch.catalog import Architecture, find, network, option_text, options
+from resbench.errors import ArchitectureError, OptionError, ResbenchError, ShapeError, SourceError, did_you_mean
+from resbench.files import is_file
+from resbench.sweeps.choices import Choice, Value, read
+
+MOST_DRAWS = 10_000
+"""After so many draws in a row that do not fit, there is most likely none that does."""
+
+Fits = Callable[[Architecture], bool]
+"""It tells whether a network is within the limits."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """These networks are one line of the catalog, with a choice for some of its options."""
+
+    model: str
+    choices: Mapping[str, Choice]
+    weight: float = 1.0
+
+    def name(self, values: Mapping[str, Value]) -> tuple[str, list[tuple[str, str]]]:
+        """Return the plain name and its options for these values."""
+        words = {key: option_text(value) for key, value in values.items()}
+        plain = self.model.format(**{key: words.pop(key) for key in _fields(self.model)})
+        return plain, [*words.items()]
+
+    def built(self, values: Mapping[str, Value]) -> Architecture:
+        """Build the network of these values. Raises ArchitectureError where they do not go together."""
+        return network(*self.name(values))[0]
+
+
+@dataclass(frozen=True)
+class Space:
+    """A space is a union of networks, under a name."""
+
+    name: str
+    networks: tuple[Networks, ...]
+
+    @classmethod
+    def of(cls, text: str) -> "Space":
+        """Find the space of a name, or read that of a TOML file. Raises OptionError or SourceError."""
+        built_in = built_ins()
+        if text in built_in:
+            return cls.read(text, built_in[text])
+        if not text.endswith(".toml"):
+            hint = did_you_mean(text, built_in, f"expected {', '.join(built_in)} or a file such as space.toml")
+            raise OptionError(f"no space is called {text!r}{hint}")
+        path = Path(text)
+        if not is_file(path):
+            raise SourceError(f"no file {text}; expected a space as TOML, or {', '.join(built_in)}")
+        return cls.read(path.stem, path.read_bytes())
+
+    @classmethod
+    def read(cls, name: str, content: bytes) -> "Space":
+        """Read a space, and build a network of each line, so that what cannot be is said before anything is drawn."""
+        try:
+            document = tomllib.loads(content.decode())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SourceError(f"{name}: cannot be read as TOML: {error}") from None
+        lines = document.pop("networks", None)
+        if document or not isinstance(lines, list) or not lines or not all(isinstance(one, dict) for one in lines):
+            received = f"received {', '.join(map(repr, document))}" if document else "there is none"
+            raise SourceError(f"{name}: a space is tables [[networks]] and nothing else; {received}")
+        return cls(name, tuple(_networks(f"{name}, networks {i + 1}", line) for i, line in enumerate(lines)))
+
+    def drawn(self, seed: int, index: int, fits: Fits = lambda one: True) -> Architecture:
+        """Draw a network that can exist and fits.
+
+        Raises OptionError, with the reason of the last one, when MOST_DRAWS did not.
+        """
+        why = "it was outside of the limits"
+        for attempt in range(MOST_DRAWS):
+            place = f"{seed}/{index}/{attempt}"
+            line = self._line(_share(place, "networks"))
+            values = {key: choice.at(_share(place, key)) for key, choice in line.choices.items()}
+            try:
+                found = line.built(values)
+                if fits(found):
+                    return found
+                why = f"{found.name} is outside of the limits"
+            except (ArchitectureError, ShapeError) as error:
+                why = str(error)
+        raise OptionError(f"the space {self.name} gave no network within the limits in {MOST_DRAWS:,} draws; {why}")
+
+    def distinct(self, seed: int, fits: Fits = lambda one: True) -> Iterator[Architecture]:
+        """Draw networks one after the other, each only once; it ends when MOST_DRAWS in a row were known already."""
+        seen, index, known = set[str](), 0, 0
+        while known < MOST_DRAWS:
+            found = self.drawn(seed, index, fits)
+            index, known = index + 1, known + 1
+            if found.name not in seen:
+                seen.add(found.name)
+                known = 0
+                yield found
+
+    def grid(self, fits: Fits = lambda one: True) -> Iterator[Architecture]:
+        """Enumerate all networks that can exist and fit, each once. Raises OptionError for a choice of real numbers."""
+        seen = set[str]()
+        for line in self.networks:
+            for values in product(*(choice.values() for choice in line.choices.values())):
+                try:
+                    found = line.built(dict(zip(line.choices, values, strict=True)))
+                    fitting = found.name not in seen and fits(found)
+                except (ArchitectureError, ShapeError):
+                    continue
+                if fitting:
+                    seen.add(found.name)
+                    yield found
+
+    @property
+    def size(self) -> int | None:
+        """Count the combinations of all values, also those that cannot exist; None where there are real numbers."""
+        try:
+            return sum(prod(len(one.values()) for one in line.choices.values()) for line in self.networks)
+        except OptionError:
+            return None
+
+    def _line(self, share: float) -> Networks:
+        """Choose a line by its weight."""
+        left = share * sum(line.weight for line in self.networks)
+        for line in self.networks[:-1]:
+            if left < line.weight:
+                return line
+            left -= line.weight
+        return self.networks[-1]
+
+
+def built_ins() -> Mapping[str, bytes]:
+    """Return the spaces that come with the package, by name."""
+    spaces = sorted((files(__package__) / "spaces").iterdir(), key=lambda one: one.name)
+    return {one.name.removesuffix(".toml"): one.read_bytes() for one in spaces}
+
+
+def _share(place: str, key: str) -> float:
+    """Return a number from 0 to just below 1 that belongs to a place and a key, whatever the version and machine."""
+    digest = blake2b(f"{place}/{key}".encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) / 2**53
+
+
+def _networks(where: str, line: dict[str, Any]) -> Networks:
+    """Read one line of a space, each option of which the catalog has to know. Raises OptionError or SourceError."""
+    given = dict(line)
+    model, weight = given.pop("model", None), given.pop("weight", 1.0)
+    if not isinstance(model, str) or "," in model:
+        raise SourceError(f'{where}: expected model = "resnet{{depth}}", or another name; received {model!r}')
+    if not isinstance(weight, int | float) or not 0 < weight < float("inf"):
+        raise OptionError(f"{where}: expected a weight above 0, received {weight!r}")
+    choices = {key: read(f"{where}: {key}", value) for key, value in given.items()}
+    for key in _fields(model):
+        if key not in choices:
+            raise OptionError(f"{where}: {model} needs values for {key}; expected {key} = [...] or {{from, to}}")
+    found = Networks(model, choices, float(weight))
+    _checked(where, found)
+    return found
+
+
+def _checked(where: str, line: Networks) -> None:
+    """Try the first value of each choice against the catalog. Raises OptionError."""
+    plain, _ = line.name({key: choice.at(0.0) for key, choice in line.choices.items()})
+    try:
+        known = {option.name: option for option in options(find(plain))}
+        for key, choice in line.choices.items():
+            if key in _fields(line.model) or key == "input":
+                continue
+            if key not in known:
+                hint = did_you_mean(key, known, f"expected {', '.join(known)}")
+                raise OptionError(f"unknown option {key!r}{hint}")
+            words = choice.values() if known[key].values else (choice.at(0.0), choice.at(1 - 2**-53))
+            for word in words:
+                network(plain, [(key, option_text(word))])
+    except ArchitectureError:
+        return  # this depth goes with other values
+    except ResbenchError as error:
+        raise OptionError(f"{where}: {error}") from None
+
+
+def _fields(model: str) -> list[str]:
+    """Return the options that stand in a name: ``depth`` of ``resnet{depth}``."""
+    return [part.partition("}")[0] for part in model.split("{")[1:]]
