@@ -67,8 +67,11 @@ def groups(
 
 
 def by_module(cost: Cost) -> dict[str, list[int]]:
-    """Give the places of rows by their names, for kernels that are anchored at modules."""
-    return {row.name: [place] for place, row in enumerate(cost.layers)}
+    """Give the places of rows by their names, for kernels that are anchored at modules; one may run several times."""
+    found: dict[str, list[int]] = {}
+    for place, row in enumerate(cost.layers):
+        found.setdefault(row.name, []).append(place)
+    return found
 
 
 def by_node(graph: Graph) -> dict[str, list[int]]:
@@ -120,7 +123,8 @@ def _owners(rows: Sequence[Row], named: Mapping[str, Sequence[int]], kernels: Se
     """Give every row that a kernel runs the kernel's place."""
     owners: dict[int, int] = {}
     for i, kernel in enumerate(kernels):
-        own = [place for anchor in kernel.anchors for place in named.get(anchor, ()) if place not in owners]
+        free = [place for anchor in kernel.anchors for place in named.get(anchor, ()) if place not in owners]
+        own = [*{rows[place].name: place for place in reversed(free)}.values()]  # the next run of each module
         owners |= dict.fromkeys(own, i)
         if own and not any(rows[place].macs for place in own):
             owners |= dict.fromkeys(_behind(rows, own, owners), i)
@@ -136,8 +140,13 @@ def _owners(rows: Sequence[Row], named: Mapping[str, Sequence[int]], kernels: Se
         makers = [owners[source] for source in row.reads if source in owners]
         if place not in owners and makers:
             owners[place] = max(makers)
-        if row.macs and place in owners and not (place in anchored and kernels[owners[place]].multiplies):
-            owners[place] = _multiplying(rows, owners, kernels, place)
+        elif place in anchored and kernels[owners[place]].multiplies:
+            continue
+        if row.macs and place in owners:
+            owner = _multiplying(rows, owners, kernels, place)
+            owners[place] = owner
+            if place not in anchored and kernels[owner].multiplies and owner in _busy(rows, owners, place):
+                del owners[place]  # one product does not flow into another
     return owners
 
 
@@ -145,8 +154,7 @@ def _multiplying(rows: Sequence[Row], owners: dict[int, int], kernels: Sequence[
     """Find who runs a product: its owner, unless that has another or only lays something out, and beside it is a kernel
     that multiplies and has none."""
     owner = owners[place]
-    busy = {kernel for other, kernel in owners.items() if rows[other].macs and other != place}
-    idle = {i for i, kernel in enumerate(kernels) if kernel.multiplies} - busy
+    idle = {i for i, kernel in enumerate(kernels) if kernel.multiplies} - _busy(rows, owners, place)
     if owner in idle:
         return owner
     earlier, later = ({k for other, k in owners.items() if sign * other < sign * place} for sign in (1, -1))
@@ -154,6 +162,11 @@ def _multiplying(rows: Sequence[Row], owners: dict[int, int], kernels: Sequence[
         if found := _around(owner, beside, idle | passed) & idle:
             return min(found)
     return owner
+
+
+def _busy(rows: Sequence[Row], owners: dict[int, int], place: int) -> set[int]:
+    """Find the kernels that have another product than this one."""
+    return {kernel for other, kernel in owners.items() if rows[other].macs and other != place}
 
 
 def _behind(rows: Sequence[Row], own: Iterable[int], owners: dict[int, int]) -> Iterator[int]:

@@ -147,3 +147,8 @@ def test_products_that_flow_on_are_shared_among_the_kernels_that_multiply(residu
         Kernel("m1", "Product", (), (1,), multiplies=True),
     ]
     assert [one.macs for one in covered(residual, kernels)] == [4 * 4 * 9 * 64, 0, 4 * 4 * 9 * 64]
+
+
+def test_a_product_does_not_flow_into_the_kernel_of_another(residual):
+    [found] = covered(residual, [Kernel("m0", "Product", ("first",), multiplies=True)])
+    assert (found.name, found.macs) == ("net.conv1 + act", 4 * 4 * 9 * 64)

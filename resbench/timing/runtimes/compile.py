@@ -26,6 +26,8 @@ SOURCES = re.compile(r"^ +# Topologically Sorted Source Nodes: \[(.*?)\]")
 LAYS = re.compile(r"cpp_fused_(?:_*(?:convolution|clone|_to_copy|mm|addmm|t)_?)+\d+")
 """A kernel of this name lays an image and weights out for a product, and computes nothing."""
 INSIDE = re.compile(r"_modules\['([^']*)'\]")
+PRODUCT = re.compile(r"conv|mm|linear|attention|rnn|lstm|gru")
+"""An operator of such a name multiplies."""
 TENSORS = re.compile(r"\b(arg\d+_\d+|buf\d+)\b")
 
 MARK = f"from {__name__} import mark as _mark"
@@ -109,7 +111,8 @@ class Code:
             anchors = [one.module for one in weights if one.flat] if fused else [self.modules.get(said, "")]
             kind = "fused" if fused else operator.split(".")[-1]
             added = bool(LAYS.fullmatch(operator))
-            self.kernels.append(Kernel(operator, kind, tuple(anchors), tuple(reads), added))
+            product = not fused and bool(PRODUCT.search(operator))
+            self.kernels.append(Kernel(operator, kind, tuple(anchors), tuple(reads), added, product))
             lines += [f"{space}_mark()", line, f"{space}_mark()"]
         return "\n".join(lines)
 
