@@ -219,8 +219,10 @@ def test_every_mac_is_in_one_kernel_and_the_rows_sum_to_the_run(quick, name):
     assert not any("unmapped" in row["type"] for row in rows.values())
 
 
-def test_a_runtime_that_does_not_tell_has_no_layers(installed):
+def test_a_runtime_that_does_not_tell_has_no_layers_and_exports_nothing(installed):
     installed(RIGHT)
+    file = Path(os.environ["PYTHONPATH"].partition(os.pathsep)[0]) / "pocket.py"
+    file.write_text(file.read_text().replace("torch.save(model, file)", "raise RuntimeError('it was exported')"))
     done = called("latency", "conv5x5_reduced", "--layers", "--runtime", "pocket")
     assert done.returncode == 2
     assert "pocket does not tell the times of its kernels; leave --layers out" in done.stderr

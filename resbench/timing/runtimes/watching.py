@@ -21,9 +21,8 @@ from resbench.workers.sampling import Rules, uncollected, warm_up
 def watched(request: dict[str, Any]) -> Answer:
     """Load the file twice, plain and watched, and run them in turn. Raises MeasureError where either does not run."""
     keep_to(request["cores"])
-    found, what = runtime(request["runtime"]), request["what"]
-    if not hasattr(found, "watch"):
-        raise MeasureError(f"{what}: {request['runtime']} does not tell the times of its kernels; leave --layers out")
+    found: Any = runtime(request["runtime"])
+    what = request["what"]
     conditions = Conditions(request["threads"], request["dtype"], Path(request["cache"]), alone=False)
     inputs = values(Path(request["folder"]) / INPUTS)
     import_module(found.MODULE)
