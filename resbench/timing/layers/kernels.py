@@ -15,7 +15,8 @@ from resbench.arch.rows import Cost
 from resbench.codec import decoded
 from resbench.costs.measure import cost
 from resbench.errors import MeasureError
-from resbench.graphs.fusion import Group, Kernel, by_module, groups
+from resbench.graphs.counting import count
+from resbench.graphs.fusion import Group, Kernel, by_module, by_node, groups, looking
 from resbench.networks.load import load, result_name
 from resbench.networks.name import ModelName
 from resbench.progress import Progress, Step
