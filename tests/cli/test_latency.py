@@ -25,7 +25,7 @@ BAD = {
     ("resnet20", "--layers", "--memory"): "they are two tables",
     ("resnet20", "--layers", "--runtime", "eager,compile"): "and one runtime",
     ("resnet20", "resnet32", "--layers"): "--layers takes one model",
-    ("resnet20", "--layers", "--batch", "1,2"): "--layers takes one model and one batch",
+    ("resnet20", "--layers", "--batch", "1,2"): "--layers takes one model, one batch and one runtime",
     ("resent20", "--processes", "1"): "did you mean",
     ("resnet20", "--input", "3x1x", "--processes", "1"): "expected [NAME=]SHAPE",
     ("resnet20", "--layers", "--batch", "1000000"): "take a smaller --batch",
