@@ -18,7 +18,7 @@ BAD = {
     (): "expected a model",
     ("resnet20", "--batch", "0"): "--batch takes whole numbers",
     ("resnet20", "--batch", "1,x"): "--batch takes whole numbers",
-    ("resnet20", "--dtype", "int8"): "dtype takes fp32, tf32, bf16, fp16",
+    ("resnet20", "--dtype", "fp8"): "dtype takes fp32, tf32, bf16, fp16",
     ("resnet20", "--dtype", "tf32"): "tf32 is a format of NVIDIA GPUs",
     ("resnet20", "--device", "tpu"): "--device takes cpu, cuda",
     ("resnet20", "--mode", "eval"): "mode takes inference, training",
