@@ -15,6 +15,7 @@
 Every message says what was expected, what came, and what to do next.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
@@ -136,6 +137,30 @@ def message(error: BaseException | None) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's text that is not empty, or else the name of its class."""
     return next((line.strip() for line in message(error).splitlines() if line.strip()), type(error).__name__)
+
+
+SOURCES = re.compile(
+    r"\S+\.(?:cc|cpp|cu|h|hpp):\d+:?\s*(?:[\w:<>&*~, ]+::~?\w+\((?:[^()]|\([^()]*\))*\)(?: const)?\s*)?"
+)
+"""A line of C++ and the signature of its function: they say where an error was raised, which tells a user nothing."""
+
+LONGEST = 300
+"""A reason has so many characters at most."""
+
+
+def telling_line(error: BaseException) -> str:
+    """Return the first line of an exception's text that does not only lead to others by a colon, without what it says
+    of sources in C++.
+
+    >>> telling_line(RuntimeError("Exception from src/core.cpp:132:\\nCheck 'x' failed at src/a.cpp:5:\\nno Dropout"))
+    'no Dropout'
+    >>> telling_line(RuntimeError("fail: /src/state.cc:294 a::Status a::b::Save(const a::Env&, c&) it was false."))
+    'fail: it was false.'
+    """
+    lines = [" ".join(line.split()) for line in message(error).splitlines() if line.strip()]
+    line = next((line for line in lines if not line.endswith(":")), (lines or [type(error).__name__])[-1])
+    line = SOURCES.sub("", line).strip() or line
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:

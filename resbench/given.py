@@ -42,7 +42,7 @@ SEVERAL = ("batch", "steps")
 NUMBERS = ("lr", "epochs", "budget_s")
 """These are numbers."""
 
-PATHS = ("root", "folder", "suite", "trace", "path")
+PATHS = ("root", "folder", "suite", "trace", "path", "export")
 """These are paths, also as text."""
 
 NO_MODELS = (type(None), int, float, complex, bytes)
@@ -91,6 +91,8 @@ def _checked(parameter: Parameter, value: Any) -> Any:
         if not isinstance(value, str | PathLike):
             raise OptionError(f"expected {name} to be a path; received {value!r}")
         return Path(value)
+    if name == "runtime":
+        return _runtimes(parameter, value)
     if name in LEAST:
         return _whole(parameter, value)
     if name in NUMBERS and (not isinstance(value, int | float) or isinstance(value, bool)):
@@ -109,6 +111,15 @@ def _whole(parameter: Parameter, value: Any) -> Any:
         received = f"received {wrong[0]!r}" if wrong else "received none"
         raise OptionError(f"expected {name} of at least {least}, a whole number; {received}")
     return tuple(numbers) if isinstance(default, Sequence) else value
+
+
+def _runtimes(parameter: Parameter, value: Any) -> Any:
+    """Check the name of a runtime, or of several where the function takes them."""
+    several = isinstance(value, Sequence) and not isinstance(value, str) and "Sequence" in str(parameter.annotation)
+    names = [*value] if several else [value]
+    if not names or not all(isinstance(one, str) and one for one in names):
+        raise OptionError(f"expected the name of a runtime, such as 'onnxruntime'; received {value!r}")
+    return list(dict.fromkeys(names)) if several else value
 
 
 def _models(value: Any, empty: bool) -> Any:

@@ -17,7 +17,7 @@ from typing import cast
 
 import resbench
 from resbench.errors import ResbenchError
-from resbench.timing.layers.result import BETWEEN, Layers
+from resbench.timing.layers.result import BETWEEN, NOWHERE, Layers
 from resbench.workers.medians import tenths
 
 NETWORKS = (
@@ -65,7 +65,8 @@ def line(found: Layers) -> str:
         for word in ("added", "unmapped")
     }
     between = next(row.forward_s for row in times.rows if row.name == BETWEEN) / times.total_s
-    mapped, macs = sum(row.macs for row in times.rows), resbench.flops(found.model).costs[0].macs
+    mapped = sum(row.macs for row in times.rows if row.type != NOWHERE)
+    macs = resbench.flops(found.model).costs[0].macs
     low, high = tenths(times.overheads)
     return (
         f"{len(times.rows) - 1:7}  {mapped:14,} {'all' if mapped == macs else f'of {macs:,}':7} "

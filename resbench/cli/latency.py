@@ -9,6 +9,7 @@ from resbench.cli.outlets import tell
 from resbench.cli.output import board, checked, emit, end, say_where
 from resbench.cli.progress import progress
 from resbench.errors import Failures
+from resbench.units import plural
 from resbench.workers.optimizers import MOMENTUM
 
 
@@ -59,7 +60,8 @@ def command(
     runtimes = options.runtimes(runtime, compile)
     options.refuse(
         layers and (len(names), len(sizes), len(runtimes)) != (1, 1, 1),
-        f"--layers takes one model and one batch, received {len(names)} and {len(sizes)}; and one runtime",
+        "--layers takes one model, one batch and one runtime; received "
+        f"{plural(len(names), 'model')}, batch {batch}, and {plural(len(runtimes), 'runtime')}",
     )
     options.refuse(tensorboard and len(runtimes) > 1, "--tensorboard takes the times of one runtime")
     options.refuse(memory and runtime, "--memory is of torch: expected it without --runtime")

@@ -170,6 +170,6 @@ def seconds(text: str) -> float:
 def runtimes(text: str | None, compile: bool = False) -> list[str]:
     """Read the runtimes that are asked for, each once; ``--compile`` is short for one. Raises OptionError."""
     refuse(text is not None and compile, "--compile is short for --runtime compile: keep one of them")
-    names = [name.strip() for name in (text or ("compile" if compile else "eager")).split(",")]
+    names = [name.strip() for name in (("compile" if compile else "eager") if text is None else text).split(",")]
     refuse("" in names, f"--runtime takes names with commas between, such as eager,onnxruntime; received {text!r}")
     return [*dict.fromkeys(names)]

@@ -2,7 +2,8 @@
 
 A kernel is anchored at what the runtime still calls it by: names of nodes, of tensors that they give, of weights. What
 is not anchored goes where the data flow: behind a product into its kernel, as graph compilers fuse activations and
-sums. Each node of the graph is in one kernel at most; a kernel without any was added, or cannot be told.
+sums; a product goes to a kernel that multiplies. Each node of the graph is in one kernel at most; a kernel without any
+was added, or cannot be told.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -29,6 +30,8 @@ class Kernel(NamedTuple):
     """It reads what the kernels at these places give."""
     added: bool = False
     """The runtime put it in, to lay out numbers anew: it runs no node."""
+    multiplies: bool = False
+    """Its operator is a product. Another kernel may have one inside, and may not."""
 
 
 class Group(NamedTuple):
@@ -70,8 +73,11 @@ def groups(
 
 
 def by_module(cost: Cost) -> dict[str, list[int]]:
-    """Give the places of rows by their names, for kernels that are anchored at modules."""
-    return {row.name: [place] for place, row in enumerate(cost.layers)}
+    """Give the places of rows by their names, for kernels that are anchored at modules; one may run several times."""
+    found: dict[str, list[int]] = {}
+    for place, row in enumerate(cost.layers):
+        found.setdefault(row.name, []).append(place)
+    return found
 
 
 def by_node(graph: Graph) -> dict[str, list[int]]:
@@ -123,20 +129,50 @@ def _owners(rows: Sequence[Row], named: Mapping[str, Sequence[int]], kernels: Se
     """Give every row that a kernel runs the kernel's place."""
     owners: dict[int, int] = {}
     for i, kernel in enumerate(kernels):
-        own = [place for anchor in kernel.anchors for place in named.get(anchor, ()) if place not in owners]
+        free = [place for anchor in kernel.anchors for place in named.get(anchor, ()) if place not in owners]
+        own = [*{rows[place].name: place for place in reversed(free)}.values()]  # the next run of each module
         owners |= dict.fromkeys(own, i)
         if own and not any(rows[place].macs for place in own):
             owners |= dict.fromkeys(_behind(rows, own, owners), i)
     reads, readers = [kernel.reads for kernel in kernels], _readers(kernels)
-    for i, kernel in enumerate(kernels):
-        if not kernel.added and i not in owners.values():
+    anchored = {*owners}
+    for i in sorted(range(len(kernels)), key=lambda i: not kernels[i].multiplies):
+        if not kernels[i].added and i not in owners.values():
             before, behind = (_around(i, beside, {*owners.values()}) for beside in (reads, readers))
-            owners |= dict.fromkeys(_between(rows, owners, before, behind), i)
+            between = [*_between(rows, owners, before, behind)]
+            products = [place for place in between if rows[place].macs]
+            owners |= dict.fromkeys(products[:1] if kernels[i].multiplies and products else between, i)
     for place, row in enumerate(rows):  # in running order: who made what it reads has an owner
         makers = [owners[source] for source in row.reads if source in owners]
         if place not in owners and makers:
             owners[place] = max(makers)
+        elif place in anchored and kernels[owners[place]].multiplies:
+            continue
+        if row.macs and place in owners:
+            owner = _multiplying(rows, owners, kernels, place)
+            owners[place] = owner
+            if place not in anchored and kernels[owner].multiplies and owner in _busy(rows, owners, place):
+                del owners[place]  # one product does not flow into another
     return owners
+
+
+def _multiplying(rows: Sequence[Row], owners: dict[int, int], kernels: Sequence[Kernel], place: int) -> int:
+    """Find who runs a product: its owner, unless that has another or only lays something out, and beside it is a kernel
+    that multiplies and has none."""
+    owner = owners[place]
+    idle = {i for i, kernel in enumerate(kernels) if kernel.multiplies} - _busy(rows, owners, place)
+    if owner in idle:
+        return owner
+    earlier, later = ({k for other, k in owners.items() if sign * other < sign * place} for sign in (1, -1))
+    for beside, passed in (([kernel.reads for kernel in kernels], earlier), (_readers(kernels), later)):
+        if found := _around(owner, beside, idle | passed) & idle:
+            return min(found)
+    return owner
+
+
+def _busy(rows: Sequence[Row], owners: dict[int, int], place: int) -> set[int]:
+    """Find the kernels that have another product than this one."""
+    return {kernel for other, kernel in owners.items() if rows[other].macs and other != place}
 
 
 def _behind(rows: Sequence[Row], own: Iterable[int], owners: dict[int, int]) -> Iterator[int]:
@@ -178,7 +214,7 @@ def _around(i: int, beside: Sequence[Sequence[int]], owning: Set[int]) -> set[in
 
 
 def _between(rows: Sequence[Row], owners: dict[int, int], before: set[int], behind: set[int]) -> Iterator[int]:
-    """Yield the rows that nobody has between those of some kernels and those of others."""
+    """Yield the rows that nobody has between those of some kernels, or the network's input, and those of others."""
     wanted, left = set[int](), [place for place, owner in owners.items() if owner in behind]
     while left:
         for source in rows[left.pop()].reads:
@@ -187,7 +223,7 @@ def _between(rows: Sequence[Row], owners: dict[int, int], before: set[int], behi
                 left.append(source)
     reached = {place for place, owner in owners.items() if owner in before}
     for place, row in enumerate(rows):
-        if place in wanted and reached.intersection(row.reads):
+        if place in wanted and (reached.intersection(row.reads) or not (before or row.reads)):
             reached.add(place)
             yield place
 

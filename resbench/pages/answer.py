@@ -16,7 +16,6 @@ from resbench.result import Figure
 from resbench.results import metric_of
 from resbench.timing.latency.orders import turned
 from resbench.units import scale
-from resbench.workers.workload import EAGER
 
 SAME = "no difference that these runs can show"
 
@@ -177,6 +176,8 @@ def _turned(known: Sequence[Place]) -> Iterator[str]:
     timed = [place for place in known if place.metric == "latency" and len(place.figures) > 1]
     words = [place.where.strip(" ()").split(", ") for place in timed]
     own = [", ".join(word for word in one if not all(word in two for two in words)) for one in words]
+    from resbench.workers.workload import EAGER  # it loads torch, which these figures have needed
+
     names = [name.removeprefix("in ") or EAGER for name in own]  # the sentence says "in" itself
     yield from turned({name: place.figures for name, place in zip(names, timed, strict=True)})
 

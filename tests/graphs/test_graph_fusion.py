@@ -120,3 +120,35 @@ def test_no_node_is_in_two_kernels(residual):
     kernels = [Kernel("k0", "Conv", ("first", "act", "a")), Kernel("k1", "Relu", ("act", "b", "second"))]
     rows = [row for one in covered(residual, kernels) for row in one.rows]
     assert sorted(rows) == [0, 1, 2, 3, 4]
+
+
+def test_a_product_is_in_the_kernel_that_multiplies_and_not_in_what_lays_it_out(residual):
+    kernels = [
+        Kernel("m0", "Product", multiplies=True),
+        Kernel("k0", "Reshape", ("first",), (0,)),
+        Kernel("k1", "Transpose", ("second",)),
+        Kernel("m1", "Product", ("sum",), (1, 2), multiplies=True),
+    ]
+    assert [one.macs for one in covered(residual, kernels)] == [4 * 4 * 9 * 64, 0, 0, 4 * 4 * 9 * 64]
+
+
+def test_a_kernel_that_may_multiply_keeps_its_product_where_no_other_is_idle(residual):
+    kernels = [
+        Kernel("m0", "Product", ("first",), multiplies=True),
+        Kernel("k1", "Fused", ("second", "sum"), (0,)),
+    ]
+    assert [one.macs for one in covered(residual, kernels)] == [4 * 4 * 9 * 64] * 2
+
+
+def test_products_that_flow_on_are_shared_among_the_kernels_that_multiply(residual):
+    kernels = [
+        Kernel("m0", "Product", ("first",), multiplies=True),
+        Kernel("look", "Reshape", (), (0,)),
+        Kernel("m1", "Product", (), (1,), multiplies=True),
+    ]
+    assert [one.macs for one in covered(residual, kernels)] == [4 * 4 * 9 * 64, 0, 4 * 4 * 9 * 64]
+
+
+def test_a_product_does_not_flow_into_the_kernel_of_another(residual):
+    [found] = covered(residual, [Kernel("m0", "Product", ("first",), multiplies=True)])
+    assert (found.name, found.macs) == ("net.conv1 + act", 4 * 4 * 9 * 64)

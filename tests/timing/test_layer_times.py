@@ -169,7 +169,7 @@ def test_a_setup_is_put_back_and_float32_is_float32_whatever_was_asked_for_befor
     [
         ({"device": "tpu"}, "--device takes cpu, cuda"),
         ({"device": "cuda:x"}, "--device takes cpu, cuda"),
-        ({"dtype": "int8"}, "dtype takes fp32"),
+        ({"dtype": "fp8"}, "dtype takes fp32"),
         ({"mode": "eval"}, "mode takes inference, training"),
         ({"memory_format": "nhwc"}, "memory_format takes contiguous"),
         ({"cache": "hot"}, "cache takes warm, cold"),

@@ -48,7 +48,7 @@ def test_a_process_that_dies_takes_no_other_row_with_it(mine, quick):
     assert row.half_width_s > 0
     assert row.readings[0].macs == 2 * 12 * 64
     (failure,) = failures.reasons.values()
-    assert "was killed (signal 9)" in failure
+    assert "was killed (SIGKILL)" in failure
     assert f"{mine}:Dies, batch 2" in failure
 
 

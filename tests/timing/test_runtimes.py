@@ -4,22 +4,29 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from commands import called
+from documents import latencies
 from pockets import RIGHT, pocket
 
+import resbench
 from resbench.errors import MeasureError, OptionError
 from resbench.result import Figure
 from resbench.timing.latency.orders import SAME, order_lines, turned
 from resbench.timing.latency.processes import check_runtime
+from resbench.timing.runtimes import aot
 from resbench.timing.runtimes.contract import claims
-from resbench.timing.runtimes.runtime import difference, runtime
+from resbench.timing.runtimes.runtime import Conditions, agreement, difference, runtime
 from resbench.workers.cores import chosen_cores
 from resbench.workers.resident import peak_resident_bytes, resident_bytes
+from resbench.workers.sampling import FLUSH_BYTES
 from resbench.workers.workload import Setup
 
 
@@ -118,6 +125,7 @@ def test_a_graph_of_onnx_runs_without_the_module_that_it_came_from(quick, tmp_pa
 
 REFUSED = {
     ("--runtime", "onxruntime"): "no runtime is called 'onxruntime'; did you mean onnxruntime?",
+    ("--runtime", ""): "--runtime takes names with commas between",
     ("--runtime", "eager,,compile"): "--runtime takes names with commas between",
     ("--runtime", "eager", "--compile"): "--compile is short for --runtime compile",
     ("--runtime", "openvino", "--mode", "training"): "openvino is measured with --mode inference; received training",
@@ -140,6 +148,91 @@ def test_a_runtime_that_is_not_installed_names_what_brings_it(monkeypatch):
         check_runtime(Setup(runtime="openvino"))
 
 
+def broken(folder, change):
+    """Let another package bring a runtime that is none."""
+    pocket(folder)
+    with (folder / "pocket.py").open("a") as file:
+        file.write(f"{change}\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("raise RuntimeError('no licence')", "pocket cannot be imported: RuntimeError: no licence"),
+        ("import pocket_core", "pocket cannot be imported: ModuleNotFoundError: No module named 'pocket_core'"),
+        ("del DTYPES, load", "expected pocket to have the names of a runtime; it has no DTYPES, load"),
+        ("MODULE = 'pocket_core.runtime'", "the runtime pocket is not installed: pocket brings it; pip install pocket"),
+        ("MODULE = 'pocket.core.runtime'", "the runtime pocket: pocket cannot be imported: ModuleNotFoundError"),
+    ],
+)
+def test_a_package_whose_runtime_is_none_is_named_with_what_is_missing(installed, change, line):
+    broken(Path(sys.path[0]), change)
+    done = called("latency", "conv5x5_reduced", "--runtime", "pocket")
+    assert done.returncode == 2
+    assert line in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(find_spec("executorch") is not None, reason="it is installed")
+def test_a_runtime_of_which_nothing_is_installed_names_what_brings_it():
+    with pytest.raises(MeasureError, match=r"executorch is not installed: .*pip install 'resbench\[executorch\]'"):
+        runtime("executorch")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's own, where it exports
+def test_ahead_of_time_none_is_no_answer(tmp_path, monkeypatch):
+    monkeypatch.setenv(aot.CHECKED, "1")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+
+    class Net(torch.nn.Module):
+        def forward(self, image):
+            return {"a": image * 2, "b": [image.mean(), (image + 1, None)]}
+
+    image = torch.arange(4.0)
+    aot.export(Net(), (image,), {}, tmp_path / "net.pt2")
+    engine = aot.load(tmp_path / "net.pt2", [image.numpy()], Conditions(torch.get_num_threads(), "fp32", tmp_path))
+    assert difference(engine.run(), [2 * image.numpy(), np.array(1.5), image.numpy() + 1]) == 0
+
+
+def test_resident_memory_is_without_what_overwrites_the_caches(installed):
+    installed(RIGHT)
+    how = ("--runtime", "eager,pocket", "--cache", "cold", "--processes", "1", "-f", "json")
+    done = called("latency", "conv5x5_reduced", *how)
+    assert done.returncode == 0, done.stderr
+    held = [row["readings"][0]["deployed"]["resident_bytes"] for row in json.loads(done.stdout)["latencies"]]
+    assert all(one is None or one < FLUSH_BYTES for one in held)
+
+
+def test_a_runtime_that_crashes_is_said_to_and_its_column_stays(installed):
+    installed("__import__('os').abort()")
+    done = called("latency", "conv5x5_reduced", "--runtime", "eager,pocket", "--processes", "1")
+    assert done.returncode == 2
+    assert "conv5x5_reduced, batch 1, inference, pocket: the process that measured it crashed (SIGABRT)" in done.stderr
+    assert "memory" not in done.stderr
+    assert re.search(r"^model +runtime +batch", done.stdout)
+    assert "What each runtime needs besides" in done.stdout
+    assert "Difference" not in done.stdout
+
+
+def test_where_several_runtimes_were_asked_for_eager_is_named(quick):
+    found = replace(latencies(), runtimes=("eager", "pocket"))
+    reading = found.latencies[0].readings[0]
+    busy = reading._replace(verdict="noisy", others=9.0, ran=replace(reading.ran, threads=(512,)))
+    found = replace(found, latencies=(replace(found.latencies[0], readings=(busy,)),))
+    [table, *_] = found.tables()
+    assert any(line.startswith("resnet20, batch 1, eager: the machine was busy") for line in table.warnings)
+    assert "runtime" in [column.key for column in table.columns]
+    assert [*found.verdicts()] == ["Latency of resnet20, batch 1, eager: noisy"]
+    assert [*replace(found, runtimes=("eager",)).verdicts()] == ["Latency of resnet20: noisy"]
+
+
+@pytest.mark.parametrize("given", [{"runtime": []}, {"runtime": None}, {"runtime": 3}, {"runtime": ""}, {"export": 3}])
+def test_from_python_a_runtime_is_a_name_and_an_export_a_path(given):
+    [name] = given
+    with pytest.raises(OptionError, match=f"latency: expected .*{name}.*; received"):
+        resbench.latency("resnet20", **given)
+
+
 def test_torch_times_in_two_runtimes_itself():
     check_runtime(Setup(runtime="eager", mode="training"))
     check_runtime(Setup(runtime="compile", mode="training"))
@@ -151,9 +244,20 @@ def test_a_difference_is_relative_to_the_largest_answer():
     reference = [np.array([[1.0, -10.0]]), np.array([2.0])]
     assert difference([np.array([[1.5, -10.0]]), np.array([2.0])], reference) == pytest.approx(0.05)
     assert difference([np.array([[1.0, -10.0]]), np.array([2.5])], reference) == pytest.approx(0.25)
-    assert difference([np.array([[np.nan, -10.0]]), np.array([2.0])], reference) == float("inf")
+    assert difference([np.array([[np.nan, -10.0]]), np.array([2.0])], reference) == inf
     with pytest.raises(MeasureError, match="expected answers of the shapes 1x2, 1, received 1x2"):
         difference(reference[:1], reference)
+
+
+def test_what_is_not_finite_has_to_stand_in_the_same_place():
+    reference = [np.array([np.nan, inf, -inf, 4.0])]
+    assert difference(reference, reference) == 0
+    assert difference([np.array([np.nan, inf, -inf, 5.0])], reference) == 0.25
+    for wrong in ([0.0, inf, -inf, 4.0], [np.nan, -inf, -inf, 4.0], [np.nan, inf, -1e30, 4.0], [0.0] * 4):
+        assert difference([np.array(wrong)], reference) == inf
+    assert difference([np.array([np.nan])], [np.array([np.nan])]) == 0
+    with pytest.raises(MeasureError, match="differ from those of eager fp32 in what is NaN or infinite"):
+        agreement([np.zeros(4)], reference, "fp32")
 
 
 def latency(model, seconds, spread=0.001, sure=True):
@@ -219,8 +323,10 @@ def test_every_mac_is_in_one_kernel_and_the_rows_sum_to_the_run(quick, name):
     assert not any("unmapped" in row["type"] for row in rows.values())
 
 
-def test_a_runtime_that_does_not_tell_has_no_layers(installed):
+def test_a_runtime_that_does_not_tell_has_no_layers_and_exports_nothing(installed):
     installed(RIGHT)
+    file = Path(os.environ["PYTHONPATH"].partition(os.pathsep)[0]) / "pocket.py"
+    file.write_text(file.read_text().replace("torch.save(model, file)", "raise RuntimeError('it was exported')"))
     done = called("latency", "conv5x5_reduced", "--layers", "--runtime", "pocket")
     assert done.returncode == 2
     assert "pocket does not tell the times of its kernels; leave --layers out" in done.stderr

@@ -5,7 +5,7 @@ from typing import Any
 
 from resbench.drawing.charts import WIDTH, Picture, data
 from resbench.timing.latency.result import Latencies
-from resbench.timing.latency.table import latency_record, names_runtimes
+from resbench.timing.latency.table import latency_record
 from resbench.units import scale
 
 
@@ -13,12 +13,12 @@ def spreads(result: Latencies) -> Picture:
     """Draw for each network its median with the 95 % interval, 10th to 90th percentile, and each process's median."""
     import altair as alt
 
-    named = names_runtimes(result.latencies)
+    named = result.names_runtimes
     records = [(one, latency_record(one, None)) for one in result.latencies]
     divisor, unit = scale([record["p90_s"] for _, record in records], "seconds")
     rows, points = list[dict[str, Any]](), list[dict[str, Any]]()
     for one, record in records:
-        name = one.row if named else f"{one.model}, batch {one.setup.batch}"
+        name = one.row(named)
         half = (record["half_width"] or 0) * record["median_s"]
         ends = {"low_s": record["median_s"] - half, "high_s": record["median_s"] + half}
         rows.append({"network": name, **{key: record[key] for key in ("median_s", "p10_s", "p90_s")}, **ends})

@@ -34,10 +34,18 @@ def deployment_table(result: Latencies) -> Table:
     notes = [
         "Load: from the file to a network that can run. Medians of processes; cold: a folder for compiled code was "
         "empty, as in the first process; blank where nothing is kept in it.",
-        "Resident: the most memory that the process had in use, beyond that of the runtime when it was imported.",
-        "Difference: the largest from what eager fp32 answers, as a share of its largest answer; a row fails beyond "
-        f"{' and '.join(f'{TOLERANCES[dtype]:.2g} ({dtype})' for dtype in dtypes if dtype in TOLERANCES)}.",
     ]
+    keys = {column.key for column in columns}
+    if "resident_bytes" in keys:
+        notes.append(
+            "Resident: the most memory that the process had in use by the end of its first run, beyond that of the "
+            "runtime when it was imported."
+        )
+    if "difference" in keys:
+        notes.append(
+            "Difference: the largest from what eager fp32 answers, as a share of its largest answer; a row fails "
+            f"beyond {' and '.join(f'{TOLERANCES[dtype]:.2g} ({dtype})' for dtype in dtypes if dtype in TOLERANCES)}."
+        )
     shown = next((found for one in result.latencies if (found := _accuracy(one))), None)
     if shown:
         notes.append(

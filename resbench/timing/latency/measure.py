@@ -83,7 +83,8 @@ def latency(
         for setup in asked_setups:
             with ready(models, input, setup) as (work, name):
                 found.append(Latency(name, tuple(work.tensors[0].shape), setup, (read(work),), batched=work.batched))
-        return Latencies(tuple(found), _ceilings(found, None, progress), found[0].where(environment(device)))
+        where = found[0].where(environment(device))
+        return Latencies(tuple(found), _ceilings(found, None, progress), where, runtimes=(*runtimes,))
     names = names_of(models)
     if export is not None:
         check_export(Path(export), names, asked_setups)
@@ -108,7 +109,7 @@ def latency(
         roofs = _ceilings(found, asked, progress)
     except KeyboardInterrupt:
         interrupted = True
-    return Latencies(tuple(found), roofs, found[0].where(machine), interrupted)
+    return Latencies(tuple(found), roofs, found[0].where(machine), interrupted, (*runtimes,))
 
 
 def _ceilings(latencies: Sequence[Latency], asked: Roof | None, progress: Progress) -> dict[str, Roof]:

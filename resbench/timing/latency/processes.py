@@ -37,12 +37,14 @@ class Processes:
             asked = {"processes": self.turns, "inspected": turn == 0}
             request = {"case": _plain(case), "cores": self._cores(case), **asked}
             more = {"TORCHINDUCTOR_CACHE_DIR": str(self._folder("cache", case))} if case.setup.compile else {}
-            return ask("resbench.timing.latency.worker", request, str(case), more)
+            return ask("resbench.timing.latency.worker", request, str(case), self.folder, more)
         export = self._exported(case)
         if "error" in export:
             return export
         asked = {"flushed": case.setup.cache == "cold", "processes": self.turns, "inspected": turn == 0}
-        found = ask("resbench.timing.runtimes.serving", {**self._request(case, export), **asked}, str(case))
+        found = ask(
+            "resbench.timing.runtimes.serving", {**self._request(case, export), **asked}, str(case), self.folder
+        )
         if "error" in found:
             return found
         reading = _reading(found, export, _threads(case))
@@ -53,12 +55,12 @@ class Processes:
         """Ask one process for the times of the kernels, in so many runs at least and for so long."""
         if case.setup.compile:
             request = {"case": _plain(case), "cores": self._cores(case), "pairs": pairs, "least_s": least_s}
-            return ask("resbench.timing.layers.compiled", request, str(case))
+            return ask("resbench.timing.layers.compiled", request, str(case), self.folder)
         export = self._exported(case)
         if "error" in export:
             return export
         request = {**self._request(case, export), "pairs": pairs, "least_s": least_s}
-        found = ask("resbench.timing.runtimes.watching", request, str(case))
+        found = ask("resbench.timing.runtimes.watching", request, str(case), self.folder)
         return {**found, "file": export["file"], "threads": _threads(case)}
 
     def keep(self, path: Path) -> None:
@@ -91,7 +93,8 @@ class Processes:
         key = (case.model, case.input, case.setup.batch, case.setup.dtype == "int8", suffix)
         if key not in self.exports:
             folder = self._folder("exported", *key)
-            found = ask("resbench.timing.runtimes.exporting", {"case": _plain(case), "folder": str(folder)}, str(case))
+            request = {"case": _plain(case), "folder": str(folder)}
+            found = ask("resbench.timing.runtimes.exporting", request, str(case), self.folder)
             self.exports[key] = {**found, "folder": str(folder)}
         return self.exports[key]
 

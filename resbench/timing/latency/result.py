@@ -14,11 +14,12 @@ from resbench.tables.table import Table
 from resbench.timing.accuracy import Accuracy
 from resbench.timing.ran import Ran, setup_words
 from resbench.timing.roofline import Roof, has_roof
+from resbench.timing.runtimes.runtime import TORCH
 from resbench.workers.environment import Environment
 from resbench.workers.medians import half_width, tenths
 from resbench.workers.neighbours import crowded
 from resbench.workers.sampling import SamplingVerdict
-from resbench.workers.workload import EAGER, Setup
+from resbench.workers.workload import Setup
 
 
 class Deployed(NamedTuple):
@@ -33,7 +34,8 @@ class Deployed(NamedTuple):
     first_s: float
     """Then the first run took so long."""
     resident_bytes: int | None
-    """The process held so much at its peak, beyond what it held when the runtime was imported; None: nothing says."""
+    """The process held so much at its peak up to the end of the first run, beyond what it held when the runtime was
+    imported; None: nothing says."""
     file_bytes: int | None = None
     """The file has so many bytes, weights included."""
     difference: float | None = None
@@ -196,14 +198,9 @@ class Latency:
     def graph_s(self) -> float | None:
         return _median([value for reading in self.readings for value in reading.graph])
 
-    @property
-    def row(self) -> str:
-        """Call it by what sets it apart: ``resnet18, batch 8``, and its runtime where that is not eager."""
-        return ", ".join([self.model, f"batch {self.setup.batch}", *([] if self.is_eager else [self.setup.place])])
-
-    @property
-    def is_eager(self) -> bool:
-        return self.setup.runtime == EAGER
+    def row(self, named: bool) -> str:
+        """Call it by what sets it apart: ``resnet18, batch 8``, and its runtime where those are ``named``."""
+        return ", ".join([self.model, f"batch {self.setup.batch}", *([self.setup.place] if named else [])])
 
     @property
     def deployed(self) -> tuple[Deployed, ...]:
@@ -235,6 +232,8 @@ class Latencies(Result):
     """The ceilings go by dtype, and by threads too where there are several of one."""
     environment: Environment
     interrupted: bool = False
+    runtimes: tuple[str, ...] = ()
+    """These were asked for; empty: an earlier version measured."""
 
     kind: ClassVar = "latency"
     metrics: ClassVar = {
@@ -265,11 +264,18 @@ class Latencies(Result):
             raise ValueError("a network without a run")
         return {**document, "latencies": [{**model, "readings": model["processes"]} for model in document["models"]]}
 
+    @property
+    def names_runtimes(self) -> bool:
+        """Tell whether rows are set apart by their runtimes, also where others failed: torch's two have long been told
+        by the line of the setup."""
+        runtimes = {*self.runtimes, *(one.setup.runtime for one in self.latencies)}
+        return len(runtimes) > 1 or not runtimes <= {*TORCH}
+
     def tables(self) -> list[Table]:
         from resbench.timing.latency.deployment import deployment_table
-        from resbench.timing.latency.table import latency_table, names_runtimes
+        from resbench.timing.latency.table import latency_table
 
-        deployed = names_runtimes(self.latencies) and any(one.deployed for one in self.latencies)
+        deployed = self.names_runtimes and any(one.deployed for one in self.latencies)
         return [latency_table(self), *([deployment_table(self)] if deployed else [])]
 
     def figures(self) -> Iterator[Figure]:
@@ -300,9 +306,7 @@ class Latencies(Result):
         return by_runtime(self.figures()) or [spreads(self)]
 
     def verdicts(self) -> Iterator[str]:
-        from resbench.timing.latency.table import names_runtimes
-
-        named = names_runtimes(self.latencies)
+        named = self.names_runtimes
         for one in self.latencies:
             if one.verdict != "settled":
-                yield f"Latency of {one.row if named else one.model}: {one.verdict}"
+                yield f"Latency of {one.row(named) if named else one.model}: {one.verdict}"

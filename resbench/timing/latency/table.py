@@ -10,7 +10,6 @@ from resbench.timing.latency.orders import order_lines, panels
 from resbench.timing.latency.result import Latencies, Latency
 from resbench.timing.ran import UNCOMPILED, Ran, counted_as_written, ran_lines, setup_lines
 from resbench.timing.roofline import Roof, without_roof_lines
-from resbench.timing.runtimes.runtime import TORCH
 from resbench.workers.workload import Setup
 
 PHASES = (
@@ -53,7 +52,7 @@ def latency_table(result: Latencies) -> Table:
     """Make a row for each model and batch. Columns that say nothing anywhere are left out."""
     latencies, roofs = result.latencies, result.roofs
     records = [latency_record(one, one.roof(roofs)) for one in latencies]
-    named = names_runtimes(latencies)
+    named = result.names_runtimes
     columns = [
         column
         for column in COLUMNS
@@ -61,7 +60,7 @@ def latency_table(result: Latencies) -> Table:
     ]
 
     def row(one: Latency) -> str:
-        return one.row if named else f"{one.model}, batch {one.setup.batch}"
+        return one.row(named)
 
     rows = [[record[column.key] for column in columns] for record in records]
     processes = max((len(one.readings) for one in latencies), default=0)
@@ -93,12 +92,6 @@ def latency_table(result: Latencies) -> Table:
         *sorted({r.remark for one in latencies for r in one.readings if r.remark}),
     ]
     return Table(columns, rows, notes=notes, warnings=warnings)
-
-
-def names_runtimes(latencies: Sequence[Latency]) -> bool:
-    """Tell whether rows are set apart by their runtimes: torch's two have long been told by the line of the setup."""
-    runtimes = {one.setup.runtime for one in latencies}
-    return len(runtimes) > 1 or not runtimes <= {*TORCH}
 
 
 def _elsewhere(one: Latency) -> tuple[str, Setup, Ran | None]:

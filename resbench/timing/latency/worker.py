@@ -55,10 +55,10 @@ class Begun(NamedTuple):
 def read(work: Workload, rules: Rules | None = None, begun: Begun | None = None) -> Reading:
     """Measure a workload in this process; ``begun`` is what a process knows that began with it."""
     with work.ready():
-        first_s = _first(work)
+        first_s, resident = _first(work), peak_resident_bytes()
         others = taken()
         samples, queued, replays, remark = _timed(work, rules)
-        crowd, resident = others(), peak_resident_bytes()
+        crowd = others()
         eager = Workload(work.model, work.called, replace(work.setup, runtime=EAGER)) if work.setup.compile else work
         counts, _ = traffic(eager, Modules(eager.model))
         peak = peak_bytes(eager)

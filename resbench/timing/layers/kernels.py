@@ -1,7 +1,8 @@
 """In another runtime than torch's own a row is a kernel, under the names of the modules that it covers.
 
 What the runtime puts in to lay numbers out anew is a row of type *added*; a kernel that nothing maps keeps its own
-name; what passes between kernels is a row too. So the rows sum to the run.
+name; what passes between kernels is a row too. So the rows sum to the run. What multiplies in
+a kernel that nothing tells is a row without a time: every MAC is in one row.
 """
 
 from collections.abc import Sequence
@@ -10,18 +11,21 @@ from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from resbench.arch.rows import Cost
 from resbench.codec import decoded
 from resbench.costs.measure import cost
 from resbench.errors import MeasureError
-from resbench.graphs.fusion import Group, Kernel, by_module, covered, groups
+from resbench.graphs.counting import count
+from resbench.graphs.fusion import Group, Kernel, by_module, by_node, groups, looking
 from resbench.networks.load import load, result_name
 from resbench.networks.name import ModelName
 from resbench.progress import Progress, Step
 from resbench.timing.case import Case
 from resbench.timing.latency.processes import Processes, check_runtime
-from resbench.timing.layers.result import BETWEEN, Layers, LayerTime, LayerTimes
+from resbench.timing.layers.result import BETWEEN, NOWHERE, Layers, LayerTime, LayerTimes
 from resbench.timing.ran import Ran
 from resbench.timing.roofline import roof_of
+from resbench.timing.runtimes.runtime import runtime
 from resbench.workers.environment import environment
 from resbench.workers.medians import middle_half
 
@@ -37,6 +41,8 @@ def kernel_layers(case: Case, progress: Progress) -> Layers:
     Raises MeasureError where the runtime does not tell the times of its kernels, or the network cannot be exported.
     """
     check_runtime(case.setup)
+    if not case.setup.compile and not hasattr(runtime(case.setup.runtime), "watch"):
+        raise MeasureError(f"{case}: {case.setup.runtime} does not tell the times of its kernels; leave --layers out")
     title = result_name(case.model, case.input)
     progress(Step(f"{title}: exporting, then plain and watched runs in turn"), 0.0)
     with TemporaryDirectory(prefix="resbench-") as place:
@@ -49,8 +55,9 @@ def kernel_layers(case: Case, progress: Progress) -> Layers:
             run = groups(counted, kernels, by_module(counted))
         else:
             graph = load(ModelName.parse(f"onnx:{found['file']}")).sized(case.setup.batch)
-            run = covered(graph, kernels)
-        times = _times(found, kernels, run)
+            counted = count(graph)
+            run = groups(counted, kernels, by_node(graph), looking(graph))
+        times = _times(found, kernels, run, left_over(counted, run))
     products = sorted(found["executed"].items(), key=lambda one: -one[1])
     ran = Ran(tuple(products), "cpu", (found["threads"],), found["threads"], "", case.setup.compile)
     return Layers(
@@ -58,8 +65,10 @@ def kernel_layers(case: Case, progress: Progress) -> Layers:
     )
 
 
-def _times(found: dict[str, Any], kernels: Sequence[Kernel], covered: Sequence[Group]) -> LayerTimes:
-    """Make a row for each kernel, of means over the typical watched runs."""
+def _times(
+    found: dict[str, Any], kernels: Sequence[Kernel], covered: Sequence[Group], beyond: Sequence[LayerTime]
+) -> LayerTimes:
+    """Make a row for each kernel, of means over the typical watched runs, before those beyond."""
     pairs = found["pairs"]
     plain_s, watched_s = zip(*pairs, strict=True)
     means = len(found["times"]) == 1  # of all runs, so that the whole has to be one of all runs too
@@ -70,7 +79,7 @@ def _times(found: dict[str, Any], kernels: Sequence[Kernel], covered: Sequence[G
         for i, (kernel, group) in enumerate(zip(kernels, covered, strict=True))
     ]
     left = total_s - sum(row.forward_s for row in rows)
-    rows.append(LayerTime(BETWEEN, "", left, None, 0, 0))
+    rows += [*beyond, LayerTime(BETWEEN, "", left, None, 0, 0)]
     return LayerTimes(
         tuple(rows),
         None,
@@ -79,6 +88,13 @@ def _times(found: dict[str, Any], kernels: Sequence[Kernel], covered: Sequence[G
         tuple(watched / plain - 1 for plain, watched in pairs),
         typical=not means,
     )
+
+
+def left_over(counted: Cost, covered: Sequence[Group]) -> list[LayerTime]:
+    """Make a row without a time for each layer that multiplies in no kernel that is known."""
+    known = {place for group in covered for place in group.rows}
+    left = [row for place, row in enumerate(counted.layers) if row.macs and place not in known]
+    return [LayerTime(row.name, NOWHERE, 0.0, None, row.macs, 0) for row in left]
 
 
 def _row(kernel: Kernel, group: Group, seconds: float) -> LayerTime:

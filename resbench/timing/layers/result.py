@@ -21,6 +21,9 @@ from resbench.workers.workload import Setup
 BETWEEN = "between kernels"
 """In a runtime that is not torch's own this row has what passes between kernels."""
 
+NOWHERE = "in no kernel"
+"""A layer that multiplies has this type where nothing tells which kernel runs it: its time is in other rows."""
+
 GLUE = "glue"
 """What a module does beside calling others has this type."""
 

@@ -2,7 +2,7 @@
 
 from resbench.tables.table import Column, Table
 from resbench.tables.uncounted import warning
-from resbench.timing.layers.result import BETWEEN, Layers, LayerTimes
+from resbench.timing.layers.result import BETWEEN, NOWHERE, Layers, LayerTimes
 from resbench.timing.ran import ran_lines, setup_lines
 from resbench.timing.roofline import without_roof_lines
 from resbench.units import calls_text
@@ -19,6 +19,9 @@ KERNELS = (
     "A row is a kernel, under the modules that it covers. Added: the runtime lays numbers out anew; unmapped: nothing "
     "tells which module it belongs to."
 )
+
+NAMED = 5
+"""So many layers are named in a line at most."""
 
 LAYER_COLUMNS = (
     Column("name", "layer"),
@@ -89,4 +92,13 @@ def layer_warnings(model: str, times: LayerTimes) -> list[str]:
     """Say where figures are too low, for operators ran that nobody could count."""
     where = ", ".join(row.name for row in times.rows if row.uncounted)
     too_low = f"MACs, FLOP/B and FLOP/s of {where} and of the total are too low, and of their roof nothing is said"
-    return warning(model, times.uncounted, too_low)
+    return [*warning(model, times.uncounted, too_low), *_left_over(model, times)]
+
+
+def _left_over(model: str, times: LayerTimes) -> list[str]:
+    """Say how many MACs stand in rows without a time."""
+    left, total = [row for row in times.rows if row.type == NOWHERE], sum(row.macs for row in times.rows)
+    macs, more = sum(row.macs for row in left), len(left) - NAMED
+    names = ", ".join([*(row.name for row in left[:NAMED]), *([f"{more:,} more"] if more > 0 else [])])
+    words = "are in no kernel's row: nothing tells which kernels run"
+    return [f"{model}: {macs:,} of {total:,} MACs {words} {names}; their time is in other rows."] if left else []

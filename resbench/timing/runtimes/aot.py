@@ -34,7 +34,7 @@ def export(model: "nn.Module", args: tuple[Any, ...], named: Mapping[str, Any], 
 
 
 def load(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Engine:
-    """Load the package; of the dtypes of its products it says nothing."""
+    """Load the package; of the dtypes of its products it says nothing. None among a module's outputs is no answer."""
     os.environ[CHECKED] = "1"
     import torch
     from torch.utils._pytree import tree_leaves
@@ -45,6 +45,6 @@ def load(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Engine:
 
     @torch.no_grad()
     def run() -> Iterable[Any]:
-        return tree_leaves(network(*tensors))
+        return [one for one in tree_leaves(network(*tensors)) if one is not None]
 
     return Engine(run, dict)

@@ -25,6 +25,9 @@ REUSED = re.compile(r"^ +(buf\d+) = (?:reinterpret_tensor\()?(buf\d+)")
 SOURCES = re.compile(r"^ +# Topologically Sorted Source Nodes: \[(.*?)\]")
 LAYS = re.compile(r"cpp_fused_(?:_*(?:convolution|clone|_to_copy|mm|addmm|t)_?)+\d+")
 """A kernel of this name lays an image and weights out for a product, and computes nothing."""
+INSIDE = re.compile(r"_modules\['([^']*)'\]")
+PRODUCT = re.compile(r"conv|mm|linear|attention|rnn|lstm|gru")
+"""An operator of such a name multiplies."""
 TENSORS = re.compile(r"\b(arg\d+_\d+|buf\d+)\b")
 
 MARK = f"from {__name__} import mark as _mark"
@@ -49,10 +52,10 @@ class Weight(NamedTuple):
 class Code:
     """The code of a run is read as the compiler writes it, piece by piece."""
 
-    weights: Mapping[str, "Weight"]
-    """Inputs of a graph that are weights, by the names that the compiler gives them."""
+    weights: Mapping[int, "Weight"]
+    """The model's weights, by the identities of their tensors."""
     modules: dict[str, str] = field(default_factory=dict)
-    """The nodes of its graphs are of these modules."""
+    """The nodes of the graph at hand are of these modules."""
     inputs: list["Weight | None"] = field(default_factory=list)
     kernels: list[Kernel] = field(default_factory=list)
 
@@ -60,13 +63,32 @@ class Code:
         """Note what the nodes of a graph are called, and compile it."""
         from torch._inductor.compile_fx import compile_fx
 
-        self.inputs = [self.weights.get(node.name) for node in graph.graph.nodes if node.op == "placeholder"]
-        for node in graph.graph.nodes:
-            around = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
-            if around:
-                self.modules[node.name] = around[-1].removeprefix("L['self']").removeprefix(".")
+        taken = [node for node in graph.graph.nodes if node.op == "placeholder"]
+        self.inputs = [self._weight(node) for node in taken]
+        starts = dict(start for node in taken if (start := self._start(node)))
+        stacks = {node.name: [*node.meta.get("nn_module_stack", {}).values()] for node in graph.graph.nodes}
+        paths = {name: _path(stack[-1][0]) for name, stack in stacks.items() if stack}
+        self.modules = {
+            name: (starts[root] + path).removesuffix(".") for name, (root, path) in paths.items() if root in starts
+        }
         compiled: Any = compile_fx(graph, examples)
         return compiled  # type: ignore[no-any-return]
+
+    def _weight(self, node: torch.fx.Node) -> "Weight | None":
+        held = node.meta.get("grapharg")
+        return self.weights.get(id(held.example)) if held is not None else None
+
+    def _start(self, node: torch.fx.Node) -> tuple[str, str] | None:
+        """Tell what the code calls the module that leads to a weight, and what the model calls it: of a network in
+        pieces one of them may be the code of a module inside."""
+        one = self._weight(node)
+        if one is None:
+            return None
+        source = str(node.meta["grapharg"].source.name)  # L['self']._modules['conv1']._parameters['weight']
+        path = ".".join(INSIDE.findall(source))
+        known = not path or one.module == path or one.module.endswith(f".{path}")
+        start = one.module.removesuffix(path) if path or not one.module else f"{one.module}."
+        return (_path(source)[0], start) if known else None
 
     def with_marks(self, source: str) -> str:
         """Put a mark around each line that calls a kernel, and note the kernel."""
@@ -89,7 +111,8 @@ class Code:
             anchors = [one.module for one in weights if one.flat] if fused else [self.modules.get(said, "")]
             kind = "fused" if fused else operator.split(".")[-1]
             added = bool(LAYS.fullmatch(operator))
-            self.kernels.append(Kernel(operator, kind, tuple(anchors), tuple(reads), added))
+            product = not fused and bool(PRODUCT.search(operator))
+            self.kernels.append(Kernel(operator, kind, tuple(anchors), tuple(reads), added, product))
             lines += [f"{space}_mark()", line, f"{space}_mark()"]
         return "\n".join(lines)
 
@@ -101,7 +124,7 @@ class Code:
 
 def watch(work: Workload) -> Watched:
     """Compile the model of a workload anew, with marks. Raises MeasureError where the code has no kernels to mark."""
-    code = Code(dict(_placeholders(work.model)))
+    code = Code(_weights(work.model))
     torch._dynamo.reset()
     with _written(code.with_marks):
         compiled = torch.compile(work.model, backend=code.backend)
@@ -130,14 +153,16 @@ def _run(work: Workload, compiled: Callable[..., Any]) -> None:
         compiled(*work.inputs, **work.named)
 
 
-def _placeholders(model: torch.nn.Module) -> Iterator[tuple[str, Weight]]:
-    """Yield the name of each weight as an input of the compiler's graph."""
-    held = [("parameters", model.named_parameters()), ("buffers", model.named_buffers())]
-    for kind, several in held:
-        for name, tensor in several:
-            *path, last = name.split(".")
-            written = "".join(f"modules_{part}_" for part in path)
-            yield re.sub(r"\W", "_", f"l_self_{written}{kind}_{last}_"), Weight(".".join(path), tensor.dim() < 2)
+def _weights(model: torch.nn.Module) -> dict[int, Weight]:
+    """Find the module and the form of each weight."""
+    held = (*model.named_parameters(), *model.named_buffers())
+    return {id(tensor): Weight(name.rpartition(".")[0], tensor.dim() < 2) for name, tensor in held}
+
+
+def _path(name: str) -> tuple[str, str]:
+    """Split what code calls a module, ``L['self'].layer1.conv1``, into who leads to it and the way from there."""
+    root, _, path = name.partition("]")
+    return root, path.removeprefix(".")
 
 
 @contextmanager

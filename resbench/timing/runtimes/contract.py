@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from resbench.errors import ResbenchError
 from resbench.timing.case import Case
 from resbench.timing.runtimes.exporting import exported
 from resbench.timing.runtimes.runtime import TOLERANCES, Conditions, Engine, difference, runtime
@@ -36,8 +37,6 @@ class Claim(NamedTuple):
 def claims(name: str) -> Iterator[Claim]:
     """Try a runtime. Raises OptionError or MeasureError where it is not there, or cannot export or load at all."""
     found = runtime(name)
-    named = [word for word in ("PACKAGE", "MODULE", "SUFFIX", "DTYPES", "export", "load") if not hasattr(found, word)]
-    yield Claim("it has all names of a runtime", f"no {', '.join(named)}" if named else "")
     yield Claim("it runs in fp32", "" if "fp32" in found.DTYPES else f"received {found.DTYPES}")
     for batch in BATCHES:
         with TemporaryDirectory() as place:
@@ -94,9 +93,12 @@ def _executed(engine: Engine) -> Claim:
 def main() -> None:
     """Print the claims of the runtime that is named."""
     broken = False
-    for claim in claims(sys.argv[1]):
-        print(claim.line)
-        broken = broken or bool(claim.broken)
+    try:
+        for claim in claims(sys.argv[1]):
+            print(claim.line)
+            broken = broken or bool(claim.broken)
+    except ResbenchError as error:
+        sys.exit(str(error))
     sys.exit(1 if broken else 0)
 
 

@@ -42,6 +42,6 @@ def load(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Engine:
     tensors = [torch.from_numpy(one) for one in inputs]
 
     def run() -> Iterable[Any]:
-        return method.execute(tensors)  # type: ignore[no-any-return]
+        return [one for one in method.execute(tensors) if one is not None]
 
     return Engine(run, dict)

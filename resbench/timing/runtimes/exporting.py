@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from resbench.codec import decoded, encoded
 from resbench.costs.measure import cost
-from resbench.errors import MeasureError, first_line, foreign
+from resbench.errors import MeasureError, foreign, telling_line
 from resbench.networks.load import load
 from resbench.networks.name import ModelName
 from resbench.timing.accuracy import batched, to_calibrate, to_name
@@ -152,7 +152,7 @@ def reason(error: BaseException) -> str:
     """Return the line of an exporter's error that names what it cannot do: the innermost cause's first."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return first_line(error)
+    return telling_line(error)
 
 
 def main(request: dict[str, Any]) -> Answer:

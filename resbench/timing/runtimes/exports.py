@@ -19,6 +19,22 @@ SINGLE_FILE_BYTES = 2**31 - 2**24
 """A message of protobuf has less than 2 GiB: larger weights lie in a file beside it."""
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out what exporters say of themselves: deprecations inside of them, and advice."""
+    loggers = [logging.getLogger(name) for name in (None, "torch.onnx")]
+    levels = [one.level for one in loggers]
+    try:
+        for one in loggers:
+            one.setLevel(logging.ERROR)
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
+
+
+@quiet()
 def onnx_export(model: "nn.Module", args: tuple[Any, ...], named: Mapping[str, Any], file: Path) -> None:
     """Write the graph as torch's exporter does by default, its weights in the same file where they fit."""
     import torch
@@ -33,21 +49,6 @@ def onnx_export(model: "nn.Module", args: tuple[Any, ...], named: Mapping[str, A
         external_data=weights > SINGLE_FILE_BYTES,
         verbose=False,
     )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Leave out what exporters say of themselves: deprecations inside of them, and advice."""
-    loggers = [logging.getLogger(name) for name in (None, "torch.onnx")]
-    levels = [one.level for one in loggers]
-    try:
-        for one in loggers:
-            one.setLevel(logging.ERROR)
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)
 
 
 def quantised(file: Path, images: Any, batch: int, target: Path) -> None:

@@ -33,6 +33,12 @@ PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Attention", "LSTM", "GRU
 ADDED = ("ReorderInput", "ReorderOutput")
 """It puts these in where channels begin and cease to lie in blocks."""
 
+RESHAPES = ("gemm_input_reshape", "gemm_output_reshape")
+"""It names reshapes so that it puts around a product to make it one of matrices."""
+
+FUSIONS = ("_nchwc", "/MatMulAddFusion")
+"""It puts these behind the name of a product that it changes."""
+
 ENDING = "_kernel_time"
 """A kernel's event has this behind the kernel's name."""
 
@@ -56,13 +62,15 @@ def watch(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Watched:
     session = session_of(file, conditions, place / "optimised.onnx", place / "times")
     nodes = onnx.load(place / "optimised.onnx", load_external_data=False).graph.node
     makers = {name: i for i, node in enumerate(nodes) for name in node.output}
+    shaped = {node.input[0]: node.output for node in nodes if node.name.startswith(RESHAPES)}
     kernels = tuple(
         Kernel(
             node.name,
             node.op_type,
-            _anchors(node),
+            _anchors(node, shaped),
             tuple(sorted({makers[name] for name in node.input if name in makers})),
-            node.op_type in ADDED,
+            _added(node),
+            _multiplies(node),
         )
         for node in nodes
     )
@@ -85,9 +93,22 @@ def watch(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Watched:
     return Watched(kernels, run, times)
 
 
-def _anchors(node: Any) -> tuple[str, ...]:
-    """Return what it is known by. Its tensors have new names where channels lie in blocks, and only its own tells."""
-    return () if node.op_type in ADDED else (node.name.removesuffix("_nchwc"), *node.output)
+def _anchors(node: Any, shaped: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return what it is known by. Its tensors have new names where channels lie in blocks, and only its own tells; or
+    what it gives has its old name behind a reshape."""
+    name = node.name
+    for fusion in FUSIONS:
+        name = name.removesuffix(fusion)
+    given = [one for output in node.output for one in (output, *shaped.get(output, ()))]
+    return () if _added(node) else (name, *given)
+
+
+def _added(node: Any) -> bool:
+    return node.op_type in ADDED or node.name.startswith(RESHAPES)
+
+
+def _multiplies(node: Any) -> bool:
+    return any(word in node.op_type for word in PRODUCTS)
 
 
 def session_of(file: Path, conditions: Conditions, optimised: Path | None = None, profile: Path | None = None) -> Any:
@@ -118,6 +139,6 @@ def _executed(file: Path, conditions: Conditions) -> Mapping[str, int]:
         session_of(file, conditions, optimised)
         nodes = onnx.load(optimised, load_external_data=False).graph.node
     for node in nodes:
-        if any(word in node.op_type for word in PRODUCTS):
+        if _multiplies(node):
             kinds["int8" if any(word in node.op_type for word in INTEGERS) else "fp32"] += 1
     return kinds

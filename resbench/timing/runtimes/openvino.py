@@ -24,7 +24,7 @@ PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 """It is asked for these; integers are in the file, and stay."""
 
 ADDED = ("Reorder", "Convert")
-"""It puts these in where the layout or the type of numbers changes."""
+"""It puts these in where the layout or the type of numbers changes; so it does what lays out weights alone."""
 
 WORDS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "i8": "int8", "u8": "int8"}
 PRODUCTS = ("Convolution", "Deconvolution", "FullyConnected", "MatMul", "RNNSeq", "RNNCell", "MHA")
@@ -63,7 +63,10 @@ def watch(file: Path, inputs: Sequence[Any], conditions: Conditions) -> Watched:
         said = _fact(nodes[i].get_rt_info(), "originalLayersNames").split(",")
         weights = [one for one in sources if one in held]
         reads = tuple(sorted({places[one] for one in sources if one in places}))
-        kernels.append(Kernel(names[i], kinds[i], tuple(filter(None, (*said, *weights))), reads, kinds[i] in ADDED))
+        product = kinds[i] in PRODUCTS
+        added = kinds[i] in ADDED or (bool(sources) and len(weights) == len(sources) and not product)
+        anchors = () if added else tuple(filter(None, (*said, *weights)))
+        kernels.append(Kernel(names[i], kinds[i], anchors, reads, added, product))
     found = [[0.0] * len(kernels)]
 
     def run() -> float:

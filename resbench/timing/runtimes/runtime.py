@@ -13,12 +13,13 @@ brings one as an entry point of the group ``resbench.runtimes``, and is held to 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from resbench.errors import MeasureError, OptionError, did_you_mean
+from resbench.errors import MeasureError, OptionError, did_you_mean, foreign, telling_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 TORCH = ("eager", "compile")
 """Torch runs a module itself in these two: nothing is exported, and training and GPUs are measured too."""
+
+NAMES = ("PACKAGE", "MODULE", "SUFFIX", "DTYPES", "export", "load")
+"""A runtime has these names."""
 
 OURS = ("aot", "onnxruntime", "openvino", "executorch")
 """Each of these is a file of this folder."""
@@ -91,7 +95,10 @@ class Runtime(Protocol):
 
 
 def runtime(name: str) -> Runtime:
-    """Find a runtime by its name. Raises OptionError for an unknown one, and MeasureError where it is not installed."""
+    """Find a runtime by its name.
+
+    Raises OptionError for an unknown one, and MeasureError where it is not installed, or lacks what a runtime has.
+    """
     if name in OURS:
         found: Runtime = import_module(f"{__package__}.{name}")
     else:
@@ -100,11 +107,31 @@ def runtime(name: str) -> Runtime:
             known = (*TORCH, *OURS, *points)
             hint = did_you_mean(name, known, f"expected {', '.join(known)}")
             raise OptionError(f"no runtime is called {name!r}{hint}")
-        found = points[name].load()
-    if find_spec(found.MODULE) is None:
+        found = _brought(points[name])
+    whole = found.MODULE.partition(".")[0]
+    with foreign(MeasureError, lambda error: f"the runtime {name}: {found.PACKAGE} cannot be imported: {_said(error)}"):
+        there = find_spec(whole) is not None and find_spec(found.MODULE) is not None
+    if not there:
         extra = f"'resbench[{name}]'" if name in OURS else found.PACKAGE
         raise MeasureError(f"the runtime {name} is not installed: {found.PACKAGE} brings it; pip install {extra}")
     return found
+
+
+def _brought(point: EntryPoint) -> Runtime:
+    """Import what another package brings. Raises MeasureError where that fails, or is no runtime."""
+    package = f"the package {point.dist.name}" if point.dist else "a package"
+    what = f"the runtime {point.name} of {package}"
+    with foreign(MeasureError, lambda error: f"{what}: {point.value} cannot be imported: {_said(error)}"):
+        found: Runtime = point.load()
+    if missing := [word for word in NAMES if not hasattr(found, word)]:
+        raise MeasureError(
+            f"{what}: expected {point.value} to have the names of a runtime; it has no {', '.join(missing)}"
+        )
+    return found
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {telling_line(error)}"
 
 
 def version_of(found: Runtime) -> str:
@@ -119,17 +146,20 @@ def agreement(answers: Iterable[Any], reference: Sequence[Any], dtype: str) -> f
     """Return the difference of answers from those of eager fp32. Raises MeasureError where that is too much."""
     far, most = difference(answers, reference), TOLERANCES.get(dtype, TOLERANCES["fp16"])
     if not far <= most:
-        raise MeasureError(
-            f"its answers differ from those of eager fp32 by {far:.2g} of the largest, more than {most:g} for {dtype}: "
-            "a wrong answer is not a fast one"
+        much = (
+            f"by {far:.2g} of the largest, more than {most:g} for {dtype}"
+            if far < inf
+            else "in what is NaN or infinite"
         )
+        raise MeasureError(f"its answers differ from those of eager fp32 {much}: a wrong answer is not a fast one")
     return far
 
 
 def difference(answers: Iterable[Any], reference: Sequence[Any]) -> float:
-    """Return the largest difference of answers from others, as a share of the largest of those.
+    """Return the largest difference of answers from others, as a share of the largest finite one of those.
 
-    It is infinite where one is no number. Raises MeasureError where their number or shapes differ.
+    It is infinite unless NaN stands where NaN does, and infinity where the same does. Raises MeasureError where their
+    number or shapes differ.
     """
     import numpy as np
 
@@ -139,12 +169,13 @@ def difference(answers: Iterable[Any], reference: Sequence[Any]) -> float:
         raise MeasureError(f"expected answers of the shapes {_words(expected)}, received {_words(shapes)}")
     worst = 0.0
     for one, other in zip(found, reference, strict=True):
-        if not one.size:
-            continue
         a, b = one.astype("float64"), other.astype("float64")
-        if not np.isfinite(a).all():
-            return float("inf")
-        worst = max(worst, float(abs(a - b).max() / (abs(b).max() or 1.0)))
+        finite = np.isfinite(b)
+        if not (np.isfinite(a[finite]).all() and np.array_equal(a[~finite], b[~finite], equal_nan=True)):
+            return inf
+        if finite.any():
+            a, b = a[finite], b[finite]
+            worst = max(worst, float(abs(a - b).max() / (abs(b).max() or 1.0)))
     return worst
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from resbench.errors import MeasureError, first_line, foreign
+from resbench.errors import MeasureError, foreign, telling_line
 from resbench.timing.accuracy import Accuracy, Labelled, rightly
 from resbench.timing.runtimes.runtime import Conditions, Engine, Runtime, agreement, runtime, version_of
 from resbench.workers.asking import Answer, answer
@@ -34,25 +34,26 @@ def served(request: dict[str, Any]) -> Answer:
     conditions = Conditions(request["threads"], request["dtype"], Path(request["cache"]))
     inputs = values(folder / INPUTS)
     empty = is_empty(conditions.cache)
-    import_module(found.MODULE)
-    bare = resident_bytes()
-    with foreign(MeasureError, lambda error: f"{what}: {type(error).__name__}: {first_line(error)}"):
+    with foreign(MeasureError, lambda error: f"{what}: {type(error).__name__}: {telling_line(error)}"):
+        import_module(found.MODULE)
+        bare = resident_bytes()
         engine, load_s, answers, first_s = begun(found, Path(request["file"]), inputs, conditions)
+        peak = peak_resident_bytes()  # what is held from here on is ours too: samples, and what overwrites caches
         reference = folder / ANSWERS
         far = agreement(answers, values(reference), conditions.dtype) if reference.exists() else None
         del answers
         others = taken()
         rules = Rules(precision=Rules().precision * sqrt(request["processes"]))
         samples = sample(watch(engine.run, request["flushed"]), rules)
-        crowd, peak = others(), peak_resident_bytes()
-        executed = engine.executed() if request["inspected"] else {}
+        crowd = others()
+        executed = dict(engine.executed()) if request["inspected"] else {}
         named = _named(engine, inputs, folder / IMAGES, request["data"]) if request["inspected"] else None
     return {
         "runs_s": samples.runs,
         "verdict": samples.verdict,
         "warm": samples.warm,
         "others": crowd,
-        "executed": dict(executed),
+        "executed": executed,
         "deployed": {
             "version": version_of(found),
             "cold": empty and not is_empty(conditions.cache),

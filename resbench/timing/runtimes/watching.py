@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from resbench.errors import MeasureError, first_line, foreign
+from resbench.errors import MeasureError, foreign, telling_line
 from resbench.timing.runtimes.runtime import Conditions, runtime, version_of
 from resbench.timing.runtimes.serving import INPUTS, values, watch
 from resbench.workers.asking import Answer, answer
@@ -21,13 +21,12 @@ from resbench.workers.sampling import Rules, uncollected, warm_up
 def watched(request: dict[str, Any]) -> Answer:
     """Load the file twice, plain and watched, and run them in turn. Raises MeasureError where either does not run."""
     keep_to(request["cores"])
-    found, what = runtime(request["runtime"]), request["what"]
-    if not hasattr(found, "watch"):
-        raise MeasureError(f"{what}: {request['runtime']} does not tell the times of its kernels; leave --layers out")
+    found: Any = runtime(request["runtime"])
+    what = request["what"]
     conditions = Conditions(request["threads"], request["dtype"], Path(request["cache"]), alone=False)
     inputs = values(Path(request["folder"]) / INPUTS)
-    import_module(found.MODULE)
-    with foreign(MeasureError, lambda error: f"{what}: {type(error).__name__}: {first_line(error)}"):
+    with foreign(MeasureError, lambda error: f"{what}: {type(error).__name__}: {telling_line(error)}"):
+        import_module(found.MODULE)
         engine = found.load(Path(request["file"]), inputs, conditions)
         plain = watch(engine.run)
         inside = found.watch(Path(request["file"]), inputs, conditions)
@@ -37,12 +36,12 @@ def watched(request: dict[str, Any]) -> Answer:
         others = taken()
         pairs = in_turn(lambda: plain(1)[0][0], inside.run, request)
         times = inside.times(len(pairs))
-        executed = engine.executed()
+        executed = dict(engine.executed())
     return {
         "pairs": pairs,
         "times": times,
         "kernels": [kernel._asdict() for kernel in inside.kernels],
-        "executed": dict(executed),
+        "executed": executed,
         "others": others(),
         "version": version_of(found),
     }
