@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from resbench.pages.report import report as report
     from resbench.regression.gating.measure import gate as gate
     from resbench.results import load as load
+    from resbench.sweeps.measure import plan as plan
+    from resbench.sweeps.measure import sweep as sweep
     from resbench.timing.latency.measure import latency as latency
     from resbench.timing.layers.measure import layers as layers
     from resbench.timing.memory.measure import memory as memory
@@ -66,8 +68,10 @@ _HOME = {
     "memory": "resbench.timing.memory.measure",
     "placements": "resbench.training.placements",
     "profile": "resbench.timing.profile.measure",
+    "plan": "resbench.sweeps.measure",
     "report": "resbench.pages.report",
     "show": "resbench.costs.structure",
+    "sweep": "resbench.sweeps.measure",
     "GradientProbe": "resbench.gradients.probe",
     "ResbenchError": "resbench.errors",
 }

@@ -3,7 +3,8 @@
 import gzip
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from resbench.errors import OutputError
@@ -101,3 +102,18 @@ def unpacked(data: bytes) -> bytes:
     if content.startswith(GZIP):
         raise Twice("it is gzipped twice: expected once; gunzip it, and name what comes out")
     return content
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for one run at a time; one that is killed lets it go. Raises OutputError."""
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise OutputError(f"another run works in {folder}: wait for it, or name another folder with --dir") from None
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror or error}; name a folder with --dir") from None

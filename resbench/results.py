@@ -56,6 +56,8 @@ KINDS = {
     "compare-runs": Entry("resbench.regression.comparing.result:RunComparison"),
     "history": Entry("resbench.regression.history.result:Histories"),
     "compare": Entry("resbench.pages.compare:Comparison"),
+    "sweep": Entry("resbench.sweeps.result:Sweep"),
+    "sweep --dry-run": Entry("resbench.sweeps.result:Plan"),
     "gate": Entry("resbench.regression.gating.result:Gate"),
 }
 """The kinds stand in the order of a page, and their metrics in the order of a comparison."""

@@ -46,10 +46,15 @@ class Networks:
     choices: Mapping[str, Choice]
     weight: float = 1.0
 
+    @property
+    def fields(self) -> list[str]:
+        """These options stand in the name: ``depth`` of ``resnet{depth}``."""
+        return _fields(self.model)
+
     def name(self, values: Mapping[str, Value]) -> tuple[str, list[tuple[str, str]]]:
         """Return the plain name and its options for these values."""
         words = {key: option_text(value) for key, value in values.items()}
-        plain = self.model.format(**{key: words.pop(key) for key in _fields(self.model)})
+        plain = self.model.format(**{key: words.pop(key) for key in self.fields})
         return plain, [*words.items()]
 
     def built(self, values: Mapping[str, Value]) -> Architecture:
@@ -188,7 +193,7 @@ def _checked(where: str, line: Networks) -> None:
     try:
         known = {option.name: option for option in options(find(plain))}
         for key, choice in line.choices.items():
-            if key in _fields(line.model) or key == "input":
+            if key in line.fields or key == "input":
                 continue
             if key not in known:
                 hint = did_you_mean(key, known, f"expected {', '.join(known)}")

@@ -6,15 +6,14 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from resbench.errors import OutputError, SourceError, first_line, foreign
+from resbench.errors import SourceError, first_line, foreign
 from resbench.files import write
 
 SCHEMA = 1
@@ -68,18 +67,3 @@ class Checkpoint:
 
 def _sum(data: bytes) -> bytes:
     return zlib.crc32(data).to_bytes(SUM, "big")
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for one training process at a time; one that is killed lets it go. Raises OutputError."""
-    from filelock import FileLock, Timeout
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise OutputError(f"another run works in {folder}: wait for it, or name another folder with --dir") from None
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror or error}; name a folder with --dir") from None

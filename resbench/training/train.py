@@ -21,9 +21,10 @@ import torch
 
 from resbench.costs.measure import cost
 from resbench.errors import Failures, ResbenchError, cannot_run
+from resbench.files import locked
 from resbench.networks.load import load
 from resbench.progress import Progress, Step, silent
-from resbench.training.checkpoint import Checkpoint, fingerprint, locked
+from resbench.training.checkpoint import Checkpoint, fingerprint
 from resbench.training.feed import Feed
 from resbench.training.parallel import ALONE, Ranks, join
 from resbench.training.result import Cell, Training

@@ -9,7 +9,8 @@ from commands import forked
 from torch import nn
 
 from resbench.errors import OutputError, SourceError
-from resbench.training.checkpoint import Checkpoint, fingerprint, locked
+from resbench.files import locked
+from resbench.training.checkpoint import Checkpoint, fingerprint
 
 CPU = torch.device("cpu")
 
@@ -91,7 +92,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path, monkeypatch):
 def test_two_runs_in_one_folder_are_refused(tmp_path):
     code = f"""
 from pathlib import Path
-from resbench.training.checkpoint import locked
+from resbench.files import locked
 with locked(Path({str(tmp_path)!r})):
     pass
 """

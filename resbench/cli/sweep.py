@@ -1,0 +1,41 @@
+"""`resbench sweep` draws networks of a space, and keeps a row of figures of each."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from resbench.cli import options
+from resbench.cli.output import checked, emit, end
+from resbench.cli.progress import progress
+from resbench.errors import Failures
+
+
+def command(
+    space: Annotated[str, typer.Argument(metavar="SPACE", help="residual, or a file such as space.toml.")],
+    n: Annotated[int, typer.Option("-n", help="So many networks, each only once.", min=1, max=100_000_000)] = 500,
+    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Rows are kept here.")] = Path("sweep"),
+    seed: Annotated[int, typer.Option("--seed", help="Of the draws.", min=0)] = 0,
+    limit: Annotated[
+        list[str] | None, typer.Option("--limit", help="Only networks within: macs=50M:100M, params=:1M. Repeatable.")
+    ] = None,
+    grid: Annotated[bool, typer.Option("--grid", help="All networks there are, in their order.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say cells, time and disk, and measure nothing.")] = False,
+    processes: Annotated[int, typer.Option("--processes", help="That share the work.", min=1, max=1024)] = 1,
+    format: options.Format = None,
+    output: options.Output = None,
+) -> None:
+    """Draw networks of a space and keep a row of each: parameters, MACs, activations, depth.
+
+    The same command goes on where it was; a larger -n, or a wider space, keeps what is there.
+    """
+    checked(format, output, None)
+    from resbench.sweeps.measure import plan, sweep
+
+    asked: dict[str, Any] = {"seed": seed, "limits": limit or (), "grid": grid}
+    if dry_run:
+        emit(plan(space, n, **asked), format, output)
+        return
+    found = sweep(space, n, folder=folder, processes=processes, progress=progress, **asked)
+    emit(found, format, output)
+    end(Failures(), results=[found], files=(output,))

@@ -1,0 +1,216 @@
+"""A sweep asks what costs nothing of every network that it draws, and keeps a row of each.
+
+    space, seed -> names, in an order -> figures -> rows of one dataset
+
+What is drawn, and what is found of it, is a pure function of the space, the seed and the index: processes share the
+indexes, and who goes on later draws the same networks again and asks for those alone that are not there yet.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from hashlib import blake2b
+from importlib.metadata import version
+from itertools import count, islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from resbench.arch.catalog import Architecture
+from resbench.errors import OptionError, ShapeError
+from resbench.given import public
+from resbench.progress import Progress, Step, silent
+from resbench.sweeps.dataset import opened
+from resbench.sweeps.figures import Figures, figures
+from resbench.sweeps.limits import Limit
+from resbench.sweeps.result import Plan, Spread, Sweep
+from resbench.sweeps.space import MOST_DRAWS, Space
+
+CHUNK = 256
+"""A process is given so many indexes at a time."""
+
+TRIED = 200
+"""A dry run costs so many networks, to say how long all of them take."""
+
+COLUMNS: Mapping[str, type] = {"key": str, "network": str, "question": str, "failed": str, "resbench": str}
+"""Every row has these, and then a column for each option of the space and each figure."""
+
+
+@public
+def sweep(
+    space: str | Space,
+    n: int = 500,
+    *,
+    folder: str | Path = "sweep",
+    seed: int = 0,
+    limits: Sequence[str] = (),
+    grid: bool = False,
+    processes: int = 1,
+    progress: Progress = silent,
+) -> Sweep:
+    """Draw ``n`` networks of a space, each only once, and keep a row of figures of each in ``folder``.
+
+    ``limits``: ``macs=50M:100M``, ``params=:1M``. ``grid``: all networks there are instead, or the first ``n`` of them.
+    The same call goes on where an earlier one ended, and a larger ``n`` or a wider space keeps what is there. Raises
+    OptionError for a space without networks within the limits, OutputError for a folder that another sweep holds.
+    """
+    chosen, within, place = _chosen(space, n, limits), _limits(limits), Path(folder)
+    begun = time.monotonic()
+    facts = {"space": chosen.name}
+    with opened(place, _columns(chosen), facts) as held, ExitStack() as stack:
+        earlier, done, interrupted = 0, 0, False
+        try:
+            for batch in _batches(chosen, n, seed, within, grid, processes, stack):
+                rows = [_row(name, options, found) for name, options, found in batch]
+                new = [row for row in rows if row["key"] not in held.keys]
+                held.add(new)
+                done, earlier = done + len(rows), earlier + len(rows) - len(new)
+                progress(Step(f"{chosen.name}: {done:,} of {n:,} networks", f"{done:,} rows"), min(done / n, 1.0))
+        except KeyboardInterrupt:
+            interrupted = True
+        table = held.table()
+        return Sweep(
+            space=chosen.name,
+            folder=str(place),
+            seed=seed,
+            limits=tuple(str(one) for one in within),
+            networks=done,
+            earlier=earlier,
+            rows=table.num_rows,
+            seconds=time.monotonic() - begun,
+            spreads=_spreads(table),
+            interrupted=interrupted,
+        )
+
+
+@public
+def plan(space: str | Space, n: int = 500, *, seed: int = 0, limits: Sequence[str] = (), grid: bool = False) -> Plan:
+    """Say what a sweep would do, from a few networks that are drawn and costed: cells, time, disk."""
+    chosen, within = _chosen(space, n, limits), _limits(limits)
+    begun, drawn = time.process_time(), 0
+    fits = partial(_fits, within)
+    names = list[str]()
+    for one in islice(chosen.grid(fits) if grid else chosen.distinct(seed, fits), min(n, TRIED)):
+        figures(one.body, one.input)
+        names.append(one.name)
+        drawn += 1
+    each_s = (time.process_time() - begun) / max(drawn, 1)
+    cells = min(n, chosen.size or n) if drawn == min(n, TRIED) else drawn
+    each_bytes = 20 + 8 * len(Figures._fields) + sum(map(len, names)) / max(drawn, 1)
+    return Plan(chosen.name, cells, chosen.size, cells * each_s, round(cells * each_bytes), tuple(names[:5]))
+
+
+Found = tuple[str, dict[str, Any], Figures | str]
+"""A network's name, its options, and its figures or the reason why it has none."""
+
+
+def _batches(
+    space: Space, n: int, seed: int, limits: Sequence[Limit], grid: bool, processes: int, stack: ExitStack
+) -> Iterator[list[Found]]:
+    """Yield what is found of n distinct networks, in their order, as it comes."""
+    seen, left, known = set[str](), n, 0
+    for chunk in _enumerated(space, limits) if grid else _drawn(space, seed, limits, processes, stack):
+        batch = list[Found]()
+        for found in chunk:
+            known += 1
+            if found[0] not in seen and len(batch) < left:
+                seen.add(found[0])
+                batch.append(found)
+                known = 0
+        left -= len(batch)
+        yield batch
+        if not left or known >= MOST_DRAWS:
+            return
+
+
+def _drawn(space: Space, seed: int, limits: Sequence[Limit], processes: int, stack: ExitStack) -> Iterator[list[Found]]:
+    """Yield chunk after chunk of draws, without end; several processes work ahead of who reads."""
+    work = partial(_chunk, space, seed, tuple(limits))
+    starts = count(0, CHUNK)
+    if processes == 1:
+        yield from map(work, starts)
+        return
+    pool = stack.enter_context(ProcessPoolExecutor(processes, get_context("spawn")))
+    stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+    ahead: list[Future[list[Found]]] = [pool.submit(work, next(starts)) for _ in range(2 * processes)]
+    while True:
+        yield ahead.pop(0).result()
+        ahead.append(pool.submit(work, next(starts)))
+
+
+def _chunk(space: Space, seed: int, limits: tuple[Limit, ...], start: int) -> list[Found]:
+    """Draw networks of some indexes, and find their figures."""
+    fits = partial(_fits, limits)
+    return [_found(space.drawn(seed, index, fits)) for index in range(start, start + CHUNK)]
+
+
+def _enumerated(space: Space, limits: Sequence[Limit]) -> Iterator[list[Found]]:
+    """Yield chunk after chunk of all networks there are."""
+    every = space.grid(partial(_fits, tuple(limits)))
+    while chunk := [_found(one) for one in islice(every, CHUNK)]:
+        yield chunk
+
+
+def _found(one: Architecture) -> Found:
+    """Find the figures of a network; an input that it uses up is its reason for having none."""
+    try:
+        return one.name, _options(one.name), figures(one.body, one.input)
+    except ShapeError as error:
+        return one.name, _options(one.name), str(error)
+
+
+def _fits(limits: Sequence[Limit], one: Architecture) -> bool:
+    """Tell whether a network is within the limits. Raises ShapeError where its input does not fit."""
+    if not limits:
+        return True
+    found = figures(one.body, one.input)
+    return all(limit.holds(getattr(found, limit.figure)) for limit in limits)
+
+
+def _options(name: str) -> dict[str, Any]:
+    """Return the options in a network's name, with its plain name as ``model``."""
+    model, *words = name.split(",")
+    return {"model": model, **dict(word.split("=", 1) for word in words)}
+
+
+def _row(name: str, options: Mapping[str, Any], found: Figures | str) -> dict[str, Any]:
+    """Make the row of a network; its key is a pure function of what was asked of which network."""
+    figures_of = found._asdict() if isinstance(found, Figures) else {"failed": found}
+    chosen = {f"option_{key}": value for key, value in options.items()}
+    key = blake2b(f"cost {name}".encode(), digest_size=12).hexdigest()
+    return {"key": key, "network": name, "question": "cost", "resbench": version("resbench"), **chosen, **figures_of}
+
+
+def _columns(space: Space) -> dict[str, type]:
+    """Say the columns of a space's rows and their types."""
+    options = {"model": str, **{key: str for line in space.networks for key in line.choices if key not in line.fields}}
+    return {
+        **COLUMNS,
+        **{f"option_{key}": kind for key, kind in options.items()},
+        **dict.fromkeys(Figures._fields, int),
+    }
+
+
+def _spreads(table: Any) -> tuple[Spread, ...]:
+    """Say how each figure is spread over the rows."""
+    import numpy as np
+
+    found = []
+    for name in Figures._fields:
+        values = table[name].drop_null().to_numpy()
+        if len(values):
+            found.append(Spread(name, *map(float, np.quantile(values, (0, 0.25, 0.5, 0.75, 1)))))
+    return tuple(found)
+
+
+def _chosen(space: str | Space, n: int, limits: Sequence[str]) -> Space:
+    """Check what is asked for. Raises OptionError."""
+    if type(n) is not int or n < 1:
+        raise OptionError(f"expected at least one network, received n of {n!r}")
+    return Space.of(space) if isinstance(space, str) else space
+
+
+def _limits(texts: Sequence[str]) -> list[Limit]:
+    return [Limit.read(text) for text in texts]

@@ -1,0 +1,140 @@
+"""A space gives networks: the same for a seed and an index, of every value alike, and none that cannot exist."""
+
+import math
+from collections import Counter
+from itertools import islice
+
+import pytest
+from scipy.stats import chisquare
+
+from resbench.arch.catalog import architecture
+from resbench.errors import OptionError, ResbenchError, SourceError
+from resbench.sweeps.choices import read
+from resbench.sweeps.figures import figures
+from resbench.sweeps.space import Space
+
+SMALL = b"""
+[[networks]]
+model = "resnet{depth}"
+depth = { from = 8, to = 20, step = 6 }
+shortcut = ["A", "B"]
+
+[[networks]]
+model = "plain8"
+width = { from = 1, to = 4, scale = "powers of two" }
+weight = 2
+"""
+
+
+def names(space, count, seed=0):
+    return [one.name for one in islice(space.distinct(seed), count)]
+
+
+def test_a_draw_is_a_function_of_seed_and_index():
+    space = Space.of("residual")
+    assert names(space, 50) == names(Space.of("residual"), 50)
+    assert names(space, 50)[:20] == names(space, 20)
+    assert not set(names(space, 50)) & set(names(space, 5, seed=1)) - set(names(space, 500))
+    assert all(architecture(name).name == name for name in names(space, 50))
+
+
+def test_an_option_that_is_added_leaves_the_draws_of_the_others():
+    wider = Space.read("small", SMALL.replace(b'shortcut = ["A", "B"]', b'shortcut = ["A", "B"]\nse = [0, 4]'))
+    narrow = Space.read("small", SMALL)
+    for index in range(100):
+        before, after = narrow.drawn(0, index).name, wider.drawn(0, index).name
+        assert after.replace(",se=4", "") == before
+
+
+def test_every_value_comes_as_often_as_it_should():
+    space = Space.read("small", SMALL)
+    counts = Counter(space.drawn(0, index).name for index in range(3000))
+    thirds = {name: count for name, count in counts.items() if name.startswith("plain8")}
+    assert len(thirds) == 3
+    assert chisquare([*thirds.values()]).pvalue > 0.001
+    assert chisquare([sum(thirds.values()), 3000 - sum(thirds.values())], [2000, 1000]).pvalue > 0.001
+
+
+def test_a_grid_is_every_network_once():
+    space = Space.read("small", SMALL)
+    every = [one.name for one in space.grid()]
+    assert space.size == 3 * 2 + 3
+    assert len(every) == len(set(every)) == 9
+    assert set(every) == set(names(space, 9))
+    assert names(space, 100) == names(space, 9), "it ends when there are no others"
+
+
+def test_a_logarithmic_range_has_as_many_in_each_octave():
+    choice = read("width", {"from": 1, "to": 1023, "scale": "log"})
+    shares = [choice.at((i + 0.5) / 10_000) for i in range(10_000)]
+    octaves = Counter(int(math.log2(value)) for value in shares)
+    assert min(shares) == 1
+    assert max(shares) == 1023
+    assert all(octaves[k] == pytest.approx(10_000 / 11, rel=0.35) for k in range(2, 10))
+
+
+def test_real_numbers_are_drawn_and_not_enumerated():
+    choice = read("slope", {"from": 0.5, "to": 2.0})
+    assert 0.5 <= choice.at(0.0) < choice.at(0.5) == 1.25
+    with pytest.raises(OptionError, match="cannot be enumerated: expected a step for --grid"):
+        choice.values()
+    assert read("slope", {"from": 0.5, "to": 2.0, "step": 0.5}).values() == (0.5, 1.0, 1.5, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("", r"a space is tables \[\[networks\]\] and nothing else; there is none"),
+        ("x = 1", "received 'x'"),
+        ("[[networks]]", "expected model = "),
+        ('[[networks]]\nmodel = "resnet{depth}"', "needs values for depth"),
+        ('[[networks]]\nmodel = "resnet20"\nwidht = 2', "unknown option 'widht'; did you mean width"),
+        ('[[networks]]\nmodel = "resnet20"\nwidth = []', "expected a value, a list of them or"),
+        ('[[networks]]\nmodel = "resnet20"\nwidth = { from = 4, to = 1 }', "the range is upside down"),
+        ('[[networks]]\nmodel = "resnet20"\nwidth = { from = 1, to = 3, scale = "powers of two" }', "powers of two"),
+        ('[[networks]]\nmodel = "resnet20"\nwidth = { from = 1, to = 3, by = 1 }', "received 'by'"),
+        ('[[networks]]\nmodel = "resnet20"\nwidth = { from = 0, to = 3, scale = "log" }', "from 1 to|begins above 0"),
+        ('[[networks]]\nmodel = "resnet20"\nshortcut = ["A", "Z"]', "shortcut takes .*received 'Z'"),
+        ('[[networks]]\nmodel = "resnet20"\nwidth = 0', "width takes a whole number from 1"),
+        ('[[networks]]\nmodel = "rasnet20"', "unknown model 'rasnet20'"),
+        ('[[networks]]\nmodel = "resnet20"\nweight = 0', "expected a weight above 0"),
+        ("[[networks", "cannot be read as TOML"),
+    ],
+)
+def test_what_is_no_space_is_said_with_its_place(line, said):
+    with pytest.raises(ResbenchError, match=said):
+        Space.read("mine", line.encode())
+
+
+def test_a_space_that_is_not_there(tmp_path):
+    with pytest.raises(OptionError, match="no space is called 'residul'; did you mean residual"):
+        Space.of("residul")
+    with pytest.raises(SourceError, match="no file none.toml"):
+        Space.of("none.toml")
+
+
+def test_a_space_without_networks_within_the_limits_says_after_how_many_draws():
+    with pytest.raises(OptionError, match=r"small gave no network within the limits in 10,000 draws"):
+        Space.read("small", SMALL).drawn(0, 0, lambda one: False)
+
+
+NETWORKS = ("resnet20", "plain56", "resnet56,se=4", "resnet20,aux=yes", "resnet20,shortcut=exclusive-gate", "googlenet")
+OTHERS = ("densenet121", "inception_v3", "shufflenet_v2_x1_0", "res2net50_26w_4s", "efficientnet_b0", "resnest50d")
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *OTHERS])
+def test_figures_are_the_sums_of_the_rows(name):
+    net = architecture(name)
+    found, cost = figures(net.body, net.input), net.cost()
+    total = cost.total
+    assert found[:4] == (total.params, total.macs, total.elementwise, total.activations)
+    assert found.conv_activations == sum(row.activations for row in cost.layers if row.kind == "convolution")
+
+
+@pytest.mark.parametrize(
+    ("name", "depth"),
+    [("resnet20", 20), ("resnet56,se=4", 56), ("resnet50", 50), ("densenet121", 121), ("vgg16", 16), ("googlenet", 22)],
+)
+def test_depth_is_that_of_the_papers(name, depth):
+    net = architecture(name)
+    assert figures(net.body, net.input).depth == depth

@@ -1,0 +1,175 @@
+"""A sweep keeps a row of each network in one dataset, whoever reads it and whatever ends it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import duckdb
+import pandas
+import polars
+import pyarrow.parquet
+import pytest
+from commands import called
+
+import resbench
+from resbench.arch.catalog import architecture
+from resbench.errors import OptionError, OutputError
+from resbench.files import locked
+
+SPACE = """
+[[networks]]
+model = "resnet{depth}"
+depth = { from = 8, to = 110, step = 6 }
+width = { from = 1, to = 8 }
+shortcut = ["A", "B", "C"]
+"""
+
+
+@pytest.fixture
+def space(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(SPACE)
+    return str(path)
+
+
+def readings(folder):
+    """The keys of the rows as four readers find them in the folder."""
+    keys = [
+        pandas.read_parquet(folder)["key"].tolist(),
+        polars.read_parquet(folder)["key"].to_list(),
+        [key for (key,) in duckdb.sql(f"select key from '{folder}/*.parquet'").fetchall()],
+        pyarrow.parquet.read_table(folder)["key"].to_pylist(),
+    ]
+    assert keys[0] == keys[1] == keys[2] == keys[3]
+    return keys[0]
+
+
+def test_a_row_of_each_network_with_its_figures(space, tmp_path):
+    found = resbench.sweep(space, 40, folder=tmp_path / "out")
+    assert (found.networks, found.earlier, found.rows) == (40, 0, 40)
+    rows = pandas.read_parquet(tmp_path / "out")
+    assert len(set(rows["network"])) == 40
+    for row in rows.head(5).itertuples():
+        total = architecture(row.network).cost().total
+        assert (row.params, row.macs, row.activations) == (total.params, total.macs, total.activations)
+        assert row.network.startswith(row.option_model)
+    [macs] = [one for one in found.spreads if one.figure == "macs"]
+    assert (macs.least, macs.median, macs.most) == (rows.macs.min(), rows.macs.median(), rows.macs.max())
+
+
+def test_a_larger_sweep_and_a_wider_space_keep_what_is_there(space, tmp_path):
+    resbench.sweep(space, 20, folder=tmp_path / "out")
+    first = readings(tmp_path / "out")
+    more = resbench.sweep(space, 30, folder=tmp_path / "out")
+    assert (more.networks, more.earlier, more.rows) == (30, 20, 30)
+    assert readings(tmp_path / "out")[:20] == first
+    (tmp_path / "mine.toml").write_text(SPACE + 'order = ["original", "full-preact"]\n')
+    wider = resbench.sweep(space, 40, folder=tmp_path / "out")
+    assert wider.earlier > 0
+    rows = pandas.read_parquet(tmp_path / "out")
+    assert rows["key"].tolist()[:30] == readings(tmp_path / "out")[:30]
+    assert rows["option_order"].isna().sum() > 30 - 1
+    narrow = (tmp_path / "mine.toml").write_text(SPACE) and resbench.sweep(space, 30, folder=tmp_path / "out")
+    assert (narrow.earlier, narrow.rows) == (30, wider.rows), "columns that it has no longer are kept"
+
+
+def test_several_processes_find_the_same_rows(space, tmp_path):
+    resbench.sweep(space, 300, folder=tmp_path / "one")
+    resbench.sweep(space, 300, folder=tmp_path / "two", processes=2)
+    assert readings(tmp_path / "one") == readings(tmp_path / "two")
+
+
+def test_limits_are_kept_by_every_row_and_a_grid_is_all_of_them(space, tmp_path):
+    within = resbench.sweep(space, 20, folder=tmp_path / "out", limits=["macs=50M:100M", "depth=:50"])
+    rows = pandas.read_parquet(tmp_path / "out")
+    assert len(rows) == 20
+    assert rows.macs.between(50e6, 100e6).all()
+    assert (rows.depth <= 50).all()
+    assert "within macs=50000000:100000000, depth=:50" in within.tables()[0].notes[0]
+    every = resbench.sweep(space, 10_000, folder=tmp_path / "grid", grid=True)
+    assert every.networks == 18 * 8 * 3
+    assert len(set(readings(tmp_path / "grid"))) == every.networks
+
+
+def test_readers_see_whole_rows_in_the_middle_and_after_a_kill(space, tmp_path):
+    folder = tmp_path / "out"
+    code = "from resbench.sweeps import dataset; dataset.LEAST_S = 0.0; dataset.SHARE = 10.0; import resbench.__main__ as m; m.main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "sweep", "residual", "-n", "100000", "--dir", folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline, seen = time.monotonic() + 60, []
+    while len(seen) < 3 and time.monotonic() < deadline:
+        if (folder / "cells.parquet").exists():
+            keys = readings_of_a_moment(folder)
+            if keys and (not seen or len(keys) > len(seen[-1])):
+                seen.append(keys)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert len(seen) == 3
+    left = readings(folder)
+    assert all(left[: len(keys)] == keys for keys in seen)
+    assert resbench.sweep("residual", len(left) + 10, folder=folder).earlier == len(left)
+    assert readings(folder)[: len(left)] == left
+    assert {one.name for one in folder.iterdir()} == {"cells.parquet", ".lock"}
+
+
+def readings_of_a_moment(folder):
+    """What four readers find one after the other, each no less than the one before."""
+    counts = [
+        len(pandas.read_parquet(folder)),
+        len(polars.read_parquet(folder)),
+        len(duckdb.sql(f"select key from '{folder}/*.parquet'").fetchall()),
+        pyarrow.parquet.read_table(folder).num_rows,
+    ]
+    assert counts == sorted(counts)
+    return pandas.read_parquet(folder)["key"].tolist()[: counts[0]]
+
+
+def test_one_folder_is_of_one_space_and_one_sweep(space, tmp_path):
+    resbench.sweep(space, 5, folder=tmp_path / "out")
+    with pytest.raises(OutputError, match="holds a sweep of the space mine: expected that, .*; received residual"):
+        resbench.sweep("residual", 5, folder=tmp_path / "out")
+    with locked(tmp_path / "out"), pytest.raises(OutputError, match="another run works in"):
+        resbench.sweep(space, 5, folder=tmp_path / "out")
+    (tmp_path / "out" / "cells.parquet").write_bytes(b"PAR1 nothing")
+    with pytest.raises(OutputError.__mro__[1], match="cannot read .*cells.parquet as a sweep"):
+        resbench.sweep(space, 5, folder=tmp_path / "out")
+    assert (tmp_path / "out" / "cells.parquet").read_bytes() == b"PAR1 nothing"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["residul"], "did you mean residual"),
+        (["residual", "--limit", "macs=5G:1G"], "the range is upside down"),
+        (["residual", "--limit", "macz=:1G"], "did you mean macs"),
+        (["residual", "--limit", "macs=1G"], "--limit takes a range such as macs=50M:100M"),
+        (["residual", "--limit", "macs=:1X"], "--limit takes numbers such as 50M"),
+        (["residual", "--limit", "macs=:10"], "gave no network within the limits in 10,000 draws"),
+        (["residual", "-n", "0"], "-n"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_and_leaves_nothing(arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = called("sweep", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+    assert not [*tmp_path.glob("sweep/*.parquet")]
+
+
+def test_a_dry_run_says_cells_time_and_disk_and_writes_nothing(space, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = called("sweep", space, "-n", "1000", "--dry-run", "-f", "json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["cells"] == document["size"] == 18 * 8 * 3
+    assert document["seconds"] > 0
+    assert [one.name for one in tmp_path.iterdir()] == ["mine.toml"]
+    with pytest.raises(OptionError):
+        resbench.plan(space, 0)
+    assert os.listdir(tmp_path) == ["mine.toml"]
