@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from resbench.pages.report import report as report
     from resbench.regression.gating.measure import gate as gate
     from resbench.results import load as load
-    from resbench.sweeps.measure import plan as plan
     from resbench.sweeps.measure import sweep as sweep
     from resbench.timing.latency.measure import latency as latency
     from resbench.timing.layers.measure import layers as layers
@@ -68,7 +67,6 @@ _HOME = {
     "memory": "resbench.timing.memory.measure",
     "placements": "resbench.training.placements",
     "profile": "resbench.timing.profile.measure",
-    "plan": "resbench.sweeps.measure",
     "report": "resbench.pages.report",
     "show": "resbench.costs.structure",
     "sweep": "resbench.sweeps.measure",

@@ -15,7 +15,7 @@ from functools import cache, lru_cache, partial
 from importlib import import_module
 from inspect import Parameter, signature
 from pkgutil import iter_modules
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from resbench.arch import families
 from resbench.arch.acyclic import acyclic
@@ -56,10 +56,16 @@ class Option(NamedTuple):
 
     name: str
     values: tuple[str, ...]
-    """It takes these words; where there are none, a whole number."""
+    """It takes these words; where there are none, a number of the kind of its default, or several."""
     default: Any
     least: int
     """A number is not below this: 1, or what the function itself has where nobody says."""
+
+    @property
+    def takes(self) -> str:
+        """Say in words what it takes."""
+        numbers = {float: "a number", tuple: "whole numbers, such as 2-4-8"}
+        return " ".join(self.values) or numbers.get(type(self.default), "a whole number")
 
 
 @cache
@@ -73,6 +79,9 @@ def _lines(file: str) -> Mapping[str, Entry]:
     """Import a file, and give its lines by name."""
     return {entry.name: entry for entry in import_module(f"{families.__name__}.{file}").ENTRIES}
 
+
+MOST_NUMBERS = 64
+"""An option that takes several numbers takes no more."""
 
 LAST = {"lesson": 1, "block": 2}
 """These families stand behind the networks, in this order."""
@@ -92,6 +101,7 @@ def renames() -> tuple[Renames, ...]:
     return tuple(way for file in files for way in getattr(file, "NAMES", ()))
 
 
+@lru_cache(1024)
 def find(name: str) -> Entry:
     """A plain name has this entry; a depth is bound into its pattern. Raises UnknownModelError.
 
@@ -124,7 +134,11 @@ def _options(build: Callable[..., Node], bound: tuple[tuple[str, Any], ...]) -> 
     return tuple(
         Option(
             name,
-            ("yes", "no") if hints[name] is bool else get_args(hints[name]),
+            ("yes", "no")
+            if hints[name] is bool
+            else get_args(hints[name])
+            if get_origin(hints[name]) is Literal
+            else (),
             parameter.default,
             _least(signature(build).parameters[name].default),
         )
@@ -215,6 +229,20 @@ def _value(model: str, option: Option, word: str) -> Any:
         if word not in option.values:
             raise OptionError(f"{model}: {option.name} takes {_one_of(option.values)}; received {word[:80]!r}")
         return word == "yes" if isinstance(option.default, bool) else word
+    if isinstance(option.default, tuple):
+        parts = word.split("-")
+        if len(parts) > MOST_NUMBERS:
+            raise OptionError(f"{model}: {option.name} takes at most {MOST_NUMBERS} numbers; received {len(parts)}")
+        return tuple(_whole(model, option, part) for part in parts)
+    if isinstance(option.default, float):
+        if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,12})?", word):
+            raise OptionError(f"{model}: {option.name} takes a number such as 2.5; received {word[:80]!r}")
+        return float(word)
+    return _whole(model, option, word)
+
+
+def _whole(model: str, option: Option, word: str) -> int:
+    """Read a whole number. Raises OptionError."""
     if not re.fullmatch(r"-?[0-9]{1,9}", word) or not option.least <= int(word) <= MAX_SIZE:
         raise OptionError(
             f"{model}: {option.name} takes a whole number from {option.least} to {MAX_SIZE}; received {word[:80]!r}"
@@ -224,6 +252,10 @@ def _value(model: str, option: Option, word: str) -> Any:
 
 def option_text(value: object) -> str:
     """A value is written like this after the equals sign."""
+    if isinstance(value, tuple):
+        return "-".join(map(str, value))
+    if isinstance(value, float):
+        return str(value).removesuffix(".0")
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 

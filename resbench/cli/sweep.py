@@ -22,6 +22,9 @@ def command(
     grid: Annotated[bool, typer.Option("--grid", help="All networks there are, in their order.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say cells, time and disk, and measure nothing.")] = False,
     processes: Annotated[int, typer.Option("--processes", help="That share the work.", min=1, max=1024)] = 1,
+    merge: Annotated[
+        list[Path] | None, typer.Option("--merge", metavar="DIR", help="Take the rows of another sweep. Repeatable.")
+    ] = None,
     format: options.Format = None,
     output: options.Output = None,
 ) -> None:
@@ -33,9 +36,10 @@ def command(
     from resbench.sweeps.measure import plan, sweep
 
     asked: dict[str, Any] = {"seed": seed, "limits": limit or (), "grid": grid}
+    options.refuse(dry_run and merge, "--dry-run writes nothing: expected it without --merge")
     if dry_run:
         emit(plan(space, n, **asked), format, output)
         return
-    found = sweep(space, n, folder=folder, processes=processes, progress=progress, **asked)
+    found = sweep(space, n, folder=folder, processes=processes, merge=merge or (), progress=progress, **asked)
     emit(found, format, output)
     end(Failures(), results=[found], files=(output,))

@@ -135,6 +135,6 @@ def _options(name: str) -> Listing:
     from resbench.arch.catalog import find, option_text, options
 
     entry = find(name)
-    choices = [Choice(o.name, " ".join(o.values) or "a whole number", option_text(o.default)) for o in options(entry)]
+    choices = [Choice(o.name, o.takes, option_text(o.default)) for o in options(entry)]
     size = Choice("input", "CxHxW", "x".join(map(str, entry.input)))
     return Listing((), entry.name, entry.source, (*choices, size))

@@ -8,8 +8,9 @@
 'full-preact'
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import exp, floor, log
 from typing import Any, Literal, Protocol
 
@@ -18,6 +19,9 @@ from resbench.errors import OptionError
 Value = str | int | float | bool
 
 Scale = Literal["uniform", "log", "powers of two"]
+
+Random = Callable[[str], float]
+"""It gives a number from 0 to just below 1 for a key, always the same."""
 
 MOST_VALUES = 1_000_000
 """A choice that is enumerated has no more values."""
@@ -29,12 +33,25 @@ class Choice(Protocol):
     def at(self, share: float) -> Value:
         """Return the value at a share, from 0 to just below 1, of what it is drawn from."""
 
+    def drawn(self, random: Random) -> Value:
+        """Draw a value."""
+
     def values(self) -> tuple[Value, ...]:
         """Return all values, in their order. Raises OptionError where they cannot be enumerated."""
 
 
+class Scalar:
+    """A choice of a single value takes one random number."""
+
+    def drawn(self, random: Random) -> Value:
+        return self.at(random(""))
+
+    def at(self, share: float) -> Value:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class OneOf:
+class OneOf(Scalar):
     """It is one of these, each as often as the others."""
 
     words: tuple[Value, ...]
@@ -47,7 +64,7 @@ class OneOf:
 
 
 @dataclass(frozen=True)
-class Range:
+class Range(Scalar):
     """It is low + k step up to high: uniform in the number, in its logarithm, or a power of two.
 
     Without a step it is any real number between, which is drawn and not enumerated.
@@ -91,8 +108,45 @@ class Range:
         return round(value) if float(self.low).is_integer() and float(self.step).is_integer() else round(value, 9)
 
 
+@dataclass(frozen=True)
+class Several:
+    """It is so many numbers of one choice, written with dashes: ``2-2-6-2``; perhaps in ascending order."""
+
+    name: str
+    of: Choice
+    count: int
+    ascending: bool
+
+    def at(self, share: float) -> Value:
+        return self._text([self.of.at(share)] * self.count)
+
+    def drawn(self, random: Random) -> Value:
+        return self._text([self.of.at(random(f"/{i}")) for i in range(self.count)])
+
+    def values(self) -> tuple[Value, ...]:
+        each = self.of.values()
+        if len(each) ** self.count > MOST_VALUES:
+            raise OptionError(f"{self.name}: {len(each)} values {self.count} times are too many for --grid")
+        texts = [self._text(numbers) for numbers in product(each, repeat=self.count)]
+        return tuple(dict.fromkeys(texts))
+
+    def _text(self, numbers: Sequence[Value]) -> str:
+        return "-".join(map(str, sorted(numbers) if self.ascending else numbers))
+
+
 def read(name: str, given: Any) -> Choice:
-    """Read what a space says of an option: a value, a list of them, or a table of a range. Raises OptionError."""
+    """Read what a space says of an option: a value, a list of them, or a table of a range. Raises OptionError.
+
+    With ``each = 4`` it is four of them, and with ``ascending = true`` in their order.
+    """
+    if isinstance(given, Mapping) and "each" in given:
+        rest = {key: value for key, value in given.items() if key not in ("each", "ascending")}
+        count, ascending = given["each"], given.get("ascending", False)
+        if type(count) is not int or not 1 <= count <= 64 or type(ascending) is not bool:
+            raise OptionError(
+                f"{name}: expected each from 1 to 64, and ascending true or false; received {dict(given)!r}"
+            )
+        return Several(name, read(name, rest.get("of", rest)), count, ascending)
     if isinstance(given, Mapping):
         return _range(name, given)
     words = tuple(given) if isinstance(given, list | tuple) else (given,)

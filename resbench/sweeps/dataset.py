@@ -58,7 +58,7 @@ class Dataset:
         schema = self._schema()
         table = pyarrow.Table.from_pylist([dict(row) for row in self.waiting], schema)
         if self.written is not None:
-            table = pyarrow.concat_tables([self.written, table]).combine_chunks()
+            table = pyarrow.concat_tables([self._fitted(self.written), table]).combine_chunks()
         beside = self.path.parent / BESIDE
         with foreign(OutputError, lambda e: f"cannot write {self.path}: {first_line(e)}; what was there is kept"):
             beside.mkdir(exist_ok=True)
@@ -68,6 +68,18 @@ class Dataset:
         self.written, self.waiting = table, []
         self.last = time.monotonic()
         self.took_s = self.last - begun
+
+    def merge(self, folder: Path) -> int:
+        """Take the rows of another sweep of this space that are not here, and say how many. Raises SourceError where
+        there is none, and OutputError for one of another space."""
+        if not is_file(folder / FILE):
+            raise SourceError(f"{folder} holds no sweep: expected {FILE} in it")
+        other = Dataset(folder, self.columns, self.facts)
+        assert other.written is not None
+        new = [key not in self.keys for key in other.written["key"].to_pylist()]
+        self.columns = other.columns
+        self.add(other.written.filter(new).to_pylist())
+        return sum(new)
 
     def table(self) -> "pyarrow.Table":
         """Return all rows, once they are written."""
@@ -93,12 +105,18 @@ class Dataset:
             )
         names = {str(kind): python for python, kind in TYPES.items()}
         self.columns |= {f.name: names[str(f.type)] for f in found.schema if f.name not in self.columns}
+        self.written = self._fitted(found)
+        self.keys.update(self.written["key"].to_pylist())
+
+    def _fitted(self, table: "pyarrow.Table") -> "pyarrow.Table":
+        """Return rows with all columns that there are now: those that it lacks are empty."""
+        import pyarrow
+
         schema = self._schema()
         for field in schema:
-            if field.name not in found.column_names:
-                found = found.append_column(field, pyarrow.nulls(found.num_rows, field.type))
-        self.written = found.select(schema.names).cast(schema)
-        self.keys.update(self.written["key"].to_pylist())
+            if field.name not in table.column_names:
+                table = table.append_column(field, pyarrow.nulls(table.num_rows, field.type))
+        return table.select(schema.names).cast(schema)
 
     def _schema(self) -> "pyarrow.Schema":
         """Say the type of each column: the same from the first row on, whatever the rows hold."""

@@ -27,8 +27,8 @@ class Figures(NamedTuple):
     conv_activations: int
     """Its convolutions give so many of them (the activations of Radosavovic et al. 2020, sec. 3.4)."""
     depth: int
-    """So many convolutions and linear layers lie on its longest path; what multiplies it (a gate, squeeze-and-excitation)
-    stands beside the path."""
+    """So many convolutions and linear layers lie on its longest path; what multiplies it (a gate, as in squeeze-and-
+    excitation) stands beside the path."""
 
     def then(self, other: "Figures") -> "Figures":
         """Return those of both, one behind the other."""

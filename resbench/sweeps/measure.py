@@ -8,13 +8,12 @@ indexes, and who goes on later draws the same networks again and asks for those 
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
 from hashlib import blake2b
 from importlib.metadata import version
 from itertools import count, islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from resbench.progress import Progress, Step, silent
 from resbench.sweeps.dataset import opened
 from resbench.sweeps.figures import Figures, figures
 from resbench.sweeps.limits import Limit
+from resbench.sweeps.pool import pool
 from resbench.sweeps.result import Plan, Spread, Sweep
 from resbench.sweeps.space import MOST_DRAWS, Space
 
@@ -48,19 +48,22 @@ def sweep(
     limits: Sequence[str] = (),
     grid: bool = False,
     processes: int = 1,
+    merge: Sequence[str | Path] = (),
     progress: Progress = silent,
 ) -> Sweep:
     """Draw ``n`` networks of a space, each only once, and keep a row of figures of each in ``folder``.
 
     ``limits``: ``macs=50M:100M``, ``params=:1M``. ``grid``: all networks there are instead, or the first ``n`` of them.
-    The same call goes on where an earlier one ended, and a larger ``n`` or a wider space keeps what is there. Raises
-    OptionError for a space without networks within the limits, OutputError for a folder that another sweep holds.
+    ``merge``: folders with sweeps of the same space, whose rows are taken first. The same call goes on where an earlier
+    one ended, and a larger ``n`` or a wider space keeps what is there. Raises OptionError for a space without networks
+    within the limits, OutputError for a folder that another sweep holds.
     """
     chosen, within, place = _chosen(space, n, limits), _limits(limits), Path(folder)
     begun = time.monotonic()
     facts = {"space": chosen.name}
     with opened(place, _columns(chosen), facts) as held, ExitStack() as stack:
         earlier, done, interrupted = 0, 0, False
+        merged = sum(held.merge(Path(other)) for other in merge)
         try:
             for batch in _batches(chosen, n, seed, within, grid, processes, stack):
                 rows = [_row(name, options, found) for name, options, found in batch]
@@ -76,6 +79,8 @@ def sweep(
             folder=str(place),
             seed=seed,
             limits=tuple(str(one) for one in within),
+            merged=merged,
+            asked=n,
             networks=done,
             earlier=earlier,
             rows=table.num_rows,
@@ -132,12 +137,11 @@ def _drawn(space: Space, seed: int, limits: Sequence[Limit], processes: int, sta
     if processes == 1:
         yield from map(work, starts)
         return
-    pool = stack.enter_context(ProcessPoolExecutor(processes, get_context("spawn")))
-    stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-    ahead: list[Future[list[Found]]] = [pool.submit(work, next(starts)) for _ in range(2 * processes)]
+    shared = stack.enter_context(pool(processes))
+    ahead: list[Future[list[Found]]] = [shared.submit(work, next(starts)) for _ in range(2 * processes)]
     while True:
         yield ahead.pop(0).result()
-        ahead.append(pool.submit(work, next(starts)))
+        ahead.append(shared.submit(work, next(starts)))
 
 
 def _chunk(space: Space, seed: int, limits: tuple[Limit, ...], start: int) -> list[Found]:

@@ -37,8 +37,11 @@ class Sweep(Result):
     folder: str
     seed: int
     limits: tuple[str, ...]
+    merged: int
+    """So many rows were taken from other folders."""
+    asked: int
     networks: int
-    """So many were asked now."""
+    """So many were found now: fewer than were asked for where the space has no others."""
     earlier: int
     """So many of them were there already."""
     rows: int
@@ -55,7 +58,11 @@ class Sweep(Result):
             f"{self.networks:,} networks of {self.space}{within}, seed {self.seed}, {self.earlier:,} of them from "
             f"earlier; {self.rows:,} rows in {self.folder}, which pandas, polars and DuckDB read.",
         ]
+        if self.merged:
+            notes.append(f"{self.merged:,} rows came from other folders.")
+        few = f"Of {self.asked:,} that were asked for: the space has no others within the limits, as far as draws tell."
         warnings = ["Interrupted: the networks so far; the same command goes on."] if self.interrupted else []
+        warnings += [few] if self.networks < self.asked and not self.interrupted else []
         columns = [Column("of", "of the networks"), *(Column(one.figure, one.figure, "count") for one in self.spreads)]
         rows = [[word, *(one[1 + i] for one in self.spreads)] for i, word in enumerate(ENDS)]
         return [Table(columns, rows, notes=notes, warnings=warnings)]

@@ -19,6 +19,7 @@ True
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from importlib.resources import files
 from itertools import product
@@ -104,8 +105,8 @@ class Space:
         why = "it was outside of the limits"
         for attempt in range(MOST_DRAWS):
             place = f"{seed}/{index}/{attempt}"
-            line = self._line(_share(place, "networks"))
-            values = {key: choice.at(_share(place, key)) for key, choice in line.choices.items()}
+            line = self._line(_share(place, ""))
+            values = {key: choice.drawn(partial(_share, f"{place}/{key}")) for key, choice in line.choices.items()}
             try:
                 found = line.built(values)
                 if fits(found):
@@ -166,7 +167,7 @@ def built_ins() -> Mapping[str, bytes]:
 
 def _share(place: str, key: str) -> float:
     """Return a number from 0 to just below 1 that belongs to a place and a key, whatever the version and machine."""
-    digest = blake2b(f"{place}/{key}".encode(), digest_size=8).digest()
+    digest = blake2b(f"{place}{key}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / 2**53
 
 

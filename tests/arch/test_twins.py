@@ -59,6 +59,8 @@ ANSWERS = """
     preact_resnet  cifar_resnet         preact_resnet20 preact_resnet29,block=bottleneck,shortcut=B
     preact_resnet  imagenet_resnet      preact_resnet18 preact_resnet50
     pyramidnet     pyramidnet           pyramidnet110_a48 pyramidnet164_a270
+    regnet         anynet               anynet anynet,depths=1-2,widths=24-64,groups=4-32,ratios=1-4,se=yes
+    regnet         designed             regnet regnet,depth=16,initial=48,slope=27.89,step=2.09,group=8,se=yes
     regnet         regnet               regnet_x_400mf regnet_y_400mf regnet_y_800mf
     repvgg         repvgg               repvgg_a0 repvgg_b1g4
     res2net        res2net              res2net50_26w_4s res2net50_14w_8s

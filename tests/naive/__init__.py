@@ -5,6 +5,7 @@ Parameters are called as ours; nothing else is shared.
 
 from functools import partial
 
+from naive.anynet import AnyNet
 from naive.bn_inception import BNInception
 from naive.densenet import CifarDenseNet
 from naive.googlenet import GoogLeNet
@@ -19,6 +20,14 @@ _plain = partial(ResNet, shortcut="none")
 _preact = partial(ResNet, preactivated=True)
 
 NAIVE = {
+    "anynet": partial(AnyNet, (1, 2, 7, 12), (32, 64, 160, 400), (16,) * 4, (1,) * 4),
+    "anynet,depths=1-2,widths=24-64,groups=4-32,ratios=1-4,se=yes": partial(
+        AnyNet, (1, 2), (24, 64), (4, 32), (1, 4), squeezes=True
+    ),
+    "regnet": partial(AnyNet, (1, 2, 7, 12), (32, 64, 160, 400), (16,) * 4, (1,) * 4),
+    "regnet,depth=16,initial=48,slope=27.89,step=2.09,group=8,se=yes": partial(
+        AnyNet, (1, 3, 6, 6), (48, 104, 208, 440), (8,) * 4, (1,) * 4, squeezes=True
+    ),
     "bn_inception": BNInception,
     "bn_inception,classes=10": partial(BNInception, 10),
     "googlenet": GoogLeNet,

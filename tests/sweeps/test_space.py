@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import chisquare
 
 from resbench.arch.catalog import architecture
+from resbench.arch.families.regnet import DESIGNS
 from resbench.errors import OptionError, ResbenchError, SourceError
 from resbench.sweeps.choices import read
 from resbench.sweeps.figures import figures
@@ -109,7 +110,7 @@ def test_what_is_no_space_is_said_with_its_place(line, said):
 def test_a_space_that_is_not_there(tmp_path):
     with pytest.raises(OptionError, match="no space is called 'residul'; did you mean residual"):
         Space.of("residul")
-    with pytest.raises(SourceError, match="no file none.toml"):
+    with pytest.raises(SourceError, match="no file none"):
         Space.of("none.toml")
 
 
@@ -117,6 +118,43 @@ def test_a_space_without_networks_within_the_limits_says_after_how_many_draws():
     with pytest.raises(OptionError, match=r"small gave no network within the limits in 10,000 draws"):
         Space.read("small", SMALL).drawn(0, 0, lambda one: False)
 
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_published_regnets_are_points_of_the_space(name):
+    depth, initial, slope, step, group = DESIGNS[name]
+    numbers = f"depth={depth},initial={initial},slope={slope},step={step},group={group}"
+    drawn = architecture(f"regnet,{numbers},se={'yes' if name.startswith('y') else 'no'}")
+    published = architecture(f"regnet_{name}")
+    assert drawn.body == published.body
+    assert figures(drawn.body, drawn.input).macs == published.cost().macs
+    assert architecture(drawn.name) == drawn
+
+
+def test_an_anynet_has_the_numbers_of_its_name():
+    for net in islice(Space.of("anynet").distinct(0), 20):
+        said = {key: [*map(int, word.split("-"))] for key, word in (w.split("=") for w in net.name.split(",")[1:])}
+        stages = [[part for name, part in stage.parts] for _, stage in dict(net.body.parts)["trunk_output"].parts]
+        assert [len(units) for units in stages] == said["depths"]
+        assert all(width % 8 == 0 for width in said["widths"])
+        rows = {row.name: row for row in net.cost().layers}
+        for i, width in enumerate(said["widths"], 1):
+            assert rows[f"trunk_output.block{i}.block{i}-0.f.c.0"].output[1] == width
+
+
+def test_several_numbers_in_order_and_each_by_itself():
+    choice = read("widths", {"each": 3, "from": 8, "to": 1024, "step": 8, "scale": "log", "ascending": True})
+    space = Space.read("wide", b'[[networks]]\nmodel = "anynet"\ndepths = "1-1-1"\nwidths = ' + WIDTHS)
+    for net in islice(space.distinct(0), 50):
+        widths = [int(word) for word in net.name.rpartition("widths=")[2].split("-")]
+        assert widths == sorted(widths)
+    assert choice.at(0.0) == "8-8-8"
+    assert read("d", {"each": 2, "of": [1, 2]}).values() == ("1-1", "1-2", "2-1", "2-2")
+    assert read("d", {"each": 2, "of": [1, 2], "ascending": True}).values() == ("1-1", "1-2", "2-2")
+    with pytest.raises(OptionError, match="too many for --grid"):
+        choice.values()
+
+
+WIDTHS = b'{ each = 3, from = 8, to = 1024, step = 8, scale = "log", ascending = true }'
 
 NETWORKS = ("resnet20", "plain56", "resnet56,se=4", "resnet20,aux=yes", "resnet20,shortcut=exclusive-gate", "googlenet")
 OTHERS = ("densenet121", "inception_v3", "shufflenet_v2_x1_0", "res2net50_26w_4s", "efficientnet_b0", "resnest50d")

@@ -6,6 +6,7 @@
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from math import log
 from typing import Literal, NamedTuple
 
@@ -16,6 +17,7 @@ from resbench.arch.entry import IMAGENET, entry
 from resbench.arch.layers import Flatten, Identity, Linear
 from resbench.arch.pools import GlobalAvgPool
 from resbench.arch.styles import ConvStyle, rounded
+from resbench.errors import ArchitectureError
 
 
 class Design(NamedTuple):
@@ -66,42 +68,110 @@ def stages(design: Design, widths: Widths = "torchvision") -> list[tuple[int, in
     return list(Counter(found).items())
 
 
-def regnet_block(channels: tuple[int, int], stride: int, group: int, squeezed: int) -> Seq:
-    """[1x1, w; 3x3, w, groups of g; SE; 1x1, w] + x (figure 12; SE in Y alone, by a quarter of what comes in)."""
+class Blocks(NamedTuple):
+    """A stage has so many equal blocks; the 3x3 has width / ratio channels, in groups of so many."""
+
+    width: int
+    units: int
+    group: int
+    ratio: int = 1
+
+
+def regnet_block(channels: tuple[int, int], stride: int, group: int, squeezed: int, ratio: int = 1) -> Seq:
+    """[1x1, w / b; 3x3, w / b, groups of g; SE; 1x1, w] + x (figure 12; SE in Y alone, by a quarter of what comes in).
+
+    The ratio b is 1 in RegNets.
+    """
     style = ConvStyle()
     before, width = channels
+    inner, rest = divmod(width, ratio)
+    group = min(group, inner)
+    if rest or inner % group:
+        raise ArchitectureError(f"expected a width that {ratio} x groups of {group} divide, received {width}")
     branch: dict[str, Node] = {
-        "a": style.conv(before, width),
-        "b": style.conv(width, width, 3, stride, width // group),
-        **({"se": gated(width, squeezed)} if squeezed else {}),
-        "c": style.linear(width, width),
+        "a": style.conv(before, inner),
+        "b": style.conv(inner, inner, 3, stride, inner // group),
+        **({"se": gated(inner, squeezed)} if squeezed else {}),
+        "c": style.linear(inner, width),
     }
     shortcut = Seq(proj=style.linear(before, width, 1, stride)) if (before, stride) != (width, 1) else Identity()
     return Seq(Add(Seq(f=Seq(**branch)), shortcut), activation=ReLU())
 
 
-def regnet(name: str, *, widths: Widths = "torchvision", classes: int = 1000) -> Seq:
-    """3x3/2 32, four stages of blocks that each halve the map, global average, fc (figure 3).
-
-    ``widths=paper`` makes x_400mf, y_800mf and y_8gf the authors' networks; of all others it changes nothing.
-    """
-    design, squeezes = DESIGNS[name], name.startswith("y")
+def _network(trunk: Sequence[Blocks], squeezes: bool, classes: int) -> Seq:
+    """3x3/2 32, stages of blocks that each halve the map, global average, fc (figure 3)."""
     channels = 32
-    trunk: dict[str, Node] = {}
-    for i, (width, units) in enumerate(stages(design, widths), 1):
-        group = min(design.group, width)
-        opening = regnet_block((channels, width), 2, group, round(channels / 4) if squeezes else 0)
-        again = regnet_block((width, width), 1, group, round(width / 4) if squeezes else 0)
+    made: dict[str, Node] = {}
+    for i, (width, units, group, ratio) in enumerate(trunk, 1):
+        opening = regnet_block((channels, width), 2, group, round(channels / 4) if squeezes else 0, ratio)
+        again = regnet_block((width, width), 1, group, round(width / 4) if squeezes else 0, ratio)
         blocks = (opening, *[again] * (units - 1))
-        trunk[f"block{i}"] = Seq(**{f"block{i}-{j}": block for j, block in enumerate(blocks)})
+        made[f"block{i}"] = Seq(**{f"block{i}-{j}": block for j, block in enumerate(blocks)})
         channels = width
     return Seq(
         stem=ConvStyle().conv(3, 32, 3, 2),
-        trunk_output=Seq(**trunk),
+        trunk_output=Seq(**made),
         avgpool=GlobalAvgPool(),
         flatten=Flatten(),
         fc=Linear(channels, classes),
     )
+
+
+def _blocks(design: Design, widths: Widths) -> list[Blocks]:
+    """The stages of a design are blocks of one group width."""
+    return [Blocks(width, units, design.group) for width, units in stages(design, widths)]
+
+
+def regnet(name: str, *, widths: Widths = "torchvision", classes: int = 1000) -> Seq:
+    """The published designs, by name; Y has squeeze-and-excitation.
+
+    ``widths=paper`` makes x_400mf, y_800mf and y_8gf the authors' networks; of all others it changes nothing.
+    """
+    return _network(_blocks(DESIGNS[name], widths), name.startswith("y"), classes)
+
+
+STAGES = 4
+"""A RegNet has so many (sec. 3.3)."""
+
+
+def designed(
+    *,
+    depth: int = 22,
+    initial: int = 24,
+    slope: float = 24.48,
+    step: float = 2.54,
+    group: int = 16,
+    se: bool = False,
+    widths: Widths = "torchvision",
+    classes: int = 1000,
+) -> Seq:
+    """A RegNet of five numbers (sec. 3.3): d, w0, wa, wm and the width of a group; the ratio of the bottleneck is 1."""
+    if step <= 1:
+        raise ArchitectureError(f"step must be above 1, received {step}")
+    trunk = _blocks(Design(depth, initial, slope, step, group), widths)
+    if len(trunk) != STAGES:
+        raise ArchitectureError(f"expected widths of {STAGES} stages, received {len(trunk)}")
+    return _network(trunk, se, classes)
+
+
+def anynet(
+    *,
+    depths: tuple[int, ...] = (1, 2, 7, 12),
+    widths: tuple[int, ...] = (32, 64, 160, 400),
+    groups: tuple[int, ...] = (16,),
+    ratios: tuple[int, ...] = (1,),
+    se: bool = False,
+    classes: int = 1000,
+) -> Seq:
+    """AnyNetX (sec. 3.2): each stage has its depth, width, width of a group and ratio of the bottleneck; one number of
+    the last two stands for all stages."""
+    count = len(depths)
+    given = {"widths": widths, "groups": groups, "ratios": ratios}
+    for name, numbers in given.items():
+        if len(numbers) != count and (name == "widths" or len(numbers) > 1):
+            raise ArchitectureError(f"{name}: expected {count}, one a stage, received {len(numbers)}")
+    every = zip(widths, depths, *(n * count if len(n) == 1 else n for n in (groups, ratios)), strict=True)
+    return _network([Blocks(*numbers) for numbers in every], se, classes)
 
 
 NAMES = (
@@ -121,7 +191,11 @@ NAMES = (
 )
 """timm calls the layers so."""
 
-ENTRIES = tuple(
-    entry("regnet", f"regnet_{name}", IMAGENET, "Radosavovic et al. 2020, figures 16 and 17", regnet, name)
-    for name in DESIGNS
+ENTRIES = (
+    *(
+        entry("regnet", f"regnet_{name}", IMAGENET, "Radosavovic et al. 2020, figures 16 and 17", regnet, name)
+        for name in DESIGNS
+    ),
+    entry("regnet", "regnet", IMAGENET, "Radosavovic et al. 2020, sec. 3.3", designed),
+    entry("regnet", "anynet", IMAGENET, "Radosavovic et al. 2020, sec. 3.2", anynet),
 )
