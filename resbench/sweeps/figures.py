@@ -49,6 +49,7 @@ def figures(arch: Node, input: Iterable[int]) -> Figures:
     return found
 
 
+@lru_cache(KNOWN)
 def _read(node: Node, shape: Shape) -> tuple[Figures, Shape]:
     """Read a node at a shape, and give what shape flows out of it."""
     if isinstance(node, Layer):

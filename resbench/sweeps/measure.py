@@ -17,6 +17,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+from resbench.arch.acyclic import acyclic
 from resbench.arch.catalog import Architecture
 from resbench.errors import OptionError, ShapeError
 from resbench.given import public
@@ -144,6 +145,7 @@ def _drawn(space: Space, seed: int, limits: Sequence[Limit], processes: int, sta
         ahead.append(shared.submit(work, next(starts)))
 
 
+@acyclic
 def _chunk(space: Space, seed: int, limits: tuple[Limit, ...], start: int) -> list[Found]:
     """Draw networks of some indexes, and find their figures."""
     fits = partial(_fits, limits)
