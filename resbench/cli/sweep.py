@@ -12,7 +12,9 @@ from resbench.errors import Failures
 
 
 def command(
-    space: Annotated[str, typer.Argument(metavar="SPACE", help="residual, or a file such as space.toml.")],
+    space: Annotated[
+        str, typer.Argument(metavar="SPACE", help="residual, anynet, regnet, or a file such as space.toml.")
+    ],
     n: Annotated[int, typer.Option("-n", help="So many networks, each only once.", min=1, max=100_000_000)] = 500,
     folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Rows are kept here.")] = Path("sweep"),
     seed: Annotated[int, typer.Option("--seed", help="Of the draws.", min=0)] = 0,

@@ -63,6 +63,8 @@ def stages(design: Design, widths: Widths = "torchvision") -> list[tuple[int, in
     for j in range(design.depth):
         power = round(log((design.initial + design.slope * j) / design.initial) / log(design.step))
         width = 8 * round(design.initial * design.step**power / 8)
+        if not width:
+            raise ArchitectureError(f"expected widths of 8 or more, received {design.initial * design.step**power:.2g}")
         group = min(design.group, width)
         found.append(group * round(width / group) if widths == "paper" else rounded(width, group))
     return list(Counter(found).items())

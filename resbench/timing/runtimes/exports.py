@@ -54,8 +54,8 @@ def onnx_export(model: "nn.Module", args: tuple[Any, ...], named: Mapping[str, A
 def quantised(file: Path, images: Any, batch: int, target: Path) -> None:
     """Write a graph's convolutions and products in int8: by ONNX Runtime's static quantisation, calibrated on images.
 
-    Weights have a scale for each channel of output. Activations are unsigned: with signed ones ONNX Runtime leaves
-    each convolution in fp32 whose sum with a shortcut it has fused. Raises whatever ONNX Runtime does.
+    Weights have a scale for each channel of output. Activations are unsigned: with signed ones ONNX Runtime leaves many
+    convolutions in fp32. Raises whatever ONNX Runtime does.
     """
     import onnxruntime
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
