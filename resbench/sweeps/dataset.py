@@ -1,7 +1,8 @@
 """A sweep keeps its rows in a folder: one file of Parquet, which pandas, polars, DuckDB and pyarrow read at any time.
 
 The file is replaced whole: a reader sees the rows of before or those of now, also after a crash, and all of one schema.
-What is being written lies in a hidden folder beside it, under a name that no reader takes for data.
+What is being written lies beside the folder, under a hidden name: polars reads a folder whole, or not at all where it
+finds anything else in it.
 """
 
 import json
@@ -18,7 +19,7 @@ from resbench.files import is_file, locked
 if TYPE_CHECKING:
     import pyarrow
 
-FILE, BESIDE = "cells.parquet", ".writing"
+FILE = "cells.parquet"
 FACTS = b"resbench"
 """The file's metadata has the facts of the sweep under this key, as JSON."""
 
@@ -59,12 +60,11 @@ class Dataset:
         table = pyarrow.Table.from_pylist([dict(row) for row in self.waiting], schema)
         if self.written is not None:
             table = pyarrow.concat_tables([self._fitted(self.written), table]).combine_chunks()
-        beside = self.path.parent / BESIDE
+        folder = self.path.parent.absolute()
+        beside = folder.with_name(f".{folder.name}.writing")
         with foreign(OutputError, lambda e: f"cannot write {self.path}: {first_line(e)}; what was there is kept"):
-            beside.mkdir(exist_ok=True)
-            pyarrow.parquet.write_table(table, beside / "cells", compression="zstd")
-            (beside / "cells").replace(self.path)
-            beside.rmdir()
+            pyarrow.parquet.write_table(table, beside, compression="zstd")
+            beside.replace(self.path)
         self.written, self.waiting = table, []
         self.last = time.monotonic()
         self.took_s = self.last - begun
