@@ -67,14 +67,16 @@ def command(
     options.refuse(memory and runtime, "--memory is of torch: expected it without --runtime")
     options.refuse(fits is not None and not memory, "--fits asks what memory allows: expected --memory with it")
     options.refuse(memory and len(sizes) > 1, f"--memory takes one batch, received {len(sizes)}")
+    whole = [name for name, given in (("--export", export), ("--data", data), ("--quantize", quantize)) if given]
+    options.refuse(
+        whole and (layers or memory),
+        f"{', '.join(whole)} is for networks timed whole: expected it without --layers and --memory",
+    )
     from resbench.timing.latency.measure import PROCESSES, latency
     from resbench.timing.layers.measure import layers as layers_of
     from resbench.timing.memory.measure import memory as memory_of
 
     events, failures = board(tensorboard, "latency"), Failures(names)
-    whole = {"--export": export, "--data": data, "--quantize": quantize}
-    for name in (name for name, given in whole.items() if given and (layers or memory)):
-        options.refuse(True, f"{name} is for networks timed whole: expected it without --layers and --memory")
     setup: dict[str, Any] = {
         **{"device": device, "dtype": dtype, "memory_format": memory_format},
         **{"mode": mode, "optimizer": optimizer, "cache": cache, "threads": threads, "progress": progress},

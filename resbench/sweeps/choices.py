@@ -8,12 +8,15 @@
 'full-preact'
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import exp, floor, log
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+from resbench.arch.catalog import option_text
 from resbench.errors import OptionError
 
 Value = str | int | float | bool
@@ -27,31 +30,29 @@ MOST_VALUES = 1_000_000
 """A choice that is enumerated has no more values."""
 
 
-class Choice(Protocol):
+class Choice(ABC):
     """It draws a value, and knows all of them where they can be counted."""
 
+    @abstractmethod
     def at(self, share: float) -> Value:
         """Return the value at a share, from 0 to just below 1, of what it is drawn from."""
 
-    def drawn(self, random: Random) -> Value:
-        """Draw a value."""
-
+    @abstractmethod
     def values(self) -> tuple[Value, ...]:
         """Return all values, in their order. Raises OptionError where they cannot be enumerated."""
 
-
-class Scalar:
-    """A choice of a single value takes one random number."""
+    @property
+    @abstractmethod
+    def kind(self) -> type:
+        """All its values are of this type: bool, int, float or str."""
 
     def drawn(self, random: Random) -> Value:
+        """Draw a value: a single one takes one random number."""
         return self.at(random(""))
-
-    def at(self, share: float) -> Value:
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class OneOf(Scalar):
+class OneOf(Choice):
     """It is one of these, each as often as the others."""
 
     words: tuple[Value, ...]
@@ -62,9 +63,13 @@ class OneOf(Scalar):
     def values(self) -> tuple[Value, ...]:
         return self.words
 
+    @cached_property
+    def kind(self) -> type:
+        return common(map(type, self.words))
+
 
 @dataclass(frozen=True)
-class Range(Scalar):
+class Range(Choice):
     """It is low + k step up to high: uniform in the number, in its logarithm, or a power of two.
 
     Without a step it is any real number between, which is drawn and not enumerated.
@@ -94,6 +99,10 @@ class Range(Scalar):
         return tuple(self._kth(k) for k in range(self._count))
 
     @property
+    def kind(self) -> type:
+        return int if self.scale == "powers of two" or (self.step and self._whole) else float
+
+    @property
     def _count(self) -> int:
         if self.scale == "powers of two":
             return (int(self.high) // int(self.low)).bit_length()
@@ -105,11 +114,15 @@ class Range(Scalar):
             return int(self.low) << k
         assert self.step
         value = self.low + k * self.step
-        return round(value) if float(self.low).is_integer() and float(self.step).is_integer() else round(value, 9)
+        return round(value) if self._whole else round(value, 9)
+
+    @property
+    def _whole(self) -> bool:
+        return self.low == int(self.low) and self.step == int(self.step or 0)
 
 
 @dataclass(frozen=True)
-class Several:
+class Several(Choice):
     """It is so many numbers of one choice, written with dashes: ``2-2-6-2``; perhaps in ascending order."""
 
     name: str
@@ -130,8 +143,25 @@ class Several:
         texts = [self._text(numbers) for numbers in product(each, repeat=self.count)]
         return tuple(dict.fromkeys(texts))
 
+    @property
+    def kind(self) -> type:
+        return str
+
     def _text(self, numbers: Sequence[Value]) -> str:
         return "-".join(map(str, sorted(numbers) if self.ascending else numbers))
+
+
+def common(kinds: Iterable[type]) -> type:
+    """Return the type that holds values of all these: of whole and real numbers that is float, else perhaps str."""
+    found = set(kinds)
+    if len(found) == 1:
+        return found.pop()
+    return float if found == {int, float} else str
+
+
+def as_kind(value: Value, kind: type) -> Value:
+    """Return a value as one of a type that `common` gave for it: words as the catalog writes them."""
+    return option_text(value) if kind is str else value
 
 
 def read(name: str, given: Any) -> Choice:

@@ -1,122 +1,176 @@
-"""A sweep keeps its rows in a folder: one file of Parquet, which pandas, polars, DuckDB and pyarrow read at any time.
+"""A sweep keeps its rows in a folder: parts of Parquet, which pandas, polars, DuckDB and pyarrow read at any time.
 
-The file is replaced whole: a reader sees the rows of before or those of now, also after a crash, and all of one schema.
-What is being written lies beside the folder, under a hidden name: polars reads a folder whole, or not at all where it
+    DIR/part-000001.parquet, DIR/part-000002.parquet, ...     never changed once it is there, all of one schema
+    DIR/../.DIR.waiting                                       rows that wait for their part, as a stream of Arrow
+    DIR/../.DIR.writing                                       a part, until it is whole
+
+No part is replaced while a sweep runs: polars opens a file more than once, and would mix what was there with what is
+there now. Parts come more seldom the longer a sweep runs, so they stay few; what waits is in the stream, so that a kill
+loses no more than the batch that ran. Both lie beside the folder: polars reads a folder whole, or not at all where it
 finds anything else in it.
 """
 
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resbench.errors import MeasureError, OutputError, SourceError, first_line, foreign
 from resbench.files import is_file, locked
+from resbench.sweeps.choices import common
 
 if TYPE_CHECKING:
     import pyarrow
 
-FILE = "cells.parquet"
 FACTS = b"resbench"
-"""The file's metadata has the facts of the sweep under this key, as JSON."""
+"""The metadata of a part has the facts of the sweep under this key, as JSON."""
 
-LEAST_S, SHARE = 2.0, 0.05
-"""Rows are written after so many seconds at least, and so that writing takes at most this share of the time."""
+LEAST_S, SHARE = 2.0, 0.1
+"""A part is written after so many seconds, or this share of the time that the sweep has run: some 90 in ten hours."""
+
+MOST_PARTS = 200
+"""More than so many are put together when a sweep begins."""
 
 Row = Mapping[str, Any]
 
 TYPES = {int: "int64", float: "double", str: "string", bool: "bool"}
+KINDS = {word: kind for kind, word in TYPES.items()}
 
 
 class Dataset:
-    """The rows of a sweep, by their keys: those in the file, and those that wait to be written."""
+    """The rows of a sweep: those in the parts, and those that wait for theirs."""
 
-    def __init__(self, folder: Path, columns: Mapping[str, type], facts: Mapping[str, Any]) -> None:
-        self.path, self.columns, self.facts = folder / FILE, dict(columns), dict(facts)
-        self.written: pyarrow.Table | None = None
-        self.waiting: list[Row] = []
+    def __init__(
+        self, folder: Path, columns: Mapping[str, type], facts: Mapping[str, Any], merge: Sequence[Path] = ()
+    ) -> None:
+        self.folder, self.columns, self.facts = folder, dict(columns), dict(facts)
         self.keys: set[str] = set()
-        self.last, self.took_s = time.monotonic(), 0.0
-        if is_file(self.path):
-            self._take()
+        self.waiting: list[pyarrow.RecordBatch] = []
+        self.stream: pyarrow.ipc.RecordBatchStreamWriter | None = None
+        self.begun = self.last = time.monotonic()
+        for one in (folder, *merge):
+            self._widen(one)
+        self._take()
+        self.merged = sum(map(self._merge, merge))
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Take rows; they are written when it is time."""
-        self.waiting += rows
-        self.keys.update(row["key"] for row in rows)
-        if time.monotonic() - self.last > max(LEAST_S, self.took_s / SHARE):
+        """Take rows of new keys; readers see them when it is time for a part. Raises OutputError."""
+        import pyarrow
+
+        if rows:
+            self._wait(pyarrow.RecordBatch.from_pylist([dict(row) for row in rows], self._schema()))
+        now = time.monotonic()
+        if now - self.last > max(LEAST_S, SHARE * (now - self.begun)):
             self.write()
 
     def write(self) -> None:
-        """Replace the file by one that has all rows. Raises OutputError."""
+        """Make a part of the rows that wait. Raises OutputError."""
         import pyarrow
-        import pyarrow.parquet
 
-        begun = time.monotonic()
-        schema = self._schema()
-        table = pyarrow.Table.from_pylist([dict(row) for row in self.waiting], schema)
-        if self.written is not None:
-            table = pyarrow.concat_tables([self._fitted(self.written), table]).combine_chunks()
-        folder = self.path.parent.absolute()
-        beside = folder.with_name(f".{folder.name}.writing")
-        with foreign(OutputError, lambda e: f"cannot write {self.path}: {first_line(e)}; what was there is kept"):
-            pyarrow.parquet.write_table(table, beside, compression="zstd")
-            beside.replace(self.path)
-        self.written, self.waiting = table, []
-        self.last = time.monotonic()
-        self.took_s = self.last - begun
+        if self.waiting:
+            self._write(pyarrow.Table.from_batches(self.waiting).combine_chunks())
+        if self.stream:
+            self.stream.close()
+        _beside(self.folder, "waiting").unlink(missing_ok=True)
+        self.waiting, self.stream, self.last = [], None, time.monotonic()
 
-    def merge(self, folder: Path) -> int:
-        """Take the rows of another sweep of this space that are not here, and say how many. Raises SourceError where
-        there is none, and OutputError for one of another space."""
-        if not is_file(folder / FILE):
-            raise SourceError(f"{folder} holds no sweep: expected {FILE} in it")
-        other = Dataset(folder, self.columns, self.facts)
-        assert other.written is not None
-        new = [key not in self.keys for key in other.written["key"].to_pylist()]
-        self.columns = other.columns
-        self.add(other.written.filter(new).to_pylist())
-        return sum(new)
+    def table(self, columns: Sequence[str]) -> "pyarrow.Table":
+        """Return columns of all rows, once they are written."""
+        import pyarrow
 
-    def table(self) -> "pyarrow.Table":
-        """Return all rows, once they are written."""
-        if self.waiting or self.written is None:
-            self.write()
-        assert self.written is not None
-        return self.written
+        self.write()
+        empty = self._schema().empty_table().select(columns)
+        return pyarrow.concat_tables([empty, *(_read(part, columns) for part in _parts(self.folder))])
+
+    def _widen(self, folder: Path) -> None:
+        """Have the columns of what lies in a folder too. Raises OutputError where it is of another space."""
+        for path, schema in _schemas(folder):
+            with _reading(path):
+                facts = json.loads((schema.metadata or {})[FACTS])
+                theirs = {field.name: KINDS[str(field.type)] for field in schema}
+            if facts["space"] != self.facts["space"]:
+                raise OutputError(
+                    f"{folder} holds a sweep of the space {facts['space']}: expected that, or another --dir; "
+                    f"received {self.facts['space']}"
+                )
+            for name, kind in theirs.items():
+                ours = self.columns.get(name, kind)
+                if ours != kind and {ours, kind} != {int, float}:
+                    raise OutputError(
+                        f"{folder} has {name} as {kind.__name__}, and the space as {ours.__name__}: "
+                        "expected another --dir"
+                    )
+                self.columns[name] = common([ours, kind])
 
     def _take(self) -> None:
-        """Read what is there: columns that it lacks are empty in its rows, and those that are new to us stay."""
+        """Take what is there, under one schema: parts that lack a column, or are too many, become one."""
         import pyarrow
-        import pyarrow.parquet
 
-        with foreign(
-            SourceError, lambda e: f"cannot read {self.path} as a sweep ({first_line(e)}); name another --dir"
-        ):
-            found = pyarrow.parquet.read_table(self.path)
-            facts = json.loads((found.schema.metadata or {})[FACTS])
-        if facts["space"] != self.facts["space"]:
-            raise OutputError(
-                f"{self.path.parent} holds a sweep of the space {facts['space']}: expected that, or another --dir; "
-                f"received {self.facts['space']}"
-            )
-        names = {str(kind): python for python, kind in TYPES.items()}
-        self.columns |= {f.name: names[str(f.type)] for f in found.schema if f.name not in self.columns}
-        self.written = self._fitted(found)
-        self.keys.update(self.written["key"].to_pylist())
+        parts, rows = _parts(self.folder), 0
+        for part in parts:
+            keys = _read(part, ["key"])["key"].to_pylist()
+            self.keys.update(keys)
+            rows += len(keys)
+        whole = self._schema()
+        alike = all(schema.equals(whole) for path, schema in _schemas(self.folder) if path in parts)
+        if len(parts) > MOST_PARTS or rows > len(self.keys) or not alike:
+            self.keys = set()
+            self._write(pyarrow.concat_tables([self._new(_read(part)) for part in parts]).combine_chunks())
+            for part in parts:
+                part.unlink()
+        self.waiting = [batch for found in _left(self.folder) for batch in self._new(found).to_batches()]
+        self.write()
 
-    def _fitted(self, table: "pyarrow.Table") -> "pyarrow.Table":
-        """Return rows with all columns that there are now: those that it lacks are empty."""
+    def _merge(self, folder: Path) -> int:
+        """Take the rows of another sweep that are not here, and say how many. Raises SourceError without a sweep."""
+        tables = [*map(_read, _parts(folder)), *_left(folder)]
+        if not tables:
+            raise SourceError(f"{folder} holds no sweep: expected files such as part-000001.parquet in it")
+        before = len(self.keys)
+        for found in tables:
+            for batch in self._new(found).to_batches():
+                self._wait(batch)
+        return len(self.keys) - before
+
+    def _new(self, table: "pyarrow.Table") -> "pyarrow.Table":
+        """Return the rows that are not here yet, with all columns that there are now: those that it lacks are empty."""
         import pyarrow
 
         schema = self._schema()
         for field in schema:
             if field.name not in table.column_names:
                 table = table.append_column(field, pyarrow.nulls(table.num_rows, field.type))
-        return table.select(schema.names).cast(schema)
+        new = []
+        for key in table["key"].to_pylist():
+            new.append(key not in self.keys)
+            self.keys.add(key)
+        return table.select(schema.names).cast(schema).filter(new)
+
+    def _wait(self, batch: "pyarrow.RecordBatch") -> None:
+        """Keep rows until their part is written. Raises OutputError."""
+        import pyarrow
+
+        path = _beside(self.folder, "waiting")
+        self.waiting.append(batch)
+        self.keys.update(batch["key"].to_pylist())
+        with foreign(OutputError, lambda e: f"cannot write {path}: {first_line(e)}; what was there is kept"):
+            if self.stream is None:
+                self.stream = pyarrow.ipc.new_stream(path, batch.schema)
+            self.stream.write_batch(batch)
+
+    def _write(self, table: "pyarrow.Table") -> None:
+        """Write the next part. Raises OutputError."""
+        import pyarrow.parquet
+
+        names = [one.stem.removeprefix("part-") for one in _parts(self.folder)]
+        numbers = [int(name) for name in names if name.isdecimal()]
+        path, writing = self.folder / f"part-{max(numbers, default=0) + 1:06}.parquet", _beside(self.folder, "writing")
+        with foreign(OutputError, lambda e: f"cannot write {path}: {first_line(e)}; what was there is kept"):
+            pyarrow.parquet.write_table(table, writing, compression="zstd")
+            writing.replace(path)
 
     def _schema(self) -> "pyarrow.Schema":
         """Say the type of each column: the same from the first row on, whatever the rows hold."""
@@ -127,8 +181,58 @@ class Dataset:
         return pyarrow.schema(fields, metadata={FACTS: facts})
 
 
+def _parts(folder: Path) -> list[Path]:
+    return sorted(one for one in folder.glob("*.parquet") if is_file(one))
+
+
+def _beside(folder: Path, word: str) -> Path:
+    """Return a hidden path on the disk of a folder, and not in it."""
+    whole = folder.resolve()
+    return whole.with_name(f".{whole.name}.{word}")
+
+
+def _reading(path: Path) -> AbstractContextManager[None]:
+    return foreign(SourceError, lambda e: f"cannot read {path} as a sweep ({first_line(e)}); name another --dir")
+
+
+def _schemas(folder: Path) -> Iterator[tuple[Path, "pyarrow.Schema"]]:
+    """Yield the schema of each file of a sweep. Raises SourceError."""
+    import pyarrow.parquet
+
+    for part in _parts(folder):
+        with _reading(part):
+            yield part, pyarrow.parquet.read_schema(part)
+    for found in _left(folder):
+        yield _beside(folder, "waiting"), found.schema
+
+
+def _read(part: Path, columns: Sequence[str] | None = None) -> "pyarrow.Table":
+    """Read rows of a part. Raises SourceError."""
+    import pyarrow.parquet
+
+    with _reading(part):
+        return pyarrow.parquet.read_table(part, columns=columns)
+
+
+def _left(folder: Path) -> Iterator["pyarrow.Table"]:
+    """Yield the rows that a sweep which was killed had found and not yet put into a part."""
+    import pyarrow
+
+    path = _beside(folder, "waiting")
+    if not is_file(path):
+        return
+    try:
+        with pyarrow.ipc.open_stream(path.read_bytes()) as stream:
+            for batch in stream:
+                yield pyarrow.Table.from_batches([batch])
+    except (pyarrow.ArrowInvalid, OSError):
+        return  # the last batch was not written to its end
+
+
 @contextmanager
-def opened(folder: Path, columns: Mapping[str, type], facts: Mapping[str, Any]) -> Iterator[Dataset]:
+def opened(
+    folder: Path, columns: Mapping[str, type], facts: Mapping[str, Any], merge: Sequence[Path] = ()
+) -> Iterator[Dataset]:
     """Hold the dataset of a folder, for one sweep at a time; whatever ends it, what it has is written.
 
     Raises OutputError where another sweep holds it, or it is of another space.
@@ -136,9 +240,8 @@ def opened(folder: Path, columns: Mapping[str, type], facts: Mapping[str, Any]) 
     if find_spec("pyarrow") is None:
         raise MeasureError("a sweep keeps its rows by pyarrow: pip install 'resbench[sweep]'")
     with locked(folder):
-        held = Dataset(folder, columns, facts)
+        held = Dataset(folder, columns, facts, merge)
         try:
             yield held
         finally:
-            if held.waiting:
-                held.write()
+            held.write()

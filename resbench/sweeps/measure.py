@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from hashlib import blake2b
 from importlib.metadata import version
-from itertools import count, islice
+from itertools import chain, count, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ from resbench.arch.catalog import Architecture
 from resbench.errors import OptionError, ShapeError
 from resbench.given import public
 from resbench.progress import Progress, Step, silent
+from resbench.sweeps.choices import Value, as_kind
 from resbench.sweeps.dataset import opened
 from resbench.sweeps.figures import Figures, figures
 from resbench.sweeps.limits import Limit
 from resbench.sweeps.pool import pool
 from resbench.sweeps.result import Plan, Spread, Sweep
-from resbench.sweeps.space import MOST_DRAWS, Space
+from resbench.sweeps.space import MOST_DRAWS, Point, Space, firsts
 
 CHUNK = 256
 """A process is given so many indexes at a time."""
@@ -35,8 +37,15 @@ CHUNK = 256
 TRIED = 200
 """A dry run costs so many networks, to say how long all of them take."""
 
-COLUMNS: Mapping[str, type] = {"key": str, "network": str, "question": str, "failed": str, "resbench": str}
-"""Every row has these, and then a column for each option of the space and each figure."""
+COLUMNS: Mapping[str, type] = {
+    "key": str,
+    "network": str,
+    "model": str,
+    "question": str,
+    "failed": str,
+    "resbench": str,
+}
+"""Every row has these words, and then a column for each option of the space and each figure."""
 
 
 @public
@@ -62,25 +71,25 @@ def sweep(
     chosen, within, place = _chosen(space, n, limits), _limits(limits), Path(folder)
     begun = time.monotonic()
     facts = {"space": chosen.name}
-    with opened(place, _columns(chosen), facts) as held, ExitStack() as stack:
+    with opened(place, _columns(chosen), facts, [*map(Path, merge)]) as held, ExitStack() as stack:
         earlier, done, interrupted = 0, 0, False
-        merged = sum(held.merge(Path(other)) for other in merge)
         try:
-            for batch in _batches(chosen, n, seed, within, grid, processes, stack):
-                rows = [_row(name, options, found) for name, options, found in batch]
-                new = [row for row in rows if row["key"] not in held.keys]
+            chunks = _enumerated(chosen, within) if grid else _drawn(chosen, seed, within, processes, stack)
+            networks = islice(firsts(chain.from_iterable(chunks), itemgetter(0), None if grid else MOST_DRAWS), n)
+            while batch := [_row(chosen, *found) for found in islice(networks, CHUNK)]:
+                new = [row for row in batch if row["key"] not in held.keys]
                 held.add(new)
-                done, earlier = done + len(rows), earlier + len(rows) - len(new)
+                done, earlier = done + len(batch), earlier + len(batch) - len(new)
                 progress(Step(f"{chosen.name}: {done:,} of {n:,} networks", f"{done:,} rows"), min(done / n, 1.0))
         except KeyboardInterrupt:
             interrupted = True
-        table = held.table()
+        table = held.table([*Figures._fields])
         return Sweep(
             space=chosen.name,
             folder=str(place),
             seed=seed,
             limits=tuple(str(one) for one in within),
-            merged=merged,
+            merged=held.merged,
             asked=n,
             networks=done,
             earlier=earlier,
@@ -98,7 +107,7 @@ def plan(space: str | Space, n: int = 500, *, seed: int = 0, limits: Sequence[st
     begun, drawn = time.process_time(), 0
     fits = partial(_fits, within)
     names = list[str]()
-    for one in islice(chosen.grid(fits) if grid else chosen.distinct(seed, fits), min(n, TRIED)):
+    for one, *_ in islice(chosen.grid(fits) if grid else chosen.distinct(seed, fits), min(n, TRIED)):
         figures(one.body, one.input)
         names.append(one.name)
         drawn += 1
@@ -108,27 +117,8 @@ def plan(space: str | Space, n: int = 500, *, seed: int = 0, limits: Sequence[st
     return Plan(chosen.name, cells, chosen.size, cells * each_s, round(cells * each_bytes), tuple(names[:5]))
 
 
-Found = tuple[str, dict[str, Any], Figures | str]
-"""A network's name, its options, and its figures or the reason why it has none."""
-
-
-def _batches(
-    space: Space, n: int, seed: int, limits: Sequence[Limit], grid: bool, processes: int, stack: ExitStack
-) -> Iterator[list[Found]]:
-    """Yield what is found of n distinct networks, in their order, as it comes."""
-    seen, left, known = set[str](), n, 0
-    for chunk in _enumerated(space, limits) if grid else _drawn(space, seed, limits, processes, stack):
-        batch = list[Found]()
-        for found in chunk:
-            known += 1
-            if found[0] not in seen and len(batch) < left:
-                seen.add(found[0])
-                batch.append(found)
-                known = 0
-        left -= len(batch)
-        yield batch
-        if not left or known >= MOST_DRAWS:
-            return
+Found = tuple[str, str, Mapping[str, Value], Figures | str]
+"""A network's name, its line of the space and its values, and its figures or the reason why it has none."""
 
 
 def _drawn(space: Space, seed: int, limits: Sequence[Limit], processes: int, stack: ExitStack) -> Iterator[list[Found]]:
@@ -159,12 +149,13 @@ def _enumerated(space: Space, limits: Sequence[Limit]) -> Iterator[list[Found]]:
         yield chunk
 
 
-def _found(one: Architecture) -> Found:
+def _found(point: Point) -> Found:
     """Find the figures of a network; an input that it uses up is its reason for having none."""
+    one, model, values = point
     try:
-        return one.name, _options(one.name), figures(one.body, one.input)
+        return one.name, model, values, figures(one.body, one.input)
     except ShapeError as error:
-        return one.name, _options(one.name), str(error)
+        return one.name, model, values, str(error)
 
 
 def _fits(limits: Sequence[Limit], one: Architecture) -> bool:
@@ -175,28 +166,31 @@ def _fits(limits: Sequence[Limit], one: Architecture) -> bool:
     return all(limit.holds(getattr(found, limit.figure)) for limit in limits)
 
 
-def _options(name: str) -> dict[str, Any]:
-    """Return the options in a network's name, with its plain name as ``model``."""
-    model, *words = name.split(",")
-    return {"model": model, **dict(word.split("=", 1) for word in words)}
-
-
-def _row(name: str, options: Mapping[str, Any], found: Figures | str) -> dict[str, Any]:
+def _row(space: Space, name: str, model: str, values: Mapping[str, Value], found: Figures | str) -> dict[str, Any]:
     """Make the row of a network; its key is a pure function of what was asked of which network."""
     figures_of = found._asdict() if isinstance(found, Figures) else {"failed": found}
-    chosen = {f"option_{key}": value for key, value in options.items()}
+    drawn = {f"option_{key}": as_kind(value, space.kinds[key]) for key, value in values.items()}
     key = blake2b(f"cost {name}".encode(), digest_size=12).hexdigest()
-    return {"key": key, "network": name, "question": "cost", "resbench": version("resbench"), **chosen, **figures_of}
+    return {
+        "key": key,
+        "network": name,
+        "model": model,
+        "question": "cost",
+        "resbench": _version(),
+        **drawn,
+        **figures_of,
+    }
+
+
+@cache
+def _version() -> str:
+    return version("resbench")
 
 
 def _columns(space: Space) -> dict[str, type]:
     """Say the columns of a space's rows and their types."""
-    options = {"model": str, **{key: str for line in space.networks for key in line.choices if key not in line.fields}}
-    return {
-        **COLUMNS,
-        **{f"option_{key}": kind for key, kind in options.items()},
-        **dict.fromkeys(Figures._fields, int),
-    }
+    options = {f"option_{key}": kind for key, kind in space.kinds.items()}
+    return {**dict.fromkeys(COLUMNS, str), **options, **dict.fromkeys(Figures._fields, int)}
 
 
 def _spreads(table: Any) -> tuple[Spread, ...]:

@@ -17,26 +17,37 @@ True
 """
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from hashlib import blake2b
 from importlib.resources import files
-from itertools import product
+from itertools import count, product
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from resbench.arch.catalog import Architecture, find, network, option_text, options
 from resbench.errors import ArchitectureError, OptionError, ResbenchError, ShapeError, SourceError, did_you_mean
 from resbench.files import is_file
-from resbench.sweeps.choices import Choice, Value, read
+from resbench.sweeps.choices import Choice, Value, common, read
 
 MOST_DRAWS = 10_000
 """After so many draws in a row that do not fit, there is most likely none that does."""
 
 Fits = Callable[[Architecture], bool]
 """It tells whether a network is within the limits."""
+
+T = TypeVar("T")
+
+
+class Point(NamedTuple):
+    """A point of a space is a network, and the values that gave it."""
+
+    network: Architecture
+    model: str
+    """The line of the catalog, as the space has it: ``resnet{depth}``."""
+    values: Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,7 @@ class Space:
             raise SourceError(f"{name}: a space is tables [[networks]] and nothing else; {received}")
         return cls(name, tuple(_networks(f"{name}, networks {i + 1}", line) for i, line in enumerate(lines)))
 
-    def drawn(self, seed: int, index: int, fits: Fits = lambda one: True) -> Architecture:
+    def drawn(self, seed: int, index: int, fits: Fits = lambda one: True) -> Point:
         """Draw a network that can exist and fits.
 
         Raises OptionError, with the reason of the last one, when MOST_DRAWS did not.
@@ -110,36 +121,41 @@ class Space:
             try:
                 found = line.built(values)
                 if fits(found):
-                    return found
+                    return Point(found, line.model, values)
                 why = f"{found.name} is outside of the limits"
             except (ArchitectureError, ShapeError) as error:
                 why = str(error)
         raise OptionError(f"the space {self.name} gave no network within the limits in {MOST_DRAWS:,} draws; {why}")
 
-    def distinct(self, seed: int, fits: Fits = lambda one: True) -> Iterator[Architecture]:
-        """Draw networks one after the other, each only once; it ends when MOST_DRAWS in a row were known already."""
-        seen, index, known = set[str](), 0, 0
-        while known < MOST_DRAWS:
-            found = self.drawn(seed, index, fits)
-            index, known = index + 1, known + 1
-            if found.name not in seen:
-                seen.add(found.name)
-                known = 0
-                yield found
+    def distinct(self, seed: int, fits: Fits = lambda one: True) -> Iterator[Point]:
+        """Draw networks one after the other, each only once, until no others come."""
+        return firsts((self.drawn(seed, index, fits) for index in count()), _name)
 
-    def grid(self, fits: Fits = lambda one: True) -> Iterator[Architecture]:
+    def grid(self, fits: Fits = lambda one: True) -> Iterator[Point]:
         """Enumerate all networks that can exist and fit, each once. Raises OptionError for a choice of real numbers."""
-        seen = set[str]()
+        return firsts(self._combined(fits), _name, None)
+
+    def _combined(self, fits: Fits) -> Iterator[Point]:
+        """Yield a network for each combination of values, of those that can exist and fit."""
         for line in self.networks:
-            for values in product(*(choice.values() for choice in line.choices.values())):
+            for combined in product(*(choice.values() for choice in line.choices.values())):
+                values = dict(zip(line.choices, combined, strict=True))
                 try:
-                    found = line.built(dict(zip(line.choices, values, strict=True)))
-                    fitting = found.name not in seen and fits(found)
+                    found = line.built(values)
+                    fitting = fits(found)
                 except (ArchitectureError, ShapeError):
                     continue
                 if fitting:
-                    seen.add(found.name)
-                    yield found
+                    yield Point(found, line.model, values)
+
+    @cached_property
+    def kinds(self) -> Mapping[str, type]:
+        """Return the type that holds all values of each option."""
+        every: dict[str, list[type]] = {}
+        for line in self.networks:
+            for key, choice in line.choices.items():
+                every.setdefault(key, []).append(choice.kind)
+        return {key: common(kinds) for key, kinds in every.items()}
 
     @property
     def size(self) -> int | None:
@@ -157,6 +173,23 @@ class Space:
                 return line
             left -= line.weight
         return self.networks[-1]
+
+
+def firsts(found: Iterable[T], name: Callable[[T], str], most: int | None = MOST_DRAWS) -> Iterator[T]:
+    """Yield each the first time that its name comes; it ends when ``most`` in a row had come already."""
+    seen, again = set[str](), 0
+    for one in found:
+        again += 1
+        if name(one) not in seen:
+            seen.add(name(one))
+            again = 0
+            yield one
+        if most is not None and again >= most:
+            return
+
+
+def _name(point: Point) -> str:
+    return point.network.name
 
 
 def built_ins() -> Mapping[str, bytes]:

@@ -28,7 +28,7 @@ weight = 2
 
 
 def names(space, count, seed=0):
-    return [one.name for one in islice(space.distinct(seed), count)]
+    return [one.network.name for one in islice(space.distinct(seed), count)]
 
 
 def test_a_draw_is_a_function_of_seed_and_index():
@@ -43,22 +43,36 @@ def test_an_option_that_is_added_leaves_the_draws_of_the_others():
     wider = Space.read("small", SMALL.replace(b'shortcut = ["A", "B"]', b'shortcut = ["A", "B"]\nse = [0, 4]'))
     narrow = Space.read("small", SMALL)
     for index in range(100):
-        before, after = narrow.drawn(0, index).name, wider.drawn(0, index).name
+        before, after = narrow.drawn(0, index).network.name, wider.drawn(0, index).network.name
         assert after.replace(",se=4", "") == before
 
 
 def test_every_value_comes_as_often_as_it_should():
     space = Space.read("small", SMALL)
-    counts = Counter(space.drawn(0, index).name for index in range(3000))
+    counts = Counter(space.drawn(0, index).network.name for index in range(3000))
     thirds = {name: count for name, count in counts.items() if name.startswith("plain8")}
     assert len(thirds) == 3
     assert chisquare([*thirds.values()]).pvalue > 0.001
     assert chisquare([sum(thirds.values()), 3000 - sum(thirds.values())], [2000, 1000]).pvalue > 0.001
 
 
+def test_a_point_has_the_values_that_gave_it_defaults_too():
+    for net, model, values in islice(Space.read("small", SMALL).distinct(0), 9):
+        assert architecture(model.format(**values) + words(model, values)) == net
+        assert {*values} == ({"width"} if model == "plain8" else {"depth", "shortcut"})
+    kinds = Space.read(
+        "small", SMALL + b'[[networks]]\nmodel = "regnet"\ndepth = 13\nslope = 27.5\nse = ["no", "yes"]'
+    ).kinds
+    assert kinds == {"depth": int, "shortcut": str, "width": int, "slope": float, "se": str}
+
+
+def words(model, values):
+    return "".join(f",{key}={value}" for key, value in values.items() if key not in model)
+
+
 def test_a_grid_is_every_network_once():
     space = Space.read("small", SMALL)
-    every = [one.name for one in space.grid()]
+    every = [one.network.name for one in space.grid()]
     assert space.size == 3 * 2 + 3
     assert len(every) == len(set(every)) == 9
     assert set(every) == set(names(space, 9))
@@ -131,7 +145,7 @@ def test_published_regnets_are_points_of_the_space(name):
 
 
 def test_an_anynet_has_the_numbers_of_its_name():
-    for net in islice(Space.of("anynet").distinct(0), 20):
+    for net, *_ in islice(Space.of("anynet").distinct(0), 20):
         said = {key: [*map(int, word.split("-"))] for key, word in (w.split("=") for w in net.name.split(",")[1:])}
         stages = [[part for name, part in stage.parts] for _, stage in dict(net.body.parts)["trunk_output"].parts]
         assert [len(units) for units in stages] == said["depths"]
@@ -144,7 +158,7 @@ def test_an_anynet_has_the_numbers_of_its_name():
 def test_several_numbers_in_order_and_each_by_itself():
     choice = read("widths", {"each": 3, "from": 8, "to": 1024, "step": 8, "scale": "log", "ascending": True})
     space = Space.read("wide", b'[[networks]]\nmodel = "anynet"\ndepths = "1-1-1"\nwidths = ' + WIDTHS)
-    for net in islice(space.distinct(0), 50):
+    for net, *_ in islice(space.distinct(0), 50):
         widths = [int(word) for word in net.name.rpartition("widths=")[2].split("-")]
         assert widths == sorted(widths)
     assert choice.at(0.0) == "8-8-8"

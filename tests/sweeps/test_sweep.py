@@ -1,6 +1,7 @@
 """A sweep keeps a row of each network in one dataset, whoever reads it and whatever ends it."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,7 +57,11 @@ def test_a_row_of_each_network_with_its_figures(space, tmp_path):
     for row in rows.head(5).itertuples():
         total = architecture(row.network).cost().total
         assert (row.params, row.macs, row.activations) == (total.params, total.macs, total.activations)
-        assert row.network.startswith(row.option_model)
+        assert row.model == "resnet{depth}"
+        assert row.network.startswith(f"resnet{row.option_depth}")
+    assert rows.dtypes["option_depth"] == rows.dtypes["option_width"] == "int64"
+    assert set(rows["option_shortcut"]) == {"A", "B", "C"}, "defaults are values too"
+    assert rows["option_width"].min() == 1
     [macs] = [one for one in found.spreads if one.figure == "macs"]
     assert (macs.least, macs.median, macs.most) == (rows.macs.min(), rows.macs.median(), rows.macs.max())
 
@@ -89,7 +94,7 @@ def test_another_machines_rows_are_taken_once(space, tmp_path):
     assert found.earlier == 30
     assert set(readings(one)) >= set(readings(other))
     assert readings(other) == pandas.read_parquet(other)["key"].tolist()
-    with pytest.raises(SourceError, match="holds no sweep: expected cells"):
+    with pytest.raises(SourceError, match="holds no sweep: expected files such as part-"):
         resbench.sweep(space, 30, folder=one, merge=[tmp_path])
 
 
@@ -144,20 +149,13 @@ def test_limits_are_kept_by_every_row_and_a_grid_is_all_of_them(space, tmp_path)
     assert len(set(readings(tmp_path / "grid"))) == every.networks
 
 
-@pytest.mark.slow
 def test_readers_see_whole_rows_in_the_middle_and_after_a_kill(space, tmp_path):
     folder = tmp_path / "out"
-    often = "from resbench.sweeps import dataset; dataset.LEAST_S = 0.0; dataset.SHARE = 10.0"
-    code = f"{often}; from resbench.__main__ import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "sweep", "residual", "-n", "100000", "--dir", folder],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    process = often(folder)
     deadline, seen = time.monotonic() + 60, []
     try:
         while len(seen) < 3 and time.monotonic() < deadline:
-            if (folder / "cells.parquet").exists():
+            if [*folder.glob("*.parquet")]:
                 keys = readings_of_a_moment(folder)
                 if keys and (not seen or len(keys) > len(seen[-1])):
                     seen.append(keys)
@@ -167,9 +165,76 @@ def test_readers_see_whole_rows_in_the_middle_and_after_a_kill(space, tmp_path):
     assert len(seen) == 3
     left = readings(folder)
     assert all(left[: len(keys)] == keys for keys in seen)
-    assert resbench.sweep("residual", len(left) + 10, folder=folder).earlier == len(left)
+    assert resbench.sweep("residual", len(left) + 600, folder=folder).earlier >= len(left)
     assert readings(folder)[: len(left)] == left
-    assert {one.name for one in folder.iterdir()} == {"cells.parquet", ".lock"}
+    assert len(set(readings(folder))) == len(left) + 600
+    assert all(one.suffix == ".parquet" or one.name == ".lock" for one in folder.iterdir())
+    assert {one.name for one in tmp_path.iterdir()} == {"mine.toml", "out"}
+
+
+def often(folder):
+    """A sweep that makes a part of each batch."""
+    often = "from resbench.sweeps import dataset; dataset.LEAST_S = 0.0; dataset.SHARE = 0.0"
+    code = f"{often}; from resbench.__main__ import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "sweep", "residual", "-n", "100000", "--dir", folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_a_kill_loses_no_more_than_the_batch_that_ran(tmp_path):
+    folder, waiting = tmp_path / "out", tmp_path / ".out.waiting"
+    seldom = "from resbench.sweeps import dataset; dataset.LEAST_S = 1000.0; from resbench.__main__ import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", seldom, "sweep", "residual", "-n", "100000", "--dir", folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while not (waiting.exists() and waiting.stat().st_size > 200_000) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not [*folder.glob("*.parquet")]
+    waiting.write_bytes(waiting.read_bytes()[:-1000])  # and the last batch is torn
+    with pytest.raises(OutputError, match="holds a sweep of the space residual"):
+        resbench.sweep("regnet", 5, folder=folder)
+    found = resbench.sweep("residual", 2000, folder=folder)
+    assert found.earlier >= 512
+    assert found.earlier % 256 == 0
+    assert len(set(readings(folder))) == found.rows == max(2000, found.earlier)
+    assert not waiting.exists()
+
+
+def test_many_parts_are_put_together_and_no_row_is_there_twice(space, tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    for n in (5, 10, 15):
+        resbench.sweep(space, n, folder=folder)
+    assert len(list(folder.glob("*.parquet"))) == 3
+    first = readings(folder)
+    parts = sorted(folder.glob("*.parquet"))
+    shutil.copy(parts[0], folder / "part-000004.parquet")  # as after a kill when parts had just been put together
+    assert resbench.sweep(space, 15, folder=folder).rows == 15
+    assert readings(folder) == first
+    assert [one.name for one in folder.glob("*.parquet")] == ["part-000005.parquet"]
+    monkeypatch.setattr("resbench.sweeps.dataset.MOST_PARTS", 1)
+    resbench.sweep(space, 20, folder=folder)
+    resbench.sweep(space, 25, folder=folder)
+    assert len(list(folder.glob("*.parquet"))) == 2
+    assert readings(folder)[:15] == first
+
+
+def test_whole_and_real_numbers_share_a_column_and_words_do_not(tmp_path):
+    path, folder = tmp_path / "mine.toml", tmp_path / "out"
+    for slopes, kind in (("[20, 25]", "int64"), ("[20, 25, 27.5]", "float64"), ("[20]", "float64")):
+        path.write_text(f'[[networks]]\nmodel = "regnet"\nslope = {slopes}\nse = ["no", "yes"]\n')
+        found = resbench.sweep(str(path), 6, folder=folder)
+        assert pandas.read_parquet(folder)["option_slope"].dtype == kind
+    assert len(readings(folder)) == found.rows == 6
+    path.write_text('[[networks]]\nmodel = "regnet"\nslope = ["20", "25"]\n')
+    with pytest.raises(OutputError, match="has option_slope as float, and the space as str: expected another --dir"):
+        resbench.sweep(str(path), 10, folder=folder)
 
 
 def readings_of_a_moment(folder):
@@ -190,10 +255,11 @@ def test_one_folder_is_of_one_space_and_one_sweep(space, tmp_path):
         resbench.sweep("residual", 5, folder=tmp_path / "out")
     with locked(tmp_path / "out"), pytest.raises(OutputError, match="another run works in"):
         resbench.sweep(space, 5, folder=tmp_path / "out")
-    (tmp_path / "out" / "cells.parquet").write_bytes(b"PAR1 nothing")
-    with pytest.raises(SourceError, match=r"cannot read .*cells\.parquet as a sweep"):
+    [part] = (tmp_path / "out").glob("*.parquet")
+    part.write_bytes(b"PAR1 nothing")
+    with pytest.raises(SourceError, match=r"cannot read .*part-000001\.parquet as a sweep"):
         resbench.sweep(space, 5, folder=tmp_path / "out")
-    assert (tmp_path / "out" / "cells.parquet").read_bytes() == b"PAR1 nothing"
+    assert part.read_bytes() == b"PAR1 nothing"
 
 
 @pytest.mark.parametrize(
