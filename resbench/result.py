@@ -58,6 +58,10 @@ class Figure(NamedTuple):
     """It was run in this runtime; this is empty for what is not of a runtime."""
     shared: str = ""
     """These are the conditions but for the runtime: figures of equal ones differ by that alone."""
+    turns: tuple[float, ...] = ()
+    """The value was so in each turn; all figures of one ``call`` took turns, so that a ratio in a turn is free of what
+    the machine's speed did from one to the next."""
+    call: int = 0
 
 
 class Where(NamedTuple):

@@ -1,10 +1,10 @@
-"""Networks side by side in several runtimes, one network and batch at a time, and where their order turns round.
+"""Two networks side by side in several runtimes, a pair and batch at a time, and where their order turns round.
 
     python suites/runtimes.py --dir results/cpu/runtimes [--minutes M] > results/cpu/runtimes.txt
 
-What is measured lies in DIR as JSON, a file a network and batch; the same command goes on where it was, and begins no
-further one when the minutes are up. Prints the table of what is there. All networks of one batch stand in one order: a
-reversal is only told where the intervals lie apart, and these hold what the machine's speed did between calls.
+What is measured lies in DIR as JSON, a file a pair and batch; the same command goes on where it was, and begins no
+further one when the minutes are up. Prints the table of what is there. The two networks of a pair take turns in all
+runtimes, so what is said of their order is free of what the machine's speed did from turn to turn.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from typing import cast
 import resbench
 from resbench.errors import Failures
 from resbench.tables.render import render
+from resbench.timing.latency.orders import SAME, panels, turned
 from resbench.timing.latency.result import Latencies, Latency
 from resbench.timing.latency.table import latency_table
 
-NETWORKS = (
-    *("resnet18", "googlenet", "resnet50", "densenet121", "mobilenet_v2", "preact_resnet50", "inception_v3"),
-    *("efficientnet_b0", "shufflenet_v2_x1_0", "convnext_tiny", "vgg11", "regnet_y_400mf"),
+PAIRS = (
+    *(("resnet18", "googlenet"), ("resnet50", "densenet121"), ("mobilenet_v2", "shufflenet_v2_x1_0")),
+    *(("preact_resnet50", "inception_v3"), ("efficientnet_b0", "regnet_y_400mf"), ("convnext_tiny", "vgg11")),
 )
 RUNTIMES = ("eager", "compile", "aot", "onnxruntime", "openvino")
 BATCHES = (1, 16)
@@ -41,26 +42,31 @@ def main() -> None:
     given.dir.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + 60 * given.minutes
     for batch in BATCHES:
-        for name in NETWORKS:
-            path = given.dir / f"{name}-{batch}.json.gz"
+        for pair in PAIRS:
+            path = given.dir / f"{'-'.join(pair)}-{batch}.json.gz"
             if not path.exists() and time.monotonic() < end:
-                failures = Failures([name, ""])
+                failures = Failures([*pair])
                 found = resbench.latency(
-                    [name], batch=batch, runtime=given.runtimes.split(","), processes=PROCESSES, failures=failures
+                    [*pair], batch=batch, runtime=given.runtimes.split(","), processes=PROCESSES, failures=failures
                 )
                 found.save(path)
-                print(f"{name}, batch {batch}: {failures.reasons or 'done'}", file=sys.stderr)
+                print(f"{' '.join(pair)}, batch {batch}: {failures.reasons or 'done'}", file=sys.stderr)
     results = [cast(Latencies, resbench.load(path)) for path in sorted(given.dir.glob("*.json.gz"))]
     if not results:
         sys.exit("nothing is measured yet")
-    order = {name: i for i, name in enumerate(NETWORKS)}
-    latencies = sorted(
-        (one for result in results for one in result.latencies), key=lambda one: (one.setup.batch, order[one.model])
-    )
+    order = {name: i for i, name in enumerate(name for pair in PAIRS for name in pair)}
+    results.sort(key=lambda one: (one.latencies[0].setup.batch, order[one.latencies[0].model]))
+    latencies = [one for result in results for one in result.latencies]
     print(f"{' '.join(map(str, RUNTIMES))}; {PROCESSES} processes a row; {platform.machine()}\n")
-    print(summary(latencies))
+    print(summary(latencies), end="\n\n")
+    for result in results:
+        batch = result.latencies[0].setup.batch
+        print(
+            *(f"Batch {batch}: {line}" for times in panels(result.figures()).values() for line in turned(times)),
+            sep="\n",
+        )
     whole = Latencies(tuple(latencies), results[0].roofs, results[0].environment)
-    print("\n" + "\n".join(latency_table(whole).notes))
+    print("\n" + "\n".join(line for line in latency_table(whole).notes if line != SAME))
     print("\n" + render(whole.tables()[1], "table"))
 
 

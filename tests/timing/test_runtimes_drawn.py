@@ -56,7 +56,7 @@ def test_a_ring_stands_where_the_two_lines_have_one_height():
         assert log(start) + one.share * (log(end) - log(start)) == pytest.approx(log(one.value))
     words, rings, rows = drawn(figures(TURNS))
     assert rings == 1
-    assert "a and b change places beyond their intervals (ring)." in words
+    assert "a and b certainly change places (ring)." in words
     assert {row["changes places with"] for row in rows if row["network"] == "a"} == {"b"}
 
 
@@ -73,7 +73,7 @@ def test_where_an_order_is_not_sure_in_between_it_is_ringed_once():
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"spread": 0.3}, "No two networks change places beyond their intervals."),
+        ({"spread": 0.3}, "No two networks certainly change places."),
         ({"spread": None}, "No intervals, for each ran in one process: nothing is said of orders."),
         ({"sure": False}, "Hollow: the device was throttled."),
     ],
@@ -89,7 +89,7 @@ def test_a_time_that_is_not_known_breaks_the_line_and_is_named():
     assert "Not known: a in onnxruntime." in words
     assert rings == 0
     assert [row["median_s"] for row in rows if row["network"] == "a"] == [1, None, 3]
-    assert "b and a change places beyond their intervals." in words
+    assert "b and a certainly change places." in words
 
 
 def test_an_interval_that_reaches_zero_is_cut_at_the_frame_and_the_numbers_say_how_far_it_goes():
@@ -170,3 +170,21 @@ def test_what_turns_round_is_in_the_sentences_of_compare_too():
         one._replace(conditions=f"cpu{places[one.runtime]}, batch 1. Environment a: one.") for one in figures(TURNS)
     ]
     assert sentences(found, ["a", "b"])[-1] == next(turned(by_name(figures(TURNS))))
+
+
+def test_networks_that_took_turns_are_told_apart_by_their_ratio_in_a_turn():
+    """The machine slowed down by half from turn to turn: intervals overlap, the ratio does not move."""
+    pace = (1.0, 1.5, 2.1)
+
+    def at(runtime, name, seconds, call=7):
+        turns = tuple(seconds * one for one in pace)
+        return Figure(name, "latency", turns[1], turns[1], runtime=runtime, shared="s", turns=turns, call=call)
+
+    eager, onnx = ({"a": at("e", "a", 1.0), "b": at("e", "b", 1.1)}, {"a": at("o", "a", 0.6), "b": at("o", "b", 0.5)})
+    [line] = turned({"eager": eager, "onnxruntime": onnx})
+    assert "eager (1.5 against 1.7 s, 0.91 [0.91, 0.91] in a turn)" in line
+    assert "slower in onnxruntime" in line
+    other_call = {"a": onnx["a"], "b": at("o", "b", 0.5, call=8)}
+    assert not [*turned({"eager": eager, "onnxruntime": other_call})]
+    uneven = {"a": onnx["a"], "b": onnx["b"]._replace(turns=(0.5, 1.5, 0.6))}
+    assert not [*turned({"eager": eager, "onnxruntime": uneven})]

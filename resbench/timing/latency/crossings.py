@@ -165,9 +165,9 @@ def _subtitle(rows: Sequence[Mapping[str, Any]], found: Sequence[Turn], axes: Ax
             of_all = f"{len(pairs)} of {plural(count * (count - 1) // 2, 'pair')} of networks"
             which = ", ".join(pairs) if len(pairs) < 3 else of_all
             ring = f" ({'ring' if rings == 1 else 'rings'})" if rings else ""
-            lines.append(f"{which} change places beyond their intervals{ring}.")
+            lines.append(f"{which} certainly change places{ring}.")
         elif len(axes.names) > 1:
-            lines.append("No two networks change places beyond their intervals.")
+            lines.append("No two networks certainly change places.")
     if any(not row["sure"] for row in known):
         lines.append("Hollow: the device was throttled.")
     if missing := [f"{row['network']} in {row['runtime']}" for row in rows if row["median_s"] is None]:

@@ -1,4 +1,7 @@
-"""The order of two networks may turn round from one runtime to another: this module finds where, by their intervals.
+"""The order of two networks may turn round from one runtime to another: this module finds where, by ratios in a turn.
+
+Networks that one call timed took turns: in each turn the machine's speed was nearly the same for all. Of other networks
+the intervals have to lie apart, which hold what that speed does from call to call.
 
 >>> eager = {"a": Figure("a", "latency", 0.063, 0.001), "b": Figure("b", "latency", 0.091, 0.001)}
 >>> onnx = {"a": Figure("a", "latency", 0.030, 0.001), "b": Figure("b", "latency", 0.025, 0.001)}
@@ -11,11 +14,12 @@ a is faster than b in eager (63.0 +- 1.0 against 91.0 +- 1.0 ms)
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
-from math import log
+from math import exp, log
 from typing import NamedTuple
 
 from resbench.result import Figure
 from resbench.units import scale
+from resbench.workers.medians import mean_and_half
 
 SAME = "No two networks change places from runtime to runtime, as far as their intervals tell."
 
@@ -66,7 +70,7 @@ def panels(figures: Iterable[Figure]) -> dict[str, dict[str, dict[str, Figure]]]
 def turns(latencies: Mapping[str, Mapping[str, Figure]]) -> Iterator[Turn]:
     """Find each two networks that are one way round in a runtime and the other way in another.
 
-    ``latencies`` are by runtime and network; only those are told apart whose intervals lie apart.
+    ``latencies`` are by runtime and network; only those are told apart that are so for certain.
     """
     for a, b in combinations(dict.fromkeys(name for same in latencies.values() for name in same), 2):
         sides = [(name, same[a], same[b]) for name, same in latencies.items() if a in same and b in same]
@@ -115,10 +119,26 @@ def order_lines(latencies: Mapping[str, Mapping[str, Figure]]) -> list[str]:
 
 
 def _below(one: Figure, other: Figure) -> bool:
-    """Tell whether its whole interval lies below the other's; without intervals nothing is told."""
-    if one.spread is None or other.spread is None or not (one.sure and other.sure):
+    """Tell whether it certainly took less: by the ratio in a turn where both took turns, else by their intervals."""
+    if not (one.sure and other.sure):
+        return False
+    if (share := ratio(one, other)) is not None:
+        return share[2] < 1
+    if one.spread is None or other.spread is None:
         return False
     return one.value + one.spread < other.value - other.spread
+
+
+def ratio(one: Figure, other: Figure) -> tuple[float, float, float] | None:
+    """Return the geometric mean of the ratios in each turn, and its 95 % interval; None where they took none together.
+
+    >>> [round(x, 2) for x in ratio(*(Figure("", "latency", 0, turns=t, call=1) for t in ((1, 2.2, 4), (2, 4, 8.4))))]
+    [0.51, 0.42, 0.61]
+    """
+    if not one.call or one.call != other.call or len(one.turns) != len(other.turns) or len(one.turns) < 2:
+        return None
+    mean, half = mean_and_half([log(a / b) for a, b in zip(one.turns, other.turns, strict=True)])
+    return exp(mean), exp(mean - (half or 0)), exp(mean + (half or 0))
 
 
 def _each(sides: Sequence[Side]) -> str:
@@ -127,5 +147,8 @@ def _each(sides: Sequence[Side]) -> str:
 
 def _against(runtime: str, one: Figure, other: Figure) -> str:
     divisor, unit = scale([one.value, other.value], "seconds")
+    if (share := ratio(one, other)) is not None:
+        a, b = (f"{figure.value / divisor:.1f}" for figure in (one, other))
+        return f"{runtime} ({a} against {b} {unit}, {share[0]:.2f} [{share[1]:.2f}, {share[2]:.2f}] in a turn)"
     a, b = (f"{f.value / divisor:.1f} +- {(f.spread or 0) / divisor:.1f}" for f in (one, other))
     return f"{runtime} ({a} against {b} {unit})"

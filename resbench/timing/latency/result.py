@@ -145,6 +145,11 @@ class Latency:
         return median(self.totals)
 
     @property
+    def turns(self) -> tuple[float, ...]:
+        """Return the median of each process; the processes of all rows took turns."""
+        return tuple(median(reading.totals) for reading in self.readings)
+
+    @property
     def tenths_s(self) -> tuple[float, float]:
         """Return the 10th and the 90th percentile."""
         return tenths(self.totals)
@@ -279,15 +284,15 @@ class Latencies(Result):
         return [latency_table(self), *([deployment_table(self)] if deployed else [])]
 
     def figures(self) -> Iterator[Figure]:
+        call = hash(tuple(one.median_s for one in self.latencies))
         for one in self.latencies:
             place = f"{setup_words(one.setup, one.ran)}, batch {one.setup.batch}. {one.where(self.environment).note}"
             half, roof = one.half_width_s, one.roof(self.roofs)
             images, sure = None if half is None else one.throughput * half / one.median_s, one.verdict != "invalid"
             asked = setup_words(one.setup.anywhere)
             shared = f"{asked}, batch {one.setup.batch}. {one.where(self.environment).note}"
-            yield Figure(
-                one.model, "latency", one.median_s, half, place, sure=sure, runtime=one.setup.place, shared=shared
-            )
+            told: Any = {"runtime": one.setup.place, "shared": shared, "turns": one.turns, "call": call}
+            yield Figure(one.model, "latency", one.median_s, half, place, sure=sure, **told)
             yield Figure(one.model, "throughput", one.throughput, images, place)
             if one.peak_bytes is not None:
                 yield Figure(one.model, "memory", one.peak_bytes, None, place)
