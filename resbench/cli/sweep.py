@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from resbench.cli import options
-from resbench.cli.output import checked, emit, end
+from resbench.cli.output import checked, emit, end_early
 from resbench.cli.progress import progress
-from resbench.errors import Failures
+from resbench.units import plural
 
 
 def command(
@@ -17,31 +17,47 @@ def command(
     ],
     n: Annotated[int, typer.Option("-n", help="So many networks, each only once.", min=1, max=100_000_000)] = 500,
     folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Rows are kept here.")] = Path("sweep"),
+    metrics: Annotated[
+        str,
+        typer.Option(
+            "--metrics", help="Such as params,c1,synflow,error,latency:onnxruntime; what costs nothing is there."
+        ),
+    ] = "",
     seed: Annotated[int, typer.Option("--seed", help="Of the draws.", min=0)] = 0,
+    seeds: Annotated[int, typer.Option("--seeds", help="Of the first weights, for what depends on them.", min=1)] = 1,
     limit: Annotated[
         list[str] | None, typer.Option("--limit", help="Only networks within: macs=50M:100M, params=:1M. Repeatable.")
     ] = None,
     grid: Annotated[bool, typer.Option("--grid", help="All networks there are, in their order.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say cells, time and disk, and measure nothing.")] = False,
     processes: Annotated[int, typer.Option("--processes", help="That share the work.", min=1, max=1024)] = 1,
+    data: options.Data = "digits",
+    data_root: options.Root = None,
+    epochs: Annotated[float, typer.Option("--epochs", help="Of a training, for error.")] = 8.0,
+    device: options.Device = "cpu",
     merge: Annotated[
         list[Path] | None, typer.Option("--merge", metavar="DIR", help="Take the rows of another sweep. Repeatable.")
     ] = None,
     format: options.Format = None,
     output: options.Output = None,
 ) -> None:
-    """Draw networks of a space and keep a row of each: parameters, MACs, activations, depth.
+    """Draw networks of a space, ask --metrics of each, and keep a row of every answer.
 
-    The same command goes on where it was; a larger -n, or a wider space, keeps what is there.
+    What they cost is always there: parameters, MACs, activations, depth. The same command goes on where it was; more
+    networks, metrics or seeds, or a wider space, keep what is there.
     """
     checked(format, output, None)
     from resbench.sweeps.measure import plan, sweep
+    from resbench.sweeps.questions import How
 
-    asked: dict[str, Any] = {"seed": seed, "limits": limit or (), "grid": grid}
+    how = How(data, str(data_root) if data_root else None, epochs, device=device)
+    asked: dict[str, Any] = {"metrics": [word for word in metrics.split(",") if word.strip()], "how": how}
+    asked |= {"seed": seed, "seeds": seeds, "limits": limit or (), "grid": grid}
     options.refuse(dry_run and merge, "--dry-run writes nothing: expected it without --merge")
     if dry_run:
         emit(plan(space, n, **asked), format, output)
         return
     found = sweep(space, n, folder=folder, processes=processes, merge=merge or (), progress=progress, **asked)
     emit(found, format, output)
-    end(Failures(), results=[found], files=(output,))
+    if found.interrupted:
+        end_early(f"interrupted after {plural(found.rows, 'row')}; the same command goes on from here", (output,))

@@ -110,9 +110,11 @@ def flow(
     *,
     input: Input = None,
     norm: str = "bn",
+    seeds: Sequence[int] = (),
     progress: Progress = silent,
 ) -> Flow:
-    """Observe a network of any source; ``norm="none"``: without its BN. Every seed initialises it anew.
+    """Observe a network of any source; ``norm="none"``: without its BN. Every seed initialises it anew; ``seeds`` are
+    those of the recipe, or these.
 
     A module starts from its own weights with every seed, and is afterwards what it was. Ctrl-C ends it with the rows so
     far. Raises MeasureError for what is no classifier of images or has no layers.
@@ -129,7 +131,7 @@ def flow(
     broken, interrupted = "", False
     try:
         with repeatable(recipe.device, recipe.threads):
-            for seed in range(recipe.seeds):
+            for seed in seeds or range(recipe.seeds):
                 with _seeded("cpu", seed):
                     loaded = (
                         Model.of(model, input, seed)

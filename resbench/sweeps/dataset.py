@@ -56,6 +56,10 @@ class Dataset:
         self._take()
         self.merged = sum(map(self._merge, merge))
 
+    @property
+    def rows(self) -> int:
+        return len(self.keys)
+
     def add(self, rows: Sequence[Row]) -> None:
         """Take rows of new keys; readers see them when it is time for a part. Raises OutputError."""
         import pyarrow

@@ -1,51 +1,49 @@
-"""A sweep asks what costs nothing of every network that it draws, and keeps a row of each.
+"""A sweep draws networks, asks its questions of each, and keeps a row of every answer.
 
-    space, seed -> names, in an order -> figures -> rows of one dataset
+    space, seed -> networks, in an order -> cells -> answers -> rows of one dataset
 
-What is drawn, and what is found of it, is a pure function of the space, the seed and the index: processes share the
-indexes, and who goes on later draws the same networks again and asks for those alone that are not there yet.
+What is drawn, and what is asked of it, is a pure function of the space, the seed and the index; who goes on later draws
+the same networks again, and asks for those cells alone that are not there yet.
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache, partial
-from hashlib import blake2b
 from importlib.metadata import version
-from itertools import chain, count, islice
-from operator import itemgetter
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from resbench.arch.acyclic import acyclic
-from resbench.arch.catalog import Architecture
-from resbench.errors import OptionError, ShapeError
+from resbench.errors import OptionError
 from resbench.given import public
 from resbench.progress import Progress, Step, silent
-from resbench.sweeps.choices import Value, as_kind
-from resbench.sweeps.dataset import opened
+from resbench.sweeps.choices import as_kind
+from resbench.sweeps.dataset import Dataset, opened
+from resbench.sweeps.draws import Drawn, draws, within
 from resbench.sweeps.figures import Figures, figures
 from resbench.sweeps.limits import Limit
-from resbench.sweeps.pool import pool
-from resbench.sweeps.result import Plan, Spread, Sweep
-from resbench.sweeps.space import MOST_DRAWS, Point, Space, firsts
+from resbench.sweeps.pool import each
+from resbench.sweeps.questions import COST, FIGURES, Cell, How, Question, chosen
+from resbench.sweeps.result import Asked, Plan, Spread, Sweep
+from resbench.sweeps.space import Space
+from resbench.units import plural
 
-CHUNK = 256
-"""A process is given so many indexes at a time."""
+if TYPE_CHECKING:
+    from resbench.sweeps.answers import Answer
 
 TRIED = 200
 """A dry run costs so many networks, to say how long all of them take."""
 
 COLUMNS: Mapping[str, type] = {
-    "key": str,
-    "network": str,
-    "model": str,
-    "question": str,
-    "failed": str,
-    "resbench": str,
+    **dict.fromkeys(("key", "network", "model", "question"), str),
+    **{"seed": int, "recipe": str, "device": str, "threads": int, "versions": str, "machine": str, "took_s": float},
+    **dict.fromkeys(("failed", "resbench"), str),
 }
-"""Every row has these words, and then a column for each option of the space and each figure."""
+"""Every row has these, a column for each option of the space, and each figure."""
+
+DRAWING = 0.02
+"""Where more is asked than the cost, drawing is taken for this part of the way."""
 
 
 @public
@@ -53,42 +51,54 @@ def sweep(
     space: str | Space,
     n: int = 500,
     *,
+    metrics: Sequence[str] = (),
     folder: str | Path = "sweep",
     seed: int = 0,
+    seeds: int = 1,
     limits: Sequence[str] = (),
     grid: bool = False,
     processes: int = 1,
     merge: Sequence[str | Path] = (),
+    how: How | None = None,
     progress: Progress = silent,
 ) -> Sweep:
     """Draw ``n`` networks of a space, each only once, and keep a row of figures of each in ``folder``.
 
-    ``limits``: ``macs=50M:100M``, ``params=:1M``. ``grid``: all networks there are instead, or the first ``n`` of them.
-    ``merge``: folders with sweeps of the same space, whose rows are taken first. The same call goes on where an earlier
-    one ended, and a larger ``n`` or a wider space keeps what is there. Raises OptionError for a space without networks
-    within the limits, OutputError for a folder that another sweep holds.
+    ``metrics``: ``c1``, ``synflow``, ``error``, ``latency:onnxruntime``; what costs nothing is always there. ``seeds``:
+    what starts from random weights is asked so often. ``limits``: ``macs=50M:100M``, ``params=:1M``. ``grid``: all
+    networks there are instead, or the first ``n`` of them. ``merge``: folders with sweeps of the same space, whose rows
+    are taken first. ``processes``: that share the work; with one, all is done in this one. ``how``: the data and the
+    recipe. The same call goes on where an earlier one ended, and a larger ``n`` or a wider space keeps what is there.
+    Raises OptionError for a space without networks within the limits, and OutputError for a folder that another holds.
     """
-    chosen, within, place = _chosen(space, n, limits), _limits(limits), Path(folder)
+    found, bounds, place = _chosen(space, n), _limits(limits), Path(folder)
+    questions, how = _checked(metrics, how or How())
     begun = time.monotonic()
-    facts = {"space": chosen.name}
-    with opened(place, _columns(chosen), facts, [*map(Path, merge)]) as held, ExitStack() as stack:
-        earlier, done, interrupted = 0, 0, False
+    facts = {"space": found.name}
+    with opened(place, _columns(found), facts, [*map(Path, merge)]) as held:
+        done, earlier, networks, interrupted = 0, 0, list[Drawn](), False
+        asked = dict[str, Asked]()
         try:
-            chunks = _enumerated(chosen, within) if grid else _drawn(chosen, seed, within, processes, stack)
-            networks = islice(firsts(chain.from_iterable(chunks), itemgetter(0), None if grid else MOST_DRAWS), n)
-            while batch := [_row(chosen, *found) for found in islice(networks, CHUNK)]:
-                new = [row for row in batch if row["key"] not in held.keys]
+            for batch in draws(found, n, seed, bounds, grid, processes):
+                rows = [_row(found, Cell(one.name, COST, None, how), one, _costed(one.found)) for one in batch]
+                new = [row for row in rows if row["key"] not in held.keys]
                 held.add(new)
-                done, earlier = done + len(batch), earlier + len(batch) - len(new)
-                progress(Step(f"{chosen.name}: {done:,} of {n:,} networks", f"{done:,} rows"), min(done / n, 1.0))
+                networks += batch if questions else []
+                done, earlier = done + len(rows), earlier + len(rows) - len(new)
+                share = min(done / n, 1.0) * (DRAWING if questions else 1.0)
+                progress(Step(f"{found.name}: {done:,} of {n:,} networks", f"{done:,} rows"), share)
+            for one in questions:
+                asked[one.name] = Asked(one.name, 0, 0)
+            cells = [*_cells(questions, networks, seeds, how)]
+            _ask(found, held, networks, cells, processes, asked, progress)
         except KeyboardInterrupt:
             interrupted = True
-        table = held.table([*Figures._fields])
+        table = held.table(["question", "failed", *FIGURES])
         return Sweep(
-            space=chosen.name,
+            space=found.name,
             folder=str(place),
             seed=seed,
-            limits=tuple(str(one) for one in within),
+            limits=tuple(str(one) for one in bounds),
             merged=held.merged,
             asked=n,
             networks=done,
@@ -97,89 +107,139 @@ def sweep(
             seconds=time.monotonic() - begun,
             spreads=_spreads(table),
             interrupted=interrupted,
+            questions=tuple(asked.values()),
         )
 
 
 @public
-def plan(space: str | Space, n: int = 500, *, seed: int = 0, limits: Sequence[str] = (), grid: bool = False) -> Plan:
-    """Say what a sweep would do, from a few networks that are drawn and costed: cells, time, disk."""
-    chosen, within = _chosen(space, n, limits), _limits(limits)
-    begun, drawn = time.process_time(), 0
-    fits = partial(_fits, within)
-    names = list[str]()
-    for one, *_ in islice(chosen.grid(fits) if grid else chosen.distinct(seed, fits), min(n, TRIED)):
-        figures(one.body, one.input)
-        names.append(one.name)
-        drawn += 1
-    each_s = (time.process_time() - begun) / max(drawn, 1)
-    cells = min(n, chosen.size or n) if drawn == min(n, TRIED) else drawn
-    each_bytes = 20 + 8 * len(Figures._fields) + sum(map(len, names)) / max(drawn, 1)
-    return Plan(chosen.name, cells, chosen.size, cells * each_s, round(cells * each_bytes), tuple(names[:5]))
+def plan(
+    space: str | Space,
+    n: int = 500,
+    *,
+    metrics: Sequence[str] = (),
+    seed: int = 0,
+    seeds: int = 1,
+    limits: Sequence[str] = (),
+    grid: bool = False,
+    processes: int = 1,
+    how: How | None = None,
+) -> Plan:
+    """Say what a sweep would do, from a few networks that are drawn and costed, and a cell of each question."""
+    found, bounds = _chosen(space, n), _limits(limits)
+    questions, how = _checked(metrics, how or How())
+    begun = time.process_time()
+    fits = partial(within, bounds)
+    tried = [
+        Drawn(one.name, model, {}, figures(one.body, one.input))
+        for one, model, _ in islice(found.grid(fits) if grid else found.distinct(seed, fits), min(n, TRIED))
+    ]
+    each_s = (time.process_time() - begun) / max(len(tried), 1)
+    networks = min(n, found.size or n) if len(tried) == min(n, TRIED) else len(tried)
+    cells = [*_cells(questions, tried, seeds, how)]
+    seconds = networks * each_s + sum(_tried(one, cells, tried) for one in questions) * networks / max(len(tried), 1)
+    count = networks + len(cells) * networks // max(len(tried), 1)
+    each_bytes = 20 + 8 * len(Figures._fields) + sum(len(one.name) for one in tried) / max(len(tried), 1)
+    names = tuple(one.name for one in tried[:5])
+    return Plan(found.name, count, found.size, seconds, round(count * each_bytes), names, networks)
 
 
-Found = tuple[str, str, Mapping[str, Value], Figures | str]
-"""A network's name, its line of the space and its values, and its figures or the reason why it has none."""
+def _tried(question: Question, cells: Sequence[Cell], networks: Sequence[Drawn]) -> float:
+    """Answer a cell of the network in the middle, by MACs, and say how long all cells of the question take."""
+    from resbench.sweeps.answers import answered
+
+    macs = {one.name: one.macs for one in networks}
+    own = sorted((cell for cell in cells if cell.question is question), key=lambda cell: macs[cell.network])
+    if not own:
+        return 0.0
+    one = own[len(own) // 2]
+    short = replace(one, how=replace(one.how, epochs=min(one.how.epochs, 0.5)))
+    pace = answered(short).took_s / short.seconds(macs[one.network])
+    return pace * sum(cell.seconds(macs[cell.network]) for cell in own)
 
 
-def _drawn(space: Space, seed: int, limits: Sequence[Limit], processes: int, stack: ExitStack) -> Iterator[list[Found]]:
-    """Yield chunk after chunk of draws, without end; several processes work ahead of who reads."""
-    work = partial(_chunk, space, seed, tuple(limits))
-    starts = count(0, CHUNK)
-    if processes == 1:
-        yield from map(work, starts)
-        return
-    shared = stack.enter_context(pool(processes))
-    ahead: list[Future[list[Found]]] = [shared.submit(work, next(starts)) for _ in range(2 * processes)]
-    while True:
-        yield ahead.pop(0).result()
-        ahead.append(shared.submit(work, next(starts)))
+def _cells(questions: Sequence[Question], networks: Sequence[Drawn], seeds: int, how: How) -> Iterator[Cell]:
+    """Yield the cells of networks that have a cost: question by question, and seed by seed."""
+    for question in questions:
+        where = None
+        if question.timed:
+            from resbench.sweeps.answers import place
+
+            where = place(how.device, question.runtime)
+        for seed in range(seeds) if question.seeded else (None,):
+            for one in networks:
+                if isinstance(one.found, Figures):
+                    yield Cell(one.name, question, seed, how, where)
 
 
-@acyclic
-def _chunk(space: Space, seed: int, limits: tuple[Limit, ...], start: int) -> list[Found]:
-    """Draw networks of some indexes, and find their figures."""
-    fits = partial(_fits, limits)
-    return [_found(space.drawn(seed, index, fits)) for index in range(start, start + CHUNK)]
+def _ask(
+    space: Space,
+    held: Dataset,
+    networks: Sequence[Drawn],
+    cells: Sequence[Cell],
+    processes: int,
+    asked: dict[str, Asked],
+    progress: Progress,
+) -> None:
+    """Answer the cells that have no row yet, and keep a row of each; ``asked`` counts along."""
+    drawn = {one.name: one for one in networks}
+    left = [cell for cell in cells if cell.key not in held.keys]
+    for name in asked:
+        own = sum(cell.question.name == name for cell in cells)
+        asked[name] = Asked(name, own, own - sum(cell.question.name == name for cell in left))
+    end = _End([(cell.question.name, cell.seconds(drawn[cell.network].macs)) for cell in left])
+    for done, (cell, answer) in enumerate(_answered(left, processes), 1):
+        one, name = drawn[cell.network], cell.question.name
+        held.add([_row(space, cell, one, {**answer.figures, **_told(answer)})])
+        asked[name] = asked[name].counted(answer.failed)
+        share = end.share(name, cell.seconds(one.macs), answer.took_s)
+        words = f"{name} of {cell.network}: {plural(done, 'cell')} of {len(left):,}"
+        progress(Step(words, f"{held.rows:,} rows"), DRAWING + (1 - DRAWING) * share)
 
 
-def _enumerated(space: Space, limits: Sequence[Limit]) -> Iterator[list[Found]]:
-    """Yield chunk after chunk of all networks there are."""
-    every = space.grid(partial(_fits, tuple(limits)))
-    while chunk := [_found(one) for one in islice(every, CHUNK)]:
-        yield chunk
+class _End:
+    """The end of a sweep is told by what its cells were guessed to take, and by what those of their question took."""
+
+    def __init__(self, guesses: Sequence[tuple[str, float]]) -> None:
+        self.left, self.guessed, self.took = dict[str, float](), dict[str, float](), dict[str, float]()
+        for name, seconds in guesses:
+            self.left[name] = self.left.get(name, 0.0) + seconds
+
+    def share(self, name: str, guess: float, took_s: float) -> float:
+        """Return which share of the whole is done, now that one more is."""
+        self.left[name] -= guess
+        self.guessed[name] = self.guessed.get(name, 0.0) + guess
+        self.took[name] = self.took.get(name, 0.0) + took_s
+        done = sum(self.took.values())
+        rest = sum(left * self.took.get(one, 1.0) / self.guessed.get(one, 1.0) for one, left in self.left.items())
+        return done / max(done + rest, 1e-9)
 
 
-def _found(point: Point) -> Found:
-    """Find the figures of a network; an input that it uses up is its reason for having none."""
-    one, model, values = point
-    try:
-        return one.name, model, values, figures(one.body, one.input)
-    except ShapeError as error:
-        return one.name, model, values, str(error)
+def _answered(cells: Sequence[Cell], processes: int) -> Iterator[tuple[Cell, "Answer"]]:
+    """Answer cells as processes are free; those that are timed at the end, one by one."""
+    from resbench.sweeps.answers import answered, died
+
+    shared = [cell for cell in cells if not cell.question.timed]
+    if processes == 1 or len(shared) < 2:
+        yield from ((cell, answered(cell)) for cell in shared)
+    else:
+        yield from each(answered, shared, processes, died)
+    yield from ((cell, answered(cell)) for cell in cells if cell.question.timed)
 
 
-def _fits(limits: Sequence[Limit], one: Architecture) -> bool:
-    """Tell whether a network is within the limits. Raises ShapeError where its input does not fit."""
-    if not limits:
-        return True
-    found = figures(one.body, one.input)
-    return all(limit.holds(getattr(found, limit.figure)) for limit in limits)
+def _row(space: Space, cell: Cell, drawn: Drawn, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the row of a cell."""
+    options = {f"option_{key}": as_kind(value, space.kinds[key]) for key, value in drawn.values.items()}
+    words = {"key": cell.key, "network": drawn.name, "model": drawn.model, "question": cell.question.name}
+    return {**words, "seed": cell.seed, "recipe": cell.recipe or None, "resbench": _version(), **options, **found}
 
 
-def _row(space: Space, name: str, model: str, values: Mapping[str, Value], found: Figures | str) -> dict[str, Any]:
-    """Make the row of a network; its key is a pure function of what was asked of which network."""
-    figures_of = found._asdict() if isinstance(found, Figures) else {"failed": found}
-    drawn = {f"option_{key}": as_kind(value, space.kinds[key]) for key, value in values.items()}
-    key = blake2b(f"cost {name}".encode(), digest_size=12).hexdigest()
-    return {
-        "key": key,
-        "network": name,
-        "model": model,
-        "question": "cost",
-        "resbench": _version(),
-        **drawn,
-        **figures_of,
-    }
+def _costed(found: Figures | str) -> dict[str, Any]:
+    return found._asdict() if isinstance(found, Figures) else {"failed": found}
+
+
+def _told(answer: "Answer") -> dict[str, Any]:
+    """Say where an answer comes from, and why it has no figures."""
+    return {**answer.place._asdict(), "took_s": answer.took_s, "failed": answer.failed or None}
 
 
 @cache
@@ -189,8 +249,7 @@ def _version() -> str:
 
 def _columns(space: Space) -> dict[str, type]:
     """Say the columns of a space's rows and their types."""
-    options = {f"option_{key}": kind for key, kind in space.kinds.items()}
-    return {**dict.fromkeys(COLUMNS, str), **options, **dict.fromkeys(Figures._fields, int)}
+    return {**COLUMNS, **{f"option_{key}": kind for key, kind in space.kinds.items()}, **FIGURES}
 
 
 def _spreads(table: Any) -> tuple[Spread, ...]:
@@ -198,18 +257,35 @@ def _spreads(table: Any) -> tuple[Spread, ...]:
     import numpy as np
 
     found = []
-    for name in Figures._fields:
+    for name in (name for name, kind in FIGURES.items() if kind is not str):
         values = table[name].drop_null().to_numpy()
         if len(values):
             found.append(Spread(name, *map(float, np.quantile(values, (0, 0.25, 0.5, 0.75, 1)))))
     return tuple(found)
 
 
-def _chosen(space: str | Space, n: int, limits: Sequence[str]) -> Space:
+def _chosen(space: str | Space, n: int) -> Space:
     """Check what is asked for. Raises OptionError."""
     if type(n) is not int or n < 1:
         raise OptionError(f"expected at least one network, received n of {n!r}")
     return Space.of(space) if isinstance(space, str) else space
+
+
+def _checked(metrics: Sequence[str], how: How) -> tuple[list[Question], How]:
+    """Check what is asked of the networks. Raises OptionError, and MeasureError without the device or the runtime."""
+    questions = chosen(metrics)
+    if any(question.heeds for question in questions):
+        from resbench.data import check_name
+        from resbench.workers.workload import check_device
+
+        check_name(how.data, how.root)
+        check_device(how.device)
+    for name in (question.runtime for question in questions if question.runtime):
+        from resbench.timing.runtimes.runtime import TORCH, runtime
+
+        if name not in TORCH:
+            runtime(name)
+    return questions, how
 
 
 def _limits(texts: Sequence[str]) -> list[Limit]:

@@ -1,16 +1,21 @@
 """This module holds what `sweep` finds: how many rows, where they lie, and how their figures are spread."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 from resbench.result import Result
+from resbench.sweeps.questions import COST
 from resbench.tables.table import Column, Table
+from resbench.units import plural
 
 ENDS = ("least", "a quarter below", "median", "a quarter above", "most")
 """The rows of the table of spreads."""
 
+SPREAD = (Column("figure", "figure"), *(Column(word.replace(" ", "_"), word, "number") for word in ENDS))
+
 PLANNED = (
     Column("space", "space"),
+    Column("networks", "networks", "exact"),
     Column("cells", "cells", "exact"),
     Column("size", "combinations", "exact"),
     Column("seconds", "CPU time", "seconds"),
@@ -27,6 +32,31 @@ class Spread(NamedTuple):
     median: float
     three_quarters: float
     most: float
+
+
+class Asked(NamedTuple):
+    """A question was asked of so many cells."""
+
+    question: str
+    cells: int
+    earlier: int
+    """So many of them had a row already."""
+    done: int = 0
+    failed: int = 0
+    reason: str = ""
+    """The last one failed for this."""
+
+    def counted(self, failed: str) -> "Asked":
+        """Count one more that is done, and failed for this reason or, where that is empty, did not."""
+        if not failed:
+            return self._replace(done=self.done + 1)
+        return self._replace(done=self.done + 1, failed=self.failed + 1, reason=failed)
+
+    @property
+    def line(self) -> str:
+        """Say how many cells there are, and how many of those that were asked now have failed."""
+        earlier = f", {self.earlier:,} of them from earlier" if self.earlier else ""
+        return f"{self.question}: {plural(self.cells, 'cell')}{earlier}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,6 +79,8 @@ class Sweep(Result):
     seconds: float
     spreads: tuple[Spread, ...]
     interrupted: bool = False
+    questions: tuple[Asked, ...] = ()
+    """These were asked besides what the networks cost."""
 
     kind: ClassVar = "sweep"
 
@@ -61,11 +93,20 @@ class Sweep(Result):
         if self.merged:
             notes.append(f"{self.merged:,} rows came from other folders.")
         few = f"Of {self.asked:,} that were asked for: the space has no others within the limits, as far as draws tell."
-        warnings = ["Interrupted: the networks so far; the same command goes on."] if self.interrupted else []
+        notes += [f"{one.line}." for one in self.questions]
+        warnings = ["Interrupted: the rows so far; the same command goes on."] if self.interrupted else []
         warnings += [few] if self.networks < self.asked and not self.interrupted else []
-        columns = [Column("of", "of the networks"), *(Column(one.figure, one.figure, "count") for one in self.spreads)]
-        rows = [[word, *(one[1 + i] for one in self.spreads)] for i, word in enumerate(ENDS)]
-        return [Table(columns, rows, notes=notes, warnings=warnings)]
+        warnings += [
+            f"{one.question}: {one.failed:,} of {plural(one.done, 'cell')} failed, the last one thus: {one.reason}"
+            for one in self.questions
+            if one.failed
+        ]
+        costs = [one for one in self.spreads if one.figure in COST.figures]
+        columns = [Column("of", "of the networks"), *(Column(one.figure, one.figure, "count") for one in costs)]
+        rows = [[word, *(one[1 + i] for one in costs)] for i, word in enumerate(ENDS)]
+        others = [one for one in self.spreads if one not in costs]
+        tables = [Table(columns, rows), *([Table(SPREAD, [[*one] for one in others])] if others else [])]
+        return [*tables[:-1], replace(tables[-1], notes=notes, warnings=warnings)]
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,9 +121,10 @@ class Plan(Result):
     """So much time of a processor goes into it, as far as the first networks tell."""
     bytes: int
     examples: tuple[str, ...]
+    networks: int = 0
 
     kind: ClassVar = "sweep --dry-run"
 
     def tables(self) -> list[Table]:
-        row: list[Any] = [self.space, self.cells, self.size, self.seconds, self.bytes]
+        row: list[Any] = [self.space, self.networks or self.cells, self.cells, self.size, self.seconds, self.bytes]
         return [Table(PLANNED, [row], notes=[f"The first networks: {'; '.join(self.examples)}."])]

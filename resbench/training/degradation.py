@@ -148,7 +148,9 @@ def study(
         raise OptionError(f"expected a --batch that {run.ranks.world} processes can share, received {plan.batch}")
     names = dict.fromkeys(failures.each(failures.without(models), lambda name: result_name(name, classes=feed.classes)))
     cells = [
-        Cell(name, size, seed, _recipe(plan, name, feed.steps, augment)) for seed in range(plan.seeds) for name in names
+        Cell(name, size, seed, recipe_of(plan, name, feed.steps, augment))
+        for seed in range(plan.seeds)
+        for name in names
     ]
     return Degradation(
         tuple(train(cells, feed, run, progress, failures)),
@@ -160,7 +162,8 @@ def study(
     )
 
 
-def _recipe(plan: Plan, name: str, steps: int, augment: bool) -> TrainingRecipe:
+def recipe_of(plan: Plan, name: str, steps: int, augment: bool) -> TrainingRecipe:
+    """Return the recipe of a network for the data of a plan, which have so many steps an epoch. Raises OptionError."""
     if plan.epochs is not None and not plan.epochs <= MOST_EPOCHS:
         raise OptionError(f"--epochs takes a number up to {MOST_EPOCHS:,}, such as 20 or 0.5; received {plan.epochs}")
     default = EPOCHS * steps if plan.data == "digits" else ITERATIONS

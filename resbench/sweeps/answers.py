@@ -1,0 +1,177 @@
+"""Each question about one network is answered here, in whatever process a cell runs: by one thread on the CPU."""
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from resbench.data import Images, load_images, load_split
+from resbench.errors import MeasureError, ResbenchError, first_line
+from resbench.fields.measure import field
+from resbench.gradients.measure import flow
+from resbench.gradients.result import FlowRecipe
+from resbench.gradients.verdicts import Thresholds, verdicts
+from resbench.networks.load import Model, load, result_name
+from resbench.sweeps import proxies
+from resbench.sweeps.questions import GRADIENT, QUESTIONS, Cell, How, Place, Value
+from resbench.timing.latency.measure import latency
+from resbench.timing.runtimes.runtime import TORCH, runtime, version_of
+from resbench.training.degradation import Plan, recipe_of
+from resbench.training.feed import Feed
+from resbench.training.run import TrainingRun
+from resbench.workers.environment import environment
+from resbench.workers.workload import repeatable
+
+SHOWN = 64
+"""A batch of so many images tells of a network's first weights."""
+
+Figures = dict[str, Value]
+
+
+class Answer(NamedTuple):
+    """A cell gives figures, or the reason why there are none."""
+
+    figures: Figures
+    failed: str
+    took_s: float
+    place: Place
+
+
+def answered(cell: Cell) -> Answer:
+    """Answer a cell, and say how long it took and where; whatever goes wrong is the answer."""
+    begun, how = time.monotonic(), cell.how
+    answer = ANSWERS[cell.question.name.partition(":")[0]]
+    found, failed = Figures(), ""
+    with nullcontext() if cell.question.timed else repeatable(how.device, 1 if how.device == "cpu" else None):
+        where = place(how.device, cell.question.runtime)
+        try:
+            found = answer(cell)
+        except ResbenchError as error:
+            failed = first_line(error)
+        except Exception as error:  # of an operator, a runtime, or the machine: the others go on
+            failed = f"{type(error).__name__}: {first_line(error)}"
+    return Answer(found, failed, time.monotonic() - begun, where)
+
+
+def died(cell: Cell) -> Answer:
+    """Answer for a process that died at a cell, and once more when it was there for that cell alone."""
+    return Answer({}, "the process that ran it died twice: perhaps of too little memory", 0.0, place(cell.how.device))
+
+
+def place(device: str, runtime: str = "") -> Place:
+    """Say where this process answers."""
+    threads = torch.get_num_threads() if device == "cpu" else None
+    return Place(device, threads, _versions(runtime), environment(device).id)
+
+
+@cache
+def _versions(name: str) -> str:
+    own = [] if name in ("", *TORCH) else [version_of(runtime(name))]
+    return ", ".join([f"torch {torch.__version__}", f"Python {platform.python_version()}", *own])
+
+
+def _field(cell: Cell) -> Figures:
+    [found] = field(cell.network).fields
+    if not found.last or not found.size:
+        raise MeasureError(f"{cell.network} ends in no map of positions: its receptive field is not known")
+    return {"field": max(found.size), "field_stride": max(span.stride for span in found.last.window or ())}
+
+
+def _gradient(cell: Cell) -> Figures:
+    recipe = FlowRecipe((0,), 1, SHOWN, 0.1, cell.how.device, threads=1 if cell.how.device == "cpu" else None)
+    found = flow(cell.network, _images(cell.how), recipe, seeds=(cell.seed or 0,))
+    if found.broken and not found.rows:
+        raise MeasureError(found.broken)
+    record = found.record(0)
+    names = (*GRADIENT, "effective_depth", "identity_share", "dead")
+    words = ", ".join(one.word for one in verdicts(found, Thresholds()))
+    return {**{name: record[name] for name in names}, "verdict": words}
+
+
+def _synflow(cell: Cell) -> Figures:
+    model = _loaded(cell)
+    return {"synflow_log10": proxies.synflow_log10(model.module, model.input)}
+
+
+def _naswot(cell: Cell) -> Figures:
+    model = _loaded(cell)
+    return {"naswot": proxies.naswot(*_on_images(cell, model)[:2])}
+
+
+def _gradnorm(cell: Cell) -> Figures:
+    model = _loaded(cell)
+    return {"gradnorm": proxies.gradnorm(*_on_images(cell, model), _images(cell.how).classes)}
+
+
+def _loaded(cell: Cell) -> Model:
+    torch.manual_seed(cell.seed or 0)
+    return load(cell.network, seed=cell.seed or 0)
+
+
+def _on_images(cell: Cell, model: Model) -> tuple[nn.Module, Tensor, Tensor]:
+    """Return the module on its device, images and labels."""
+    x, labels = _images(cell.how).batch(SHOWN, 0, cell.seed or 0, model.input)
+    return model.module.to(cell.how.device), x.to(cell.how.device), labels.to(cell.how.device)
+
+
+def _error(cell: Cell) -> Figures:
+    run = training(cell)
+    while not run.finished:
+        for _ in run.epoch():
+            pass
+        run.close()
+    last = run.history[-1] if run.history and not run.broken else None
+    ended = (last.train_error, last.test_error, last.loss) if last else (None, None, None)
+    return {**dict(zip(("train_error", "test_error", "train_loss"), ended, strict=True)), "broken": run.broken or None}
+
+
+def training(cell: Cell) -> TrainingRun:
+    """Return the training of a cell, before its first step."""
+    how, seed = cell.how, cell.seed or 0
+    shape = load(cell.network).input
+    feed = _feed(how, shape)
+    name = result_name(cell.network, classes=feed.classes)
+    recipe = recipe_of(
+        Plan(how.data, None, 1, how.epochs, how.batch, how.lr, how.dtype), name, feed.steps, feed.augment
+    )
+    torch.manual_seed(seed)
+    return TrainingRun(name, load(name, shape, seed=seed).module, seed, recipe, feed, how.device)
+
+
+@lru_cache(2)
+def _feed(how: How, shape: tuple[int, ...]) -> Feed:
+    root = Path(how.root) if how.root else None
+    train, test = (part.resized(shape) for part in load_split(how.data, root, shape))
+    return Feed(train, test, how.batch, how.data.startswith("cifar"), how.device)
+
+
+@lru_cache(1)
+def _images(how: How) -> Images:
+    return load_images(how.data, Path(how.root) if how.root else None)
+
+
+def _latency(cell: Cell) -> Figures:
+    how = cell.how
+    found = latency(cell.network, device=how.device, runtime=cell.question.runtime, processes=how.processes)
+    if found.interrupted:
+        raise KeyboardInterrupt
+    [one] = found.latencies
+    return {"latency_s": one.median_s, "latency_half_s": one.half_width_s}
+
+
+ANSWERS: Mapping[str, Callable[[Cell], Figures]] = {
+    "field": _field,
+    "gradient": _gradient,
+    "synflow": _synflow,
+    "naswot": _naswot,
+    "gradnorm": _gradnorm,
+    "error": _error,
+    "latency": _latency,
+}
+assert {*ANSWERS} | {"cost"} == {*QUESTIONS}
