@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from resbench.regression.gating.measure import gate as gate
     from resbench.results import load as load
     from resbench.sweeps.measure import sweep as sweep
+    from resbench.sweeps.readings.measure import readings as readings
+    from resbench.sweeps.searching.measure import search as search
     from resbench.timing.latency.measure import latency as latency
     from resbench.timing.layers.measure import layers as layers
     from resbench.timing.memory.measure import memory as memory
@@ -67,7 +69,9 @@ _HOME = {
     "memory": "resbench.timing.memory.measure",
     "placements": "resbench.training.placements",
     "profile": "resbench.timing.profile.measure",
+    "readings": "resbench.sweeps.readings.measure",
     "report": "resbench.pages.report",
+    "search": "resbench.sweeps.searching.measure",
     "show": "resbench.costs.structure",
     "sweep": "resbench.sweeps.measure",
     "GradientProbe": "resbench.gradients.probe",

@@ -58,6 +58,8 @@ KINDS = {
     "compare": Entry("resbench.pages.compare:Comparison"),
     "sweep": Entry("resbench.sweeps.result:Sweep"),
     "sweep --dry-run": Entry("resbench.sweeps.result:Plan"),
+    "sweep --report": Entry("resbench.sweeps.readings.result:Readings"),
+    "search": Entry("resbench.sweeps.searching.result:Search"),
     "gate": Entry("resbench.regression.gating.result:Gate"),
 }
 """The kinds stand in the order of a page, and their metrics in the order of a comparison."""

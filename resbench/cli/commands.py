@@ -35,7 +35,8 @@ claims       Run each claim about residual learning as an experiment, on digits;
 gate         Judge a change: first what it computes, counter by counter, then its wall time as a duel with its base.
 compare-runs Compare two stored runs of a suite: the counters always, wall times only of one machine and installation.
 history      Append stored runs of a suite to its history, and show when times and counters changed, and by how much.
-sweep        Draw networks of a space and keep a row of each: parameters, MACs, activations, depth.
+sweep        Draw networks of a space, ask --metrics of each, and keep a row of every answer.
+search       Look for the networks of a space that are small in several figures: an optimiser chooses.
 report       Write one page about networks: verdicts, tables, charts, diagrams, and the data; it opens offline.
 doctor       Report the machine, the installed packages, and what is missing for what.
 """.strip().splitlines()

@@ -38,6 +38,10 @@ def command(
     merge: Annotated[
         list[Path] | None, typer.Option("--merge", metavar="DIR", help="Take the rows of another sweep. Repeatable.")
     ] = None,
+    report: Annotated[bool, typer.Option("--report", help="Draw nothing: read the rows in --dir.")] = False,
+    target: Annotated[str, typer.Option("--target", help="Of --report: error, latency, or another figure.")] = "",
+    against: Annotated[str, typer.Option("--against", help="Of --report: the front is of both.")] = "macs",
+    plot: options.Plot = None,
     format: options.Format = None,
     output: options.Output = None,
 ) -> None:
@@ -46,12 +50,17 @@ def command(
     What they cost is always there: parameters, MACs, activations, depth. The same command goes on where it was; more
     networks, metrics or seeds, or a wider space, keep what is there.
     """
-    checked(format, output, None)
-    from resbench.sweeps.measure import plan, sweep
-    from resbench.sweeps.questions import How
+    checked(format, output, plot)
+    options.refuse((target or plot) and not report, "--target and --plot are of the rows: expected --report with them")
+    if report:
+        from resbench.sweeps.readings.measure import readings
 
-    how = How(data, str(data_root) if data_root else None, epochs, device=device)
-    asked: dict[str, Any] = {"metrics": [word for word in metrics.split(",") if word.strip()], "how": how}
+        emit(readings(folder, target, against=against, space=space), format, output, plot=plot)
+        return
+    from resbench.sweeps.measure import plan, sweep
+
+    asked: dict[str, Any] = {"metrics": [word for word in metrics.split(",") if word.strip()]}
+    asked |= {"data": data, "root": data_root, "epochs": epochs, "device": device}
     asked |= {"seed": seed, "seeds": seeds, "limits": limit or (), "grid": grid}
     options.refuse(dry_run and merge, "--dry-run writes nothing: expected it without --merge")
     if dry_run:

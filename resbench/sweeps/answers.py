@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,11 @@ class Answer(NamedTuple):
     failed: str
     took_s: float
     place: Place
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """Say where it comes from, and why it has no figures, as the row of its cell does."""
+        return {**self.place._asdict(), "took_s": self.took_s, "failed": self.failed or None}
 
 
 def answered(cell: Cell) -> Answer:

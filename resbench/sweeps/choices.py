@@ -131,23 +131,24 @@ class Several(Choice):
     ascending: bool
 
     def at(self, share: float) -> Value:
-        return self._text([self.of.at(share)] * self.count)
+        return self.text([self.of.at(share)] * self.count)
 
     def drawn(self, random: Random) -> Value:
-        return self._text([self.of.at(random(f"/{i}")) for i in range(self.count)])
+        return self.text([self.of.at(random(f"/{i}")) for i in range(self.count)])
 
     def values(self) -> tuple[Value, ...]:
         each = self.of.values()
         if len(each) ** self.count > MOST_VALUES:
             raise OptionError(f"{self.name}: {len(each)} values {self.count} times are too many for --grid")
-        texts = [self._text(numbers) for numbers in product(each, repeat=self.count)]
+        texts = [self.text(numbers) for numbers in product(each, repeat=self.count)]
         return tuple(dict.fromkeys(texts))
 
     @property
     def kind(self) -> type:
         return str
 
-    def _text(self, numbers: Sequence[Value]) -> str:
+    def text(self, numbers: Sequence[Value]) -> str:
+        """Write numbers as the option takes them."""
         return "-".join(map(str, sorted(numbers) if self.ascending else numbers))
 
 

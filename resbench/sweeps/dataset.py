@@ -78,7 +78,7 @@ class Dataset:
             self._write(pyarrow.Table.from_batches(self.waiting).combine_chunks())
         if self.stream:
             self.stream.close()
-        _beside(self.folder, "waiting").unlink(missing_ok=True)
+        beside(self.folder, "waiting").unlink(missing_ok=True)
         self.waiting, self.stream, self.last = [], None, time.monotonic()
 
     def table(self, columns: Sequence[str]) -> "pyarrow.Table":
@@ -157,7 +157,7 @@ class Dataset:
         """Keep rows until their part is written. Raises OutputError."""
         import pyarrow
 
-        path = _beside(self.folder, "waiting")
+        path = beside(self.folder, "waiting")
         self.waiting.append(batch)
         self.keys.update(batch["key"].to_pylist())
         with foreign(OutputError, lambda e: f"cannot write {path}: {first_line(e)}; what was there is kept"):
@@ -171,7 +171,7 @@ class Dataset:
 
         names = [one.stem.removeprefix("part-") for one in _parts(self.folder)]
         numbers = [int(name) for name in names if name.isdecimal()]
-        path, writing = self.folder / f"part-{max(numbers, default=0) + 1:06}.parquet", _beside(self.folder, "writing")
+        path, writing = self.folder / f"part-{max(numbers, default=0) + 1:06}.parquet", beside(self.folder, "writing")
         with foreign(OutputError, lambda e: f"cannot write {path}: {first_line(e)}; what was there is kept"):
             pyarrow.parquet.write_table(table, writing, compression="zstd")
             writing.replace(path)
@@ -189,7 +189,7 @@ def _parts(folder: Path) -> list[Path]:
     return sorted(one for one in folder.glob("*.parquet") if is_file(one))
 
 
-def _beside(folder: Path, word: str) -> Path:
+def beside(folder: Path, word: str) -> Path:
     """Return a hidden path on the disk of a folder, and not in it."""
     whole = folder.resolve()
     return whole.with_name(f".{whole.name}.{word}")
@@ -207,7 +207,7 @@ def _schemas(folder: Path) -> Iterator[tuple[Path, "pyarrow.Schema"]]:
         with _reading(part):
             yield part, pyarrow.parquet.read_schema(part)
     for found in _left(folder):
-        yield _beside(folder, "waiting"), found.schema
+        yield beside(folder, "waiting"), found.schema
 
 
 def _read(part: Path, columns: Sequence[str] | None = None) -> "pyarrow.Table":
@@ -222,7 +222,7 @@ def _left(folder: Path) -> Iterator["pyarrow.Table"]:
     """Yield the rows that a sweep which was killed had found and not yet put into a part."""
     import pyarrow
 
-    path = _beside(folder, "waiting")
+    path = beside(folder, "waiting")
     if not is_file(path):
         return
     try:
@@ -249,3 +249,16 @@ def opened(
             yield held
         finally:
             held.write()
+
+
+def rows_of(folder: Path) -> tuple[str, "pyarrow.Table"]:
+    """Return the space and the rows of a sweep, also while it runs. Raises SourceError where there is none."""
+    import pyarrow
+
+    parts = _parts(folder)
+    if not parts:
+        raise SourceError(f"{folder} holds no sweep: expected files such as part-000001.parquet in it")
+    tables = [_read(part) for part in parts]
+    with _reading(parts[0]):
+        facts = json.loads((tables[0].schema.metadata or {})[FACTS])
+        return str(facts["space"]), pyarrow.concat_tables(tables)

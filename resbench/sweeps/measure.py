@@ -24,7 +24,7 @@ from resbench.sweeps.draws import Drawn, draws, within
 from resbench.sweeps.figures import Figures, figures
 from resbench.sweeps.limits import Limit
 from resbench.sweeps.pool import each
-from resbench.sweeps.questions import COST, FIGURES, Cell, How, Question, chosen
+from resbench.sweeps.questions import COST, FIGURES, Cell, How, Place, Question, chosen
 from resbench.sweeps.result import Asked, Plan, Spread, Sweep
 from resbench.sweeps.space import Space
 from resbench.units import plural
@@ -59,7 +59,12 @@ def sweep(
     grid: bool = False,
     processes: int = 1,
     merge: Sequence[str | Path] = (),
-    how: How | None = None,
+    data: str = "digits",
+    root: str | Path | None = None,
+    epochs: float = 8.0,
+    batch: int = 128,
+    lr: float = 0.1,
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> Sweep:
     """Draw ``n`` networks of a space, each only once, and keep a row of figures of each in ``folder``.
@@ -67,23 +72,24 @@ def sweep(
     ``metrics``: ``c1``, ``synflow``, ``error``, ``latency:onnxruntime``; what costs nothing is always there. ``seeds``:
     what starts from random weights is asked so often. ``limits``: ``macs=50M:100M``, ``params=:1M``. ``grid``: all
     networks there are instead, or the first ``n`` of them. ``merge``: folders with sweeps of the same space, whose rows
-    are taken first. ``processes``: that share the work; with one, all is done in this one. ``how``: the data and the
-    recipe. The same call goes on where an earlier one ended, and a larger ``n`` or a wider space keeps what is there.
+    are taken first. ``processes``: that share the work; with one, all is done in this one. ``data`` in ``root``: what
+    is shown, and trained on by the recipe of `degradation`. The same call goes on where an earlier one ended, and a
+    larger ``n`` or a wider space keeps what is there.
     Raises OptionError for a space without networks within the limits, and OutputError for a folder that another holds.
     """
     found, bounds, place = _chosen(space, n), _limits(limits), Path(folder)
-    questions, how = _checked(metrics, how or How())
-    begun = time.monotonic()
+    how = How(data, str(root) if root else None, epochs, batch, lr, device)
+    questions, begun = checked(metrics, how), time.monotonic()
     facts = {"space": found.name}
-    with opened(place, _columns(found), facts, [*map(Path, merge)]) as held:
+    with opened(place, columns(found), facts, [*map(Path, merge)]) as held:
         done, earlier, networks, interrupted = 0, 0, list[Drawn](), False
         asked = dict[str, Asked]()
         try:
-            for batch in draws(found, n, seed, bounds, grid, processes):
-                rows = [_row(found, Cell(one.name, COST, None, how), one, _costed(one.found)) for one in batch]
+            for drawn in draws(found, n, seed, bounds, grid, processes):
+                rows = [row_of(found, Cell(one.name, COST, None, how), one, costs_of(one.found)) for one in drawn]
                 new = [row for row in rows if row["key"] not in held.keys]
                 held.add(new)
-                networks += batch if questions else []
+                networks += drawn if questions else []
                 done, earlier = done + len(rows), earlier + len(rows) - len(new)
                 share = min(done / n, 1.0) * (DRAWING if questions else 1.0)
                 progress(Step(f"{found.name}: {done:,} of {n:,} networks", f"{done:,} rows"), share)
@@ -121,13 +127,17 @@ def plan(
     seeds: int = 1,
     limits: Sequence[str] = (),
     grid: bool = False,
-    processes: int = 1,
-    how: How | None = None,
+    data: str = "digits",
+    root: str | Path | None = None,
+    epochs: float = 8.0,
+    batch: int = 128,
+    lr: float = 0.1,
+    device: str = "cpu",
 ) -> Plan:
     """Say what a sweep would do, from a few networks that are drawn and costed, and a cell of each question."""
     found, bounds = _chosen(space, n), _limits(limits)
-    questions, how = _checked(metrics, how or How())
-    begun = time.process_time()
+    how = How(data, str(root) if root else None, epochs, batch, lr, device)
+    questions, begun = checked(metrics, how), time.process_time()
     fits = partial(within, bounds)
     tried = [
         Drawn(one.name, model, {}, figures(one.body, one.input))
@@ -160,11 +170,7 @@ def _tried(question: Question, cells: Sequence[Cell], networks: Sequence[Drawn])
 def _cells(questions: Sequence[Question], networks: Sequence[Drawn], seeds: int, how: How) -> Iterator[Cell]:
     """Yield the cells of networks that have a cost: question by question, and seed by seed."""
     for question in questions:
-        where = None
-        if question.timed:
-            from resbench.sweeps.answers import place
-
-            where = place(how.device, question.runtime)
+        where = place_of(question, how)
         for seed in range(seeds) if question.seeded else (None,):
             for one in networks:
                 if isinstance(one.found, Figures):
@@ -187,13 +193,22 @@ def _ask(
         own = sum(cell.question.name == name for cell in cells)
         asked[name] = Asked(name, own, own - sum(cell.question.name == name for cell in left))
     end = _End([(cell.question.name, cell.seconds(drawn[cell.network].macs)) for cell in left])
-    for done, (cell, answer) in enumerate(_answered(left, processes), 1):
+    for done, (cell, answer) in enumerate(answers(left, processes), 1):
         one, name = drawn[cell.network], cell.question.name
-        held.add([_row(space, cell, one, {**answer.figures, **_told(answer)})])
+        held.add([row_of(space, cell, one, {**answer.figures, **answer.words})])
         asked[name] = asked[name].counted(answer.failed)
         share = end.share(name, cell.seconds(one.macs), answer.took_s)
         words = f"{name} of {cell.network}: {plural(done, 'cell')} of {len(left):,}"
         progress(Step(words, f"{held.rows:,} rows"), DRAWING + (1 - DRAWING) * share)
+
+
+def place_of(question: Question, how: How) -> Place | None:
+    """Return where a question is asked that is timed; the answers to others hold anywhere."""
+    if not question.timed:
+        return None
+    from resbench.sweeps.answers import place
+
+    return place(how.device, question.runtime)
 
 
 class _End:
@@ -214,7 +229,7 @@ class _End:
         return done / max(done + rest, 1e-9)
 
 
-def _answered(cells: Sequence[Cell], processes: int) -> Iterator[tuple[Cell, "Answer"]]:
+def answers(cells: Sequence[Cell], processes: int) -> Iterator[tuple[Cell, "Answer"]]:
     """Answer cells as processes are free; those that are timed at the end, one by one."""
     from resbench.sweeps.answers import answered, died
 
@@ -226,20 +241,15 @@ def _answered(cells: Sequence[Cell], processes: int) -> Iterator[tuple[Cell, "An
     yield from ((cell, answered(cell)) for cell in cells if cell.question.timed)
 
 
-def _row(space: Space, cell: Cell, drawn: Drawn, found: Mapping[str, Any]) -> dict[str, Any]:
+def row_of(space: Space, cell: Cell, drawn: Drawn, found: Mapping[str, Any]) -> dict[str, Any]:
     """Make the row of a cell."""
     options = {f"option_{key}": as_kind(value, space.kinds[key]) for key, value in drawn.values.items()}
     words = {"key": cell.key, "network": drawn.name, "model": drawn.model, "question": cell.question.name}
     return {**words, "seed": cell.seed, "recipe": cell.recipe or None, "resbench": _version(), **options, **found}
 
 
-def _costed(found: Figures | str) -> dict[str, Any]:
+def costs_of(found: Figures | str) -> dict[str, Any]:
     return found._asdict() if isinstance(found, Figures) else {"failed": found}
-
-
-def _told(answer: "Answer") -> dict[str, Any]:
-    """Say where an answer comes from, and why it has no figures."""
-    return {**answer.place._asdict(), "took_s": answer.took_s, "failed": answer.failed or None}
 
 
 @cache
@@ -247,7 +257,7 @@ def _version() -> str:
     return version("resbench")
 
 
-def _columns(space: Space) -> dict[str, type]:
+def columns(space: Space) -> dict[str, type]:
     """Say the columns of a space's rows and their types."""
     return {**COLUMNS, **{f"option_{key}": kind for key, kind in space.kinds.items()}, **FIGURES}
 
@@ -271,7 +281,7 @@ def _chosen(space: str | Space, n: int) -> Space:
     return Space.of(space) if isinstance(space, str) else space
 
 
-def _checked(metrics: Sequence[str], how: How) -> tuple[list[Question], How]:
+def checked(metrics: Sequence[str], how: How) -> list[Question]:
     """Check what is asked of the networks. Raises OptionError, and MeasureError without the device or the runtime."""
     questions = chosen(metrics)
     if any(question.heeds for question in questions):
@@ -285,7 +295,7 @@ def _checked(metrics: Sequence[str], how: How) -> tuple[list[Question], How]:
 
         if name not in TORCH:
             runtime(name)
-    return questions, how
+    return questions
 
 
 def _limits(texts: Sequence[str]) -> list[Limit]:

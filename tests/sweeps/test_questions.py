@@ -239,16 +239,14 @@ def test_a_metric_that_no_command_gives_is_one_line(words, said, space, tmp_path
 
 def test_data_and_device_are_checked_before_anything_is_drawn(space, tmp_path):
     with pytest.raises(OptionError, match="--data takes"):
-        resbench.sweep(space, 1, metrics=["error"], folder=tmp_path / "out", how=How(data="digit"))
+        resbench.sweep(space, 1, metrics=["error"], folder=tmp_path / "out", data="digit")
     with pytest.raises(MeasureError, match=r"no CUDA here|no cuda:99"):
-        resbench.sweep(space, 1, metrics=["error"], folder=tmp_path / "out", how=How(device="cuda:99"))
+        resbench.sweep(space, 1, metrics=["error"], folder=tmp_path / "out", device="cuda:99")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_latency_is_of_this_machine_and_alone(space, tmp_path, quick):
-    found = resbench.sweep(
-        space, 1, metrics=["latency:onnxruntime"], folder=tmp_path / "out", how=How(processes=1), processes=2
-    )
+    found = resbench.sweep(space, 1, metrics=["latency:onnxruntime"], folder=tmp_path / "out", processes=2)
     [row] = rows(tmp_path / "out", "latency:onnxruntime").to_dict("records")
     assert row["latency_s"] > 0
     assert "onnxruntime " in row["versions"]

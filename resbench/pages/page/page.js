@@ -37,7 +37,8 @@
   const folded = ({ text, subtitle }) => subtitle ? { text: lines(text), subtitle: lines(subtitle) } : { text: lines(text) };
   const painted = (spec, width) => {
     const copy = structuredClone(spec);
-    const concat = Boolean(copy.vconcat), narrow = width < 560;
+    const concat = Boolean(copy.vconcat ?? copy.concat), narrow = width < 560;
+    if (copy.concat) copy.columns = Math.min(copy.columns, Math.max(1, Math.floor(width / 300)));
     widen(copy, concat ? width - 75 : width, narrow);
     copy.config.legend = { ...copy.config.legend, orient: "top", columns: narrow ? 2 : 6, labelLimit: narrow ? 130 : 260 };
     if (narrow) copy.config.legend.layout = { top: { direction: "vertical", anchor: "start", margin: 6 } };

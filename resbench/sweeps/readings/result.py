@@ -1,0 +1,198 @@
+"""This module holds what is read of a population: it knows its tables and pictures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+from resbench.drawing.charts import Picture
+from resbench.result import Result, Section
+from resbench.sweeps.readings.statistics import Estimate
+from resbench.tables.table import Column, Table
+from resbench.units import plural
+
+
+class Distribution(NamedTuple):
+    """A figure has this empirical distribution function over the networks, with a 95 % band."""
+
+    figure: str
+    networks: int
+    at: list[float]
+    share: list[float]
+    low: list[float]
+    high: list[float]
+
+
+class Effect(NamedTuple):
+    """A value of an option moves the target: a network that has it is below one that has another so often."""
+
+    option: str
+    value: str
+    networks: int
+    median: float
+    below: Estimate
+    """The probability that its target is the lower one, ties counting half: 0.5 says that the value does not matter."""
+
+
+class Foretold(NamedTuple):
+    """A figure ranks networks as the target does, so far."""
+
+    figure: str
+    networks: int
+    spearman: Estimate
+    kendall: Estimate
+    beyond: Estimate | None
+    """So much larger is |Spearman| than that of the base; None for that itself."""
+
+
+class Warned(NamedTuple):
+    """A verdict at step 0 was passed on so many networks, of which so many do not train."""
+
+    verdict: str
+    passed: int
+    right: int
+    fails: int
+    """Of all networks so many do not train."""
+    networks: int
+
+    @property
+    def precision(self) -> float | None:
+        return self.right / self.passed if self.passed else None
+
+    @property
+    def recall(self) -> float | None:
+        return self.right / self.fails if self.fails else None
+
+
+class Best(NamedTuple):
+    """A network has this rank by the target, and lies on the front or not."""
+
+    network: str
+    rank: int
+    target: float
+    against: float
+    front: bool
+
+
+@dataclass(frozen=True, repr=False)
+class Readings(Result):
+    """A population is read against a target."""
+
+    folder: str
+    space: str
+    networks: int
+    target: str
+    against: str
+    trained: int | None
+    """So many networks train; None: none was trained."""
+    trains: float
+    base: str
+    distributions: tuple[Distribution, ...]
+    effects: tuple[Effect, ...]
+    foretold: tuple[Foretold, ...]
+    of_trained: tuple[Foretold, ...]
+    """The same of those networks alone that train."""
+    ceiling: Estimate | None
+    """So far one seed's target ranks networks as another's does; None: there is one seed, or none."""
+    warned: tuple[Warned, ...]
+    best: tuple[Best, ...]
+    remarks: tuple[str, ...] = ()
+    points: Mapping[str, list[Any]] = field(default_factory=dict)
+    """A column for the names, one for the lines of the space, and one for each figure."""
+
+    kind: ClassVar = "sweep --report"
+    heading: ClassVar = ("population", "Population", "What moves the target, and what foretells it.")
+
+    def tables(self) -> list[Table]:
+        return [
+            *([_effect_table(self)] if self.effects else []),
+            *([_foretold_table(self.foretold, self, "all networks")] if self.foretold else []),
+            *([_foretold_table(self.of_trained, self, "networks that train")] if self.of_trained else []),
+            *([_warned_table(self)] if self.warned else []),
+            _best_table(self),
+        ]
+
+    def pictures(self) -> list[Picture]:
+        from resbench.sweeps.readings.chart import pictures
+
+        return pictures(self)
+
+    def verdicts(self) -> Iterator[str]:
+        """Say which figures foretell less than the base does, and which more, as far as the intervals tell."""
+        for word, told in (
+            ("worse", [one for one in self.foretold if one.beyond and one.beyond.high < 0]),
+            ("better", [one for one in self.foretold if one.beyond and one.beyond.low > 0]),
+        ):
+            if told:
+                names = ", ".join(one.figure for one in told)
+                yield f"{self.target} is foretold {word} than by {self.base} alone by: {names}."
+        if self.base and not any(one.beyond and (one.beyond.high < 0 or one.beyond.low > 0) for one in self.foretold):
+            yield f"No figure foretells {self.target} better or worse than {self.base} does, as far as intervals tell."
+
+    def sections(self) -> list[Section]:
+        return [Section(*self.heading, [*self.verdicts()], self.tables(), self.pictures())]
+
+    @property
+    def line(self) -> str:
+        trained = "" if self.trained is None else f"; {self.trained:,} train (test error below {self.trains:.0%})"
+        return f"{plural(self.networks, 'network')} of {self.space} in {self.folder}{trained}."
+
+
+BOOTSTRAP = "Intervals: 95 %, percentile bootstrap over the networks."
+
+
+def _interval(key: str, title: str) -> list[Column]:
+    return [Column(key, title, "number"), Column(f"{key}_low", "from", "number"), Column(f"{key}_high", "to", "number")]
+
+
+def _effect_table(found: Readings) -> Table:
+    columns = [
+        *(Column("option", "option"), Column("value", "value"), Column("networks", "networks", "exact")),
+        *(Column("median", f"median {found.target}", "number"), *_interval("below", "P(below others)")),
+    ]
+    rows = [[*one[:4], *one.below] for one in found.effects]
+    note = (
+        f"P(below others): a network of this value has a smaller {found.target} than one of another value of the "
+        f"option, ties counting half; 0.5: the value does not matter. {BOOTSTRAP}"
+    )
+    return Table(columns, rows, notes=[note])
+
+
+def _foretold_table(told: Sequence[Foretold], found: Readings, which: str) -> Table:
+    columns = [
+        *(Column("figure", "figure"), Column("networks", "networks", "exact"), *_interval("spearman", "Spearman")),
+        *_interval("kendall", "Kendall"),
+        *(_interval("beyond", f"beyond {found.base}") if found.base else []),
+    ]
+    rows: list[list[Any]] = []
+    for one in sorted(told, key=lambda one: -abs(one.spearman.value)):
+        beyond = [*(one.beyond or (None, None, None))] if found.base else []
+        rows.append([one.figure, one.networks, *one.spearman, *one.kendall, *beyond])
+    notes = [f"How {which} are ranked by a figure and by {found.target}. {BOOTSTRAP}"]
+    if found.base:
+        notes.append(f"beyond {found.base}: |Spearman| less that of {found.base}.")
+    if found.ceiling and told is found.foretold:
+        low, high = found.ceiling.low, found.ceiling.high
+        notes.append(f"Of one seed and another: {found.ceiling.value:.3f} [{low:.3f}, {high:.3f}], Spearman.")
+    return Table(columns, rows, notes=notes)
+
+
+def _warned_table(found: Readings) -> Table:
+    columns = [
+        *(Column("verdict", "verdict at step 0"), Column("passed", "passed on", "exact")),
+        *(Column("right", "do not train", "exact"), Column("precision", "precision", "share")),
+        Column("recall", "recall", "share"),
+    ]
+    rows = [[one.verdict, one.passed, one.right, one.precision, one.recall] for one in found.warned]
+    one = found.warned[0]
+    note = f"Of {plural(one.networks, 'network')} {one.fails:,} do not train: test error of {found.trains:.0%} or more."
+    return Table(columns, rows, notes=[note])
+
+
+def _best_table(found: Readings) -> Table:
+    columns = [
+        *(Column("rank", "rank", "exact"), Column("network", "network"), Column("target", found.target, "number")),
+        *(Column("against", found.against, "count"), Column("front", "front")),
+    ]
+    rows = [[one.rank, one.network, one.target, one.against, "front" if one.front else ""] for one in found.best]
+    notes = [found.line, *([f"Front: of {found.target} and {found.against}."] if found.target != found.against else [])]
+    return Table(columns, rows, notes=[*notes, *found.remarks, *found.verdicts()])

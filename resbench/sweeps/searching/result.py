@@ -1,0 +1,75 @@
+"""This module holds what a search finds: the networks that no other beats, and what that is worth."""
+
+from dataclasses import dataclass
+from statistics import median
+from typing import ClassVar, NamedTuple
+
+from resbench.result import Result
+from resbench.tables.table import Column, Table
+from resbench.units import plural
+
+
+class Found(NamedTuple):
+    """A network has these objectives, in their order."""
+
+    network: str
+    values: tuple[float, ...]
+
+
+class Chance(NamedTuple):
+    """Random searches looked at so many networks each, and cover these hypervolumes, ascending."""
+
+    networks: int
+    volumes: tuple[float, ...]
+
+
+@dataclass(frozen=True, repr=False)
+class Search(Result):
+    """A search has looked at networks of a space; each is a row in its folder."""
+
+    space: str
+    folder: str
+    minimize: tuple[str, ...]
+    limits: tuple[str, ...]
+    sampler: str
+    seed: int
+    budget: int
+    looked: int
+    earlier: int
+    """So many of them an earlier call had looked at."""
+    failed: int
+    front: tuple[Found, ...]
+    """No network that was looked at is smaller in one objective and no larger in the others."""
+    hypervolume: float | None
+    """It is between 0 and 1; None: random search was not asked, for it costs as much again."""
+    random: Chance | None
+    interrupted: bool = False
+
+    kind: ClassVar = "search"
+
+    @property
+    def verdict(self) -> str:
+        """Say whether the search found more than random ones of its budget do."""
+        if self.hypervolume is None or self.random is None:
+            return "Random search was not asked: it would cost as much again. Use --sampler random with another --dir."
+        volumes = self.random.volumes
+        low, high = volumes[0], volumes[-1]
+        told = f"{self.hypervolume:.4f}, of {len(volumes)} random searches {median(volumes):.4f} "
+        told += f"({low:.4f} to {high:.4f})"
+        word = "better than all of them" if self.hypervolume > high else "no better than random search"
+        return f"Hypervolume: {told}: {word}."
+
+    def tables(self) -> list[Table]:
+        columns = [Column("network", "network"), *(Column(one, one, "number") for one in self.minimize)]
+        within = f" within {', '.join(self.limits)}" if self.limits else ""
+        notes = [
+            f"Front of {plural(self.looked, 'network')} of {self.space}{within}, chosen by {self.sampler}, seed "
+            f"{self.seed}; rows in {self.folder}.",
+            self.verdict,
+        ]
+        warnings = ["Interrupted: what was looked at so far; the same command goes on."] if self.interrupted else []
+        if self.failed:
+            warnings.append(f"{plural(self.failed, 'network')} gave no finite number, and stand beside the front.")
+        if self.looked < self.budget and not self.interrupted:
+            warnings.append(f"Of {self.budget:,} that were asked for: the optimiser found no others.")
+        return [Table(columns, [[one.network, *one.values] for one in self.front], notes=notes, warnings=warnings)]
