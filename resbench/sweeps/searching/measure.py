@@ -5,6 +5,7 @@
 The journal of its trials lies beside the folder of the rows, so that the same call goes on where an earlier one ended.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import chain
@@ -80,8 +81,9 @@ def search(
         raise MeasureError("a search asks Optuna what to look at next: pip install 'resbench[sweep]'")
     place, interrupted = Path(folder), False
     with opened(place, columns(found), {"space": found.name}) as held:
-        from resbench.sweeps.searching.trials import Trials
-
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # in a notebook Optuna wants another progress bar
+            from resbench.sweeps.searching.trials import Trials
         asked = [found.name, *chain(*goals), *bounds, seeds, how.data, how.epochs, how.batch, how.lr, sampler, seed]
         trials = Trials(beside(place, "search"), " ".join(map(str, asked)), len(goals), sampler, seed)
         looked = trials.looked
