@@ -31,6 +31,7 @@ def command(
     grid: Annotated[bool, typer.Option("--grid", help="All networks there are, in their order.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say cells, time and disk, and measure nothing.")] = False,
     processes: Annotated[int, typer.Option("--processes", help="That share the work.", min=1, max=1024)] = 1,
+    ray: Annotated[str, typer.Option("--ray", metavar="ADDRESS", help="A cluster: auto, HOST:PORT, local.")] = "",
     data: options.Data = "digits",
     data_root: options.Root = None,
     epochs: Annotated[float, typer.Option("--epochs", help="Of a training, for error.")] = 8.0,
@@ -66,7 +67,7 @@ def command(
     if dry_run:
         emit(plan(space, n, **asked), format, output)
         return
-    found = sweep(space, n, folder=folder, processes=processes, merge=merge or (), progress=progress, **asked)
+    found = sweep(space, n, folder=folder, processes=processes, ray=ray, merge=merge or (), progress=progress, **asked)
     emit(found, format, output)
     if found.interrupted:
         end_early(f"interrupted after {plural(found.rows, 'row')}; the same command goes on from here", (output,))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from resbench.arch.catalog import architecture
 from resbench.data import Images, load_images, load_split
 from resbench.errors import MeasureError, ResbenchError, first_line
 from resbench.fields.measure import field
@@ -19,17 +20,22 @@ from resbench.gradients.result import FlowRecipe
 from resbench.gradients.verdicts import Thresholds, verdicts
 from resbench.networks.load import Model, load, result_name
 from resbench.sweeps import proxies
+from resbench.sweeps.figures import figures
 from resbench.sweeps.questions import GRADIENT, QUESTIONS, Cell, How, Place, Value
 from resbench.timing.latency.measure import latency
 from resbench.timing.runtimes.runtime import TORCH, runtime, version_of
 from resbench.training.degradation import Plan, recipe_of
 from resbench.training.feed import Feed
 from resbench.training.run import TrainingRun
+from resbench.units import FP32_BYTES
 from resbench.workers.environment import environment
 from resbench.workers.workload import repeatable
 
 SHOWN = 64
 """A batch of so many images tells of a network's first weights."""
+
+BASE_BYTES = 700 * 2**20
+"""A process that has imported torch, and read a small set of images, takes about so much."""
 
 Figures = dict[str, Value]
 
@@ -64,9 +70,21 @@ def answered(cell: Cell) -> Answer:
     return Answer(found, failed, time.monotonic() - begun, where)
 
 
-def died(cell: Cell) -> Answer:
+DIED = "the process that ran it died twice: perhaps of too little memory"
+
+
+def died(cell: Cell, why: str = DIED) -> Answer:
     """Answer for a process that died at a cell, and once more when it was there for that cell alone."""
-    return Answer({}, "the process that ran it died twice: perhaps of too little memory", 0.0, place(cell.how.device))
+    return Answer({}, why, 0.0, Place(cell.how.device, None, "", ""))
+
+
+def memory(cell: Cell) -> int:
+    """Predict how many bytes the process of a cell takes: weights with their gradients and momentum, and what a batch
+    keeps for the backward pass."""
+    net = architecture(cell.network)
+    found = figures(net.body, net.input)
+    images = cell.how.batch if cell.question.name == "error" else SHOWN
+    return BASE_BYTES + FP32_BYTES * (4 * found.params + 3 * images * found.activations)
 
 
 def place(device: str, runtime: str = "") -> Place:

@@ -8,14 +8,16 @@ the same networks again, and asks for those cells alone that are not there yet.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resbench.errors import OptionError
+from resbench.errors import MeasureError, OptionError
 from resbench.given import public
 from resbench.progress import Progress, Step, silent
 from resbench.sweeps.choices import as_kind
@@ -58,6 +60,7 @@ def sweep(
     limits: Sequence[str] = (),
     grid: bool = False,
     processes: int = 1,
+    ray: str = "",
     merge: Sequence[str | Path] = (),
     data: str = "digits",
     root: str | Path | None = None,
@@ -72,16 +75,17 @@ def sweep(
     ``metrics``: ``c1``, ``synflow``, ``error``, ``latency:onnxruntime``; what costs nothing is always there. ``seeds``:
     what starts from random weights is asked so often. ``limits``: ``macs=50M:100M``, ``params=:1M``. ``grid``: all
     networks there are instead, or the first ``n`` of them. ``merge``: folders with sweeps of the same space, whose rows
-    are taken first. ``processes``: that share the work; with one, all is done in this one. ``data`` in ``root``: what
-    is shown, and trained on by the recipe of `degradation`. The same call goes on where an earlier one ended, and a
-    larger ``n`` or a wider space keeps what is there.
+    are taken first. ``processes``: that share the work; with one, all is done in this one. ``ray``: ``auto`` or the
+    address of a cluster that answers what is not timed. ``data`` in ``root``: what is shown, and trained on by the
+    recipe of `degradation`. The same call goes on where an earlier one ended, and a larger ``n`` or a wider space keeps
+    what is there.
     Raises OptionError for a space without networks within the limits, and OutputError for a folder that another holds.
     """
     found, bounds, place = _chosen(space, n), _limits(limits), Path(folder)
     how = How(data, str(root) if root else None, epochs, batch, lr, device)
     questions, begun = checked(metrics, how), time.monotonic()
-    facts = {"space": found.name}
-    with opened(place, columns(found), facts, [*map(Path, merge)]) as held:
+    facts, others = {"space": found.name}, [*map(Path, merge)]
+    with joined(ray, how), opened(place, columns(found), facts, others) as held:
         done, earlier, networks, interrupted = 0, 0, list[Drawn](), False
         asked = dict[str, Asked]()
         try:
@@ -96,7 +100,7 @@ def sweep(
             for one in questions:
                 asked[one.name] = Asked(one.name, 0, 0)
             cells = [*_cells(questions, networks, seeds, how)]
-            _ask(found, held, networks, cells, processes, asked, progress)
+            _ask(found, held, networks, cells, 0 if ray else processes, asked, progress)
         except KeyboardInterrupt:
             interrupted = True
         table = held.table(["question", "failed", *FIGURES])
@@ -229,12 +233,30 @@ class _End:
         return done / max(done + rest, 1e-9)
 
 
+@contextmanager
+def joined(address: str, how: How) -> Iterator[None]:
+    """Join a cluster of Ray, where one is asked for. Raises MeasureError without it."""
+    if not address:
+        yield
+        return
+    if find_spec("ray") is None:
+        raise MeasureError("a cluster is Ray's: pip install 'resbench[ray]'")
+    from resbench.sweeps.cluster import connected
+
+    with connected(address, how.root):
+        yield
+
+
 def answers(cells: Sequence[Cell], processes: int) -> Iterator[tuple[Cell, "Answer"]]:
-    """Answer cells as processes are free; those that are timed at the end, one by one."""
-    from resbench.sweeps.answers import answered, died
+    """Answer cells as processes are free, or with 0 processes nodes of Ray; those that are timed at the end, here."""
+    from resbench.sweeps.answers import answered, died, memory
 
     shared = [cell for cell in cells if not cell.question.timed]
-    if processes == 1 or len(shared) < 2:
+    if not processes:
+        from resbench.sweeps import cluster
+
+        yield from cluster.each(answered, shared, died, memory)
+    elif processes == 1 or len(shared) < 2:
         yield from ((cell, answered(cell)) for cell in shared)
     else:
         yield from each(answered, shared, processes, died)

@@ -1,0 +1,110 @@
+"""Ray runs the cells of a sweep on a cluster: it schedules them, ships the code, and retries those whose worker died.
+
+The driver alone writes rows. A cell asks for one core, for a GPU where it runs on one, and for the memory that is
+predicted for it; so many are handed out as the cluster has room for, and half as many wait at the nodes.
+"""
+
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import RayError
+
+import resbench
+from resbench.errors import MeasureError, first_line
+from resbench.sweeps.questions import Cell
+
+if TYPE_CHECKING:
+    from resbench.sweeps.answers import Answer
+
+ANSWERS_S = 5.0
+"""An address answers within so many seconds, or nobody is there."""
+
+TRIES = 3
+"""Starting a cluster of this machine takes ten seconds, and fails on a busy one: so often it is tried."""
+
+RETRIES = 2
+"""A cell is run again so often where its worker or its node died."""
+
+Bytes = Callable[[Cell], int]
+
+
+@contextmanager
+def connected(address: str, root: str | None) -> Iterator[None]:
+    """Join the cluster at an address: ``auto``, ``HOST:PORT``, or ``local`` for one of this machine alone.
+
+    What workers import of resbench is this copy; the folder of the data is their working folder. Raises MeasureError.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address not in ("auto", "local"):
+        _reached(address, host, port)
+    code = {"py_modules": [str(Path(resbench.__file__).parent)], "env_vars": {"OMP_NUM_THREADS": "1"}}
+    shipped = {**code, **({"working_dir": root} if root else {})}
+    quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False, "configure_logging": False}
+    quiet |= {"include_dashboard": False} if address == "local" else {}
+    begin = partial(ray.init, runtime_env=shipped, **quiet)
+    for left in reversed(range(TRIES)):
+        try:
+            begin(address=address)
+            break
+        except Exception as error:  # of many kinds, with pages of C++ behind some
+            ray.shutdown()
+            if address != "local" or not left:
+                raise MeasureError(
+                    f"no Ray cluster at {address}: {first_line(error)}; expected one that runs"
+                ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _reached(address: str, host: str, port: str) -> None:
+    """Ask whether somebody listens. Raises MeasureError."""
+    try:
+        socket.create_connection((host, int(port)), ANSWERS_S).close()
+    except (OSError, ValueError) as error:
+        raise MeasureError(
+            f"no Ray cluster at {address}: {first_line(error)}; expected auto, local, or HOST:PORT of a head node"
+        ) from None
+
+
+def each(
+    work: "Callable[[Cell], Answer]", cells: Iterable[Cell], died: "Callable[[Cell, str], Answer]", memory: Bytes
+) -> "Iterator[tuple[Cell, Answer]]":
+    """Answer cells on the cluster that is joined, and yield what comes of each as it is done."""
+    task = ray.remote(max_retries=RETRIES, retry_exceptions=False)(work)
+    nodes: list[dict[str, float]] = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    most = max((int(node.get("memory", 0)) for node in nodes), default=0)
+    gpus = sum(node.get("GPU", 0) for node in nodes)
+    cores = sum(int(node.get("CPU", 0)) for node in nodes)
+    left, running = iter(cells), dict[Any, Cell]()
+    while True:
+        for cell in islice(left, max(0, cores + cores // 2 + 1 - len(running))):
+            on_gpu, needs = cell.how.device.startswith("cuda"), memory(cell)
+            if needs > most:
+                yield (
+                    cell,
+                    died(cell, f"it needs {needs / 2**30:.1f} GiB, and no node has more than {most / 2**30:.1f}"),
+                )
+            elif on_gpu and not gpus:
+                yield cell, died(cell, "no node of the cluster has a GPU")
+            else:
+                asked = task.options(num_cpus=1, num_gpus=int(on_gpu), memory=needs)
+                there = replace(cell, how=replace(cell.how, root=".")) if cell.how.root else cell
+                running[asked.remote(there)] = cell
+        if not running:
+            return
+        done, _ = ray.wait([*running])
+        for one in done:
+            cell = running.pop(one)
+            try:
+                yield cell, ray.get(one)
+            except RayError as error:
+                yield cell, died(cell, f"{type(error).__name__}: {first_line(error)}")
