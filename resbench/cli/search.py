@@ -13,7 +13,7 @@ from resbench.units import plural
 
 def command(
     space: Annotated[
-        str, typer.Argument(metavar="SPACE", help="residual, anynet, regnet, or a file such as space.toml.")
+        str, typer.Argument(metavar="SPACE", help="residual, inception, anynet, regnet, or a file such as space.toml.")
     ],
     minimize: Annotated[str, typer.Option("--minimize", help="Such as error,macs or params,latency:onnxruntime.")],
     budget: Annotated[int, typer.Option("--budget", help="So many networks are looked at.", min=1)] = 200,

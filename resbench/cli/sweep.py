@@ -13,7 +13,7 @@ from resbench.units import plural
 
 def command(
     space: Annotated[
-        str, typer.Argument(metavar="SPACE", help="residual, anynet, regnet, or a file such as space.toml.")
+        str, typer.Argument(metavar="SPACE", help="residual, inception, anynet, regnet, or a file such as space.toml.")
     ],
     n: Annotated[int, typer.Option("-n", help="So many networks, each only once.", min=1, max=100_000_000)] = 500,
     folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Rows are kept here.")] = Path("sweep"),

@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,10 +63,8 @@ class Dataset:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Take rows of new keys; readers see them when it is time for a part. Raises OutputError."""
-        import pyarrow
-
         if rows:
-            self._wait(pyarrow.RecordBatch.from_pylist([dict(row) for row in rows], self._schema()))
+            self._wait(self._batch(rows))
         now = time.monotonic()
         if now - self.last > max(LEAST_S, SHARE * (now - self.begun)):
             self.write()
@@ -86,7 +85,7 @@ class Dataset:
         import pyarrow
 
         self.write()
-        empty = self._schema().empty_table().select(columns)
+        empty = self.schema.empty_table().select(columns)
         return pyarrow.concat_tables([empty, *(_read(part, columns) for part in _parts(self.folder))])
 
     def _widen(self, folder: Path) -> None:
@@ -118,7 +117,7 @@ class Dataset:
             keys = _read(part, ["key"])["key"].to_pylist()
             self.keys.update(keys)
             rows += len(keys)
-        whole = self._schema()
+        whole = self.schema
         alike = all(schema.equals(whole) for path, schema in _schemas(self.folder) if path in parts)
         if len(parts) > MOST_PARTS or rows > len(self.keys) or not alike:
             self.keys = set()
@@ -143,7 +142,7 @@ class Dataset:
         """Return the rows that are not here yet, with all columns that there are now: those that it lacks are empty."""
         import pyarrow
 
-        schema = self._schema()
+        schema = self.schema
         for field in schema:
             if field.name not in table.column_names:
                 table = table.append_column(field, pyarrow.nulls(table.num_rows, field.type))
@@ -152,6 +151,19 @@ class Dataset:
             new.append(key not in self.keys)
             self.keys.add(key)
         return table.select(schema.names).cast(schema).filter(new)
+
+    def _batch(self, rows: Sequence[Row]) -> "pyarrow.RecordBatch":
+        """Put rows into columns: most of them are empty, for a row has the figures of one question."""
+        import pyarrow
+
+        there = {name for row in rows for name in row}
+        columns = [
+            pyarrow.array([row.get(field.name) for row in rows], field.type)
+            if field.name in there
+            else pyarrow.nulls(len(rows), field.type)
+            for field in self.schema
+        ]
+        return pyarrow.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def _wait(self, batch: "pyarrow.RecordBatch") -> None:
         """Keep rows until their part is written. Raises OutputError."""
@@ -176,7 +188,8 @@ class Dataset:
             pyarrow.parquet.write_table(table, writing, compression="zstd")
             writing.replace(path)
 
-    def _schema(self) -> "pyarrow.Schema":
+    @cached_property
+    def schema(self) -> "pyarrow.Schema":
         """Say the type of each column: the same from the first row on, whatever the rows hold."""
         import pyarrow
 

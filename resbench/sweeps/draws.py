@@ -11,7 +11,7 @@ from itertools import chain, count, islice
 from operator import attrgetter
 from typing import NamedTuple
 
-from resbench.arch.acyclic import acyclic
+from resbench.arch.acyclic import acyclic, resting
 from resbench.arch.catalog import Architecture
 from resbench.errors import ShapeError
 from resbench.sweeps.choices import Value
@@ -42,8 +42,11 @@ class Drawn(NamedTuple):
 def draws(
     space: Space, n: int, seed: int, limits: Sequence[Limit], grid: bool, processes: int
 ) -> Iterator[list[Drawn]]:
-    """Yield n networks or all there are, each only once, batch by batch. Raises OptionError where there are none."""
-    with ExitStack() as stack:
+    """Yield n networks or all there are, each only once, batch by batch. Raises OptionError where there are none.
+
+    Python does not look for garbage meanwhile: it would search all values that are known, again after every chunk.
+    """
+    with resting(), ExitStack() as stack:
         chunks = _enumerated(space, limits) if grid else _drawn(space, seed, limits, processes, stack)
         found = firsts(chain.from_iterable(chunks), attrgetter("name"), None if grid else MOST_DRAWS)
         left = islice(found, n)

@@ -97,10 +97,10 @@ def sweep(
                 done, earlier = done + len(rows), earlier + len(rows) - len(new)
                 share = min(done / n, 1.0) * (DRAWING if questions else 1.0)
                 progress(Step(f"{found.name}: {done:,} of {n:,} networks", f"{done:,} rows"), share)
-            for one in questions:
-                asked[one.name] = Asked(one.name, 0, 0)
-            cells = [*_cells(questions, networks, seeds, how)]
-            _ask(found, held, networks, cells, 0 if ray else processes, asked, progress)
+            if questions:
+                asked = {one.name: Asked(one.name, 0, 0) for one in questions}
+                cells = [*_cells(questions, networks, seeds, how)]
+                _ask(found, held, networks, cells, 0 if ray else processes, asked, progress)
         except KeyboardInterrupt:
             interrupted = True
         table = held.table(["question", "failed", *FIGURES])
@@ -286,13 +286,13 @@ def columns(space: Space) -> dict[str, type]:
 
 def _spreads(table: Any) -> tuple[Spread, ...]:
     """Say how each figure is spread over the rows."""
-    import numpy as np
+    from pyarrow.compute import quantile
 
     found = []
     for name in (name for name, kind in FIGURES.items() if kind is not str):
-        values = table[name].drop_null().to_numpy()
-        if len(values):
-            found.append(Spread(name, *map(float, np.quantile(values, (0, 0.25, 0.5, 0.75, 1)))))
+        ends = quantile(table[name], q=[0, 0.25, 0.5, 0.75, 1]).to_pylist()
+        if ends[0] is not None:
+            found.append(Spread(name, *map(float, ends)))
     return tuple(found)
 
 

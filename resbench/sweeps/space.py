@@ -8,6 +8,10 @@
     input = "3x16x16"
     weight = 2                                    # drawn twice as often as another that says nothing
 
+    [[networks]]
+    model = "file:space.py:network"               # runs its code: a function of options that gives an expression
+    layers = { from = 2, to = 9 }
+
 A draw is a pure function of seed and index: each option has a random number of its own, so that one that is added, or a
 range that grows, leaves the draws of the others where they were.
 
@@ -17,8 +21,8 @@ True
 """
 
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from hashlib import blake2b
 from importlib.resources import files
@@ -71,7 +75,27 @@ class Networks:
 
     def built(self, values: Mapping[str, Value]) -> Architecture:
         """Build the network of these values. Raises ArchitectureError where they do not go together."""
-        return network(*self.name(values))[0]
+        plain, given = self.name(values)
+        return _made(plain, given) if self.runs_code else network(plain, given)[0]
+
+    @property
+    def runs_code(self) -> bool:
+        """Tell whether a Python file makes its networks: ``file:space.py:function``."""
+        return self.model.startswith("file:")
+
+
+def _made(plain: str, given: Sequence[tuple[str, str]]) -> Architecture:
+    """Let a function of a file make a network, under the name by which every command makes it again."""
+    from resbench.networks.load import load
+
+    text = ",".join([plain, *("=".join(one) for one in given)])
+    try:
+        found = load(text)
+    except SourceError as error:
+        raise ArchitectureError(str(error)) from None
+    if found.architecture is None:
+        raise ArchitectureError(f"{text} gives a module: expected an architecture, or an expression of layers")
+    return replace(found.architecture, name=text)
 
 
 @dataclass(frozen=True)
@@ -223,7 +247,14 @@ def _networks(where: str, line: dict[str, Any]) -> Networks:
 
 def _checked(where: str, line: Networks) -> None:
     """Try the first value of each choice against the catalog. Raises OptionError."""
-    plain, _ = line.name({key: choice.at(0.0) for key, choice in line.choices.items()})
+    first = {key: choice.at(0.0) for key, choice in line.choices.items()}
+    plain, _ = line.name(first)
+    if line.runs_code:
+        try:
+            line.built(first)
+        except ResbenchError as error:
+            raise OptionError(f"{where}: {error}") from None
+        return
     try:
         known = {option.name: option for option in options(find(plain))}
         for key, choice in line.choices.items():

@@ -10,6 +10,7 @@ from naive.bn_inception import BNInception
 from naive.densenet import CifarDenseNet
 from naive.googlenet import GoogLeNet
 from naive.inception_resnet_v1 import InceptionResNetV1
+from naive.inceptionnet import InceptionNet
 from naive.pyramidnet import PyramidNet
 from naive.resnet import ResNet
 from naive.resnext import ResNeXt29
@@ -33,6 +34,10 @@ NAIVE = {
     "googlenet": GoogLeNet,
     "inception_resnet_v1": InceptionResNetV1,
     "inception_resnet_v1,classes=10": partial(InceptionResNetV1, 10),
+    "inceptionnet": InceptionNet,
+    "inceptionnet,depths=1-2,width=8,reduce=no,residual=yes,bn=no": partial(
+        InceptionNet, (1, 2), 8, reduced=False, residual=True, bn=False
+    ),
     "densenet40_12": partial(CifarDenseNet, 40, 12),
     "densenet_bc100_12": partial(CifarDenseNet, 100, 12, bc=True),
     "plain8": partial(_plain, (1, 1, 1)),

@@ -188,6 +188,9 @@ def test_the_command_prints_draws_and_stores_them(folder, tmp_path):
     assert "Warning" not in done.stderr
     assert json.loads(stored.read_text())["kind"] == "sweep --report"
     assert resbench.load(stored).trained == 22
+    side = called("compare", "--from", str(stored), "--metrics", "error,macs", "-f", "json")
+    assert side.returncode == 0, side.stderr
+    assert "plain8" in side.stdout
     page = tmp_path / "p.html"
     assert called("sweep", "mine", "--dir", str(folder), "--report", "--plot", str(page)).returncode == 0
     assert "draw a frame in a panel" in page.read_text()

@@ -7,6 +7,7 @@ from itertools import islice
 import pytest
 from scipy.stats import chisquare
 
+import resbench
 from resbench.arch.catalog import architecture
 from resbench.arch.families.regnet import DESIGNS
 from resbench.errors import OptionError, ResbenchError, SourceError
@@ -166,6 +167,33 @@ def test_several_numbers_in_order_and_each_by_itself():
     assert read("d", {"each": 2, "of": [1, 2], "ascending": True}).values() == ("1-1", "1-2", "2-2")
     with pytest.raises(OptionError, match="too many for --grid"):
         choice.values()
+
+
+CODE = """
+from resbench.arch import Conv2d, ReLU, Seq, stack, AdaptiveAvgPool2d, Flatten, Linear
+
+def network(layers, width=8):
+    if layers == 4:
+        raise ValueError("four is no number of layers")
+    body = [Seq(conv=Conv2d(3 if not i else width, width, 3, padding=1), relu=ReLU()) for i in range(layers)]
+    return Seq(body=stack(*body), pool=AdaptiveAvgPool2d(1), flat=Flatten(), fc=Linear(width, 10))
+"""
+
+
+def test_a_function_of_a_file_makes_networks_that_every_command_knows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(CODE)
+    line = b'[[networks]]\nmodel = "file:mine.py:network"\nlayers = { from = 2, to = 5 }\ninput = "3x8x8"\n'
+    space = Space.read("mine", line)
+    every = [*space.grid()]
+    assert [point.values["layers"] for point in every] == [2, 3, 5]
+    assert names(space, 10) != [point.network.name for point in every]
+    assert {*names(space, 10)} == {point.network.name for point in every}
+    for point in every:
+        assert figures(point.network.body, point.network.input).depth == point.values["layers"] + 1
+        assert resbench.flops(point.network.name).macs == figures(point.network.body, (3, 8, 8)).macs
+    with pytest.raises(OptionError, match=r"networks 1: .*no_network"):
+        Space.read("mine", line.replace(b'network"', b'no_network"'))
 
 
 WIDTHS = b'{ each = 3, from = 8, to = 1024, step = 8, scale = "log", ascending = true }'

@@ -5,10 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from resbench.drawing.charts import Picture
-from resbench.result import Result, Section
+from resbench.result import Figure, Result, Section
 from resbench.sweeps.readings.statistics import Estimate
 from resbench.tables.table import Column, Table
 from resbench.units import plural
+
+FREE = ("params", "macs", "elementwise", "activations")
+
+METRICS = {
+    **{name: name for name in FREE},
+    **{"test_error": "error", "train_error": "train_error", "latency_s": "latency", "first_to_last": "gradient"},
+}
+"""A figure of a sweep is this metric of a comparison."""
 
 
 class Distribution(NamedTuple):
@@ -115,6 +123,21 @@ class Readings(Result):
         from resbench.sweeps.readings.chart import pictures
 
         return pictures(self)
+
+    def models(self) -> list[str]:
+        return [one.network for one in self.best]
+
+    def figures(self) -> Iterator[Figure]:
+        """Yield what `compare` knows of the best networks: it lays them side by side."""
+        place = {name: i for i, name in enumerate(self.points.get("network", []))}
+        for column, values in self.points.items():
+            name, _, runtime = column.partition(":")
+            metric = METRICS.get(name)
+            for one in self.best if metric else ():
+                value = values[place[one.network]] if one.network in place else None
+                if value is not None:
+                    conditions = "" if name in FREE else f"mean over the seeds of the sweep in {self.folder}"
+                    yield Figure(one.network, str(metric), value, None, conditions, runtime=runtime)
 
     def verdicts(self) -> Iterator[str]:
         """Say which figures foretell less than the base does, and which more, as far as the intervals tell."""
