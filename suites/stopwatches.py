@@ -108,9 +108,9 @@ def beside_benchmark_app(file: Path, folder: Path) -> float:
         runs = max(5, int(APP_S / median(seconds for (seconds,) in ours(5))))
         mine = median(seconds for (seconds,) in ours(runs))
         said = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
-        found = re.search(r"Median:\s+([\d.]+) ms", said)
+        found = re.search(r"Median:\s+([\d.]+) (ms|us)", said)
         assert found, said
-        ratios.append(mine / (float(found[1]) / 1e3))
+        ratios.append(mine / (float(found[1]) * {"ms": 1e-3, "us": 1e-6}[found[2]]))
     return median(ratios)
 
 
