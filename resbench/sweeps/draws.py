@@ -6,19 +6,19 @@ space, seed, limits --indexes--> chunks --firsts--> networks, each once
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from itertools import chain, count, islice
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from resbench.arch.acyclic import acyclic, resting
 from resbench.arch.catalog import Architecture
-from resbench.errors import ShapeError
+from resbench.errors import ArchitectureError, ShapeError
 from resbench.sweeps.choices import Value
 from resbench.sweeps.figures import Figures, figures
 from resbench.sweeps.limits import Limit
 from resbench.sweeps.pool import pool
-from resbench.sweeps.space import MOST_DRAWS, Point, Space, firsts
+from resbench.sweeps.space import MOST_DRAWS, Networks, Point, Space, firsts
 
 CHUNK = 256
 """A process is given so many indexes at a time."""
@@ -50,6 +50,7 @@ def draws(
         chunks = _enumerated(space, limits) if grid else _drawn(space, seed, limits, processes, stack)
         found = firsts(chain.from_iterable(chunks), attrgetter("name"), None if grid else MOST_DRAWS)
         left = islice(found, n)
+        stack.callback(_known.cache_clear)
         while batch := [*islice(left, CHUNK)]:
             yield batch
 
@@ -68,11 +69,38 @@ def _drawn(space: Space, seed: int, limits: Sequence[Limit], processes: int, sta
         ahead.append(shared.submit(work, next(starts)))
 
 
+MOST_KNOWN = 2**17
+"""Of so many values at most it is known what comes of them."""
+
+Known = dict[tuple[Any, ...], Drawn | str]
+
+
+@cache
+def _known(space: str, limits: tuple[Limit, ...]) -> Known:
+    """Return what this process knows of a space: of values that come again nothing is built again."""
+    return {}
+
+
 @acyclic
 def _chunk(space: Space, seed: int, limits: tuple[Limit, ...], start: int) -> list[Drawn]:
-    """Draw networks of some indexes, and find their figures."""
-    fits = partial(within, limits)
-    return [_costed(space.drawn(seed, index, fits)) for index in range(start, start + CHUNK)]
+    """Draw networks of some indexes, and find their figures; one that came before has none, for nobody looks at it."""
+    known = _known(space.name, limits)
+
+    def made(line: Networks, values: Mapping[str, Value]) -> Drawn | str:
+        key = (line.model, line.names, *values.values())
+        found = known.get(key)
+        if found is None:
+            try:
+                one = line.built(values)
+                fits = within(limits, one)
+                found = _costed(Point(one, line.model, values)) if fits else f"{one.name} is outside of the limits"
+            except (ArchitectureError, ShapeError) as error:
+                found = str(error)
+            if len(known) < MOST_KNOWN:
+                known[key] = found._replace(values={}, found="") if isinstance(found, Drawn) else found
+        return found
+
+    return [space.first(seed, index, made) for index in range(start, start + CHUNK)]
 
 
 def _enumerated(space: Space, limits: Sequence[Limit]) -> Iterator[list[Drawn]]:

@@ -78,6 +78,10 @@ class Networks:
         plain, given = self.name(values)
         return _made(plain, given) if self.runs_code else network(plain, given)[0]
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.choices)
+
     @property
     def runs_code(self) -> bool:
         """Tell whether a Python file makes its networks: ``file:space.py:function``."""
@@ -133,23 +137,29 @@ class Space:
         return cls(name, tuple(_networks(f"{name}, networks {i + 1}", line) for i, line in enumerate(lines)))
 
     def drawn(self, seed: int, index: int, fits: Fits = lambda one: True) -> Point:
-        """Draw a network that can exist and fits.
+        """Draw a network that can exist and fits. Raises OptionError as ``first`` does."""
 
-        Raises OptionError, with the reason of the last one, when MOST_DRAWS did not.
+        def made(line: Networks, values: Mapping[str, Value]) -> Point | str:
+            try:
+                found = line.built(values)
+                return Point(found, line.model, values) if fits(found) else f"{found.name} is outside of the limits"
+            except (ArchitectureError, ShapeError) as error:
+                return str(error)
+
+        return self.first(seed, index, made)
+
+    def first(self, seed: int, index: int, made: Callable[[Networks, Mapping[str, Value]], T | str]) -> T:
+        """Draw a line and its values until something is ``made`` of them, instead of a reason why not.
+
+        Raises OptionError, with the reason of the last one, when MOST_DRAWS gave nothing.
         """
-        why = "it was outside of the limits"
         for attempt in range(MOST_DRAWS):
             place = f"{seed}/{index}/{attempt}"
             line = self._line(_share(place, ""))
             values = {key: choice.drawn(partial(_share, f"{place}/{key}")) for key, choice in line.choices.items()}
-            try:
-                found = line.built(values)
-                if fits(found):
-                    return Point(found, line.model, values)
-                why = f"{found.name} is outside of the limits"
-            except (ArchitectureError, ShapeError) as error:
-                why = str(error)
-        raise OptionError(f"the space {self.name} gave no network within the limits in {MOST_DRAWS:,} draws; {why}")
+            if not isinstance(found := made(line, values), str):
+                return found
+        raise OptionError(f"the space {self.name} gave no network within the limits in {MOST_DRAWS:,} draws; {found}")
 
     def distinct(self, seed: int, fits: Fits = lambda one: True) -> Iterator[Point]:
         """Draw networks one after the other, each only once, until no others come."""
