@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError
 
-import resbench
 from resbench.errors import MeasureError, first_line
 from resbench.sweeps.questions import Cell
 
@@ -44,7 +43,7 @@ def connected(address: str, root: str | None) -> Iterator[None]:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if address not in ("auto", "local"):
         _reached(address, host, port)
-    code = {"py_modules": [str(Path(resbench.__file__).parent)], "env_vars": {"OMP_NUM_THREADS": "1"}}
+    code = {"py_modules": [str(Path(__file__).parents[1])], "env_vars": {"OMP_NUM_THREADS": "1"}}
     shipped = {**code, **({"working_dir": root} if root else {})}
     quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False, "configure_logging": False}
     quiet |= {"include_dashboard": False} if address == "local" else {}
