@@ -32,7 +32,7 @@ def command(
     format: options.Format = None,
     output: options.Output = None,
 ) -> None:
-    """Look for the networks of a space that are small in all of --minimize: an optimiser chooses what to look at.
+    """Look for the networks of a space that are small in several figures: an optimiser chooses.
 
     Prints the front, which no network that was looked at beats. The same command goes on where it was.
     """

@@ -15,7 +15,9 @@ def command(
     space: Annotated[
         str, typer.Argument(metavar="SPACE", help="residual, inception, anynet, regnet, or a file such as space.toml.")
     ],
-    n: Annotated[int, typer.Option("-n", help="So many networks, each only once.", min=1, max=100_000_000)] = 500,
+    n: Annotated[
+        int | None, typer.Option("-n", help="So many networks, each only once; 500.", min=1, max=100_000_000)
+    ] = None,
     folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Rows are kept here.")] = Path("sweep"),
     metrics: Annotated[
         str,
@@ -41,7 +43,7 @@ def command(
     ] = None,
     report: Annotated[bool, typer.Option("--report", help="Draw nothing: read the rows in --dir.")] = False,
     target: Annotated[str, typer.Option("--target", help="Of --report: error, latency, or another figure.")] = "",
-    against: Annotated[str, typer.Option("--against", help="Of --report: the front is of both.")] = "macs",
+    against: Annotated[str, typer.Option("--against", help="Of --report: the front is of both; macs.")] = "",
     plot: options.Plot = None,
     format: options.Format = None,
     output: options.Output = None,
@@ -52,11 +54,18 @@ def command(
     networks, metrics or seeds, or a wider space, keep what is there.
     """
     checked(format, output, plot)
-    options.refuse((target or plot) and not report, "--target and --plot are of the rows: expected --report with them")
+    options.refuse(
+        (target or against or plot) and not report,
+        "--target, --against and --plot are of the rows: expected --report with them",
+    )
+    options.refuse(
+        report and (metrics or limit or merge or grid or dry_run or n),
+        "--report reads the rows there are: expected it without -n, --metrics, --limit, --merge, --grid, --dry-run",
+    )
     if report:
         from resbench.sweeps.readings.measure import readings
 
-        emit(readings(folder, target, against=against, space=space), format, output, plot=plot)
+        emit(readings(folder, target, against=against or "macs", space=space), format, output, plot=plot)
         return
     from resbench.sweeps.measure import plan, sweep
 

@@ -183,6 +183,8 @@ def read(name: str, given: Any) -> Choice:
     words = tuple(given) if isinstance(given, list | tuple) else (given,)
     if not words or not all(isinstance(word, str | int | float) for word in words):
         raise OptionError(f"{name}: expected a value, a list of them or {{from, to}}; received {given!r}")
+    if any(isinstance(word, str) and ("," in word or not word.strip()) for word in words):
+        raise OptionError(f"{name}: expected values without commas, as a model's name has them; received {given!r}")
     if len(set(words)) < len(words):
         raise OptionError(f"{name}: expected values that differ, received {given!r}")
     return OneOf(words)

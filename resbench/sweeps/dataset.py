@@ -13,7 +13,7 @@ finds anything else in it.
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -91,12 +91,12 @@ class Dataset:
     def _widen(self, folder: Path) -> None:
         """Have the columns of what lies in a folder too. Raises OutputError where it is of another space."""
         for path, schema in _schemas(folder):
+            space = _space(path, schema)
             with _reading(path):
-                facts = json.loads((schema.metadata or {})[FACTS])
                 theirs = {field.name: KINDS[str(field.type)] for field in schema}
-            if facts["space"] != self.facts["space"]:
+            if space != self.facts["space"]:
                 raise OutputError(
-                    f"{folder} holds a sweep of the space {facts['space']}: expected that, or another --dir; "
+                    f"{folder} holds a sweep of the space {space}: expected that, or another --dir; "
                     f"received {self.facts['space']}"
                 )
             for name, kind in theirs.items():
@@ -183,7 +183,10 @@ class Dataset:
 
         names = [one.stem.removeprefix("part-") for one in _parts(self.folder)]
         numbers = [int(name) for name in names if name.isdecimal()]
-        path, writing = self.folder / f"part-{max(numbers, default=0) + 1:06}.parquet", beside(self.folder, "writing")
+        path, writing = (
+            self.folder.absolute() / f"part-{max(numbers, default=0) + 1:06}.parquet",
+            beside(self.folder, "writing"),
+        )
         with foreign(OutputError, lambda e: f"cannot write {path}: {first_line(e)}; what was there is kept"):
             pyarrow.parquet.write_table(table, writing, compression="zstd")
             writing.replace(path)
@@ -199,17 +202,28 @@ class Dataset:
 
 
 def _parts(folder: Path) -> list[Path]:
-    return sorted(one for one in folder.glob("*.parquet") if is_file(one))
+    return sorted(one for one in folder.absolute().glob("*.parquet") if is_file(one))
 
 
 def beside(folder: Path, word: str) -> Path:
     """Return a hidden path on the disk of a folder, and not in it."""
     whole = folder.resolve()
+    if not whole.name:
+        raise OutputError(f"expected a folder with a name to keep rows in, received {folder}")
     return whole.with_name(f".{whole.name}.{word}")
 
 
 def _reading(path: Path) -> AbstractContextManager[None]:
     return foreign(SourceError, lambda e: f"cannot read {path} as a sweep ({first_line(e)}); name another --dir")
+
+
+def _space(path: Path, schema: "pyarrow.Schema") -> str:
+    """Return the space that a file's rows are of. Raises SourceError where it is no part of a sweep."""
+    with suppress(ValueError):
+        facts = json.loads((schema.metadata or {}).get(FACTS, b"{}"))
+        if isinstance(facts, dict) and isinstance(facts.get("space"), str):
+            return str(facts["space"])
+    raise SourceError(f"{path} is no part of a sweep: expected files of one sweep alone; name another --dir")
 
 
 def _schemas(folder: Path) -> Iterator[tuple[Path, "pyarrow.Schema"]]:
@@ -256,6 +270,7 @@ def opened(
     """
     if find_spec("pyarrow") is None:
         raise MeasureError("a sweep keeps its rows by pyarrow: pip install 'resbench[sweep]'")
+    beside(folder, "waiting")
     with locked(folder):
         held = Dataset(folder, columns, facts, merge)
         try:
@@ -272,6 +287,6 @@ def rows_of(folder: Path) -> tuple[str, "pyarrow.Table"]:
     if not parts:
         raise SourceError(f"{folder} holds no sweep: expected files such as part-000001.parquet in it")
     tables = [_read(part) for part in parts]
+    space = _space(parts[0], tables[0].schema)
     with _reading(parts[0]):
-        facts = json.loads((tables[0].schema.metadata or {})[FACTS])
-        return str(facts["space"]), pyarrow.concat_tables(tables)
+        return space, pyarrow.concat_tables(tables)

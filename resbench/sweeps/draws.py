@@ -93,7 +93,7 @@ def _chunk(space: Space, seed: int, limits: tuple[Limit, ...], start: int) -> li
             try:
                 one = line.built(values)
                 fits = within(limits, one)
-                found = _costed(Point(one, line.model, values)) if fits else f"{one.name} is outside of the limits"
+                found = costed(Point(one, line.model, values)) if fits else f"{one.name} is outside of the limits"
             except (ArchitectureError, ShapeError) as error:
                 found = str(error)
             if len(known) < MOST_KNOWN:
@@ -106,17 +106,19 @@ def _chunk(space: Space, seed: int, limits: tuple[Limit, ...], start: int) -> li
 def _enumerated(space: Space, limits: Sequence[Limit]) -> Iterator[list[Drawn]]:
     """Yield chunk after chunk of all networks there are."""
     every = space.grid(partial(within, tuple(limits)))
-    while chunk := [_costed(one) for one in islice(every, CHUNK)]:
+    while chunk := [costed(one) for one in islice(every, CHUNK)]:
         yield chunk
 
 
-def _costed(point: Point) -> Drawn:
+def costed(point: Point) -> Drawn:
     """Find the figures of a network; an input that it uses up is its reason for having none."""
     one, model, values = point
     try:
-        return Drawn(one.name, model, values, figures(one.body, one.input))
+        found = figures(one.body, one.input)
     except ShapeError as error:
         return Drawn(one.name, model, values, str(error))
+    large = next((name for name, value in found._asdict().items() if value >= 2**63), "")
+    return Drawn(one.name, model, values, f"its {large} are 2**63 or more, which no column holds" if large else found)
 
 
 def within(limits: Sequence[Limit], one: Architecture) -> bool:

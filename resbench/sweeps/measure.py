@@ -34,6 +34,12 @@ from resbench.units import plural
 if TYPE_CHECKING:
     from resbench.sweeps.answers import Answer
 
+NETWORKS = 500
+"""So many are drawn where nothing else is asked for."""
+
+EPOCHS = (0.1, 1_000_000)
+"""A training goes at least and at most so often through its images."""
+
 TRIED = 200
 """A dry run costs so many networks, to say how long all of them take."""
 
@@ -51,7 +57,7 @@ DRAWING = 0.02
 @public
 def sweep(
     space: str | Space,
-    n: int = 500,
+    n: int | None = None,
     *,
     metrics: Sequence[str] = (),
     folder: str | Path = "sweep",
@@ -70,7 +76,7 @@ def sweep(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> Sweep:
-    """Draw ``n`` networks of a space, each only once, and keep a row of figures of each in ``folder``.
+    """Draw ``n`` networks of a space, 500 where it is not said, and keep a row of every answer in ``folder``.
 
     ``metrics``: ``c1``, ``synflow``, ``error``, ``latency:onnxruntime``; what costs nothing is always there. ``seeds``:
     what starts from random weights is asked so often. ``limits``: ``macs=50M:100M``, ``params=:1M``. ``grid``: all
@@ -82,8 +88,10 @@ def sweep(
     Raises OptionError for a space without networks within the limits, and OutputError for a folder that another holds.
     """
     found, bounds, place = _chosen(space, n), _limits(limits), Path(folder)
+    n = _count(found, n, grid)
     how = How(data, str(root) if root else None, epochs, batch, lr, device)
-    questions, begun = checked(metrics, how), time.monotonic()
+    begun = time.monotonic()
+    questions, how = checked(metrics, how)
     facts, others = {"space": found.name}, [*map(Path, merge)]
     with joined(ray, how), opened(place, columns(found), facts, others) as held:
         done, earlier, networks, interrupted = 0, 0, list[Drawn](), False
@@ -110,7 +118,7 @@ def sweep(
             seed=seed,
             limits=tuple(str(one) for one in bounds),
             merged=held.merged,
-            asked=n,
+            asked=0 if grid else n,
             networks=done,
             earlier=earlier,
             rows=table.num_rows,
@@ -124,7 +132,7 @@ def sweep(
 @public
 def plan(
     space: str | Space,
-    n: int = 500,
+    n: int | None = None,
     *,
     metrics: Sequence[str] = (),
     seed: int = 0,
@@ -140,8 +148,10 @@ def plan(
 ) -> Plan:
     """Say what a sweep would do, from a few networks that are drawn and costed, and a cell of each question."""
     found, bounds = _chosen(space, n), _limits(limits)
+    n = _count(found, n, grid)
     how = How(data, str(root) if root else None, epochs, batch, lr, device)
-    questions, begun = checked(metrics, how), time.process_time()
+    questions, how = checked(metrics, how)
+    begun = time.process_time()
     fits = partial(within, bounds)
     tried = [
         Drawn(one.name, model, {}, figures(one.body, one.input))
@@ -296,28 +306,45 @@ def _spreads(table: Any) -> tuple[Spread, ...]:
     return tuple(found)
 
 
-def _chosen(space: str | Space, n: int) -> Space:
+def _count(space: Space, n: int | None, grid: bool) -> int:
+    """Say how many networks are asked for: of a grid all, where nothing is said. Raises OptionError."""
+    if n is not None or not grid:
+        return n or NETWORKS
+    if space.size is None:
+        raise OptionError(f"--grid: the space {space.name} has real numbers: expected a step for each")
+    return space.size
+
+
+def _chosen(space: str | Space, n: int | None) -> Space:
     """Check what is asked for. Raises OptionError."""
-    if type(n) is not int or n < 1:
+    if n is not None and (type(n) is not int or n < 1):
         raise OptionError(f"expected at least one network, received n of {n!r}")
     return Space.of(space) if isinstance(space, str) else space
 
 
-def checked(metrics: Sequence[str], how: How) -> list[Question]:
-    """Check what is asked of the networks. Raises OptionError, and MeasureError without the device or the runtime."""
+def checked(metrics: Sequence[str], how: How) -> tuple[list[Question], How]:
+    """Check what is asked of the networks, and read the data once.
+
+    Raises OptionError, SourceError without the data, and MeasureError without the device or the runtime.
+    """
     questions = chosen(metrics)
     if any(question.heeds for question in questions):
-        from resbench.data import check_name
+        from resbench.data import check_name, load_images
         from resbench.workers.workload import check_device
 
         check_name(how.data, how.root)
         check_device(how.device)
+        if not EPOCHS[0] <= how.epochs <= EPOCHS[1]:
+            raise OptionError(f"--epochs takes a number from {EPOCHS[0]:g} to {EPOCHS[1]:,}; received {how.epochs:g}")
+        if any("data" in question.heeds for question in questions):
+            images = load_images(how.data, Path(how.root) if how.root else None)
+            how = replace(how, digest=images.digest[:12] if how.data == "folder" else "")
     for name in (question.runtime for question in questions if question.runtime):
         from resbench.timing.runtimes.runtime import TORCH, runtime
 
         if name not in TORCH:
             runtime(name)
-    return questions
+    return questions, how
 
 
 def _limits(texts: Sequence[str]) -> list[Limit]:

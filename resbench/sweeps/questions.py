@@ -14,9 +14,11 @@ True
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from resbench.errors import OptionError, did_you_mean
@@ -42,6 +44,8 @@ class How:
     dtype: str = "fp32"
     processes: int = 3
     """A latency is read in so many fresh processes."""
+    digest: str = ""
+    """A folder of images has this one: its name says nothing of what lies in it."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,14 @@ def _words(names: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
+@cache
+def _digest(file: str) -> str:
+    """Return the digest of a file that makes networks: when it changes, they may."""
+    with suppress(OSError):
+        return blake2b(Path(file).read_bytes(), digest_size=6).hexdigest()
+    return ""
+
+
 class Place(NamedTuple):
     """An answer was found on such a device, by so many threads, with these versions, on this machine."""
 
@@ -154,6 +166,8 @@ class Cell:
     def key(self) -> str:
         """Return 24 hex digits, a pure function of what is asked."""
         asked: list[Any] = [self.question.name, self.network]
+        if self.network.startswith("file:"):
+            asked.append(_digest(self.network.removeprefix("file:").rpartition(":")[0]))
         if self.question is not COST:
             asked += [self.seed, self.recipe, self.place]
         return blake2b(" ".join(map(str, asked)).encode(), digest_size=12).hexdigest()
@@ -165,7 +179,7 @@ class Cell:
         epochs = "1 epoch" if how.epochs == 1 else f"{how.epochs:g} epochs"
         words = {
             "epochs": f"{epochs} of batches of {how.batch}, lr {how.lr:g}",
-            "data": f"on {how.data}",
+            "data": f"on {' '.join(filter(None, (how.data, how.digest)))}",
             "dtype": how.dtype,
         }
         return ", ".join(text for key, text in words.items() if key in heeds)

@@ -56,7 +56,8 @@ class Asked(NamedTuple):
     def line(self) -> str:
         """Say how many cells there are, and how many of those that were asked now have failed."""
         earlier = f", {self.earlier:,} of them from earlier" if self.earlier else ""
-        return f"{self.question}: {plural(self.cells, 'cell')}{earlier}"
+        known = self.earlier + self.done
+        return f"{self.question}: {f'{known:,} of ' if known < self.cells else ''}{plural(self.cells, 'cell')}{earlier}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,6 +71,7 @@ class Sweep(Result):
     merged: int
     """So many rows were taken from other folders."""
     asked: int
+    """So many were asked for; 0: all there are."""
     networks: int
     """So many were found now: fewer than were asked for where the space has no others."""
     earlier: int
@@ -102,7 +104,7 @@ class Sweep(Result):
             if one.failed
         ]
         costs = [one for one in self.spreads if one.figure in COST.figures]
-        columns = [Column("of", "of the networks"), *(Column(one.figure, one.figure, "count") for one in costs)]
+        columns = [Column("of", "of all rows there"), *(Column(one.figure, one.figure, "count") for one in costs)]
         rows = [[word, *(one[1 + i] for one in costs)] for i, word in enumerate(ENDS)]
         others = [one for one in self.spreads if one not in costs]
         tables = [Table(columns, rows), *([Table(SPREAD, [[*one] for one in others])] if others else [])]

@@ -20,6 +20,7 @@ range that grows, leaves the draws of the others where they were.
 True
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -95,7 +96,7 @@ def _made(plain: str, given: Sequence[tuple[str, str]]) -> Architecture:
     text = ",".join([plain, *("=".join(one) for one in given)])
     try:
         found = load(text)
-    except SourceError as error:
+    except ResbenchError as error:
         raise ArchitectureError(str(error)) from None
     if found.architecture is None:
         raise ArchitectureError(f"{text} gives a module: expected an architecture, or an expression of layers")
@@ -132,7 +133,8 @@ class Space:
             raise SourceError(f"{name}: cannot be read as TOML: {error}") from None
         lines = document.pop("networks", None)
         if document or not isinstance(lines, list) or not lines or not all(isinstance(one, dict) for one in lines):
-            received = f"received {', '.join(map(repr, document))}" if document else "there is none"
+            received = f"received {', '.join(map(repr, document))}" if document else f"received {lines!r:.60}"
+            received = "there is none" if lines is None and not document else received
             raise SourceError(f"{name}: a space is tables [[networks]] and nothing else; {received}")
         return cls(name, tuple(_networks(f"{name}, networks {i + 1}", line) for i, line in enumerate(lines)))
 
@@ -242,9 +244,9 @@ def _networks(where: str, line: dict[str, Any]) -> Networks:
     """Read one line of a space, each option of which the catalog has to know. Raises OptionError or SourceError."""
     given = dict(line)
     model, weight = given.pop("model", None), given.pop("weight", 1.0)
-    if not isinstance(model, str) or "," in model:
+    if not isinstance(model, str) or "," in model or not re.fullmatch(r"(?:[^{}]|\{[^\W\d]\w*\})+", model):
         raise SourceError(f'{where}: expected model = "resnet{{depth}}", or another name; received {model!r}')
-    if not isinstance(weight, int | float) or not 0 < weight < float("inf"):
+    if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < float("inf"):
         raise OptionError(f"{where}: expected a weight above 0, received {weight!r}")
     choices = {key: read(f"{where}: {key}", value) for key, value in given.items()}
     for key in _fields(model):
@@ -268,7 +270,10 @@ def _checked(where: str, line: Networks) -> None:
     try:
         known = {option.name: option for option in options(find(plain))}
         for key, choice in line.choices.items():
-            if key in line.fields or key == "input":
+            if key in line.fields:
+                continue
+            if key == "input":
+                network(plain, [(key, option_text(choice.at(0.0)))])
                 continue
             if key not in known:
                 hint = did_you_mean(key, known, f"expected {', '.join(known)}")

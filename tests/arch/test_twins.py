@@ -47,7 +47,7 @@ ANSWERS = """
     inception      googlenet            googlenet googlenet,norm=bn,aux=yes
     inception      inception_resnet_v1  inception_resnet_v1 inception_resnet_v1,classes=10
     inception      inception_resnet_v2  inception_resnet_v2 inception_resnet_v2,classes=10
-    inceptionnet   inceptionnet         inceptionnet inceptionnet,depths=1-2,width=8,reduce=no,residual=yes,bn=no
+    inception      inceptionnet         inceptionnet inceptionnet,depths=1-2,width=8,reduce=no,residual=yes,bn=no
     inception      inception_v3         inception_v3,aux=yes inception_v3,aux=yes,classes=10
     inception      inception_v4         inception_v4 inception_v4,classes=10
     mnasnet        mnasnet              mnasnet0_5 mnasnet1_0

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import product
 from math import log
 
 import pandas
@@ -235,6 +236,46 @@ def test_a_metric_that_no_command_gives_is_one_line(words, said, space, tmp_path
     if said:
         assert said in done.stderr.splitlines()[-1]
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("epochs", ["0", "-1", "nan", "inf", "0.01"])
+def test_epochs_are_checked_before_anything_is_drawn(epochs, space, tmp_path):
+    for more in ([], ["--dry-run"]):
+        words = ["--metrics", "error", "--epochs", epochs, *more]
+        done = called("sweep", space, "-n", "1", "--dir", str(tmp_path / "out"), *words)
+        assert done.returncode == 2
+        assert "--epochs takes a number from 0.1 to 1,000,000" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_folder_of_images_leaves_nothing_and_another_one_is_asked_anew(space, tmp_path):
+    from PIL import Image
+
+    for name, colour in (("one", (255, 0, 0)), ("two", (0, 255, 0))):
+        for part, label, count in product(("train", "test"), "ab", range(40)):
+            place = tmp_path / name / part / label
+            place.mkdir(parents=True, exist_ok=True)
+            shade = tuple(max(0, value - 5 * count - 20 * (label == "b")) for value in colour)
+            Image.new("RGB", (8, 8), shade).save(place / f"{count}.png")
+    found, out = [], tmp_path / "out"
+    with pytest.raises(resbench.ResbenchError):
+        resbench.sweep(space, 1, metrics=["gradnorm"], folder=out, data="folder", root=tmp_path / "none")
+    assert not out.exists()
+    for name in ("one", "two", "one"):
+        asked = resbench.sweep(space, 1, metrics=["gradnorm"], folder=out, data="folder", root=tmp_path / name)
+        found.append((asked.questions[0].earlier, asked.questions[0].done))
+    assert found == [(0, 1), (0, 1), (1, 0)]
+
+
+def test_a_file_that_changes_makes_other_networks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "import resbench\ndef net(): return resbench.arch('resnet8').body\n"
+    (tmp_path / "mine.py").write_text(code)
+    (tmp_path / "mine.toml").write_text('[[networks]]\nmodel = "file:mine.py:net"\ninput = "3x8x8"\n')
+    assert called("sweep", "mine.toml", "-n", "1", "--dir", "out").returncode == 0
+    (tmp_path / "mine.py").write_text(code.replace("resnet8", "resnet14"))
+    assert called("sweep", "mine.toml", "-n", "1", "--dir", "out").returncode == 0
+    assert sorted(pandas.read_parquet("out")["depth"]) == [8, 14]
 
 
 def test_data_and_device_are_checked_before_anything_is_drawn(space, tmp_path):

@@ -160,6 +160,8 @@ def test_readings_find_what_was_put_in(folder):
     assert "train_error" not in foretold
     assert found.ceiling.value > 0.99
     assert found.trained == 18 + 4
+    assert "22 of 27 train" in found.line
+    assert not {"healthy", "intact"} & {one.verdict for one in found.warned}, "they warn of nothing"
     warned = {one.verdict: one for one in found.warned}
     table = pandas.read_parquet(folder)
     worst = table[table.question == "error"].groupby("network").test_error.mean()
@@ -193,7 +195,7 @@ def test_the_command_prints_draws_and_stores_them(folder, tmp_path):
     assert "plain8" in side.stdout
     page = tmp_path / "p.html"
     assert called("sweep", "mine", "--dir", str(folder), "--report", "--plot", str(page)).returncode == 0
-    assert "draw a frame in a panel" in page.read_text()
+    assert "by what foretells it best, of 27 networks" in page.read_text()
 
 
 @pytest.mark.parametrize(
@@ -217,6 +219,10 @@ def test_another_space_no_sweep_and_too_few_networks(folder, tmp_path):
     resbench.sweep("residual", 3, folder=tmp_path / "few")
     with pytest.raises(OptionError, match="holds 3 networks: expected 5 or more"):
         resbench.readings(tmp_path / "few")
+    for words in (["--metrics", "c1"], ["--dry-run"], ["-n", "5"]):
+        done = called("sweep", "residual", "--report", "--dir", str(tmp_path / "few"), *words)
+        assert done.returncode == 2
+        assert "--report reads the rows there are" in done.stderr
     done = called("sweep", "residual", "--target", "error", "--dir", str(tmp_path / "few"))
     assert done.returncode == 2
     assert "expected --report with them" in done.stderr

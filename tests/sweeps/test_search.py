@@ -78,7 +78,7 @@ def test_a_small_space_ends_early_and_says_so(tmp_path):
     done = called("search", str(path), "--minimize", "params", "--budget", "9", "--dir", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert "the optimiser found no others" in done.stdout + done.stderr
-    assert done.stdout.splitlines()[2].startswith("resnet8")
+    assert done.stdout.splitlines()[2].endswith("resnet8,input=3x8x8")
 
 
 def test_limits_hold_and_what_needs_a_run_is_asked(space, tmp_path):
@@ -91,6 +91,21 @@ def test_limits_hold_and_what_needs_a_run_is_asked(space, tmp_path):
     assert found.hypervolume is None
     assert "Random search was not asked" in found.verdict
     assert all(one.values[0] >= 0 for one in found.front)
+
+
+def test_a_damaged_journal_and_a_large_seed_and_the_real_reason(space, tmp_path):
+    words = ["--minimize", "macs", "--budget", "3", "--dir", str(tmp_path / "out"), "--seed", "99999999999999"]
+    assert called("search", space, *words).returncode == 0
+    journal = tmp_path / ".out.search"
+    journal.write_text("garbage")
+    done = called("search", space, *words)
+    assert done.returncode == 2
+    assert "cannot read the journal of the search" in done.stderr.splitlines()[-1]
+    path = tmp_path / "silu.toml"
+    path.write_text('[[networks]]\nmodel = "efficientnet_b0"\ninput = "3x32x32"\n')
+    done = called("search", str(path), "--minimize", "naswot", "--budget", "1", "--dir", str(tmp_path / "silu"))
+    assert done.returncode == 2
+    assert "the network has none" in done.stderr.splitlines()[-1]
 
 
 def test_a_kill_leaves_no_trial_running(space, tmp_path):

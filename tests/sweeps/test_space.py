@@ -115,6 +115,12 @@ def test_real_numbers_are_drawn_and_not_enumerated():
         ('[[networks]]\nmodel = "rasnet20"', "unknown model 'rasnet20'"),
         ('[[networks]]\nmodel = "resnet20"\nweight = 0', "expected a weight above 0"),
         ("[[networks", "cannot be read as TOML"),
+        ('[[networks]]\nmodel = "resnet{depth"\ndepth = 20', "expected model = "),
+        ('[[networks]]\nmodel = "resnet{depth.x}"\ndepth = 20', "expected model = "),
+        ('[[networks]]\nmodel = "resnet20"\nweight = true', "expected a weight above 0"),
+        ('[[networks]]\nmodel = "resnet20"\ninput = "3"', "networks 1: .*expected CxHxW"),
+        ('[[networks]]\nmodel = "resnet20"\nshortcut = "A,width=2"', "expected values without commas"),
+        ("networks = 5", "received 5"),
     ],
 )
 def test_what_is_no_space_is_said_with_its_place(line, said):
@@ -187,7 +193,7 @@ def test_a_function_of_a_file_makes_networks_that_every_command_knows(tmp_path, 
     space = Space.read("mine", line)
     every = [*space.grid()]
     assert [point.values["layers"] for point in every] == [2, 3, 5]
-    assert {*names(space, 10)} == {point.network.name for point in every}
+    assert {*names(space, 3)} == {point.network.name for point in every}
     for point in every:
         assert figures(point.network.body, point.network.input).depth == point.values["layers"] + 1
         assert resbench.flops(point.network.name).macs == figures(point.network.body, (3, 8, 8)).macs

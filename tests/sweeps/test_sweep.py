@@ -144,7 +144,8 @@ def test_limits_are_kept_by_every_row_and_a_grid_is_all_of_them(space, tmp_path)
     assert rows.macs.between(50e6, 100e6).all()
     assert (rows.depth <= 50).all()
     assert "within macs=50000000:100000000, depth=:50" in within.tables()[0].notes[0]
-    every = resbench.sweep(space, 10_000, folder=tmp_path / "grid", grid=True)
+    every = resbench.sweep(space, folder=tmp_path / "grid", grid=True)
+    assert not every.tables()[0].warnings
     assert every.networks == 18 * 8 * 3
     assert len(set(readings(tmp_path / "grid"))) == every.networks
 
@@ -260,6 +261,42 @@ def test_one_folder_is_of_one_space_and_one_sweep(space, tmp_path):
     with pytest.raises(SourceError, match=r"cannot read .*part-000001\.parquet as a sweep"):
         resbench.sweep(space, 5, folder=tmp_path / "out")
     assert part.read_bytes() == b"PAR1 nothing"
+
+
+def test_what_no_column_holds_is_a_row_with_its_reason(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        '[[networks]]\nmodel = "resnet20"\n\n'
+        '[[networks]]\nmodel = "resnet9998"\nwidth = 16384\ninput = "3x1048576x1048576"\n'
+    )
+    found = resbench.sweep(str(path), 2, folder=tmp_path / "out")
+    assert found.rows == 2
+    failed = pandas.read_parquet(tmp_path / "out").set_index("model")["failed"]
+    assert failed["resnet9998"] == "its macs are 2**63 or more, which no column holds"
+    assert pandas.isna(failed["resnet20"])
+
+
+@pytest.mark.parametrize("name", ["~/x", "s3:x", "file:x"])
+def test_a_folder_of_any_name_is_a_folder(name, space, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(exist_ok=True)
+    assert called("sweep", space, "-n", "3", "--dir", name).returncode == 0
+    assert called("sweep", space, "-n", "5", "--dir", name).returncode == 0
+    assert len(list((tmp_path / name).glob("*.parquet"))) == 2
+
+
+def test_a_foreign_file_is_no_part_and_the_root_no_folder(space, tmp_path):
+    import pyarrow
+
+    (tmp_path / "out").mkdir()
+    for facts in (b"[1]", b"{}", b"nonsense", None):
+        table = pyarrow.table({"key": ["a"]}).replace_schema_metadata({b"resbench": facts} if facts else None)
+        pyarrow.parquet.write_table(table, tmp_path / "out" / "x.parquet")
+        with pytest.raises(SourceError, match="is no part of a sweep"):
+            resbench.sweep(space, 3, folder=tmp_path / "out")
+    with pytest.raises(OutputError, match="expected a folder with a name"):
+        resbench.sweep(space, 3, folder="/")
+    assert not Path("/.lock").exists()
 
 
 @pytest.mark.parametrize(

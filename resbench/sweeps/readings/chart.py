@@ -25,7 +25,9 @@ def _linked(found: Readings) -> Picture:
     ranked = sorted(found.foretold, key=lambda one: -abs(one.spearman.value))
     figures = [one.figure for one in ranked[:PANELS]]
     names = ["network", "model", found.target, *figures]
-    rows = [dict(zip(names, row, strict=True)) for row in zip(*(found.points[name] for name in names), strict=True)]
+    columns = (found.drawn_names, found.drawn_lines, *(found.points[name] for name in names[2:]))
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    known = len(_known(found, found.target))
     brush = alt.TopLevelSelectionParameter(
         name="brush",
         select=alt.IntervalSelectionConfig(type="interval", resolve="intersect"),
@@ -44,7 +46,7 @@ def _linked(found: Readings) -> Picture:
         colour = alt.value("#d0d0d0", condition=inside)
         panel = base.mark_point(filled=True, size=22, opacity=0.7).encode(x=x, y=y, color=colour, tooltip=tips)
         panels.append(panel.properties(name=f"by {figure}", width=210, height=170))
-    title = f"{found.target} of {len(rows):,} networks; draw a frame in a panel: the others show the same networks"
+    title = f"{found.target} by what foretells it best, of {known:,} networks"
     chart = alt.concat(*panels, columns=3).properties(title=title)
     chart.params = [brush]
     return Picture(f"{found.target} by figure", chart, rows)

@@ -24,6 +24,9 @@ DEAR = (*QUESTIONS["error"].figures, *QUESTIONS["latency"].figures)
 LEAST = 5
 """So few networks of a value, or with both figures, say nothing."""
 
+GOOD = ("healthy", "intact")
+"""These verdicts warn of nothing."""
+
 BEST = 10
 
 MOST_POINTS = 10_000
@@ -58,6 +61,7 @@ def readings(
     against = "params" if name == against == "macs" else against
     other, base = found.figure(against), base if base in found.figures else ""
     trained = found.table["test_error"] < trains if "test_error" in found.figures else None
+    known = 0 if trained is None else int(found.table["test_error"].notna().sum())
     return Readings(
         folder=str(folder),
         space=found.space,
@@ -65,6 +69,7 @@ def readings(
         target=name,
         against=other,
         trained=None if trained is None else int(trained.sum()),
+        known=known,
         trains=trains,
         base=base,
         distributions=tuple(_distributions(found)),
@@ -75,22 +80,26 @@ def readings(
         warned=() if trained is None or "verdict" not in found.table else tuple(_warned(found, trained)),
         best=tuple(_best(found, name, other)),
         remarks=found.remarks,
-        points=_points(found, name),
+        **_points(found, name),
     )
 
 
-def _points(found: Population, target: str) -> dict[str, list[Any]]:
-    """Return each network with its figures, in the order of their names, for who draws them."""
+def _points(found: Population, target: str) -> dict[str, Any]:
+    """Return each network with its figures, for who draws them."""
     table = found.table[["model", target, *(name for name in found.figures if name != target)]]
     table = table.sample(MOST_POINTS, random_state=0) if len(table) > MOST_POINTS else table
-    columns = {str(name): [None if pandas.isna(one) else one for one in table[name].tolist()] for name in table}
-    return {"network": [*map(str, table.index)], **columns}
+    points = {
+        str(name): tuple(None if pandas.isna(one) else float(one) for one in table[name])
+        for name in table
+        if name != "model"
+    }
+    return {"drawn_names": tuple(map(str, table.index)), "drawn_lines": tuple(table["model"]), "points": points}
 
 
 def _distributions(found: Population) -> Iterator[Distribution]:
     for name in found.figures:
         values = found.table[name].dropna().to_numpy(float)
-        yield Distribution(name, len(values), *edf(values))
+        yield Distribution(name, len(values), *map(tuple, edf(values)))
 
 
 def _effects(found: Population, target: str) -> Iterator[Effect]:
@@ -156,7 +165,7 @@ def _warned(found: Population, trained: pandas.Series) -> Iterator[Warned]:
     known = found.table["verdict"].notna() & found.table["test_error"].notna()
     fails = ~trained[known]
     verdicts = found.table["verdict"][known].str.split(", ")
-    for word in sorted({word for words in verdicts for word in words if word}):
+    for word in sorted({word for words in verdicts for word in words if word and word not in GOOD}):
         says = verdicts.map(lambda words, word=word: word in words)
         yield Warned(word, int(says.sum()), int((says & fails).sum()), int(fails.sum()), int(known.sum()))
 

@@ -59,6 +59,9 @@ def population(folder: Path) -> Population:
     options = [name for name in cost if name.startswith("option_") and cost[name].notna().any()]
     kept = ["model", *options, *QUESTIONS["cost"].figures]
     table, seeds, remarks = cost[kept].copy(), dict[str, pandas.DataFrame](), list[str]()
+    for name in QUESTIONS["cost"].figures:
+        if table[name].notna().all():
+            table[name] = table[name].astype("int64")  # the rows of other questions have none
     for question, same in found[found["question"] != "cost"].groupby("question", sort=False):
         same = _of_one_recipe(str(question), same, remarks)
         name, _, runtime = str(question).partition(":")

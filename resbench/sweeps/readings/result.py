@@ -24,10 +24,10 @@ class Distribution(NamedTuple):
 
     figure: str
     networks: int
-    at: list[float]
-    share: list[float]
-    low: list[float]
-    high: list[float]
+    at: tuple[float, ...]
+    share: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
 
 
 class Effect(NamedTuple):
@@ -104,8 +104,12 @@ class Readings(Result):
     warned: tuple[Warned, ...]
     best: tuple[Best, ...]
     remarks: tuple[str, ...] = ()
-    points: Mapping[str, list[Any]] = field(default_factory=dict)
-    """A column for the names, one for the lines of the space, and one for each figure."""
+    known: int = 0
+    """Of so many networks it is known whether they train."""
+    drawn_names: tuple[str, ...] = ()
+    """These networks are drawn as points, on these lines of the space, with these figures."""
+    drawn_lines: tuple[str, ...] = ()
+    points: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
 
     kind: ClassVar = "sweep --report"
     heading: ClassVar = ("population", "Population", "What moves the target, and what foretells it.")
@@ -129,7 +133,7 @@ class Readings(Result):
 
     def figures(self) -> Iterator[Figure]:
         """Yield what `compare` knows of the best networks: it lays them side by side."""
-        place = {name: i for i, name in enumerate(self.points.get("network", []))}
+        place = {name: i for i, name in enumerate(self.drawn_names)}
         for column, values in self.points.items():
             name, _, runtime = column.partition(":")
             metric = METRICS.get(name)
@@ -137,7 +141,8 @@ class Readings(Result):
                 value = values[place[one.network]] if one.network in place else None
                 if value is not None:
                     conditions = "" if name in FREE else f"mean over the seeds of the sweep in {self.folder}"
-                    yield Figure(one.network, str(metric), value, None, conditions, runtime=runtime)
+                    number = int(value) if name in FREE else value
+                    yield Figure(one.network, str(metric), number, None, conditions, runtime=runtime)
 
     def verdicts(self) -> Iterator[str]:
         """Say which figures foretell less than the base does, and which more, as far as the intervals tell."""
@@ -156,7 +161,11 @@ class Readings(Result):
 
     @property
     def line(self) -> str:
-        trained = "" if self.trained is None else f"; {self.trained:,} train (test error below {self.trains:.0%})"
+        trained = (
+            ""
+            if self.trained is None
+            else f"; {self.trained:,} of {self.known:,} train (test error below {self.trains:.0%})"
+        )
         return f"{plural(self.networks, 'network')} of {self.space} in {self.folder}{trained}."
 
 
@@ -169,10 +178,10 @@ def _interval(key: str, title: str) -> list[Column]:
 
 def _effect_table(found: Readings) -> Table:
     columns = [
-        *(Column("option", "option"), Column("value", "value"), Column("networks", "networks", "exact")),
-        *(Column("median", f"median {found.target}", "number"), *_interval("below", "P(below others)")),
+        *(Column("option", "option"), Column("value", "value"), *_interval("below", "P(below others)")),
+        *(Column("median", f"median {found.target}", "number"), Column("networks", "networks", "exact")),
     ]
-    rows = [[*one[:4], *one.below] for one in found.effects]
+    rows = [[one.option, one.value, *one.below, one.median, one.networks] for one in found.effects]
     note = (
         f"P(below others): a network of this value has a smaller {found.target} than one of another value of the "
         f"option, ties counting half; 0.5: the value does not matter. {BOOTSTRAP}"
@@ -182,14 +191,14 @@ def _effect_table(found: Readings) -> Table:
 
 def _foretold_table(told: Sequence[Foretold], found: Readings, which: str) -> Table:
     columns = [
-        *(Column("figure", "figure"), Column("networks", "networks", "exact"), *_interval("spearman", "Spearman")),
-        *_interval("kendall", "Kendall"),
+        *(Column("figure", "figure"), *_interval("spearman", "Spearman")),
         *(_interval("beyond", f"beyond {found.base}") if found.base else []),
+        *(*_interval("kendall", "Kendall"), Column("networks", "networks", "exact")),
     ]
     rows: list[list[Any]] = []
     for one in sorted(told, key=lambda one: -abs(one.spearman.value)):
         beyond = [*(one.beyond or (None, None, None))] if found.base else []
-        rows.append([one.figure, one.networks, *one.spearman, *one.kendall, *beyond])
+        rows.append([one.figure, *one.spearman, *beyond, *one.kendall, one.networks])
     notes = [f"How {which} are ranked by a figure and by {found.target}. {BOOTSTRAP}"]
     if found.base:
         notes.append(f"beyond {found.base}: |Spearman| less that of {found.base}.")
@@ -201,7 +210,7 @@ def _foretold_table(told: Sequence[Foretold], found: Readings, which: str) -> Ta
 
 def _warned_table(found: Readings) -> Table:
     columns = [
-        *(Column("verdict", "verdict at step 0"), Column("passed", "passed on", "exact")),
+        *(Column("verdict", "verdict at step 0"), Column("passed", "networks", "exact")),
         *(Column("right", "do not train", "exact"), Column("precision", "precision", "share")),
         Column("recall", "recall", "share"),
     ]
@@ -213,9 +222,9 @@ def _warned_table(found: Readings) -> Table:
 
 def _best_table(found: Readings) -> Table:
     columns = [
-        *(Column("rank", "rank", "exact"), Column("network", "network"), Column("target", found.target, "number")),
-        *(Column("against", found.against, "count"), Column("front", "front")),
+        *(Column("rank", "rank", "exact"), Column("target", found.target, "number")),
+        *(Column("against", found.against, "count"), Column("front", "front"), Column("network", "network")),
     ]
-    rows = [[one.rank, one.network, one.target, one.against, "front" if one.front else ""] for one in found.best]
+    rows = [[one.rank, one.target, one.against, "front" if one.front else "", one.network] for one in found.best]
     notes = [found.line, *([f"Front: of {found.target} and {found.against}."] if found.target != found.against else [])]
     return Table(columns, rows, notes=[*notes, *found.remarks, *found.verdicts()])

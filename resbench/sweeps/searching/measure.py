@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from resbench.sweeps.searching.chance import chance
 from resbench.sweeps.searching.result import Found, Search
 from resbench.sweeps.space import Space
 from resbench.units import plural
+
+if TYPE_CHECKING:
+    from resbench.sweeps.searching.trials import Trials
 
 SAMPLERS = ("nsga2", "tpe", "random")
 
@@ -72,7 +75,7 @@ def search(
     found = Space.of(space) if isinstance(space, str) else space
     goals, bounds = _goals(minimize), [Limit.read(text) for text in limits]
     how = How(data, str(root) if root else None, epochs, batch, lr, device)
-    questions = checked(minimize, how)
+    questions, how = checked(minimize, how)
     if type(budget) is not int or budget < 1:
         raise OptionError(f"--budget takes a whole number from 1; received {budget!r}")
     if sampler not in SAMPLERS:
@@ -90,7 +93,7 @@ def search(
         earlier = len(looked)
         try:
             while len(looked) < budget and (new := trials.ask(found, bounds, min(processes, budget - len(looked)))):
-                told = _answers(found, held, [one for one, _ in new.values()], questions, seeds, how, processes)
+                told = _answers(found, held, [one for one, _ in new.values()], questions, seeds, how, processes, trials)
                 for name, (one, trial) in new.items():
                     looked[name] = _values(goals, one, told[name])
                     trials.tell(trial, name, looked[name])
@@ -153,6 +156,7 @@ def _answers(
     seeds: int,
     how: How,
     processes: int,
+    trials: "Trials",
 ) -> Mapping[str, Told]:
     """Ask the questions of networks, keep a row of each answer, and return the numbers."""
     told: dict[str, Told] = {one.name: {} for one in networks}
@@ -168,6 +172,7 @@ def _answers(
     for cell, answer in answers(cells, processes):
         row = row_of(space, cell, by_name[cell.network], {**answer.figures, **answer.words})
         held.add([row] if row["key"] not in held.keys else [])
+        trials.why = answer.failed or trials.why
         for name, value in _numbers(answer.figures):
             told[cell.network].setdefault((cell.question.name, name), []).append(value)
     return told

@@ -60,7 +60,7 @@ class Search(Result):
         return f"Hypervolume: {told}: {word}."
 
     def tables(self) -> list[Table]:
-        columns = [Column("network", "network"), *(Column(one, one, "number") for one in self.minimize)]
+        columns = [*(Column(one, one, "number") for one in self.minimize), Column("network", "network")]
         within = f" within {', '.join(self.limits)}" if self.limits else ""
         notes = [
             f"Front of {plural(self.looked, 'network')} of {self.space}{within}, chosen by {self.sampler}, seed "
@@ -72,4 +72,4 @@ class Search(Result):
             warnings.append(f"{plural(self.failed, 'network')} gave no finite number, and stand beside the front.")
         if self.looked < self.budget and not self.interrupted:
             warnings.append(f"Of {self.budget:,} that were asked for: the optimiser found no others.")
-        return [Table(columns, [[one.network, *one.values] for one in self.front], notes=notes, warnings=warnings)]
+        return [Table(columns, [[*one.values, one.network] for one in self.front], notes=notes, warnings=warnings)]

@@ -15,12 +15,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from resbench.errors import ArchitectureError, ShapeError
+from resbench.errors import ArchitectureError, ShapeError, SourceError, first_line, foreign
 from resbench.sweeps.choices import Choice, OneOf, Range, Several, Value
-from resbench.sweeps.draws import Drawn, within
-from resbench.sweeps.figures import figures
+from resbench.sweeps.draws import Drawn, costed, within
 from resbench.sweeps.limits import Limit
-from resbench.sweeps.space import Networks, Space
+from resbench.sweeps.space import Networks, Point, Space
 
 Values = tuple[float, ...]
 
@@ -43,7 +42,7 @@ class Trials:
     def __init__(self, journal: Path, asked: str, objectives: int, sampler: str, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.why = "they are outside of the limits"
-        with _quiet():
+        with _quiet(), foreign(SourceError, lambda e: _damaged(journal, e)):
             storage = JournalStorage(JournalFileBackend(str(journal)))
             self.study = optuna.create_study(
                 storage=storage, study_name=asked, directions=["minimize"] * objectives, load_if_exists=True
@@ -52,7 +51,7 @@ class Trials:
             for trial in earlier:
                 if trial.state == TrialState.RUNNING:
                     self.study.tell(trial.number, state=TrialState.FAIL)
-        self.study.sampler = SAMPLERS[sampler](seed + 1_000_003 * len(earlier))  # not the first stream again
+        self.study.sampler = SAMPLERS[sampler]((seed + 1_000_003 * len(earlier)) % 2**32)  # not the first stream again
         self.looked: dict[str, Values | None] = {}
         for trial in earlier:
             if name := trial.user_attrs.get("network"):
@@ -79,10 +78,15 @@ class Trials:
                 if not fits:
                     self.study.tell(trial, state=TrialState.PRUNED)
                 elif net.name in self.looked or net.name in found:
-                    self.tell(trial, net.name, self.looked.get(net.name))
+                    self._again(trial, net.name)
                 else:
-                    found[net.name] = Drawn(net.name, line.model, values, figures(net.body, net.input)), trial
+                    found[net.name] = costed(Point(net, line.model, values)), trial
         return found
+
+    def _again(self, trial: optuna.Trial, name: str) -> None:
+        """Tell of a network that was looked at already: in a generation of NSGA-II it would only breed itself."""
+        known = None if isinstance(self.study.sampler, optuna.samplers.NSGAIISampler) else self.looked.get(name)
+        self.tell(trial, name, known)
 
     def tell(self, trial: optuna.Trial, name: str, values: Values | None) -> None:
         """Tell what a network is worth; None: it gave no finite number."""
@@ -115,6 +119,13 @@ def _value(trial: optuna.Trial, name: str, choice: Choice) -> Value:
             return choice.text([_value(trial, f"{name}/{i}", one) for i in range(count)])
         case _:
             return choice.at(trial.suggest_float(name, 0.0, 1 - 2**-40))
+
+
+def _damaged(journal: Path, error: BaseException) -> str:
+    return (
+        f"cannot read the journal of the search {journal} ({type(error).__name__}: {first_line(error)}); "
+        "without it the search begins anew, and the rows stay"
+    )
 
 
 @contextmanager
