@@ -16,7 +16,7 @@ True
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -134,7 +134,6 @@ def _words(names: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
-@cache
 def _digest(file: str) -> str:
     """Return the digest of a file that makes networks: when it changes, they may."""
     with suppress(OSError):

@@ -53,7 +53,7 @@ def population(folder: Path) -> Population:
     """Read the rows of a sweep. Raises SourceError where there are none."""
     space, rows = rows_of(folder)
     found = rows.to_pandas()
-    cost = found[found["question"] == "cost"].drop_duplicates("network").set_index("network")
+    cost = found[found["question"] == "cost"].drop_duplicates("network", keep="last").set_index("network")
     if cost.empty:
         raise SourceError(f"{folder} holds no network of a sweep: expected rows of the question cost")
     options = [name for name in cost if name.startswith("option_") and cost[name].notna().any()]
@@ -70,7 +70,7 @@ def population(folder: Path) -> Population:
             if values is None or figure.endswith("_half_s"):
                 continue
             column = f"{figure}:{runtime}" if runtime not in ("", "eager") else figure
-            by_seed = values.groupby([same["network"], same["seed"].fillna(0)]).first().unstack()
+            by_seed = values.groupby([same["network"], same["seed"].fillna(0)]).last().unstack()
             seeds[column] = by_seed.reindex(table.index)
             table[column] = seeds[column].mean(axis=1)
         if name == "gradient":
