@@ -4,6 +4,7 @@ The driver alone writes rows. A cell asks for one core, for a GPU where it runs 
 predicted for it; so many are handed out as the cluster has room for, and half as many wait at the nodes.
 """
 
+import builtins
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -48,6 +49,7 @@ def connected(address: str, root: str | None) -> Iterator[None]:
     quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False, "configure_logging": False}
     quiet |= {"include_dashboard": False} if address == "local" else {}
     begin = partial(ray.init, runtime_env=shipped, **quiet)
+    own_print = builtins.print
     for left in reversed(range(TRIES)):
         try:
             begin(address=address)
@@ -62,6 +64,7 @@ def connected(address: str, root: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+        builtins.print = own_print  # which Ray replaces by its own, and leaves so
 
 
 def _reached(address: str, host: str, port: str) -> None:

@@ -1,5 +1,6 @@
 """A cluster of Ray answers the cells of a sweep as this process does, and what dies there is a row of its own."""
 
+import builtins
 import os
 from dataclasses import replace
 
@@ -27,8 +28,10 @@ def cluster():
     """One of this machine alone."""
     from resbench.sweeps.cluster import connected
 
+    before = builtins.print
     with connected("local", None):
         yield
+    assert builtins.print is before
 
 
 def each(cells, memory):
