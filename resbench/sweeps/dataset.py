@@ -4,7 +4,7 @@
     DIR/../.DIR.waiting                                       rows that wait for their part, as a stream of Arrow
     DIR/../.DIR.writing                                       a part, until it is whole
 
-No part is replaced while a sweep runs: polars opens a file more than once, and would mix what was there with what is
+No part is replaced while a sweep runs: readers open a file more than once, and would mix what was there with what is
 there now. Parts come more seldom the longer a sweep runs, so they stay few; what waits is in the stream, so that a kill
 loses no more than the batch that ran. Both lie beside the folder: polars reads a folder whole, or not at all where it
 finds anything else in it.
