@@ -217,6 +217,9 @@ def without_norm(model: nn.Module) -> nn.Module:
         for name, child in parent._modules.items():
             if isinstance(child, nn.modules.batchnorm._BatchNorm):
                 parent._modules[name] = nn.Sequential(*child.children()) if list(child.children()) else nn.Identity()
+    for module in model.modules():
+        if getattr(module, "inplace", False) is True:
+            setattr(module, "inplace", False)  # noqa: B010  # it wrote over what a BN gave, and would now over what others keep
     return model
 
 

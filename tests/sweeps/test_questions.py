@@ -302,3 +302,8 @@ def test_images_are_the_first_batch_of_the_seed():
         proxies.gradnorm(net, x, labels, 10), rel=1e-4
     )
     assert {*QUESTIONS} >= {"cost", "field", "gradient", "error", "latency"}
+
+
+def test_what_wrote_over_the_output_of_a_bn_writes_over_nothing_without_it():
+    name = "resnet14,shortcut=exclusive-gate,order=full-preact,se=16,input=3x8x8"
+    assert answered(cell("synflow", name=name)).failed == ""

@@ -223,7 +223,7 @@ def _warned_table(found: Readings) -> Table:
 def _best_table(found: Readings) -> Table:
     columns = [
         *(Column("rank", "rank", "exact"), Column("target", found.target, "number")),
-        *(Column("against", found.against, "count"), Column("front", "front"), Column("network", "network")),
+        *(Column("against", found.against, "count"), Column("front", "front"), Column("network", "network", "prose")),
     ]
     rows = [[one.rank, one.target, one.against, "front" if one.front else "", one.network] for one in found.best]
     notes = [found.line, *([f"Front: of {found.target} and {found.against}."] if found.target != found.against else [])]

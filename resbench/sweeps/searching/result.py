@@ -60,7 +60,7 @@ class Search(Result):
         return f"Hypervolume: {told}: {word}."
 
     def tables(self) -> list[Table]:
-        columns = [*(Column(one, one, "number") for one in self.minimize), Column("network", "network")]
+        columns = [*(Column(one, one, "number") for one in self.minimize), Column("network", "network", "prose")]
         within = f" within {', '.join(self.limits)}" if self.limits else ""
         notes = [
             f"Front of {plural(self.looked, 'network')} of {self.space}{within}, chosen by {self.sampler}, seed "
