@@ -130,6 +130,8 @@ def main() -> None:
     twice = int(two["key"].duplicated().sum())
     lost = len(set(one["key"]) - set(two["key"]))
     failed = int(two["failed"].notna().sum())
+    for reason, count in Counter(two["failed"].dropna()).items():
+        print(f"{count} failed: {reason}")
     equal = not twice and not lost and one.equals(two)
     print(
         f"{kills.total()} kills in {took:.0f} s: " + ", ".join(f"{n} of a {what}" for what, n in sorted(kills.items()))

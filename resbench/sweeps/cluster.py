@@ -6,6 +6,7 @@ predicted for it; so many are handed out as the cluster has room for, and half a
 
 import builtins
 import socket
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from resbench.errors import MeasureError, first_line
 from resbench.sweeps.questions import Cell
@@ -31,6 +32,9 @@ TRIES = 3
 
 RETRIES = 2
 """A cell is run again so often where its worker or its node died."""
+
+DEATHS = 6
+"""So often it is handed out anew where Ray gave it up for that: a node that dies takes a while to be known as dead."""
 
 Bytes = Callable[[Cell], int]
 
@@ -86,8 +90,17 @@ def each(
     most = max((int(node.get("memory", 0)) for node in nodes), default=0)
     gpus = sum(node.get("GPU", 0) for node in nodes)
     cores = sum(int(node.get("CPU", 0)) for node in nodes)
-    left, running = iter(cells), dict[Any, Cell]()
+    again, tries = deque[Cell](), Counter[str]()
+    running: dict[Any, Cell] = {}
+
+    def waiting() -> Iterator[Cell]:
+        while again:
+            yield again.popleft()
+        yield from fresh
+
+    fresh = iter(cells)
     while True:
+        left = waiting()
         for cell in islice(left, max(0, cores + cores // 2 + 1 - len(running))):
             on_gpu, needs = cell.how.device.startswith("cuda"), memory(cell)
             if needs > most:
@@ -109,4 +122,8 @@ def each(
             try:
                 yield cell, ray.get(one)
             except RayError as error:
-                yield cell, died(cell, f"{type(error).__name__}: {first_line(error)}")
+                tries[cell.key] += 1  # some deaths of a node Ray does not count as tries of its own
+                if tries[cell.key] <= DEATHS and not isinstance(error, RayTaskError):
+                    again.append(cell)
+                else:
+                    yield cell, died(cell, f"{type(error).__name__}: {first_line(error)}")
