@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from resbench.arch.catalog import architecture
 from resbench.data import Images, load_images, load_split
 from resbench.errors import MeasureError, ResbenchError, first_line
 from resbench.fields.measure import field
@@ -81,7 +80,8 @@ def died(cell: Cell, why: str = DIED) -> Answer:
 def memory(cell: Cell) -> int:
     """Predict how many bytes the process of a cell takes: weights with their gradients and momentum, and what a batch
     keeps for the backward pass."""
-    net = architecture(cell.network)
+    net = load(cell.network).architecture  # of the catalog or of a file: a space has no others
+    assert net
     found = figures(net.body, net.input)
     images = cell.how.batch if cell.question.name == "error" else SHOWN
     return BASE_BYTES + FP32_BYTES * (4 * found.params + 3 * images * found.activations)
@@ -118,9 +118,8 @@ def _gradient(cell: Cell) -> Figures:
     if found.broken and not found.rows:
         raise MeasureError(found.broken)
     record = found.record(0)
-    names = (*GRADIENT, "effective_depth", "identity_share", "dead")
     words = ", ".join(one.word for one in verdicts(found, Thresholds()))
-    return {**{name: record[name] for name in names}, "verdict": words}
+    return {**{name: record[name] for name in GRADIENT}, "verdict": words}
 
 
 def _synflow(cell: Cell) -> Figures:

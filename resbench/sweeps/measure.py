@@ -10,10 +10,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +21,8 @@ from resbench.given import public
 from resbench.progress import Progress, Step, silent
 from resbench.sweeps.choices import as_kind
 from resbench.sweeps.dataset import Dataset, opened
-from resbench.sweeps.draws import Drawn, draws, within
-from resbench.sweeps.figures import Figures, figures
+from resbench.sweeps.draws import Drawn, draws
+from resbench.sweeps.figures import Figures
 from resbench.sweeps.limits import Limit
 from resbench.sweeps.pool import each
 from resbench.sweeps.questions import COST, FIGURES, Cell, How, Place, Question, chosen
@@ -152,11 +151,7 @@ def plan(
     how = How(data, str(root) if root else None, epochs, batch, lr, device)
     questions, how = checked(metrics, how)
     begun = time.process_time()
-    fits = partial(within, bounds)
-    tried = [
-        Drawn(one.name, model, {}, figures(one.body, one.input))
-        for one, model, _ in islice(found.grid(fits) if grid else found.distinct(seed, fits), min(n, TRIED))
-    ]
+    tried = next(draws(found, min(n, TRIED), seed, bounds, grid, 1), [])
     each_s = (time.process_time() - begun) / max(len(tried), 1)
     networks = min(n, found.size or n) if len(tried) == min(n, TRIED) else len(tried)
     cells = [*_cells(questions, tried, seeds, how)]

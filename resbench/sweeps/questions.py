@@ -68,7 +68,10 @@ class Question:
 
 COST = Question("cost", dict.fromkeys(Figures._fields, int))
 
-GRADIENT = ("loss", "first_to_last", "growth", "early_update", "last_update", "cosine", "c1", "effective_rank")
+GRADIENT = (
+    *("loss", "first_to_last", "growth", "early_update", "last_update", "cosine", "c1", "effective_rank"),
+    *("effective_depth", "identity_share", "dead"),
+)
 """These figures of step 0 are those of `gradflow`, as its records name them."""
 
 QUESTIONS: Mapping[str, Question] = {
@@ -78,7 +81,7 @@ QUESTIONS: Mapping[str, Question] = {
         Question("field", {"field": int, "field_stride": int}, pace=(0.02, 0.0)),
         Question(
             "gradient",
-            {**dict.fromkeys((*GRADIENT, "effective_depth", "identity_share", "dead"), float), "verdict": str},
+            {**dict.fromkeys(GRADIENT, float), "verdict": str},
             ("data", "device"),
             seeded=True,
             pace=(0.5, 30.0),

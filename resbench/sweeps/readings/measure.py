@@ -1,6 +1,6 @@
 """A population is read against one figure, the target: what moves it, what foretells it, which networks are best."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -179,8 +179,3 @@ def _best(found: Population, target: str, other: str) -> Iterator[Best]:
     for rank, (name, row) in enumerate(ranked.iterrows(), 1):
         if rank <= BEST or name in on_front:
             yield Best(str(name), rank, float(row[target]), float(row[other]), name in on_front)
-
-
-def best_names(found: Readings, most: int = BEST) -> Sequence[str]:
-    """Name the best networks by the target."""
-    return [one.network for one in found.best if one.rank <= most]
