@@ -26,8 +26,11 @@ from resbench.sweeps.figures import Figures
 
 Value = str | int | float | bool | None
 
-ALIASES = {"rank": "effective_rank", "test_error": "error"}
-"""A metric has these other names."""
+WORDS = {
+    **{"error": "test_error", "latency": "latency_s", "gradient": "first_to_last"},
+    **{"rank": "effective_rank", "synflow": "synflow_log10"},
+}
+"""These words stand for a figure too."""
 
 
 @dataclass(frozen=True)
@@ -115,22 +118,28 @@ def chosen(metrics: Iterable[str]) -> list[Question]:
     found: dict[str, Question] = {}
     for text in metrics:
         word, colon, runtime = text.strip().partition(":")
-        name = METRICS.get(ALIASES.get(word, word))
+        name = METRICS.get(figure_of(word))
         if name is None:
-            known = [*METRICS, *ALIASES]
-            raise OptionError(
-                f"--metrics: no command gives {text!r}{did_you_mean(word, known, f'expected {_words(known)}')}"
-            )
+            known = [*METRICS, *WORDS]
+            raise OptionError(f"no command gives {text!r}{did_you_mean(word, known, f'expected {_words(known)}')}")
         one = QUESTIONS[name]
         if colon and (name != "latency" or not runtime):
-            raise OptionError(
-                f"--metrics: latency alone takes a runtime, such as latency:onnxruntime; received {text!r}"
-            )
+            raise OptionError(f"latency alone takes a runtime, such as latency:onnxruntime; received {text!r}")
         if name == "latency":
             one = replace(one, name=f"latency:{runtime or 'eager'}", runtime=runtime or "eager")
         found.setdefault(one.name, one)
     found.pop("cost", None)
     return [*found.values()]
+
+
+def figure_of(word: str) -> str:
+    """Return the figure that a word stands for, which may be its own name.
+
+    >>> figure_of("error"), figure_of("macs"), figure_of("latency:openvino")
+    ('test_error', 'macs', 'latency_s:openvino')
+    """
+    name, colon, runtime = word.strip().partition(":")
+    return WORDS.get(name, name) + colon + runtime
 
 
 def _words(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import pandas
 
 from resbench.errors import OptionError, SourceError, did_you_mean
 from resbench.sweeps.dataset import rows_of
-from resbench.sweeps.questions import ALIASES, FIGURES, QUESTIONS
+from resbench.sweeps.questions import FIGURES, QUESTIONS, figure_of
 
 WORST = 1.0
 """A training that ended in a number that is not finite counts as one that names nothing rightly."""
@@ -39,8 +39,7 @@ class Population:
 
     def figure(self, word: str) -> str:
         """Return the column of a word: a figure, or a metric that names one. Raises OptionError."""
-        names = {**ALIASES, "error": "test_error", "latency": "latency_s", "gradient": "first_to_last"}
-        name = names.get(word, word)
+        name = figure_of(word)
         if name not in self.figures:
             hint = did_you_mean(
                 name, self.figures, f"expected {', '.join(self.figures) or 'a sweep of several networks'}"

@@ -21,7 +21,7 @@ from resbench.sweeps.dataset import Dataset, beside, opened
 from resbench.sweeps.draws import Drawn
 from resbench.sweeps.limits import Limit
 from resbench.sweeps.measure import answers, checked, columns, costs_of, place_of, row_of
-from resbench.sweeps.questions import ALIASES, COST, FIGURES, Cell, How, Question, chosen
+from resbench.sweeps.questions import COST, FIGURES, WORDS, Cell, How, Question, chosen, figure_of
 from resbench.sweeps.readings.population import WORST
 from resbench.sweeps.readings.statistics import front
 from resbench.sweeps.searching.chance import chance
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from resbench.sweeps.searching.trials import Trials
 
 SAMPLERS = ("nsga2", "tpe", "random")
-
-OBJECTIVES = {"error": "test_error", "latency": "latency_s", "gradient": "first_to_last"}
-"""An objective of this name is this figure."""
 
 Goal = tuple[str, str]
 """An objective is a figure of a question."""
@@ -135,10 +132,9 @@ def _goals(minimize: Sequence[str]) -> list[Goal]:
         raise OptionError("--minimize takes one figure or several, such as error,macs; received none")
     found = []
     for text in minimize:
-        word = text.partition(":")[0].strip()
-        name = OBJECTIVES.get(ALIASES.get(word, word), ALIASES.get(word, word))
+        name = figure_of(text).partition(":")[0]
         if FIGURES.get(name) not in (int, float):
-            known = [*(key for key, kind in FIGURES.items() if kind is not str), *OBJECTIVES]
+            known = [*(key for key, kind in FIGURES.items() if kind is not str), *WORDS]
             hint = did_you_mean(name, known, f"expected {', '.join(known)}")
             raise OptionError(f"--minimize: {text!r} is no number of a network{hint}")
         asked = chosen([text])
