@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from resbench.errors import OutputError
@@ -117,3 +118,14 @@ def locked(folder: Path) -> Iterator[None]:
         raise OutputError(f"another run works in {folder}: wait for it, or name another folder with --dir") from None
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror or error}; name a folder with --dir") from None
+
+
+@lru_cache
+def own_version() -> str | None:
+    """Return the version of resbench that writes; None where it was never installed, as in a bare checkout."""
+    from importlib.metadata import PackageNotFoundError, version  # a hundredth of a second, which few commands need
+
+    try:
+        return version("resbench")
+    except PackageNotFoundError:
+        return None

@@ -17,9 +17,9 @@ from statistics import median
 
 from resbench.sweeps import pool
 from resbench.sweeps.answers import Answer, died, place
+from resbench.sweeps.cells import columns, row_of
 from resbench.sweeps.dataset import opened
 from resbench.sweeps.draws import Drawn
-from resbench.sweeps.measure import columns, row_of
 from resbench.sweeps.questions import QUESTIONS, Cell, How
 from resbench.sweeps.space import Space
 

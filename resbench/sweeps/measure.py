@@ -7,47 +7,32 @@ the same networks again, and asks for those cells alone that are not there yet.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resbench.errors import MeasureError, OptionError
+from resbench.errors import OptionError
 from resbench.given import public
 from resbench.progress import Progress, Step, silent
-from resbench.sweeps.choices import as_kind
+from resbench.sweeps.cells import Engine, checked, columns, costs_of, engine, place_of, row_of
 from resbench.sweeps.dataset import Dataset, opened
 from resbench.sweeps.draws import Drawn, draws
 from resbench.sweeps.figures import Figures
 from resbench.sweeps.limits import Limit
-from resbench.sweeps.pool import each
-from resbench.sweeps.questions import COST, FIGURES, Cell, How, Place, Question, chosen
+from resbench.sweeps.questions import COST, FIGURES, Cell, How, Question
 from resbench.sweeps.result import Asked, Plan, Spread, Sweep
 from resbench.sweeps.space import Space
 from resbench.units import plural
 
 if TYPE_CHECKING:
-    from resbench.sweeps.answers import Answer
+    pass
 
 NETWORKS = 500
 """So many are drawn where nothing else is asked for."""
 
-EPOCHS = (0.1, 1_000_000)
-"""A training goes at least and at most so often through its images."""
-
 TRIED = 200
 """A dry run costs so many networks, to say how long all of them take."""
-
-COLUMNS: Mapping[str, type] = {
-    **dict.fromkeys(("key", "network", "model", "question"), str),
-    **{"seed": int, "recipe": str, "device": str, "threads": int, "versions": str, "machine": str, "took_s": float},
-    **dict.fromkeys(("failed", "resbench"), str),
-}
-"""Every row has these, a column for each option of the space, and each figure."""
 
 DRAWING = 0.02
 """Where more is asked than the cost, drawing is taken for this part of the way."""
@@ -88,11 +73,10 @@ def sweep(
     """
     found, bounds, place = _chosen(space, n), _limits(limits), Path(folder)
     n = _count(found, n, grid)
-    how = How(data, str(root) if root else None, epochs, batch, lr, device)
     begun = time.monotonic()
-    questions, how = checked(metrics, how)
+    questions, how = checked(metrics, data, root, epochs, batch, lr, device)
     facts, others = {"space": found.name}, [*map(Path, merge)]
-    with joined(ray, how), opened(place, columns(found), facts, others) as held:
+    with engine(how, processes, ray) as answers, opened(place, columns(found), facts, others) as held:
         done, earlier, networks, interrupted = 0, 0, list[Drawn](), False
         asked = dict[str, Asked]()
         try:
@@ -107,7 +91,7 @@ def sweep(
             if questions:
                 asked = {one.name: Asked(one.name, 0, 0) for one in questions}
                 cells = [*_cells(questions, networks, seeds, how)]
-                _ask(found, held, networks, cells, 0 if ray else processes, asked, progress)
+                _ask(found, held, networks, cells, answers, asked, progress)
         except KeyboardInterrupt:
             interrupted = True
         table = held.table(["question", "failed", *FIGURES])
@@ -148,8 +132,7 @@ def plan(
     """Say what a sweep would do, from a few networks that are drawn and costed, and a cell of each question."""
     found, bounds = _chosen(space, n), _limits(limits)
     n = _count(found, n, grid)
-    how = How(data, str(root) if root else None, epochs, batch, lr, device)
-    questions, how = checked(metrics, how)
+    questions, how = checked(metrics, data, root, epochs, batch, lr, device)
     begun = time.process_time()
     tried = next(draws(found, min(n, TRIED), seed, bounds, grid, 1), [])
     each_s = (time.process_time() - begun) / max(len(tried), 1)
@@ -191,7 +174,7 @@ def _ask(
     held: Dataset,
     networks: Sequence[Drawn],
     cells: Sequence[Cell],
-    processes: int,
+    answers: Engine,
     asked: dict[str, Asked],
     progress: Progress,
 ) -> None:
@@ -202,22 +185,13 @@ def _ask(
         own = sum(cell.question.name == name for cell in cells)
         asked[name] = Asked(name, own, own - sum(cell.question.name == name for cell in left))
     end = _End([(cell.question.name, cell.seconds(drawn[cell.network].macs)) for cell in left])
-    for done, (cell, answer) in enumerate(answers(left, processes), 1):
+    for done, (cell, answer) in enumerate(answers(left), 1):
         one, name = drawn[cell.network], cell.question.name
         held.add([row_of(space, cell, one, {**answer.figures, **answer.words})])
         asked[name] = asked[name].counted(answer.failed)
         share = end.share(name, cell.seconds(one.macs), answer.took_s)
         words = f"{name} of {cell.network}: {plural(done, 'cell')} of {len(left):,}"
         progress(Step(words, f"{held.rows:,} rows"), DRAWING + (1 - DRAWING) * share)
-
-
-def place_of(question: Question, how: How) -> Place | None:
-    """Return where a question is asked that is timed; the answers to others hold anywhere."""
-    if not question.timed:
-        return None
-    from resbench.sweeps.answers import place
-
-    return place(how.device, question.runtime)
 
 
 class _End:
@@ -236,57 +210,6 @@ class _End:
         done = sum(self.took.values())
         rest = sum(left * self.took.get(one, 1.0) / self.guessed.get(one, 1.0) for one, left in self.left.items())
         return done / max(done + rest, 1e-9)
-
-
-@contextmanager
-def joined(address: str, how: How) -> Iterator[None]:
-    """Join a cluster of Ray, where one is asked for. Raises MeasureError without it."""
-    if not address:
-        yield
-        return
-    if find_spec("ray") is None:
-        raise MeasureError("a cluster is Ray's: pip install 'resbench[ray]'")
-    from resbench.sweeps.cluster import connected
-
-    with connected(address, how.root):
-        yield
-
-
-def answers(cells: Sequence[Cell], processes: int) -> Iterator[tuple[Cell, "Answer"]]:
-    """Answer cells as processes are free, or with 0 processes nodes of Ray; those that are timed at the end, here."""
-    from resbench.sweeps.answers import answered, died, memory
-
-    shared = [cell for cell in cells if not cell.question.timed]
-    if not processes:
-        from resbench.sweeps import cluster
-
-        yield from cluster.each(answered, shared, died, memory)
-    elif processes == 1 or len(shared) < 2:
-        yield from ((cell, answered(cell)) for cell in shared)
-    else:
-        yield from each(answered, shared, processes, died)
-    yield from ((cell, answered(cell)) for cell in cells if cell.question.timed)
-
-
-def row_of(space: Space, cell: Cell, drawn: Drawn, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the row of a cell."""
-    options = {f"option_{key}": as_kind(value, space.kinds[key]) for key, value in drawn.values.items()}
-    words = {"key": cell.key, "network": drawn.name, "model": drawn.model, "question": cell.question.name}
-    return {**words, "seed": cell.seed, "recipe": cell.recipe or None, "resbench": _version(), **options, **found}
-
-
-def costs_of(found: Figures | str) -> dict[str, Any]:
-    return found._asdict() if isinstance(found, Figures) else {"failed": found}
-
-
-@cache
-def _version() -> str:
-    return version("resbench")
-
-
-def columns(space: Space) -> dict[str, type]:
-    """Say the columns of a space's rows and their types."""
-    return {**COLUMNS, **{f"option_{key}": kind for key, kind in space.kinds.items()}, **FIGURES}
 
 
 def _spreads(table: Any) -> tuple[Spread, ...]:
@@ -315,31 +238,6 @@ def _chosen(space: str | Space, n: int | None) -> Space:
     if n is not None and (type(n) is not int or n < 1):
         raise OptionError(f"expected at least one network, received n of {n!r}")
     return Space.of(space) if isinstance(space, str) else space
-
-
-def checked(metrics: Sequence[str], how: How) -> tuple[list[Question], How]:
-    """Check what is asked of the networks, and read the data once.
-
-    Raises OptionError, SourceError without the data, and MeasureError without the device or the runtime.
-    """
-    questions = chosen(metrics)
-    if any(question.heeds for question in questions):
-        from resbench.data import check_name, load_images
-        from resbench.workers.workload import check_device
-
-        check_name(how.data, how.root)
-        check_device(how.device)
-        if not EPOCHS[0] <= how.epochs <= EPOCHS[1]:
-            raise OptionError(f"--epochs takes a number from {EPOCHS[0]:g} to {EPOCHS[1]:,}; received {how.epochs:g}")
-        if any("data" in question.heeds for question in questions):
-            images = load_images(how.data, Path(how.root) if how.root else None)
-            how = replace(how, digest=images.digest[:12] if how.data == "folder" else "")
-    for name in (question.runtime for question in questions if question.runtime):
-        from resbench.timing.runtimes.runtime import TORCH, runtime
-
-        if name not in TORCH:
-            runtime(name)
-    return questions, how
 
 
 def _limits(texts: Sequence[str]) -> list[Limit]:

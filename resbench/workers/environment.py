@@ -16,12 +16,12 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 
+from resbench.files import own_version
 from resbench.workers import nvml
 from resbench.workers.cores import usable_cores
 from resbench.workers.waiting import waiting, waiting_lines
@@ -128,7 +128,7 @@ def environment(device: str = "cpu") -> Environment:
             "threads": torch.get_num_threads(),
             **{name: os.environ.get(name) for name in CHOSEN[1:]},
             "waiting": waiting(),
-            "resbench": _version(),
+            "resbench": own_version(),
             "commit": commit or None,
             "dirty": None if changes is None else bool(changes),
             "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
@@ -212,13 +212,6 @@ def _gpu(device: str) -> dict[str, Value]:
         "gpu_power_limit_w": nvml.power_limit_w(index),
         "gpu_allocator": os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF"),
     }
-
-
-def _version() -> str | None:
-    try:
-        return version("resbench")
-    except PackageNotFoundError:
-        return None
 
 
 def _git(*words: str) -> str | None:

@@ -102,6 +102,6 @@ def test_a_sweep_on_a_cluster_has_the_rows_of_one_without(tmp_path):
 
 
 def test_without_ray_its_extra_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr("resbench.sweeps.measure.find_spec", lambda name: None)
+    monkeypatch.setattr("resbench.sweeps.cells.find_spec", lambda name: None)
     with pytest.raises(MeasureError, match=r"pip install 'resbench\[ray\]'"):
         resbench.sweep("residual", 1, folder=tmp_path / "out", ray="auto")

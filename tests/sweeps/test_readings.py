@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import resbench
 from resbench.errors import OptionError, SourceError
+from resbench.sweeps.cells import columns, costs_of, row_of
 from resbench.sweeps.dataset import opened
 from resbench.sweeps.draws import draws
-from resbench.sweeps.measure import columns, costs_of, row_of
 from resbench.sweeps.questions import COST, QUESTIONS, Cell, How
 from resbench.sweeps.readings.statistics import (
     edf,

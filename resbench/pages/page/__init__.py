@@ -7,15 +7,14 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from math import isfinite
 from typing import Any
 
 from resbench.drawing.charts import Picture, table_of, whole
+from resbench.files import own_version
 from resbench.result import Section
 from resbench.results import Stored
 from resbench.tables.render import printed
@@ -35,7 +34,7 @@ def page(title: str, sections: Sequence[Section], stored: Sequence[Stored], made
     own = files("resbench.pages.page")
     return template.render(
         title=title,
-        version=_version(),
+        version=own_version() or "",
         made=datetime.now(UTC).strftime("%Y-%m-%d"),
         sections=shown,
         sources=[_source(one, i, stored) for i, one in enumerate(stored)],
@@ -54,12 +53,6 @@ def _vega() -> str:
     import vl_convert
 
     return vl_convert.javascript_bundle()  # type: ignore[call-arg]
-
-
-def _version() -> str:
-    with suppress(PackageNotFoundError):  # run from a checkout
-        return version("resbench")
-    return ""
 
 
 def embedded(value: Any) -> str:

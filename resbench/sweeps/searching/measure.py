@@ -17,10 +17,10 @@ import numpy as np
 from resbench.errors import MeasureError, OptionError, did_you_mean
 from resbench.given import public
 from resbench.progress import Progress, Step, silent
+from resbench.sweeps.cells import Engine, checked, columns, costs_of, engine, place_of, row_of
 from resbench.sweeps.dataset import Dataset, beside, opened
 from resbench.sweeps.draws import Drawn
 from resbench.sweeps.limits import Limit
-from resbench.sweeps.measure import answers, checked, columns, costs_of, place_of, row_of
 from resbench.sweeps.questions import COST, FIGURES, WORDS, Cell, How, Question, chosen, figure_of
 from resbench.sweeps.readings.population import WORST
 from resbench.sweeps.readings.statistics import front
@@ -71,8 +71,7 @@ def search(
     """
     found = Space.of(space) if isinstance(space, str) else space
     goals, bounds = _goals(minimize), [Limit.read(text) for text in limits]
-    how = How(data, str(root) if root else None, epochs, batch, lr, device)
-    questions, how = checked(minimize, how)
+    questions, how = checked(minimize, data, root, epochs, batch, lr, device)
     if type(budget) is not int or budget < 1:
         raise OptionError(f"--budget takes a whole number from 1; received {budget!r}")
     if sampler not in SAMPLERS:
@@ -80,7 +79,7 @@ def search(
     if find_spec("optuna") is None:
         raise MeasureError("a search asks Optuna what to look at next: pip install 'resbench[sweep]'")
     place, interrupted = Path(folder), False
-    with opened(place, columns(found), {"space": found.name}) as held:
+    with engine(how, processes) as answers, opened(place, columns(found), {"space": found.name}) as held:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # in a notebook Optuna wants another progress bar
             from resbench.sweeps.searching.trials import Trials
@@ -90,7 +89,7 @@ def search(
         earlier = len(looked)
         try:
             while len(looked) < budget and (new := trials.ask(found, bounds, min(processes, budget - len(looked)))):
-                told = _answers(found, held, [one for one, _ in new.values()], questions, seeds, how, processes, trials)
+                told = _answers(found, held, [one for one, _ in new.values()], questions, seeds, how, answers, trials)
                 for name, (one, trial) in new.items():
                     looked[name] = _values(goals, one, told[name])
                     trials.tell(trial, name, looked[name])
@@ -151,7 +150,7 @@ def _answers(
     questions: Sequence[Question],
     seeds: int,
     how: How,
-    processes: int,
+    answers: Engine,
     trials: "Trials",
 ) -> Mapping[str, Told]:
     """Ask the questions of networks, keep a row of each answer, and return the numbers."""
@@ -165,7 +164,7 @@ def _answers(
         for one in networks
         for seed in (range(seeds) if question.seeded else (None,))
     ]
-    for cell, answer in answers(cells, processes):
+    for cell, answer in answers(cells):
         row = row_of(space, cell, by_name[cell.network], {**answer.figures, **answer.words})
         held.add([row] if row["key"] not in held.keys else [])
         trials.why = answer.failed or trials.why
