@@ -55,13 +55,13 @@ class Answer(NamedTuple):
 
 def answered(cell: Cell) -> Answer:
     """Answer a cell, and say how long it took and where; whatever goes wrong is the answer."""
-    begun, how = time.monotonic(), cell.how
+    begun, device = time.monotonic(), cell.device
     answer = ANSWERS[cell.question.name.partition(":")[0]]
     found, failed = Figures(), ""
-    with nullcontext() if cell.question.timed else repeatable(how.device, 1 if how.device == "cpu" else None):
-        where = place(how.device, cell.question.runtime)
+    with nullcontext() if cell.question.timed else repeatable(device, 1 if device == "cpu" else None):
+        where = place(device, cell.question.runtime)
         try:
-            found = answer(cell)
+            found = {name: None if value != value else value for name, value in answer(cell).items()}  # nan: not known
         except ResbenchError as error:
             failed = first_line(error)
         except Exception as error:  # of an operator, a runtime, or the machine: the others go on
@@ -74,7 +74,7 @@ DIED = "the process that ran it died twice: perhaps of too little memory"
 
 def died(cell: Cell, why: str = DIED) -> Answer:
     """Answer for a process that died at a cell, and once more when it was there for that cell alone."""
-    return Answer({}, why, 0.0, Place(cell.how.device, None, "", ""))
+    return Answer({}, why, 0.0, Place(cell.device, None, "", ""))
 
 
 def memory(cell: Cell) -> int:

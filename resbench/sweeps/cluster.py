@@ -102,7 +102,7 @@ def each(
     while True:
         left = waiting()
         for cell in islice(left, max(0, cores + cores // 2 + 1 - len(running))):
-            on_gpu, needs = cell.how.device.startswith("cuda"), memory(cell)
+            on_gpu, needs = cell.device.startswith("cuda"), memory(cell)
             if needs > most:
                 yield (
                     cell,

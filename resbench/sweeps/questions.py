@@ -89,7 +89,7 @@ QUESTIONS: Mapping[str, Question] = {
             seeded=True,
             pace=(0.5, 30.0),
         ),
-        Question("synflow", {"synflow_log10": float}, ("device",), seeded=True, pace=(0.1, 0.2)),
+        Question("synflow", {"synflow_log10": float}, seeded=True, pace=(0.1, 0.2)),
         Question("naswot", {"naswot": float}, ("data", "device"), seeded=True, pace=(0.1, 2.0)),
         Question("gradnorm", {"gradnorm": float}, ("data", "device"), seeded=True, pace=(0.1, 6.0)),
         Question(
@@ -194,6 +194,11 @@ class Cell:
             "dtype": how.dtype,
         }
         return ", ".join(text for key, text in words.items() if key in heeds)
+
+    @property
+    def device(self) -> str:
+        """Return where it is answered: on the CPU, unless its question heeds the device."""
+        return self.how.device if "device" in self.question.heeds else "cpu"
 
     def seconds(self, macs: int) -> float:
         """Guess how long it takes for a network of so many MACs."""

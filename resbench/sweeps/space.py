@@ -81,6 +81,7 @@ class Networks:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
+        """Name the options that are drawn, in the order of their values."""
         return tuple(self.choices)
 
     @property

@@ -123,6 +123,7 @@ def test_a_key_says_all_that_the_answer_depends_on_and_no_more():
     assert error.key == cell("test_error").key != cell("error", seed=1).key
     assert error.key != cell("error", epochs=9.0).key
     assert cell("synflow").question.name == cell("synflow_log10").question.name == "synflow"
+    assert cell("synflow", device="cuda").device == "cpu", "it does not run there, and its row does not say so"
     assert c1.key == cell("c1", epochs=9.0).key == cell("effective_rank").key == cell("rank").key
     assert c1.key != cell("c1", name="plain8").key
     here, there = Place("cpu", 2, "torch 2", "a"), Place("cpu", 2, "torch 2", "b")

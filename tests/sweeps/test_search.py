@@ -93,6 +93,21 @@ def test_limits_hold_and_what_needs_a_run_is_asked(space, tmp_path):
     assert all(one.values[0] >= 0 for one in found.front)
 
 
+def test_what_a_sweep_has_found_is_not_asked_again(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('[[networks]]\nmodel = "plain{depth}"\ndepth = [8, 14]\ninput = "3x8x8"\n')
+    resbench.sweep(str(path), 2, metrics=["gradnorm"], folder=tmp_path / "out")
+    before = pandas.read_parquet(tmp_path / "out")
+    found = resbench.search(str(path), ["gradnorm", "params"], budget=2, folder=tmp_path / "out")
+    after = pandas.read_parquet(tmp_path / "out")
+    assert len(after) == len(before) == 4
+    assert after["took_s"].dropna().tolist() == before["took_s"].dropna().tolist()
+    norms = before.dropna(subset="gradnorm").set_index("network")["gradnorm"]
+    assert {one.network: one.values[0] for one in found.front} == {
+        name: norms[name] for name in (one.network for one in found.front)
+    }
+
+
 def test_a_damaged_journal_and_a_large_seed_and_the_real_reason(space, tmp_path):
     words = ["--minimize", "macs", "--budget", "3", "--dir", str(tmp_path / "out"), "--seed", "99999999999999"]
     assert called("search", space, *words).returncode == 0

@@ -12,7 +12,7 @@ from resbench.units import plural
 
 FREE = ("params", "macs", "elementwise", "activations")
 
-METRICS = {
+COMPARED = {
     **{name: name for name in FREE},
     **{"test_error": "error", "train_error": "train_error", "latency_s": "latency", "first_to_last": "gradient"},
 }
@@ -136,7 +136,7 @@ class Readings(Result):
         place = {name: i for i, name in enumerate(self.drawn_names)}
         for column, values in self.points.items():
             name, _, runtime = column.partition(":")
-            metric = METRICS.get(name)
+            metric = COMPARED.get(name)
             for one in self.best if metric else ():
                 value = values[place[one.network]] if one.network in place else None
                 if value is not None:

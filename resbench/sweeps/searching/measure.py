@@ -86,10 +86,12 @@ def search(
         asked = [found.name, *chain(*goals), *bounds, seeds, how.data, how.epochs, how.batch, how.lr, sampler, seed]
         trials = Trials(beside(place, "search"), " ".join(map(str, asked)), len(goals), sampler, seed)
         looked = trials.looked
-        earlier = len(looked)
+        earlier, known = len(looked), _known(held)
         try:
             while len(looked) < budget and (new := trials.ask(found, bounds, min(processes, budget - len(looked)))):
-                told = _answers(found, held, [one for one, _ in new.values()], questions, seeds, how, answers, trials)
+                told = _answers(
+                    found, held, [one for one, _ in new.values()], questions, seeds, how, answers, known, trials
+                )
                 for name, (one, trial) in new.items():
                     looked[name] = _values(goals, one, told[name])
                     trials.tell(trial, name, looked[name])
@@ -151,9 +153,10 @@ def _answers(
     seeds: int,
     how: How,
     answers: Engine,
+    known: Mapping[str, Mapping[str, Any]],
     trials: "Trials",
 ) -> Mapping[str, Told]:
-    """Ask the questions of networks, keep a row of each answer, and return the numbers."""
+    """Ask the questions of networks that are not ``known``, keep a row of each answer, and return the numbers."""
     told: dict[str, Told] = {one.name: {} for one in networks}
     by_name = {one.name: one for one in networks}
     rows = [row_of(space, Cell(one.name, COST, None, how), one, costs_of(one.found)) for one in networks]
@@ -164,13 +167,25 @@ def _answers(
         for one in networks
         for seed in (range(seeds) if question.seeded else (None,))
     ]
-    for cell, answer in answers(cells):
-        row = row_of(space, cell, by_name[cell.network], {**answer.figures, **answer.words})
-        held.add([row] if row["key"] not in held.keys else [])
-        trials.why = answer.failed or trials.why
-        for name, value in _numbers(answer.figures):
+
+    def tell(cell: Cell, figures: Mapping[str, Any], failed: str) -> None:
+        trials.why = failed or trials.why
+        for name, value in _numbers({} if failed else figures):
             told[cell.network].setdefault((cell.question.name, name), []).append(value)
+
+    for cell in cells:
+        if row := known.get(cell.key):
+            tell(cell, {name: row[name] for name in cell.question.figures}, row["failed"] or "")
+    for cell, answer in answers([cell for cell in cells if cell.key not in known]):
+        held.add([row_of(space, cell, by_name[cell.network], {**answer.figures, **answer.words})])
+        tell(cell, answer.figures, answer.failed)
     return told
+
+
+def _known(held: Dataset) -> Mapping[str, Mapping[str, Any]]:
+    """Return what other searches and sweeps of the folder have found, by the keys of their cells."""
+    rows = held.table(["key", "question", "failed", *FIGURES]).to_pylist()
+    return {row["key"]: row for row in rows if row["question"] != COST.name}
 
 
 def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
