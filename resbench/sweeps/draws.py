@@ -1,27 +1,34 @@
-"""Networks are drawn and costed: chunk after chunk of indexes, in one process or in several, and in one order.
+"""Networks are drawn and costed: wave after wave of draws, in one process or in several, and in one order.
 
-space, seed, limits --indexes--> chunks --firsts--> networks, each once
+space, seed --draw--> waves --made--> networks or reasons --in the order of their indexes--> networks, each once
+
+A draw takes microseconds, and what is made of it fifty times as long: every draw is here, and is made only once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from functools import cache, partial
-from itertools import chain, count, islice
-from operator import attrgetter
-from typing import Any, NamedTuple
+from functools import partial
+from itertools import count, islice
+from typing import NamedTuple
 
 from resbench.arch.acyclic import acyclic, resting
 from resbench.arch.catalog import Architecture
-from resbench.errors import ArchitectureError, ShapeError
+from resbench.errors import ArchitectureError, OptionError, ShapeError
 from resbench.sweeps.choices import Value
 from resbench.sweeps.figures import Figures, figures
 from resbench.sweeps.limits import Limit
 from resbench.sweeps.pool import pool
-from resbench.sweeps.space import MOST_DRAWS, Networks, Point, Space, firsts
+from resbench.sweeps.space import MOST_DRAWS, Draw, Point, Space
 
 CHUNK = 256
-"""A process is given so many indexes at a time."""
+"""A process is given so many networks at a time, at most; and a sweep as many."""
+
+FIRST, MOST = 16, 8 * CHUNK
+"""So many indexes are looked at before the first has its network: one more with each that has, up to the most."""
+
+MOST_KNOWN = 2**17
+"""Of so many draws at most it is known what came of them: one that comes again is not made again."""
 
 
 class Drawn(NamedTuple):
@@ -39,75 +46,128 @@ class Drawn(NamedTuple):
         return self.found.macs if isinstance(self.found, Figures) else 0
 
 
+Make = Callable[[Sequence[Draw]], list[Drawn | str]]
+"""It makes networks of draws, or says why there is none."""
+
+Send = Callable[[Sequence[Draw]], Callable[[], list[Drawn | str]]]
+"""It has networks made, and gives what waits for them."""
+
+
 def draws(
     space: Space, n: int, seed: int, limits: Sequence[Limit], grid: bool, processes: int
 ) -> Iterator[list[Drawn]]:
     """Yield n networks or all there are, each only once, batch by batch. Raises OptionError where there are none.
 
-    Python does not look for garbage meanwhile: it would search all values that are known, again after every chunk.
+    Python does not look for garbage meanwhile: it would search all values that are known, again after every batch.
     """
     with resting(), ExitStack() as stack:
-        chunks = _enumerated(space, limits) if grid else _drawn(space, seed, limits, processes, stack)
-        found = firsts(chain.from_iterable(chunks), attrgetter("name"), None if grid else MOST_DRAWS)
-        left = islice(found, n)
-        stack.callback(_known.cache_clear)
-        while batch := [*islice(left, CHUNK)]:
+        make: Make = partial(_made, space, tuple(limits))
+        if processes == 1:
+            waves = _Waves(space, seed, grid, lambda new: partial(make, new), 1)
+        else:
+            shared = stack.enter_context(pool(processes))
+            waves = _Waves(space, seed, grid, lambda new: shared.submit(make, new).result, 2 * processes)
+        found = islice(waves.networks(), n)
+        while batch := [*islice(found, CHUNK)]:
             yield batch
 
 
-def _drawn(space: Space, seed: int, limits: Sequence[Limit], processes: int, stack: ExitStack) -> Iterator[list[Drawn]]:
-    """Yield chunk after chunk of draws, without end; several processes work ahead of who reads."""
-    work = partial(_chunk, space, seed, tuple(limits))
-    starts = count(0, CHUNK)
-    if processes == 1:
-        yield from map(work, starts)
-        return
-    shared = stack.enter_context(pool(processes))
-    ahead: list[Future[list[Drawn]]] = [shared.submit(work, next(starts)) for _ in range(2 * processes)]
-    while True:
-        yield ahead.pop(0).result()
-        ahead.append(shared.submit(work, next(starts)))
+class _Try(NamedTuple):
+    """This is drawn for a place in the order, so many draws of which gave no network."""
+
+    place: int
+    attempt: int
+    draw: Draw
 
 
-MOST_KNOWN = 2**17
-"""Of so many values at most it is known what comes of them."""
+class _Waves:
+    """Draws go out in waves; where no network came of one, its index is in a later wave again."""
 
-Known = dict[tuple[Any, ...], Drawn | str]
+    def __init__(self, space: Space, seed: int, grid: bool, send: Send, ahead: int) -> None:
+        self.space, self.seed, self.grid, self.send, self.ahead = space, seed, grid, send, ahead
+        self.firsts = space.combined() if grid else (space.draw(seed, index, 0) for index in count())
+        self.begun, self.told, self.window = 0, 0, FIRST
+        self.again = deque[_Try]()
+        self.sent = deque[tuple[list[_Try], list[Draw], Callable[[], list[Drawn | str]]]]()
+        self.known = dict[Draw, str]()
+        """This is why no network came of a draw; empty where one did, or where that is not known yet."""
+        self.fresh = dict[Draw, Drawn]()
+        """These came, and nobody has been told."""
+        self.settled = dict[int, Draw | OptionError | None]()
+        """An index has the draw of which its network came, or the error of too many; of a grid perhaps nothing came."""
 
+    def networks(self) -> Iterator[Drawn]:
+        """Yield each network the first time that it comes, until no others come. Raises OptionError where none does."""
+        names, since = set[str](), 0
+        for draw in self._settled():
+            if isinstance(draw, OptionError):
+                if names:
+                    return
+                raise draw
+            one = self.fresh.pop(draw, None) if draw else None
+            since += 1
+            if one and one.name not in names:
+                names.add(one.name)
+                since = 0
+                yield one
+            elif since >= MOST_DRAWS and not self.grid:
+                return
 
-@cache
-def _known(space: str, limits: tuple[Limit, ...]) -> Known:
-    """Return what this process knows of a space: of values that come again nothing is built again."""
-    return {}
+    def _settled(self) -> Iterator[Draw | OptionError | None]:
+        """Yield the draw of which the network of each index came, in their order, or why none did."""
+        while True:
+            while len(self.sent) < self.ahead and (wave := [*islice(self._tries(), CHUNK)]):
+                new = [*dict.fromkeys(one.draw for one in wave if one.draw not in self.known)]
+                self.known.update(dict.fromkeys(new, ""))
+                self.sent.append((wave, new, self.send(new)))
+            if not self.sent:
+                return
+            self._receive(*self.sent.popleft())
+            while self.told in self.settled:
+                yield self.settled.pop(self.told)
+                self.told += 1
+                self.window = min(self.window + 1, MOST * self.ahead)
+
+    def _tries(self) -> Iterator[_Try]:
+        """Yield what is to be sent: what is drawn again, and then new indexes while there is room."""
+        while self.again:
+            yield self.again.popleft()
+        while self.begun < self.told + self.window and (draw := next(self.firsts, None)):
+            self.begun += 1
+            yield _Try(self.begun - 1, 0, draw)
+
+    def _receive(self, wave: list[_Try], new: list[Draw], made: Callable[[], list[Drawn | str]]) -> None:
+        """Take what came of a wave."""
+        for draw, found in zip(new, made(), strict=True):
+            if isinstance(found, str):
+                self.known[draw] = found
+            else:
+                self.fresh[draw] = found
+        for place, attempt, draw in wave:
+            if not (why := self.known[draw]) or self.grid:
+                self.settled[place] = None if why else draw
+            elif attempt + 1 < MOST_DRAWS:
+                self.again.append(_Try(place, attempt + 1, self.space.draw(self.seed, place, attempt + 1)))
+            else:
+                self.settled[place] = self.space.empty(why)
+        for old in [*islice(self.known, max(0, len(self.known) - MOST_KNOWN))]:
+            del self.known[old]
 
 
 @acyclic
-def _chunk(space: Space, seed: int, limits: tuple[Limit, ...], start: int) -> list[Drawn]:
-    """Draw networks of some indexes, and find their figures; one that came before has none, for nobody looks at it."""
-    known = _known(space.name, limits)
+def _made(space: Space, limits: tuple[Limit, ...], drawn: Sequence[Draw]) -> list[Drawn | str]:
+    """Make networks of draws, and find their figures; or say why there is none."""
 
-    def made(line: Networks, values: Mapping[str, Value]) -> Drawn | str:
-        key = (line.model, line.names, *values.values())
-        found = known.get(key)
-        if found is None:
-            try:
-                one = line.built(values)
-                fits = within(limits, one)
-                found = costed(Point(one, line.model, values)) if fits else f"{one.name} is outside of the limits"
-            except (ArchitectureError, ShapeError) as error:
-                found = str(error)
-            if len(known) < MOST_KNOWN:
-                known[key] = found._replace(values={}, found="") if isinstance(found, Drawn) else found
-        return found
+    def made(draw: Draw) -> Drawn | str:
+        line, values = space.values(draw)
+        try:
+            one = line.built(values)
+            fits = within(limits, one)
+            return costed(Point(one, line.model, values)) if fits else f"{one.name} is outside of the limits"
+        except (ArchitectureError, ShapeError) as error:
+            return str(error)
 
-    return [space.first(seed, index, made) for index in range(start, start + CHUNK)]
-
-
-def _enumerated(space: Space, limits: Sequence[Limit]) -> Iterator[list[Drawn]]:
-    """Yield chunk after chunk of all networks there are."""
-    every = space.grid(partial(within, tuple(limits)))
-    while chunk := [costed(one) for one in islice(every, CHUNK)]:
-        yield chunk
+    return [made(draw) for draw in drawn]
 
 
 def costed(point: Point) -> Drawn:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resbench.errors import OptionError
 from resbench.given import public
@@ -94,7 +94,6 @@ def sweep(
                 _ask(found, held, networks, cells, answers, asked, progress)
         except KeyboardInterrupt:
             interrupted = True
-        table = held.table(["question", "failed", *FIGURES])
         return Sweep(
             space=found.name,
             folder=str(place),
@@ -104,9 +103,9 @@ def sweep(
             asked=0 if grid else n,
             networks=done,
             earlier=earlier,
-            rows=table.num_rows,
+            rows=held.rows,
             seconds=time.monotonic() - begun,
-            spreads=_spreads(table),
+            spreads=_spreads(held),
             interrupted=interrupted,
             questions=tuple(asked.values()),
         )
@@ -212,13 +211,13 @@ class _End:
         return done / max(done + rest, 1e-9)
 
 
-def _spreads(table: Any) -> tuple[Spread, ...]:
-    """Say how each figure is spread over the rows."""
+def _spreads(held: Dataset) -> tuple[Spread, ...]:
+    """Say how each figure is spread over the rows: column by column, so that they are never all in memory."""
     from pyarrow.compute import quantile
 
     found = []
     for name in (name for name, kind in FIGURES.items() if kind is not str):
-        ends = quantile(table[name], q=[0, 0.25, 0.5, 0.75, 1]).to_pylist()
+        ends = quantile(held.table([name])[name], q=[0, 0.25, 0.5, 0.75, 1]).to_pylist()
         if ends[0] is not None:
             found.append(Spread(name, *map(float, ends)))
     return tuple(found)

@@ -23,6 +23,7 @@ True
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -30,7 +31,7 @@ from importlib.resources import files
 from itertools import count, product
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from resbench.arch.catalog import Architecture, find, network, option_text, options
 from resbench.errors import ArchitectureError, OptionError, ResbenchError, ShapeError, SourceError, did_you_mean
@@ -43,7 +44,8 @@ MOST_DRAWS = 10_000
 Fits = Callable[[Architecture], bool]
 """It tells whether a network is within the limits."""
 
-T = TypeVar("T")
+Draw = tuple[Any, ...]
+"""A draw is the place of a line in its space, and a value for each of the line's options."""
 
 
 class Point(NamedTuple):
@@ -78,11 +80,6 @@ class Networks:
         """Build the network of these values. Raises ArchitectureError where they do not go together."""
         plain, given = self.name(values)
         return _made(plain, given) if self.runs_code else network(plain, given)[0]
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Name the options that are drawn, in the order of their values."""
-        return tuple(self.choices)
 
     @property
     def runs_code(self) -> bool:
@@ -139,51 +136,59 @@ class Space:
             raise SourceError(f"{name}: a space is tables [[networks]] and nothing else; {received}")
         return cls(name, tuple(_networks(f"{name}, networks {i + 1}", line) for i, line in enumerate(lines)))
 
+    def draw(self, seed: int, index: int, attempt: int) -> Draw:
+        """Draw a line and a value for each of its options."""
+        place = f"{seed}/{index}/{attempt}"
+        number = self._line(_share(place, ""))
+        choices = self.networks[number].choices.items()
+        return number, *(choice.drawn(partial(_share, f"{place}/{key}")) for key, choice in choices)
+
+    def combined(self) -> Iterator[Draw]:
+        """Yield a draw for each combination of values. Raises OptionError for a choice of real numbers."""
+        for number, line in enumerate(self.networks):
+            for values in product(*(choice.values() for choice in line.choices.values())):
+                yield number, *values
+
+    def values(self, draw: Draw) -> tuple[Networks, Mapping[str, Value]]:
+        """Return the line of a draw, and its values by their options."""
+        line = self.networks[draw[0]]
+        return line, dict(zip(line.choices, draw[1:], strict=True))
+
+    def point(self, draw: Draw, fits: Fits = lambda one: True) -> Point:
+        """Build the network of a draw. Raises ArchitectureError or ShapeError where it cannot exist or does not fit."""
+        line, values = self.values(draw)
+        found = line.built(values)
+        if not fits(found):
+            raise ArchitectureError(f"{found.name} is outside of the limits")
+        return Point(found, line.model, values)
+
     def drawn(self, seed: int, index: int, fits: Fits = lambda one: True) -> Point:
-        """Draw a network that can exist and fits. Raises OptionError as ``first`` does."""
-
-        def made(line: Networks, values: Mapping[str, Value]) -> Point | str:
-            try:
-                found = line.built(values)
-                return Point(found, line.model, values) if fits(found) else f"{found.name} is outside of the limits"
-            except (ArchitectureError, ShapeError) as error:
-                return str(error)
-
-        return self.first(seed, index, made)
-
-    def first(self, seed: int, index: int, made: Callable[[Networks, Mapping[str, Value]], T | str]) -> T:
-        """Draw a line and its values until something is ``made`` of them, instead of a reason why not.
-
-        Raises OptionError, with the reason of the last one, when MOST_DRAWS gave nothing.
-        """
+        """Draw until a network can exist and fits. Raises OptionError when MOST_DRAWS gave none."""
+        why = ""
         for attempt in range(MOST_DRAWS):
-            place = f"{seed}/{index}/{attempt}"
-            line = self._line(_share(place, ""))
-            values = {key: choice.drawn(partial(_share, f"{place}/{key}")) for key, choice in line.choices.items()}
-            if not isinstance(found := made(line, values), str):
-                return found
-        raise OptionError(f"the space {self.name} gave no network within the limits in {MOST_DRAWS:,} draws; {found}")
+            try:
+                return self.point(self.draw(seed, index, attempt), fits)
+            except (ArchitectureError, ShapeError) as error:
+                why = str(error)
+        raise self.empty(why)
+
+    def empty(self, why: str) -> OptionError:
+        """Say that there are no networks in it, and what the last draw gave instead."""
+        return OptionError(f"the space {self.name} gave no network within the limits in {MOST_DRAWS:,} draws; {why}")
 
     def distinct(self, seed: int, fits: Fits = lambda one: True) -> Iterator[Point]:
         """Draw networks one after the other, each only once, until no others come."""
-        return firsts((self.drawn(seed, index, fits) for index in count()), _name)
+        return _firsts((self.drawn(seed, index, fits) for index in count()), MOST_DRAWS)
 
-    def grid(self, fits: Fits = lambda one: True) -> Iterator[Point]:
-        """Enumerate all networks that can exist and fit, each once. Raises OptionError for a choice of real numbers."""
-        return firsts(self._combined(fits), _name, None)
+    def grid(self) -> Iterator[Point]:
+        """Enumerate all networks that can exist, each once. Raises OptionError for a choice of real numbers."""
 
-    def _combined(self, fits: Fits) -> Iterator[Point]:
-        """Yield a network for each combination of values, of those that can exist and fit."""
-        for line in self.networks:
-            for combined in product(*(choice.values() for choice in line.choices.values())):
-                values = dict(zip(line.choices, combined, strict=True))
-                try:
-                    found = line.built(values)
-                    fitting = fits(found)
-                except (ArchitectureError, ShapeError):
-                    continue
-                if fitting:
-                    yield Point(found, line.model, values)
+        def existing() -> Iterator[Point]:
+            for draw in self.combined():
+                with suppress(ArchitectureError, ShapeError):
+                    yield self.point(draw)
+
+        return _firsts(existing(), None)
 
     @cached_property
     def kinds(self) -> Mapping[str, type]:
@@ -202,31 +207,27 @@ class Space:
         except OptionError:
             return None
 
-    def _line(self, share: float) -> Networks:
-        """Choose a line by its weight."""
+    def _line(self, share: float) -> int:
+        """Choose a line by its weight, and return its place."""
         left = share * sum(line.weight for line in self.networks)
-        for line in self.networks[:-1]:
+        for number, line in enumerate(self.networks[:-1]):
             if left < line.weight:
-                return line
+                return number
             left -= line.weight
-        return self.networks[-1]
+        return len(self.networks) - 1
 
 
-def firsts(found: Iterable[T], name: Callable[[T], str], most: int | None = MOST_DRAWS) -> Iterator[T]:
-    """Yield each the first time that its name comes; it ends when ``most`` in a row had come already."""
+def _firsts(found: Iterable[Point], most: int | None) -> Iterator[Point]:
+    """Yield each network the first time that it comes; it ends when ``most`` in a row had come already."""
     seen, again = set[str](), 0
     for one in found:
         again += 1
-        if name(one) not in seen:
-            seen.add(name(one))
+        if one.network.name not in seen:
+            seen.add(one.network.name)
             again = 0
             yield one
         if most is not None and again >= most:
             return
-
-
-def _name(point: Point) -> str:
-    return point.network.name
 
 
 def built_ins() -> Mapping[str, bytes]:

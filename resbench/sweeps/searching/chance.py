@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import count, islice
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from resbench.sweeps.figures import figures
 from resbench.sweeps.limits import Limit
 from resbench.sweeps.readings.statistics import hypervolume
 from resbench.sweeps.searching.result import Chance
-from resbench.sweeps.space import Space, firsts
+from resbench.sweeps.space import Space
 
 SEARCHES = 10
 """A search is held against so many random ones."""
@@ -40,8 +40,7 @@ def chance(
 def _drawn(space: Space, names: Sequence[str], limits: Sequence[Limit], most: int, seed: int) -> Points:
     """Draw so many networks, each once, and return their figures."""
     fits: Any = partial(within, tuple(limits))
-    drawn = firsts((space.drawn(seed, index, fits) for index in count()), lambda point: point.network.name)
-    found = [figures(one.body, one.input)._asdict() for one, *_ in islice(drawn, most)]
+    found = [figures(one.body, one.input)._asdict() for one, *_ in islice(space.distinct(seed, fits), most)]
     return np.array([[float(one[name]) for name in names] for one in found])
 
 
