@@ -6,7 +6,7 @@ from itertools import chain, islice
 
 import pyarrow
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resbench.errors import OptionError
@@ -60,14 +60,15 @@ def test_it_ends_where_no_others_come_and_says_where_there_are_none(monkeypatch)
     space = Space.read("small", SMALL)
     whole = [one.name for one in found(space, 1000, limits=["params=:300k"])]
     assert len(whole) == 11
-    with pytest.raises(OptionError, match=r"no network within the limits in 10,000 draws; .* is outside"):
+    with pytest.raises(OptionError, match="gave no network within the limits in 10,000 draws; "):
         found(space, 1, limits=["params=:1k"])
-    monkeypatch.setattr("resbench.sweeps.draws.MOST_DRAWS", 6)
+    monkeypatch.setattr("resbench.sweeps.draws.MOST_DRAWS", 40)
     few = [one.name for one in found(space, 1000, limits=["params=:300k"])]
     assert 0 < len(few) < len(whole)
     assert few == whole[: len(few)]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from([*TYPES]).flatmap(
         lambda kind: st.tuples(
