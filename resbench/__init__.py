@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from resbench.fields.measure import field as field
     from resbench.gradients.measure import gradflow as gradflow
     from resbench.gradients.probe import GradientProbe as GradientProbe
+    from resbench.landscapes.measure import landscape as landscape
     from resbench.lessons.measure import claims as claims
     from resbench.networks.load import build as build
     from resbench.operators.formulas import formula as formula
@@ -63,6 +64,7 @@ _HOME = {
     "formula": "resbench.operators.formulas",
     "gate": "resbench.regression.gating.measure",
     "gradflow": "resbench.gradients.measure",
+    "landscape": "resbench.landscapes.measure",
     "latency": "resbench.timing.latency.measure",
     "layers": "resbench.timing.layers.measure",
     "load": "resbench.results",
@@ -81,7 +83,7 @@ _HOME = {
 __all__ = list(_HOME)
 
 
-_UNTIMED = ("degradation", "gradflow", "placements")
+_UNTIMED = ("degradation", "gradflow", "landscape", "placements")
 """These take the time of nothing: where they are the first to load torch, its threads sleep beside others."""
 
 

@@ -45,6 +45,7 @@ KINDS = {
     "profile": Entry("resbench.timing.profile.result:Profile"),
     "gradflow": Entry("resbench.gradients.result:Flows", "gradient"),
     "degradation": Entry("resbench.training.result:Degradation", "train_error error"),
+    "landscape": Entry("resbench.landscapes.result:Landscapes", "basin"),
     "placements": Entry("resbench.training.result:Placements"),
     "published": Entry("resbench.pages.published:Published", "published"),
     "claims": Entry("resbench.lessons.result:Claims"),

@@ -30,6 +30,7 @@ latency      Time networks on this machine, each in several fresh processes, wit
 profile      Profile some runs: a trace for TensorBoard and Perfetto, and the tables of TensorBoard's profiler plugin.
 gradflow     How the gradient reaches every layer in the first steps of training, and whether it moves the weights.
 degradation  Train networks side by side and say whether the deeper ones train worse (He et al. 2015, sec. 4.2).
+landscape    Draw the loss of trained networks over a plane through their weights (Li et al. 2018), side by side.
 placements   Train every activation order and shortcut of He et al. 2016 at one depth, and rank them by test error.
 claims       Run each claim about residual learning as an experiment, on digits; exit 1 where one comes out otherwise.
 gate         Judge a change: first what it computes, counter by counter, then its wall time as a duel with its base.
@@ -44,7 +45,7 @@ doctor       Report the machine, the installed packages, and what is missing for
 """Each command has this line in the list of all, which is the first line of its own help."""
 
 
-UNTIMED = ("degradation", "gradflow", "placements")
+UNTIMED = ("degradation", "gradflow", "landscape", "placements")
 """These take the time of nothing, so that their threads may sleep while they wait."""
 
 

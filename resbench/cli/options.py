@@ -159,6 +159,17 @@ def whole_numbers(text: str, allowed: range, expected: str) -> list[int]:
     return [int(word) for word in words]
 
 
+def share(text: str | None, option: str) -> float | None:
+    """Read ``1%`` and ``0.01`` as a share. Raises OptionError."""
+    if text is None:
+        return None
+    number, percent = (text.strip().removesuffix("%"), text.strip().endswith("%"))
+    found = re.fullmatch(r"\d*\.?\d+", number.strip())
+    if not found:
+        raise OptionError(f"{option} takes a share such as 1% or 0.01; received {text!r}")
+    return float(found[0]) / (100 if percent else 1)
+
+
 def seconds(text: str) -> float:
     """Read ``90s``, ``7m`` and ``1h`` as seconds. Raises OptionError."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())

@@ -5,6 +5,7 @@ space, seed --draw--> waves --made--> networks or reasons --in the order of thei
 A draw takes microseconds, and what is made of it fifty times as long: every draw is here, and is made only once.
 """
 
+import gc
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -66,7 +67,7 @@ def draws(
             waves = _Waves(space, seed, grid, lambda new: partial(make, new), 1)
         else:
             shared = stack.enter_context(pool(processes))
-            waves = _Waves(space, seed, grid, lambda new: shared.submit(make, new).result, 2 * processes)
+            waves = _Waves(space, seed, grid, lambda new: shared.submit(_made_there, make, new).result, 2 * processes)
         found = islice(waves.networks(), n)
         while batch := [*islice(found, CHUNK)]:
             yield batch
@@ -152,6 +153,13 @@ class _Waves:
                 self.settled[place] = self.space.empty(why)
         for old in [*islice(self.known, max(0, len(self.known) - MOST_KNOWN))]:
             del self.known[old]
+
+
+def _made_there(make: Make, drawn: Sequence[Draw]) -> list[Drawn | str]:
+    """Make networks in a process of their own, which never looks again for garbage in what it then knows."""
+    found = make(drawn)
+    gc.freeze()
+    return found
 
 
 @acyclic

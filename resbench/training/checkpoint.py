@@ -30,13 +30,18 @@ def fingerprint(model: nn.Module) -> str:
     return f"{checksum:08x}"
 
 
+def named(name: str) -> str:
+    """Return the part of a file's name that stands for a network."""
+    return re.sub(r"[^A-Za-z0-9_.,=-]+", "_", name)[:80]
+
+
 class Checkpoint:
     """This keeps the state of one training in a folder. ``key``: another training would differ in one of these."""
 
     def __init__(self, folder: Path, name: str, key: Mapping[str, Any]) -> None:
         self.key = {"schema": SCHEMA, **key}
         digits = hashlib.sha256(json.dumps(self.key, sort_keys=True).encode()).hexdigest()[:8]
-        self.path = folder / f"{re.sub(r'[^A-Za-z0-9_.,=-]+', '_', name)[:80]}-{digits}.pt"
+        self.path = folder / f"{named(name)}-{digits}.pt"
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the file in one step. Raises OutputError."""

@@ -140,18 +140,8 @@ def study(
     with ``failures``, of several networks one that fails is said there and left out."""
     if failures is None or run.ranks.world > 1:  # several processes go on together or not at all
         failures = Failures()
-    size = plan.input or (DIGITS if plan.data == "digits" else _own_input(models, failures))
-    train_part, test_part = (part.resized(size) for part in load_split(plan.data, plan.root, size))
-    augment = plan.data.startswith("cifar")
-    feed = Feed(train_part, test_part, plan.batch, augment, run.device)
-    if plan.batch % run.ranks.world:
-        raise OptionError(f"expected a --batch that {run.ranks.world} processes can share, received {plan.batch}")
-    names = dict.fromkeys(failures.each(failures.without(models), lambda name: result_name(name, classes=feed.classes)))
-    cells = [
-        Cell(name, size, seed, recipe_of(plan, name, feed.steps, augment))
-        for seed in range(plan.seeds)
-        for name in names
-    ]
+    feed, cells = planned(models, plan, run, failures)
+    names = dict.fromkeys(cell.model for cell in cells)
     return Degradation(
         tuple(train(cells, feed, run, progress, failures)),
         plan.data,
@@ -160,6 +150,19 @@ def study(
         environment(run.device).on(own_threads(run.device, run.threads)),
         {name: TEST_ERRORS[name] for name in names if name in TEST_ERRORS},
     )
+
+
+def planned(models: Sequence[str], plan: Plan, run: Options, failures: Failures) -> tuple[Feed, list[Cell]]:
+    """Return the data of a plan, and a cell for each seed and network. Raises as ``train`` does."""
+    size = plan.input or (DIGITS if plan.data == "digits" else _own_input(models, failures))
+    train_part, test_part = (part.resized(size) for part in load_split(plan.data, plan.root, size))
+    augment = plan.data.startswith("cifar")
+    feed = Feed(train_part, test_part, plan.batch, augment, run.device)
+    if plan.batch % run.ranks.world:
+        raise OptionError(f"expected a --batch that {run.ranks.world} processes can share, received {plan.batch}")
+    names = dict.fromkeys(failures.each(failures.without(models), lambda name: result_name(name, classes=feed.classes)))
+    recipes = {name: recipe_of(plan, name, feed.steps, augment) for name in names}
+    return feed, [Cell(name, size, seed, recipes[name]) for seed in range(plan.seeds) for name in names]
 
 
 def recipe_of(plan: Plan, name: str, steps: int, augment: bool) -> TrainingRecipe:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from resbench.costs.measure import cost
 from resbench.errors import Failures, ResbenchError, cannot_run
@@ -41,7 +42,7 @@ class Options:
     """The options say how trainings are run; only the device, compilation and ``threads`` change what they give.
 
     Gradient statistics are taken of every ``every``-th step; 0 takes none. ``watch`` is called with what a training
-    has given so far, at the end of each of its epochs.
+    has given so far, at the end of each of its epochs, and ``ended`` with each network that is trained.
     """
 
     device: str = "cpu"
@@ -52,6 +53,7 @@ class Options:
     ranks: Ranks = ALONE
     threads: int | None = None
     """So many threads share an operator on the CPU; None: as many as torch chooses."""
+    ended: Callable[[Training, nn.Module], object] | None = None
 
 
 def options(
@@ -122,6 +124,10 @@ def train(
                         training.close(stop())
                 trainings = [training for training in trainings if training.cell.model not in failures.reasons]
             results += [training.result() for training in trainings]
+            if options.ended:
+                for training in trainings:
+                    if training.run.finished:
+                        options.ended(training.result(), training.run.model)
             if stop():
                 break
     begun = {result.cell for result in results}

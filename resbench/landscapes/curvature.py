@@ -1,0 +1,177 @@
+"""The curvature of a loss at the weights, from products of its Hessian with vectors: it is never written down.
+
+eigenvalues   Lanczos, every vector made orthogonal to all before it, twice
+trace         Hutchinson: the mean of v H v over random signs v
+sharpness     how much the loss rises on a step of length rho along the gradient (Foret et al. 2021)
+"""
+
+from collections.abc import Callable
+from math import inf
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resbench.landscapes.losses import Direction, Losses
+from resbench.workers.medians import mean_and_half
+
+Product = Callable[[Tensor], Tensor]
+
+CONVERGED = 1e-3
+"""An eigenvalue is known when its residual is at most this share of the largest."""
+
+RHO = 0.05
+"""The sharpness is of a step so long (Foret et al. 2021, sec. 3)."""
+
+
+class Eigenvalue(NamedTuple):
+    """``residual`` is |H v - value v|: some eigenvalue of the matrix lies within it."""
+
+    value: float
+    residual: float
+    converged: bool
+
+
+class Curvature(NamedTuple):
+    """The curvature at the centre of a plane."""
+
+    eigenvalues: tuple[Eigenvalue, ...]
+    """These are the largest, from above; the last one is the most negative, or least."""
+    trace: float
+    trace_half: float | None
+    """This is half of the 95 % interval over ``probes``."""
+    probes: int
+    steps: int
+    """Lanczos took so many products."""
+    gradient: float
+    """The gradient is so long."""
+    sharpness: float
+
+
+class Hessian:
+    """The Hessian of a mean loss, as what it makes of vectors: float64, one number for each weight."""
+
+    def __init__(self, losses: Losses) -> None:
+        self.losses, self.params = losses, losses.params
+        self.size = sum(p.numel() for p in self.params)
+        self.products = 0
+
+    def __call__(self, vector: Tensor) -> Tensor:
+        """Return H v, over all batches, each weighted by its images."""
+        self.products += 1
+        parts = self.parts(vector)
+        found = torch.zeros_like(vector)
+        total = sum(self.losses.sizes)
+        for (x, targets), size in zip(self.losses.batches, self.losses.sizes, strict=True):
+            loss = self.losses.loss(self.losses.module(x), targets)
+            slopes = torch.autograd.grad(loss, self.params, create_graph=True, materialize_grads=True)
+            along = torch.stack([(slope * part).sum() for slope, part in zip(slopes, parts, strict=True)]).sum()
+            bends = torch.autograd.grad(along, self.params, materialize_grads=True)
+            found += flat(bends) * (size / total)
+        return found
+
+    def gradient(self) -> Tensor:
+        """Return the gradient of the loss."""
+        found = torch.zeros(self.size, dtype=torch.float64, device=self.params[0].device)
+        total = sum(self.losses.sizes)
+        for (x, targets), size in zip(self.losses.batches, self.losses.sizes, strict=True):
+            loss = self.losses.loss(self.losses.module(x), targets)
+            found += flat(torch.autograd.grad(loss, self.params, materialize_grads=True)) * (size / total)
+        return found
+
+    def parts(self, vector: Tensor) -> list[Tensor]:
+        """Cut a vector into pieces of the parameters' shapes."""
+        pieces = torch.split(vector, [p.numel() for p in self.params])
+        return [piece.view(p.shape).to(p.dtype) for piece, p in zip(pieces, self.params, strict=True)]
+
+
+def flat(parts: Direction) -> Tensor:
+    """Put tensors into one vector of float64."""
+    return torch.cat([part.detach().reshape(-1).double() for part in parts if part is not None])
+
+
+class Lanczos(NamedTuple):
+    """``values`` of H in a space that ``steps`` products span, ascending; ``vectors``: a column for each."""
+
+    values: np.ndarray
+    residuals: np.ndarray
+    vectors: Tensor
+
+
+def lanczos(product: Product, start: Tensor, steps: int) -> Lanczos:
+    """Find values and vectors of a symmetric matrix in the space of start, H start, H H start, ...
+
+    It ends before ``steps`` where that space holds all that the start has to do with.
+    """
+    basis = [start / start.norm()]
+    diagonal, beside = [], []
+    for _ in range(min(steps, len(start))):
+        found = product(basis[-1])
+        diagonal.append(float(found @ basis[-1]))
+        known = torch.stack(basis)
+        for _ in range(2):
+            found = found - known.T @ (known @ found)
+        beside.append(float(found.norm()))
+        if not beside[-1] > 1e-10 * max(map(abs, diagonal)):
+            break
+        basis.append(found / beside[-1])
+    count = len(diagonal)
+    inner = np.diag(diagonal) + np.diag(beside[: count - 1], 1) + np.diag(beside[: count - 1], -1)
+    if not np.isfinite(inner).all():
+        return Lanczos(np.full(1, np.nan), np.full(1, inf), start[:, None])
+    values, vectors = np.linalg.eigh(inner)
+    turned = torch.stack(basis[:count]).T @ torch.from_numpy(vectors).to(start.device)
+    return Lanczos(values, beside[-1] * np.abs(vectors[-1]), turned)
+
+
+def eigenvalues(found: Lanczos, most: int) -> tuple[Eigenvalue, ...]:
+    """Return the largest, and the least."""
+    scale = float(np.abs(found.values).max())
+    chosen = [*[*range(len(found.values) - 1, 0, -1)][:most], 0]
+    return tuple(
+        Eigenvalue(value, residual, bool(residual <= CONVERGED * scale))
+        for value, residual in ((float(found.values[i]), float(found.residuals[i])) for i in chosen)
+    )
+
+
+def trace(product: Product, size: int, probes: int, seed: int, device: torch.device) -> tuple[float, float | None]:
+    """Estimate the trace, with half of its 95 % interval (Hutchinson 1989)."""
+    draw = torch.Generator().manual_seed(seed)
+    signs = (torch.randint(0, 2, (size,), generator=draw).double().mul_(2).sub_(1).to(device) for _ in range(probes))
+    return mean_and_half([float(v @ product(v)) for v in signs])
+
+
+def start(size: int, seed: int, device: torch.device) -> Tensor:
+    """Draw the first vector of Lanczos."""
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(device)
+
+
+def curvature(losses: Losses, steps: int, most: int, probes: int, seed: int, told: Callable[[int], None]) -> Curvature:
+    """Measure the curvature where the centre is; ``told`` hears of every product."""
+    with losses.differentiable():
+        hessian = Hessian(losses)
+        device = losses.params[0].device
+
+        def product(vector: Tensor) -> Tensor:
+            found = hessian(vector)
+            told(hessian.products)
+            return found
+
+        slope = hessian.gradient()
+        found = lanczos(product, start(hessian.size, seed, device), steps)
+        mean, half = trace(product, hessian.size, probes, seed, device)
+        parts = hessian.parts(slope * (RHO / slope.norm()) if slope.any() else slope)
+    here = losses.value().loss
+    rise = losses.at((1.0, parts)).loss - here
+    losses.move()
+    return Curvature(eigenvalues(found, most), mean, half, probes, steps, float(slope.norm()), rise)
+
+
+def top_two(losses: Losses, steps: int, seed: int) -> list[list[Tensor | None]]:
+    """Return the vectors of the two largest eigenvalues, each as long as all weights together."""
+    with losses.differentiable():
+        hessian = Hessian(losses)
+        found = lanczos(hessian, start(hessian.size, seed, losses.params[0].device), steps)
+        long = flat(losses.centre).norm()
+        return [[*hessian.parts(found.vectors[:, -1 - i] * long)] for i in range(2)]

@@ -1,0 +1,192 @@
+"""A landscape is the loss of trained networks over a plane through their weights, each plane with what it shows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite, log
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from resbench.drawing.charts import Picture
+from resbench.landscapes.curvature import Curvature
+from resbench.landscapes.grid import Plane, convex_share, coordinates, low_share
+from resbench.landscapes.table import points_table, surfaces_table
+from resbench.result import Figure, Metric, Result, Section
+from resbench.tables.table import Table
+from resbench.units import plural
+from resbench.workers.environment import Environment
+from resbench.workers.medians import mean_and_half
+
+Rows = tuple[tuple[float, ...], ...]
+
+
+class Way(NamedTuple):
+    """The planes are looked at so, all of them."""
+
+    span: float
+    points: int
+    directions: str
+    biases: str
+    bn: str
+    batch: int
+    """Statistics of a batch are of so many images."""
+    tolerance: float | None
+    data: str
+    images: int
+    classes: int
+
+    @property
+    def guessing(self) -> float:
+        """A network that gives all classes the same chance has this cross entropy."""
+        return log(self.classes) if self.classes > 1 else float("nan")
+
+    @property
+    def line(self) -> str:
+        """Say it in a sentence or two."""
+        statistics = {
+            "eval": "BN divides by the centre's running statistics everywhere",
+            "train": f"BN divides by the statistics of each batch of {self.batch}",
+            "recompute": f"BN's running statistics are taken anew at every point, over batches of {self.batch}",
+        }
+        long = {
+            "filter": "random, each filter as long as the network's own (Li et al. 2018, eq. 1)",
+            "layer": "random, each tensor as long as the network's own",
+            "none": "random, of variance 1",
+            "top": "the two top eigenvectors of the Hessian, each as long as all weights",
+        }
+        others = "biases and BN stay" if self.biases == "zero" else "biases and BN move by their own length"
+        others = "" if self.directions == "top" else f", {others}"
+        return (
+            f"Loss over {plural(self.images, 'image')} of {self.data}, {self.points} x {self.points} points from "
+            f"-{self.span:g} to {self.span:g}; directions: {long[self.directions]}{others}. {statistics[self.bn]}."
+        )
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A surface is the plane of one network: a row for each share of the second direction, from -span on."""
+
+    model: str
+    seed: int
+    """Weights and directions are those of this seed."""
+    input: tuple[int, ...]
+    loss: Rows
+    error: Rows
+    exact: tuple[tuple[bool, ...], ...]
+    """The others are interpolated."""
+    seconds: float
+    earlier: int = 0
+    """So many points were evaluated by an earlier call."""
+    off: tuple[float, ...] = ()
+    """The spline was off by so much where it was judged, in shares of the range of the logarithm of the loss."""
+    test_error: float | None = None
+    """This is of the training's last epoch."""
+    curvature: Curvature | None = None
+    interrupted: bool = False
+
+    @cached_property
+    def plane(self) -> Plane:
+        """Return the losses as an array."""
+        return np.array(self.loss, float)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Return loss and error at the weights themselves."""
+        middle = len(self.loss) // 2
+        return self.loss[middle][middle], self.error[middle][middle]
+
+    @property
+    def highest(self) -> float:
+        """Return the largest loss; it is not finite where any is not."""
+        return float(self.plane.max()) if np.isfinite(self.plane).all() else float(np.max(np.abs(self.plane)))
+
+    @property
+    def evaluated(self) -> int:
+        return sum(map(sum, self.exact))
+
+    @property
+    def convex(self) -> float:
+        """Return the share of inner points at which the plane curves upwards in all directions."""
+        return convex_share(self.plane)
+
+    def low(self, below: float) -> float:
+        """Return the share of points whose loss is below a limit."""
+        return low_share(self.plane, below)
+
+
+@dataclass(frozen=True, repr=False)
+class Landscapes(Result):
+    """Planes of networks stand side by side: the same images, in the same order, and one scale of colours."""
+
+    surfaces: tuple[Surface, ...]
+    way: Way
+    environment: Environment
+    trained: str = ""
+    """The networks were trained so."""
+
+    kind: ClassVar = "landscape"
+    schema: ClassVar = 1
+    metrics: ClassVar = {"basin": Metric("basin_share", "better than guessing", "share", 1)}
+    members: ClassVar = "surfaces"
+    heading: ClassVar = ("landscape", "Landscape", "The loss around the weights that training found.")
+    undrawn: ClassVar = "no plane was finished"
+
+    @property
+    def interrupted(self) -> bool:
+        """Tell whether Ctrl-C ended it before all points were there."""
+        return any(one.interrupted for one in self.surfaces)
+
+    @property
+    def axis(self) -> list[float]:
+        """Return the shares of a direction at which there are points."""
+        return coordinates(self.way.span, self.way.points)
+
+    def tables(self) -> list[Table]:
+        return [surfaces_table(self)]
+
+    def flat(self) -> Table:
+        return points_table(self)
+
+    def pictures(self) -> list[Picture]:
+        from resbench.landscapes.chart import contours, surfaces
+
+        return [contours(self), surfaces(self)]
+
+    def sketch(self, width: int, colour: bool) -> str:
+        from resbench.landscapes.sketch import sketch
+
+        return sketch(self, width)
+
+    def figures(self) -> Iterator[Figure]:
+        for name in self.models():
+            same = [one.low(self.way.guessing) for one in self.surfaces if one.model == name]
+            if same and isfinite(same[0]):
+                seeds = plural(len(same), "seed")
+                yield Figure(name, "basin", *mean_and_half(same), f"{self.way.line} {seeds}. {self.environment.note}")
+
+    def verdicts(self) -> Iterator[str]:
+        for one in self.surfaces:
+            yield f"{self.label(one)}: {self.said(one)}"
+
+    def label(self, one: Surface) -> str:
+        """Name a surface: its network, and its seed where there are several."""
+        several = len({other.seed for other in self.surfaces}) > 1
+        return f"{one.model}, seed {one.seed}" if several else one.model
+
+    def said(self, one: Surface) -> str:
+        """Say in words what a plane shows."""
+        wild = int((~np.isfinite(one.plane)).sum())
+        words = f"the loss rises from {one.centre[0]:.3g} to {one.highest:.3g}"
+        if wild:
+            words = f"from {one.centre[0]:.3g} at the centre; it is not finite at {plural(wild, 'point')}"
+        guess = self.way.guessing
+        low = "" if not isfinite(guess) else f"; below {guess:.3g}, which is guessing, at {100 * one.low(guess):.0f} %"
+        return f"{words}{low} of the points; convex at {100 * one.convex:.0f} %"
+
+    def sections(self) -> list[Section]:
+        return [Section(*self.heading, [*self.verdicts()], self.tables(), self.pictures())]
+
+
+def models_of(surfaces: Sequence[Surface]) -> list[str]:
+    return list(dict.fromkeys(one.model for one in surfaces))

@@ -1,0 +1,115 @@
+"""Tables show landscapes: what each plane says in numbers, and every point of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from resbench.tables.table import Column, Table
+
+if TYPE_CHECKING:
+    from resbench.landscapes.result import Landscapes, Surface
+
+COLUMNS = (
+    Column("model", "model"),
+    Column("seed", "seed", "exact"),
+    Column("test_error", "test error", "share"),
+    Column("loss", "loss at centre", "number"),
+    Column("highest", "highest", "number"),
+    Column("basin_share", "below guessing", "share"),
+    Column("convex_share", "convex", "share"),
+    Column("points", "points evaluated", "exact"),
+    Column("off", "spline off by", "share"),
+    Column("top", "top eigenvalue", "number"),
+    Column("least", "least", "number"),
+    Column("trace", "trace", "number"),
+    Column("trace_half", "95% +-", "number"),
+    Column("gradient", "gradient norm", "number"),
+    Column("sharpness", "rise by SAM", "number"),
+    Column("seconds", "time", "seconds"),
+)
+OPTIONAL = ("test_error", "off", "top", "least", "trace", "trace_half", "gradient", "sharpness")
+
+
+def surfaces_table(found: Landscapes) -> Table:
+    """Return a row for each plane; how it was looked at stands below."""
+    records = [_record(found, one) for one in found.surfaces]
+    columns = [c for c in COLUMNS if c.key not in OPTIONAL or any(r[c.key] is not None for r in records)]
+    if found.way.classes < 2:
+        columns = [c for c in columns if c.key != "basin_share"]
+    notes = [found.way.line]
+    guess = found.way.guessing
+    if found.way.classes > 1:
+        notes.append(f"Below guessing: the share of the points with a loss below {guess:.3f}, ln {found.way.classes}.")
+    notes.append(
+        "Convex: the share of inner points at which the plane's own second differences have no negative eigenvalue."
+    )
+    if found.way.tolerance is not None:
+        notes.append(
+            f"A spline of log10 of the loss stands for points that were not evaluated, off by at most "
+            f"{100 * found.way.tolerance:g} % of its range at points left out at random, or all were evaluated."
+        )
+    curved = [one.curvature for one in found.surfaces if one.curvature]
+    if curved:
+        notes.append(
+            f"Curvature at the centre: eigenvalues by Lanczos over all weights, the trace by Hutchinson from "
+            f"{curved[0].probes} probes; SAM: a step of 0.05 along the gradient. All of these change when a network is "
+            "written with other weights that compute the same (Dinh et al. 2017); with filter-normalised directions a "
+            "plane does not."
+        )
+    unknown = sum(not value.converged for one in curved for value in one.eigenvalues)
+    if unknown:
+        notes.append(f"{unknown} of the eigenvalues are not converged: more steps, --curvature {2 * curved[0].steps}.")
+    notes += [found.trained] if found.trained else []
+    warnings = ["Interrupted: what was not evaluated is interpolated."] if found.interrupted else []
+    rows = [[record[column.key] for column in columns] for record in records]
+    return Table(columns, rows, "Loss landscape", [*notes, found.environment.note], warnings=warnings)
+
+
+def _record(found: Landscapes, one: Surface) -> dict[str, Any]:
+    curved = one.curvature
+    known: dict[str, Any] = dict.fromkeys(OPTIONAL)
+    if curved:
+        known |= {
+            "top": curved.eigenvalues[0].value,
+            "least": curved.eigenvalues[-1].value,
+            "trace": curved.trace,
+            "trace_half": curved.trace_half,
+            "gradient": curved.gradient,
+            "sharpness": curved.sharpness,
+        }
+    return {
+        **known,
+        "model": one.model,
+        "seed": one.seed,
+        "test_error": one.test_error,
+        "loss": one.centre[0],
+        "highest": one.highest,
+        "basin_share": one.low(found.way.guessing),
+        "convex_share": one.convex,
+        "points": one.evaluated,
+        "off": max(one.off) if one.off else None,
+        "seconds": one.seconds,
+    }
+
+
+POINTS = (
+    Column("model", "model"),
+    Column("seed", "seed", "exact"),
+    Column("first", "first direction", "number"),
+    Column("second", "second direction", "number"),
+    Column("loss", "loss", "number"),
+    Column("error", "error", "share"),
+    Column("exact", "evaluated"),
+)
+
+
+def points_table(found: Landscapes) -> Table:
+    """Return every point of every plane, a row each."""
+    axis = found.axis
+    rows = [
+        [one.model, one.seed, axis[i], axis[j], one.loss[j][i], one.error[j][i], one.exact[j][i]]
+        for one in found.surfaces
+        for j in range(len(axis))
+        for i in range(len(axis))
+    ]
+    return Table(POINTS, rows)
