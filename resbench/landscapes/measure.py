@@ -37,6 +37,7 @@ from resbench.training.degradation import Plan, planned
 from resbench.training.feed import Feed
 from resbench.training.result import Training
 from resbench.training.train import Options, options, precision, train
+from resbench.units import plural
 from resbench.workers.environment import environment
 from resbench.workers.workload import own_threads, repeatable
 
@@ -241,10 +242,14 @@ def _surface(one: _Given, way: Way, run: Options, steps: int, told: Callable[[St
     """Look at a network; None where Ctrl-C came before there was anything to see."""
     begun = time.monotonic()
     label = f"{one.model}, seed {one.seed}"
+
+    def named(step: Step, share: float) -> None:
+        told(Step(f"{label}: {step}", step.keeps), share)
+
     with unchanged(one.module), cannot_run(one.model):
         weights = fingerprint(one.module)
         losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled)  # type: ignore[arg-type]
-        told(Step(f"{label}: directions"), 0.0)
+        named(Step("directions"), 0.0)
         pair = _pair(losses, way, steps, one.seed)
         key = {
             "schema": 1,
@@ -258,10 +263,10 @@ def _surface(one: _Given, way: Way, run: Options, steps: int, told: Callable[[St
         }
         folder = run.folder / "planes" if run.folder and one.shown.key else None
         with kept(folder, label, key) as points:
-            plane = _Plane(losses, pair, way, points, lambda line, share: told(Step(f"{label}: {line}"), 0.9 * share))
+            plane = _Plane(losses, pair, way, points, named)
             try:
                 plane.fill(one.seed)
-                curved = _curved(losses, steps, one.seed, label, told)
+                curved = _curved(losses, steps, one.seed, named)
             except KeyboardInterrupt:
                 curved = None
                 plane.interrupted = True
@@ -297,7 +302,7 @@ TOP_STEPS = 20
 """The top directions are of so many steps of Lanczos, where no curvature is asked for."""
 
 
-def _curved(losses: Losses, steps: int, seed: int, label: str, told: Callable[[Step, float], None]) -> Curvature | None:
+def _curved(losses: Losses, steps: int, seed: int, told: Callable[[Step, float], None]) -> Curvature | None:
     if not steps:
         return None
     whole = steps + PROBES
@@ -307,7 +312,7 @@ def _curved(losses: Losses, steps: int, seed: int, label: str, told: Callable[[S
         EIGENVALUES,
         PROBES,
         seed,
-        lambda done: told(Step(f"{label}: product {done} of {whole} of the Hessian"), 0.9 + 0.1 * done / whole),
+        lambda done: told(Step(f"product {done} of {whole} of the Hessian"), 0.9 + 0.1 * done / whole),
     )
 
 
@@ -315,7 +320,7 @@ class _Plane:
     """A plane is filled from coarse to fine."""
 
     def __init__(
-        self, losses: Losses, pair: Sequence[Direction], way: Way, points: Kept, told: Callable[[str, float], None]
+        self, losses: Losses, pair: Sequence[Direction], way: Way, points: Kept, told: Callable[[Step, float], None]
     ) -> None:
         self.losses, self.pair, self.way, self.kept, self.told = losses, pair, way, points, told
         self.axis = coordinates(way.span, way.points)
@@ -348,7 +353,8 @@ class _Plane:
                 self.earlier += 1
                 self.known[i, j] = self.kept.values[shares]
                 continue
-            self.told(f"point {len(self.known) + 1:,} of {whole:,}", len(self.known) / whole)
+            done = len(self.known)
+            self.told(Step(f"point {done + 1:,} of {whole:,}", plural(done, "point")), 0.9 * done / whole)
             value = self.losses.at((shares[0], self.pair[0]), (shares[1], self.pair[1]))
             self.kept.add(shares, value)
             self.known[i, j] = value
