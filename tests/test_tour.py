@@ -10,7 +10,9 @@ import resbench
 
 NOTEBOOK = json.loads((Path(__file__).parents[1] / "docs/tour.ipynb").read_text())
 CELLS = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
-MEASURED = re.compile(r"latency|layers\(|memory\(|profile|gradflow|flow\.|degradation|placements|claims|gate\(|times")
+MEASURED = re.compile(
+    r"latency|layers\(|memory\(|profile|gradflow|flow\.|degradation|landscape|placements|claims|gate\(|times"
+)
 
 
 def source(cell):

@@ -20,11 +20,11 @@ def command(
     ] = None,
     folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Rows are kept here.")] = Path("sweep"),
     metrics: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--metrics", help="Such as params,c1,synflow,error,latency:onnxruntime; what costs nothing is there."
         ),
-    ] = "",
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the draws.", min=0)] = 0,
     seeds: Annotated[int, typer.Option("--seeds", help="Of the first weights, for what depends on them.", min=1)] = 1,
     limit: Annotated[
@@ -33,7 +33,9 @@ def command(
     grid: Annotated[bool, typer.Option("--grid", help="All networks there are, in their order.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say cells, time and disk, and measure nothing.")] = False,
     processes: Annotated[int, typer.Option("--processes", help="That share the work.", min=1, max=1024)] = 1,
-    ray: Annotated[str, typer.Option("--ray", metavar="ADDRESS", help="A cluster: auto, HOST:PORT, local.")] = "",
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="A cluster: auto, HOST:PORT, local.")
+    ] = None,
     data: options.Data = "digits",
     data_root: options.Root = None,
     epochs: Annotated[float, typer.Option("--epochs", help="Of a training, for error.")] = 8.0,
@@ -69,14 +71,18 @@ def command(
         return
     from resbench.sweeps.measure import plan, sweep
 
-    asked: dict[str, Any] = {"metrics": [word for word in metrics.split(",") if word.strip()]}
+    words = [] if metrics is None else [word.strip() for word in metrics.split(",")]
+    options.refuse("" in words, f"--metrics takes names with commas between, such as c1,error; received {metrics!r}")
+    options.refuse(ray == "", "--ray takes auto, local, or HOST:PORT; received ''")
+    asked: dict[str, Any] = {"metrics": words}
     asked |= {"data": data, "root": data_root, "epochs": epochs, "device": device}
     asked |= {"seed": seed, "seeds": seeds, "limits": limit or (), "grid": grid}
     options.refuse(dry_run and merge, "--dry-run writes nothing: expected it without --merge")
     if dry_run:
         emit(plan(space, n, **asked), format, output)
         return
-    found = sweep(space, n, folder=folder, processes=processes, ray=ray, merge=merge or (), progress=progress, **asked)
+    asked |= {"processes": processes, "ray": ray or "", "merge": merge or ()}
+    found = sweep(space, n, folder=folder, progress=progress, **asked)
     emit(found, format, output)
     if found.interrupted:
         end_early(f"interrupted after {plural(found.rows, 'row')}; the same command goes on from here", (output,))

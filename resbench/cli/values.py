@@ -31,12 +31,24 @@ def _read(param: Any, process: Any, ctx: Any, value: Any) -> Any:
         elif value is None:
             found = ()
         else:
-            return process(ctx, value)
+            return _by_typer(process, ctx, value)
     except ValueError:
-        return process(ctx, value)
+        return _by_typer(process, ctx, value)
     if param.required and not found:
         return process(ctx, value)
     return param.callback(ctx, param, found) if param.callback else found
+
+
+def _by_typer(process: Any, ctx: Any, value: Any) -> Any:
+    """Let typer read a value; where it refuses, its message says what came."""
+    from typer import BadParameter
+
+    try:
+        return process(ctx, value)
+    except BadParameter as error:
+        if value is not None and type(error) is BadParameter:
+            error.message += f"; received {value!r}"
+        raise
 
 
 def plain(kind: Any, limits: Any, value: Any) -> Any:

@@ -207,7 +207,7 @@ def _trained(
                 if training.broken:
                     raise MeasureError(f"{training.broken}: there are no weights to look around")
                 cell = training.cell
-                shown = _shown(feed, way, run.compiled)
+                shown = _shown(feed, way)
                 given.append(_Given(cell.model, cell.seed, cell.input, module, shown, training))
         recipe = cells[0].recipe
         said = (
@@ -221,18 +221,18 @@ def _trained(
                 loaded = load(name, plan.input, seed=seed)
                 feed, _ = planned([], replace(plan, input=loaded.input), run, failures)
                 module = loaded.module.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-                given.append(_Given(str(loaded.name), seed, loaded.input, module, _shown(feed, way, run.compiled)))
+                given.append(_Given(str(loaded.name), seed, loaded.input, module, _shown(feed, way)))
                 classes = feed.classes
     return given, said, classes
 
 
-def _shown(feed: Feed, way: Way, compiled: bool) -> _Shown:
+def _shown(feed: Feed, way: Way) -> _Shown:
     """Take the images that are shown, of one order for all. Raises OptionError where there are not so many."""
     count = len(feed.labels)
     if not 1 <= way.images <= count:
         raise OptionError(f"--images takes a number up to {count:,}, all of {feed.name}; received {way.images}")
     chosen = shuffled(count, 0, 0)[: way.images].to(feed.labels.device)
-    size = (CHUNK // 2 if compiled else CHUNK) if way.bn == "eval" else way.batch
+    size = CHUNK if way.bn == "eval" else way.batch
     parts = torch.split(chosen, size)
     batches = [(feed.normal(feed.images[part]), feed.labels[part]) for part in parts]
     return _Shown(batches, cross_entropy, [feed.name, feed.digest, way.images], feed.name, way.images)
@@ -256,7 +256,7 @@ def _surface(one: _Given, way: Way, run: Options, steps: int, told: Callable[[St
             "weights": weights,
             "model": one.model,
             "directions": [way.directions, way.biases, one.seed, *([steps] if way.directions == "top" else [])],
-            "bn": [way.bn, *([] if way.bn == "eval" else [way.batch])],
+            "bn": [way.bn, losses.sizes[0]],
             "shown": one.shown.key,
             "machine": [torch.device(run.device).type, run.threads, run.compiled],
             "torch": str(torch.__version__),

@@ -126,7 +126,6 @@ class Landscapes(Result):
     """The networks were trained so."""
 
     kind: ClassVar = "landscape"
-    schema: ClassVar = 1
     metrics: ClassVar = {"basin": Metric("basin_share", "better than guessing", "share", 1)}
     members: ClassVar = "surfaces"
     heading: ClassVar = ("landscape", "Landscape", "The loss around the weights that training found.")

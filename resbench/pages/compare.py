@@ -124,7 +124,7 @@ def compare(
     known = dict.fromkeys(figure.model for result in given for figure in result.figures())
     asked = names_of(models) or [*known]
     if not asked:
-        expected = "expected JSON of flops, field, latency, gradflow or degradation"
+        expected = "expected JSON of flops, field, latency, gradflow, degradation, landscape or sweep --report"
         raise StoredError(f"nothing there can be compared: {expected}")
     failures = failures or Failures()
     baseline = view.baseline

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from resbench.errors import MeasureError, first_line
+from resbench.errors import MeasureError, OptionError, first_line
 from resbench.sweeps.questions import Cell
 
 if TYPE_CHECKING:
@@ -73,9 +73,11 @@ def connected(address: str, root: str | None) -> Iterator[None]:
 
 def _reached(address: str, host: str, port: str) -> None:
     """Ask whether somebody listens. Raises MeasureError."""
+    if not (host and port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
+        raise OptionError(f"--ray takes auto, local, or HOST:PORT with a port up to 65535; received {address!r}")
     try:
         socket.create_connection((host, int(port)), ANSWERS_S).close()
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise MeasureError(
             f"no Ray cluster at {address}: {first_line(error)}; expected auto, local, or HOST:PORT of a head node"
         ) from None

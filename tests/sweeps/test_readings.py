@@ -2,7 +2,7 @@
 
 import json
 import math
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pandas
@@ -226,3 +226,11 @@ def test_another_space_no_sweep_and_too_few_networks(folder, tmp_path):
     done = called("sweep", "residual", "--target", "error", "--dir", str(tmp_path / "few"))
     assert done.returncode == 2
     assert "expected --report with them" in done.stderr
+
+
+def test_the_edge_of_a_band_never_falls():
+    values = np.random.default_rng(3).normal(size=6)
+    band = edf(values)
+    assert all(a <= b for a, b in pairwise(band.low))
+    assert all(a <= b for a, b in pairwise(band.high))
+    assert band.high[-1] == band.low[-1] == 1

@@ -169,3 +169,17 @@ def test_a_folder_of_another_space_is_refused(space, tmp_path):
         resbench.search(space, ["macs"], budget=0, folder=tmp_path / "other")
     with pytest.raises(MeasureError):
         resbench.search(space, ["macs"], budget=1, folder=tmp_path / "other", limits=["macs=:10"])
+
+
+def test_an_optimiser_that_asks_for_the_same_again_is_helped_on(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('[[networks]]\nmodel = "resnet{depth}"\ndepth = [8, 14, 20, 26, 32]\nwidth = [1, 2, 3, 4]\n')
+    found = resbench.search(str(path), ["params"], budget=20, folder=tmp_path / "out", sampler="tpe")
+    assert found.looked == 20, "all there are, though TPE would go on asking for the smallest"
+
+
+def test_what_other_calls_have_in_the_folder_is_said(tmp_path, space):
+    resbench.search(space, ["macs"], budget=3, folder=tmp_path / "out")
+    found = resbench.search(space, ["depth", "macs"], budget=2, folder=tmp_path / "out", seed=5)
+    assert found.others == len(set(pandas.read_parquet(tmp_path / "out")["network"])) - found.looked
+    assert ("of other calls" in str(found)) == bool(found.others)

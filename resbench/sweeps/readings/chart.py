@@ -1,5 +1,7 @@
 """These pictures show a population: distributions with their bands, the front, and the target by each cheap figure."""
 
+from collections.abc import Sequence
+
 import altair as alt
 
 from resbench.drawing.charts import COLOURS, WIDTH, Picture, data, log_or_linear
@@ -35,12 +37,12 @@ def _linked(found: Readings) -> Picture:
     )
     # a name with a colon or dots is no path of fields, and no type
     base = alt.Chart(data([{f"v{i}": value for i, value in enumerate(row.values())} for row in rows]))
-    axis = alt.Axis(format="~s", labelOverlap=True, tickCount=6)
-    y = alt.Y("v2:Q", title=found.target, scale=alt.Scale(**log_or_linear(_known(found, found.target))), axis=axis)
+    values = _known(found, found.target)
+    y = alt.Y("v2:Q", title=found.target, scale=alt.Scale(**log_or_linear(values)), axis=_axis(values))
     panels = []
     for i, figure in enumerate(figures, 3):
-        scale = alt.Scale(**log_or_linear(_known(found, figure)))
-        x = alt.X(f"v{i}:Q", title=figure, scale=scale, axis=axis)
+        values = _known(found, figure)
+        x = alt.X(f"v{i}:Q", title=figure, scale=alt.Scale(**log_or_linear(values)), axis=_axis(values))
         tips = [alt.Tooltip("v0:N", title="network"), *(alt.Tooltip(f"v{n}:Q", title=names[n]) for n in (2, i))]
         inside = {"param": "brush", "field": "v1", "type": "nominal", "title": None}
         colour = alt.value("#d0d0d0", condition=inside)
@@ -50,6 +52,12 @@ def _linked(found: Readings) -> Picture:
     chart = alt.concat(*panels, columns=3).properties(title=title)
     chart.params = [brush]
     return Picture(f"{found.target} by figure", chart, rows)
+
+
+def _axis(values: Sequence[float]) -> alt.Axis:
+    """Write numbers from a thousand on with k, M and G; smaller ones as they are."""
+    large = max(map(abs, values), default=0) >= 1000
+    return alt.Axis(format="~s" if large else "~g", labelOverlap=True, tickCount=6)
 
 
 def _known(found: Readings, name: str) -> list[float]:
@@ -62,7 +70,7 @@ def _picture(one: Distribution) -> Picture:
         for at, share, low, high in zip(*one[2:], strict=True)
     ]
     base = alt.Chart(data(rows)).encode(
-        x=alt.X("value:Q", title=one.figure, scale=alt.Scale(**log_or_linear(one.at)), axis=alt.Axis(format="~s"))
+        x=alt.X("value:Q", title=one.figure, scale=alt.Scale(**log_or_linear(one.at)), axis=_axis(one.at))
     )
     band = base.mark_area(opacity=0.2, interpolate="step-after", color=COLOURS[0]).encode(
         y=alt.Y("low:Q", title="share of the networks", axis=alt.Axis(format="%")), y2="high:Q"

@@ -11,7 +11,7 @@ import pandas
 from resbench.errors import OptionError
 from resbench.given import public
 from resbench.sweeps.questions import QUESTIONS
-from resbench.sweeps.readings.population import Population, matched, population
+from resbench.sweeps.readings.population import HALF, Population, matched, population
 from resbench.sweeps.readings.result import Best, Distribution, Effect, Foretold, Readings, Warned
 from resbench.sweeps.readings.statistics import Estimate, edf, effect, estimate, front, kendall, spearman
 
@@ -59,6 +59,8 @@ def readings(
         )
     name = found.figure(target) if target else next((one for one in TARGETS if one in found.figures), "macs")
     against = "params" if name == against == "macs" else against
+    if target and found.figure(against) == name:
+        raise OptionError(f"--against takes another figure than the target; received {against} for both")
     other, base = found.figure(against), base if base in found.figures else ""
     trained = found.table["test_error"] < trains if "test_error" in found.figures else None
     known = 0 if trained is None else int(found.table["test_error"].notna().sum())
@@ -86,7 +88,8 @@ def readings(
 
 def _points(found: Population, target: str) -> dict[str, Any]:
     """Return each network with its figures, for who draws them."""
-    table = found.table[["model", target, *(name for name in found.figures if name != target)]]
+    halves = [name for name in map(str, found.table) if name.startswith(HALF)]
+    table = found.table[["model", target, *(name for name in found.figures if name != target), *halves]]
     table = table.sample(MOST_POINTS, random_state=0) if len(table) > MOST_POINTS else table
     points = {
         str(name): tuple(None if pandas.isna(one) else float(one) for one in table[name])

@@ -12,6 +12,9 @@ from resbench.errors import OptionError, SourceError, did_you_mean
 from resbench.sweeps.dataset import rows_of
 from resbench.sweeps.questions import FIGURES, QUESTIONS, figure_of
 
+HALF = "latency_half_s"
+"""This is half of the interval of a latency, and no figure of a network."""
+
 WORST = 1.0
 """A training that ended in a number that is not finite counts as one that names nothing rightly."""
 
@@ -35,7 +38,7 @@ class Population:
         """Name the numbers that vary from network to network."""
         names = [name for name in map(str, self.table) if name not in ("model", *self.options)]
         numbers = self.table[names].select_dtypes("number")
-        return [name for name in map(str, numbers) if numbers[name].nunique() > 1]
+        return [name for name in map(str, numbers) if numbers[name].nunique() > 1 and not name.startswith(HALF)]
 
     def figure(self, word: str) -> str:
         """Return the column of a word: a figure, or a metric that names one. Raises OptionError."""
@@ -66,7 +69,7 @@ def population(folder: Path) -> Population:
         name, _, runtime = str(question).partition(":")
         for figure in QUESTIONS[name].figures:
             values = _values(figure, same, remarks)
-            if values is None or figure.endswith("_half_s"):
+            if values is None:
                 continue
             column = f"{figure}:{runtime}" if runtime not in ("", "eager") else figure
             by_seed = values.groupby([same["network"], same["seed"].fillna(0)]).last().unstack()

@@ -139,10 +139,15 @@ class Readings(Result):
             metric = COMPARED.get(name)
             for one in self.best if metric else ():
                 value = values[place[one.network]] if one.network in place else None
-                if value is not None:
-                    conditions = "" if name in FREE else f"mean over the seeds of the sweep in {self.folder}"
-                    number = int(value) if name in FREE else value
-                    yield Figure(one.network, str(metric), number, None, conditions, runtime=runtime)
+                if value is None:
+                    continue
+                if name == "latency_s":
+                    half = self.points.get(f"latency_half_s{column.removeprefix(name)}", values)[place[one.network]]
+                    conditions = f"in {runtime or 'eager'}, fresh processes of the sweep in {self.folder}"
+                    yield Figure(one.network, "latency", value, half, conditions, runtime=runtime or "eager")
+                    continue
+                conditions = "" if name in FREE else f"mean over the seeds of the sweep in {self.folder}"
+                yield Figure(one.network, str(metric), int(value) if name in FREE else value, None, conditions)
 
     def verdicts(self) -> Iterator[str]:
         """Say which figures foretell less than the base does, and which more, as far as the intervals tell."""

@@ -82,8 +82,10 @@ def edf(values: Values, places: int = 101, seed: int = 0) -> Band:
     ordered = np.sort(values)
     at = np.unique(np.quantile(ordered, np.linspace(0, 1, places)))
     below = np.searchsorted(ordered, at, side="right") / len(ordered)
-    # a place's share over resamples is binomial: so many of n drawn values lie below it
-    drawn = np.random.default_rng(seed).binomial(len(ordered), below, (RESAMPLES, len(at))) / len(ordered)
+    # of a resample so many values lie between two places: their numbers are multinomial, and their sums never fall
+    between = np.diff(below, prepend=0.0, append=1.0).clip(0)
+    counts = np.random.default_rng(seed).multinomial(len(ordered), between / between.sum(), RESAMPLES)
+    drawn = counts.cumsum(axis=1)[:, :-1] / len(ordered)
     low, high = np.quantile(drawn, ENDS, axis=0)
     return Band(at.tolist(), below.tolist(), low.tolist(), high.tolist())
 

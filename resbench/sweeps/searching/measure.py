@@ -99,6 +99,7 @@ def search(
                 progress(Step(f"{found.name}: {count} of {budget:,}", count), min(len(looked) / budget, 1.0))
         except KeyboardInterrupt:
             interrupted = True
+        others = len({*held.table(["network"])["network"].to_pylist()} - looked.keys())
     kept = {name: values for name, values in looked.items() if values}
     if not kept:
         if interrupted:
@@ -124,6 +125,7 @@ def search(
         hypervolume=volume,
         random=random,
         interrupted=interrupted,
+        others=others,
     )
 
 

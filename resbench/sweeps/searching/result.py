@@ -44,6 +44,8 @@ class Search(Result):
     """It is between 0 and 1; None: random search was not asked, for it costs as much again."""
     random: Chance | None
     interrupted: bool = False
+    others: int = 0
+    """The folder has so many networks of other calls, which are not looked at here."""
 
     kind: ClassVar = "search"
 
@@ -67,6 +69,8 @@ class Search(Result):
             f"{self.seed}; rows in {self.folder}.",
             self.verdict,
         ]
+        if self.others:
+            notes.insert(1, f"{plural(self.others, 'network')} of other calls in {self.folder} are not in this front.")
         warnings = ["Interrupted: what was looked at so far; the same command goes on."] if self.interrupted else []
         if self.failed:
             warnings.append(f"{plural(self.failed, 'network')} gave no finite number, and stand beside the front.")

@@ -29,6 +29,9 @@ POPULATION = 24
 MOST_KNOWN = 2_000
 """After so many trials in a row that gave nothing new, the space has most likely no other."""
 
+STUCK = 10
+"""After so many in a row every other one is drawn at random: an optimiser may ask for the same network for ever."""
+
 SAMPLERS: Mapping[str, Any] = {
     "nsga2": lambda stream: optuna.samplers.NSGAIISampler(seed=stream, population_size=POPULATION),
     "tpe": lambda stream: optuna.samplers.TPESampler(seed=stream),
@@ -51,7 +54,9 @@ class Trials:
             for trial in earlier:
                 if trial.state == TrialState.RUNNING:
                     self.study.tell(trial.number, state=TrialState.FAIL)
-        self.study.sampler = SAMPLERS[sampler]((seed + 1_000_003 * len(earlier)) % 2**32)  # not the first stream again
+        stream = (seed + 1_000_003 * len(earlier)) % 2**32  # not the first one again
+        self.study.sampler = self.own = SAMPLERS[sampler](stream)
+        self.chance = SAMPLERS["random"](stream)
         self.looked: dict[str, Values | None] = {}
         for trial in earlier:
             if name := trial.user_attrs.get("network"):
@@ -64,9 +69,10 @@ class Trials:
     def ask(self, space: Space, limits: Sequence[Limit], most: int) -> dict[str, tuple[Drawn, optuna.Trial]]:
         """Ask for networks that nobody has looked at: fewer than ``most`` where the optimiser finds no others."""
         found: dict[str, tuple[Drawn, optuna.Trial]] = {}
-        for _ in range(MOST_KNOWN):
-            if len(found) == most:
-                break
+        since = 0
+        while len(found) < most and since < MOST_KNOWN:
+            since += 1
+            self.study.sampler = self.chance if since > STUCK and since % 2 else self.own
             with _quiet():
                 trial = self.study.ask()
                 line, values = _suggested(trial, space)
@@ -81,11 +87,13 @@ class Trials:
                     self._again(trial, net.name)
                 else:
                     found[net.name] = costed(Point(net, line.model, values)), trial
+                    since = 0
+        self.study.sampler = self.own
         return found
 
     def _again(self, trial: optuna.Trial, name: str) -> None:
         """Tell of a network that was looked at already: in a generation of NSGA-II it would only breed itself."""
-        known = None if isinstance(self.study.sampler, optuna.samplers.NSGAIISampler) else self.looked.get(name)
+        known = None if isinstance(self.own, optuna.samplers.NSGAIISampler) else self.looked.get(name)
         self.tell(trial, name, known)
 
     def tell(self, trial: optuna.Trial, name: str, values: Values | None) -> None:
