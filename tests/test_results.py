@@ -78,7 +78,7 @@ def test_a_folder_gives_the_oldest_first_and_passes_over_other_json(documents, t
         (lambda text: text.replace('"schema": 2', '"schema": 99'), "expected schema 2 of latency, received 99"),
         (lambda text: text.replace('"schema": 2,', ""), "expected schema 2 of latency, received None"),
         (lambda text: text.replace('"schema": 2', '"schema": "2"'), "expected schema 2 of latency, received '2'"),
-        (lambda text: text.replace('"kind": "latency"', '"kind": "landscape"'), "is the JSON of resbench landscape"),
+        (lambda text: text.replace('"kind": "latency"', '"kind": "horoscope"'), "is the JSON of resbench horoscope"),
         (lambda text: text.replace('"kind"', '"no"'), "is no JSON of resbench"),
         (lambda text: text.replace('"runs_s"', '"runs"'), "is not what resbench latency writes"),
         (lambda text: text.replace('"dtype": "fp32"', '"dtype": "fp7"'), "writes .expected fp32 or tf32"),

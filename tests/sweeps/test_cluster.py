@@ -76,13 +76,16 @@ def test_what_dies_or_fits_nowhere_is_an_answer_and_the_others_are_there(cluster
     assert "the network has none" in found[fails].failed
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:6379", "nonsense"])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:6379", "nonsense", "host:99999", ""])
 def test_an_address_where_nobody_is_ends_with_one_line_and_nothing_is_written(address, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(SPACE)
     done = called("sweep", str(path), "--dir", str(tmp_path / "out"), "--metrics", "naswot", "--ray", address)
     assert done.returncode == 2
-    assert f"no Ray cluster at {address}" in done.stderr.splitlines()[-1]
+    said = (
+        f"no Ray cluster at {address}" if address.endswith((":1", ":6379")) else "--ray takes auto, local, or HOST:PORT"
+    )
+    assert said in done.stderr.splitlines()[-1]
     assert not (tmp_path / "out").exists()
 
 
