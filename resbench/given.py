@@ -33,6 +33,8 @@ LEAST = {
     "depth": 1,
     "warmup": 0,
     "probe": 0,
+    "trail": 0,
+    "every": 1,
 }
 """These are whole numbers from here on; a sequence of them where the default is one, or the function says so."""
 

@@ -1,5 +1,9 @@
 """`resbench degradation` asks whether networks train, and whether depth makes them worse."""
 
+from typing import Annotated
+
+import typer
+
 from resbench.cli import options, training
 from resbench.cli.output import board, checked
 from resbench.cli.progress import progress
@@ -21,6 +25,9 @@ def command(
     folder: training.Folder = RUNS,
     compiled: training.Compile = False,
     probe: training.Probe = 0,
+    trail: Annotated[
+        int, typer.Option("--landscape", metavar="K", help="Keep the weights every K epochs, for a landscape.", min=0)
+    ] = 0,
     tensorboard: options.Board = None,
     plot: options.Plot = None,
     device: options.Device = "cpu",
@@ -53,6 +60,7 @@ def command(
         folder=folder,
         compile=compiled,
         probe=probe,
+        trail=trail,
         device=device,
         threads=threads,
         watch=events.training if events else None,

@@ -19,7 +19,8 @@ def command(
     span: Annotated[float, typer.Option("--span", help="The plane goes from -span to span.")] = 1.0,
     points: Annotated[int, typer.Option("--points", help="Of a side; odd, so that the weights are one of them.")] = 25,
     directions: Annotated[
-        str, typer.Option("--directions", help="filter (Li et al. 2018), layer, none, or top: of the Hessian.")
+        str,
+        typer.Option("--directions", help="filter (Li et al. 2018), layer, none, top (Hessian), trajectory."),
     ] = "filter",
     biases: Annotated[
         str, typer.Option("--biases", help="Biases and BN: zero (they stay), or own (they move).")
@@ -45,6 +46,9 @@ def command(
     ] = None,
     seeds: Annotated[
         int, typer.Option("--seeds", help="Trainings, each with its own directions.", min=1, max=1000)
+    ] = 1,
+    every: Annotated[
+        int, typer.Option("--every", help="With trajectory: the weights of so many epochs' ends.", min=1)
     ] = 1,
     batch: training.Batch = 128,
     lr: training.Lr = 0.1,
@@ -87,6 +91,7 @@ def command(
         root=data_root,
         epochs=epochs,
         seeds=seeds,
+        every=every,
         batch=batch,
         lr=lr,
         dtype=dtype,

@@ -84,8 +84,19 @@ def _above(found: Landscapes, one: Surface) -> Any:
     )
     known = base.transform_filter("isValid(datum.log10_loss)").mark_rect()
     wild = base.transform_filter("!isValid(datum.log10_loss)").mark_rect(color=NOT_FINITE)
-    layers = alt.layer(wild, known.encode(color=_colour(found, "log10_loss")))
-    return layers.properties(title=found.label(one), width=SIDE, height=SIDE)
+    layers = [wild, known.encode(color=_colour(found, "log10_loss"))]
+    if one.path:
+        steps = [{"step": i, "a": a, "b": b} for i, (a, b) in enumerate(one.path)]
+        way = alt.Chart(data(steps)).encode(
+            x=alt.X("a:Q", scale=scale), y=alt.Y("b:Q", scale=scale), order="step:Q", tooltip=["step:Q"]
+        )
+        layers.append(way.mark_line(color="white", strokeWidth=1.5, point={"color": "white", "size": 14}))
+    title = found.label(one) + (f": {_shares(one)} of the variance" if one.explained else "")
+    return alt.layer(*layers).properties(title=title, width=SIDE, height=SIDE)
+
+
+def _shares(one: Surface) -> str:
+    return " and ".join(f"{share:.0%}" for share in one.explained or ())
 
 
 def surfaces(found: Landscapes) -> Picture:

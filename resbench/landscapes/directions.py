@@ -1,9 +1,10 @@
 """Directions in the space of the weights, and how long they are.
 
-    filter   Gaussian, each filter as long as the network's own: d_ij / |d_ij| |w_ij| (Li et al. 2018, eq. 1)
-    layer    Gaussian, each tensor as long as the network's own
-    none     Gaussian, of variance 1
-    top      the two eigenvectors of the Hessian with the largest eigenvalues, as long as the weights
+    filter       Gaussian, each filter as long as the network's own: d_ij / |d_ij| |w_ij| (Li et al. 2018, eq. 1)
+    layer        Gaussian, each tensor as long as the network's own
+    none         Gaussian, of variance 1
+    top          the two eigenvectors of the Hessian with the largest eigenvalues, as long as the weights
+    trajectory   the two principal components of the weights along a training
 
 A filter is what gives one output: a row of a linear layer, a kernel of a convolution. Parameters of one axis (biases,
 and what a normalisation multiplies and adds) stay where they are, or move by a vector as long as they are.
@@ -16,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
-Kind = Literal["filter", "layer", "none", "top"]
+Kind = Literal["filter", "layer", "none", "top", "trajectory"]
 
-KINDS: tuple[Kind, ...] = ("filter", "layer", "none", "top")
+KINDS: tuple[Kind, ...] = ("filter", "layer", "none", "top", "trajectory")
 
 RANDOM = ("filter", "layer", "none")
 

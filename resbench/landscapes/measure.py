@@ -27,6 +27,7 @@ from resbench.landscapes.grid import Place, Plane, coordinates, height, left_out
 from resbench.landscapes.kept import Kept, kept
 from resbench.landscapes.losses import BN, CHUNK, Batches, Direction, Loss, Losses, Value, cross_entropy
 from resbench.landscapes.result import Landscapes, Surface, Way
+from resbench.landscapes.trajectory import Trajectory, trajectory
 from resbench.networks.inputs import Input, parse_input
 from resbench.networks.load import load
 from resbench.networks.name import ModelName, names_of
@@ -36,6 +37,7 @@ from resbench.training.checkpoint import fingerprint
 from resbench.training.degradation import Plan, planned
 from resbench.training.feed import Feed
 from resbench.training.result import Training
+from resbench.training.trail import Trail
 from resbench.training.train import Options, options, precision, train
 from resbench.units import plural
 from resbench.workers.environment import environment
@@ -72,6 +74,7 @@ def landscape(
     root: Path | None = None,
     epochs: float | None = None,
     seeds: int = 1,
+    every: int = 1,
     batch: int = 128,
     lr: float = 0.1,
     dtype: str | None = None,
@@ -88,6 +91,7 @@ def landscape(
     shown the first ``images`` of the training part in one order for all. A module is looked at as it is, over
     ``batches`` of inputs and targets, by a ``loss`` that gives their mean, and is afterwards what it was.
 
+    ``directions="trajectory"`` needs the weights of ``every`` so manyth epoch, which a training then keeps.
     ``points`` of a side from -span to span, an odd number, so that the weights are one of them. ``directions``: filter,
     layer, none or top; ``biases``: zero or own; ``bn``: recompute, eval or train, whose statistics are of ``batch``
     images. ``tolerance``: points are evaluated until a spline of the logarithm of the loss is within this share of its
@@ -115,7 +119,7 @@ def landscape(
             dtype or precision(run.device),
             None if input is None else parse_input(input),
         )
-        given, said, classes = _trained(names_of(models), plan, run, way, failures, progress)
+        given, said, classes = _trained(names_of(models), plan, run, way, every, failures, progress)
         way = way._replace(classes=classes)
     trained_share = TRAINING if said else 0.0
     with repeatable(run.device, run.threads):
@@ -183,10 +187,11 @@ class _Given:
     module: nn.Module
     shown: _Shown
     training: Training | None = None
+    trail: Trail | None = None
 
 
 def _trained(
-    names: Sequence[str], plan: Plan, run: Options, way: Way, failures: Failures, progress: Progress
+    names: Sequence[str], plan: Plan, run: Options, way: Way, every: int, failures: Failures, progress: Progress
 ) -> tuple[list[_Given], str, int]:
     """Train the networks, or take those that are as they are, and say how they were trained, and for how many classes.
 
@@ -197,18 +202,19 @@ def _trained(
     said, classes = "", 0
     if others := [name for name in names if name not in ready]:
         feed, cells = planned(others, plan, run, failures)
-        ended: list[tuple[Training, nn.Module]] = []
-        own = replace(run, compiled=False, ended=lambda training, module: ended.append((training, module)))
+        ended: list[tuple[Training, nn.Module, Trail]] = []
+        trail = every if way.directions == "trajectory" else 0
+        own = replace(run, compiled=False, trail=trail, ended=lambda *one: ended.append(one))
         trainings = train(cells, feed, own, lambda line, share: progress(line, TRAINING * share), failures)
         if not all(one.finished for one in trainings):
             raise KeyboardInterrupt("interrupted; the same command goes on from here")
-        for training, module in ended:
+        for training, module, trail_ in ended:
             with failures.of(training.model):
                 if training.broken:
                     raise MeasureError(f"{training.broken}: there are no weights to look around")
                 cell = training.cell
                 shown = _shown(feed, way)
-                given.append(_Given(cell.model, cell.seed, cell.input, module, shown, training))
+                given.append(_Given(cell.model, cell.seed, cell.input, module, shown, training, trail_))
         recipe = cells[0].recipe
         said = (
             f"Trained for {recipe.iterations:,} iterations of {recipe.batch} at lr {recipe.lr:g}, {recipe.dtype}, as "
@@ -250,12 +256,13 @@ def _surface(one: _Given, way: Way, run: Options, steps: int, told: Callable[[St
         weights = fingerprint(one.module)
         losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled)  # type: ignore[arg-type]
         named(Step("directions"), 0.0)
-        pair = _pair(losses, way, steps, one.seed)
+        along = _along(one, losses) if way.directions == "trajectory" else None
+        pair = along.directions if along else _pair(losses, way, steps, one.seed)
         key = {
             "schema": 1,
             "weights": weights,
             "model": one.model,
-            "directions": [way.directions, way.biases, one.seed, *([steps] if way.directions == "top" else [])],
+            "directions": [way.directions, way.biases, one.seed, *_more(one, way, steps)],
             "bn": [way.bn, losses.sizes[0]],
             "shown": one.shown.key,
             "machine": [torch.device(run.device).type, run.threads, run.compiled],
@@ -288,7 +295,23 @@ def _surface(one: _Given, way: Way, run: Options, steps: int, told: Callable[[St
         test_error=last.test_error if last else None,
         curvature=curved,
         interrupted=plane.interrupted,
+        path=along.path if along else (),
+        explained=along.explained if along else None,
     )
+
+
+def _more(one: _Given, way: Way, steps: int) -> list[int]:
+    """Return what else the directions depend on."""
+    return {"top": [steps or TOP_STEPS], "trajectory": [one.trail.every if one.trail else 0]}.get(way.directions, [])
+
+
+def _along(one: _Given, losses: Losses) -> Trajectory:
+    """Return the plane in which the training moved most. Raises OptionError where it was not trained here."""
+    if one.training is None or one.trail is None:
+        raise OptionError(
+            f"{one.model}: --directions trajectory is of a training: expected a network that is trained here"
+        )
+    return trajectory(one.trail.weights(len(one.training.history)), losses.centre)
 
 
 def _pair(losses: Losses, way: Way, steps: int, seed: int) -> Sequence[Direction]:

@@ -54,9 +54,11 @@ class Way(NamedTuple):
             "layer": "random, each tensor as long as the network's own",
             "none": "random, of variance 1",
             "top": "the two top eigenvectors of the Hessian, each as long as all weights",
+            "trajectory": "the two principal components of the weights from epoch to epoch, both 1.25 times as long as "
+            "the training is wide",
         }
         others = "biases and BN stay" if self.biases == "zero" else "biases and BN move by their own length"
-        others = "" if self.directions == "top" else f", {others}"
+        others = "" if self.directions in ("top", "trajectory") else f", {others}"
         return (
             f"Loss over {plural(self.images, 'image')} of {self.data}, {self.points} x {self.points} points from "
             f"-{self.span:g} to {self.span:g}; directions: {long[self.directions]}{others}. {statistics[self.bn]}."
@@ -84,6 +86,10 @@ class Surface:
     """This is of the training's last epoch."""
     curvature: Curvature | None = None
     interrupted: bool = False
+    path: tuple[tuple[float, float], ...] = ()
+    """The training went this way, from its first weights to the last: shares of both directions."""
+    explained: tuple[float, float] | None = None
+    """So large a share of the variance of its weights lies along each direction."""
 
     @cached_property
     def plane(self) -> Plane:

@@ -79,6 +79,7 @@ def degradation(
     folder: Path | None = None,
     compile: bool = False,
     probe: int = 0,
+    trail: int = 0,
     device: str = "cpu",
     threads: int | None = None,
     watch: Callable[[Training], object] | None = None,
@@ -88,11 +89,12 @@ def degradation(
     """Train networks side by side, and say whether the deeper ones of a family train worse.
 
     ``folder`` keeps what is trained: the same call goes on from there, and after Ctrl-C, which gives what is done.
-    ``probe``: gradient statistics of every so manyth step. ``threads``: of torch on the CPU, on which the last bits
+    ``probe``: gradient statistics of every so manyth step. ``trail``: ``folder`` keeps the weights of every so manyth
+    epoch, for a landscape along the training. ``threads``: of torch on the CPU, on which the last bits
     depend: by default as many as it chooses, whatever else runs. ``watch`` is told what a training has given at the
     end of each of its epochs. Raises as ``train`` does.
     """
-    run = options(device, compile, probe, folder, watch, threads)
+    run = replace(options(device, compile, probe, folder, watch, threads), trail=trail)
     plan = Plan(
         data,
         root,

@@ -30,6 +30,7 @@ from resbench.training.feed import Feed
 from resbench.training.parallel import ALONE, Ranks, join
 from resbench.training.result import Cell, Training
 from resbench.training.run import TrainingRun
+from resbench.training.trail import Trail
 from resbench.units import plural
 from resbench.workers.workload import check_device, own_threads, repeatable
 
@@ -42,7 +43,7 @@ class Options:
     """The options say how trainings are run; only the device, compilation and ``threads`` change what they give.
 
     Gradient statistics are taken of every ``every``-th step; 0 takes none. ``watch`` is called with what a training
-    has given so far, at the end of each of its epochs, and ``ended`` with each network that is trained.
+    has given so far, at the end of each of its epochs, and ``ended`` with each network that is trained, and its trail.
     """
 
     device: str = "cpu"
@@ -53,7 +54,9 @@ class Options:
     ranks: Ranks = ALONE
     threads: int | None = None
     """So many threads share an operator on the CPU; None: as many as torch chooses."""
-    ended: Callable[[Training, nn.Module], object] | None = None
+    trail: int = 0
+    """The weights of every so manyth epoch are kept, and those of the beginning; 0 keeps none."""
+    ended: Callable[[Training, nn.Module, Trail], object] | None = None
 
 
 def options(
@@ -127,7 +130,7 @@ def train(
             if options.ended:
                 for training in trainings:
                     if training.run.finished:
-                        options.ended(training.result(), training.run.model)
+                        options.ended(training.result(), training.run.model, training.trail)
             if stop():
                 break
     begun = {result.cell for result in results}
@@ -173,10 +176,14 @@ class _Training:
             "torch": str(torch.__version__),
         }
         self.checkpoint = Checkpoint(options.folder, f"{cell.model}-seed{cell.seed}", key) if options.folder else None
+        every = options.trail if options.ranks.rank == 0 else 0
+        self.trail = Trail(every, options.folder, f"{cell.model}-seed{cell.seed}", key)
         state = self.checkpoint.load(self.run.device) if self.checkpoint else None
         options.ranks.wait()
-        if state:
+        if state and self.trail.holds(state["step"] // feed.steps):
             self.run.restore(state)
+        else:
+            self.trail.pass_by(0, self.run.model)
         self.earlier = self.run.finished
         self.saved, self.ended = time.monotonic(), False
 
@@ -201,6 +208,7 @@ class _Training:
         if self.ended:
             with cannot_run(self.run.name):
                 self.run.close()
+            self.trail.pass_by(len(self.run.history), self.run.model)
             if self.options.watch and self.options.ranks.rank == 0:
                 self.options.watch(self.result())
         if self.due or stopped or self.run.finished:
