@@ -39,7 +39,8 @@ def spin(cell: Cell) -> Answer:
 
 def by_processes(cells: list[Cell]) -> Iterator[tuple[Cell, Answer]]:
     """Answer in two processes of this machine."""
-    yield from pool.each(spin, cells, WORKERS, died)
+    with pool.Crew(WORKERS) as crew:
+        yield from crew.each(spin, cells, died)
 
 
 def by_ray(cells: list[Cell]) -> Iterator[tuple[Cell, Answer]]:

@@ -67,10 +67,10 @@ def ours(compiled: bool) -> float:
     import torch
 
     from resbench.landscapes.directions import random
-    from resbench.landscapes.losses import CHUNK, Losses, cross_entropy
+    from resbench.landscapes.losses import CHUNKS, Losses, cross_entropy
 
     net = network().to(memory_format=torch.channels_last)
-    parts = [(x.contiguous(memory_format=torch.channels_last), y) for x, y in shown(CHUNK)]
+    parts = [(x.contiguous(memory_format=torch.channels_last), y) for x, y in shown(CHUNKS["cpu"])]
     losses = Losses(net, parts, cross_entropy, "eval", compiled)
     pair = [random(net, "filter", "zero", 0, i) for i in range(2)]
     return timed(lambda: losses.at((0.01, pair[0]), (0.02, pair[1])))

@@ -26,8 +26,11 @@ Bn = Literal["recompute", "eval", "train"]
 
 BN: tuple[Bn, ...] = ("recompute", "eval", "train")
 
-CHUNK = 32
+CHUNKS = {"cpu": 32}
 """Without statistics of a batch, so many images go through at once: on the CPU faster than more of them."""
+
+CHUNK = 1000
+"""Elsewhere they are so many."""
 
 Batches = Sequence[tuple[Any, Tensor]]
 """Inputs and targets stand in pairs."""

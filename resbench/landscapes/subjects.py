@@ -9,7 +9,7 @@ from torch import nn
 
 from resbench.data.images import order
 from resbench.errors import Failures, MeasureError, OptionError
-from resbench.landscapes.losses import CHUNK, Batches, Loss, cross_entropy
+from resbench.landscapes.losses import CHUNK, CHUNKS, Batches, Loss, cross_entropy
 from resbench.landscapes.result import Way
 from resbench.networks.load import load
 from resbench.networks.name import ModelName
@@ -107,6 +107,6 @@ def _shown(feed: Feed, way: Way) -> Shown:
     if not 1 <= way.images <= count:
         raise OptionError(f"--images takes a number up to {count:,}, all of {feed.name}; received {way.images}")
     chosen = order(count, 0, 0)[: way.images].to(feed.labels.device)
-    parts = torch.split(chosen, CHUNK if way.bn == "eval" else way.batch)
+    parts = torch.split(chosen, CHUNKS.get(chosen.device.type, CHUNK) if way.bn == "eval" else way.batch)
     batches = [(feed.normal(feed.images[part]), feed.labels[part]) for part in parts]
     return Shown(batches, key=[feed.name, feed.digest, way.images])

@@ -18,7 +18,7 @@ from resbench.files import own_version
 from resbench.sweeps.choices import as_kind
 from resbench.sweeps.draws import Drawn
 from resbench.sweeps.figures import Figures
-from resbench.sweeps.pool import each
+from resbench.sweeps.pool import Crew
 from resbench.sweeps.questions import FIGURES, Cell, How, Place, Question, chosen
 from resbench.sweeps.space import Space
 
@@ -72,7 +72,8 @@ Engine = Callable[[Sequence[Cell]], Iterator[tuple[Cell, "Answer"]]]
 def engine(how: How, processes: int = 1, ray: str = "") -> Iterator[Engine]:
     """Hold what answers cells: a cluster of Ray at an address, several processes, or this one. Raises MeasureError."""
     if not ray:
-        yield lambda cells: _in_turn(cells, lambda shared: _here(shared, processes))
+        with Crew(processes) as crew:
+            yield lambda cells: _in_turn(cells, lambda shared: _here(shared, crew))
         return
     if find_spec("ray") is None:
         raise MeasureError("a cluster is Ray's: pip install 'resbench[ray]'")
@@ -83,13 +84,13 @@ def engine(how: How, processes: int = 1, ray: str = "") -> Iterator[Engine]:
         yield lambda cells: _in_turn(cells, lambda shared: cluster.each(answered, shared, died, memory))
 
 
-def _here(cells: Sequence[Cell], processes: int) -> Iterator[tuple[Cell, "Answer"]]:
+def _here(cells: Sequence[Cell], crew: Crew) -> Iterator[tuple[Cell, "Answer"]]:
     """Answer cells on this machine, in this process where there is one."""
     from resbench.sweeps.answers import answered, died
 
-    if processes == 1 or len(cells) < 2:
+    if crew.processes == 1 or len(cells) < 2:
         return ((cell, answered(cell)) for cell in cells)
-    return each(answered, cells, processes, died)
+    return crew.each(answered, cells, died)
 
 
 def _in_turn(cells: Sequence[Cell], shared: Engine) -> Iterator[tuple[Cell, "Answer"]]:

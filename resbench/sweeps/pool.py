@@ -5,11 +5,11 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
-from typing import TypeVar
+from typing import Self, TypeVar
 
 G = TypeVar("G")
 R = TypeVar("R")
@@ -29,21 +29,34 @@ def pool(processes: int) -> Iterator[ProcessPoolExecutor]:
                     process.terminate()
 
 
-def each(work: Callable[[G], R], given: Iterable[G], processes: int, died: Callable[[G], R]) -> Iterator[tuple[G, R]]:
-    """Do the same work for each, so many at a time, and yield what comes of it as it is done.
+class Crew:
+    """So many processes do the same work for many things: they start with the first, and stay to the end."""
 
-    A process that dies takes the pool along with it: what the pool was at is then done one by one, and that in which a
-    process dies again has ``died``.
-    """
-    left, again = iter(given), list[G]()
-    while True:
-        running: dict[Future[R], G] = {}
-        taken: list[G] = []
-        try:
-            with pool(processes) as shared:
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
+        self._stack = ExitStack()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def each(self, work: Callable[[G], R], given: Iterable[G], died: Callable[[G], R]) -> Iterator[tuple[G, R]]:
+        """Do the work for each, so many at a time, and yield what comes of it as it is done.
+
+        A process that dies takes the others along with it: what they were at is then done one by one, and that in
+        which a process dies again has ``died``.
+        """
+        left = iter(given)
+        while True:
+            running: dict[Future[R], G] = {}
+            taken: list[G] = []
+            try:
                 while True:
-                    while len(running) < processes + 1 and (taken or (taken := [*islice(left, 1)])):
-                        running[shared.submit(work, taken[0])] = taken[0]
+                    while len(running) < self.processes + 1 and (taken or (taken := [*islice(left, 1)])):
+                        running[self._shared().submit(work, taken[0])] = taken[0]
                         taken = []
                     if not running:
                         return
@@ -51,15 +64,24 @@ def each(work: Callable[[G], R], given: Iterable[G], processes: int, died: Calla
                     for future in done:
                         found = future.result()
                         yield running.pop(future), found
-        except BrokenProcessPool:
-            again = [*running.values(), *taken]
-        for one in again:
-            try:
-                with pool(1) as alone:
-                    found = alone.submit(work, one).result()
             except BrokenProcessPool:
-                found = died(one)
-            yield one, found
+                self._close()
+            for one in [*running.values(), *taken]:
+                try:
+                    with pool(1) as alone:
+                        found = alone.submit(work, one).result()
+                except BrokenProcessPool:
+                    found = died(one)
+                yield one, found
+
+    def _shared(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = self._stack.enter_context(pool(self.processes))
+        return self._pool
+
+    def _close(self) -> None:
+        self._pool = None
+        self._stack.close()
 
 
 def _begin() -> None:

@@ -21,7 +21,7 @@ from resbench.errors import MeasureError, OptionError
 from resbench.networks.load import load
 from resbench.sweeps import proxies
 from resbench.sweeps.answers import answered
-from resbench.sweeps.pool import each
+from resbench.sweeps.pool import Crew
 from resbench.sweeps.questions import QUESTIONS, Cell, How, Place, chosen
 
 SPACE = """
@@ -179,8 +179,11 @@ def dies(number):
 
 
 def test_a_process_that_dies_takes_nothing_but_its_own_cell_along():
-    found = dict(each(dies, range(8), 2, lambda one: -1))
+    with Crew(2) as crew:
+        found = dict(crew.each(dies, range(8), lambda one: -1))
+        again = dict(crew.each(dies, range(8, 10), lambda one: -1))
     assert found == {**{one: 10 * one for one in range(8)}, 3: -1}
+    assert again == {8: 80, 9: 90}, "and others take its place"
 
 
 def test_ctrl_c_in_the_middle_of_a_cell_ends_at_once_and_keeps_what_is_done(space, tmp_path):
