@@ -3,7 +3,7 @@
 #   bash suites/landscape.sh [SECONDS [DATA_ROOT]]    stops after SECONDS (480); the same command goes on until it says that it is done
 # Trainings of plain-20, plain-56, ResNet-20 and ResNet-56, each along filter-normalised directions of its own. On digits at
 # 16x16: five seeds, 25 x 25 points over 256 images, half an hour of two cores. With DATA_ROOT, the folder of CIFAR-10, on an
-# NVIDIA GPU where torch sees one: one seed, 51 x 51 points over 10,000 images. SEEDS in the environment makes it shorter.
+# NVIDIA GPU where torch sees one: one seed, 51 x 51 points over 10,000 images. SEEDS and POINTS make it shorter or longer.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -12,11 +12,11 @@ gpu=$("$python" suites/gpu_name.py)
 end=$(($(date +%s) + ${1:-480}))
 if [ -n "${2:-}" ]; then
     out=results/${gpu:-cpu}/landscape_cifar10
-    how=(--points 51 --images 10000 --epochs 30 --data cifar10 --data-root "$2" --device "$([ -n "$gpu" ] && echo cuda || echo cpu)")
+    how=(--points "${POINTS:-51}" --images 10000 --epochs 30 --data cifar10 --data-root "$2" --device "$([ -n "$gpu" ] && echo cuda || echo cpu)")
     seeds=${SEEDS:-1}
 else
     out=results/landscape
-    how=(--points 25 --images 256)
+    how=(--points "${POINTS:-25}" --images 256)
     seeds=${SEEDS:-5}
 fi
 mkdir -p "$out"
