@@ -11,7 +11,7 @@ import numpy as np
 from resbench.drawing.charts import Picture
 from resbench.landscapes.curvature import Curvature
 from resbench.landscapes.grid import Plane, convex_share, coordinates, low_share
-from resbench.landscapes.table import points_table, surfaces_table
+from resbench.landscapes.table import means_table, points_table, surfaces_table
 from resbench.result import Figure, Metric, Result, Section
 from resbench.tables.table import Table
 from resbench.units import plural
@@ -148,7 +148,8 @@ class Landscapes(Result):
         return coordinates(self.way.span, self.way.points)
 
     def tables(self) -> list[Table]:
-        return [surfaces_table(self)]
+        several = len({one.seed for one in self.surfaces}) > 1
+        return [surfaces_table(self), *([means_table(self)] if several else [])]
 
     def flat(self) -> Table:
         return points_table(self)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from resbench.landscapes.grid import height
 from resbench.tables.table import Column, Table
+from resbench.workers.medians import mean_and_half
 
 if TYPE_CHECKING:
     from resbench.landscapes.result import Landscapes, Surface
@@ -65,6 +68,32 @@ def surfaces_table(found: Landscapes) -> Table:
     return Table(columns, rows, "Loss landscape", [*notes, found.environment.note], warnings=warnings)
 
 
+MEANS = (
+    Column("model", "model"),
+    Column("seeds", "seeds", "exact"),
+    *(Column("test_error", "test error", "share"), Column("test_error_half", "95% +-", "share")),
+    *(Column("basin_share", "below guessing", "share"), Column("basin_share_half", "95% +-", "share")),
+    *(Column("convex_share", "convex", "share"), Column("convex_share_half", "95% +-", "share")),
+    *(Column("height", "log10 of the highest", "number"), Column("height_half", "95% +-", "number")),
+)
+
+
+def means_table(found: Landscapes) -> Table:
+    """Return a row for each network: means over its seeds, with half of their 95 % intervals."""
+    rows: list[list[Any]] = []
+    for name in found.models():
+        same = [_record(found, one) for one in found.surfaces if one.model == name]
+        row: list[Any] = [name, len(same)]
+        for key in ("test_error", "basin_share", "convex_share", "height"):
+            values = [one[key] for one in same]
+            known = None not in values and all(map(isfinite, values))
+            row += mean_and_half(values) if known else (None, None)
+        rows.append(row)
+    wild = [one.model for one in found.surfaces if not isfinite(one.highest)]
+    notes = [f"Not finite somewhere: {', '.join(dict.fromkeys(wild))}; its highest has no mean."] if wild else []
+    return Table(MEANS, rows, "Mean over the seeds", notes)
+
+
 def _record(found: Landscapes, one: Surface) -> dict[str, Any]:
     curved = one.curvature
     known: dict[str, Any] = dict.fromkeys(OPTIONAL)
@@ -84,6 +113,7 @@ def _record(found: Landscapes, one: Surface) -> dict[str, Any]:
         "test_error": one.test_error,
         "loss": one.centre[0],
         "highest": one.highest,
+        "height": float(height(one.highest)) if isfinite(one.highest) else one.highest,
         "basin_share": one.low(found.way.guessing),
         "convex_share": one.convex,
         "points": one.evaluated,

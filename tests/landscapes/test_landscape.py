@@ -174,6 +174,10 @@ def test_seeds_are_planes_of_their_own(runs):
         *(("plain8", 0), ("plain8", 1), ("resnet8", 0), ("resnet8", 1)),
     ]
     assert len({one.loss for one in found.surfaces}) == 4
+    means = found.tables()[1].to_pandas().set_index("model")
+    shares = [one.convex for one in found.surfaces[2:]]
+    assert means["convex_share"].iloc[1] == pytest.approx(np.mean(shares))
+    assert means["convex_share_half"].iloc[1] == pytest.approx(12.706 * np.std(shares, ddof=1) / 2**0.5, rel=1e-3)
     document = json.loads((runs / "found.json").read_text())
     assert document["kind"] == "landscape"
     assert "seed 1" in next(line for line in found.verdicts() if "resnet8, seed 1" in line)
