@@ -39,6 +39,9 @@ def command(
     curvature: Annotated[
         int, typer.Option("--curvature", metavar="K", help="Eigenvalues and trace, by K steps of Lanczos.", min=0)
     ] = 0,
+    between: Annotated[
+        bool, typer.Option("--between", help="With --seeds: the line from each training to the next.")
+    ] = False,
     data: options.Data = "digits",
     data_root: options.Root = None,
     epochs: Annotated[
@@ -74,6 +77,7 @@ def command(
     from resbench.landscapes.measure import MODELS, landscape
     from resbench.landscapes.vtk import save
 
+    options.refuse(between and seeds < 2, "--between is of several trainings: expected it with --seeds 2 or more")
     names = list(dict.fromkeys(options.chosen(models, model, input, least=0) or MODELS))
     failures = Failures(names)
     found = landscape(
@@ -86,6 +90,7 @@ def command(
         bn=bn,
         tolerance=options.share(tolerance, "--tolerance"),
         curvature=curvature,
+        between=between,
         images=images,
         data=data,
         root=data_root,

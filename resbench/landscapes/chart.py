@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from resbench.drawing.charts import Picture, data
+from resbench.drawing.charts import WIDTH, Picture, data, log_or_linear
 from resbench.landscapes.grid import height
 from resbench.landscapes.result import Landscapes, Surface
 
@@ -135,6 +135,31 @@ def _beside(found: Landscapes, one: Surface) -> Any:
         cells.encode(color=_colour(found, "properties.height")),
     )
     return drawn.project(type="identity", reflectY=True).properties(title=found.label(one), width=SIDE, height=SIDE)
+
+
+def lines(found: Landscapes) -> Picture:
+    """Draw the loss on the way from one training to the next."""
+    rows = [
+        {
+            "network": one.model,
+            "way": f"{one.model}, {one.seeds[0]} to {one.seeds[1]}",
+            "share": i / (len(one.loss) - 1),
+            "loss": value,
+        }
+        for one in found.lines
+        for i, value in enumerate(one.loss)
+        if isfinite(value)
+    ]
+    scale = alt.Scale(**log_or_linear([value for one in found.lines for value in one.loss if isfinite(value)]))
+    base = alt.Chart(data(rows)).encode(
+        x=alt.X("share:Q", title="from one training to the next"),
+        y=alt.Y("loss:Q", title="loss", scale=scale),
+        color=alt.Color("network:N", title=None, sort=None),
+        detail="way:N",
+        tooltip=["way:N", "share:Q", "loss:Q"],
+    )
+    line = base.mark_line(point={"size": 12})
+    return Picture("between trainings", line.properties(title="loss between trainings", width=WIDTH, height=260), rows)
 
 
 def _seen(x: float, y: float, z: float) -> tuple[float, float]:

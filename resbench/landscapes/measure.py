@@ -7,8 +7,9 @@ the points of a coarser one.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
 from math import isfinite
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from torch import nn
 
 from resbench.errors import Failures, OptionError, cannot_run
 from resbench.given import public
+from resbench.landscapes.between import Between
+from resbench.landscapes.between import between as line_between
 from resbench.landscapes.curvature import Curvature, curvature, top_two
 from resbench.landscapes.directions import BIASES, KINDS, RANDOM, random
 from resbench.landscapes.kept import kept
@@ -61,6 +64,7 @@ def landscape(
     bn: str = "recompute",
     tolerance: float | None = None,
     curvature: int = 0,
+    between: bool = False,
     images: int = SHOWN,
     data: str = "digits",
     root: Path | None = None,
@@ -87,7 +91,8 @@ def landscape(
     ``points`` of a side from -span to span, an odd number, so that the weights are one of them. ``directions``: filter,
     layer, none or top; ``biases``: zero or own; ``bn``: recompute, eval or train, whose statistics are of ``batch``
     images. ``tolerance``: points are evaluated until a spline of the logarithm of the loss is within this share of its
-    range where it is judged. ``curvature``: so many steps of Lanczos at the weights. ``folder`` keeps trainings and
+    range where it is judged. ``between``: also the line from the training of each seed to that of the next.
+    ``curvature``: so many steps of Lanczos at the weights. ``folder`` keeps trainings and
     points: the same call goes on from there, and Ctrl-C gives what there is.
     Raises OptionError, and what ``degradation`` raises.
     """
@@ -124,8 +129,20 @@ def landscape(
     if failures.stopped and not found:
         raise KeyboardInterrupt("interrupted; the same command goes on from here" if folder else "")
     failures.left(found)
+    lines = [] if failures.stopped or not between else [*_lines(given.each, way, run, progress)]
     where = environment(run.device).on(own_threads(run.device, run.threads))
-    return Landscapes(tuple(found), way, where, given.trained)
+    return Landscapes(tuple(found), way, where, given.trained, tuple(lines))
+
+
+def _lines(each: Sequence[Subject], way: Way, run: Options, progress: Progress) -> Iterator[Between]:
+    """Evaluate the lines from the training of each seed to that of the next."""
+    pairs = [(a, b) for a, b in combinations(each, 2) if a.model == b.model and b.seed == a.seed + 1]
+    for number, (one, other) in enumerate(pairs):
+        progress(Step(f"{one.model}: from seed {one.seed} to {other.seed}"), 1 - 0.01 * (1 - number / len(pairs)))
+        with repeatable(run.device, run.threads), unchanged(one.module), cannot_run(one.model):
+            losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled)  # type: ignore[arg-type]
+            ends = [p.detach() for p in other.module.parameters()]
+            yield line_between(one.model, (one.seed, other.seed), losses, ends)
 
 
 def _way(

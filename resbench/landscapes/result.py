@@ -9,9 +9,10 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from resbench.drawing.charts import Picture
+from resbench.landscapes.between import Between
 from resbench.landscapes.curvature import Curvature
 from resbench.landscapes.grid import Plane, convex_share, coordinates, low_share
-from resbench.landscapes.table import means_table, points_table, surfaces_table
+from resbench.landscapes.table import lines_table, means_table, points_table, surfaces_table
 from resbench.result import Figure, Metric, Result, Section
 from resbench.tables.table import Table
 from resbench.units import plural
@@ -130,6 +131,8 @@ class Landscapes(Result):
     environment: Environment
     trained: str = ""
     """The networks were trained so."""
+    lines: tuple[Between, ...] = ()
+    """These lie between the trainings of one seed and the next."""
 
     kind: ClassVar = "landscape"
     metrics: ClassVar = {"basin": Metric("basin_share", "better than guessing", "share", 1)}
@@ -149,15 +152,16 @@ class Landscapes(Result):
 
     def tables(self) -> list[Table]:
         several = len({one.seed for one in self.surfaces}) > 1
-        return [surfaces_table(self), *([means_table(self)] if several else [])]
+        more = [*([means_table(self)] if several else []), *([lines_table(self)] if self.lines else [])]
+        return [surfaces_table(self), *more]
 
     def flat(self) -> Table:
         return points_table(self)
 
     def pictures(self) -> list[Picture]:
-        from resbench.landscapes.chart import contours, surfaces
+        from resbench.landscapes.chart import contours, lines, surfaces
 
-        return [contours(self), surfaces(self)]
+        return [contours(self), surfaces(self), *([lines(self)] if self.lines else [])]
 
     def sketch(self, width: int, colour: bool) -> str:
         from resbench.landscapes.sketch import sketch
@@ -174,6 +178,9 @@ class Landscapes(Result):
     def verdicts(self) -> Iterator[str]:
         for one in self.surfaces:
             yield f"{self.label(one)}: {self.said(one)}"
+        for line in self.lines:
+            told = f"between seeds {line.seeds[0]} and {line.seeds[1]} the loss rises by {line.barrier:.3g}"
+            yield f"{line.model}: {told} above the line between both ends"
 
     def label(self, one: Surface) -> str:
         """Name a surface: its network, and its seed where there are several."""

@@ -94,6 +94,24 @@ def means_table(found: Landscapes) -> Table:
     return Table(MEANS, rows, "Mean over the seeds", notes)
 
 
+LINES = (
+    Column("model", "model"),
+    *(Column("first", "from seed", "exact"), Column("second", "to seed", "exact")),
+    *(Column("begins", "loss", "number"), Column("ends", "loss there", "number")),
+    *(Column("highest", "highest", "number"), Column("barrier", "barrier", "number")),
+)
+
+
+def lines_table(found: Landscapes) -> Table:
+    """Return a row for each line between two trainings."""
+    rows = [[one.model, *one.seeds, one.loss[0], one.loss[-1], max(one.loss), one.barrier] for one in found.lines]
+    note = (
+        "Barrier: how far the loss lies above the straight line between both ends at most, at 11 points of the way, all "
+        "parameters along. Weights are as they were trained: no units are exchanged to bring the ends nearer."
+    )
+    return Table(LINES, rows, "Between trainings", [note])
+
+
 def _record(found: Landscapes, one: Surface) -> dict[str, Any]:
     curved = one.curvature
     known: dict[str, Any] = dict.fromkeys(OPTIONAL)

@@ -224,3 +224,19 @@ def test_convex_is_what_eigenvalues_say():
     assert convex_share(plane) == pytest.approx(np.mean(naive))
     plane[4, 4] = np.nan
     assert convex_share(plane) <= np.mean(naive)
+
+
+def test_the_line_between_two_trainings_is_the_naive_one(runs):
+    found, _ = look(runs, "--points", "3", "--epochs", "0", "--seeds", "3", "--between", "--bn", "train")
+    assert [(one.model.partition(",")[0], one.seeds) for one in found.lines] == [
+        *(("plain8", (0, 1)), ("plain8", (1, 2)), ("resnet8", (0, 1)), ("resnet8", (1, 2))),
+    ]
+    line = found.lines[3]
+    ends = [one.centre[0] for one in found.surfaces if one.model == line.model]
+    assert (line.loss[0], line.loss[-1]) == pytest.approx((ends[1], ends[2]), rel=1e-6)
+    straight = [line.loss[0] + i / 10 * (line.loss[-1] - line.loss[0]) for i in range(11)]
+    assert line.barrier == pytest.approx(max(a - b for a, b in zip(line.loss, straight, strict=True)))
+    assert "Between trainings" in str(found)
+    refused = called(*ASKED, "--between", "--dir", runs)
+    assert refused.returncode == 2
+    assert "--seeds 2 or more" in refused.stderr
