@@ -106,8 +106,8 @@ def lines_table(found: Landscapes) -> Table:
     """Return a row for each line between two trainings."""
     rows = [[one.model, *one.seeds, one.loss[0], one.loss[-1], max(one.loss), one.barrier] for one in found.lines]
     note = (
-        "Barrier: how far the loss lies above the straight line between both ends at most, at 11 points of the way, all "
-        "parameters along. Weights are as they were trained: no units are exchanged to bring the ends nearer."
+        "Barrier: how far the loss lies above the straight line between both ends at most, at 11 points, along all "
+        "parameters. Weights are as they were trained: no units are exchanged to bring the ends nearer."
     )
     return Table(LINES, rows, "Between trainings", [note])
 
