@@ -7,6 +7,7 @@
 #   suites    closure of the layers, agreement with two other timers, the probe's cost, epochs by hand and from a graph
 #   duel      the gate with the same code on both sides
 #   lessons   the pairs of the notes
+#   landscape 51 x 51 points around four networks on CIFAR-10, where RESBENCH_CIFAR10 says where it lies; goes on after four minutes
 #   fig6      where RESBENCH_CIFAR10=DIR holds CIFAR-10; without it the suites train on digits
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -76,7 +77,7 @@ beside() {  # name, command: in the background on one thread, its output in a fi
     } &
 }
 
-for part in "${@:-checks latency suites duel lessons fig6}"; do for part in $part; do case $part in
+for part in "${@:-checks latency suites duel lessons landscape fig6}"; do for part in $part; do case $part in
     checks)
         beside test-cuda "$python" -m pytest -m cuda tests/cuda -p no:cacheprovider --numprocesses 4 --dist worksteal
         beside counters counters
@@ -89,8 +90,9 @@ for part in "${@:-checks latency suites duel lessons fig6}"; do for part in $par
     suites) timers 2>&1 | tee "$out/suites.txt" ;;
     duel) duel 2>&1 | tee "$out/duel.txt" ;;
     lessons) lessons 2>&1 | tee "$out/lessons.txt" ;;
+    landscape) [ -z "${RESBENCH_CIFAR10:-}" ] || PYTHON=$python bash suites/landscape.sh 240 "$RESBENCH_CIFAR10" ;;
     fig6) [ -z "${RESBENCH_CIFAR10:-}" ] || PYTHON=$python bash suites/fig6.sh "$RESBENCH_CIFAR10" ;;
-    *) echo "expected checks, latency, suites, duel, lessons or fig6; received $part" >&2; exit 2 ;;
+    *) echo "expected checks, latency, suites, duel, lessons, landscape or fig6; received $part" >&2; exit 2 ;;
 esac; done; done
 if [ -e "$scratch/failed" ]; then
     echo "failed: $(paste -sd ' ' "$scratch/failed")" >&2
