@@ -104,7 +104,8 @@ def landscape(
     if isinstance(models, nn.Module):
         shown = Shown([*batches], loss)
         given = Subjects([Subject(type(models).__name__, 0, (), models, shown)], 0, "")
-        way = way._replace(data="batches of your own", images=shown.images)
+        largest = max((len(targets) for _, targets in shown.batches), default=0)
+        way = way._replace(data="batches of your own", images=shown.images, batch=largest)
     else:
         size = None if input is None else parse_input(input)
         plan = Plan(data, root, seeds, epochs, batch, lr, dtype or precision(run.device), size)
@@ -168,7 +169,7 @@ def _way(
         )
     if tolerance is not None and not 0 < tolerance < 1:
         raise OptionError(f"--tolerance takes a share such as 1% or 0.01; received {tolerance!r}")
-    return Way(float(span), points, directions, biases, bn, batch, tolerance, data, images, 0)
+    return Way(float(span), points, directions, biases, bn, min(batch, images), tolerance, data, images, 0)
 
 
 def _surface(one: Subject, way: Way, run: Options, steps: int, told: Callable[[Step, float], None]) -> Surface | None:

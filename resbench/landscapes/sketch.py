@@ -32,7 +32,7 @@ def sketch(found: Landscapes, width: int) -> str:
     dark = "".join(dict.fromkeys(SHADES)).strip()
     legend = f"loss from {values.min():.3g} to {values.max():.3g}, by its logarithm:  {dark}"
     wild = any(not np.isfinite(plane).all() for plane in planes)
-    return "\n\n".join([*blocks, legend + (f"   {NOT_FINITE} not finite" if wild else "")])
+    return "\n" + "\n\n".join([*blocks, legend + (f"   {NOT_FINITE} not finite" if wild else "")]) + "\n"
 
 
 def _lines(label: str, one: Surface, low: float, high: float, step: int) -> list[str]:

@@ -196,6 +196,18 @@ def test_no_chunking_changes_what_statistics_are_of():
         assert losses.value().loss == pytest.approx(naive(net, whole, [], "train")[0], rel=1e-12)
 
 
+def test_batches_may_come_from_a_loader_once():
+    net, shown = network(), batches((6, 6, 2))
+    x, y = (torch.cat(parts) for parts in zip(*shown, strict=True))
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=6)
+    plain = resbench.landscape(net, batches=shown, points=3)
+    for once in (loader, iter(shown)):
+        found = resbench.landscape(net, batches=once, points=3)
+        assert found.surfaces[0].loss == plain.surfaces[0].loss
+        assert "14 images of batches of your own" in str(found)
+        assert "over batches of 6" in str(found)
+
+
 def test_a_module_without_parameters_and_other_wrong_input():
     with pytest.raises(ResbenchError, match="no parameters"):
         resbench.landscape(nn.Flatten(), batches=batches())
