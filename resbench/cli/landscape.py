@@ -10,7 +10,7 @@ from resbench.cli.outlets import tell
 from resbench.cli.output import checked, draw, emit, end, end_early
 from resbench.cli.progress import progress
 from resbench.errors import Failures
-from resbench.files import RUNS
+from resbench.files import RUNS, is_folder, is_there
 
 
 def command(
@@ -78,6 +78,7 @@ def command(
     from resbench.landscapes.vtk import save
 
     options.refuse(between and seeds < 2, "--between is of several trainings: expected it with --seeds 2 or more")
+    options.refuse(vtk and is_there(vtk) and not is_folder(vtk), f"--vtk takes a folder; received {vtk}")
     names = list(dict.fromkeys(options.chosen(models, model, input, least=0) or MODELS))
     failures = Failures(names)
     found = landscape(

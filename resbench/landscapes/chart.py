@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import cos, isfinite, radians, sin
+from textwrap import wrap
 from typing import Any
 
 import altair as alt
@@ -12,6 +13,9 @@ from resbench.landscapes.grid import height
 from resbench.landscapes.result import Landscapes, Surface
 
 SIDE = 280
+LETTERS = 110
+"""A line below a title is so long."""
+
 ACROSS = 2
 """So many planes stand side by side."""
 
@@ -33,8 +37,20 @@ def contours(found: Landscapes) -> Picture:
     charts = [_above(found, one) for one in found.surfaces]
     wild = any(row["log10_loss"] is None for row in rows)
     title = "log10 of the loss over the plane" + ("; orange: not finite" if wild else "")
-    chart = alt.concat(*charts, columns=ACROSS).resolve_scale(color="shared").properties(title=title)
-    return Picture("loss over the plane", chart, rows)
+    said = [found.way.line]
+    said += [
+        f"Interrupted: {one.evaluated:,} points of {found.label(one)} are evaluated."
+        for one in found.surfaces
+        if one.interrupted
+    ]
+    heading = alt.TitleParams(title, subtitle=[line for text in said for line in wrap(text, LETTERS)])
+    chart = alt.concat(*charts, columns=ACROSS).resolve_scale(color="shared").properties(title=heading)
+    ways = [
+        {"network": found.label(one), "step": i, "first": a, "second": b}
+        for one in found.surfaces
+        for i, (a, b) in enumerate(one.path)
+    ]
+    return Picture("loss over the plane", chart, [*rows, *ways])
 
 
 def _rows(found: Landscapes, one: Surface) -> list[dict[str, Any]]:

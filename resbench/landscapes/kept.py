@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from resbench.errors import OutputError, first_line, foreign
-from resbench.files import is_file
+from resbench.files import is_file, write
 from resbench.landscapes.losses import Value
 from resbench.training.checkpoint import named
 
@@ -42,9 +42,20 @@ def kept(folder: Path | None, name: str, key: Mapping[str, Any]) -> Iterator[Kep
     with foreign(OutputError, lambda error: f"cannot write {path}: {first_line(error)}; name a folder with --dir"):
         folder.mkdir(parents=True, exist_ok=True)
         content = path.read_bytes() if is_file(path) else b""
-        whole = content[: content.rfind(b"\n") + 1]  # a killed process may have left half a line
-        file = path.open("r+b" if content else "wb")
-        file.truncate(len(whole))
-        file.seek(len(whole))
+        lines = content.splitlines(keepends=True)
+        values = dict(filter(None, map(_point, lines)))
+        if lines and len(values) < len(lines):  # a killed process may have left half a line, and a disk anything
+            write(path, b"".join(line for line in lines if _point(line)))
+        file = path.open("ab")
     with file:
-        yield Kept({(a, b): Value(loss, error) for a, b, loss, error in map(json.loads, whole.splitlines())}, file)
+        yield Kept(values, file)
+
+
+def _point(line: bytes) -> tuple[Shares, Value] | None:
+    """Read a point; what is none will be evaluated again."""
+    try:
+        a, b, loss, error = json.loads(line)
+    except (ValueError, TypeError):
+        return None
+    numbers = all(type(one) in (int, float) for one in (a, b, loss, error))
+    return ((a, b), Value(loss, error)) if numbers and line.endswith(b"\n") else None

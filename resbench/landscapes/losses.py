@@ -12,15 +12,15 @@ recompute   at every place new running statistics, means over the batches, and t
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from math import isfinite
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from resbench.errors import OptionError
+from resbench.errors import MeasureError, OptionError
 from resbench.gradients.frozen import logits
+from resbench.units import plural
 
 Bn = Literal["recompute", "eval", "train"]
 
@@ -56,15 +56,16 @@ class Losses:
     """
 
     def __init__(self, module: nn.Module, batches: Batches, loss: Loss, bn: Bn = "recompute", compiled: bool = False):
-        if not batches:
+        self.batches = [(x, targets) for x, targets in batches if len(targets)]
+        if not self.batches:
             raise OptionError("expected batches of images and targets, received none")
-        self.module, self.batches, self.loss, self.bn = module, batches, loss, bn
+        self.module, self.loss, self.bn = module, loss, bn
         self.params = [*module.parameters()]
         if not self.params:
             raise OptionError(f"{type(module).__name__} has no parameters: expected weights that can move")
         self.centre = [p.detach().clone() for p in self.params]
         self.norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
-        self.sizes = [len(targets) for _, targets in batches]
+        self.sizes = [len(targets) for _, targets in self.batches]
         self.forward: Callable[[Any], Any] = torch.compile(module) if compiled else module
         module.eval()
         if bn == "recompute":
@@ -107,7 +108,7 @@ class Losses:
         for norm in self.norms:
             norm.reset_running_stats()
         for x, _ in self.batches:
-            self.forward(x)
+            self.module(x)  # as it is written: the mean over batches cannot be compiled
         self._normalise_by_batch(False)
 
     def _normalise_by_batch(self, on: bool) -> None:
@@ -141,9 +142,15 @@ def _wrong(outputs: Any, targets: Tensor) -> Tensor:
 
 
 def cross_entropy(outputs: Any, targets: Tensor) -> Tensor:
-    """Return the mean cross entropy of a classifier's outputs, without those of auxiliary heads."""
-    return nn.functional.cross_entropy(logits(outputs)[0], targets)
+    """Return the mean cross entropy of a classifier's outputs, without those of auxiliary heads.
 
-
-def finite(values: Sequence[float]) -> list[float]:
-    return [value for value in values if isfinite(value)]
+    Raises MeasureError where it has fewer outputs than there are classes, or a single one.
+    """
+    scores = logits(outputs)[0]
+    classes = 2 if targets.is_floating_point() else int(targets.max()) + 1
+    if scores.dim() > 1 and scores.shape[1] < classes:
+        raise MeasureError(
+            f"it has {plural(scores.shape[1], 'output')} where targets are of {classes} classes or more: expected as "
+            "many, such as classes=10 behind its name, or a loss of your own"
+        )
+    return nn.functional.cross_entropy(scores, targets)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from resbench.errors import Failures, OptionError, cannot_run
 from resbench.given import public
@@ -35,6 +36,7 @@ from resbench.restoring.unchanged import unchanged
 from resbench.training.checkpoint import fingerprint
 from resbench.training.degradation import Plan
 from resbench.training.train import Options, options, precision
+from resbench.units import shape_text
 from resbench.workers.environment import environment
 from resbench.workers.workload import own_threads, repeatable
 
@@ -45,6 +47,8 @@ SHOWN = 256
 
 EIGENVALUES = 5
 PROBES = 10
+
+MOST_POINTS = 1001
 
 TRAINING = 0.5
 """The trainings take this share of the progress."""
@@ -101,18 +105,27 @@ def landscape(
         options(device, compile, 0, folder, None, threads), trail=every if way.directions == "trajectory" else 0
     )
     failures = failures or Failures()
+    if not isinstance(curvature, int) or curvature < 0:
+        raise OptionError(f"--curvature takes a whole number of steps from 0; received {curvature!r}")
     if isinstance(models, nn.Module):
-        shown = Shown([*batches], loss)
+        if seeds != 1 or epochs is not None:
+            raise OptionError("a module is looked at as it is: expected neither seeds nor epochs")
+        shown = Shown(_pairs(batches), loss)
         given = Subjects([Subject(type(models).__name__, 0, (), models, shown)], 0, "")
         largest = max((len(targets) for _, targets in shown.batches), default=0)
         way = way._replace(data="batches of your own", images=shown.images, batch=largest)
+    elif batches:
+        raise OptionError("batches are shown to a module; a name is shown data: expected one or the other")
     else:
         size = None if input is None else parse_input(input)
         plan = Plan(data, root, seeds, epochs, batch, lr, dtype or precision(run.device), size)
         given = subjects(
             names_of(models), plan, run, way, failures, lambda line, share: progress(line, TRAINING * share)
         )
-        way = way._replace(classes=given.classes)
+        sizes = {shape_text(one.input) for one in given.each}
+        way = way._replace(classes=given.classes, size=sizes.pop() if len(sizes) == 1 else "")
+    if not any(isinstance(module, _BatchNorm) for one in given.each for module in one.module.modules()):
+        way = way._replace(bn="none")
     begun = TRAINING if given.trained else 0.0
     found: list[Surface] = []
     with repeatable(run.device, run.threads):
@@ -133,6 +146,14 @@ def landscape(
     lines = [] if failures.stopped or not between else [*_lines(given.each, way, run, progress)]
     where = environment(run.device).on(own_threads(run.device, run.threads))
     return Landscapes(tuple(found), way, where, given.trained, tuple(lines))
+
+
+def _pairs(batches: Batches) -> Batches:
+    """Take batches, once. Raises OptionError for what are no pairs."""
+    found = [*batches]
+    if not all(isinstance(one, tuple | list) and len(one) == 2 and isinstance(one[1], torch.Tensor) for one in found):
+        raise OptionError("expected batches as pairs of inputs and a tensor of targets")
+    return [(x, targets) for x, targets in found]
 
 
 def _lines(each: Sequence[Subject], way: Way, run: Options, progress: Progress) -> Iterator[Between]:
@@ -163,9 +184,10 @@ def _way(
             raise OptionError(f"--{name} takes {', '.join(known)}; received {value!r}")
     if not (isinstance(span, int | float) and isfinite(span) and span > 0):
         raise OptionError(f"--span takes a number above 0, such as 1; received {span!r}")
-    if type(points) is not int or points < 3 or points % 2 == 0:
+    if type(points) is not int or not 3 <= points <= MOST_POINTS or points % 2 == 0:
         raise OptionError(
-            f"--points takes an odd number from 3, so that the weights themselves are one of them; received {points!r}"
+            f"--points takes an odd number from 3 to {MOST_POINTS}, so that the weights themselves are one of them; "
+            f"received {points!r}"
         )
     if tolerance is not None and not 0 < tolerance < 1:
         raise OptionError(f"--tolerance takes a share such as 1% or 0.01; received {tolerance!r}")
@@ -183,6 +205,11 @@ def _surface(one: Subject, way: Way, run: Options, steps: int, told: Callable[[S
     with unchanged(one.module), cannot_run(one.model):
         weights = fingerprint(one.module)
         losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled)  # type: ignore[arg-type]
+        size = sum(p.numel() for p in losses.params)
+        if steps > size:
+            raise OptionError(
+                f"--curvature takes as many steps as there are weights at most, {size:,}; received {steps:,}"
+            )
         named(Step("directions"), 0.0)
         along = _along(one, losses) if way.directions == "trajectory" else None
         pair = along.directions if along else _pair(losses, way, steps, one.seed)

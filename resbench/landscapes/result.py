@@ -36,6 +36,8 @@ class Way(NamedTuple):
     data: str
     images: int
     classes: int
+    size: str = ""
+    """The images have this size, where it is the same for all networks."""
 
     @property
     def guessing(self) -> float:
@@ -45,10 +47,12 @@ class Way(NamedTuple):
     @property
     def line(self) -> str:
         """Say it in a sentence or two."""
+        batches = f"batches of {'' if self.images % max(self.batch, 1) == 0 else 'up to '}{self.batch}"
         statistics = {
+            "none": "No BN",
             "eval": "BN divides by the centre's running statistics everywhere",
-            "train": f"BN divides by the statistics of each batch of {self.batch}",
-            "recompute": f"BN's running statistics are taken anew at every point, over batches of {self.batch}",
+            "train": f"BN divides by the statistics of its batch, {batches}",
+            "recompute": f"BN's running statistics are taken anew at every point, over {batches}",
         }
         long = {
             "filter": "random, each filter as long as the network's own (Li et al. 2018, eq. 1)",
@@ -60,8 +64,9 @@ class Way(NamedTuple):
         }
         others = "biases and BN stay" if self.biases == "zero" else "biases and BN move by their own length"
         others = "" if self.directions in ("top", "trajectory") else f", {others}"
+        size = f" at {self.size}" if self.size else ""
         return (
-            f"Loss over {plural(self.images, 'image')} of {self.data}, {self.points} x {self.points} points from "
+            f"Loss over {plural(self.images, 'image')} of {self.data}{size}, {self.points} x {self.points} points from "
             f"-{self.span:g} to {self.span:g}; directions: {long[self.directions]}{others}. {statistics[self.bn]}."
         )
 

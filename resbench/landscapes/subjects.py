@@ -14,7 +14,7 @@ from resbench.landscapes.result import Way
 from resbench.networks.load import load
 from resbench.networks.name import ModelName
 from resbench.progress import Progress
-from resbench.training.degradation import Plan, planned
+from resbench.training.degradation import DIGITS, Plan, planned
 from resbench.training.feed import Feed
 from resbench.training.result import Training
 from resbench.training.trail import Trail
@@ -70,7 +70,7 @@ def subjects(
     for name in ready:
         for seed in range(plan.seeds):
             with failures.of(name):
-                loaded = load(name, plan.input, seed=seed)
+                loaded = load(name, plan.input or _size(name, plan), seed=seed)
                 feed, _ = planned([], replace(plan, input=loaded.input), run, failures)
                 module = loaded.module.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
                 more.append(Subject(str(loaded.name), seed, loaded.input, module, _shown(feed, way)))
@@ -83,6 +83,12 @@ def _trained(
 ) -> Subjects:
     """Train networks, in turn as `degradation` does."""
     feed, cells = planned(names, plan, run, failures)
+    epochs = -(-cells[0].recipe.iterations // feed.steps) if cells else 0
+    if run.trail and epochs // run.trail < 2:
+        raise OptionError(
+            f"--directions trajectory is of 3 weights or more: expected --epochs {2 * run.trail} or more, or a smaller "
+            f"--every; received {epochs} and {run.trail}"
+        )
     ended: list[tuple[Training, nn.Module, Trail]] = []
     trainings = train(
         cells, feed, replace(run, compiled=False, ended=lambda *one: ended.append(one)), progress, failures
@@ -99,6 +105,11 @@ def _trained(
     recipe = cells[0].recipe
     said = f"{recipe.iterations:,} iterations of {recipe.batch} at lr {recipe.lr:g}, {recipe.dtype}"
     return Subjects(each, feed.classes, f"Trained for {said}, as `resbench degradation` trains.")
+
+
+def _size(name: str, plan: Plan) -> tuple[int, ...] | None:
+    """Return the size at which the images are shown to a network that is not trained here: as to one that is."""
+    return DIGITS if plan.data == "digits" and not ModelName.parse(name).inputs else None
 
 
 def _shown(feed: Feed, way: Way) -> Shown:

@@ -147,7 +147,7 @@ POINTS = (
     Column("second", "second direction", "number"),
     Column("loss", "loss", "number"),
     Column("error", "error", "share"),
-    Column("exact", "evaluated"),
+    Column("evaluated", "evaluated"),
 )
 
 

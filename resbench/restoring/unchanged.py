@@ -59,6 +59,8 @@ def unchanged(*roots: Any, contents: bool = True) -> Iterator[Snapshot]:
     the model calls ``writing``.
     """
     snapshot = Snapshot(roots, contents)
+    modules = (part for root in roots if isinstance(root, nn.Module) for part in root.modules())
+    scripted = [(part, part.training) for part in modules if isinstance(part, torch.jit.ScriptModule)]
     with process_kept():
         try:
             yield snapshot
@@ -68,6 +70,9 @@ def unchanged(*roots: Any, contents: bool = True) -> Iterator[Snapshot]:
             except KeyboardInterrupt:
                 snapshot.restore()
                 raise
+            finally:
+                for part, mode in scripted:  # whose mode lies where Python does not see it
+                    part.training = mode
 
 
 class Snapshot:

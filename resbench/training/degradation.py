@@ -169,8 +169,10 @@ def planned(models: Sequence[str], plan: Plan, run: Options, failures: Failures)
 
 def recipe_of(plan: Plan, name: str, steps: int, augment: bool) -> TrainingRecipe:
     """Return the recipe of a network for the data of a plan, which have so many steps an epoch. Raises OptionError."""
-    if plan.epochs is not None and not plan.epochs <= MOST_EPOCHS:
-        raise OptionError(f"--epochs takes a number up to {MOST_EPOCHS:,}, such as 20 or 0.5; received {plan.epochs}")
+    if plan.epochs is not None and not 0 < plan.epochs <= MOST_EPOCHS:
+        raise OptionError(
+            f"--epochs takes a number above 0, up to {MOST_EPOCHS:,}, such as 20 or 0.5; received {plan.epochs}"
+        )
     default = EPOCHS * steps if plan.data == "digits" else ITERATIONS
     iterations = default if plan.epochs is None else round(plan.epochs * steps)
     if plan.warmup is not None:

@@ -65,8 +65,8 @@ def test_a_killed_run_goes_on_with_every_whole_line(runs):
     process.wait()
     for path in planes.iterdir():
         with path.open("ab") as file:
-            file.write(b"[0.5, 0.25, 1.")
-    kept = sum(path.read_bytes().count(b"\n") for path in planes.iterdir())
+            file.write(b'[0, 0]\nnull\n[0.0, 0.0, "x", 0.5]\n\xff\n[0.5, 0.25, 1.')
+    kept = sum(path.read_bytes().count(b"\n") - 4 for path in planes.iterdir())
     assert kept >= 90
     found, said = look(runs, "--points", "25")
     assert f"{kept:,} points were evaluated by an earlier call" in said.stderr
@@ -90,13 +90,18 @@ def test_ctrl_c_gives_what_there_is(runs):
 
 def test_it_is_read_everywhere(runs, tmp_path):
     found, _ = look(runs, "--points", "5", "--vtk", tmp_path / "vtk", "--plot", tmp_path / "a.svg")
-    assert "BN's running statistics are taken anew at every point, over batches of 128" in str(found)
+    assert "BN's running statistics are taken anew at every point, over batches of 64" in str(found)
     points = pandas.read_csv(tmp_path / "a.data.csv")
     first = points[points["chart"] == "loss over the plane"]
     assert len(first) == 50
     assert first["loss"].astype(float).tolist()[:25] == list(np.ravel(found.surfaces[0].loss))
     frame = found.to_pandas()
     assert frame["first"].tolist()[:5] == coordinates(1, 5)
+    assert frame["evaluated"].all()
+    assert "3x16x16" in str(found)
+    svg = (tmp_path / "a.svg").read_text()
+    assert "taken anew at" in svg
+    assert "64 images of digits at 3x16x16" in svg
     assert frame["loss"].tolist()[:5] == list(found.surfaces[0].loss[0])
     paths = sorted((tmp_path / "vtk").iterdir())
     assert len(paths) == 2
@@ -135,6 +140,11 @@ def test_points_that_a_spline_stands_for_are_marked_and_near(runs):
     [
         (("--points", "1"), "--points takes an odd number from 3"),
         (("--span", "0"), "--span takes a number above 0"),
+        (("--points", "100001"), "--points takes an odd number from 3 to 1001"),
+        (("--epochs", "-1"), "--epochs takes a number above 0"),
+        (("--epochs", "1", "--directions", "trajectory"), "expected --epochs 2 or more, or a smaller --every"),
+        (("--vtk", "/etc/passwd"), "--vtk takes a folder"),
+        (("--curvature", "99999999"), "as many steps as there are weights at most, 75,290"),
         (("--bn", "frozen"), "--bn takes recompute, eval, train; received 'frozen'"),
         (("--directions", "up"), "--directions takes filter, layer, none, top"),
         (("--tolerance", "much"), "--tolerance takes a share such as 1% or 0.01; received 'much'"),
@@ -156,7 +166,7 @@ def test_what_is_wrong_is_said_in_a_line(words, expected, tmp_path, monkeypatch)
 def test_weights_of_a_file_are_looked_at_as_they_are(runs, tmp_path):
     [file] = runs.glob("resnet8*.pt")
     trained, _ = look(runs, "--points", "3")
-    name = f"resnet8,classes=10,input=3x16x16,weights={file}"
+    name = f"resnet8,classes=10,weights={file}"
     found = called("landscape", name, "--images", "64", "--points", "3", "--dir", tmp_path, "-o", tmp_path / "a.json")
     assert found.returncode == 0, found.stderr
     assert resbench.load(tmp_path / "a.json").surfaces[0].loss == trained.surfaces[1].loss
@@ -180,7 +190,7 @@ def test_seeds_are_planes_of_their_own(runs):
     assert means["convex_share_half"].iloc[1] == pytest.approx(12.706 * np.std(shares, ddof=1) / 2**0.5, rel=1e-3)
     document = json.loads((runs / "found.json").read_text())
     assert document["kind"] == "landscape"
-    assert "seed 1" in next(line for line in found.verdicts() if "resnet8, seed 1" in line)
+    assert "seed 1" in next(line for line in found.verdicts() if line.startswith("resnet8,") and "seed 1" in line)
 
 
 def test_grids_meet():

@@ -205,7 +205,7 @@ def test_batches_may_come_from_a_loader_once():
         found = resbench.landscape(net, batches=once, points=3)
         assert found.surfaces[0].loss == plain.surfaces[0].loss
         assert "14 images of batches of your own" in str(found)
-        assert "over batches of 6" in str(found)
+        assert "over batches of up to 6" in str(found)
 
 
 def test_a_module_without_parameters_and_other_wrong_input():
@@ -225,3 +225,31 @@ def test_a_module_without_parameters_and_other_wrong_input():
     ):
         with pytest.raises(OptionError, match=words):
             resbench.landscape(network(), batches=batches(), **wrong)
+
+
+def test_what_cannot_be_judged_is_said():
+    net, shown = network(), batches()
+    x, y = shown[0]
+    for wrong, words in (
+        ({"batches": [x]}, "pairs"),
+        ({"batches": [(x, None)]}, "pairs"),
+        ({"batches": [(x, y + 5)]}, "5 outputs where targets are of"),
+        ({"batches": shown, "curvature": -1}, "--curvature"),
+        ({"batches": shown, "curvature": 10**6}, "as many steps as there are weights at most"),
+        ({"batches": shown, "seeds": 2}, "neither seeds nor epochs"),
+    ):
+        with pytest.raises((ResbenchError, ValueError), match=words):
+            resbench.landscape(net, points=3, **wrong)
+    with pytest.raises(OptionError, match="one or the other"):
+        resbench.landscape("resnet8", batches=shown)
+    empty = (x[:0], y[:0])
+    plain = resbench.landscape(net, batches=shown, points=3)
+    assert resbench.landscape(net, batches=[empty, *shown], points=3).surfaces[0].loss == plain.surfaces[0].loss
+    assert "No BN." in str(resbench.landscape(network(norm=False), batches=shown, points=3))
+
+
+def test_a_scripted_module_comes_back_in_its_mode():
+    net = torch.jit.script(network().train())
+    resbench.landscape(net, batches=batches(), points=3)
+    assert net.training
+    assert all(m.training for m in net.modules())

@@ -69,6 +69,7 @@ def test_a_training_that_kept_no_way_is_trained_again_and_others_have_none(tmp_p
     refused = called("landscape", "resnet8", "--epochs", "0", "--directions", "trajectory", "--dir", tmp_path)
     assert refused.returncode == 2
     assert "expected a network that is trained here" in refused.stderr
-    short = called("landscape", "resnet8", "--epochs", "1", "--directions", "trajectory", "--dir", tmp_path)
+    short = called("landscape", "resnet8", "--epochs", "1", "--directions", "trajectory", "--dir", tmp_path / "none")
     assert short.returncode == 2
-    assert "3 epochs or more, received 2" in short.stderr
+    assert "expected --epochs 2 or more" in short.stderr
+    assert not (tmp_path / "none").exists(), "it is said before anything is trained"
