@@ -21,15 +21,17 @@ else
 fi
 mkdir -p "$out"
 for bn in recompute eval train; do
-    command=(landscape plain20 plain56 resnet20 resnet56 --seeds "$seeds" --bn "$bn" "${how[@]}")
+    command=(landscape plain20 plain56 resnet20 resnet56 --bn "$bn" "${how[@]}" --seeds)
     status=0
-    timeout --signal INT $((end > $(date +%s) ? end - $(date +%s) : 1)) "$python" -m resbench "${command[@]}" -o "$out/$bn.json.gz" || status=$?
+    timeout --signal INT $((end > $(date +%s) ? end - $(date +%s) : 1)) "$python" -m resbench "${command[@]}" "$seeds" -o "$out/$bn.json" || status=$?
     [ $status -eq 0 ] || { echo "not done yet (exit $status): the same command goes on from here" >&2; exit $status; }
-    said="\$ resbench ${command[*]}"
+    said="\$ resbench ${command[*]} $seeds"
     {
         echo "${said/${2:-nowhere}/DIR}"
-        "$python" -m resbench "${command[@]}" --plot "$out/$bn.svg" --format table
+        "$python" -m resbench "${command[@]}" "$seeds"
     } > "$out/$bn.txt" 2> /dev/null
+    "$python" -m resbench "${command[@]}" 1 --plot "$out/$bn.svg" > /dev/null 2>&1 # of the first seed alone
+    gzip -9nf "$out/$bn.json"
     rm -f "$out/$bn.data.csv"
 done
 echo "done: $out"

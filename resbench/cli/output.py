@@ -1,5 +1,6 @@
 """Results go to a terminal, a pipe, or a file that is written whole."""
 
+import gzip
 import shlex
 import shutil
 import sys
@@ -27,13 +28,19 @@ if TYPE_CHECKING:
 
 def choose(format: str | None, path: Path | None) -> Format:
     """Return the format that is asked for, else that of the file's name, else a table. Raises OptionError."""
-    if path and path.suffix.lower() in CHARTS and path.suffix.lower() not in SUFFIXES:
+    suffix = _suffix(path) if path else ""
+    if suffix in CHARTS and suffix not in SUFFIXES:
         raise OptionError(f"--output takes tables and JSON, received {path}; a chart goes to --plot FILE")
     if format is None:
-        return SUFFIXES.get(path.suffix.lower(), "table") if path else "table"
+        return SUFFIXES.get(suffix, "table")
     if format not in get_args(Format):
         raise OptionError(f"--format takes {', '.join(get_args(Format))}; received {format!r}")
     return format  # type: ignore[return-value]
+
+
+def _suffix(path: Path) -> str:
+    """Return what the name of a file says of its content; a name that ends in .gz, in front of that."""
+    return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
 
 
 def checked(format: str | None, output: Path | None, plot: Path | None = None) -> Format:
@@ -63,7 +70,8 @@ def emit(
         tables = tables or [result.flat()]
         tell(*tables[0].warnings)
     if path:
-        write(path, result.text(chosen, command_line(), tables) + "\n")
+        content = (result.text(chosen, command_line(), tables) + "\n").encode()
+        write(path, gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
     elif chosen == "table" and sys.stdout.isatty():
         if lines := result.worded(width):
             print(lines)

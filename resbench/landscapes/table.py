@@ -30,7 +30,7 @@ COLUMNS = (
     Column("sharpness", "rise by SAM", "number"),
     Column("seconds", "time", "seconds"),
 )
-OPTIONAL = ("test_error", "off", "top", "least", "trace", "trace_half", "gradient", "sharpness")
+OPTIONAL = ("test_error", "off", "top", "least", "trace", "trace_half", "gradient", "sharpness", "seconds")
 
 
 def surfaces_table(found: Landscapes) -> Table:
@@ -136,7 +136,7 @@ def _record(found: Landscapes, one: Surface) -> dict[str, Any]:
         "convex_share": one.convex,
         "points": one.evaluated,
         "off": max(one.off) if one.off else None,
-        "seconds": one.seconds,
+        "seconds": None if one.earlier else one.seconds,
     }
 
 

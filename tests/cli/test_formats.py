@@ -5,6 +5,7 @@ What is measured is measured once: its JSON is read back, and written in the oth
 """
 
 import csv
+import gzip
 import io
 import json
 import random
@@ -13,7 +14,9 @@ import shutil
 import subprocess
 
 import pytest
+from commands import called
 
+import resbench
 from resbench.regression.duel import ARMS, Duel, paired
 from resbench.regression.expectations import CounterChange
 from resbench.regression.gating.result import Gate
@@ -238,3 +241,15 @@ def test_plain_text_is_set_as_tabulate_sets_it(letters):
         ]
         table = Table(columns, rows)
         assert render(table, "table") == _tabulated(table, "simple")
+
+
+def test_a_name_that_ends_in_gz_is_packed(tmp_path):
+    for name in ("a.json", "a.csv"):
+        assert called("flops", "resnet20", "-o", tmp_path / name).returncode == 0
+        assert called("flops", "resnet20", "-o", tmp_path / f"{name}.gz").returncode == 0
+        plain, packed = (tmp_path / name).read_bytes(), gzip.decompress((tmp_path / f"{name}.gz").read_bytes())
+        assert packed.replace(b".gz", b"") == plain
+    assert resbench.load(tmp_path / "a.json.gz") == resbench.load(tmp_path / "a.json")
+    refused = called("flops", "resnet20", "-o", tmp_path / "a.svg.gz")
+    assert refused.returncode == 2
+    assert "a chart goes to --plot" in refused.stderr
