@@ -5,7 +5,7 @@ trace         Hutchinson: the mean of v H v over random signs v
 sharpness     how much the loss rises on a step of length rho along the gradient (Foret et al. 2021)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf
 from typing import NamedTuple
 
@@ -62,23 +62,24 @@ class Hessian:
         self.products += 1
         parts = self.parts(vector)
         found = torch.zeros_like(vector)
-        total = sum(self.losses.sizes)
-        for (x, targets), size in zip(self.losses.batches, self.losses.sizes, strict=True):
-            loss = self.losses.loss(self.losses.module(x), targets)
+        for loss, share in self._losses():
             slopes = torch.autograd.grad(loss, self.params, create_graph=True, materialize_grads=True)
             along = torch.stack([(slope * part).sum() for slope, part in zip(slopes, parts, strict=True)]).sum()
-            bends = torch.autograd.grad(along, self.params, materialize_grads=True)
-            found += flat(bends) * (size / total)
+            found += flat(torch.autograd.grad(along, self.params, materialize_grads=True)) * share
         return found
 
     def gradient(self) -> Tensor:
         """Return the gradient of the loss."""
         found = torch.zeros(self.size, dtype=torch.float64, device=self.params[0].device)
-        total = sum(self.losses.sizes)
-        for (x, targets), size in zip(self.losses.batches, self.losses.sizes, strict=True):
-            loss = self.losses.loss(self.losses.module(x), targets)
-            found += flat(torch.autograd.grad(loss, self.params, materialize_grads=True)) * (size / total)
+        for loss, share in self._losses():
+            found += flat(torch.autograd.grad(loss, self.params, materialize_grads=True)) * share
         return found
+
+    def _losses(self) -> Iterator[tuple[Tensor, float]]:
+        """Yield the loss of each batch, and the share of the images that it has."""
+        losses, total = self.losses, sum(self.losses.sizes)
+        for (x, targets), size in zip(losses.batches, losses.sizes, strict=True):
+            yield losses.loss(losses.module(x), targets), size / total
 
     def parts(self, vector: Tensor) -> list[Tensor]:
         """Cut a vector into pieces of the parameters' shapes."""
@@ -104,24 +105,26 @@ def lanczos(product: Product, start: Tensor, steps: int) -> Lanczos:
 
     It ends before ``steps`` where that space holds all that the start has to do with.
     """
-    basis = [start / start.norm()]
+    most = min(steps, len(start))
+    basis = start.new_empty(most + 1, len(start))
+    basis[0] = start / start.norm()
     diagonal, beside = [], []
-    for _ in range(min(steps, len(start))):
-        found = product(basis[-1])
-        diagonal.append(float(found @ basis[-1]))
-        known = torch.stack(basis)
+    for i in range(most):
+        found = product(basis[i])
+        diagonal.append(float(found @ basis[i]))
+        known = basis[: i + 1]
         for _ in range(2):
             found = found - known.T @ (known @ found)
         beside.append(float(found.norm()))
         if not beside[-1] > 1e-10 * max(map(abs, diagonal)):
             break
-        basis.append(found / beside[-1])
+        basis[i + 1] = found / beside[-1]
     count = len(diagonal)
     inner = np.diag(diagonal) + np.diag(beside[: count - 1], 1) + np.diag(beside[: count - 1], -1)
     if not np.isfinite(inner).all():
         return Lanczos(np.full(1, np.nan), np.full(1, inf), start[:, None])
     values, vectors = np.linalg.eigh(inner)
-    turned = torch.stack(basis[:count]).T @ torch.from_numpy(vectors).to(start.device)
+    turned = basis[:count].T @ torch.from_numpy(vectors).to(start.device)
     return Lanczos(values, beside[-1] * np.abs(vectors[-1]), turned)
 
 
@@ -165,7 +168,7 @@ def curvature(losses: Losses, steps: int, most: int, probes: int, seed: int, tol
     here = losses.value().loss
     rise = losses.at((1.0, parts)).loss - here
     losses.move()
-    return Curvature(eigenvalues(found, most), mean, half, probes, steps, float(slope.norm()), rise)
+    return Curvature(eigenvalues(found, most), mean, half, probes, len(found.values), float(slope.norm()), rise)
 
 
 def top_two(losses: Losses, steps: int, seed: int) -> list[list[Tensor | None]]:

@@ -10,25 +10,18 @@ A filter is what gives one output: a row of a linear layer, a kernel of a convol
 and what a normalisation multiplies and adds) stay where they are, or move by a vector as long as they are.
 """
 
-from collections.abc import Sequence
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
-Kind = Literal["filter", "layer", "none", "top", "trajectory"]
-
-KINDS: tuple[Kind, ...] = ("filter", "layer", "none", "top", "trajectory")
-
 RANDOM = ("filter", "layer", "none")
 
-Biases = Literal["zero", "own"]
+KINDS = (*RANDOM, "top", "trajectory")
 
-BIASES: tuple[Biases, ...] = ("zero", "own")
+BIASES = ("zero", "own")
 
 
-def random(module: nn.Module, kind: Kind, biases: Biases, seed: int, number: int) -> list[Tensor | None]:
+def random(module: nn.Module, kind: str, biases: str, seed: int, number: int) -> list[Tensor | None]:
     """Draw the direction of a seed and number: whatever the device, and in every precision but for rounding."""
     draw = torch.Generator().manual_seed(1_000_003 * seed + number)
     groups = {id(m.weight): m.groups for m in module.modules() if isinstance(m, _ConvTransposeNd)}
@@ -61,8 +54,3 @@ def _lengths(values: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return the length of each filter."""
     found: Tensor = torch.linalg.vector_norm(values.reshape(shape), dim=(1, 3), keepdim=True)
     return found
-
-
-def length(direction: Sequence[Tensor | None]) -> float:
-    """Return the length of a direction, over all parameters."""
-    return float(sum(one.double().square().sum() for one in direction if one is not None) ** 0.5)

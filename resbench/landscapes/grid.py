@@ -47,11 +47,6 @@ def every(points: int, stride: int) -> Iterator[Place]:
             yield i, j
 
 
-def order(points: int) -> list[Place]:
-    """Return all points, the coarse grids first."""
-    return list(dict.fromkeys(place for stride in strides(points) for place in every(points, stride)))
-
-
 def left_out(points: int, stride: int, seed: int) -> list[Place]:
     """Draw points at random that are not of a grid: what a spline through the grid says of them can be judged."""
     off = [(i, j) for i, j in every(points, 1) if i % stride or j % stride]

@@ -12,7 +12,7 @@ recompute   at every place new running statistics, means over the batches, and t
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,7 @@ from resbench.errors import MeasureError, OptionError
 from resbench.gradients.frozen import logits
 from resbench.units import plural
 
-Bn = Literal["recompute", "eval", "train"]
-
-BN: tuple[Bn, ...] = ("recompute", "eval", "train")
+BN = ("recompute", "eval", "train")
 
 CHUNKS = {"cpu": 32}
 """Without statistics of a batch, so many images go through at once: on the CPU faster than more of them."""
@@ -55,7 +53,7 @@ class Losses:
     The module is changed: its parameters, its statistics, its mode. Whoever lends it holds it in ``unchanged``.
     """
 
-    def __init__(self, module: nn.Module, batches: Batches, loss: Loss, bn: Bn = "recompute", compiled: bool = False):
+    def __init__(self, module: nn.Module, batches: Batches, loss: Loss, bn: str = "recompute", compiled: bool = False):
         self.batches = [(x, targets) for x, targets in batches if len(targets)]
         if not self.batches:
             raise OptionError("expected batches of images and targets, received none")
@@ -72,6 +70,19 @@ class Losses:
             for norm in self.norms:
                 norm.momentum = None  # a mean over the batches, each counted once
         self._normalise_by_batch(bn == "train")
+        if loss is cross_entropy:
+            self._check_classes()
+
+    @torch.inference_mode()
+    def _check_classes(self) -> None:
+        """Raise MeasureError where the network has fewer outputs than there are classes, or a single one."""
+        scores = logits(self.module(self.batches[0][0]))[0]
+        classes = max(2 if y.is_floating_point() else int(y.max()) + 1 for _, y in self.batches)
+        if scores.dim() > 1 and scores.shape[1] < classes:
+            raise MeasureError(
+                f"it has {plural(scores.shape[1], 'output')} where targets are of {classes} classes or more: expected "
+                "as many, such as classes=10 behind its name, or a loss of your own"
+            )
 
     @torch.no_grad()
     def move(self, *terms: tuple[float, Direction]) -> None:
@@ -142,15 +153,5 @@ def _wrong(outputs: Any, targets: Tensor) -> Tensor:
 
 
 def cross_entropy(outputs: Any, targets: Tensor) -> Tensor:
-    """Return the mean cross entropy of a classifier's outputs, without those of auxiliary heads.
-
-    Raises MeasureError where it has fewer outputs than there are classes, or a single one.
-    """
-    scores = logits(outputs)[0]
-    classes = 2 if targets.is_floating_point() else int(targets.max()) + 1
-    if scores.dim() > 1 and scores.shape[1] < classes:
-        raise MeasureError(
-            f"it has {plural(scores.shape[1], 'output')} where targets are of {classes} classes or more: expected as "
-            "many, such as classes=10 behind its name, or a loss of your own"
-        )
-    return nn.functional.cross_entropy(scores, targets)
+    """Return the mean cross entropy of a classifier's outputs, without those of auxiliary heads."""
+    return nn.functional.cross_entropy(logits(outputs)[0], targets)

@@ -48,6 +48,9 @@ SHOWN = 256
 EIGENVALUES = 5
 PROBES = 10
 
+TOP_STEPS = 20
+"""The top directions are of so many steps of Lanczos, where no curvature is asked for."""
+
 MOST_POINTS = 1001
 
 TRAINING = 0.5
@@ -162,7 +165,7 @@ def _lines(each: Sequence[Subject], way: Way, run: Options, progress: Progress) 
     for number, (one, other) in enumerate(pairs):
         progress(Step(f"{one.model}: from seed {one.seed} to {other.seed}"), 1 - 0.01 * (1 - number / len(pairs)))
         with repeatable(run.device, run.threads), unchanged(one.module), cannot_run(one.model):
-            losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled)  # type: ignore[arg-type]
+            losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled)
             ends = [p.detach() for p in other.module.parameters()]
             yield line_between(one.model, (one.seed, other.seed), losses, ends)
 
@@ -204,7 +207,7 @@ def _surface(one: Subject, way: Way, run: Options, steps: int, told: Callable[[S
 
     with unchanged(one.module), cannot_run(one.model):
         weights = fingerprint(one.module)
-        losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled)  # type: ignore[arg-type]
+        losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled)
         size = sum(p.numel() for p in losses.params)
         if steps > size:
             raise OptionError(
@@ -272,12 +275,8 @@ def _along(one: Subject, losses: Losses) -> Trajectory:
 def _pair(losses: Losses, way: Way, steps: int, seed: int) -> Sequence[Direction]:
     """Return the two directions of a plane."""
     if way.directions in RANDOM:
-        return [random(losses.module, way.directions, way.biases, seed, i) for i in range(2)]  # type: ignore[arg-type]
+        return [random(losses.module, way.directions, way.biases, seed, i) for i in range(2)]
     return top_two(losses, steps or TOP_STEPS, seed)
-
-
-TOP_STEPS = 20
-"""The top directions are of so many steps of Lanczos, where no curvature is asked for."""
 
 
 def _curved(losses: Losses, steps: int, seed: int, told: Callable[[Step, float], None]) -> Curvature | None:

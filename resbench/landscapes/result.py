@@ -1,6 +1,6 @@
 """A landscape is the loss of trained networks over a plane through their weights, each plane with what it shows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, log
@@ -111,7 +111,7 @@ class Surface:
     @property
     def highest(self) -> float:
         """Return the largest loss; it is not finite where any is not."""
-        return float(self.plane.max()) if np.isfinite(self.plane).all() else float(np.max(np.abs(self.plane)))
+        return float(self.plane.max())
 
     @property
     def evaluated(self) -> int:
@@ -204,7 +204,3 @@ class Landscapes(Result):
 
     def sections(self) -> list[Section]:
         return [Section(*self.heading, [*self.verdicts()], self.tables(), self.pictures())]
-
-
-def models_of(surfaces: Sequence[Surface]) -> list[str]:
-    return list(dict.fromkeys(one.model for one in surfaces))

@@ -29,8 +29,7 @@ def sketch(found: Landscapes, width: int) -> str:
     across = max(1, (width + 3) // (len(pictures[0][0]) + 3))
     rows = [pictures[i : i + across] for i in range(0, len(pictures), across)]
     blocks = ["\n".join("   ".join(lines).rstrip() for lines in zip(*row, strict=True)) for row in rows]
-    dark = "".join(dict.fromkeys(SHADES)).strip()
-    legend = f"loss from {values.min():.3g} to {values.max():.3g}, by its logarithm:  {dark}"
+    legend = f"loss from {values.min():.3g} to {values.max():.3g}, by its logarithm:  {SHADES.strip()}"
     wild = any(not np.isfinite(plane).all() for plane in planes)
     return "\n" + "\n\n".join([*blocks, legend + (f"   {NOT_FINITE} not finite" if wild else "")]) + "\n"
 

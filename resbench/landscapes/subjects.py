@@ -67,13 +67,17 @@ def subjects(
     others = [name for name in names if name not in ready]
     found = _trained(others, plan, run, way, failures, progress) if others else Subjects((), 0, "")
     more: list[Subject] = []
+    feeds: dict[tuple[int, ...], tuple[Feed, Shown]] = {}
     for name in ready:
         for seed in range(plan.seeds):
             with failures.of(name):
                 loaded = load(name, plan.input or _size(name, plan), seed=seed)
-                feed, _ = planned([], replace(plan, input=loaded.input), run, failures)
+                if loaded.input not in feeds:
+                    feed, _ = planned([], replace(plan, input=loaded.input), run, failures)
+                    feeds[loaded.input] = feed, _shown(feed, way)
+                feed, shown = feeds[loaded.input]
                 module = loaded.module.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-                more.append(Subject(str(loaded.name), seed, loaded.input, module, _shown(feed, way)))
+                more.append(Subject(str(loaded.name), seed, loaded.input, module, shown))
                 found = replace(found, classes=feed.classes)
     return replace(found, each=[*found.each, *more])
 
@@ -96,12 +100,13 @@ def _trained(
     if not all(one.finished for one in trainings):
         raise KeyboardInterrupt("interrupted; the same command goes on from here")
     each: list[Subject] = []
+    shown = _shown(feed, way)
     for training, module, trail in ended:
         with failures.of(training.model):
             if training.broken:
                 raise MeasureError(f"{training.broken}: there are no weights to look around")
             cell = training.cell
-            each.append(Subject(cell.model, cell.seed, cell.input, module, _shown(feed, way), training, trail))
+            each.append(Subject(cell.model, cell.seed, cell.input, module, shown, training, trail))
     recipe = cells[0].recipe
     said = f"{recipe.iterations:,} iterations of {recipe.batch} at lr {recipe.lr:g}, {recipe.dtype}"
     return Subjects(each, feed.classes, f"Trained for {said}, as `resbench degradation` trains.")

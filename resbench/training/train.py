@@ -176,14 +176,13 @@ class _Training:
             "torch": str(torch.__version__),
         }
         self.checkpoint = Checkpoint(options.folder, f"{cell.model}-seed{cell.seed}", key) if options.folder else None
-        every = options.trail if options.ranks.rank == 0 else 0
-        self.trail = Trail(every, options.folder, f"{cell.model}-seed{cell.seed}", key)
+        self.trail = Trail(options.trail, options.folder, f"{cell.model}-seed{cell.seed}", key)
         state = self.checkpoint.load(self.run.device) if self.checkpoint else None
         options.ranks.wait()
         if state and self.trail.holds(state["step"] // feed.steps):
             self.run.restore(state)
         else:
-            self.trail.pass_by(0, self.run.model)
+            self.pass_by(0)
         self.earlier = self.run.finished
         self.saved, self.ended = time.monotonic(), False
 
@@ -208,11 +207,16 @@ class _Training:
         if self.ended:
             with cannot_run(self.run.name):
                 self.run.close()
-            self.trail.pass_by(len(self.run.history), self.run.model)
+            self.pass_by(len(self.run.history))
             if self.options.watch and self.options.ranks.rank == 0:
                 self.options.watch(self.result())
         if self.due or stopped or self.run.finished:
             self.save()
+
+    def pass_by(self, epoch: int) -> None:
+        """Keep the weights of an epoch in the trail, once for all processes."""
+        if self.options.ranks.rank == 0:
+            self.trail.pass_by(epoch, self.run.model)
 
     @property
     def due(self) -> bool:
