@@ -95,6 +95,17 @@ class Twice(ValueError):
     """What was packed is a packed file again."""
 
 
+def suffix_of(path: Path) -> str:
+    """Return the ending that says what a file holds, in small letters: of ``a.json.gz`` that is ``.json``."""
+    return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
+
+
+def packed(path: Path, text: str) -> bytes:
+    """Return what a file of this name holds of a text: it is gzipped where the name ends in .gz."""
+    content = text.encode()
+    return gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content
+
+
 def unpacked(data: bytes) -> bytes:
     """Return what a file holds, plain or gzipped. Raises Twice, and EOFError and others where it was cut off."""
     if not data.startswith(GZIP):

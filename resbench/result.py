@@ -5,7 +5,6 @@
 A kind of result says what is its own; what all of them can do stands here once.
 """
 
-import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from resbench.codec import encoded
 from resbench.drawing.charts import SUFFIXES as DRAWN
 from resbench.drawing.charts import Picture, save, whole
 from resbench.errors import Failures, OptionError, OutputError, StoredError
-from resbench.files import write
+from resbench.files import packed, suffix_of, write
 from resbench.progress import Progress as Progress
 from resbench.progress import silent as silent
 from resbench.tables.render import SUFFIXES, Format, html_table, render
@@ -209,12 +208,10 @@ class Result:
         """Write a file as its name says: JSON (.json, .json.gz), tables (.csv, .tsv, .md, .tex, .html) or charts (.svg,
         .png, .pdf). Raises OptionError for another name, and OutputError."""
         path = Path(path)
-        suffix = path.suffix.lower()
-        if path.name.endswith(".json.gz"):
-            write(path, gzip.compress(self.to_json().encode(), mtime=0))
-        elif suffix in SUFFIXES:
-            write(path, self.text(SUFFIXES[suffix]) + "\n")
-        elif suffix in DRAWN:
+        suffix = suffix_of(path)
+        if suffix in SUFFIXES:
+            write(path, packed(path, self.text(SUFFIXES[suffix]) + "\n"))
+        elif path.suffix.lower() in DRAWN:
             save(self.drawn(), path)
         else:
             known = ", ".join(dict.fromkeys((".json.gz", *SUFFIXES, *DRAWN)))

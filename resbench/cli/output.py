@@ -1,6 +1,5 @@
 """Results go to a terminal, a pipe, or a file that is written whole."""
 
-import gzip
 import shlex
 import shutil
 import sys
@@ -15,7 +14,7 @@ from resbench.cli.progress import STARTING, progress
 from resbench.drawing.charts import SUFFIXES as CHARTS
 from resbench.drawing.charts import Picture, check_suffix, data_beside, save, table_of
 from resbench.errors import Failures, OptionError, OutputError
-from resbench.files import check_writable, write
+from resbench.files import check_writable, packed, suffix_of, write
 from resbench.result import Result
 from resbench.tables.render import SUFFIXES, Format, to_terminal
 from resbench.tables.table import Table
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 def choose(format: str | None, path: Path | None) -> Format:
     """Return the format that is asked for, else that of the file's name, else a table. Raises OptionError."""
-    suffix = _suffix(path) if path else ""
+    suffix = suffix_of(path) if path else ""
     if suffix in CHARTS and suffix not in SUFFIXES:
         raise OptionError(f"--output takes tables and JSON, received {path}; a chart goes to --plot FILE")
     if format is None:
@@ -36,11 +35,6 @@ def choose(format: str | None, path: Path | None) -> Format:
     if format not in get_args(Format):
         raise OptionError(f"--format takes {', '.join(get_args(Format))}; received {format!r}")
     return format  # type: ignore[return-value]
-
-
-def _suffix(path: Path) -> str:
-    """Return what the name of a file says of its content; a name that ends in .gz, in front of that."""
-    return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
 
 
 def checked(format: str | None, output: Path | None, plot: Path | None = None) -> Format:
@@ -70,8 +64,7 @@ def emit(
         tables = tables or [result.flat()]
         tell(*tables[0].warnings)
     if path:
-        content = (result.text(chosen, command_line(), tables) + "\n").encode()
-        write(path, gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content)
+        write(path, packed(path, result.text(chosen, command_line(), tables) + "\n"))
     elif chosen == "table" and sys.stdout.isatty():
         if lines := result.worded(width):
             print(lines)
