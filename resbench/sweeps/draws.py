@@ -119,7 +119,8 @@ class _Waves:
         while True:
             while len(self.sent) < self.ahead and (wave := [*islice(self._tries(), CHUNK)]):
                 new = [*dict.fromkeys(one.draw for one in wave if one.draw not in self.known)]
-                self.known.update(dict.fromkeys(new, ""))
+                for one in wave:  # what was asked for last is forgotten last, so never while it is on its way
+                    self.known[one.draw] = self.known.pop(one.draw, "")
                 self.sent.append((wave, new, self.send(new)))
             if not self.sent:
                 return
@@ -151,7 +152,8 @@ class _Waves:
                 self.again.append(_Try(place, attempt + 1, self.space.draw(self.seed, place, attempt + 1)))
             else:
                 self.settled[place] = self.space.empty(why)
-        for old in [*islice(self.known, max(0, len(self.known) - MOST_KNOWN))]:
+        most = max(MOST_KNOWN, 2 * CHUNK * self.ahead)
+        for old in [*islice(self.known, max(0, len(self.known) - most))]:
             del self.known[old]
 
 

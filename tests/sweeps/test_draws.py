@@ -34,11 +34,12 @@ def found(space, n, *, limits=(), seed=0, grid=False, processes=1):
     return [*chain.from_iterable(draws(space, n, seed, bounds, grid, processes))]
 
 
-@pytest.mark.parametrize("limits", [(), ("macs=2M:4M",)])
+@pytest.mark.parametrize("limits", [(), ("macs=100M:3G",)])
 def test_networks_come_in_the_order_of_their_indexes(limits):
     space = Space.read("small", SMALL)
-    fits = (lambda one: 2e6 <= one.cost().total.macs <= 4e6) if limits else (lambda one: True)
+    fits = (lambda one: 1e8 <= one.cost().total.macs <= 3e9) if limits else (lambda one: True)
     naive = [(one.network.name, one.model, one.values) for one in islice(space.distinct(3, fits), 60)]
+    assert len(naive) == 60
     for processes in (1, 2):
         drawn = found(space, 60, limits=limits, seed=3, processes=processes)
         assert [(one.name, one.model, one.values) for one in drawn] == naive
@@ -54,6 +55,15 @@ def test_all_there_are_come_and_a_draw_is_made_once(monkeypatch):
     made = len(built)
     assert {one.name for one in drawn} == {one.name for one in found(space, 1_000_000, grid=True)}
     assert made <= space.size < len(built), "values that are drawn again build nothing"
+
+
+def test_what_is_forgotten_is_made_again_and_changes_nothing(monkeypatch):
+    space = Space.read("small", SMALL)
+    whole = [one.name for one in found(space, 1_000_000)]
+    monkeypatch.setattr("resbench.sweeps.draws.CHUNK", 4)
+    monkeypatch.setattr("resbench.sweeps.draws.MOST_KNOWN", 40)
+    for processes in (1, 2):
+        assert [one.name for one in found(space, 300, processes=processes)] == whole[:300]
 
 
 def test_it_ends_where_no_others_come_and_says_where_there_are_none(monkeypatch):
