@@ -20,7 +20,7 @@ from resbench.gradients.verdicts import Thresholds, verdicts
 from resbench.networks.load import Model, load, result_name
 from resbench.sweeps import proxies
 from resbench.sweeps.figures import figures
-from resbench.sweeps.questions import GRADIENT, QUESTIONS, Cell, How, Place, Value
+from resbench.sweeps.questions import GRADIENT, HALF, QUESTIONS, Cell, How, Place, Value
 from resbench.timing.latency.measure import latency
 from resbench.timing.runtimes.runtime import TORCH, runtime, version_of
 from resbench.training.degradation import Plan, recipe_of
@@ -190,7 +190,7 @@ def _latency(cell: Cell) -> Figures:
     if found.interrupted:
         raise KeyboardInterrupt
     [one] = found.latencies
-    return {"latency_s": one.median_s, "latency_half_s": one.half_width_s}
+    return {"latency_s": one.median_s, HALF: one.half_width_s}
 
 
 ANSWERS: Mapping[str, Callable[[Cell], Figures]] = {

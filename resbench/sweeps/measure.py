@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from resbench.errors import OptionError
 from resbench.given import public
@@ -24,9 +23,6 @@ from resbench.sweeps.questions import COST, FIGURES, Cell, How, Question
 from resbench.sweeps.result import Asked, Plan, Spread, Sweep
 from resbench.sweeps.space import Space
 from resbench.units import plural
-
-if TYPE_CHECKING:
-    pass
 
 NETWORKS = 500
 """So many are drawn where nothing else is asked for."""

@@ -71,6 +71,9 @@ class Question:
 
 COST = Question("cost", dict.fromkeys(Figures._fields, int))
 
+HALF = "latency_half_s"
+"""This is half of the interval of a latency, and no figure of a network."""
+
 GRADIENT = (
     *("loss", "first_to_last", "growth", "early_update", "last_update", "cosine", "c1", "effective_rank"),
     *("effective_depth", "identity_share", "dead"),
@@ -99,7 +102,7 @@ QUESTIONS: Mapping[str, Question] = {
             seeded=True,
             pace=(2.0, 900.0),
         ),
-        Question("latency", {"latency_s": float, "latency_half_s": float}, ("device",), timed=True, pace=(12.0, 0.0)),
+        Question("latency", {"latency_s": float, HALF: float}, ("device",), timed=True, pace=(12.0, 0.0)),
     )
 }
 

@@ -22,8 +22,7 @@ True
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -178,17 +177,16 @@ class Space:
 
     def distinct(self, seed: int, fits: Fits = lambda one: True) -> Iterator[Point]:
         """Draw networks one after the other, each only once, until no others come."""
-        return _firsts((self.drawn(seed, index, fits) for index in count()), MOST_DRAWS)
-
-    def grid(self) -> Iterator[Point]:
-        """Enumerate all networks that can exist, each once. Raises OptionError for a choice of real numbers."""
-
-        def existing() -> Iterator[Point]:
-            for draw in self.combined():
-                with suppress(ArchitectureError, ShapeError):
-                    yield self.point(draw)
-
-        return _firsts(existing(), None)
+        seen, again = set[str](), 0
+        for index in count():
+            one = self.drawn(seed, index, fits)
+            again += 1
+            if one.network.name not in seen:
+                seen.add(one.network.name)
+                again = 0
+                yield one
+            elif again >= MOST_DRAWS:
+                return
 
     @cached_property
     def kinds(self) -> Mapping[str, type]:
@@ -215,19 +213,6 @@ class Space:
                 return number
             left -= line.weight
         return len(self.networks) - 1
-
-
-def _firsts(found: Iterable[Point], most: int | None) -> Iterator[Point]:
-    """Yield each network the first time that it comes; it ends when ``most`` in a row had come already."""
-    seen, again = set[str](), 0
-    for one in found:
-        again += 1
-        if one.network.name not in seen:
-            seen.add(one.network.name)
-            again = 0
-            yield one
-        if most is not None and again >= most:
-            return
 
 
 def built_ins() -> Mapping[str, bytes]:

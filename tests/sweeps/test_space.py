@@ -12,6 +12,7 @@ from resbench.arch.catalog import architecture
 from resbench.arch.families.regnet import DESIGNS
 from resbench.errors import OptionError, ResbenchError, SourceError
 from resbench.sweeps.choices import read
+from resbench.sweeps.draws import draws
 from resbench.sweeps.figures import figures
 from resbench.sweeps.space import Space
 
@@ -71,9 +72,13 @@ def words(model, values):
     return "".join(f",{key}={value}" for key, value in values.items() if key not in model)
 
 
+def grid(space):
+    return [one for batch in draws(space, 1000, 0, [], True, 1) for one in batch]
+
+
 def test_a_grid_is_every_network_once():
     space = Space.read("small", SMALL)
-    every = [one.network.name for one in space.grid()]
+    every = [one.name for one in grid(space)]
     assert space.size == 3 * 2 + 3
     assert len(every) == len(set(every)) == 9
     assert set(every) == set(names(space, 9))
@@ -191,12 +196,12 @@ def test_a_function_of_a_file_makes_networks_that_every_command_knows(tmp_path, 
     (tmp_path / "mine.py").write_text(CODE)
     line = b'[[networks]]\nmodel = "file:mine.py:network"\nlayers = { from = 2, to = 5 }\ninput = "3x8x8"\n'
     space = Space.read("mine", line)
-    every = [*space.grid()]
-    assert [point.values["layers"] for point in every] == [2, 3, 5]
-    assert {*names(space, 3)} == {point.network.name for point in every}
-    for point in every:
-        assert figures(point.network.body, point.network.input).depth == point.values["layers"] + 1
-        assert resbench.flops(point.network.name).macs == figures(point.network.body, (3, 8, 8)).macs
+    every = grid(space)
+    assert [one.values["layers"] for one in every] == [2, 3, 5]
+    assert {*names(space, 3)} == {one.name for one in every}
+    for one in every:
+        assert one.found.depth == one.values["layers"] + 1
+        assert resbench.flops(one.name).macs == one.found.macs
     with pytest.raises(OptionError, match=r"networks 1: .*no_network"):
         Space.read("mine", line.replace(b'network"', b'no_network"'))
 

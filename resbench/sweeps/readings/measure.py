@@ -10,8 +10,8 @@ import pandas
 
 from resbench.errors import OptionError
 from resbench.given import public
-from resbench.sweeps.questions import QUESTIONS
-from resbench.sweeps.readings.population import HALF, Population, matched, population
+from resbench.sweeps.questions import HALF, QUESTIONS
+from resbench.sweeps.readings.population import Population, matched, population
 from resbench.sweeps.readings.result import Best, Distribution, Effect, Foretold, Readings, Warned
 from resbench.sweeps.readings.statistics import Estimate, edf, effect, estimate, front, kendall, spearman
 

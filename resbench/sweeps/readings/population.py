@@ -10,10 +10,7 @@ import pandas
 
 from resbench.errors import OptionError, SourceError, did_you_mean
 from resbench.sweeps.dataset import rows_of
-from resbench.sweeps.questions import FIGURES, QUESTIONS, figure_of
-
-HALF = "latency_half_s"
-"""This is half of the interval of a latency, and no figure of a network."""
+from resbench.sweeps.questions import FIGURES, HALF, QUESTIONS, figure_of
 
 WORST = 1.0
 """A training that ended in a number that is not finite counts as one that names nothing rightly."""

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from resbench.drawing.charts import Picture
 from resbench.result import Figure, Result, Section
+from resbench.sweeps.questions import HALF
 from resbench.sweeps.readings.statistics import Estimate
 from resbench.tables.table import Column, Table
 from resbench.units import plural
@@ -142,7 +143,8 @@ class Readings(Result):
                 if value is None:
                     continue
                 if name == "latency_s":
-                    half = self.points.get(f"latency_half_s{column.removeprefix(name)}", values)[place[one.network]]
+                    halves = self.points.get(HALF + column.removeprefix(name))
+                    half = halves[place[one.network]] if halves else None
                     conditions = f"in {runtime or 'eager'}, fresh processes of the sweep in {self.folder}"
                     yield Figure(one.network, "latency", value, half, conditions, runtime=runtime or "eager")
                     continue
