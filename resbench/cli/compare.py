@@ -10,24 +10,29 @@ from resbench.cli.progress import progress
 from resbench.errors import Failures
 from resbench.results import KINDS, measured_by, metric_names
 
+COUNTED = KINDS["flops"].metrics.split()  # what costs no time is compared where nothing else is asked for
+
 
 def command(
     models: options.Models = None,
     model: options.Model = None,
     metrics: Annotated[
-        str,
-        typer.Option(
+        list[str] | None,
+        options.several(
             "--metrics",
-            help=f"Some of {', '.join(metric_names())}. Gradient and errors: on digits, as gradflow and degradation.",
+            f"Some of {', '.join(metric_names())}. Gradient and errors: on digits, as gradflow and degradation.",
+            COUNTED,
         ),
-    ] = ",".join(KINDS["flops"].metrics.split()),
+    ] = None,
     stored: options.Stored = None,
     baseline: Annotated[str, typer.Option("--baseline", help="What all others are relative to; the first.")] = "",
     sort: Annotated[str, typer.Option("--sort", help="A metric; with - before it, the largest first.")] = "",
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Models with macs<5G, error<8%, latency<=20ms, ... Repeatable.")
     ] = None,
-    pareto: Annotated[str, typer.Option("--pareto", help="Mark the front of these metrics: error,latency.")] = "",
+    pareto: Annotated[
+        list[str] | None, options.several("--pareto", "Mark the front of these metrics: error,latency.")
+    ] = None,
     group_by: Annotated[str, typer.Option("--group-by", help="family: rows of one family together.")] = "",
     input: options.Input = None,
     batch: options.Batch = 1,
@@ -52,9 +57,9 @@ def command(
     )
     options.refuse(group_by not in ("", "family"), f"--group-by takes family; received {group_by!r}")
     if sort:
-        known_metrics(sort.removeprefix("-"))
-    front = known_metrics(pareto) if pareto else ()
-    view = View(known_metrics(metrics), baseline, sort, only or (), front, bool(group_by))
+        known_metrics([sort.removeprefix("-")])
+    wanted, front = known_metrics(metrics or COUNTED), known_metrics(pareto or ())
+    view = View(wanted, baseline, sort, only or (), front, bool(group_by))
     options.refuse(
         runtime and all(measured_by(metric) != "latency" for metric in view.wanted),
         "--runtime is for latency: expected that in --metrics",
@@ -69,7 +74,7 @@ def command(
         view=view,
         batch=batch,
         device=device,
-        runtime=options.runtimes(runtime),
+        runtime=runtime or ["eager"],
         failures=failures,
         progress=progress,
     )

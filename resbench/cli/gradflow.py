@@ -10,13 +10,15 @@ from resbench.cli.output import board, checked, draw, emit, end, say_where
 from resbench.cli.progress import progress
 from resbench.errors import Failures
 
-SHOWN = "gradient,update"  # where nothing else is asked for
+STEPS, SHOWN = ["0", "1", "5"], ["gradient", "update"]  # where nothing else is asked for
 
 
 def command(
     models: options.Models = None,
     model: options.Model = None,
-    steps: Annotated[str, typer.Option("--steps", help="At which training steps to look; 0 is the first.")] = "0,1,5",
+    steps: Annotated[
+        list[str] | None, options.several("--steps", "At which training steps to look; 0 is the first.", STEPS)
+    ] = None,
     data: options.Data = "digits",
     data_root: options.Root = None,
     batch: Annotated[int, typer.Option("--batch", help="Images a step.", min=2, max=2**20)] = 64,
@@ -25,12 +27,15 @@ def command(
     norm: Annotated[str, typer.Option("--norm", help="bn, as the network has it, or none.")] = "bn",
     deep: Annotated[bool, typer.Option("--deep", help="Also the Jacobian of every block.")] = False,
     stat: Annotated[
-        str, typer.Option("--stat", help="What to show by depth, such as gradient,update,cosine,dead; or all.")
-    ] = SHOWN,
+        list[str] | None,
+        options.several("--stat", "What to show by depth, such as gradient,update,cosine,dead; or all.", SHOWN),
+    ] = None,
     threshold: Annotated[
         list[str] | None, typer.Option("--threshold", help="Of a verdict: exploding=100, healthy=0.1:10. Repeatable.")
     ] = None,
-    fail_on: Annotated[str, typer.Option("--fail-on", help="Exit 1 on verdicts: exploding,vanishing,frozen,...")] = "",
+    fail_on: Annotated[
+        list[str] | None, options.several("--fail-on", "Exit 1 on verdicts: exploding,vanishing,frozen,...")
+    ] = None,
     plot: options.Plot = None,
     tensorboard: options.Board = None,
     device: options.Device = "cpu",
@@ -49,12 +54,14 @@ def command(
     from resbench.gradients.statistics import chosen_statistics
     from resbench.gradients.verdicts import Thresholds, against, chosen_verdicts
 
-    shown = chosen_statistics(stat)
+    shown = chosen_statistics(stat or SHOWN)
     limits = Thresholds().changed(threshold or ())
-    words = chosen_verdicts(fail_on)
+    words = chosen_verdicts(fail_on or ())
     style = checked(format, output, plot)
     events = board(tensorboard, "gradflow", data=data, norm=norm)
-    looked_at = sorted(options.whole_numbers(steps, range(10**6), "--steps takes whole numbers from 0, such as 0,1,5"))
+    looked_at = sorted(
+        options.whole_numbers(steps or STEPS, range(10**6), "--steps takes whole numbers from 0, such as 0,1,5")
+    )
     failures = Failures(names)
     found = gradflow(
         names,
@@ -75,14 +82,14 @@ def command(
     )
     known = {row.statistic for flow in found.flows for row in flow.rows}
     absent = [one.key for one in shown if one.key not in known]
-    if absent and stat != "all" and style not in ("csv", "tsv") and known:
+    if absent and stat != ["all"] and style not in ("csv", "tsv") and known:
         tell(f"nothing to show for {', '.join(absent)}{'' if deep else '; block statistics need --deep'}")
     emit(found, format, output, None if style in ("csv", "tsv") else found.tables(shown))
     if events:
         events.flows(found)
         say_where(events)
     if plot:
-        draw(found.pictures(() if stat == SHOWN else [one.key for one in shown]), plot)
+        draw(found.pictures(() if stat in (None, SHOWN) else [one.key for one in shown]), plot)
     against_it = [f"{flow.model}: {one}" for flow in found.flows for one in against(flow.verdicts, words)]
     tell(*(bad := [*filter(None, (flow.broken for flow in found.flows)), *against_it]))
     end(failures, results=[found], files=(output, plot))

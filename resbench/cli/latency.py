@@ -17,7 +17,7 @@ def command(
     models: options.Models = None,
     model: options.Model = None,
     device: options.Device = "cpu",
-    batch: Annotated[str, typer.Option("--batch", help="Batch sizes, such as 1,8,32.")] = "1",
+    batch: Annotated[list[str] | None, options.several("--batch", "Batch sizes, such as 1,8,32.", ["1"])] = None,
     dtype: options.Dtype = "fp32",
     memory_format: options.Layout = "contiguous",
     mode: options.Mode = "inference",
@@ -50,18 +50,19 @@ def command(
     options.refuse(plot and memory, "--plot draws times, or layers under their roof: expected it without --memory")
     names = options.chosen(models, model, input)
     sizes = options.whole_numbers(
-        batch, range(1, 2**20 + 1), f"--batch takes whole numbers from 1 to {2**20}, such as 1,8,32"
+        batch or ["1"], range(1, 2**20 + 1), f"--batch takes whole numbers from 1 to {2**20}, such as 1,8,32"
     )
     options.refuse(layers and memory, "expected --layers or --memory, received both: they are two tables")
     options.refuse(
         tensorboard and (layers or memory),
         "--tensorboard takes the times of whole networks; for layers there is `resbench profile`",
     )
-    runtimes = options.runtimes(runtime, compile)
+    options.refuse(runtime and compile, "--compile is short for --runtime compile: keep one of them")
+    runtimes = runtime or ["compile" if compile else "eager"]
     options.refuse(
         layers and (len(names), len(sizes), len(runtimes)) != (1, 1, 1),
         "--layers takes one model, one batch and one runtime; received "
-        f"{plural(len(names), 'model')}, batch {batch}, and {plural(len(runtimes), 'runtime')}",
+        f"{plural(len(names), 'model')}, batch {','.join(map(str, sizes))}, and {plural(len(runtimes), 'runtime')}",
     )
     options.refuse(tensorboard and len(runtimes) > 1, "--tensorboard takes the times of one runtime")
     options.refuse(memory and runtime, "--memory is of torch: expected it without --runtime")

@@ -25,6 +25,18 @@ def complete_model(incomplete: str) -> list[str]:
     return [name for name in entries() if "{" not in name and name.startswith(incomplete)]
 
 
+def several(name: str, help: str, default: Sequence[str] = ()) -> Any:
+    """Make an option that takes several words: ``--batch 1,8`` is ``--batch 1 --batch 8``."""
+    return typer.Option(name, metavar="A,B,...", help=help, show_default=",".join(default) or True, callback=_words)
+
+
+def _words(param: typer.CallbackParam, given: list[str] | None) -> list[str] | None:
+    """Read the words of such an option, each once. Raises OptionError for an empty one."""
+    found = [word.strip() for text in given or () for word in text.split(",")]
+    refuse("" in found, f"{param.opts[0]} takes words with commas between; received {','.join(given or ())!r}")
+    return [*dict.fromkeys(found)] or None
+
+
 Models = Annotated[
     list[str] | None,
     typer.Argument(
@@ -76,11 +88,9 @@ Export = Annotated[
     Path | None, typer.Option("--export", metavar="FILE", help="Keep the graph that a runtime was given.")
 ]
 Runtime = Annotated[
-    str | None,
-    typer.Option(
-        "--runtime",
-        metavar="NAME[,NAME...]",
-        help="Where it runs: eager, compile, aot, onnxruntime, openvino, executorch; several side by side.",
+    list[str] | None,
+    several(
+        "--runtime", "Where it runs: eager, compile, aot, onnxruntime, openvino, executorch; several side by side."
     ),
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Of torch on the CPU.", min=1, max=4096)]
@@ -151,11 +161,10 @@ def refuse(wrong: object, reason: str) -> None:
         raise OptionError(reason)
 
 
-def whole_numbers(text: str, allowed: range, expected: str) -> list[int]:
-    """Read ``1,8,32`` as its numbers. Raises OptionError for a word that is none of those allowed."""
-    words = [word.strip() for word in text.split(",")]
+def whole_numbers(words: Sequence[str], allowed: range, expected: str) -> list[int]:
+    """Read ``1``, ``8`` and ``32`` as numbers. Raises OptionError for a word that is none of those allowed."""
     if not all(word.isascii() and word.isdigit() and len(word) < 8 and int(word) in allowed for word in words):
-        raise OptionError(f"{expected}; received {text!r}")
+        raise OptionError(f"{expected}; received {','.join(words)!r}")
     return [int(word) for word in words]
 
 
@@ -176,11 +185,3 @@ def seconds(text: str) -> float:
     if not found or not float(found[1]):
         raise OptionError(f"--time-budget takes a time such as 90s, 7m or 1h; received {text!r}")
     return float(found[1]) * UNITS[found[2]]
-
-
-def runtimes(text: str | None, compile: bool = False) -> list[str]:
-    """Read the runtimes that are asked for, each once; ``--compile`` is short for one. Raises OptionError."""
-    refuse(text is not None and compile, "--compile is short for --runtime compile: keep one of them")
-    names = [name.strip() for name in (("compile" if compile else "eager") if text is None else text).split(",")]
-    refuse("" in names, f"--runtime takes names with commas between, such as eager,onnxruntime; received {text!r}")
-    return [*dict.fromkeys(names)]

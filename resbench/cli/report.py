@@ -20,12 +20,8 @@ def command(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")] = Path("report.html"),
     stored: options.Stored = None,
     parts: Annotated[
-        str | None,
-        typer.Option(
-            "--parts",
-            help=f"What to measure: some of {','.join(PARTS)}; the last two take minutes.",
-            show_default=",".join(QUICK),
-        ),
+        list[str] | None,
+        options.several("--parts", f"What to measure: some of {','.join(PARTS)}; the last two take minutes.", QUICK),
     ] = None,
     title: Annotated[str, typer.Option("--title", help="Instead of the names.")] = "",
     input: options.Input = None,
@@ -45,7 +41,7 @@ def command(
         stored and (parts is not None or batch != 1 or device != "cpu" or runtime),
         "--parts, --batch, --device and --runtime say what to measure here: expected them without --from",
     )
-    asked = QUICK if parts is None else parts.split(",")
+    asked = parts or QUICK
     options.refuse(runtime and "latency" not in asked, "--runtime is for latency: expected that in --parts")
     names = options.chosen(models, model, input, least=0 if stored else 1)
     failures = Failures(names)
@@ -57,7 +53,7 @@ def command(
         title=title,
         batch=batch,
         device=device,
-        runtime=options.runtimes(runtime),
+        runtime=runtime or ["eager"],
         made_with=command_line(),
         failures=failures,
         progress=progress,

@@ -15,7 +15,7 @@ def command(
     space: Annotated[
         str, typer.Argument(metavar="SPACE", help="residual, inception, anynet, regnet, or a file such as space.toml.")
     ],
-    minimize: Annotated[str, typer.Option("--minimize", help="Such as error,macs or params,latency:onnxruntime.")],
+    minimize: Annotated[list[str], options.several("--minimize", "Such as error,macs or params,latency:onnxruntime.")],
     budget: Annotated[int, typer.Option("--budget", help="So many networks are looked at.", min=1)] = 200,
     folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Rows are kept here.")] = Path("search"),
     limit: Annotated[
@@ -41,7 +41,7 @@ def command(
 
     found = search(
         space,
-        [word.strip() for word in minimize.split(",") if word.strip()],
+        minimize,
         budget=budget,
         folder=folder,
         limits=limit or (),

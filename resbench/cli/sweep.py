@@ -20,9 +20,9 @@ def command(
     ] = None,
     folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Rows are kept here.")] = Path("sweep"),
     metrics: Annotated[
-        str | None,
-        typer.Option(
-            "--metrics", help="Such as params,c1,synflow,error,latency:onnxruntime; what costs nothing is there."
+        list[str] | None,
+        options.several(
+            "--metrics", "Such as params,c1,synflow,error,latency:onnxruntime; what costs nothing is there."
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the draws.", min=0)] = 0,
@@ -71,10 +71,8 @@ def command(
         return
     from resbench.sweeps.measure import plan, sweep
 
-    words = [] if metrics is None else [word.strip() for word in metrics.split(",")]
-    options.refuse("" in words, f"--metrics takes names with commas between, such as c1,error; received {metrics!r}")
     options.refuse(ray == "", "--ray takes auto, local, or HOST:PORT; received ''")
-    asked: dict[str, Any] = {"metrics": words}
+    asked: dict[str, Any] = {"metrics": metrics or ()}
     asked |= {"data": data, "root": data_root, "epochs": epochs, "device": device}
     asked |= {"seed": seed, "seeds": seeds, "limits": limit or (), "grid": grid}
     options.refuse(dry_run and merge, "--dry-run writes nothing: expected it without --merge")

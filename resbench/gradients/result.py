@@ -18,7 +18,7 @@ from resbench.units import plural
 from resbench.workers.environment import Environment
 from resbench.workers.medians import mean_and_half
 
-SHOWN = "gradient,update"
+SHOWN = ("gradient", "update")
 """These statistics stand by depth where nothing else is asked for."""
 
 

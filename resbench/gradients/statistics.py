@@ -58,15 +58,14 @@ STATISTICS = {
 """``c1`` is the first autocorrelation of Balduzzi et al. 2017."""
 
 
-def chosen_statistics(text: str) -> list[Statistic]:
-    """Return the statistics that ``gradient,update`` or ``all`` names. Raises OptionError.
+def chosen_statistics(words: Sequence[str]) -> list[Statistic]:
+    """Return the statistics that ``gradient`` and ``update`` name, or ``all``. Raises OptionError.
 
     These are the statistics that stand at places of a network.
     """
     placed = {key: s for key, s in STATISTICS.items() if s.place not in ("network", "stage")}
-    if text.strip() == "all":
+    if [*words] == ["all"]:
         return list(placed.values())
-    words = [word.strip() for word in text.split(",")]
     for word in words:
         if word not in placed:
             raise OptionError(f"--stat takes {', '.join(placed)} or all; received {word!r}{did_you_mean(word, placed)}")

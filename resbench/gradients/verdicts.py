@@ -11,7 +11,7 @@ The numbers that are judged are those of the table: means over the seeds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
@@ -105,13 +105,12 @@ def _judged(record: dict[str, Any], limits: Thresholds) -> list[Verdict]:
     return [Verdict(word, step, reason) for word, holds, reason in (first, *others) if holds]
 
 
-def chosen_verdicts(text: str) -> list[str]:
-    """Split ``exploding,frozen`` into words. Raises OptionError for one that is no verdict."""
-    words = [word.strip() for word in text.split(",")] if text else []
+def chosen_verdicts(words: Sequence[str]) -> list[str]:
+    """Return words that are verdicts. Raises OptionError for one that is none."""
     for word in words:
         if word not in VERDICTS:
             raise OptionError(f"--fail-on takes {', '.join(VERDICTS)}; received {word!r}")
-    return words
+    return [*words]
 
 
 def against(found: Iterable[Verdict], words: Collection[str]) -> list[Verdict]:

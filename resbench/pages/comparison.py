@@ -255,13 +255,13 @@ def uncounted_lines(uncounted: Mapping[str, Mapping[str, int]]) -> list[str]:
     return [line for model, calls in uncounted.items() for line in warning(model, calls, too_low)]
 
 
-def known_metrics(text: str) -> list[str]:
-    """Read ``params,latency`` as its words. Raises OptionError."""
-    words = text.split(",")
+def known_metrics(words: Iterable[str]) -> list[str]:
+    """Return metrics, each once. Raises OptionError for a word that is none."""
+    words = [*dict.fromkeys(words)]
     for word in words:
         if word not in metric_names():
             raise OptionError(f"expected metrics of {','.join(metric_names())}, with commas between; received {word!r}")
-    return list(dict.fromkeys(words))
+    return words
 
 
 def column_of(key: str) -> Column:

@@ -139,12 +139,12 @@ def test_thresholds_can_be_set_and_a_gate_told_what_fails():
         with pytest.raises(OptionError, match="--threshold"):
             Thresholds().changed([bad])
     with pytest.raises(OptionError, match="--fail-on takes vanishing, exploding"):
-        chosen_verdicts("explodes")
+        chosen_verdicts(["explodes"])
 
 
 def test_statistics_are_chosen_by_name():
-    assert [s.key for s in chosen_statistics("gradient, cosine")] == ["gradient", "cosine"]
-    assert {s.place for s in chosen_statistics("all")} == {"boundary", "layer", "sum", "norm", "relu", "block"}
+    assert [s.key for s in chosen_statistics(["gradient", "cosine"])] == ["gradient", "cosine"]
+    assert {s.place for s in chosen_statistics(["all"])} == {"boundary", "layer", "sum", "norm", "relu", "block"}
     with pytest.raises(OptionError, match=r"--stat takes gradient.*did you mean cosine"):
-        chosen_statistics("cosin")
+        chosen_statistics(["cosin"])
     assert all(key == s.key and s.formula for key, s in STATISTICS.items())

@@ -232,8 +232,8 @@ def seen(folder, waiting):
         ("errr", "did you mean error"),
         ("latency:onyx", "no runtime is called 'onyx'"),
         ("error:eager", "latency alone takes a runtime"),
-        ("c1,", "--metrics takes names with commas between"),
-        ("", "--metrics takes names with commas between"),
+        ("c1,", "--metrics takes words with commas between"),
+        ("", "--metrics takes words with commas between"),
     ],
 )
 def test_a_metric_that_no_command_gives_is_one_line(words, said, space, tmp_path):

@@ -125,8 +125,8 @@ def test_a_graph_of_onnx_runs_without_the_module_that_it_came_from(quick, tmp_pa
 
 REFUSED = {
     ("--runtime", "onxruntime"): "no runtime is called 'onxruntime'; did you mean onnxruntime?",
-    ("--runtime", ""): "--runtime takes names with commas between",
-    ("--runtime", "eager,,compile"): "--runtime takes names with commas between",
+    ("--runtime", ""): "--runtime takes words with commas between",
+    ("--runtime", "eager,,compile"): "--runtime takes words with commas between",
     ("--runtime", "eager", "--compile"): "--compile is short for --runtime compile",
     ("--runtime", "openvino", "--mode", "training"): "openvino is measured with --mode inference; received training",
     ("--runtime", "onnxruntime", "--dtype", "bf16"): "onnxruntime is measured with --dtype fp32",
