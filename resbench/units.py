@@ -90,6 +90,15 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
+def of_batch(size: int) -> str:
+    """Say under which condition a figure is counted: none for one image.
+
+    >>> of_batch(8), of_batch(1)
+    ('of a batch of 8.', '')
+    """
+    return f"of a batch of {size}." if size > 1 else ""
+
+
 def calls_text(calls: Mapping[str, int]) -> str:
     """Name operators with the number of times that each ran.
 

@@ -12,6 +12,7 @@ from resbench.errors import Failures
 from resbench.progress import Progress
 from resbench.result import Figure, Metric, Result, Section, Where
 from resbench.tables.table import Table
+from resbench.units import of_batch
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,7 +65,7 @@ class Costs(Result):
 
     def figures(self) -> Iterator[Figure]:
         for one in self.costs:
-            batch = f"of a batch of {one.input[0]}." if one.input and one.input[0] > 1 else ""
+            batch = of_batch(one.input[0]) if one.input else ""
             yield Figure(one.model, "params", one.params)
             for metric in ("macs", "elementwise", "activations"):
                 value = getattr(one, metric)

@@ -94,7 +94,7 @@ class Comparison(Result):
     def pictures(self) -> list[Picture]:
         """Draw the networks by two metrics, or latency by runtime, which bubbles could show of one runtime alone."""
         timed = by_runtime(self.latencies)
-        if not self.axes or (timed and "latency" in self.axes):
+        if len(self.axes) < 2 or (timed and "latency" in self.axes):
             return timed
         from resbench.pages.bubbles import bubbles
 
@@ -183,7 +183,13 @@ def side_by_side(
     """Compare networks by the figures of results. ``cautions`` are lines that nobody may miss."""
     families = {name: ModelName.stored(name).family for name in names}
     unknown = uncounted(results, names)
-    figures = [figure for result in results for figure in result.figures()]
+    known = {name for result in results if isinstance(result, Costs) for name in result.models()}
+    figures = [
+        figure
+        for result in results
+        for figure in result.figures()
+        if figure.metric != "macs" or isinstance(result, Costs) or figure.model not in known  # a time knows them too
+    ]
     table = comparison(
         names,
         figures,
@@ -193,12 +199,12 @@ def side_by_side(
         warnings=[*uncounted_lines(unknown), *cautions],
     )
     base = view.baseline or names[0]
-    known = [figure for figure in figures if figure.metric in view.wanted]
+    wanted = [figure for figure in figures if figure.metric in view.wanted]
     shown = [row[0] for row in table.rows]
-    timed = [figure for figure in known if figure.metric == "latency" and figure.model in shown]
+    timed = [figure for figure in wanted if figure.metric == "latency" and figure.model in shown]
     return Comparison(
         *(table, base, families, tuple(axes), unknown),
-        sentences=tuple(sentences(known, shown, base)),
+        sentences=tuple(sentences(wanted, shown, base)),
         latencies=tuple(timed) if len({figure.runtime for figure in timed}) > 1 else (),
     )
 

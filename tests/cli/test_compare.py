@@ -77,6 +77,42 @@ def test_a_stored_network_that_the_catalog_lacks_is_compared(cli, documents, tmp
     assert found["ournet7"]["first_to_last"] and not found["ournet7"]["macs"]
 
 
+NET = """
+from torch import nn
+
+def net(width=8):
+    return nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU())
+"""
+
+
+def test_a_stored_time_knows_the_macs_of_a_network_whose_code_is_not_run_again(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "net.py").write_text(NET)
+    names = ["file:net.py:net,width=4,input=3x8x8", "file:net.py:net,input=3x8x8"]
+    how = ["--batch", "2", "--processes", "1"]
+    timed = [cli("latency", name, *how, "-o", f"time-{i}.json") for i, name in enumerate(names)]
+    trained = cli("latency", names[0], *how, "--mode", "training", "-o", "training.json")
+    assert [one.returncode for one in (*timed, trained)] == [0, 0, 0]
+    assert cli("flops", names[1], "--batch", "2", "-o", "counted.json").returncode == 0
+    (tmp_path / "net.py").unlink()
+    timed_alone = rows(cli, "--from", "time-0.json", "--from", "time-1.json", "--metrics", "macs,latency")
+    beside_a_count = rows(cli, "--from", "time-0.json", "--from", "counted.json", "--metrics", "macs")
+    for found in (timed_alone, beside_a_count):
+        assert {name: int(row["macs"]) for name, row in found.items()} == {
+            names[0]: 2 * 4 * 3 * 9 * 8 * 8,
+            names[1]: 2 * 8 * 3 * 9 * 8 * 8,
+        }
+    (row,) = rows(cli, "--from", "training.json", "--metrics", "macs,latency").values()
+    assert row["latency_s"] and not row.get("macs"), "MACs of both passes are no MACs of inference"
+
+
+def test_one_metric_is_compared_where_a_network_fails(cli):
+    done = cli("compare", "plain20", "resnet20", "file:missing.py:net", "--metrics", "macs", "-f", "json")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "missing.py" in done.stderr
+    assert [row["macs"] for row in json.loads(done.stdout)["models_by_key"]] == [40_551_040] * 2
+
+
 def test_results_without_figures_are_named(cli, documents):
     done = cli("compare", "--from", str(documents / "layers.json"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -177,6 +213,7 @@ BAD = {
     ("resnet20", "plain20", "--only", "macs"): "--only takes a metric",
     ("resnet20", "plain20", "--only", "macs<5X"): "--only: macs has the units",
     ("resnet20", "plain20", "--only", "macs<1.2.3"): "--only takes a metric",
+    ("resnet20", "plain20", "--metrics", "macs,,params"): "--metrics takes words with commas between",
     ("resnet20", "plain20", "--pareto", "macs"): "--pareto takes two metrics",
     ("resnet20", "plain20", "--pareto", "macs,gradient"): "neither more nor less gradient is better",
     ("resnet20", "plain20", "--group-by", "size"): "--group-by takes family",
@@ -199,3 +236,16 @@ def test_what_cannot_be_compared_is_one_line(cli, arguments, tmp_path, monkeypat
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert BAD[arguments] in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_chart_of_one_metric_is_refused_behind_its_table(cli, tmp_path):
+    done = cli("compare", "resnet20", "plain20", "--metrics", "macs", "--plot", str(tmp_path / "x.svg"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "expected two networks that have two metrics" in done.stderr and "40,551,040" in done.stdout
+
+
+def test_metrics_by_an_option_each_are_those_with_commas_between(cli):
+    names = ["resnet20", "plain20"]
+    apart = rows(cli, *names, "--metrics", "macs", "--metrics", "params", "--metrics", "macs")
+    assert apart == rows(cli, *names, "--metrics", "macs,params") == rows(cli, *names, "--metrics", " macs, params")
+    assert list(apart["resnet20"]) == ["model", "macs", "macs_ratio", "params", "params_ratio", "input"]

@@ -64,3 +64,25 @@ def test_each_module_of_a_command_is_listed():
     folder = Path(inspect.getfile(Later)).parent
     modules = {path.stem.replace("_", "-") for path in folder.glob("*.py") if "\ndef command(" in path.read_text()}
     assert modules == set(COMMANDS) == set(get_command(app).commands)
+
+
+SEVERAL = {
+    "compare": {"--metrics", "--pareto", "--runtime"},
+    "gradflow": {"--stat", "--steps", "--fail-on"},
+    "latency": {"--batch", "--runtime"},
+    "report": {"--parts", "--runtime"},
+    "search": {"--minimize"},
+    "sweep": {"--metrics"},
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_of_several_words_add_up_and_others_are_none(name):
+    command = Later(name).loaded
+    params = {param.opts[0]: param for param in command.get_params(typer.Context(command)) if param.metavar == "A,B,..."}
+    assert set(params) == SEVERAL.get(name, set())
+    for option, param in params.items():
+        context = typer.Context(command)
+        read, _, _ = command.make_parser(context).parse_args([option, "a", option, "b, c", option, "a"])
+        value, _ = param.consume_value(context, read)
+        assert param.process_value(context, value) == ["a", "b", "c"]

@@ -15,6 +15,7 @@ from resbench.timing.accuracy import Accuracy
 from resbench.timing.ran import Ran, setup_words
 from resbench.timing.roofline import Roof, has_roof
 from resbench.timing.runtimes.runtime import TORCH
+from resbench.units import of_batch
 from resbench.workers.environment import Environment
 from resbench.workers.medians import half_width, tenths
 from resbench.workers.neighbours import crowded
@@ -294,6 +295,9 @@ class Latencies(Result):
             told: Any = {"runtime": one.setup.place, "shared": shared, "turns": one.turns, "call": call}
             yield Figure(one.model, "latency", one.median_s, half, place, sure=sure, **told)
             yield Figure(one.model, "throughput", one.throughput, images, place)
+            if one.setup.mode == "inference":
+                macs, least = one.readings[0].macs, bool(one.uncounted)
+                yield Figure(one.model, "macs", macs, None, of_batch(one.input[0]), least=least)
             if one.peak_bytes is not None:
                 yield Figure(one.model, "memory", one.peak_bytes, None, place)
             flops, moved = 2 * one.readings[0].macs, one.readings[0].bytes
