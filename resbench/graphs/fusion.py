@@ -46,15 +46,23 @@ class Group(NamedTuple):
     """It reads so many of what others hold or give, and writes so many that others read."""
 
 
+HALF = {"bf16": 2, "fp16": 2}
+"""A number has so many bytes where all runs in one of these, whatever the graph has."""
+
+
 def covered(graph: Graph, kernels: Sequence[Kernel]) -> list[Group]:
     """Find the nodes of a graph that each kernel runs, in the order of the kernels."""
     return groups(count(graph), kernels, by_node(graph), looking(graph))
 
 
 def groups(
-    cost: Cost, kernels: Sequence[Kernel], named: Mapping[str, Sequence[int]], looks: Mapping[str, str] | None = None
+    cost: Cost,
+    kernels: Sequence[Kernel],
+    named: Mapping[str, Sequence[int]],
+    looks: Mapping[str, str] | None = None,
+    width: int | None = None,
 ) -> list[Group]:
-    """Find the rows that each kernel runs, in the order of the kernels.
+    """Find the rows that each kernel runs, in the order of the kernels, with ``width`` bytes a number or the graph's.
 
     ``named`` are the places of rows by what may anchor a kernel. One without rows may only look at a tensor in another
     shape: ``looks`` are such anchors, with the name of the module around.
@@ -67,7 +75,7 @@ def groups(
         for source in row.reads:
             readers.setdefault(source, set()).add(place)
     return [
-        _group(cost, places, readers) if places else Group((), _looking(kernel, looks or {}))
+        _group(cost, places, readers, width) if places else Group((), _looking(kernel, looks or {}))
         for kernel, places in zip(kernels, found, strict=True)
     ]
 
@@ -108,21 +116,23 @@ def _looking(kernel: Kernel, looks: Mapping[str, str]) -> str:
     return next((looks[anchor] for anchor in kernel.anchors if anchor in looks), "")
 
 
-def _group(cost: Cost, places: Sequence[int], readers: Mapping[int, set[int]]) -> Group:
+def _group(cost: Cost, places: Sequence[int], readers: Mapping[int, set[int]], width: int | None) -> Group:
     """Join rows: they read what others gave, their weights and the network's input, and write what others read."""
     rows, inside = [cost.layers[place] for place in places], {*places}
     taken = {source for row in rows for source in row.reads} - inside
     given = [place for place in places if readers.get(place, {INPUT}) - inside]  # what nobody reads is an answer
-    nbytes = sum(_output_bytes(cost.layers[place]) for place in (*taken, *given))
-    nbytes += sum(row.param_bytes if row.param_bytes is not None else FP32_BYTES * row.params for row in rows)
+    moved = [cost.layers[place] for place in (*taken, *given)]
+    nbytes = sum(_bytes(row.activations or 0, row.activation_bytes, width) for row in moved)
+    nbytes += sum(_bytes(row.params, row.param_bytes, width) for row in rows)
     nbytes += sum(row.buffer_bytes or 0 for row in rows)
     if any(not row.reads or any(sight.place == INPUT for sight in row.sees or ()) for row in rows):
         nbytes += cost.input_bytes or 0
     return Group(tuple(places), joined([row.name for row in rows]), sum(row.macs for row in rows), nbytes)
 
 
-def _output_bytes(row: Row) -> int:
-    return row.activation_bytes if row.activation_bytes is not None else FP32_BYTES * (row.activations or 0)
+def _bytes(count: int, known: int | None, width: int | None) -> int:
+    """Return the bytes of so many numbers: by their width as they run, else as the graph has them, else in fp32."""
+    return known if known is not None and width is None else (width or FP32_BYTES) * count
 
 
 def _owners(rows: Sequence[Row], named: Mapping[str, Sequence[int]], kernels: Sequence[Kernel]) -> dict[int, int]:

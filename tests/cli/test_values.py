@@ -79,7 +79,9 @@ SEVERAL = {
 @pytest.mark.parametrize("name", COMMANDS)
 def test_options_of_several_words_add_up_and_others_are_none(name):
     command = Later(name).loaded
-    params = {param.opts[0]: param for param in command.get_params(typer.Context(command)) if param.metavar == "A,B,..."}
+    params = {
+        param.opts[0]: param for param in command.get_params(typer.Context(command)) if param.metavar == "A,B,..."
+    }
     assert set(params) == SEVERAL.get(name, set())
     for option, param in params.items():
         context = typer.Context(command)

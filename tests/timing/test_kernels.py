@@ -2,13 +2,17 @@
 
 import pytest
 import torch
+from openvino import Core
 from torch import nn
 
 from resbench.graphs.counting import count
 from resbench.graphs.fusion import Group, by_node, groups, looking
 from resbench.networks.load import load
 from resbench.networks.name import ModelName
+from resbench.timing import roofline
+from resbench.timing.layers import kernels
 from resbench.timing.layers.kernels import left_over
+from resbench.timing.layers.measure import layers
 from resbench.timing.layers.result import LayerTime, LayerTimes
 from resbench.timing.layers.table import layer_warnings
 from resbench.timing.runtimes import compile as compiled
@@ -68,6 +72,23 @@ def test_the_macs_are_in_the_kernels_that_multiply(runtime, made, macs, tmp_path
     found = groups(count(graph), watched.kernels, by_node(graph), looking(graph))
     assert [one.macs for one in found if one.macs] == macs
     assert all(kernel.multiplies for kernel, one in zip(watched.kernels, found, strict=True) if one.macs)
+
+
+def test_in_bf16_a_kernel_moves_two_bytes_for_each_number(tmp_path, monkeypatch):
+    if "BF16" not in Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this processor multiplies no bf16")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(roofline, "EACH_S", 0.01)
+    monkeypatch.setattr(kernels, "LEAST_S", 0.0)
+    net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 32, 3)).eval()
+    onnx_export(net, (torch.randn(1, 3, 12, 12),), {}, file := tmp_path / "net.onnx")
+    for dtype, size in (("fp32", 4), ("bf16", 2)):
+        found = layers(f"onnx:{file}", runtime="openvino", dtype=dtype)
+        first, second = [row for row in found.times.rows if row.macs]
+        image, between, answer = 3 * 12**2, 16 * 10**2, 32 * 8**2
+        assert first.bytes == 4 * image + size * (16 * 3 * 9 + 16 + between), "the caller's image is in fp32"
+        assert second.bytes == size * (between + 32 * 16 * 9 + 32 + answer)
+        assert found.ran.products == ((dtype, 2),) and found.roof.dtype == dtype
 
 
 class Broken(nn.Module):

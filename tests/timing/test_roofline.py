@@ -90,6 +90,15 @@ def test_ceilings_are_measured_in_every_dtype_of_a_cpu(quick, dtype):
     assert all(0 < rate < inf for _, rate in measured.copies)
 
 
+@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+@pytest.mark.parametrize("rates", [(1e9, 4e9), (4e9, 1e9)], ids=["imitated", "multiplied"])
+def test_what_a_cpu_only_imitates_is_held_under_its_products_in_fp32(quick, monkeypatch, dtype, rates):
+    by_dtype = {roofline.PRODUCTS[dtype]: rates[0], torch.float32: rates[1]}
+    monkeypatch.setattr(roofline, "_products", lambda setup, sizes, one: by_dtype[one])
+    assert roof("cpu", dtype).flops_per_s == 4e9
+    assert roof("cpu", "fp32").flops_per_s == rates[1]
+
+
 def test_no_small_product_passes_the_ceiling(monkeypatch):
     """One of 32x32, whose call takes longer than its arithmetic."""
     monkeypatch.setattr(roofline, "EACH_S", 0.1)
@@ -121,7 +130,7 @@ def test_a_second_call_reads_what_the_first_wrote(quick):
     assert first.environment in path.name
     assert roof() == first
     kept = json.loads(path.read_text())
-    assert kept["schema"] == 1
+    assert kept["schema"] == 2
     path.write_text(json.dumps({**kept, "flops_per_s": 123.0}))  # what no machine measures
     assert roof() == replace(first, flops_per_s=123.0)
     assert roof(fresh=True).flops_per_s != 123.0

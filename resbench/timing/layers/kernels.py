@@ -16,7 +16,7 @@ from resbench.codec import decoded
 from resbench.costs.measure import cost
 from resbench.errors import MeasureError
 from resbench.graphs.counting import count
-from resbench.graphs.fusion import Group, Kernel, by_module, by_node, groups, looking
+from resbench.graphs.fusion import HALF, Group, Kernel, by_module, by_node, groups, looking
 from resbench.networks.load import load, result_name
 from resbench.networks.name import ModelName
 from resbench.progress import Progress, Step
@@ -49,17 +49,17 @@ def kernel_layers(case: Case, progress: Progress) -> Layers:
         found = Processes(Path(place), 1, pinned=True).watched(case, PAIRS, LEAST_S)
         if "error" in found:
             raise MeasureError(found["error"])
+        products = sorted(found["executed"].items(), key=lambda one: -one[1])
+        ran = Ran(tuple(products), "cpu", (found["threads"],), found["threads"], "", case.setup.compile)
         kernels = [decoded(Kernel, one) for one in found["kernels"]]
         if case.setup.compile:
             counted = cost(case.model, case.input, batch=case.setup.batch)
-            run = groups(counted, kernels, by_module(counted))
+            run = groups(counted, kernels, by_module(counted), width=HALF.get(ran.dtype))
         else:
             graph = load(ModelName.parse(f"onnx:{found['file']}")).sized(case.setup.batch)
             counted = count(graph)
-            run = groups(counted, kernels, by_node(graph), looking(graph))
+            run = groups(counted, kernels, by_node(graph), looking(graph), width=HALF.get(ran.dtype))
         times = _times(found, kernels, run, left_over(counted, run))
-    products = sorted(found["executed"].items(), key=lambda one: -one[1])
-    ran = Ran(tuple(products), "cpu", (found["threads"],), found["threads"], "", case.setup.compile)
     return Layers(
         title, times, roof_of(ran, progress), case.setup, environment().on(found["threads"]), ran, found["others"]
     )
