@@ -154,7 +154,7 @@ DAMAGE = {
     "cut": lambda kept: json.dumps(kept)[:-9],
     "a list": lambda kept: "[]",
     "not text": lambda kept: b"\xff\xfe\x00",
-    "future": lambda kept: json.dumps({**kept, "schema": 2}),
+    "future": lambda kept: json.dumps({**kept, "schema": 3}),
     "no schema": lambda kept: json.dumps({k: v for k, v in kept.items() if k != "schema"}),
     "another machine": lambda kept: json.dumps({**kept, "environment": "ba9876543210"}),
     "another device": lambda kept: json.dumps({**kept, "device": "cuda"}),
