@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import entry_points, version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +64,10 @@ class Found:
 def find(name: ModelName, device: str) -> Found:
     """Ask a name's source, for weights on ``device`` where that is possible. Raises SourceError."""
     options = {key: _literal(word) for key, word in name.options}
-    for point in entry_points(group="resbench.models"):
-        if point.name == name.source and name.source not in SOURCES:
+    if name.source not in SOURCES:
+        from importlib.metadata import entry_points  # it takes long, and reads what every installed package says
+
+        for point in entry_points(group="resbench.models", name=name.source):
             return Found(call(point.load(), (name.base,), options, name.head, device), name.source)
     source = importlib.import_module(f"{__name__}.{SOURCES.get(name.source, 'python')}")
     return source.find(name, options, device)  # type: ignore[no-any-return]
@@ -126,6 +127,8 @@ def package(name: str, extra: str = "") -> ModuleType:
     except ModuleNotFoundError as error:
         raise SourceError(f"{name} is not installed; pip install 'resbench[{extra or name}]'") from error
     except Exception as error:  # torchvision built for another torch raises RuntimeError, not ImportError
+        from importlib.metadata import version
+
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise SourceError(
             f"{name} does not import beside torch {version('torch')} ({reason}); install the build that fits it"
