@@ -40,7 +40,10 @@ def main() -> None:
             path = given.dir / f"{name}-{runtime}.json.gz"
             if not path.exists() and time.monotonic() < end:
                 try:
-                    resbench.layers(name, runtime=runtime).save(path)
+                    found = resbench.layers(name, runtime=runtime)
+                    if found.interrupted:
+                        sys.exit("interrupted; the same command goes on from here")
+                    found.save(path)
                 except ResbenchError as error:
                     print(error, file=sys.stderr)
     print(

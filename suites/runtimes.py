@@ -49,6 +49,8 @@ def main() -> None:
                 found = resbench.latency(
                     [*pair], batch=batch, runtime=given.runtimes.split(","), processes=PROCESSES, failures=failures
                 )
+                if found.interrupted:
+                    sys.exit("interrupted; the same command goes on from here")
                 found.save(path)
                 print(f"{' '.join(pair)}, batch {batch}: {failures.reasons or 'done'}", file=sys.stderr)
     results = [cast(Latencies, resbench.load(path)) for path in sorted(given.dir.glob("*.json.gz"))]

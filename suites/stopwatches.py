@@ -1,16 +1,19 @@
 """The seconds of a run in ONNX Runtime and OpenVINO, beside a bare loop, torch's Timer and OpenVINO's benchmark_app.
 
-    python suites/stopwatches.py [NETWORK...] > results/cpu/stopwatches.txt
+    python suites/stopwatches.py --dir DIR [NETWORK...] > results/cpu/stopwatches.txt
 
 For each network, batch and runtime one process loads the exported file once, and times the same run in turn by the
 stopwatch of resbench, by a loop of ``perf_counter`` around the runtime's own call, and by torch's ``Timer``, each first
 in a third of the rounds; a round gives the ratios of its medians, and a cell is the median of its rounds. Timer is
 asked for single runs, for of several it tells the mean. benchmark_app runs in a process of its own, one thread and one
 stream, in turn with runs of ours on one thread. Medians over the cells, with their quartiles, stand at the end.
+What is measured lies in DIR, a file for each cell; the same command goes on where it was.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
 import shutil
 import subprocess
@@ -24,6 +27,7 @@ from typing import Any
 
 from torch.utils.benchmark import Timer
 
+from resbench.files import write
 from resbench.timing.case import Case
 from resbench.timing.runtimes.exporting import exported
 from resbench.timing.runtimes.runtime import Conditions, runtime
@@ -40,18 +44,20 @@ APP_S = 1
 
 
 def main() -> None:
-    """Print a line for each cell, and the medians over them."""
+    """Measure what is missing, print a line for each cell, and the medians over them."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("networks", nargs="*", default=NETWORKS)
+    options.add_argument("--dir", type=Path, required=True)
+    given = options.parse_args()
+    given.dir.mkdir(parents=True, exist_ok=True)
     ratios: dict[str, list[float]] = {"a bare loop": [], "torch.utils.benchmark": [], "benchmark_app": []}
-    for name in sys.argv[1:] or NETWORKS:
+    for name in given.networks:
         for batch in BATCHES:
             for which in ("onnxruntime", "openvino"):
-                with tempfile.TemporaryDirectory() as place:
-                    folder = Path(place)
-                    (folder / "cache").mkdir()
-                    one = exported(Case(name, None, Setup(batch=batch, runtime=which)), folder)
-                    found = cell(which, one.file, folder)
-                    if which == "openvino":
-                        found["benchmark_app"] = beside_benchmark_app(one.file, folder)
+                path = given.dir / f"{name}-{batch}-{which}.json"
+                if not path.exists():
+                    write(path, json.dumps(measured(name, batch, which)) + "\n")
+                found = json.loads(path.read_text())
                 print(
                     f"{name:20} {batch:3} {which:12}",
                     *(f"{key} {value:.3f}" for key, value in found.items()),
@@ -62,6 +68,16 @@ def main() -> None:
     for key, several in ratios.items():
         low, middle, high = quantiles(several, n=4)
         print(f"resbench / {key}: median {middle:.3f} (quartiles {low:.3f} to {high:.3f}, n {len(several)})")
+
+
+def measured(name: str, batch: int, which: str) -> dict[str, float]:
+    """Export a network, and compare the stopwatches of its runs in one runtime."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "cache").mkdir()
+        file = exported(Case(name, None, Setup(batch=batch, runtime=which)), folder).file
+        found = cell(which, file, folder)
+        return found if which != "openvino" else {**found, "benchmark_app": beside_benchmark_app(file, folder)}
 
 
 def cell(which: str, file: Path, folder: Path) -> dict[str, float]:

@@ -245,15 +245,18 @@ def test_a_missing_or_unfitting_package_is_one_line(monkeypatch, error):
         sources.package("timm")
 
 
-def test_a_plugin_is_a_source(monkeypatch):
-    class Point:
-        name = "acme"
-
-        def load(self):
-            return lambda model, width=4: torch.nn.Sequential(torch.nn.Conv2d(3, width, 1))
-
-    monkeypatch.setattr(sources, "entry_points", lambda group: [Point()])
+def test_a_plugin_is_a_source(tmp_path, monkeypatch):
+    (tmp_path / "acme_zoo.py").write_text(
+        "from torch import nn\n\ndef make(model, width=4):\n    return nn.Sequential(nn.Conv2d(3, width, 1))\n"
+    )
+    installed = tmp_path / "acme_zoo-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-zoo\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[resbench.models]\nacme = acme_zoo:make\nonnx = acme_zoo:make\n")
+    monkeypatch.syspath_prepend(tmp_path)
     assert cost("acme:anything,width=6").params == 6 * 4
+    with pytest.raises(SourceError, match="no file anything"):
+        cost("onnx:anything")  # no plugin takes the place of a source of ours
 
 
 def test_weights_that_do_not_fit_are_refused_by_name(tmp_path):
