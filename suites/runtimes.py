@@ -59,7 +59,8 @@ def main() -> None:
     order = {name: i for i, name in enumerate(name for pair in PAIRS for name in pair)}
     results.sort(key=lambda one: (one.latencies[0].setup.batch, order[one.latencies[0].model]))
     latencies = [one for result in results for one in result.latencies]
-    print(f"{' '.join(map(str, RUNTIMES))}; {PROCESSES} processes a row; {platform.machine()}\n")
+    runtimes = dict.fromkeys(one.setup.runtime for one in latencies)
+    print(f"{' '.join(runtimes)}; {PROCESSES} processes a row; {platform.machine()}\n")
     print(summary(latencies), end="\n\n")
     for result in results:
         batch = result.latencies[0].setup.batch

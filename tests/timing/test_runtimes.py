@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
@@ -414,3 +415,16 @@ def test_compiled_code_that_answers_otherwise_is_a_row_that_failed():
     rules = Rules(warmup_runs=5, warmup_s=0.0, least_runs=8, least_s=0.0, precision=1.0)
     with pytest.raises(MeasureError, match=r"its answers differ .* by 1 of the largest, more than 0\.001 for fp32"):
         read(work, rules, Begun(0, None, ()))
+
+
+@pytest.mark.parametrize("module", ["onnxruntime", "exports"])
+def test_onnx_runtime_leaves_no_identifier_and_no_file_behind(module, tmp_path):
+    code = f"import resbench.timing.runtimes.{module}, onnxruntime, os; print(len(os.listdir('/proc/self/task')))"
+    places = {"HOME": tmp_path / "home", "XDG_CACHE_HOME": tmp_path / "cache", "TMPDIR": tmp_path / "tmp"}
+    for place in places.values():
+        place.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {name: str(place) for name, place in places.items()} | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert done.stdout.strip() == "1"

@@ -4,6 +4,7 @@ So is the same graph in integers, where images say how far its numbers go.
 """
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,10 @@ from resbench.timing.accuracy import batched
 
 if TYPE_CHECKING:
     from torch import nn
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+"""Else ONNX Runtime 1.32 starts a thread for telemetry when it is imported, and leaves files behind that hold an
+identifier and where Python lies: findings/onnxruntime-import-leaves-files.sh."""
 
 SINGLE_FILE_BYTES = 2**31 - 2**24
 """A message of protobuf has less than 2 GiB: larger weights lie in a file beside it."""

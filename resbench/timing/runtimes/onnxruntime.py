@@ -4,7 +4,6 @@ By itself it starts as many threads as the machine has cores, whatever it may us
 """
 
 import json
-import os
 import time
 from bisect import bisect_right
 from collections import Counter
@@ -23,9 +22,6 @@ __all__ = ["DTYPES", "MODULE", "PACKAGE", "SUFFIX", "export", "load", "watch"]
 PACKAGE = MODULE = "onnxruntime"
 SUFFIX = ".onnx"
 DTYPES = ("fp32", "int8")
-
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-"""Else version 1.32 starts a thread for telemetry when it is imported, and leaves a file in the temporary folder."""
 
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Attention", "LSTM", "GRU", "RNN", "Einsum")
 """These operators multiply; each has forms with something before or behind the name."""
