@@ -13,7 +13,7 @@ from resbench.codec import decoded
 from resbench.errors import Failures, MeasureError, OptionError
 from resbench.given import public
 from resbench.networks.inputs import Input
-from resbench.networks.load import result_name
+from resbench.networks.load import Model, result_name
 from resbench.networks.modules import Lent
 from resbench.networks.name import names_of
 from resbench.progress import Progress, Step, silent
@@ -60,7 +60,8 @@ def latency(
     """Measure how long models take here, with the ceilings of what ran.
 
     A name is measured in fresh processes, every case in its own and all of them in turn; a module in this one, so
-    without an interval, and it is afterwards what it was. ``runtime``: one or several of ``eager``, ``compile``,
+    without an interval, or in runtimes other than torch's in fresh processes that load what is exported here. It is
+    afterwards what it was. ``runtime``: one or several of ``eager``, ``compile``,
     ``aot``, ``onnxruntime``, ``openvino``, ``executorch``, and those that other packages bring; ``compile=True`` is
     short for one of them. ``export`` keeps the file that they are given. ``data``, in ``root``: they run on these
     images, and name those of the test part; ``quantize="int8"``: runtimes that can run in integers too, calibrated on
@@ -73,31 +74,40 @@ def latency(
     shown = asked_data(data, root, mode)
     if quantize and not shown:
         raise OptionError("--quantize needs images to calibrate on: expected --data with it, such as --data digits")
-    first = asked_setups[0]
-    if isinstance(models, Lent):
-        if shown:
-            raise OptionError("a module that is lent runs on its own input: expected a name for --data")
-        if others := [name for name in runtimes if name not in TORCH]:
-            raise OptionError(f"a module that is lent runs in this process: expected a name for {others[0]}")
+    first, lent = asked_setups[0], models if isinstance(models, Lent) else None
+    if lent is not None and shown:
+        raise OptionError("a module that is lent runs on its own input: expected a name for --data")
+    here = {name in TORCH for name in runtimes}
+    if lent is not None and len(here) > 1:
+        raise OptionError(
+            "a module that is lent runs in this process in eager and compile, and in fresh ones in other runtimes: "
+            f"expected a call for each; received {','.join(runtimes)}"
+        )
+    if lent is not None and here == {True}:
         found = []
         for setup in asked_setups:
-            with ready(models, input, setup) as (work, name):
+            with ready(lent, input, setup) as (work, name):
                 found.append(Latency(name, tuple(work.tensors[0].shape), setup, (read(work),), batched=work.batched))
         where = found[0].where(environment(device))
         return Latencies(tuple(found), _ceilings(found, None, progress), where, runtimes=(*runtimes,))
-    names = names_of(models)
+    names = names_of(models) if lent is None else [str(Model.of(lent, input).name)]
     if export is not None:
         check_export(Path(export), names, asked_setups)
     failed_models = failures or Failures()
-    failed_models.each(names, lambda name: result_name(name, input))  # a name that nothing answers to costs no process
-    names = failed_models.left(failed_models.without(names))
+    if lent is None:  # a name that nothing answers to costs no process
+        failed_models.each(names, lambda name: result_name(name, input))
+        names = failed_models.left(failed_models.without(names))
     with first.applied():
         progress(Step(f"the machine's ceilings in {first.dtype} (kept for the next time)"), 0.0)
         asked = roof(first.device, first.dtype)  # what the device cannot do is said before anything is measured
         machine = environment(first.device)
-    cases = dict.fromkeys(case(name, input, setup, shown) for name in names for setup in asked_setups)
+    said = input if lent is None else None
+    cases = dict.fromkeys(case(name, said, setup, shown) for name in names for setup in asked_setups)
     with TemporaryDirectory(prefix="resbench-") as folder:
         asking = Processes(Path(folder), processes, pinned={*runtimes} != {EAGER})
+        if lent is not None:
+            for one in cases:
+                asking.lend(one, lent, input)
         found, interrupted = _asked([*cases], asking, failures, progress)
         if export is not None:
             asking.keep(Path(export))

@@ -14,9 +14,12 @@ import torch
 from resbench.codec import decoded, encoded
 from resbench.errors import OptionError
 from resbench.files import check_writable, write
+from resbench.networks.inputs import Input
+from resbench.networks.modules import Lent
 from resbench.timing.case import Case
 from resbench.timing.latency.result import Deployed, Reading
 from resbench.timing.ran import Ran
+from resbench.timing.runtimes.exporting import exported_here
 from resbench.timing.runtimes.runtime import TORCH, runtime
 from resbench.workers.asking import Answer, ask
 from resbench.workers.cores import chosen_cores
@@ -89,14 +92,20 @@ class Processes:
 
     def _exported(self, case: Case) -> Answer:
         """Write the file of a case, once for all runtimes that read such a file."""
-        suffix = runtime(case.setup.runtime).SUFFIX
-        key = (case.model, case.input, case.setup.batch, case.setup.dtype == "int8", suffix)
+        key = _key(case)
         if key not in self.exports:
             folder = self._folder("exported", *key)
             request = {"case": _plain(case), "folder": str(folder)}
             found = ask("resbench.timing.runtimes.exporting", request, str(case), self.folder)
             self.exports[key] = {**found, "folder": str(folder)}
         return self.exports[key]
+
+    def lend(self, case: Case, model: Lent, input: Input) -> None:
+        """Write the file of a module of the caller's in this process. Raises MeasureError where that does not work."""
+        key = _key(case)
+        if key not in self.exports:
+            folder = self._folder("exported", *key)
+            self.exports[key] = {**encoded(exported_here(case, model, input, folder)), "folder": str(folder)}
 
     def _folder(self, *key: Any) -> Path:
         """Return the folder of one thing, which is made when it is first asked for."""
@@ -160,6 +169,11 @@ def check_export(path: Path, models: Sequence[str], setups: Sequence[Setup]) -> 
     if path.suffix != suffix:
         raise OptionError(f"--export: expected a file that ends in {suffix}, received {path.name}")
     check_writable(path)
+
+
+def _key(case: Case) -> tuple[Any, ...]:
+    """Return what sets exported files apart."""
+    return case.model, case.input, case.setup.batch, case.setup.dtype == "int8", runtime(case.setup.runtime).SUFFIX
 
 
 def _threads(case: Case) -> int:

@@ -16,13 +16,16 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from resbench.arch.rows import Cost
 from resbench.codec import decoded, encoded
 from resbench.costs.measure import cost
 from resbench.errors import MeasureError, foreign, telling_line
+from resbench.networks.inputs import Input
 from resbench.networks.load import load
+from resbench.networks.modules import Lent
 from resbench.networks.name import ModelName
 from resbench.timing.accuracy import batched, to_calibrate, to_name
-from resbench.timing.case import Case, one_line, workload
+from resbench.timing.case import Case, one_line, ready, workload
 from resbench.timing.runtimes.exports import quantised, quiet
 from resbench.timing.runtimes.runtime import Runtime, runtime
 from resbench.timing.runtimes.serving import ANSWERS, IMAGES, INPUTS
@@ -45,17 +48,31 @@ class Exported(NamedTuple):
 
 def exported(case: Case, folder: Path) -> Exported:
     """Write the network of a case into a folder. Raises MeasureError where the exporter cannot, with its reason."""
-    found, setup = runtime(case.setup.runtime), replace(case.setup, runtime=EAGER, dtype="fp32")
-    eager = case._replace(setup=setup)
-    file = folder / f"network{found.SUFFIX}"
     if ModelName.parse(case.model, case.input).source == "onnx":
         return _graph(case, folder)
-    work, name = workload(eager)
+    work, name = workload(_eager(case))
+    return _written(case, work, name, cost(case.model, case.input, batch=case.setup.batch), folder)
+
+
+def exported_here(case: Case, model: Lent, input: Input, folder: Path) -> Exported:
+    """Write a module of the caller's into a folder, in this process; it is given back as it was."""
+    counted = cost(model, input, batch=case.setup.batch)
+    with ready(model, input, _eager(case).setup) as (work, name):
+        return _written(case, work, name, counted, folder)
+
+
+def _eager(case: Case) -> Case:
+    return case._replace(setup=replace(case.setup, runtime=EAGER, dtype="fp32"))
+
+
+def _written(case: Case, work: Workload, name: str, counted: Cost, folder: Path) -> Exported:
+    """Write the model of a workload, with its inputs and what eager answers to them."""
+    found, eager = runtime(case.setup.runtime), _eager(case)
+    file = folder / f"network{found.SUFFIX}"
     with one_line(eager), work.ready():
         save(folder / ANSWERS, answers(work))
     save(folder / INPUTS, arrays(work.tensors))
     write(found, work, file, str(eager))
-    counted = cost(case.model, case.input, batch=case.setup.batch)
     shape = tuple(work.tensors[0].shape)
     file = _prepared(case, file, shape[1:], folder)
     return Exported(name, shape, work.batched, counted.macs, dict(counted.uncounted), file, size(file))
