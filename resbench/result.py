@@ -156,6 +156,11 @@ class Result:
         """Yield what it says of each network in one number, by metric."""
         yield from ()
 
+    def besides(self) -> Iterator[Figure]:
+        """Yield figures of another kind's metrics that it knows: a comparison takes those of a network that nothing
+        has counted."""
+        yield from ()
+
     def not_counted(self) -> Mapping[str, Mapping[str, int]]:
         """Return, by network, the operators that ran and have no formula, with their calls."""
         return {}

@@ -184,12 +184,8 @@ def side_by_side(
     families = {name: ModelName.stored(name).family for name in names}
     unknown = uncounted(results, names)
     known = {name for result in results if isinstance(result, Costs) for name in result.models()}
-    figures = [
-        figure
-        for result in results
-        for figure in result.figures()
-        if figure.metric != "macs" or isinstance(result, Costs) or figure.model not in known  # a time knows them too
-    ]
+    figures = [figure for result in results for figure in result.figures()]
+    figures += [figure for result in results for figure in result.besides() if figure.model not in known]
     table = comparison(
         names,
         figures,

@@ -230,7 +230,7 @@ def normed(): return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReL
 
 BAD = {
     ("resnet20", "--steps", "x"): "--steps takes",
-    ("resnet20", "--steps", "1,1"): "--steps takes",
+    ("resnet20", "--steps", "1,-1"): "--steps takes",
     ("resnet20", "--batch", "1798"): "digits has 1797 images",
     ("resnet20", "--lr", "0"): "positive --lr",
     ("resnet20", "--lr", "nan"): "positive --lr",
@@ -359,3 +359,8 @@ def test_recipes_that_cannot_be_are_refused():
     if not torch.cuda.is_available():
         with pytest.raises(MeasureError, match="no CUDA here"):
             flow("resnet20", load_images("digits"), FlowRecipe(device="cuda"))
+
+
+def test_a_step_is_observed_once():
+    with pytest.raises(OptionError, match=r"--steps takes different whole numbers from 0, such as 0,1,5"):
+        FlowRecipe(steps=(1, 1))

@@ -295,15 +295,18 @@ class Latencies(Result):
             told: Any = {"runtime": one.setup.place, "shared": shared, "turns": one.turns, "call": call}
             yield Figure(one.model, "latency", one.median_s, half, place, sure=sure, **told)
             yield Figure(one.model, "throughput", one.throughput, images, place)
-            if one.setup.mode == "inference":
-                macs, least = one.readings[0].macs, bool(one.uncounted)
-                yield Figure(one.model, "macs", macs, None, of_batch(one.input[0]), least=least)
             if one.peak_bytes is not None:
                 yield Figure(one.model, "memory", one.peak_bytes, None, place)
             flops, moved = 2 * one.readings[0].macs, one.readings[0].bytes
             if roof and not one.uncounted and moved is not None:
                 bound = f"{roof.bound(flops, moved)} bound"
                 yield Figure(one.model, "roof", roof.attainable_s(flops, moved), None, f"{place} {roof.line}", bound)
+
+    def besides(self) -> Iterator[Figure]:
+        for one in self.latencies:
+            if one.setup.mode == "inference":
+                macs, least = one.readings[0].macs, bool(one.uncounted)
+                yield Figure(one.model, "macs", macs, None, of_batch(one.input[0]), least=least)
 
     def not_counted(self) -> Mapping[str, Mapping[str, int]]:
         return {one.model: one.uncounted for one in self.latencies}
