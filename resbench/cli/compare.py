@@ -21,7 +21,7 @@ def command(
         options.several(
             "--metrics",
             f"Some of {', '.join(metric_names())}. Gradient and errors: on digits, as gradflow and degradation.",
-            COUNTED,
+            [f"{','.join(COUNTED)}; with --from params, macs and what is stored"],
         ),
     ] = None,
     stored: options.Stored = None,
@@ -49,7 +49,7 @@ def command(
     taken from what other commands have stored, machines side by side.
     """
     from resbench.pages.compare import compare
-    from resbench.pages.comparison import View, known_metrics
+    from resbench.pages.comparison import View, known_metrics, metrics_in
 
     checked(format, output, plot)
     options.refuse(
@@ -58,13 +58,14 @@ def command(
     options.refuse(group_by not in ("", "family"), f"--group-by takes family; received {group_by!r}")
     if sort:
         known_metrics([sort.removeprefix("-")])
-    wanted, front = known_metrics(metrics or COUNTED), known_metrics(pareto or ())
+    front = known_metrics(pareto or ())
+    results = [one.result for one in found_in(stored)] if stored else None
+    wanted = known_metrics(metrics) if metrics else metrics_in(results or ())
     view = View(wanted, baseline, sort, only or (), front, bool(group_by))
     options.refuse(
         runtime and all(measured_by(metric) != "latency" for metric in view.wanted),
         "--runtime is for latency: expected that in --metrics",
     )
-    results = [one.result for one in found_in(stored)] if stored else None
     names = options.chosen(models, model, input, least=0 if stored else 2)
     failures = Failures(names)
     found = compare(

@@ -30,6 +30,9 @@ def choose(format: str | None, path: Path | None) -> Format:
     suffix = suffix_of(path) if path else ""
     if suffix in CHARTS and suffix not in SUFFIXES:
         raise OptionError(f"--output takes tables and JSON, received {path}; a chart goes to --plot FILE")
+    if format is None and suffix not in ("", *SUFFIXES):
+        known = ", ".join(("nothing", *SUFFIXES))
+        raise OptionError(f"--output takes a file that ends in {known}, or --format beside it; received {path}")
     if format is None:
         return SUFFIXES.get(suffix, "table")
     if format not in get_args(Format):

@@ -40,6 +40,8 @@ def check_name(name: str, root: str | Path | None) -> None:
         raise OptionError(f"--data takes {', '.join(NAMES)}; received {name!r}")
     if root is None and name != "digits":
         raise OptionError(f"--data {name} needs --data-root DIR, the folder that holds it")
+    if root is not None and name == "digits":
+        raise OptionError(f"digits come with scikit-learn: expected other --data with --data-root, received {root}")
 
 
 def load_split(name: str, root: Path | None = None, size: tuple[int, ...] = FOLDER_SIZE) -> tuple[Images, Images]:

@@ -11,14 +11,14 @@ recompute   at every place new running statistics, means over the batches, and t
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from resbench.errors import MeasureError, OptionError
+from resbench.errors import MeasureError, OptionError, cannot_run
 from resbench.gradients.frozen import logits
 from resbench.units import plural
 
@@ -53,14 +53,23 @@ class Losses:
     The module is changed: its parameters, its statistics, its mode. Whoever lends it holds it in ``unchanged``.
     """
 
-    def __init__(self, module: nn.Module, batches: Batches, loss: Loss, bn: str = "recompute", compiled: bool = False):
+    def __init__(
+        self,
+        module: nn.Module,
+        batches: Batches,
+        loss: Loss,
+        bn: str = "recompute",
+        compiled: bool = False,
+        name: str = "",
+    ) -> None:
+        self.name = name or type(module).__name__
         self.batches = [(x, targets) for x, targets in batches if len(targets)]
         if not self.batches:
             raise OptionError("expected batches of images and targets, received none")
         self.module, self.loss, self.bn = module, loss, bn
         self.params = [*module.parameters()]
         if not self.params:
-            raise OptionError(f"{type(module).__name__} has no parameters: expected weights that can move")
+            raise OptionError(f"{self.name} has no parameters: expected weights that can move")
         self.centre = [p.detach().clone() for p in self.params]
         self.norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
         self.sizes = [len(targets) for _, targets in self.batches]
@@ -76,13 +85,18 @@ class Losses:
     @torch.inference_mode()
     def _check_classes(self) -> None:
         """Raise MeasureError where the network has fewer outputs than there are classes, or a single one."""
-        scores = logits(self.module(self.batches[0][0]))[0]
+        with self.running():
+            scores = logits(self.module(self.batches[0][0]))[0]
         classes = max(2 if y.is_floating_point() else int(y.max()) + 1 for _, y in self.batches)
         if scores.dim() > 1 and scores.shape[1] < classes:
             raise MeasureError(
-                f"it has {plural(scores.shape[1], 'output')} where targets are of {classes} classes or more: expected "
+                f"{self.name} has {plural(scores.shape[1], 'output')} where targets are of {classes} classes or more: expected "
                 "as many, such as classes=10 behind its name, or a loss of your own"
             )
+
+    def running(self) -> AbstractContextManager[None]:
+        """Return what the module, the loss and torch run in: what they cannot do becomes a MeasureError."""
+        return cannot_run(self.name)
 
     @torch.no_grad()
     def move(self, *terms: tuple[float, Direction]) -> None:
@@ -100,8 +114,9 @@ class Losses:
             self._renew()
         losses, wrong = [], []
         for x, targets in self.batches:
-            outputs = self.forward(x)
-            losses.append(self.loss(outputs, targets).double())
+            with self.running():
+                outputs = self.forward(x)
+                losses.append(self.loss(outputs, targets).double())
             wrong.append(_wrong(outputs, targets))
         pairs = zip(torch.stack(losses).tolist(), torch.stack(wrong).tolist(), self.sizes, strict=True)
         shares = [(loss * size, count) for loss, count, size in pairs]
@@ -119,7 +134,8 @@ class Losses:
         for norm in self.norms:
             norm.reset_running_stats()
         for x, _ in self.batches:
-            self.module(x)  # as it is written: the mean over batches cannot be compiled
+            with self.running():
+                self.module(x)  # as it is written: the mean over batches cannot be compiled
         self._normalise_by_batch(False)
 
     def _normalise_by_batch(self, on: bool) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from resbench.errors import Failures, OptionError, cannot_run
+from resbench.errors import Failures, OptionError
 from resbench.given import public
 from resbench.landscapes.between import Between
 from resbench.landscapes.between import between as line_between
@@ -27,7 +27,7 @@ from resbench.landscapes.kept import kept
 from resbench.landscapes.losses import BN, Batches, Direction, Loss, Losses, cross_entropy
 from resbench.landscapes.plane import Plane
 from resbench.landscapes.result import Landscapes, Surface, Way
-from resbench.landscapes.subjects import Shown, Subject, Subjects, subjects
+from resbench.landscapes.subjects import Shown, Subject, Subjects, subjects, to_train
 from resbench.landscapes.trajectory import Trajectory, trajectory
 from resbench.networks.inputs import Input, parse_input
 from resbench.networks.name import names_of
@@ -79,7 +79,7 @@ def landscape(
     seeds: int = 1,
     every: int = 1,
     batch: int = 128,
-    lr: float = 0.1,
+    lr: float = Plan.lr,
     dtype: str | None = None,
     folder: Path | None = None,
     compile: bool = False,
@@ -122,6 +122,10 @@ def landscape(
     else:
         size = None if input is None else parse_input(input)
         plan = Plan(data, root, seeds, epochs, batch, lr, dtype or precision(run.device), size)
+        if not to_train(names_of(models), plan):
+            for word, asked in (("--lr", lr != Plan.lr), ("--dtype", dtype), ("--epochs", epochs)):
+                if asked:
+                    raise OptionError(f"{word} is of trainings: expected a network that is trained here, received none")
         given = subjects(
             names_of(models), plan, run, way, failures, lambda line, share: progress(line, TRAINING * share)
         )
@@ -164,8 +168,8 @@ def _lines(each: Sequence[Subject], way: Way, run: Options, progress: Progress) 
     pairs = [(a, b) for a, b in combinations(each, 2) if a.model == b.model and b.seed == a.seed + 1]
     for number, (one, other) in enumerate(pairs):
         progress(Step(f"{one.model}: from seed {one.seed} to {other.seed}"), 1 - 0.01 * (1 - number / len(pairs)))
-        with repeatable(run.device, run.threads), unchanged(one.module), cannot_run(one.model):
-            losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled)
+        with repeatable(run.device, run.threads), unchanged(one.module):
+            losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled, one.model)
             ends = [p.detach() for p in other.module.parameters()]
             yield line_between(one.model, (one.seed, other.seed), losses, ends)
 
@@ -205,9 +209,9 @@ def _surface(one: Subject, way: Way, run: Options, steps: int, told: Callable[[S
     def named(step: Step, share: float) -> None:
         told(Step(f"{label}: {step}", step.keeps), share)
 
-    with unchanged(one.module), cannot_run(one.model):
+    with unchanged(one.module):
         weights = fingerprint(one.module)
-        losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled)
+        losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled, one.model)
         size = sum(p.numel() for p in losses.params)
         if steps > size:
             raise OptionError(

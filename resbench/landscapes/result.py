@@ -15,7 +15,7 @@ from resbench.landscapes.grid import Plane, convex_share, coordinates, low_share
 from resbench.landscapes.table import lines_table, means_table, points_table, surfaces_table
 from resbench.result import Figure, Metric, Result, Section
 from resbench.tables.table import Table
-from resbench.units import plural
+from resbench.units import plural, shape_text
 from resbench.workers.environment import Environment
 from resbench.workers.medians import mean_and_half
 
@@ -175,10 +175,12 @@ class Landscapes(Result):
 
     def figures(self) -> Iterator[Figure]:
         for name in self.models():
-            same = [one.low(self.way.guessing) for one in self.surfaces if one.model == name]
+            own = [one for one in self.surfaces if one.model == name]
+            same = [one.low(self.way.guessing) for one in own]
             if same and isfinite(same[0]):
-                seeds = plural(len(same), "seed")
-                yield Figure(name, "basin", *mean_and_half(same), f"{self.way.line} {seeds}. {self.environment.note}")
+                way = self.way._replace(size=shape_text(own[0].input))
+                place = f"{way.line} {plural(len(same), 'seed')}. {self.environment.note}"
+                yield Figure(name, "basin", *mean_and_half(same), place)
 
     def verdicts(self) -> Iterator[str]:
         for one in self.surfaces:

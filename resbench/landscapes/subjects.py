@@ -63,8 +63,8 @@ def subjects(
 
     Raises KeyboardInterrupt where Ctrl-C came before all were at their end.
     """
-    ready = [name for name in names if plan.epochs == 0 or ModelName.parse(name, plan.input).weights]
-    others = [name for name in names if name not in ready]
+    others = to_train(names, plan)
+    ready = [name for name in names if name not in others]
     found = _trained(others, plan, run, way, failures, progress) if others else Subjects((), 0, "")
     more: list[Subject] = []
     feeds: dict[tuple[int, ...], tuple[Feed, Shown]] = {}
@@ -80,6 +80,11 @@ def subjects(
                 more.append(Subject(str(loaded.name), seed, loaded.input, module, shown))
                 found = replace(found, classes=feed.classes)
     return replace(found, each=[*found.each, *more])
+
+
+def to_train(names: Sequence[str], plan: Plan) -> list[str]:
+    """Return the networks that have no weights of their own, and are trained for an epoch or more."""
+    return [name for name in names if plan.epochs != 0 and not ModelName.parse(name, plan.input).weights]
 
 
 def _trained(

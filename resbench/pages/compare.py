@@ -16,7 +16,7 @@ from resbench.networks.inputs import Input
 from resbench.networks.load import result_name
 from resbench.networks.name import ModelName, names_of
 from resbench.pages.answer import sentences
-from resbench.pages.comparison import View, column_of, comparison, uncounted_lines
+from resbench.pages.comparison import View, column_of, comparison, metrics_in, uncounted_lines
 from resbench.progress import Progress, of_part, silent
 from resbench.result import Figure, Result, Where
 from resbench.results import finished, measured, measured_by, uncounted
@@ -119,8 +119,8 @@ def compare(
     What ``view`` wants and is no count is measured here, each kind as its command does by default; with ``results``, it
     is taken from these. Raises OptionError for a baseline that is no network of them.
     """
-    view = view or View()
     given = results or ()
+    view = view or View(metrics_in(given))
     known = dict.fromkeys(figure.model for result in given for figure in result.figures())
     asked = names_of(models) or [*known]
     if not asked:

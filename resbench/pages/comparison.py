@@ -10,7 +10,7 @@ from string import ascii_lowercase
 from typing import Any
 
 from resbench.errors import OptionError
-from resbench.result import Figure, Metric
+from resbench.result import Figure, Metric, Result
 from resbench.results import KINDS, metric_names, metric_of
 from resbench.tables.table import Column, Kind, Table
 from resbench.tables.uncounted import warning
@@ -124,8 +124,9 @@ def comparison(
         cells[Column("pareto", f"front of {', '.join(view.pareto)}")] = [
             "*" if name in front else "" for name in chosen
         ]
-    if inputs:
-        cells[Column("input", "input", "shape")] = [inputs.get(name) for name in chosen]
+    if inputs:  # what was measured may have been so at another, which its conditions say
+        title = "input" if all(metric in COUNTED for metric, _ in places) else "counted at"
+        cells[Column("input", title, "shape")] = [inputs.get(name) for name in chosen]
     costly = len(chosen) > 1 and any(metric == "macs" for metric, _ in places)
     notes = _places([place for place in places if place[0] != "roof" or costly], letters)  # alone it says the latency's
     notes += CONVENTION if any(metric in COUNTED for metric in view.wanted) else []
@@ -253,6 +254,13 @@ def uncounted_lines(uncounted: Mapping[str, Mapping[str, int]]) -> list[str]:
     """A line names each network whose figures are too low, for operators ran that nobody could count."""
     too_low = "what is counted of it is too low, has no ratio, and orders nothing"
     return [line for model, calls in uncounted.items() for line in warning(model, calls, too_low)]
+
+
+def metrics_in(results: Iterable[Result]) -> list[str]:
+    """Return the metrics that are shown where none is asked for: all that results hold beside the counts."""
+    held = {figure.metric for result in results for figure in result.figures()}
+    measured = [name for name in metric_names() if name in held and name not in COUNTED]
+    return ["params", "macs", *measured] if measured else COUNTED
 
 
 def known_metrics(words: Iterable[str]) -> list[str]:

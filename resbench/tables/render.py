@@ -13,6 +13,7 @@ from resbench.units import scale, shape_text
 Format = Literal["table", "markdown", "csv", "tsv", "json", "latex", "html"]
 
 SUFFIXES: dict[str, Format] = {
+    ".txt": "table",
     ".md": "markdown",
     ".csv": "csv",
     ".tsv": "tsv",

@@ -17,6 +17,7 @@ import pytest
 from commands import called
 
 import resbench
+from resbench.errors import OptionError
 from resbench.regression.duel import ARMS, Duel, paired
 from resbench.regression.expectations import CounterChange
 from resbench.regression.gating.result import Gate
@@ -253,3 +254,19 @@ def test_a_name_that_ends_in_gz_is_packed(tmp_path):
     refused = called("flops", "resnet20", "-o", tmp_path / "a.svg.gz")
     assert refused.returncode == 2
     assert "a chart goes to --plot" in refused.stderr
+
+
+def test_a_name_says_the_format_or_is_refused(tmp_path):
+    for name in ("a.xyz", "a.xyz.gz"):
+        refused = called("flops", "resnet20", "-o", tmp_path / name)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert "--output takes a file that ends in nothing, .txt, .md" in refused.stderr
+        with pytest.raises(OptionError, match="expected a file that ends in"):
+            resbench.flops("resnet20").save(tmp_path / name)
+        assert not [*tmp_path.iterdir()]
+    for name in ("a", "a.txt"):
+        assert called("flops", "resnet20", "-o", tmp_path / name).returncode == 0
+        assert (tmp_path / name).read_text() == f"{resbench.flops('resnet20')}\n"
+    assert called("flops", "resnet20", "-o", tmp_path / "a.xyz", "-f", "csv").returncode == 0
+    resbench.flops("resnet20").save(tmp_path / "b.txt")
+    assert (tmp_path / "b.txt").read_bytes() == (tmp_path / "a.txt").read_bytes()

@@ -115,6 +115,10 @@ def test_it_is_read_everywhere(runs, tmp_path):
     told = called("compare", "--from", runs / "found.json", "--metrics", "params,basin")
     assert told.returncode == 0, told.stderr
     assert "better than guessing" in told.stdout
+    whole = called("compare", "--from", runs / "found.json")
+    assert "better than guessing" in whole.stdout, "what is stored is shown where no metrics are asked for"
+    assert "counted at" in whole.stdout, "the counts are of 3x32x32, and the losses are not"
+    assert "64 images of digits at 3x16x16" in whole.stdout
     page = called("report", "--from", runs / "found.json", "-o", tmp_path / "page.html")
     assert page.returncode == 0, page.stderr
     assert "The loss around the weights that training found." in (tmp_path / "page.html").read_text()
@@ -152,6 +156,9 @@ def test_points_that_a_spline_stands_for_are_marked_and_near(runs):
         (("--seeds", "0"), "--seeds"),
         (("--plot", "a.txt"), "--plot takes a file that ends in"),
         (("--data", "cifar10"), "--data-root"),
+        (("--data-root", "."), "digits come with scikit-learn: expected other --data with --data-root"),
+        (("--lr", "0.3"), "--lr is of trainings: expected a network that is trained here, received none"),
+        (("--dtype", "fp32"), "--dtype is of trainings"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(words, expected, tmp_path, monkeypatch):
@@ -173,6 +180,9 @@ def test_weights_of_a_file_are_looked_at_as_they_are(runs, tmp_path):
     none = called("landscape", "resnet8,weights=none.pt", "--dir", tmp_path)
     assert none.returncode == 2
     assert len(none.stderr.strip().splitlines()) == 1
+    unread = called("landscape", name, "--epochs", "3", "--dir", tmp_path)
+    assert (unread.returncode, unread.stderr.count("\n")) == (2, 1)
+    assert "--epochs is of trainings" in unread.stderr
     wrong = called("landscape", f"resnet14,input=3x16x16,weights={file}", "--images", "64", "--dir", tmp_path)
     assert wrong.returncode == 2
     assert len(wrong.stderr.strip().splitlines()) == 1

@@ -253,3 +253,15 @@ def test_a_scripted_module_comes_back_in_its_mode():
     resbench.landscape(net, batches=batches(), points=3)
     assert net.training
     assert all(m.training for m in net.modules())
+
+
+def test_what_the_package_itself_does_wrong_is_not_worded_as_what_a_network_cannot(monkeypatch):
+    def slip(*_):
+        raise NameError("name 'slip' is not defined")
+
+    net = network()
+    before = state(net)
+    monkeypatch.setattr("resbench.landscapes.plane.left_out", slip)
+    with pytest.raises(NameError, match="slip"):
+        resbench.landscape(net, batches=batches(), points=9, tolerance=0.01)
+    assert_equal(before, state(net))
