@@ -1,7 +1,7 @@
-"""These charts show planes from above and from the side, with one scale of colours for all networks."""
+"""These charts show planes from above, with lines of equal loss, and the lines between trainings."""
 
-from collections.abc import Mapping
-from math import cos, isfinite, radians, sin
+from collections.abc import Iterator, Sequence
+from math import isfinite
 from textwrap import wrap
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from resbench.drawing.charts import WIDTH, Picture, data, log_or_linear
 from resbench.landscapes.grid import height
+from resbench.landscapes.levels import Line, levels
+from resbench.landscapes.levels import lines as level_lines
 from resbench.landscapes.result import Landscapes, Surface
 
 SIDE = 280
@@ -19,20 +21,15 @@ LETTERS = 110
 ACROSS = 2
 """So many planes stand side by side."""
 
-MOST = 33
-"""A surface is drawn with so many points of a side at most."""
-
-TURN, TILT = 35.0, 30.0
-"""A surface is seen from so many degrees to the side and above."""
-
-TALL = 0.9
-"""The largest loss stands so high above the plane, whose side is 1."""
+WIDE, LOW, EDGE = 0.3, 0.1, 0.9
+"""The labels of lines are so wide and high, and stand so near the edge, in shares of the span."""
 
 NOT_FINITE = "#d55e00"
 
 
 def contours(found: Landscapes) -> Picture:
-    """Draw each plane from above: log10 of the loss by colour; what is not finite has a colour of its own."""
+    """Draw each plane from above: log10 of the loss by colour, and lines of equal loss, which say how much it is; what
+    is not finite has a colour of its own."""
     rows = [row for one in found.surfaces for row in _rows(found, one)]
     charts = [_above(found, one) for one in found.surfaces]
     wild = any(row["log10_loss"] is None for row in rows)
@@ -70,15 +67,15 @@ def _rows(found: Landscapes, one: Surface) -> list[dict[str, Any]]:
     ]
 
 
-def _domain(found: Landscapes) -> tuple[float, float]:
+def domain(found: Landscapes) -> tuple[float, float]:
     """Return the lowest and the highest log10 of a loss that is finite."""
     values = np.concatenate([one.plane[np.isfinite(one.plane)] for one in found.surfaces])
     low, high = (float(height(values.min())), float(height(values.max()))) if len(values) else (0.0, 1.0)
     return low, max(high, low + 1e-6)
 
 
-def _colour(found: Landscapes, field: str) -> alt.Color:
-    scale = alt.Scale(scheme="viridis", domain=[*_domain(found)])
+def colour(found: Landscapes, field: str) -> alt.Color:
+    scale = alt.Scale(scheme="viridis", domain=[*domain(found)])
     return alt.Color(f"{field}:Q", title="log10 loss", scale=scale)
 
 
@@ -100,7 +97,7 @@ def _above(found: Landscapes, one: Surface) -> Any:
     )
     known = base.transform_filter("isValid(datum.log10_loss)").mark_rect()
     wild = base.transform_filter("!isValid(datum.log10_loss)").mark_rect(color=NOT_FINITE)
-    layers = [wild, known.encode(color=_colour(found, "log10_loss"))]
+    layers = [wild, known.encode(color=colour(found, "log10_loss")), *_level_layers(found, one, scale)]
     if one.path:
         steps = [{"step": i, "a": a, "b": b} for i, (a, b) in enumerate(one.path)]
         way = alt.Chart(data(steps)).encode(
@@ -111,46 +108,42 @@ def _above(found: Landscapes, one: Surface) -> Any:
     return alt.layer(*layers).properties(title=title, width=SIDE, height=SIDE)
 
 
+def _level_layers(found: Landscapes, one: Surface, scale: alt.Scale) -> list[Any]:
+    """Draw lines of equal loss, light on dark so that they are seen on every colour, each with its loss."""
+    low, high = domain(found)
+    each = level_lines(found.axis, one.plane, levels(10**low, 10**high))
+    if not each:
+        return []
+    places = [
+        {"line": i, "step": j, "a": a, "b": b, "loss": f"{line.loss:g}"}
+        for i, line in enumerate(each)
+        for j, (a, b) in enumerate(line.points)
+    ]
+    x, y = alt.X("a:Q", scale=scale), alt.Y("b:Q", scale=scale)
+    drawn = alt.Chart(data(places)).encode(x=x, y=y, detail="line:N", order="step:Q", tooltip=["loss:N"])
+    labels = [{"a": a, "b": b, "loss": f"{loss:g}"} for a, b, loss in _labels(each, found.way.span)]
+    words = alt.Chart(data(labels)).encode(x=x, y=y, text="loss:N")
+    return [
+        drawn.mark_line(color="black", strokeWidth=1.8, opacity=0.35),
+        drawn.mark_line(color="white", strokeWidth=0.7, opacity=0.9),
+        words.mark_text(fontSize=9, stroke="black", strokeWidth=2.5, strokeOpacity=0.55),
+        words.mark_text(fontSize=9, color="white"),
+    ]
+
+
+def _labels(each: Sequence[Line], span: float) -> Iterator[tuple[float, float, float]]:
+    """Yield places and losses, of the longest lines first: where there is room, high up and near the middle."""
+    taken: list[tuple[float, float]] = []
+    for line in sorted(each, key=lambda line: -len(line.points)):
+        inner = [point for point in line.points if max(map(abs, point)) < EDGE * span]
+        free = [p for p in inner if all(abs(p[0] - a) > WIDE * span or abs(p[1] - b) > LOW * span for a, b in taken)]
+        if free:
+            taken.append(max(free, key=lambda point: point[1] - abs(point[0]) / 5))
+            yield *taken[-1], line.loss
+
+
 def _shares(one: Surface) -> str:
     return " and ".join(f"{share:.0%}" for share in one.explained or ())
-
-
-def surfaces(found: Landscapes) -> Picture:
-    """Draw each plane from the side, as Li et al. 2018 do: the height is log10 of the loss, on one scale for all."""
-    charts = [_beside(found, one) for one in found.surfaces]
-    chart = alt.concat(*charts, columns=ACROSS).resolve_scale(color="shared")
-    return Picture("loss as a surface", chart.properties(title="the same from the side"), [])
-
-
-def _beside(found: Landscapes, one: Surface) -> Any:
-    low, high = _domain(found)
-    step = -(-(found.way.points - 1) // (MOST - 1))
-    while (found.way.points - 1) % step:
-        step += 1
-    shown = one.plane[::step, ::step]
-    n = len(shown)
-    tall = TALL * (height(shown) - low) / (high - low)
-    pieces = []
-    for j in range(n - 1):
-        for i in range(n - 1):
-            corners = [(i, j), (i + 1, j), (i + 1, j + 1), (i, j + 1)]
-            heights = [float(tall[b, a]) for a, b in corners]
-            places = [(a / (n - 1) - 0.5, b / (n - 1) - 0.5) for a, b in corners]
-            if all(map(isfinite, heights)):
-                mean = low + (high - low) * sum(heights) / 4 / TALL
-                points = [_seen(x, y, z) for (x, y), z in zip(places, heights, strict=True)]
-                far = max(_far(x, y) for x, y in places)
-                pieces.append((far, _polygon(points, {"height": mean})))
-    pieces.sort(key=lambda piece: -piece[0])
-    floor = [_seen(x, y, 0.0) for x, y in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))]
-    roof = [_seen(x, y, TALL) for x, y in ((-0.5, 0.5), (0.5, 0.5))]
-    frame = alt.Chart(data([_polygon(floor, {}), _polygon([*floor[2:], *roof], {})]))
-    cells = alt.Chart(data([piece for _, piece in pieces])).mark_geoshape(strokeWidth=0.2, stroke="#555")
-    drawn = alt.layer(
-        frame.mark_geoshape(filled=False, stroke="#bbb", strokeWidth=0.8),
-        cells.encode(color=_colour(found, "properties.height")),
-    )
-    return drawn.project(type="identity", reflectY=True).properties(title=found.label(one), width=SIDE, height=SIDE)
 
 
 def lines(found: Landscapes) -> Picture:
@@ -176,19 +169,3 @@ def lines(found: Landscapes) -> Picture:
     )
     line = base.mark_line(point={"size": 12})
     return Picture("between trainings", line.properties(title="loss between trainings", width=WIDTH, height=260), rows)
-
-
-def _seen(x: float, y: float, z: float) -> tuple[float, float]:
-    """Project a point of the room onto the paper."""
-    turn, tilt = radians(TURN), radians(TILT)
-    return x * cos(turn) - y * sin(turn), (x * sin(turn) + y * cos(turn)) * sin(tilt) + z * cos(tilt)
-
-
-def _far(x: float, y: float) -> float:
-    turn = radians(TURN)
-    return x * sin(turn) + y * cos(turn)
-
-
-def _polygon(points: list[tuple[float, float]], properties: Mapping[str, Any]) -> dict[str, Any]:
-    ring = [[round(x, 4), round(y, 4)] for x, y in [*points, points[0]]]
-    return {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": dict(properties)}

@@ -90,8 +90,8 @@ class Losses:
         classes = max(2 if y.is_floating_point() else int(y.max()) + 1 for _, y in self.batches)
         if scores.dim() > 1 and scores.shape[1] < classes:
             raise MeasureError(
-                f"{self.name} has {plural(scores.shape[1], 'output')} where targets are of {classes} classes or more: expected "
-                "as many, such as classes=10 behind its name, or a loss of your own"
+                f"{self.name} has {plural(scores.shape[1], 'output')} where targets are of {classes} classes or more: "
+                "expected as many, such as classes=10 behind its name, or a loss of your own"
             )
 
     def running(self) -> AbstractContextManager[None]:

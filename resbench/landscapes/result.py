@@ -164,7 +164,8 @@ class Landscapes(Result):
         return points_table(self)
 
     def pictures(self) -> list[Picture]:
-        from resbench.landscapes.chart import contours, lines, surfaces
+        from resbench.landscapes.chart import contours, lines
+        from resbench.landscapes.sides import surfaces
 
         return [contours(self), surfaces(self), *([lines(self)] if self.lines else [])]
 
