@@ -37,7 +37,14 @@ def command(
         typer.Option("--tolerance", metavar="SHARE", help="A spline may stand for points, off by 1% at most."),
     ] = None,
     curvature: Annotated[
-        int, typer.Option("--curvature", metavar="K", help="Eigenvalues and trace, by K steps of Lanczos.", min=0)
+        int,
+        typer.Option(
+            "--curvature", metavar="K", help="Eigenvalues, their density and trace, by K steps of Lanczos.", min=0
+        ),
+    ] = 0,
+    convexity: Annotated[
+        int,
+        typer.Option("--convexity", metavar="N", help="|Least / largest eigenvalue| at N x N points, N odd.", min=0),
     ] = 0,
     between: Annotated[
         bool, typer.Option("--between", help="With --seeds: the line from each training to the next.")
@@ -91,6 +98,7 @@ def command(
         bn=bn,
         tolerance=options.share(tolerance, "--tolerance"),
         curvature=curvature,
+        convexity=convexity,
         between=between,
         images=images,
         data=data,

@@ -1,6 +1,6 @@
 """These charts show planes from above, with lines of equal loss, and the lines between trainings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from textwrap import wrap
 from typing import Any
@@ -79,22 +79,29 @@ def colour(found: Landscapes, field: str) -> alt.Color:
     return alt.Color(f"{field}:Q", title="log10 loss", scale=scale)
 
 
-def _above(found: Landscapes, one: Surface) -> Any:
-    half = found.way.span / (found.way.points - 1)
-    rows = [
+def tiles(rows: Sequence[Mapping[str, Any]], span: float, points: int, tooltip: Sequence[Any]) -> tuple[Any, alt.Scale]:
+    """Return a chart whose marks are squares around the points of a plane, and the scale of both of its axes."""
+    half = span / (points - 1)
+    squares = [
         {**row, "left": row["first"] - half, "right": row["first"] + half}
         | {"bottom": row["second"] - half, "top": row["second"] + half}
-        for row in _rows(found, one)
+        for row in rows
     ]
     ticks = alt.Axis(grid=False, tickCount=5)
-    scale = alt.Scale(domain=[-found.way.span - half, found.way.span + half], nice=False)
-    base = alt.Chart(data(rows)).encode(
+    scale = alt.Scale(domain=[-span - half, span + half], nice=False)
+    base = alt.Chart(data(squares)).encode(
         x=alt.X("left:Q", title="first direction", axis=ticks, scale=scale),
         x2="right:Q",
         y=alt.Y("bottom:Q", title="second direction", axis=ticks, scale=scale),
         y2="top:Q",
-        tooltip=["first:Q", "second:Q", "loss:N", alt.Tooltip("error:Q", format=".1%"), "evaluated:N"],
+        tooltip=[*tooltip],
     )
+    return base, scale
+
+
+def _above(found: Landscapes, one: Surface) -> Any:
+    shown = ("first:Q", "second:Q", "loss:N", alt.Tooltip("error:Q", format=".1%"), "evaluated:N")
+    base, scale = tiles(_rows(found, one), found.way.span, found.way.points, shown)
     known = base.transform_filter("isValid(datum.log10_loss)").mark_rect()
     wild = base.transform_filter("!isValid(datum.log10_loss)").mark_rect(color=NOT_FINITE)
     layers = [wild, known.encode(color=colour(found, "log10_loss")), *_level_layers(found, one, scale)]

@@ -1,11 +1,12 @@
 """The curvature of a loss at the weights, from products of its Hessian with vectors: it is never written down.
 
 eigenvalues   Lanczos, every vector made orthogonal to all before it, twice
-trace         Hutchinson: the mean of v H v over random signs v
+trace         Hutchinson: the mean of v H v over probes v of random signs
+density       of the eigenvalues, by Lanczos from the same probes (Ghorbani et al. 2019)
 sharpness     how much the loss rises on a step of length rho along the gradient (Foret et al. 2021)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resbench.errors import cannot_run
+from resbench.landscapes.density import Spectrum
 from resbench.landscapes.losses import Direction, Losses
 from resbench.workers.medians import mean_and_half
 
@@ -43,10 +46,14 @@ class Curvature(NamedTuple):
     """This is half of the 95 % interval over ``probes``."""
     probes: int
     steps: int
-    """Lanczos took so many products."""
+    """Lanczos took so many products, from each probe."""
     gradient: float
     """The gradient is so long."""
     sharpness: float
+    spectra: tuple[Spectrum, ...] = ()
+    """These are what the probes say of the density of the eigenvalues."""
+    size: int = 0
+    """The Hessian has so many eigenvalues: one for each weight."""
 
 
 class Hessian:
@@ -63,23 +70,27 @@ class Hessian:
         parts = self.parts(vector)
         found = torch.zeros_like(vector)
         for loss, share in self._losses():
-            slopes = torch.autograd.grad(loss, self.params, create_graph=True, materialize_grads=True)
-            along = torch.stack([(slope * part).sum() for slope, part in zip(slopes, parts, strict=True)]).sum()
-            found += flat(torch.autograd.grad(along, self.params, materialize_grads=True)) * share
+            with self.losses.running():
+                slopes = torch.autograd.grad(loss, self.params, create_graph=True, materialize_grads=True)
+                along = torch.stack([(slope * part).sum() for slope, part in zip(slopes, parts, strict=True)]).sum()
+                found += flat(torch.autograd.grad(along, self.params, materialize_grads=True)) * share
         return found
 
     def gradient(self) -> Tensor:
         """Return the gradient of the loss."""
         found = torch.zeros(self.size, dtype=torch.float64, device=self.params[0].device)
         for loss, share in self._losses():
-            found += flat(torch.autograd.grad(loss, self.params, materialize_grads=True)) * share
+            with self.losses.running():
+                found += flat(torch.autograd.grad(loss, self.params, materialize_grads=True)) * share
         return found
 
     def _losses(self) -> Iterator[tuple[Tensor, float]]:
         """Yield the loss of each batch, and the share of the images that it has."""
         losses, total = self.losses, sum(self.losses.sizes)
         for (x, targets), size in zip(losses.batches, losses.sizes, strict=True):
-            yield losses.loss(losses.module(x), targets), size / total
+            with losses.running():
+                loss = losses.loss(losses.module(x), targets)
+            yield loss, size / total
 
     def parts(self, vector: Tensor) -> list[Tensor]:
         """Cut a vector into pieces of the parameters' shapes."""
@@ -93,11 +104,18 @@ def flat(parts: Direction) -> Tensor:
 
 
 class Lanczos(NamedTuple):
-    """``values`` of H in a space that ``steps`` products span, ascending; ``vectors``: a column for each."""
+    """``values`` of H in a space that ``steps`` products span, ascending."""
 
     values: np.ndarray
     residuals: np.ndarray
-    vectors: Tensor
+    weights: np.ndarray
+    """The start has these shares of its square in the vectors of the values."""
+    basis: Tensor
+    inner: np.ndarray
+
+    def vector(self, index: int) -> Tensor:
+        """Return the vector of a value."""
+        return self.basis.T @ torch.from_numpy(self.inner[:, index]).to(self.basis.device)
 
 
 def lanczos(product: Product, start: Tensor, steps: int) -> Lanczos:
@@ -106,7 +124,8 @@ def lanczos(product: Product, start: Tensor, steps: int) -> Lanczos:
     It ends before ``steps`` where that space holds all that the start has to do with.
     """
     most = min(steps, len(start))
-    basis = start.new_empty(most + 1, len(start))
+    with cannot_run(f"{steps} steps of Lanczos"):
+        basis = start.new_empty(most + 1, len(start))
     basis[0] = start / start.norm()
     diagonal, beside = [], []
     for i in range(most):
@@ -122,10 +141,9 @@ def lanczos(product: Product, start: Tensor, steps: int) -> Lanczos:
     count = len(diagonal)
     inner = np.diag(diagonal) + np.diag(beside[: count - 1], 1) + np.diag(beside[: count - 1], -1)
     if not np.isfinite(inner).all():
-        return Lanczos(np.full(1, np.nan), np.full(1, inf), start[:, None])
+        return Lanczos(np.full(1, np.nan), np.full(1, inf), np.ones(1), basis[:1], np.ones((1, 1)))
     values, vectors = np.linalg.eigh(inner)
-    turned = basis[:count].T @ torch.from_numpy(vectors).to(start.device)
-    return Lanczos(values, beside[-1] * np.abs(vectors[-1]), turned)
+    return Lanczos(values, beside[-1] * np.abs(vectors[-1]), vectors[0] ** 2, basis[:count], vectors)
 
 
 def eigenvalues(found: Lanczos, most: int) -> tuple[Eigenvalue, ...]:
@@ -138,11 +156,16 @@ def eigenvalues(found: Lanczos, most: int) -> tuple[Eigenvalue, ...]:
     )
 
 
-def trace(product: Product, size: int, probes: int, seed: int, device: torch.device) -> tuple[float, float | None]:
-    """Estimate the trace, with half of its 95 % interval (Hutchinson 1989)."""
-    draw = torch.Generator().manual_seed(seed)
-    signs = (torch.randint(0, 2, (size,), generator=draw).double().mul_(2).sub_(1).to(device) for _ in range(probes))
-    return mean_and_half([float(v @ product(v)) for v in signs])
+def signs(size: int, seed: int, number: int, device: torch.device) -> Tensor:
+    """Draw a probe: ones, each of a random sign (Rademacher)."""
+    draw = torch.Generator().manual_seed(1_000_003 * seed + number)
+    return torch.randint(0, 2, (size,), generator=draw).double().mul_(2).sub_(1).to(device)
+
+
+def trace(spectra: Sequence[Spectrum], size: int) -> tuple[float, float | None]:
+    """Estimate the trace, with half of its 95 % interval over the probes (Hutchinson 1989): of each v H v, which its
+    spectrum gives exactly."""
+    return mean_and_half([size * one.mean for one in spectra])
 
 
 def start(size: int, seed: int, device: torch.device) -> Tensor:
@@ -154,7 +177,6 @@ def curvature(losses: Losses, steps: int, most: int, probes: int, seed: int, tol
     """Measure the curvature where the centre is; ``told`` hears of every product."""
     with losses.differentiable():
         hessian = Hessian(losses)
-        device = losses.params[0].device
 
         def product(vector: Tensor) -> Tensor:
             found = hessian(vector)
@@ -162,13 +184,21 @@ def curvature(losses: Losses, steps: int, most: int, probes: int, seed: int, tol
             return found
 
         slope = hessian.gradient()
-        found = lanczos(product, start(hessian.size, seed, device), steps)
-        mean, half = trace(product, hessian.size, probes, seed, device)
+        known: tuple[Eigenvalue, ...] = ()
+        spectra = []
+        for number in range(probes):
+            found = lanczos(product, signs(hessian.size, seed, number, slope.device), steps)
+            known = known or eigenvalues(found, most)
+            spectra.append(Spectrum(tuple(found.values.tolist()), tuple(found.weights.tolist())))
+            del found  # its basis is as large as the weights, so many times
         parts = hessian.parts(slope * (RHO / slope.norm()) if slope.any() else slope)
     here = losses.value().loss
     rise = losses.at((1.0, parts)).loss - here
     losses.move()
-    return Curvature(eigenvalues(found, most), mean, half, probes, len(found.values), float(slope.norm()), rise)
+    longest = max(len(one.values) for one in spectra)
+    return Curvature(
+        known, *trace(spectra, hessian.size), probes, longest, float(slope.norm()), rise, tuple(spectra), hessian.size
+    )
 
 
 def top_two(losses: Losses, steps: int, seed: int) -> list[list[Tensor | None]]:
@@ -177,4 +207,4 @@ def top_two(losses: Losses, steps: int, seed: int) -> list[list[Tensor | None]]:
         hessian = Hessian(losses)
         found = lanczos(hessian, start(hessian.size, seed, losses.params[0].device), steps)
         long = flat(losses.centre).norm()
-        return [[*hessian.parts(found.vectors[:, -1 - i] * long)] for i in range(2)]
+        return [[*hessian.parts(found.vector(-1 - i) * long)] for i in range(2)]

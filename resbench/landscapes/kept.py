@@ -2,27 +2,30 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Generic, TypeVar
 
 from resbench.errors import OutputError, first_line, foreign
 from resbench.files import is_file, write
-from resbench.landscapes.losses import Value
 from resbench.training.checkpoint import named
 
 Shares = tuple[float, float]
 """A point is so much of the first direction, and so much of the second."""
 
 
-class Kept:
+Held = TypeVar("Held", bound=tuple[float, ...])
+"""What is kept of a point is a named tuple of numbers."""
+
+
+class Kept(Generic[Held]):
     """The values of one plane, by their shares, and the file where new ones go."""
 
-    def __init__(self, values: dict[Shares, Value], file: IO[bytes] | None) -> None:
+    def __init__(self, values: dict[Shares, Held], file: IO[bytes] | None) -> None:
         self.values, self._file = values, file
 
-    def add(self, shares: Shares, value: Value) -> None:
+    def add(self, shares: Shares, value: Held) -> None:
         """Keep a value. Raises OutputError."""
         self.values[shares] = value
         if self._file:
@@ -32,8 +35,9 @@ class Kept:
 
 
 @contextmanager
-def kept(folder: Path | None, name: str, key: Mapping[str, Any]) -> Iterator[Kept]:
-    """Open the points of a plane that ``key`` names: another would differ in one of its values. Raises OutputError."""
+def kept(folder: Path | None, name: str, key: Mapping[str, Any], make: Callable[..., Held]) -> Iterator[Kept[Held]]:
+    """Open the points of a plane that ``key`` names: another would differ in one of its values. ``make`` is called with
+    the numbers of a point. Raises OutputError."""
     if folder is None:
         yield Kept({}, None)
         return
@@ -43,19 +47,21 @@ def kept(folder: Path | None, name: str, key: Mapping[str, Any]) -> Iterator[Kep
         folder.mkdir(parents=True, exist_ok=True)
         content = path.read_bytes() if is_file(path) else b""
         lines = content.splitlines(keepends=True)
-        values = dict(filter(None, map(_point, lines)))
-        if lines and len(values) < len(lines):  # a killed process may have left half a line, and a disk anything
-            write(path, b"".join(line for line in lines if _point(line)))
+        points = [(line, point) for line in lines if (point := _point(line, make))]
+        values = dict(point for _, point in points)
+        if len(values) < len(lines):  # a killed process may have left half a line, and a disk anything
+            write(path, b"".join(line for line, _ in points))
         file = path.open("ab")
     with file:
         yield Kept(values, file)
 
 
-def _point(line: bytes) -> tuple[Shares, Value] | None:
+def _point(line: bytes, make: Callable[..., Held]) -> tuple[Shares, Held] | None:
     """Read a point; what is none will be evaluated again."""
     try:
-        a, b, loss, error = json.loads(line)
+        a, b, *numbers = json.loads(line)
+        value = make(*numbers)
     except (ValueError, TypeError):
         return None
-    numbers = all(type(one) in (int, float) for one in (a, b, loss, error))
-    return ((a, b), Value(loss, error)) if numbers and line.endswith(b"\n") else None
+    known = all(type(one) in (int, float) for one in (a, b, *numbers))
+    return ((a, b), value) if known and line.endswith(b"\n") else None

@@ -143,9 +143,10 @@ class Losses:
             norm.training = on
 
     @contextmanager
-    def differentiable(self) -> Iterator[None]:
-        """Have the weights at the centre, with statistics that belong to them, and every operator differentiable."""
-        self.move()
+    def differentiable(self, *terms: tuple[float, Direction]) -> Iterator[None]:
+        """Have the weights at the centre plus so much of each direction, with statistics that belong to them, and every
+        operator differentiable."""
+        self.move(*terms)
         with torch.inference_mode():
             if self.bn == "recompute" and self.norms:
                 self._renew()

@@ -6,8 +6,7 @@ Points are kept in a folder as they are found: whatever ends a call, the same on
 the points of a coarser one.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from math import isfinite
@@ -21,19 +20,15 @@ from resbench.errors import Failures, OptionError
 from resbench.given import public
 from resbench.landscapes.between import Between
 from resbench.landscapes.between import between as line_between
-from resbench.landscapes.curvature import Curvature, curvature, top_two
-from resbench.landscapes.directions import BIASES, KINDS, RANDOM, random
-from resbench.landscapes.kept import kept
-from resbench.landscapes.losses import BN, Batches, Direction, Loss, Losses, cross_entropy
-from resbench.landscapes.plane import Plane
+from resbench.landscapes.directions import BIASES, KINDS
+from resbench.landscapes.losses import BN, Batches, Loss, Losses, cross_entropy
 from resbench.landscapes.result import Landscapes, Surface, Way
 from resbench.landscapes.subjects import Shown, Subject, Subjects, subjects, to_train
-from resbench.landscapes.trajectory import Trajectory, trajectory
+from resbench.landscapes.surface import surface
 from resbench.networks.inputs import Input, parse_input
 from resbench.networks.name import names_of
 from resbench.progress import Progress, Step, silent
 from resbench.restoring.unchanged import unchanged
-from resbench.training.checkpoint import fingerprint
 from resbench.training.degradation import Plan
 from resbench.training.train import Options, options, precision
 from resbench.units import shape_text
@@ -45,11 +40,8 @@ MODELS = ("plain56", "resnet56")
 SHOWN = 256
 """So many images are shown where nothing else is asked for."""
 
-EIGENVALUES = 5
-PROBES = 10
-
-TOP_STEPS = 20
-"""The top directions are of so many steps of Lanczos, where no curvature is asked for."""
+LANCZOS = 20
+"""Top directions, and eigenvalues over the plane, are of so many steps of Lanczos where no curvature is asked for."""
 
 MOST_POINTS = 1001
 
@@ -71,6 +63,7 @@ def landscape(
     bn: str = "recompute",
     tolerance: float | None = None,
     curvature: int = 0,
+    convexity: int = 0,
     between: bool = False,
     images: int = SHOWN,
     data: str = "digits",
@@ -99,7 +92,8 @@ def landscape(
     layer, none or top; ``biases``: zero or own; ``bn``: recompute, eval or train, whose statistics are of ``batch``
     images. ``tolerance``: points are evaluated until a spline of the logarithm of the loss is within this share of its
     range where it is judged. ``between``: also the line from the training of each seed to that of the next.
-    ``curvature``: so many steps of Lanczos at the weights. ``folder`` keeps trainings and
+    ``curvature``: so many steps of Lanczos at the weights, from each probe. ``convexity``: the least and the largest
+    eigenvalue at so many points of a side, an odd number, by as many steps (else 20). ``folder`` keeps trainings and
     points: the same call goes on from there, and Ctrl-C gives what there is.
     Raises OptionError, and what ``degradation`` raises.
     """
@@ -108,8 +102,11 @@ def landscape(
         options(device, compile, 0, folder, None, threads), trail=every if way.directions == "trajectory" else 0
     )
     failures = failures or Failures()
-    if not isinstance(curvature, int) or curvature < 0:
+    if type(curvature) is not int or curvature < 0:
         raise OptionError(f"--curvature takes a whole number of steps from 0; received {curvature!r}")
+    if convexity:
+        _odd("--convexity", convexity)
+    way = way._replace(curvature=curvature, convexity=convexity, lanczos=curvature or LANCZOS)
     if isinstance(models, nn.Module):
         if seeds != 1 or epochs is not None:
             raise OptionError("a module is looked at as it is: expected neither seeds nor epochs")
@@ -142,9 +139,9 @@ def landscape(
                 progress(line, begun + (1 - begun) * (number + share) / len(given.each))
 
             with failures.of(one.model):
-                surface = _surface(one, way, run, curvature, told)
-                found += [surface] if surface else []
-                if surface is None or surface.interrupted:
+                seen = surface(one, way, run, told)
+                found += [seen] if seen else []
+                if seen is None or seen.interrupted:
                     failures.stopped = True
                     break
     if failures.stopped and not found:
@@ -191,107 +188,16 @@ def _way(
             raise OptionError(f"--{name} takes {', '.join(known)}; received {value!r}")
     if not (isinstance(span, int | float) and isfinite(span) and span > 0):
         raise OptionError(f"--span takes a number above 0, such as 1; received {span!r}")
-    if type(points) is not int or not 3 <= points <= MOST_POINTS or points % 2 == 0:
-        raise OptionError(
-            f"--points takes an odd number from 3 to {MOST_POINTS}, so that the weights themselves are one of them; "
-            f"received {points!r}"
-        )
+    _odd("--points", points)
     if tolerance is not None and not 0 < tolerance < 1:
         raise OptionError(f"--tolerance takes a share such as 1% or 0.01; received {tolerance!r}")
     return Way(float(span), points, directions, biases, bn, min(batch, images), tolerance, data, images, 0)
 
 
-def _surface(one: Subject, way: Way, run: Options, steps: int, told: Callable[[Step, float], None]) -> Surface | None:
-    """Look at a network; None where Ctrl-C came before there was anything to see."""
-    begun = time.monotonic()
-    label = f"{one.model}, seed {one.seed}"
-
-    def named(step: Step, share: float) -> None:
-        told(Step(f"{label}: {step}", step.keeps), share)
-
-    with unchanged(one.module):
-        weights = fingerprint(one.module)
-        losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled, one.model)
-        size = sum(p.numel() for p in losses.params)
-        if steps > size:
-            raise OptionError(
-                f"--curvature takes as many steps as there are weights at most, {size:,}; received {steps:,}"
-            )
-        named(Step("directions"), 0.0)
-        along = _along(one, losses) if way.directions == "trajectory" else None
-        pair = along.directions if along else _pair(losses, way, steps, one.seed)
-        key = {
-            "schema": 1,
-            "weights": weights,
-            "model": one.model,
-            "directions": [way.directions, way.biases, one.seed, *_more(one, way, steps)],
-            "bn": [way.bn, losses.sizes[0]],
-            "shown": one.shown.key,
-            "machine": [torch.device(run.device).type, run.threads, run.compiled],
-            "torch": str(torch.__version__),
-        }
-        folder = run.folder / "planes" if run.folder and one.shown.key else None
-        with kept(folder, label, key) as points:
-            plane = Plane(losses, pair, way, points, named)
-            try:
-                plane.fill(one.seed)
-                curved = _curved(losses, steps, one.seed, named)
-            except KeyboardInterrupt:
-                curved = None
-                plane.interrupted = True
-        losses.move()
-    if not plane.stride:
-        return None
-    loss, error, exact = (tuple(map(tuple, values.tolist())) for values in plane.whole())
-    last = one.training.last if one.training else None
-    return Surface(
-        model=one.model,
-        seed=one.seed,
-        input=one.input,
-        loss=loss,
-        error=error,
-        exact=exact,
-        seconds=time.monotonic() - begun,
-        earlier=plane.earlier,
-        off=tuple(plane.off),
-        test_error=last.test_error if last else None,
-        curvature=curved,
-        interrupted=plane.interrupted,
-        path=along.path if along else (),
-        explained=along.explained if along else None,
-    )
-
-
-def _more(one: Subject, way: Way, steps: int) -> list[int]:
-    """Return what else the directions depend on."""
-    return {"top": [steps or TOP_STEPS], "trajectory": [one.trail.every if one.trail else 0]}.get(way.directions, [])
-
-
-def _along(one: Subject, losses: Losses) -> Trajectory:
-    """Return the plane in which the training moved most. Raises OptionError where it was not trained here."""
-    if one.training is None or one.trail is None:
+def _odd(name: str, points: int) -> None:
+    """Raise OptionError for a number of points of a side, of which the weights themselves would not be one."""
+    if type(points) is not int or not 3 <= points <= MOST_POINTS or points % 2 == 0:
         raise OptionError(
-            f"{one.model}: --directions trajectory is of a training: expected a network that is trained here"
+            f"{name} takes an odd number from 3 to {MOST_POINTS}, so that the weights themselves are one of them; "
+            f"received {points!r}"
         )
-    return trajectory(one.trail.weights(len(one.training.history)), losses.centre)
-
-
-def _pair(losses: Losses, way: Way, steps: int, seed: int) -> Sequence[Direction]:
-    """Return the two directions of a plane."""
-    if way.directions in RANDOM:
-        return [random(losses.module, way.directions, way.biases, seed, i) for i in range(2)]
-    return top_two(losses, steps or TOP_STEPS, seed)
-
-
-def _curved(losses: Losses, steps: int, seed: int, told: Callable[[Step, float], None]) -> Curvature | None:
-    if not steps:
-        return None
-    whole = steps + PROBES
-    return curvature(
-        losses,
-        steps,
-        EIGENVALUES,
-        PROBES,
-        seed,
-        lambda done: told(Step(f"product {done} of {whole} of the Hessian"), 0.9 + 0.1 * done / whole),
-    )

@@ -22,13 +22,18 @@ class Plane:
     """A plane is filled from coarse to fine."""
 
     def __init__(
-        self, losses: Losses, pair: Sequence[Direction], way: Way, points: Kept, told: Callable[[Step, float], None]
+        self,
+        losses: Losses,
+        pair: Sequence[Direction],
+        way: Way,
+        points: Kept[Value],
+        told: Callable[[Step, float], None],
     ) -> None:
         self.losses, self.pair, self.way, self.kept, self.told = losses, pair, way, points, told
         self.axis = coordinates(way.span, way.points)
         self.known: dict[Place, Value] = {}
         self.off: list[float] = []
-        self.stride, self.earlier, self.interrupted = 0, 0, False
+        self.stride, self.earlier = 0, 0
 
     def fill(self, seed: int) -> None:
         """Evaluate points, until there are enough of them."""
@@ -56,7 +61,7 @@ class Plane:
                 self.known[i, j] = self.kept.values[shares]
                 continue
             done = len(self.known)
-            self.told(Step(f"point {done + 1:,} of {whole:,}", plural(done, "point")), 0.9 * done / whole)
+            self.told(Step(f"point {done + 1:,} of {whole:,}", plural(done, "point")), done / whole)
             value = self.losses.at((shares[0], self.pair[0]), (shares[1], self.pair[1]))
             self.kept.add(shares, value)
             self.known[i, j] = value

@@ -10,6 +10,7 @@ import numpy as np
 
 from resbench.drawing.charts import Picture
 from resbench.landscapes.between import Between
+from resbench.landscapes.convexity import Bends
 from resbench.landscapes.curvature import Curvature
 from resbench.landscapes.grid import Plane, convex_share, coordinates, low_share
 from resbench.landscapes.table import lines_table, means_table, points_table, surfaces_table
@@ -38,6 +39,12 @@ class Way(NamedTuple):
     classes: int
     size: str = ""
     """The images have this size, where it is the same for all networks."""
+    curvature: int = 0
+    """So many steps of Lanczos were taken at the centre, from each probe."""
+    convexity: int = 0
+    """At so many points of a side the least and the largest eigenvalue were found; 0: at none."""
+    lanczos: int = 0
+    """They are of so many steps of Lanczos."""
 
     @property
     def guessing(self) -> float:
@@ -96,6 +103,8 @@ class Surface:
     """The training went this way, from its first weights to the last: shares of both directions."""
     explained: tuple[float, float] | None = None
     """So large a share of the variance of its weights lies along each direction."""
+    bends: Bends = ()
+    """These are the least and the largest eigenvalue of the Hessian at points of the plane, a coarser grid."""
 
     @cached_property
     def plane(self) -> Plane:
@@ -121,6 +130,24 @@ class Surface:
     def convex(self) -> float:
         """Return the share of inner points at which the plane curves upwards in all directions."""
         return convex_share(self.plane)
+
+    @property
+    def ratios(self) -> Plane:
+        """Return |least / largest| eigenvalue over the coarser grid."""
+        return np.array([[one.ratio for one in row] for row in self.bends])
+
+    @property
+    def ratio(self) -> float | None:
+        """Return it at the weights themselves; None where it is not known."""
+        middle = len(self.bends) // 2
+        found = self.bends[middle][middle].ratio
+        return found if isfinite(found) else None
+
+    @property
+    def highest_ratio(self) -> float | None:
+        """Return the largest that is known; None where none is."""
+        known = self.ratios[np.isfinite(self.ratios)]
+        return float(known.max()) if len(known) else None
 
     def low(self, below: float) -> float:
         """Return the share of points whose loss is below a limit."""
@@ -165,9 +192,14 @@ class Landscapes(Result):
 
     def pictures(self) -> list[Picture]:
         from resbench.landscapes.chart import contours, lines
+        from resbench.landscapes.hessian_chart import densities, ratios
         from resbench.landscapes.sides import surfaces
 
-        return [contours(self), surfaces(self), *([lines(self)] if self.lines else [])]
+        found = [contours(self), surfaces(self)]
+        if any(one.bends for one in self.surfaces):
+            found.append(ratios(self))
+        found += densities(self)
+        return [*found, *([lines(self)] if self.lines else [])]
 
     def sketch(self, width: int, colour: bool) -> str:
         from resbench.landscapes.sketch import sketch
@@ -203,7 +235,11 @@ class Landscapes(Result):
             words = f"from {one.centre[0]:.3g} at the centre; it is not finite at {plural(wild, 'point')}"
         guess = self.way.guessing
         low = "" if not isfinite(guess) else f"; below {guess:.3g}, which is guessing, at {100 * one.low(guess):.0f} %"
-        return f"{words}{low} of the points; convex at {100 * one.convex:.0f} %"
+        words = f"{words}{low} of the points; convex at {100 * one.convex:.0f} %"
+        if not one.bends or one.highest_ratio is None:
+            return words
+        here = "" if one.ratio is None else f"{one.ratio:.2g} at the centre and "
+        return f"{words}; |least / largest| eigenvalue of the Hessian {here}{one.highest_ratio:.2g} at most"
 
     def sections(self) -> list[Section]:
         return [Section(*self.heading, [*self.verdicts()], self.tables(), self.pictures())]

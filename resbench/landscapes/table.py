@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any
 
 from resbench.landscapes.grid import height
@@ -28,9 +28,14 @@ COLUMNS = (
     Column("trace_half", "95% +-", "number"),
     Column("gradient", "gradient norm", "number"),
     Column("sharpness", "rise by SAM", "number"),
+    Column("ratio", "|least/top| at centre", "number"),
+    Column("ratio_highest", "|least/top| highest", "number"),
     Column("seconds", "time", "seconds"),
 )
-OPTIONAL = ("test_error", "off", "top", "least", "trace", "trace_half", "gradient", "sharpness", "seconds")
+OPTIONAL = (
+    *("test_error", "off", "top", "least", "trace", "trace_half", "gradient", "sharpness"),
+    *("ratio", "ratio_highest", "seconds"),
+)
 
 
 def surfaces_table(found: Landscapes) -> Table:
@@ -54,14 +59,22 @@ def surfaces_table(found: Landscapes) -> Table:
     curved = [one.curvature for one in found.surfaces if one.curvature]
     if curved:
         notes.append(
-            f"Curvature at the centre: eigenvalues by Lanczos over all weights, the trace by Hutchinson from "
-            f"{curved[0].probes} probes; SAM: a step of 0.05 along the gradient. All of these change when a network is "
-            "written with other weights that compute the same (Dinh et al. 2017); with filter-normalised directions a "
-            "plane does not."
+            f"Curvature at the centre: eigenvalues by {curved[0].steps} steps of Lanczos over all weights, the trace "
+            f"by Hutchinson from {curved[0].probes} probes; SAM: a step of 0.05 along the gradient. All of these "
+            "change when a network is written with other weights that compute the same (Dinh et al. 2017); with "
+            "filter-normalised directions a plane does not."
         )
     unknown = sum(not value.converged for one in curved for value in one.eigenvalues)
     if unknown:
         notes.append(f"{unknown} of the eigenvalues are not converged: more steps, --curvature {2 * curved[0].steps}.")
+    bends = [bend for one in found.surfaces for row in one.bends for bend in row if not isnan(bend.least)]
+    if bends:
+        unsure = sum(not bend.converged for bend in bends)
+        notes.append(
+            f"|Least/top|: of the least and the largest eigenvalue of the Hessian, by {found.way.lanczos} steps of "
+            f"Lanczos at {found.way.convexity} x {found.way.convexity} points of the plane (Li et al. 2018, fig. 7)"
+            + (f"; not converged at {unsure:,} of {len(bends):,} points." if unsure else ".")
+        )
     notes += [found.trained] if found.trained else []
     warnings = ["Interrupted: what was not evaluated is interpolated."] if found.interrupted else []
     rows = [[record[column.key] for column in columns] for record in records]
@@ -124,6 +137,8 @@ def _record(found: Landscapes, one: Surface) -> dict[str, Any]:
             "gradient": curved.gradient,
             "sharpness": curved.sharpness,
         }
+    if one.bends:
+        known |= {"ratio": one.ratio, "ratio_highest": one.highest_ratio}
     return {
         **known,
         "model": one.model,

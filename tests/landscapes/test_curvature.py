@@ -9,7 +9,10 @@ from torch import nn
 from torch.func import functional_call
 
 import resbench
-from resbench.landscapes.curvature import Hessian, eigenvalues, lanczos, start, trace
+from resbench.landscapes.convexity import Extremes
+from resbench.landscapes.curvature import Hessian, eigenvalues, lanczos, signs, start, trace
+from resbench.landscapes.density import Spectrum, broadened, density
+from resbench.landscapes.directions import random
 from resbench.landscapes.losses import Losses, cross_entropy
 from resbench.restoring.unchanged import unchanged
 
@@ -31,6 +34,15 @@ def dense(net, shown):
 
     vector = torch.cat([p.detach().flatten() for p in net.parameters()])
     return torch.autograd.functional.hessian(loss, vector).numpy()
+
+
+def spectrum(matrix, first, steps):
+    found = lanczos(lambda v: matrix @ v, first, steps)
+    return Spectrum(tuple(found.values.tolist()), tuple(found.weights.tolist()))
+
+
+def probed(matrix, seed, number, steps):
+    return spectrum(matrix, signs(len(matrix), seed, number, torch.device("cpu")), steps)
 
 
 def test_eigenvalues_are_those_of_the_dense_matrix_and_of_scipy():
@@ -77,10 +89,10 @@ def test_the_interval_of_the_trace_holds_it_in_most_draws():
     matrix = torch.from_numpy(dense(net, shown))
     exact = float(matrix.trace())
     inside = 0
-    for seed in range(100):
-        mean, half = trace(lambda v: matrix @ v, len(matrix), 12, seed, torch.device("cpu"))
+    for seed in range(400):
+        mean, half = trace([probed(matrix, seed, number, 1) for number in range(12)], len(matrix))
         inside += abs(mean - exact) <= half
-    assert inside >= 90
+    assert 366 <= inside <= 394
 
 
 @pytest.mark.parametrize("bn", ["eval", "recompute", "train"])
@@ -127,3 +139,87 @@ def test_top_directions_are_the_eigenvectors():
     long = float(torch.cat([p.detach().flatten() for p in net.parameters()]).norm())
     bends = (plane[1, 2] + plane[1, 0] - 2 * plane[1, 1]), (plane[2, 1] + plane[0, 1] - 2 * plane[1, 1])
     assert np.array(bends) / (1e-3 * long) ** 2 == pytest.approx(values[::-1][:2], rel=1e-3)
+
+
+def test_over_all_basis_vectors_the_density_is_that_of_the_eigenvalues():
+    matrix = dense(small(), batches((20, 9)))
+    values, n = np.linalg.eigvalsh(matrix), len(matrix)
+    each = [spectrum(torch.from_numpy(matrix), one, n) for one in torch.eye(n, dtype=torch.float64)]
+    found = density(each)
+    exact = broadened(values, np.full(n, 1 / n), found.at, found.broad)
+    assert found.broad == pytest.approx(0.01 * np.ptp(values))
+    assert found.mean == pytest.approx(exact, abs=1e-8 * exact.max())
+    assert np.trapezoid(found.mean, found.at) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_density_of_probes_has_the_moments_and_the_shape_of_the_spectrum():
+    matrix = torch.from_numpy(dense(small(), batches((20, 9))))
+    n, probes = len(matrix), 40
+    values, vectors = torch.linalg.eigh(matrix)
+    for number in range(3):
+        v, one = signs(n, 7, number, torch.device("cpu")), probed(matrix, 7, number, 2)
+        assert {*v.tolist()} == {-1.0, 1.0}
+        assert one.mean * n == pytest.approx(float(v @ matrix @ v), rel=1e-9)
+        assert np.dot(np.square(one.values), one.weights) * n == pytest.approx(float((matrix @ v).square().sum()))
+    each = [probed(matrix, 7, number, n) for number in range(probes)]
+    found = density(each)
+    apart = (torch.from_numpy(found.at)[:, None] - values) / found.broad
+    peaks = torch.exp(-(apart**2) / 2) / (found.broad * np.sqrt(2 * np.pi))
+    for t, mean, at in zip(peaks, found.mean, found.at, strict=True):
+        whole = vectors @ torch.diag(t) @ vectors.T  # the Gaussian of the matrix, of which a probe gives v f(H) v / n
+        off = whole - torch.diag(whole.diag())
+        deviation = float((2 * off.square().sum() / probes).sqrt()) / n
+        assert abs(mean - float(t.mean())) <= 5 * deviation + 1e-9, at
+    mean, half = trace(each, n)
+    assert abs(mean - float(values.sum())) <= 2 * half
+    inside = np.abs(found.mean - peaks.mean(1).numpy()) <= found.half + 1e-9
+    assert inside.mean() > 0.6, "the interval over the probes holds the density at most places"
+
+
+def test_a_matrix_of_one_value_or_of_none_that_is_finite_has_no_density():
+    assert density([Spectrum((3.0,), (1.0,))]) is None
+    assert density([Spectrum((float("nan"),), (1.0,)), Spectrum((1.0, 2.0), (0.5, 0.5))]) is None
+
+
+def test_a_landscape_has_the_density_of_its_centre():
+    net, shown = small(), batches((20, 9))
+    matrix = torch.from_numpy(dense(net, shown))
+    landscape = resbench.landscape(net, batches=shown, points=3, curvature=6)
+    found = landscape.surfaces[0].curvature
+    assert (found.size, found.steps, len(found.spectra)) == (len(matrix), 6, found.probes)
+    for number, one in enumerate(found.spectra):
+        same = probed(matrix, 0, number, 6)
+        assert one.values == pytest.approx(same.values, rel=1e-6, abs=1e-9)
+        assert one.weights == pytest.approx(same.weights, rel=1e-4, abs=1e-9)
+    assert found.trace == pytest.approx(np.mean([len(matrix) * one.mean for one in found.spectra]))
+    assert "density of the eigenvalues" in [picture.name for picture in landscape.pictures()]
+
+
+@pytest.mark.parametrize("bn", ["eval", "recompute"])
+def test_extremes_over_the_plane_are_those_of_dense_matrices(bn):
+    net, shown = network(), batches((12, 12, 5))
+    size = sum(p.numel() for p in net.parameters())
+    landscape = resbench.landscape(net, batches=shown, points=3, span=0.5, bn=bn, curvature=60, convexity=3)
+    found = landscape.surfaces[0]
+    pair = [random(net, "filter", "zero", 0, k) for k in range(2)]
+    with unchanged(net):
+        losses = Losses(net, shown, cross_entropy, bn)
+        for j, b in enumerate((-0.5, 0.0, 0.5)):
+            for i, a in enumerate((-0.5, 0.0, 0.5)):
+                losses.at((a, pair[0]), (b, pair[1]))  # with statistics that belong there
+                values = np.linalg.eigvalsh(dense(net, shown))
+                bend = found.bends[j][i]
+                assert bend.converged
+                assert (bend.least, bend.largest) == pytest.approx((values[0], values[-1]), abs=2e-3 * values[-1])
+                assert found.ratios[j][i] == pytest.approx(abs(values[0] / values[-1]), abs=2e-3)
+    assert len(values) == size
+    assert found.ratio == found.ratios[1][1]
+    assert found.highest_ratio == found.ratios.max()
+    assert found.bends[1][1].largest == pytest.approx(found.curvature.eigenvalues[0].value, rel=1e-3)
+    assert "convexity over the plane" in [picture.name for picture in landscape.pictures()]
+
+
+def test_a_point_is_said_not_to_converge_where_its_residual_is_large():
+    assert Extremes(-1.0, 1e-4, 4.0, 1e-3).converged
+    assert not Extremes(-1.0, 1e-4, 4.0, 1e-2).converged
+    assert np.isnan(Extremes(0.0, 0.0, 0.0, 0.0).ratio)

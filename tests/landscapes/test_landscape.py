@@ -55,6 +55,28 @@ def test_a_finer_plane_begins_with_the_points_of_a_coarser_one(runs):
     assert other.surfaces[0].loss != coarse.surfaces[0].loss
 
 
+def test_eigenvalues_over_the_plane_go_on_where_they_were_stopped(runs):
+    def ask(folder, **more):
+        words = {"epochs": 1, "images": 64, "points": 3, "convexity": 3, "directions": "none", "folder": folder}
+        return resbench.landscape("resnet8", **words, **more)
+
+    def stop(step, share):
+        if "eigenvalues at point 5" in step:
+            raise KeyboardInterrupt
+
+    half = ask(runs, progress=stop)
+    assert half.interrupted
+    assert sum(np.isfinite(half.surfaces[0].ratios).ravel()) == 4
+    assert "orange: not known" in half.pictures()[2].chart.to_dict()["title"]
+    whole = ask(runs)
+    assert whole.surfaces[0].earlier == 9 + 4
+    again = ask(runs / "fresh")
+    assert again.surfaces[0].bends == whole.surfaces[0].bends
+    assert again.surfaces[0].earlier == 0
+    whole.save(runs / "found.json")
+    assert resbench.load(runs / "found.json") == whole
+
+
 def test_a_killed_run_goes_on_with_every_whole_line(runs):
     command = [sys.executable, "-m", "resbench", *ASKED, "--points", "25", "--dir", str(runs)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -149,6 +171,7 @@ def test_points_that_a_spline_stands_for_are_marked_and_near(runs):
         (("--epochs", "1", "--directions", "trajectory"), "expected --epochs 2 or more, or a smaller --every"),
         (("--vtk", "/etc/passwd"), "--vtk takes a folder"),
         (("--curvature", "99999999"), "as many steps as there are weights at most, 75,290"),
+        (("--convexity", "4"), "--convexity takes an odd number from 3 to 1001"),
         (("--bn", "frozen"), "--bn takes recompute, eval, train; received 'frozen'"),
         (("--directions", "up"), "--directions takes filter, layer, none, top"),
         (("--tolerance", "much"), "--tolerance takes a share such as 1% or 0.01; received 'much'"),
