@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from resbench.drawing.charts import COLOURS, WIDTH, Picture, data
+from resbench.drawing.charts import WIDTH, Picture, data
 from resbench.landscapes.chart import ACROSS, NOT_FINITE, SIDE, tiles
 from resbench.landscapes.density import Density, density
 from resbench.landscapes.grid import coordinates
@@ -58,11 +58,12 @@ def _density_rows(network: str, known: Density, size: int) -> list[dict[str, Any
 def _density(network: str, rows: list[dict[str, Any]]) -> Any:
     scale = alt.Scale(type="log", nice=False)
     axis = alt.Axis(format="~e", tickCount=5)
-    base = alt.Chart(data(rows)).encode(x=alt.X("eigenvalue:Q", title="eigenvalue", scale=alt.Scale(zero=False)))
-    band = base.mark_area(opacity=0.3, color=COLOURS[0]).encode(
-        y=alt.Y("low:Q", scale=scale, title="density", axis=axis), y2="high:Q"
+    base = alt.Chart(data(rows)).encode(
+        x=alt.X("eigenvalue:Q", title="eigenvalue", scale=alt.Scale(zero=False)),
+        color=alt.Color("network:N", legend=None, sort=None),
     )
-    line = base.mark_line(strokeWidth=1.5, color=COLOURS[0]).encode(
+    band = base.mark_area(opacity=0.3).encode(y=alt.Y("low:Q", scale=scale, title="density", axis=axis), y2="high:Q")
+    line = base.mark_line(strokeWidth=1.5).encode(
         y=alt.Y("drawn:Q", scale=scale), tooltip=["eigenvalue:Q", "density:Q", "low:Q", "high:Q"]
     )
     return alt.layer(band, line).properties(title=network, width=WIDTH, height=170)

@@ -24,9 +24,9 @@ from resbench.training.train import Options
 from resbench.units import plural
 
 EIGENVALUES = 5
-PROBES = 10
+PROBES = 5
 
-PRODUCT = 3
+PRODUCT = 6
 """A product of the Hessian takes about so many times as long as a point of the plane, for what progress says."""
 
 Told = Callable[[Step, float], None]
