@@ -154,23 +154,26 @@ def _shares(one: Surface) -> str:
 
 
 def lines(found: Landscapes) -> Picture:
-    """Draw the loss on the way from one training to the next."""
+    """Draw the loss on the way from one training to the next, dashed where units are in one order."""
     rows = [
         {
             "network": one.model,
-            "way": f"{one.model}, {one.seeds[0]} to {one.seeds[1]}",
-            "share": i / (len(one.loss) - 1),
+            "way": f"{one.model}, {one.seeds[0]} to {one.seeds[1]}, {units}",
+            "units": units,
+            "share": i / (len(losses) - 1),
             "loss": value,
         }
         for one in found.lines
-        for i, value in enumerate(one.loss)
+        for units, losses in (("as trained", one.loss), ("matched", one.matched))
+        for i, value in enumerate(losses)
         if isfinite(value)
     ]
-    scale = alt.Scale(**log_or_linear([value for one in found.lines for value in one.loss if isfinite(value)]))
+    scale = alt.Scale(**log_or_linear([row["loss"] for row in rows]))  # type: ignore[misc]
     base = alt.Chart(data(rows)).encode(
         x=alt.X("share:Q", title="from one training to the next"),
         y=alt.Y("loss:Q", title="loss", scale=scale),
         color=alt.Color("network:N", title=None, sort=None),
+        strokeDash=alt.StrokeDash("units:N", title="units", sort=None),
         detail="way:N",
         tooltip=["way:N", "share:Q", "loss:Q"],
     )

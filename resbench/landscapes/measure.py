@@ -91,7 +91,8 @@ def landscape(
     ``points`` of a side from -span to span, an odd number, so that the weights are one of them. ``directions``: filter,
     layer, none or top; ``biases``: zero or own; ``bn``: recompute, eval or train, whose statistics are of ``batch``
     images. ``tolerance``: points are evaluated until a spline of the logarithm of the loss is within this share of its
-    range where it is judged. ``between``: also the line from the training of each seed to that of the next.
+    range where it is judged. ``between``: also the line from the training of each seed to that of the next, as they are
+    and with their units in one order.
     ``curvature``: so many steps of Lanczos at the weights, from each probe. ``convexity``: the least and the largest
     eigenvalue at so many points of a side, an odd number, by as many steps (else 20). ``folder`` keeps trainings and
     points: the same call goes on from there, and Ctrl-C gives what there is.
@@ -167,8 +168,7 @@ def _lines(each: Sequence[Subject], way: Way, run: Options, progress: Progress) 
         progress(Step(f"{one.model}: from seed {one.seed} to {other.seed}"), 1 - 0.01 * (1 - number / len(pairs)))
         with repeatable(run.device, run.threads), unchanged(one.module):
             losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled, one.model)
-            ends = [p.detach() for p in other.module.parameters()]
-            yield line_between(one.model, (one.seed, other.seed), losses, ends)
+            yield line_between(one.model, (one.seed, other.seed), losses, other.module)
 
 
 def _way(

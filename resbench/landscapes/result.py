@@ -220,7 +220,8 @@ class Landscapes(Result):
             yield f"{self.label(one)}: {self.said(one)}"
         for line in self.lines:
             told = f"between seeds {line.seeds[0]} and {line.seeds[1]} the loss rises by {line.barrier:.3g}"
-            yield f"{line.model}: {told} above the line between both ends"
+            units = "" if line.matched_barrier is None else f", by {line.matched_barrier:.3g} with units matched"
+            yield f"{line.model}: {told} above the line between both ends{units}"
 
     def label(self, one: Surface) -> str:
         """Name a surface: its network, and its seed where there are several."""

@@ -112,17 +112,24 @@ LINES = (
     *(Column("first", "from seed", "exact"), Column("second", "to seed", "exact")),
     *(Column("begins", "loss", "number"), Column("ends", "loss there", "number")),
     *(Column("highest", "highest", "number"), Column("barrier", "barrier", "number")),
+    Column("matched_barrier", "barrier, units matched", "number"),
 )
 
 
 def lines_table(found: Landscapes) -> Table:
     """Return a row for each line between two trainings."""
-    rows = [[one.model, *one.seeds, one.loss[0], one.loss[-1], max(one.loss), one.barrier] for one in found.lines]
-    note = (
+    rows = [
+        [one.model, *one.seeds, one.loss[0], one.loss[-1], max(one.loss), one.barrier, one.matched_barrier]
+        for one in found.lines
+    ]
+    notes = [
         "Barrier: how far the loss lies above the straight line between both ends at most, at 11 points, along all "
-        "parameters. Weights are as they were trained: no units are exchanged to bring the ends nearer."
-    )
-    return Table(LINES, rows, "Between trainings", [note])
+        "parameters: as the weights were trained, and with the units of the second training in the order in which its "
+        "weights are most alike the first's, which changes nothing that it computes (Ainsworth et al. 2023)."
+    ]
+    reasons = dict.fromkeys(f"{one.model}: {one.unmatched}." for one in found.lines if one.unmatched)
+    columns = LINES if any(one.matched for one in found.lines) else LINES[:-1]
+    return Table(columns, [row[: len(columns)] for row in rows], "Between trainings", [*notes, *reasons])
 
 
 def _record(found: Landscapes, one: Surface) -> dict[str, Any]:
