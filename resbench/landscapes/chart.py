@@ -173,9 +173,9 @@ def lines(found: Landscapes) -> Picture:
         x=alt.X("share:Q", title="from one training to the next"),
         y=alt.Y("loss:Q", title="loss", scale=scale),
         color=alt.Color("network:N", title=None, sort=None),
-        strokeDash=alt.StrokeDash("units:N", title="units", sort=None),
         detail="way:N",
         tooltip=["way:N", "share:Q", "loss:Q"],
     )
-    line = base.mark_line(point={"size": 12})
-    return Picture("between trainings", line.properties(title="loss between trainings", width=WIDTH, height=260), rows)
+    line = base.mark_line().encode(strokeDash=alt.StrokeDash("units:N", title="units", sort=None))
+    chart = alt.layer(line, base.mark_circle(size=14, opacity=1))
+    return Picture("between trainings", chart.properties(title="loss between trainings", width=WIDTH, height=260), rows)
