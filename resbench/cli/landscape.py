@@ -7,7 +7,7 @@ import typer
 
 from resbench.cli import options, training
 from resbench.cli.outlets import tell
-from resbench.cli.output import checked, draw, emit, end, end_early
+from resbench.cli.output import checked, emit, end, end_early
 from resbench.cli.progress import progress
 from resbench.errors import Failures
 from resbench.files import RUNS, is_folder, is_there
@@ -54,9 +54,7 @@ def command(
     epochs: Annotated[
         float | None, typer.Option("--epochs", help="As in `degradation`; 0: the weights that they begin with.")
     ] = None,
-    seeds: Annotated[
-        int, typer.Option("--seeds", help="Trainings, each with its own directions.", min=1, max=1000)
-    ] = 1,
+    seeds: training.Seeds = 1,
     every: Annotated[
         int, typer.Option("--every", help="With trajectory: the weights of so many epochs' ends.", min=1)
     ] = 1,
@@ -118,11 +116,9 @@ def command(
     )
     if earlier := sum(one.earlier for one in found.surfaces):
         tell(f"{earlier:,} points were evaluated by an earlier call, in {folder / 'planes'}")
-    emit(found, format, output)
+    emit(found, format, output, plot=plot)
     if vtk:
         save(found, vtk)
-    if plot:
-        draw(found.drawn(), plot)
     if found.interrupted:
         end_early("interrupted; the same command goes on from here", (output, plot))
     end(failures, results=[found], files=(output, plot))

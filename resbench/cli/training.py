@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Epochs = Annotated[
     float | None, typer.Option("--epochs", help="Instead of 20 (digits) or as many as 64,000 iterations are.")
 ]
-Seeds = Annotated[int, typer.Option("--seeds", help="Initialisations and orders.", min=1, max=1000)]
+Seeds = Annotated[int, typer.Option("--seeds", help="Trainings: initialisations and orders.", min=1, max=1000)]
 Batch = Annotated[int, typer.Option("--batch", help="Images a step.", min=2, max=2**20)]
 Lr = Annotated[float, typer.Option("--lr", help="Learning rate; / 10 at one half and at three quarters.")]
 Warmup = Annotated[
