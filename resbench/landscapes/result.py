@@ -207,13 +207,12 @@ class Landscapes(Result):
         return sketch(self, width)
 
     def figures(self) -> Iterator[Figure]:
-        for name in self.models():
+        for name in self.models() if isfinite(self.way.guessing) else ():
             own = [one for one in self.surfaces if one.model == name]
             same = [one.low(self.way.guessing) for one in own]
-            if same and isfinite(same[0]):
-                way = self.way._replace(size=shape_text(own[0].input))
-                place = f"{way.line} {plural(len(same), 'seed')}. {self.environment.note}"
-                yield Figure(name, "basin", *mean_and_half(same), place)
+            place = self.way._replace(size=shape_text(own[0].input)).line
+            seeds = plural(len(same), "seed")
+            yield Figure(name, "basin", *mean_and_half(same), f"{place} {seeds}. {self.environment.note}")
 
     def verdicts(self) -> Iterator[str]:
         for one in self.surfaces:

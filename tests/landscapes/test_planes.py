@@ -111,6 +111,12 @@ def test_a_module_comes_back_as_it_was(bn):
     assert_equal(before, state(net))
 
 
+def test_a_module_of_unknown_classes_has_no_share_below_guessing():
+    found = resbench.landscape(network(), batches=batches(), points=3)
+    assert [*found.figures()] == []
+    assert "below guessing" not in str(found)
+
+
 def test_the_same_call_gives_the_same_plane():
     one, two = (resbench.landscape(network(), batches=batches(), points=5).surfaces[0] for _ in range(2))
     assert one.loss == two.loss
