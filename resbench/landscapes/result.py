@@ -13,7 +13,7 @@ from resbench.landscapes.between import Between
 from resbench.landscapes.convexity import Bends
 from resbench.landscapes.curvature import Curvature
 from resbench.landscapes.grid import Plane, convex_share, coordinates, low_share
-from resbench.landscapes.table import lines_table, means_table, points_table, surfaces_table
+from resbench.landscapes.table import hessian_table, lines_table, means_table, points_table, surfaces_table
 from resbench.result import Figure, Metric, Result, Section
 from resbench.tables.table import Table
 from resbench.units import plural, shape_text
@@ -184,8 +184,13 @@ class Landscapes(Result):
 
     def tables(self) -> list[Table]:
         several = len({one.seed for one in self.surfaces}) > 1
-        more = [*([means_table(self)] if several else []), *([lines_table(self)] if self.lines else [])]
-        return [surfaces_table(self), *more]
+        asked = any(one.curvature or one.bends for one in self.surfaces)
+        return [
+            surfaces_table(self),
+            *([means_table(self)] if several else []),
+            *([hessian_table(self)] if asked else []),
+            *([lines_table(self)] if self.lines else []),
+        ]
 
     def flat(self) -> Table:
         return points_table(self)

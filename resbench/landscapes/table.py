@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any
 
@@ -22,26 +23,32 @@ COLUMNS = (
     Column("convex_share", "convex", "share"),
     Column("points", "points evaluated", "exact"),
     Column("off", "spline off by", "share"),
-    Column("top", "top eigenvalue", "number"),
+    Column("seconds", "time", "seconds"),
+)
+HESSIAN = (
+    Column("model", "model"),
+    Column("seed", "seed", "exact"),
+    Column("top", "top", "number"),
     Column("least", "least", "number"),
     Column("trace", "trace", "number"),
     Column("trace_half", "95% +-", "number"),
-    Column("gradient", "gradient norm", "number"),
-    Column("sharpness", "rise by SAM", "number"),
-    Column("ratio", "|least/top| at centre", "number"),
-    Column("ratio_highest", "|least/top| highest", "number"),
-    Column("seconds", "time", "seconds"),
+    Column("gradient", "gradient", "number"),
+    Column("sharpness", "SAM", "number"),
+    Column("ratio", "|least/top|", "number"),
+    Column("ratio_highest", "highest", "number"),
 )
-OPTIONAL = (
-    *("test_error", "off", "top", "least", "trace", "trace_half", "gradient", "sharpness"),
-    *("ratio", "ratio_highest", "seconds"),
-)
+OPTIONAL = (*(column.key for column in HESSIAN[2:]), "test_error", "off", "seconds")
+
+
+def _known(columns: Sequence[Column], records: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """Return the columns that are always there, and those of which something is known."""
+    return [c for c in columns if c.key not in OPTIONAL or any(one[c.key] is not None for one in records)]
 
 
 def surfaces_table(found: Landscapes) -> Table:
     """Return a row for each plane; how it was looked at stands below."""
     records = [_record(found, one) for one in found.surfaces]
-    columns = [c for c in COLUMNS if c.key not in OPTIONAL or any(r[c.key] is not None for r in records)]
+    columns = _known(COLUMNS, records)
     if found.way.classes < 2:
         columns = [c for c in columns if c.key != "basin_share"]
     notes = [found.way.line]
@@ -56,29 +63,38 @@ def surfaces_table(found: Landscapes) -> Table:
             f"A spline of log10 of the loss stands for points that were not evaluated, off by at most "
             f"{100 * found.way.tolerance:g} % of its range at points left out at random, or all were evaluated."
         )
-    curved = [one.curvature for one in found.surfaces if one.curvature]
-    if curved:
-        notes.append(
-            f"Curvature at the centre: eigenvalues by {curved[0].steps} steps of Lanczos over all weights, the trace "
-            f"by Hutchinson from {curved[0].probes} probes; SAM: a step of 0.05 along the gradient. All of these "
-            "change when a network is written with other weights that compute the same (Dinh et al. 2017); with "
-            "filter-normalised directions a plane does not."
-        )
-    unknown = sum(not value.converged for one in curved for value in one.eigenvalues)
-    if unknown:
-        notes.append(f"{unknown} of the eigenvalues are not converged: more steps, --curvature {2 * curved[0].steps}.")
-    bends = [bend for one in found.surfaces for row in one.bends for bend in row if not isnan(bend.least)]
-    if bends:
-        unsure = sum(not bend.converged for bend in bends)
-        notes.append(
-            f"|Least/top|: of the least and the largest eigenvalue of the Hessian, by {found.way.lanczos} steps of "
-            f"Lanczos at {found.way.convexity} x {found.way.convexity} points of the plane (Li et al. 2018, fig. 7)"
-            + (f"; not converged at {unsure:,} of {len(bends):,} points." if unsure else ".")
-        )
     notes += [found.trained] if found.trained else []
     warnings = ["Interrupted: what was not evaluated is interpolated."] if found.interrupted else []
     rows = [[record[column.key] for column in columns] for record in records]
     return Table(columns, rows, "Loss landscape", [*notes, found.environment.note], warnings=warnings)
+
+
+def hessian_table(found: Landscapes) -> Table:
+    """Return a row for each network whose Hessian was asked."""
+    records = [_record(found, one) for one in found.surfaces if one.curvature or one.bends]
+    columns, notes = _known(HESSIAN, records), []
+    curved = [one.curvature for one in found.surfaces if one.curvature]
+    if curved:
+        notes.append(
+            f"At the centre: top and least eigenvalue by {curved[0].steps} steps of Lanczos over all weights; the "
+            f"trace by Hutchinson from {curved[0].probes} probes; the length of the gradient; SAM: how far the loss "
+            "rises on a step of 0.05 along it. All of these change when a network is written with other weights that "
+            "compute the same (Dinh et al. 2017); with filter-normalised directions a plane does not."
+        )
+    unknown = sum(not value.converged for one in curved for value in one.eigenvalues)
+    if unknown:
+        more = f"more steps, --curvature {2 * curved[0].steps}"
+        notes.append(f"{unknown} of the eigenvalues of the result are not converged: {more}.")
+    bends = [bend for one in found.surfaces for row in one.bends for bend in row if not isnan(bend.least)]
+    if bends:
+        unsure = sum(not bend.converged for bend in bends)
+        notes.append(
+            "|Least/top|: of the least and the largest eigenvalue, at the centre and where it is highest, by "
+            f"{found.way.lanczos} steps of Lanczos at {found.way.convexity} x {found.way.convexity} points of the "
+            "plane (Li et al. 2018, fig. 7)"
+            + (f"; not converged at {unsure:,} of {len(bends):,} points." if unsure else ".")
+        )
+    return Table(columns, [[record[c.key] for c in columns] for record in records], "Hessian", notes)
 
 
 MEANS = (
@@ -109,10 +125,10 @@ def means_table(found: Landscapes) -> Table:
 
 LINES = (
     Column("model", "model"),
-    *(Column("first", "from seed", "exact"), Column("second", "to seed", "exact")),
+    *(Column("first", "from", "exact"), Column("second", "to", "exact")),
     *(Column("begins", "loss", "number"), Column("ends", "loss there", "number")),
     *(Column("highest", "highest", "number"), Column("barrier", "barrier", "number")),
-    Column("matched_barrier", "barrier, units matched", "number"),
+    Column("matched_barrier", "matched", "number"),
 )
 
 
@@ -124,8 +140,8 @@ def lines_table(found: Landscapes) -> Table:
     ]
     notes = [
         "Barrier: how far the loss lies above the straight line between both ends at most, at 11 points, along all "
-        "parameters: as the weights were trained, and with the units of the second training in the order in which its "
-        "weights are most alike the first's, which changes nothing that it computes (Ainsworth et al. 2023)."
+        "parameters: as the weights were trained, and matched, with the units of the second training in the order in "
+        "which its weights are most alike the first's, which changes nothing that it computes (Ainsworth et al. 2023)."
     ]
     reasons = dict.fromkeys(f"{one.model}: {one.unmatched}." for one in found.lines if one.unmatched)
     columns = LINES if any(one.matched for one in found.lines) else LINES[:-1]

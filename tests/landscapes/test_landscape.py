@@ -280,7 +280,7 @@ def test_the_line_between_two_trainings_is_the_naive_one(runs):
     straight = [line.loss[0] + i / 10 * (line.loss[-1] - line.loss[0]) for i in range(11)]
     assert line.barrier == pytest.approx(max(a - b for a, b in zip(line.loss, straight, strict=True)))
     assert "Between trainings" in str(found)
-    assert "barrier, units matched" in str(found)
+    assert "matched" in found.tables()[-1].to_pandas().columns[-1]
     assert all(one.matched[0] == one.loss[0] and len(one.matched) == 11 for one in found.lines)
     assert [one.matched[-1] for one in found.lines] == pytest.approx([one.loss[-1] for one in found.lines], rel=1e-5)
     refused = called(*ASKED, "--between", "--dir", runs)
