@@ -23,12 +23,12 @@ numbers its parts, as ``nn.Sequential`` does. So a residual block reads
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
-from functools import lru_cache
 from itertools import groupby
 from keyword import iskeyword
 from math import prod
 from typing import ClassVar, Self
 
+from resbench.arch.acyclic import remembered
 from resbench.arch.fields import check_fields
 from resbench.arch.kinds import POINTWISE, Kind
 from resbench.arch.windows import SELF, Window
@@ -133,7 +133,7 @@ class Layer(Node):
         return f"{type(self).__name__}({', '.join(arguments)})"
 
 
-shared = lru_cache(2**12)
+shared = remembered(2**12)
 """What a function makes of the same arguments is made once, since nodes are values: networks differ in few parts."""
 
 Part = tuple[str, Node]

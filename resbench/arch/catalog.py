@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from importlib import import_module
 from inspect import Parameter, signature
 from pkgutil import iter_modules
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from resbench.arch import families
-from resbench.arch.acyclic import acyclic
+from resbench.arch.acyclic import acyclic, remembered
 from resbench.arch.algebra import Node
 from resbench.arch.cost import cost
 from resbench.arch.entry import Entry as Entry
@@ -101,7 +101,7 @@ def renames() -> tuple[Renames, ...]:
     return tuple(way for file in files for way in getattr(file, "NAMES", ()))
 
 
-@lru_cache(1024)
+@remembered(1024)
 def find(name: str) -> Entry:
     """A plain name has this entry; a depth is bound into its pattern. Raises UnknownModelError.
 
@@ -203,7 +203,7 @@ def network(name: str, given: Iterable[tuple[str, str]]) -> tuple[Architecture, 
     return Architecture(_joined(name, [*written, *resized]), body, size, entry.source), written
 
 
-@lru_cache(64)
+@remembered(64)
 def _body(name: str, options: tuple[tuple[str, Any], ...]) -> Node:
     """Build a network; a name is read, and checked by that, a moment before it is asked for its architecture."""
     return find(name).build(**dict(options))

@@ -11,9 +11,9 @@ Elements are those of a layer's output. The formulas that follow a program's cod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from math import prod
 
+from resbench.arch.acyclic import remembered
 from resbench.arch.algebra import Combinator, Node, Operator, Seq, Shape
 from resbench.arch.catalog import Architecture
 from resbench.arch.cost import Stream, fold
@@ -87,7 +87,7 @@ def counted(net: Architecture) -> Counted:
     return counted_at(net.body, net.input)
 
 
-@lru_cache(KNOWN)
+@remembered(KNOWN)
 def counted_at(body: Node, input: Size) -> Counted:
     """Count a network at any input."""
     types: defaultdict[str, Sums] = defaultdict(Sums)
@@ -107,7 +107,7 @@ def _flow(node: Node, shape: Shape, types: defaultdict[str, Sums]) -> Shape:
     return out
 
 
-@lru_cache(KNOWN)
+@remembered(KNOWN)
 def _known(node: Node, shape: Shape) -> tuple[Shape, Mapping[str, Sums]]:
     types: defaultdict[str, Sums] = defaultdict(Sums)
     rows: list[Row] = []
@@ -288,7 +288,7 @@ def _operations(net: Counted) -> int:
     return 2 * net.macs - _unbiased(net.body) + activations + moved
 
 
-@lru_cache(KNOWN)
+@remembered(KNOWN)
 def _unbiased(node: Node) -> int:
     """Sum C C' / g of the convolutions without bias."""
     if isinstance(node, Conv2d):

@@ -8,8 +8,8 @@
 (1, 8, 32, 32)
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, get_args
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, get_args
 
 from resbench.arch.acyclic import acyclic
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape, dotted
@@ -105,14 +105,17 @@ def _fold_in_turn(node: Combinator, path: str, x: Stream, rows: list[Row], mode:
 
 
 _EDGES = Row._fields.index("reads")
+_made: Callable[[type[Row], tuple[Any, ...]], Row] = tuple.__new__
+"""As ``Row._make``, which for each of many thousand rows looks again whether all fields are there."""
 
 
 def _further(row: Row, by: int, name: str) -> Row:
     """Give a row that stands so much further down, with all that it reads."""
-    reads = tuple([place + by for place in row.reads])
-    keeps = tuple([place + by for place in row.keeps])
+    reads, keeps = row.reads, row.keeps
+    reads = (reads[0] + by,) if len(reads) == 1 else tuple([place + by for place in reads])
+    keeps = (keeps[0] + by,) if len(keeps) == 1 else tuple([place + by for place in keeps])
     sees = tuple([Sight(place + by, window, gate) for place, window, gate in row.sees or ()])
-    return Row._make((name, *row[1:_EDGES], reads, keeps, row.kept_bytes, sees))
+    return _made(Row, (name, *row[1:_EDGES], reads, keeps, row.kept_bytes, sees))
 
 
 def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode) -> Stream:
@@ -126,7 +129,7 @@ def _fold_layer(layer: Layer, path: str, x: Stream, rows: list[Row], mode: Mode)
     place = (len(rows),)
     keeps = x.places + place if reads and gives else x.places if reads else place if gives else ()
     name = path or type(layer).__name__.lower()
-    rows.append(Row._make((name, *row[1:_EDGES], x.places, keeps, kept_bytes, sees)))
+    rows.append(_made(Row, (name, *row[1:_EDGES], x.places, keeps, kept_bytes, sees)))
     return Stream(row.output, place, learned)
 
 
@@ -142,7 +145,7 @@ def _fold_operator(node: Operator, path: str, parts: Sequence[Stream], rows: lis
         others = [part for i, part in enumerate(parts) if any((*learned[:i], *learned[i + 1 :]))]
         keeps, kept_bytes = _places(others), 0
     name, sees = dotted(path, node.operation), _seen(node, parts, row.output)
-    rows.append(Row._make((name, *row[1:_EDGES], places, keeps, kept_bytes, sees)))
+    rows.append(_made(Row, (name, *row[1:_EDGES], places, keeps, kept_bytes, sees)))
     return Stream(row.output, place, any(learned))
 
 

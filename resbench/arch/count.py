@@ -6,10 +6,10 @@
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
+from resbench.arch.acyclic import remembered
 from resbench.arch.algebra import Layer, Operator, Shape
 from resbench.arch.kinds import KINDS
 from resbench.arch.rows import Mode, Row
@@ -37,7 +37,7 @@ class Count(NamedTuple):
     """A layer sees its input through these windows; of an operator its parts are asked."""
 
 
-@lru_cache(KNOWN)
+@remembered(KNOWN)
 def count_layer(layer: Layer, shape: Shape, learned: bool, mode: Mode) -> Count:
     """Count a layer; ``learned``: parameters stand before it. Raises ShapeError."""
     output = layer.output(shape)

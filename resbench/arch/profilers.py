@@ -7,9 +7,9 @@
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from math import prod
 
+from resbench.arch.acyclic import remembered
 from resbench.arch.algebra import Node
 from resbench.arch.conventions import CONVENTIONS as CONVENTIONS
 from resbench.arch.conventions import GATES, POOLS, Counted, convention, counted_at
@@ -148,7 +148,7 @@ def _convolutions(net: Counted) -> Sequence[tuple[Row, Conv2d]]:
     return _placed(net.body, net.input)
 
 
-@lru_cache(KNOWN)
+@remembered(KNOWN)
 def _placed(body: Node, input: Size) -> Sequence[tuple[Row, Conv2d]]:
     layers = dict(select(body, Conv2d))
     found = ((row, layers.get(row.name)) for row in cost(body, input).layers)

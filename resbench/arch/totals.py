@@ -10,11 +10,10 @@ True
 """
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
-from resbench.arch.acyclic import acyclic
+from resbench.arch.acyclic import acyclic, remembered
 from resbench.arch.algebra import Aux, Combinator, Layer, Node, Operator, Shape
 from resbench.arch.cost import check, cost
 from resbench.arch.count import KNOWN, count_layer, count_operator
@@ -57,7 +56,7 @@ def _count(node: Node, x: Flow, mode: Mode) -> tuple[Sequence[Row], Flow]:
     return rows, x
 
 
-@lru_cache(KNOWN)
+@remembered(KNOWN)
 def _known(node: Operator | Aux, x: Flow, mode: Mode) -> tuple[Sequence[Row], Flow]:
     """Count what stands side by side as one row."""
     rows: list[Row] = []

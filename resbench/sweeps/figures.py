@@ -6,11 +6,10 @@ Figures(params=269722, macs=40551040, elementwise=655370, activations=663626, co
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
-from resbench.arch.acyclic import acyclic
+from resbench.arch.acyclic import acyclic, remembered
 from resbench.arch.algebra import Aux, Combinator, Layer, Mul, Node, Operator, Shape
 from resbench.arch.cost import check
 from resbench.arch.count import KNOWN, count_layer, count_operator
@@ -49,7 +48,7 @@ def figures(arch: Node, input: Iterable[int]) -> Figures:
     return found
 
 
-@lru_cache(KNOWN)
+@remembered(KNOWN)
 def _read(node: Node, shape: Shape) -> tuple[Figures, Shape]:
     """Read a node at a shape, and give what shape flows out of it."""
     if isinstance(node, Layer):
@@ -74,7 +73,7 @@ def _read(node: Node, shape: Shape) -> tuple[Figures, Shape]:
     return found, shape
 
 
-@lru_cache(KNOWN)
+@remembered(KNOWN)
 def _side_by_side(node: Operator | Aux, shape: Shape) -> tuple[Figures, Shape]:
     """Read parts that stand side by side: their paths do not add up, all else does."""
     parts = [_read(part, shape) for part in node]
