@@ -4,8 +4,8 @@
 
 Each turn runs a process that builds every network, lesson and block of the catalog (of a pattern of names the depth
 56), and counts its rows and its totals, one after the other, looking for no garbage meanwhile, as a sweep does; and a
-process that imports torch. The one in front changes with each turn. Printed are the medians, and the median of the ratios of one turn each with its range; then, of one more
-process, where the time goes.
+process that imports torch. The one in front changes with each turn. Printed are the medians, and the median of the
+ratios of one turn each with its range; then, of one more process, where the time goes.
 """
 
 import sys

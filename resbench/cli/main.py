@@ -3,7 +3,6 @@
 Exit status: 0 done, 1 a verdict against, 2 bad usage or input, 130 interrupted.
 """
 
-import gc
 import sys
 import traceback
 from typing import Annotated, Any
@@ -68,8 +67,6 @@ def main() -> None:
         if debug:
             traceback.print_exc()
         status = 2 if debug else _refuse(*_lines(error))
-    if "torch" not in sys.modules:
-        gc.freeze()  # a short command leaves nothing that would have to be collected, for which Python looks at the end
     sys.exit(status if isinstance(status, int) else 0)
 
 

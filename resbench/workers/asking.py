@@ -5,6 +5,7 @@ What a model prints there goes to stderr, and cannot get into the answer. A proc
 is gone, also without a word: its standard input is closed then.
 """
 
+import gc
 import json
 import os
 import signal
@@ -89,6 +90,7 @@ def answer(found: Callable[[dict[str, Any]], Answer]) -> None:
         sys.exit(130)
     json.dump(said, answers)
     answers.close()
+    gc.freeze()  # Python ends sooner by the three times it would look through all that torch is for garbage
 
 
 def _end_with_them(folder: Path) -> None:
