@@ -64,6 +64,8 @@ class Stream(NamedTuple):
     def seen_through(self, windows: Windows) -> tuple[Sight, ...]:
         """What reads it through these windows sees that row so, or the network's input."""
         place = self.places[-1] if self.places else INPUT
+        if self.window == SELF:
+            return tuple([Sight(place, window, gate) for window, gate in windows])
         return tuple([Sight(place, behind(window, self.window), gate) for window, gate in windows])
 
 

@@ -25,8 +25,9 @@ from resbench.errors import ShapeError
 def totals(arch: Node, input: Iterable[int], *, batch: int = 1, model: str = "", mode: Mode = "inference") -> Row:
     """Count ``arch`` as a whole, for an input (C, H, W) and a batch size. Raises as ``cost`` does."""
     shape = check(arch, input, batch, mode)
+    rows: list[Row] = []
     try:
-        rows, _ = _count(arch, Flow(shape, False), mode)
+        _count(arch, Flow(shape, False), rows, mode)
     except ShapeError:
         cost(arch, input, batch=batch, model=model, mode=mode)  # it knows where
         raise
@@ -41,41 +42,40 @@ class Flow(NamedTuple):
     """It says whether parameters stand before it."""
 
 
-def _count(node: Node, x: Flow, mode: Mode) -> tuple[Sequence[Row], Flow]:
+def _count(node: Node, x: Flow, rows: list[Row], mode: Mode) -> Flow:
     """Count a node in as few rows as need be, and give what flows out of it."""
     if isinstance(node, Layer):
-        row, learned, *_ = count_layer(node, *x, mode)
-        return () if node.silent else (row,), Flow(row.output, learned)
+        counted = count_layer(node, *x, mode)
+        if not node.silent:
+            rows.append(counted.row)
+        return Flow(counted.row.output, counted.learned)
     assert isinstance(node, Combinator)
     if isinstance(node, (Operator, Aux)):
-        return _known(node, x, mode)
-    rows: list[Row] = []
+        row, x = _known(node, x, mode)
+        rows += row
+        return x
     for _, run in groupby([part for _, part in node.parts], id):
         part, *more = run
-        x = _add(part, 1 + len(more), x, rows, mode)
-    return rows, x
+        times = 1 + len(more)
+        while times:
+            begin, out = len(rows), _count(part, x, rows, mode)
+            if times > 1 and out == x:  # what gives what flowed into it costs the same again
+                rows[begin:] = [row.times(times) for row in rows[begin:]]
+                times = 1
+            x, times = out, times - 1
+    return x
 
 
 @remembered(KNOWN)
 def _known(node: Operator | Aux, x: Flow, mode: Mode) -> tuple[Sequence[Row], Flow]:
     """Count what stands side by side as one row."""
     rows: list[Row] = []
-    flows = [_add(part, 1, x, rows, mode) for part in node]
+    flows = [_count(part, x, rows, mode) for part in node]
     if isinstance(node, Operator):
         learned = any(flow.learned for flow in flows)
-        row, *_ = count_operator(node, [flow.shape for flow in flows], learned, mode)
+        row = count_operator(node, [flow.shape for flow in flows], learned, mode).row
         rows.append(row)
         x = Flow(row.output, learned)
     elif mode == "inference":
         rows = [row.idle() for row in rows]
     return (sum_rows("", "model", rows),) if rows else (), x
-
-
-def _add(node: Node, times: int, x: Flow, rows: list[Row], mode: Mode) -> Flow:
-    """Add rows for a node that stands there so often in a row, and give what flows out of the last."""
-    while times:
-        part, out = _count(node, x, mode)
-        equal = times if out == x else 1  # what gives what flowed into it costs the same again
-        rows += [row.times(equal) for row in part] if equal > 1 else part
-        x, times = out, times - equal
-    return x
