@@ -36,6 +36,7 @@ LIMIT_S = 20.0
 """A line that still runs is interrupted then, and has to end as one that is."""
 GRACE_S = 30.0
 MEMORY_BYTES = 8 << 30
+"""Of what may be written: addresses alone are reserved freely, as V8 does."""
 STATUSES = (0, 1, 2)
 TARGETS = {
     *("-o", "--output", "--plot", "--svg", "--raw", "--export", "--tensorboard", "--trace", "--vtk", "--dir"),
@@ -109,9 +110,7 @@ class Host:
             self._redirect(drawn.output)
             os.environ.update(TMPDIR=str(self.temporary), XDG_CACHE_HOME=str(self.cache), PYTHONPATH=str(ROOT))
             os.environ.update(OMP_NUM_THREADS="1", TORCHINDUCTOR_CACHE_DIR=str(self.cache / "inductor"))
-            resource.setrlimit(
-                resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES)
-            )  # V8 reserves more addresses than that
+            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
             if fresh:
                 os.execv(sys.executable, [sys.executable, "-m", "resbench", *drawn.words])
             status = _called(drawn.words)
@@ -164,7 +163,7 @@ class Host:
                 complaints.append(f"{'changed' if path in after else 'lost'} {path}")
         for path in after.keys() - self.before.keys():
             top = path.split("/")[0]
-            temporary = ".tmp" in path or path.endswith("~") or "/." in f"/{path}" and "/.lock" not in f"/{path}"
+            temporary = ".tmp" in path or path.endswith("~") or ("/." in f"/{path}" and "/.lock" not in f"/{path}")
             if temporary or (top not in tops and Path(path).name.split(".")[0] not in stems):
                 complaints.append(f"left {path}")
             elif status == 2 and path.endswith(".lock"):
