@@ -226,7 +226,7 @@ def _seen(folder: Path) -> dict[str, str]:
         folders[:] = [name for name in folders if name not in (".git", "__pycache__", "ro", "full")]
         for name in files:
             path = Path(root, name)
-            content = os.readlink(path) if path.is_symlink() else hashlib.md5(path.read_bytes()).hexdigest()
+            content = str(path.readlink()) if path.is_symlink() else hashlib.md5(path.read_bytes()).hexdigest()
             seen[str(path.relative_to(folder))] = content
     return seen
 

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -87,7 +86,7 @@ def make(folder: Path) -> None:
         path = folder / "stored" / name
         data = gzip.decompress(max(STORED.glob(source)).read_bytes())
         path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-    os.symlink("stored/flops.json", folder / "link.json")
+    (folder / "link.json").symlink_to("stored/flops.json")
     subprocess.run([sys.executable, __file__, str(folder)], check=True, cwd=folder)
     for name in ("a", "b"):
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "bench_it.py", "-o", "addopts="]
