@@ -11,6 +11,7 @@ from naive.densenet import CifarDenseNet
 from naive.googlenet import GoogLeNet
 from naive.inception_resnet_v1 import InceptionResNetV1
 from naive.inceptionnet import InceptionNet
+from naive.nasbench201 import NasBench201
 from naive.pyramidnet import PyramidNet
 from naive.resnet import ResNet
 from naive.resnext import ResNeXt29
@@ -40,6 +41,13 @@ NAIVE = {
     ),
     "densenet40_12": partial(CifarDenseNet, 40, 12),
     "densenet_bc100_12": partial(CifarDenseNet, 100, 12, bc=True),
+    "nasbench201": partial(
+        NasBench201,
+        "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|",
+    ),
+    "nasbench201,e01=skip,e02=none,e12=avgpool3x3,e03=conv1x1,e13=none,e23=conv1x1,cells=2,width=8,classes=5": partial(
+        NasBench201, "|skip_connect~0|+|none~0|avg_pool_3x3~1|+|nor_conv_1x1~0|none~1|nor_conv_1x1~2|", 8, 2, 5
+    ),
     "plain8": partial(_plain, (1, 1, 1)),
     "plain20": partial(_plain, (3, 3, 3)),
     "plain18": partial(_plain, (2, 2, 2, 2)),
