@@ -13,7 +13,10 @@ from resbench.units import plural
 
 def command(
     space: Annotated[
-        str, typer.Argument(metavar="SPACE", help="residual, inception, anynet, regnet, or a file such as space.toml.")
+        str,
+        typer.Argument(
+            metavar="SPACE", help="residual, inception, anynet, regnet, nasbench201, or a file: space.toml."
+        ),
     ],
     minimize: Annotated[list[str], options.several("--minimize", "Such as error,macs or params,latency:onnxruntime.")],
     budget: Annotated[int, typer.Option("--budget", help="So many networks are looked at.", min=1)] = 200,

@@ -13,7 +13,10 @@ from resbench.units import plural
 
 def command(
     space: Annotated[
-        str, typer.Argument(metavar="SPACE", help="residual, inception, anynet, regnet, or a file such as space.toml.")
+        str,
+        typer.Argument(
+            metavar="SPACE", help="residual, inception, anynet, regnet, nasbench201, or a file: space.toml."
+        ),
     ],
     n: Annotated[
         int | None, typer.Option("-n", help="So many networks, each only once; 500.", min=1, max=100_000_000)

@@ -3,7 +3,7 @@
 Each is the formula of its paper, on the network's first weights; ``x`` is a batch of images (N, C, H, W).
 """
 
-from math import log10
+from math import isfinite, log10
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +36,8 @@ def synflow_log10(model: nn.Module, shape: tuple[int, ...]) -> float:
 def naswot(model: nn.Module, x: Tensor) -> float:
     """Return log |det K|, with K_ij the number of ReLUs that are on, or off, for images i and j alike.
 
-    BN normalises by the batch (Mellor et al. 2021, eq. 2). Raises MeasureError for a network without ReLUs.
+    BN normalises by the batch (Mellor et al. 2021, eq. 2). Raises MeasureError for a network without ReLUs, or whose
+    ReLUs tell some images not apart.
     """
     alike = x.new_zeros(len(x), len(x), dtype=torch.float64)
     seen: list[str] = []
@@ -51,7 +52,10 @@ def naswot(model: nn.Module, x: Tensor) -> float:
         model.train()(x)
     if not seen:
         raise MeasureError("NASWOT counts the ReLUs that images switch alike: the network has none")
-    return float(torch.linalg.slogdet(alike).logabsdet)
+    found = float(torch.linalg.slogdet(alike).logabsdet)
+    if not isfinite(found):
+        raise MeasureError("NASWOT is log 0: its ReLUs are on and off for several images alike")
+    return found
 
 
 def gradnorm(model: nn.Module, x: Tensor, labels: Tensor, classes: int) -> float:

@@ -49,8 +49,8 @@ PRINTED = {
         (120, "3x16x16", 0.108456, 2.93644),
     ),
 }
-"""The params and flop, in millions, of networks 0, 11 and 284 in three of the data sets: fake_torch_dir, D-X-Y/NATS-Bench
-1d4a304. Its flops are MACs and the bias of the classifier."""
+"""The params and flop, in millions, of networks 0, 11 and 284 in three of the data sets: D-X-Y/NATS-Bench 1d4a304,
+fake_torch_dir. Its flops are MACs and the bias of the classifier."""
 
 
 @pytest.mark.parametrize("text", PRINTED)

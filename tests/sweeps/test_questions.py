@@ -108,6 +108,20 @@ def test_naswot_counts_the_relus_that_images_switch_alike():
     assert proxies.naswot(net, x) == pytest.approx(torch.logdet(alike.double()).item(), rel=1e-9)
     with pytest.raises(MeasureError, match="the network has none"):
         proxies.naswot(nn.Sequential(nn.Flatten(), nn.Linear(12, 7)), x)
+    with pytest.raises(MeasureError, match="on and off for several images alike"):
+        proxies.naswot(net, torch.cat([x, x[:1]]))
+
+
+def test_a_network_whose_answer_no_image_changes_has_rows_that_say_so(tmp_path):
+    edges = "".join(f'{edge} = "none"\n' for edge in ("e01", "e02", "e12", "e03", "e13", "e23"))
+    path = tmp_path / "dead.toml"
+    path.write_text(f'[[networks]]\nmodel = "nasbench201"\ncells = 1\nwidth = 4\ninput = "3x8x8"\n{edges}')
+    resbench.sweep(str(path), grid=True, metrics=["c1", "synflow", "naswot", "gradnorm"], folder=tmp_path / "out")
+    assert rows(tmp_path / "out", "cost")["macs"].item() > 0
+    assert rows(tmp_path / "out", "gradient")["verdict"].item() == "no-gradient"
+    assert rows(tmp_path / "out", "gradnorm")["gradnorm"].item() == 0
+    assert "SynFlow is 0" in rows(tmp_path / "out", "synflow")["failed"].item()
+    assert "several images alike" in rows(tmp_path / "out", "naswot")["failed"].item()
 
 
 def test_gradnorm_is_the_sum_over_layers():

@@ -4,6 +4,7 @@ import json
 import math
 from itertools import pairwise, product
 
+import moocore
 import numpy as np
 import pandas
 import pytest
@@ -85,12 +86,25 @@ def test_a_front_is_what_no_other_beats_and_covers_the_cells_below_it(points):
     assert hypervolume(points, [5.0] * points.shape[1]) == pytest.approx(covered)
 
 
-def test_hypervolume_is_optunas_below_the_reference():
-    from optuna._hypervolume import compute_hypervolume
+DEGENERATE = {
+    "a line": [[i / 10, 1 - i / 10] for i in range(11)],
+    "a plane": [[i / 10, j / 10, 1 - (i + j) / 20] for i in range(11) for j in range(11)],
+    "one point many times": [[0.5, 0.5, 0.5]] * 7,
+    "one coordinate is equal": [[i / 10, 0.3, 1 - i / 10] for i in range(10)],
+    "some on the reference and beyond": [[0.2, 0.9], [0.5, 1.0], [1.0, 0.0], [1.5, -1.0], [0.4, 0.6]],
+    "all beyond": [[2.0, 0.5], [0.5, 2.0]],
+    "infinite": [[0.5, float("inf")], [0.7, 0.2]],
+}
 
-    points = np.random.default_rng(0).random((40, 3))
-    assert hypervolume(points, [1.0] * 3) == pytest.approx(compute_hypervolume(points, np.ones(3)), rel=1e-9)
-    assert hypervolume(np.array([[2.0, 0.5]]), [1.0, 1.0]) == 0.0, "beyond the reference"
+
+@pytest.mark.parametrize("points", [*(np.array(one) for one in DEGENERATE.values()), None], ids=[*DEGENERATE, "random"])
+def test_front_and_hypervolume_are_those_of_moocore(points):
+    random = np.random.default_rng(0)
+    drawn = [random.random((size, k)).round(digits) for size in (1, 40, 300) for k in (2, 3) for digits in (1, 9)]
+    for one in drawn if points is None else [points]:
+        assert front(one) == np.flatnonzero(moocore.is_nondominated(one, keep_weakly=True)).tolist()
+        reference = [1.0] * one.shape[1]
+        assert hypervolume(one, reference) == pytest.approx(moocore.hypervolume(one, ref=reference), rel=1e-9)
 
 
 def test_intervals_are_those_of_scipys_percentile_bootstrap():

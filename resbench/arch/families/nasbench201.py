@@ -17,7 +17,7 @@ from resbench.arch.layers import BatchNorm2d, Conv2d, Flatten, Identity, Linear,
 from resbench.arch.pools import AvgPool2d, GlobalAvgPool
 
 Operation = Literal["none", "skip", "conv1x1", "conv3x3", "avgpool3x3"]
-"""What may stand on an edge. Where there is ``none`` the edge gives zeros: what stands before it counts all the same."""
+"""What may stand on an edge. Where there is ``none`` it gives zeros, and what stands before it counts all the same."""
 
 STAGES = 3
 """Their widths are w, 2w and 4w."""
@@ -52,8 +52,9 @@ def cell(channels: int, edges: tuple[Operation, ...]) -> Seq:
     """
     f01, f02, f12, f03, f13, f23 = (edge(operation, channels) for operation in edges)
     x, y1 = ChannelSlice(0, channels), ChannelSlice(channels, 2 * channels)
-    y2 = Add(Seq(x=x, edge02=f02), Seq(y1=y1, edge12=f12))
-    return Seq(Concat(Identity(), edge01=f01), Add(Seq(x=x, edge03=f03), Seq(y1=y1, edge13=f13), Seq(node2=Seq(y2), edge23=f23)))
+    y2 = Seq(Add(Seq(x=x, edge02=f02), Seq(y1=y1, edge12=f12)))
+    y3 = Add(Seq(x=x, edge03=f03), Seq(y1=y1, edge13=f13), Seq(node2=y2, edge23=f23))
+    return Seq(Concat(Identity(), edge01=f01), y3)
 
 
 def reduction(in_channels: int) -> Seq:
