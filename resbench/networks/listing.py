@@ -90,7 +90,7 @@ def listing(filter: str = "") -> Listing:
     Raises OptionError where nothing contains it.
     """
     every = _kept()
-    if filter and filter not in {one.family for one in every}:
+    if filter and [one.model for one in every if one.family == filter] in ([], [filter]):
         try:
             return _options(filter)
         except UnknownModelError:

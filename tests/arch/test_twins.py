@@ -55,7 +55,7 @@ ANSWERS = """
     mobilenet      mobilenet_v2         mobilenet_v2 mobilenetv2_140 mobilenetv2_035
     mobilenet      mobilenet_v3         mobilenet_v3_large mobilenet_v3_small
     mobilenet      mobilenet_v4         mobilenetv4_conv_small mobilenetv4_conv_medium
-    nasbench201    nasbench201          nasbench201 nasbench201,e02=none,e12=avgpool3x3,e03=conv1x1,e23=skip,cells=2,width=8
+    nasbench201    nasbench201          nasbench201 nasbench201,e02=none,e12=avgpool3x3,e03=conv1x1,e23=skip,cells=2
     plain          cifar_plain          plain8 plain20
     plain          imagenet_plain       plain18 plain34
     preact_resnet  cifar_resnet         preact_resnet20 preact_resnet29,block=bottleneck,shortcut=B

@@ -45,8 +45,8 @@ NAIVE = {
         NasBench201,
         "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|",
     ),
-    "nasbench201,e02=none,e12=avgpool3x3,e03=conv1x1,e23=skip,cells=2,width=8": partial(
-        NasBench201, "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|nor_conv_1x1~0|nor_conv_3x3~1|skip_connect~2|", 8, 2
+    "nasbench201,e02=none,e12=avgpool3x3,e03=conv1x1,e23=skip,cells=2": partial(
+        NasBench201, "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|nor_conv_1x1~0|nor_conv_3x3~1|skip_connect~2|", 16, 2
     ),
     "plain8": partial(_plain, (1, 1, 1)),
     "plain20": partial(_plain, (3, 3, 3)),

@@ -55,3 +55,8 @@ def test_where_nothing_can_be_kept_it_is_counted(kept, tmp_path, monkeypatch):
     monkeypatch.setattr(listed, "_listed", lambda entry: listed.Listed(entry.name, "f", "i", 1, 2, "s"))
     (tmp_path / "resbench").write_text("no folder")
     assert listing() == listing()
+
+
+def test_a_name_lists_its_options_though_its_family_is_called_so_too():
+    assert listing("alexnet").model == "alexnet"
+    assert {one.model for one in listing("densenet").listed} > {"densenet121", "densenet40_12"}
