@@ -89,7 +89,7 @@ def command(
         events.flows(found)
         say_where(events)
     if plot:
-        draw(found.pictures(() if stat in (None, SHOWN) else [one.key for one in shown]), plot)
+        draw(found, plot, found.pictures(() if stat in (None, SHOWN) else [one.key for one in shown]))
     against_it = [f"{flow.model}: {one}" for flow in found.flows for one in against(flow.verdicts, words)]
     tell(*(bad := [*filter(None, (flow.broken for flow in found.flows)), *against_it]))
     end(failures, results=[found], files=(output, plot))

@@ -4,6 +4,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
@@ -78,20 +79,24 @@ def emit(
     if chosen == "table" and not path:
         print(result.sketch(width, sys.stdout.isatty()), end="")
     if plot:
-        draw(result.drawn(), plot)
+        draw(result, plot)
 
 
-def draw(pictures: Sequence[Picture], plot: Path) -> None:
-    """Write charts as the file's name says, and their data beside it; HTML is a page, as `report` makes it."""
+def draw(result: Result, plot: Path, pictures: Sequence[Picture] | None = None) -> None:
+    """Write its charts, or others of them, as the file's name says, and their data beside it.
+
+    HTML is a page, as `report` makes it, of this result alone.
+    """
+    drawn = result.drawn() if pictures is None else pictures
     if plot.suffix.lower() != ".html":
-        save(pictures, plot)
+        save(drawn, plot)
         return
     from resbench.pages.page import page
-    from resbench.result import Section
 
-    names = " and ".join(picture.name for picture in pictures[:2]) if len(pictures) < 3 else f"{len(pictures)} charts"
-    write(plot, page(names, [Section("drawn", "Charts", "", pictures=pictures)], (), command_line()))
-    write(data_beside(plot), table_of(pictures))
+    first, *others = result.sections()
+    first = replace(first, key=first.key or "found", title=first.title or "Found", pictures=drawn)
+    write(plot, page(result.headline, [first, *others], (), command_line()))
+    write(data_beside(plot), table_of(drawn))
 
 
 def _to_terminal(tables: Sequence[Table], width: int) -> None:

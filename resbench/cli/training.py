@@ -53,7 +53,7 @@ def finish(
         events.trainings(found)
         say_where(events)
     if plot:
-        draw(found.drawn(), plot)
+        draw(found, plot)
     broken = [one.broken for one in found.trainings if one.broken]
     tell(*broken)
     if found.interrupted:

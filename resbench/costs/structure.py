@@ -77,11 +77,16 @@ def diagram(cost: Cost) -> str:
 
     A network of the catalog gives its block diagrams, any other its module tree.
     """
+    return diagram_of(cost.model) or draw_tree(cost)
+
+
+def diagram_of(stored: str) -> str:
+    """A network that was stored under this name is drawn where the catalog has it; else there is nothing."""
     try:
-        name = ModelName.stored(cost.model)
-        return draw(name.architecture()) if name.catalogued else draw_tree(cost)
-    except ResbenchError:  # stored under a name that this version does not know
-        return draw_tree(cost)
+        name = ModelName.stored(stored)
+        return draw(name.architecture()) if name.catalogued else ""
+    except ResbenchError:  # this version does not know the name
+        return ""
 
 
 def _found(model: Given, input: Input) -> Given:

@@ -40,6 +40,8 @@ class Picture(NamedTuple):
     name: str
     chart: Any
     rows: Sequence[Mapping[str, Any]]
+    network: str = ""
+    """Each mark is a network, whose name is in this field of the chart's data and in the first column of the rows."""
 
 
 def check_suffix(path: Path) -> None:

@@ -8,6 +8,7 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from math import isfinite
@@ -29,7 +30,7 @@ def page(title: str, sections: Sequence[Section], stored: Sequence[Stored], made
     from jinja2 import Environment, PackageLoader
 
     specs: dict[str, Any] = {}
-    shown = [_section(section, specs) for section in sections]
+    shown = [_section(section, specs) for section in _drawn_once(sections)]
     template = Environment(loader=PackageLoader("resbench.pages", "page"), autoescape=True).get_template("page.html")
     own = files("resbench.pages.page")
     return template.render(
@@ -65,6 +66,16 @@ def embedded(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+def _drawn_once(sections: Sequence[Section]) -> list[Section]:
+    """Leave the diagram of a network to the first section that has one."""
+    known = set[str]()
+    found = []
+    for one in sections:
+        found.append(replace(one, drawings={name: svg for name, svg in one.drawings.items() if name not in known}))
+        known |= one.drawings.keys()
+    return found
+
+
 def _section(section: Section, specs: dict[str, Any]) -> dict[str, Any]:
     grids = [_grid(table, f"{section.key}-table-{i}", section.title) for i, table in enumerate(section.tables)]
     pictures = [_chart(picture, f"{section.key}-chart-{i}", specs) for i, picture in enumerate(section.pictures)]
@@ -98,9 +109,11 @@ def _number(value: Any) -> float | None:
 def _chart(picture: Picture, id: str, specs: dict[str, Any]) -> dict[str, Any]:
     specs[id] = whole([picture]).to_dict()
     zooms = _zooming(specs[id])
+    if picture.network:
+        specs[id]["usermeta"] = {"network": picture.network}
     file = "".join(c if c.isalnum() else "-" for c in picture.name) + ".csv"
     csv = base64.b64encode(table_of([picture]).encode()).decode()
-    return {"id": id, "name": picture.name, "zooms": zooms, "file": file, "csv": f"data:text/csv;base64,{csv}"}
+    return {"id": id, "name": picture.name, "zooms": zooms, "opens": bool(picture.network), "file": file, "csv": f"data:text/csv;base64,{csv}"}
 
 
 def _zooming(spec: dict[str, Any]) -> bool:

@@ -3,7 +3,7 @@
   const root = document.documentElement;
   const every = (selector, from = document) => [...from.querySelectorAll(selector)];
 
-  // charts: drawn when they come near, and anew in the other theme's colours
+  // charts: drawn one after the other, and anew in the other theme's colours
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const drawn = new Map();
   const dark = () => root.dataset.theme
@@ -53,17 +53,22 @@
     place.toggleAttribute("data-dark", dark()); // paper is white: what was drawn for the dark is turned round in print
     const options = { actions: false, renderer: "svg", ast: false, config: colours(), tooltip: { theme: "custom" } };
     try {
-      drawn.set(place, await vegaEmbed(place, painted(charts[place.id], place.clientWidth), options));
+      const made = await vegaEmbed(place, painted(charts[place.id], place.clientWidth), options);
+      drawn.set(place, made);
+      const field = charts[place.id].usermeta?.network;
+      if (field) made.view.addEventListener("click", (event, item) => item?.datum?.[field] && open(item.datum[field]));
       Object.assign(place, { role: "img", ariaLabel: name }); // which the drawing library writes over
     } catch (error) {
       place.textContent = `This chart cannot be drawn here: ${error.message}`;
     }
   };
-  const near = new IntersectionObserver((seen) => {
-    for (const { target } of seen.filter((one) => one.isIntersecting)) { near.unobserve(target); draw(target); }
-  }, { rootMargin: "400px" });
-  every(".chart").forEach((place) => near.observe(place));
-  addEventListener("beforeprint", () => every(".chart").filter((place) => !drawn.has(place)).forEach(draw));
+  // not when they come into view: what prints or pictures a page has no view, and would find it empty
+  const drawAll = async () => {
+    for (const place of every(".chart")) {
+      await draw(place);
+      await new Promise((go) => setTimeout(go)); // the page answers between two charts
+    }
+  };
 
   let last = innerWidth, waiting;
   addEventListener("resize", () => {
@@ -71,18 +76,54 @@
     waiting = setTimeout(() => { if (innerWidth !== last) { last = innerWidth; [...drawn.keys()].forEach(draw); } }, 150);
   });
 
+  // a network: what a click on a point or on a name tells of it; its address is #network=NAME
+  const link = (name) => `#network=${encodeURIComponent(name)}`;
+  const open = (name) => { if (location.hash === link(name)) tellNetwork(); else location.hash = link(name); };
+  const quoted = (name) => /^[\w@%+=:,./-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+  const told = document.getElementById("network");
+  const figuresOf = (name) => {
+    for (const place of every(".chart").filter((one) => charts[one.id].usermeta?.network)) {
+      const [head, ...rows] = dataOf(place.closest("figure"));
+      const row = rows.find((one) => one[0] === name);
+      if (row) return head.slice(1).map((key, i) => `${key} ${brief(row[i + 1])}`).join(", ");
+    }
+    return "";
+  };
+  const brief = (text) => text === "" || Number.isNaN(Number(text)) ? text || "none"
+    : Number(text).toLocaleString("en", { maximumSignificantDigits: Number.isInteger(Number(text)) ? 21 : 4 });
+  const tellNetwork = () => {
+    const hash = decodeURIComponent(location.hash.slice(1));
+    told.hidden = !hash.startsWith("network=");
+    if (told.hidden) return;
+    const name = hash.slice("network=".length), drawing = document.getElementById(hash);
+    told.querySelector("strong").textContent = name;
+    told.querySelector("p").textContent = figuresOf(name);
+    told.querySelectorAll("code").forEach((code) => { code.textContent = `${code.dataset.command} ${quoted(name)}${code.dataset.more ?? ""}`; });
+    if (drawing) { drawing.open = true; drawing.scrollIntoView(); }
+  };
+  addEventListener("hashchange", tellNetwork);
+  told.addEventListener("click", ({ target }) => {
+    if (target.dataset.copies) navigator.clipboard.writeText(target.previousElementSibling.textContent).then(() => { target.textContent = "Copied"; });
+    if (target.dataset.closes) { history.replaceState(null, "", location.pathname); told.hidden = true; }
+  });
+
   // figures: the data of a chart as a table, for the keyboard and for screen readers
   const cells = (line) => (line.match(/("([^"]|"")*"|[^,]*)(,|$)/g) ?? []).slice(0, line.endsWith(",") ? undefined : -1)
     .map((cell) => cell.replace(/,$/, "").replace(/^"|"$/g, "").replaceAll('""', '"'));
+  const dataOf = (figure) => {
+    const data = figure.querySelector("a[download]").href.split(",")[1];
+    const text = new TextDecoder().decode(Uint8Array.from(atob(data), (one) => one.charCodeAt(0)));
+    return text.trimEnd().split("\n").map(cells);
+  };
   every("details.figures").forEach((box) => box.addEventListener("toggle", () => {
     if (box.querySelector("table")) return;
-    const data = box.parentElement.querySelector("a[download]").href.split(",")[1];
-    const text = new TextDecoder().decode(Uint8Array.from(atob(data), (one) => one.charCodeAt(0)));
-    const [head, ...rows] = text.trimEnd().split("\n").map(cells);
+    const [head, ...rows] = dataOf(box.parentElement);
+    const opens = charts[box.parentElement.querySelector(".chart").id].usermeta?.network;
     const table = document.createElement("table"), place = document.createElement("div");
     const row = (into, tag, values) => values.reduce((line, value) => {
       const cell = line.appendChild(document.createElement(tag));
-      cell.textContent = value;
+      if (opens && tag === "td" && !line.cells[1]) Object.assign(cell.appendChild(document.createElement("a")), { href: link(value), textContent: value });
+      else cell.textContent = value;
       if (tag === "th") cell.scope = "col";
       return line;
     }, into.insertRow());
@@ -138,4 +179,7 @@
     }
     document.getElementById(`${input.dataset.table}-count`).textContent = words.length ? `${shown} of ${rows.length} rows` : "";
   }));
+
+  tellNetwork();
+  drawAll();
 })();

@@ -163,8 +163,15 @@ class Readings(Result):
         if self.base and not any(one.beyond and (one.beyond.high < 0 or one.beyond.low > 0) for one in self.foretold):
             yield f"No figure foretells {self.target} better or worse than {self.base} does, as far as intervals tell."
 
+    @property
+    def headline(self) -> str:
+        return f"{self.target} of {plural(self.networks, 'network')} of {self.space}: {self.kind}"
+
     def sections(self) -> list[Section]:
-        return [Section(*self.heading, [*self.verdicts()], self.tables(), self.pictures())]
+        from resbench.costs.structure import diagram_of
+
+        drawn = {one.network: svg for one in self.best if (svg := diagram_of(one.network))}
+        return [Section(*self.heading, [*self.verdicts()], self.tables(), self.pictures(), drawn)]
 
     @property
     def line(self) -> str:
