@@ -37,8 +37,6 @@ class Opened:
         self.page.goto(self.url)
 
     def all_drawn(self):
-        """Scroll through, so that every chart comes near."""
-        self.page.evaluate("document.querySelectorAll('.chart').forEach((one) => one.scrollIntoView())")
+        """Wait for every chart; nobody has to scroll."""
         for chart in self.page.query_selector_all(".chart"):
-            chart.scroll_into_view_if_needed()
             chart.wait_for_selector("svg", timeout=20_000)

@@ -234,7 +234,9 @@ def test_the_figures_of_a_chart_are_a_table_for_the_keyboard(wide):
 
 
 def test_every_control_has_a_name_and_is_reached_by_tab(chromium, page_file):
-    page = Opened(chromium, page_file, 1280).page
+    opened = Opened(chromium, page_file, 1280)
+    opened.all_drawn()
+    page = opened.page
     nameless = page.evaluate(
         "[...document.querySelectorAll('button, a, input, [role=img], [role=region]')].filter(one => "
         "!(one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.length)).length"

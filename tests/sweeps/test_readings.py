@@ -2,13 +2,16 @@
 
 import json
 import math
+import shlex
 from itertools import pairwise, product
+from urllib.parse import quote
 
 import moocore
 import numpy as np
 import pandas
 import pytest
 import scipy.stats
+from browser import Opened
 from commands import called
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -207,9 +210,55 @@ def test_the_command_prints_draws_and_stores_them(folder, tmp_path):
     side = called("compare", "--from", str(stored), "--metrics", "error,macs", "-f", "json")
     assert side.returncode == 0, side.stderr
     assert "plain8" in side.stdout
-    page = tmp_path / "p.html"
-    assert called("sweep", "mine", "--dir", str(folder), "--report", "--plot", str(page)).returncode == 0
-    assert "by what foretells it best, of 27 networks" in page.read_text()
+
+
+@pytest.fixture(scope="module")
+def page(folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("population") / "p.html"
+    assert called("sweep", "mine", "--dir", str(folder), "--report", "--plot", str(path)).returncode == 0
+    return path
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_click_on_a_point_or_a_name_tells_what_the_network_is(chromium, page, folder, width):
+    found = resbench.readings(folder)
+    opened = Opened(chromium, page, width)
+    opened.all_drawn()
+    shown = opened.page
+    assert shown.title() == "test_error of 27 networks of mine: sweep --report" == shown.inner_text("h1")
+    assert not shown.is_visible("#network")
+    shown.query_selector_all("#population-chart-0 svg .mark-symbol.role-mark path")[-1].click()
+    name = shown.inner_text("#network strong")
+    place = found.drawn_names.index(name)
+    assert f"test_error {found.points['test_error'][place]:.4g}," in shown.inner_text("#network p") + ","
+    assert [code.inner_text() for code in shown.query_selector_all("#network code")] == [
+        f"resbench show {name}",
+        f"resbench report {name} -o page.html",
+    ]
+    best = found.best[1].network
+    shown.click(f"td a:text-is('{best}')")
+    assert shown.inner_text("#network strong") == best
+    drawing = shown.query_selector(f"details[id='network={best}']")
+    assert drawing.evaluate("one => one.open") and drawing.query_selector("svg").is_visible()
+    assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    shown.click("#network [data-closes]")
+    assert not shown.is_visible("#network")
+    shown.reload()
+    assert not shown.is_visible("#network")
+    shown.goto(f"{opened.url}#network={quote(name)}")
+    assert shown.inner_text("#network strong") == name
+    assert opened.said == []
+    assert {url.partition("#")[0] for url in opened.asked} == {opened.url}
+    shown.close()
+
+
+def test_a_name_is_quoted_for_a_shell_and_never_markup(chromium, page):
+    name = "file:a b.py:net<img src=x onerror=alert(1)>,x='1'"
+    opened = Opened(chromium, page, 1280)
+    opened.page.goto(f"{opened.url}#network={quote(name)}")
+    assert shlex.split(opened.page.inner_text("#network code")) == ["resbench", "show", name]
+    assert opened.said == []
+    opened.page.close()
 
 
 @pytest.mark.parametrize(
