@@ -186,7 +186,9 @@ class Result:
         """Return what it is of: its command, and the networks, three at most by name."""
         names = self.models()
         shown = names if len(names) < 4 else [*names[:2], f"{len(names) - 2} more"]
-        return " and ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:]))) + f": {self.kind}" if names else self.kind
+        return (
+            " and ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:]))) + f": {self.kind}" if names else self.kind
+        )
 
     def sections(self) -> list[Section]:
         """Return its part of a page."""

@@ -113,7 +113,14 @@ def _chart(picture: Picture, id: str, specs: dict[str, Any]) -> dict[str, Any]:
         specs[id]["usermeta"] = {"network": picture.network}
     file = "".join(c if c.isalnum() else "-" for c in picture.name) + ".csv"
     csv = base64.b64encode(table_of([picture]).encode()).decode()
-    return {"id": id, "name": picture.name, "zooms": zooms, "opens": bool(picture.network), "file": file, "csv": f"data:text/csv;base64,{csv}"}
+    return {
+        "id": id,
+        "name": picture.name,
+        "zooms": zooms,
+        "opens": bool(picture.network),
+        "file": file,
+        "csv": f"data:text/csv;base64,{csv}",
+    }
 
 
 def _zooming(spec: dict[str, Any]) -> bool:

@@ -46,7 +46,9 @@ def _linked(found: Readings) -> Picture:
         tips = [alt.Tooltip("v0:N", title="network"), *(alt.Tooltip(f"v{n}:Q", title=names[n]) for n in (2, i))]
         inside = {"param": "brush", "field": "v1", "type": "nominal", "title": None}
         colour = alt.value("#d0d0d0", condition=inside)
-        panel = base.mark_point(filled=True, size=22, opacity=0.7, cursor="pointer").encode(x=x, y=y, color=colour, tooltip=tips)
+        panel = base.mark_point(filled=True, size=22, opacity=0.7, cursor="pointer").encode(
+            x=x, y=y, color=colour, tooltip=tips
+        )
         panels.append(panel.properties(name=f"by {figure}", width=210, height=170))
     title = f"{found.target} by what foretells it best, of {known:,} networks"
     chart = alt.concat(*panels, columns=3).properties(title=title)
