@@ -184,11 +184,11 @@ class Result:
     @property
     def headline(self) -> str:
         """Return what it is of: its command, and the networks, three at most by name."""
-        names = self.models()
-        shown = names if len(names) < 4 else [*names[:2], f"{len(names) - 2} more"]
-        return (
-            " and ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:]))) + f": {self.kind}" if names else self.kind
-        )
+        if not (names := self.models()):
+            return self.kind
+        *shown, last = names if len(names) < 4 else [*names[:2], f"{len(names) - 2} more"]
+        listed = f"{', '.join(shown)} and {last}" if shown else last
+        return f"{listed}: {self.kind}"
 
     def sections(self) -> list[Section]:
         """Return its part of a page."""

@@ -5,8 +5,8 @@
 A head node and a second one, each of one core, answer the cells of a sweep. At random moments a worker, the second node
 or the driver is killed; a node that was killed is started again, and the same command goes on. The sweep is as long as
 the kills need: where it is done and kills are left, it goes on with one more seed of every cell. With ``--dir`` the
-suite goes on where it was, too. At the end every row is held against that of a sweep in one process: all columns but the
-seconds that a cell took and those that say where.
+suite goes on where it was, too. At the end every row is held against that of a sweep in one process: all columns but
+the seconds that a cell took and those that say where.
 """
 
 from __future__ import annotations
@@ -142,9 +142,8 @@ def killed(folder: Path, most: int, seed: int) -> None:
     subprocess.run(alone, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     counts = Counter(kills.read_text().split())
     told = ", ".join(f"{n} of a {what}" for what, n in sorted(counts.items()))
-    print(
-        f"{counts.total()} kills: {told}; {counts.total() - done} of them now, in {took:.0f} s, {seeds} seeds of a cell"
-    )
+    print(f"{counts.total()} kills: {told}; {counts.total() - done} of them now")
+    print(f"{took:.0f} s on the cluster; {seeds} seeds of a cell")
     compare(folder)
 
 

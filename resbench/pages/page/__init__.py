@@ -7,8 +7,8 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from math import isfinite
