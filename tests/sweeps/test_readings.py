@@ -228,6 +228,7 @@ def test_a_click_on_a_point_or_a_name_tells_what_the_network_is(chromium, page, 
     assert shown.title() == "test_error of 27 networks of mine: sweep --report" == shown.inner_text("h1")
     assert not shown.is_visible("#network")
     shown.query_selector_all("#population-chart-0 svg .mark-symbol.role-mark path")[-1].click()
+    shown.wait_for_selector("#network:not([hidden])")
     name = shown.inner_text("#network strong")
     place = found.drawn_names.index(name)
     assert f"test_error {found.points['test_error'][place]:.4g}," in shown.inner_text("#network p") + ","
@@ -237,7 +238,7 @@ def test_a_click_on_a_point_or_a_name_tells_what_the_network_is(chromium, page, 
     ]
     best = found.best[1].network
     shown.click(f"td a:text-is('{best}')")
-    assert shown.inner_text("#network strong") == best
+    shown.wait_for_selector(f"#network strong:text-is('{best}')")
     drawing = shown.query_selector(f"details[id='network={best}']")
     assert drawing.evaluate("one => one.open") and drawing.query_selector("svg").is_visible()
     assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -246,7 +247,7 @@ def test_a_click_on_a_point_or_a_name_tells_what_the_network_is(chromium, page, 
     shown.reload()
     assert not shown.is_visible("#network")
     shown.goto(f"{opened.url}#network={quote(name)}")
-    assert shown.inner_text("#network strong") == name
+    shown.wait_for_selector(f"#network strong:text-is('{name}')")
     assert opened.said == []
     assert {url.partition("#")[0] for url in opened.asked} == {opened.url}
     shown.close()
@@ -256,6 +257,7 @@ def test_a_name_is_quoted_for_a_shell_and_never_markup(chromium, page):
     name = "file:a b.py:net<img src=x onerror=alert(1)>,x='1'"
     opened = Opened(chromium, page, 1280)
     opened.page.goto(f"{opened.url}#network={quote(name)}")
+    opened.page.wait_for_selector("#network:not([hidden])")
     assert shlex.split(opened.page.inner_text("#network code")) == ["resbench", "show", name]
     assert opened.said == []
     opened.page.close()
