@@ -40,11 +40,11 @@ def _parts(node: Node) -> Iterator[Node]:
 
 
 def carries(node: Node) -> str:
-    """A shortcut does this to x: identity, projection, padding, or what its layers do."""
+    """A shortcut does this to x: identity, projection (linear), padding, or what its layers do."""
     parts = list(_parts(node.parts[0][1] if isinstance(node, Mul) else node))
     kinds = [part.kind for part in parts if isinstance(part, Layer)]
     if "convolution" in kinds:
-        return "projection"
+        return "path" if {"activation", "function"} & {*kinds} else "projection"
     if any(isinstance(part, PadChannels) for part in parts):
         return "padding"
     if isinstance(node, Mul):

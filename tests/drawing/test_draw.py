@@ -174,6 +174,8 @@ def test_a_shortcut_is_a_projection_only_where_it_has_weights():
     kinds = {carries(node.parts[1][1]) for node in sums(architecture("resnet50").body)}
     assert kinds == {"identity", "projection"}
     assert {carries(node.parts[1][1]) for node in sums(architecture("resnet20").body)} == {"identity", "padding"}
+    edges = {carries(node.parts[1][1]) for node in sums(architecture("nasbench201").body)}
+    assert edges == {"path", "projection"}, "ReLU - 3x3 - BN of a cell, and the shortcut of the residual blocks"
 
 
 def test_plain_and_residual_stand_below_each_other_in_the_same_columns():
