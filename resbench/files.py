@@ -118,13 +118,22 @@ def unpacked(data: bytes) -> bytes:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for one run at a time; one that is killed lets it go. Raises OutputError."""
+    """Hold the folder for one run at a time; one that is killed lets it go. Raises OutputError.
+
+    A folder that did not exist, and in which nothing was written, does not exist again.
+    """
     from filelock import FileLock, Timeout
 
+    lock, made = folder / ".lock", not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=0):
-            yield
+        with FileLock(lock, timeout=0):
+            try:
+                yield
+            finally:
+                if made and [*folder.iterdir()] == [lock]:
+                    lock.unlink()
+                    folder.rmdir()
     except Timeout:
         raise OutputError(f"another run works in {folder}: wait for it, or name another folder with --dir") from None
     except OSError as error:

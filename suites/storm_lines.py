@@ -177,9 +177,9 @@ ALWAYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "placements": (("--epochs", "0.01"), ("--depth", "8"), ("--batch", "64")),
     "latency": (("--processes", "1"),),
     "sweep": (("-n", "6"),),
-    "search": (("--budget", "6"),),
+    "search": (("--minimize", "macs,params"), ("--budget", "6")),
     "profile": (("--trace", "trace"), ("--steps", "1")),
-    "gate": (("--time-budget", "20s"),),
+    "gate": (("--suite", "suite.toml"), ("--counters", "")),
 }
 """Nearly every line of a command has these, or it would run for minutes."""
 
@@ -235,5 +235,5 @@ def _options(command: str, draw: Random) -> list[str]:
             words.append(_word(draw, *VALUES.get(name, (ANY, ANY))))
     for name, value in ALWAYS.get(command, ()):
         if name not in given and draw.random() < 0.97:
-            words += [name, value]
+            words += [name, value] if value else [name]
     return words

@@ -5,6 +5,7 @@ Exit status: 0 done, 1 a verdict against, 2 bad usage or input, 130 interrupted.
 
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -78,8 +79,18 @@ def _lines(error: Exception) -> list[str]:
         return [str(error)]
     if isinstance(error, ClickException):
         return [str(error.format_message())]
+    if isinstance(error, FileNotFoundError) and not _stands():
+        return ["the folder that this was called in is gone; call it again from one that stays"]
     kind = type(error).__name__
     return [f"resbench itself failed: {kind}: {first_line(error)}; --debug shows where; please report it"]
+
+
+def _stands() -> bool:
+    """Tell whether the folder in which this runs is still there."""
+    try:
+        return bool(Path.cwd())
+    except FileNotFoundError:
+        return False
 
 
 def _refuse(*messages: str) -> int:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from commands import BUSY
+from commands import BUSY, forked
 
 MINE = """
 import torch
@@ -167,3 +167,13 @@ def test_one_model_alone_fails_as_it_always_did(cli, mine):
     done = cli("flops", mine("broken"))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "not today" in done.stderr
+
+
+def test_a_folder_that_was_taken_away_is_one_line(tmp_path):
+    (tmp_path / "gone").mkdir()
+    code = (
+        "import os, sys; os.chdir(sys.argv.pop(1)); os.rmdir(os.getcwd()); from resbench.cli.main import main; main()"
+    )
+    done = forked(code, tmp_path / "gone", "report", "resnet8")
+    assert done.returncode == 2
+    assert done.stderr == ("resbench: the folder that this was called in is gone; call it again from one that stays\n")

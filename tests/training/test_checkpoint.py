@@ -104,6 +104,19 @@ with locked(Path({str(tmp_path)!r})):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_folder_in_which_nothing_was_written_is_not_left(tmp_path):
+    with pytest.raises(ValueError, match="refused"), locked(tmp_path / "new"):
+        raise ValueError("refused")
+    assert not (tmp_path / "new").exists()
+    with locked(tmp_path / "kept"):
+        (tmp_path / "kept" / "rows").write_text("1")
+    assert (tmp_path / "kept" / "rows").exists()
+    (tmp_path / "theirs").mkdir()
+    with locked(tmp_path / "theirs"):
+        pass
+    assert (tmp_path / "theirs").exists()
+
+
 def test_a_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot write to .*file"), locked(tmp_path / "file"):
