@@ -33,7 +33,7 @@ from storm_lines import Line, line
 ROOT = Path(__file__).parents[1]
 FRESH = 5
 """One line of so many runs in a fresh process."""
-LIMIT_S = 20.0
+LIMIT_S = 12.0
 """A line that still runs is interrupted then, and has to end as one that is."""
 GRACE_S = 30.0
 MEMORY_BYTES = 8 << 30
@@ -156,7 +156,7 @@ class Host:
         after = _seen(self.box)
         named = {word for option, word in zip(drawn.words, drawn.words[1:], strict=False) if option in TARGETS}
         tops = {Path(name).parts[0] for name in named if name and not name.startswith("/")} | DEFAULTS
-        stems = {Path(name).stem for name in named}
+        stems = {Path(name).stem for name in named} | {f".{top}" for top in tops}
         complaints = []
         for path, content in self.before.items():
             own = path in {os.path.normpath(name) for name in named} or path.split("/")[0] in tops
@@ -164,10 +164,10 @@ class Host:
                 complaints.append(f"{'changed' if path in after else 'lost'} {path}")
         for path in after.keys() - self.before.keys():
             top = path.split("/")[0]
-            temporary = ".tmp" in path or path.endswith("~") or ("/." in f"/{path}" and "/.lock" not in f"/{path}")
+            temporary = ".tmp" in path or path.endswith("~") or ("/." in f"/{path}" and not path.endswith("/.lock"))
             if temporary or (top not in tops and Path(path).name.split(".")[0] not in stems):
                 complaints.append(f"left {path}")
-            elif status == 2 and path.endswith(".lock"):
+            elif path.endswith("/.lock") and not any(p.startswith(path[:-5]) and p != path for p in after):
                 complaints.append(f"refused, and left {path}")
         if (self.box / ".git" / "worktrees").exists() and any((self.box / ".git" / "worktrees").iterdir()):
             complaints.append("left a worktree")
@@ -213,6 +213,8 @@ def _words(status: int | None, said: str, drawn: Line, fresh: bool) -> list[str]
     if status not in STATUSES and not interrupted:
         complaints.append(f"status {status}")
     lines = [text for text in said.splitlines() if text.strip()]
+    if drawn.taken_away_s is not None:  # libraries have words of their own for that
+        return complaints
     if status == 2 and not any(text.startswith("resbench") for text in lines):
         complaints.append("refused without a line")
     if status == 2 and len(lines) > len(drawn.words):

@@ -23,6 +23,9 @@ class Quick:
 def _read(param: Any, process: Any, ctx: Any, value: Any) -> Any:
     """Give the value of a parameter; ``process`` is typer's own way to do that."""
     kind, limits = param.type_descriptor.annotation, param.type_descriptor.parameter_info
+    given = [value] if kind is Path else value if Path in get_args(kind) and value else ()
+    if "" in given:  # such as a variable of the shell that is not set
+        raise _bad(param, ctx, "expected a path, of which . is the folder that this runs in; received ''")
     try:
         if not (param.multiple or param.nargs == -1):
             found = plain(kind, limits, value)
@@ -37,6 +40,12 @@ def _read(param: Any, process: Any, ctx: Any, value: Any) -> Any:
     if param.required and not found:
         return process(ctx, value)
     return param.callback(ctx, param, found) if param.callback else found
+
+
+def _bad(param: Any, ctx: Any, words: str) -> Exception:
+    from typer import BadParameter
+
+    return BadParameter(words, ctx, param)
 
 
 def _by_typer(process: Any, ctx: Any, value: Any) -> Any:
