@@ -58,6 +58,9 @@ def talks():
 """
 
 SUITE = """
+import torch  # noqa: F401
+
+
 def test_adds(benchmark):
     benchmark(sum, range(1000))
 """

@@ -23,8 +23,8 @@ class Quick:
 def _read(param: Any, process: Any, ctx: Any, value: Any) -> Any:
     """Give the value of a parameter; ``process`` is typer's own way to do that."""
     kind, limits = param.type_descriptor.annotation, param.type_descriptor.parameter_info
-    given = [value] if kind is Path else value if Path in get_args(kind) and value else ()
-    if "" in given:  # such as a variable of the shell that is not set
+    several = isinstance(value, list | tuple) and Path in get_args(kind)
+    if "" in (value if several else [value] if kind is Path else ()):  # such as a variable of the shell that is not set
         raise _bad(param, ctx, "expected a path, of which . is the folder that this runs in; received ''")
     try:
         if not (param.multiple or param.nargs == -1):

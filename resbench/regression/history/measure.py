@@ -39,7 +39,7 @@ def append(folder: Path, runs: Sequence[Run]) -> list[Run]:
         if run.fingerprint is None:
             raise GateError(
                 f"{run.path} has no fingerprint of the machine, without which its times belong to no history; "
-                "run the suite with resbench's pytest plugin"
+                "run a suite that imports torch, with resbench's pytest plugin"
             )
     try:
         folder.mkdir(parents=True, exist_ok=True)
