@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 from resbench.errors import OutputError
@@ -91,8 +92,12 @@ def keep(path: Path | None, text: str) -> None:
             write(path, text)
 
 
-class Twice(ValueError):
-    """What was packed is a packed file again."""
+class Unfit(ValueError):
+    """A file is packed twice, or holds too much."""
+
+
+MOST_BYTES = 2**27
+"""A file of results or runs holds no more, also once it is unpacked: no result of ours comes near."""
 
 
 def suffix_of(path: Path) -> str:
@@ -106,14 +111,22 @@ def packed(path: Path, text: str) -> bytes:
     return gzip.compress(content, mtime=0) if path.suffix.lower() == ".gz" else content
 
 
-def unpacked(data: bytes) -> bytes:
-    """Return what a file holds, plain or gzipped. Raises Twice, and EOFError and others where it was cut off."""
-    if not data.startswith(GZIP):
-        return data
-    content = gzip.decompress(data)
-    if content.startswith(GZIP):
-        raise Twice("it is gzipped twice: expected once; gunzip it, and name what comes out")
-    return content
+def unpacked(path: Path) -> bytes:
+    """Return what a file holds, plain or gzipped. Raises Unfit, and OSError, EOFError and others where it was cut off.
+
+    No more is read, or unpacked, than may be in it.
+    """
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    packed = data.startswith(GZIP)
+    if packed:
+        with gzip.GzipFile(fileobj=BytesIO(data)) as unpacking:
+            data = unpacking.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise Unfit(f"it holds more than {MOST_BYTES >> 20} MiB, which nothing does that resbench writes")
+    if packed and data.startswith(GZIP):
+        raise Unfit("it is gzipped twice: expected once; gunzip it, and name what comes out")
+    return data
 
 
 @contextmanager

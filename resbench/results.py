@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from resbench.codec import decoded
 from resbench.errors import AllFailed, Failures, ResbenchError, StoredError, first_line
-from resbench.files import Twice, is_folder, unpacked
+from resbench.files import Unfit, is_folder, unpacked
 from resbench.given import public
 from resbench.progress import Progress, Step
 from resbench.result import Metric, Result, Where
@@ -204,13 +204,12 @@ def _kind(document: Any) -> str:
 
 def _document(path: Path) -> Any:
     try:
-        data = path.read_bytes()
-        return json.loads(unpacked(data))
+        return json.loads(unpacked(path))
     except OSError as error:
         raise StoredError(
             f"cannot read {path}: {error.strerror or error}; name a file or a folder of results"
         ) from None
-    except Twice as error:
+    except Unfit as error:
         raise StoredError(f"cannot read {path}: {error}") from None
     except (ValueError, EOFError, zlib.error, RecursionError) as error:
         raise StoredError(f"{path} is no JSON, or was cut off ({first_line(error)}); make it anew") from None

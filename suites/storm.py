@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,20 +71,24 @@ def state() -> str:
 class Host:
     """It runs lines, one after the other, in a folder of its own."""
 
-    def __init__(self, folder: Path, world: Path) -> None:
+    def __init__(self, folder: Path, world: Path, memory_bytes: int = MEMORY_BYTES) -> None:
+        self.memory_bytes = memory_bytes
         self.box, self.temporary, self.cache = folder / "box", folder / "tmp", folder / "cache"
         self.out, self.err = folder / "out", folder / "err"
         self.world, self.before = world, _seen(world)
         folder.mkdir(parents=True, exist_ok=True)
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: what a line leaves behind becomes ours
 
-    def run(self, drawn: Line, fresh: bool) -> Ended:
-        """Run a line, and look at what it leaves."""
+    def run(self, drawn: Line, fresh: bool, change: Callable[[Path], None] | None = None) -> Ended:
+        """Run a line, in a folder that was changed so, and look at what it leaves."""
         for folder in (self.box, self.temporary):
             shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.world, self.box, symlinks=True)
         self.temporary.mkdir()
         self.cache.mkdir(exist_ok=True)
+        if change:
+            change(self.box)
+            self.before = _seen(self.box)
         begun = time.monotonic()
         pid = self._begin(drawn, fresh)
         status = self._wait(pid, drawn)
@@ -111,7 +116,7 @@ class Host:
             self._redirect(drawn.output)
             os.environ.update(TMPDIR=str(self.temporary), XDG_CACHE_HOME=str(self.cache), PYTHONPATH=str(ROOT))
             os.environ.update(OMP_NUM_THREADS="1", TORCHINDUCTOR_CACHE_DIR=str(self.cache / "inductor"))
-            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+            resource.setrlimit(resource.RLIMIT_DATA, (self.memory_bytes, self.memory_bytes))
             if fresh:
                 os.execv(sys.executable, [sys.executable, "-m", "resbench", *drawn.words])
             status = _called(drawn.words)
@@ -201,6 +206,17 @@ def _called(words: tuple[str, ...]) -> int:
         with suppress(Exception):
             stream.flush()
     return status
+
+
+def ready(folder: Path) -> Path:
+    """Make the folder in which lines run, unless it is there, and import everything. Returns it."""
+    if not (folder / "world").exists():
+        shutil.rmtree(folder / "making", ignore_errors=True)
+        storm_world.make(folder / "making")
+        (folder / "making").rename(folder / "world")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    everything()
+    return folder / "world"
 
 
 def _words(status: int | None, said: str, drawn: Line, fresh: bool) -> list[str]:
@@ -374,12 +390,7 @@ def main() -> None:
     folder = options.dir / state()
     if options.table:
         return table(options, folder)
-    if not (folder / "world").exists():
-        shutil.rmtree(folder / "making", ignore_errors=True)
-        storm_world.make(folder / "making")
-        (folder / "making").rename(folder / "world")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    everything()
+    ready(folder)
     for which in range(options.hosts):
         if os.fork() == 0:
             try:

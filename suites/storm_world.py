@@ -95,6 +95,14 @@ def make(folder: Path) -> None:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "bench_it.py", "-o", "addopts="]
         command += ["-o", "python_files=bench_*.py", f"--benchmark-json={name}.json"]
         subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+    trained = "resnet8 --epochs 0.2 --batch 64 --dir trained"
+    for words in (
+        f"degradation {trained} -o stored/trained.json",
+        f"landscape {trained} --points 3 --images 16 -o stored/plane.json",
+        "history a.json --dir past",
+        "search space.toml --minimize macs,params --budget 4 --dir searched",
+    ):
+        subprocess.run([sys.executable, "-m", "resbench", *words.split()], check=True, cwd=folder, capture_output=True)
     for whole, part in (
         ("net.onnx", "cut.onnx"),
         ("net.pt2", "cut.pt2"),

@@ -11,6 +11,7 @@ import pytest
 from documents import COMMANDS, changed
 
 from resbench.errors import StoredError
+from resbench.files import MOST_BYTES
 from resbench.results import KINDS, find, load, measured_by, metric_names, metric_of, read
 
 
@@ -106,11 +107,13 @@ def test_what_is_no_result_is_one_line(documents, tmp_path, change, said):
     ("pack", "said"),
     [
         (lambda data: gzip.compress(gzip.compress(data)), "it is gzipped twice: expected once"),
+        (lambda data: gzip.compress(bytes(MOST_BYTES + 1), 1), "it holds more than 128 MiB"),
+        (lambda data: data + b" " * MOST_BYTES, "it holds more than 128 MiB"),
         (lambda data: gzip.compress(data)[:-200], "is no JSON, or was cut off"),
         (lambda data: gzip.compress(data)[:3], "is no JSON, or was cut off"),
         (lambda data: gzip.compress(data) + b"more", "cannot read .*: Not a gzipped file"),
     ],
-    ids=["twice", "truncated", "next to nothing", "something behind it"],
+    ids=["twice", "a bomb", "too large", "truncated", "next to nothing", "something behind it"],
 )
 def test_what_cannot_be_unpacked_is_one_line(documents, tmp_path, pack, said):
     path = tmp_path / "latency.json.gz"

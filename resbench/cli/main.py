@@ -81,6 +81,8 @@ def _lines(error: Exception) -> list[str]:
         return [str(error.format_message())]
     if isinstance(error, FileNotFoundError) and not _stands():
         return ["the folder that this was called in is gone; call it again from one that stays"]
+    if isinstance(error, MemoryError):
+        return ["the memory of this machine, or what is left of it, is too small for that: expected a smaller input"]
     kind = type(error).__name__
     return [f"resbench itself failed: {kind}: {first_line(error)}; --debug shows where; please report it"]
 

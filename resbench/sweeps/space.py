@@ -119,21 +119,22 @@ class Space:
         path = Path(text)
         if not is_file(path):
             raise SourceError(f"no file {text}; expected a space as TOML, or {', '.join(built_in)}")
-        return cls.read(path.stem, path.read_bytes())
+        return cls.read(path.stem, path.read_bytes(), text)
 
     @classmethod
-    def read(cls, name: str, content: bytes) -> "Space":
+    def read(cls, name: str, content: bytes, file: str = "") -> "Space":
         """Read a space, and build a network of each line, so that what cannot be is said before anything is drawn."""
+        where = file or name
         try:
             document = tomllib.loads(content.decode())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SourceError(f"{name}: cannot be read as TOML: {error}") from None
+            raise SourceError(f"{where}: cannot be read as TOML: {error}") from None
         lines = document.pop("networks", None)
         if document or not isinstance(lines, list) or not lines or not all(isinstance(one, dict) for one in lines):
             received = f"received {', '.join(map(repr, document))}" if document else f"received {lines!r:.60}"
             received = "there is none" if lines is None and not document else received
-            raise SourceError(f"{name}: a space is tables [[networks]] and nothing else; {received}")
-        return cls(name, tuple(_networks(f"{name}, networks {i + 1}", line) for i, line in enumerate(lines)))
+            raise SourceError(f"{where}: a space is tables [[networks]] and nothing else; {received}")
+        return cls(name, tuple(_networks(f"{where}, networks {i + 1}", line) for i, line in enumerate(lines)))
 
     def draw(self, seed: int, index: int, attempt: int) -> Draw:
         """Draw a line and a value for each of its options."""

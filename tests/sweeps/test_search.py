@@ -108,11 +108,19 @@ def test_what_a_sweep_has_found_is_not_asked_again(tmp_path):
     }
 
 
+def test_a_journal_that_was_cut_off_in_a_line_goes_on(space, tmp_path):
+    resbench.search(space, ["params"], budget=4, folder=tmp_path / "out")
+    journal = tmp_path / ".out.search"
+    journal.write_bytes(journal.read_bytes()[:-9])
+    for budget in (6, 8):  # the second reads what the first wrote behind the cut
+        assert resbench.search(space, ["params"], budget=budget, folder=tmp_path / "out").looked == budget
+
+
 def test_a_damaged_journal_and_a_large_seed_and_the_real_reason(space, tmp_path):
     words = ["--minimize", "macs", "--budget", "3", "--dir", str(tmp_path / "out"), "--seed", "99999999999999"]
     assert called("search", space, *words).returncode == 0
     journal = tmp_path / ".out.search"
-    journal.write_text("garbage")
+    journal.write_text("garbage\n")
     done = called("search", space, *words)
     assert done.returncode == 2
     assert "cannot read the journal of the search" in done.stderr.splitlines()[-1]

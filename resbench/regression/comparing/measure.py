@@ -31,8 +31,7 @@ OWN = ("node", "processor", "machine", "python_version", "release", "system", "c
 def read(path: Path) -> Run:
     """Read a stored run, plain or gzipped. Raises GateError for a file that is missing or no such thing."""
     try:
-        data = path.read_bytes()
-        return _run(json.loads(unpacked(data)), path)
+        return _run(json.loads(unpacked(path)), path)
     except OSError as error:
         raise GateError(
             f"cannot read {path}: {error.strerror or error}; name a file that pytest --benchmark-json wrote"

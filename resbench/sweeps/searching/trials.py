@@ -46,6 +46,7 @@ class Trials:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.why = "they are outside of the limits"
         with _quiet(), foreign(SourceError, lambda e: _damaged(journal, e)):
+            _mend(journal)
             storage = JournalStorage(JournalFileBackend(str(journal)))
             self.study = optuna.create_study(
                 storage=storage, study_name=asked, directions=["minimize"] * objectives, load_if_exists=True
@@ -127,6 +128,13 @@ def _value(trial: optuna.Trial, name: str, choice: Choice) -> Value:
             return choice.text([_value(trial, f"{name}/{i}", one) for i in range(count)])
         case _:
             return choice.at(trial.suggest_float(name, 0.0, 1 - 2**-40))
+
+
+def _mend(journal: Path) -> None:
+    """Leave out a last line that was not written to its end: Optuna would write the next one behind it."""
+    if journal.exists():
+        with journal.open("rb+") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _damaged(journal: Path, error: BaseException) -> str:
