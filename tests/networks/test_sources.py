@@ -1,7 +1,10 @@
 """Other people's models: every source, and every way in which one can fail."""
 
+import io
 import json
 import textwrap
+import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -227,6 +230,42 @@ def test_an_exported_programs_shape_is_its_own(tmp_path):
     assert cost(name).input == cost(name, batch=2).input == (2, 3, 8, 8)
     with pytest.raises(TraceError, match="equal to 2, but got 5"):
         cost(name, batch=5)
+
+
+class Touches:
+    """What is unpickled of it touches a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("entry", ["sample_inputs", "weights"])
+def test_an_exported_program_runs_no_code_when_it_is_read(tmp_path, entry):
+    path, touched, theirs = tmp_path / "net.pt2", tmp_path / "touched", io.BytesIO()
+    export(path, torch.nn.Conv2d(3, 4, 1), (2, 3, 8, 8))
+    torch.save(Touches(touched), theirs)
+    with zipfile.ZipFile(path) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    changed = [name for name in held if f"/{entry}/" in name and not name.endswith(".json")]
+    assert changed
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in held.items():
+            data = data.replace(b'"use_pickle": false', b'"use_pickle": true') if name.endswith(".json") else data
+            archive.writestr(name, theirs.getvalue() if name in changed else data)
+    with pytest.raises(SourceError, match="as an exported program"):
+        load(f"pt2:{path}")
+    assert not touched.exists()
+
+
+def test_an_exported_program_with_objects_of_other_classes_is_refused(tmp_path):
+    export(tmp_path / "net.pt2", torch.nn.Conv2d(3, 4, 1), (2, 3, 8, 8))
+    with zipfile.ZipFile(tmp_path / "net.pt2", "a") as archive:
+        archive.writestr("net/data/constants/custom_obj_0", b"")
+    with pytest.raises(SourceError, match="objects that may run code"):
+        load(f"pt2:{tmp_path / 'net.pt2'}")
 
 
 def test_a_file_that_is_no_exported_program_is_one_line_without_noise(mine, capfd):

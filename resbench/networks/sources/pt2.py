@@ -1,7 +1,9 @@
 """The source ``pt2:path`` reads a program of ``torch.export.save``, and the inputs it was exported with."""
 
 import logging
+import os
 import warnings
+import zipfile
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,7 +33,7 @@ def find(name: ModelName, options: Options, device: str) -> Found:
         afterwards.callback(log.setLevel, log.level)
         log.setLevel(logging.CRITICAL)  # torch warns and logs, and then raises the same
         warnings.simplefilter("ignore")
-        program = torch.export.load(name.base)
+        program = _loaded(name.base)
         put_back(program)
         module = torch.export.unflatten(program)
         _call_by_class(module)
@@ -39,6 +41,27 @@ def find(name: ModelName, options: Options, device: str) -> Found:
     if keywords:
         raise SourceError(f"{name.head}: it was exported with keyword inputs; export it with positional ones")
     return Found(module, "torch.export", tensors=tuple(arguments))
+
+
+TENSORS_ALONE, ANYTHING = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+"""torch.load reads so, whatever it is told, where one of these is set."""
+
+OBJECTS = ("custom_obj_", "opaque_obj_")
+"""Entries of an archive that begin so are unpickled by torch whatever they say; tensors and inputs need not be."""
+
+
+def _loaded(path: str) -> torch.export.ExportedProgram:
+    """Load a program, of which torch unpickles tensors and containers alone: a pickle can otherwise run any code."""
+    with zipfile.ZipFile(path) as archive:
+        if objects := [entry for entry in archive.namelist() if any(word in entry for word in OBJECTS)]:
+            raise ValueError(f"it holds objects that may run code: {objects[0]}")
+    before = {name: os.environ.pop(name, None) for name in (TENSORS_ALONE, ANYTHING)}
+    os.environ[TENSORS_ALONE] = "1"
+    try:
+        return torch.export.load(path)
+    finally:
+        os.environ.pop(TENSORS_ALONE)
+        os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
 def _call_by_class(program: torch.nn.Module) -> None:
