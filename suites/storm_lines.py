@@ -167,7 +167,7 @@ ARGUMENTS: Mapping[str, tuple[Choices, Choices]] = {
 }
 """What stands without an option; for the other commands models."""
 
-LEAST = {"show": (1, 1), "profile": (1, 1), "sweep": (1, 1), "search": (1, 1), "compare-runs": (2, 2)}
+LEAST = {"gate": (0, 1), "show": (1, 1), "profile": (1, 1), "sweep": (1, 1), "search": (1, 1), "compare-runs": (2, 2)}
 """So many arguments, at least and at most; for others none to three."""
 
 ALWAYS: Mapping[str, tuple[tuple[str, ...], ...]] = {

@@ -63,6 +63,10 @@ import torch  # noqa: F401
 
 def test_adds(benchmark):
     benchmark(sum, range(1000))
+
+
+def test_net(resbench):
+    resbench("resnet8")
 """
 
 
@@ -77,7 +81,7 @@ def make(folder: Path) -> None:
         "bad.toml": "[[networks]]\nmodel = 3\n",
         "space.toml": '[[networks]]\nmodel = "resnet{depth}"\ndepth = [8, 14]\nwidth = [1, 2, 3, 4]\n',
         "bench_it.py": SUITE,
-        "suite.toml": 'files = ["bench_it.py"]\n',
+        "suite.toml": 'files = ["bench_it.py"]\nexpectations = "expected"\n',
         "odd.json": "[]",
         "deep.json": "[" * 100_000,
     }
@@ -100,6 +104,7 @@ def make(folder: Path) -> None:
         f"degradation {trained} -o stored/trained.json",
         f"landscape {trained} --points 3 --images 16 -o stored/plane.json",
         "history a.json --dir past",
+        "gate --update --suite suite.toml",
         "search space.toml --minimize macs,params --budget 4 --dir searched",
     ):
         subprocess.run([sys.executable, "-m", "resbench", *words.split()], check=True, cwd=folder, capture_output=True)
