@@ -138,14 +138,36 @@ def loss_landscape_3d() -> float:
     return (plane(3) - plane(1)) / 8
 
 
+def landscaper() -> float:
+    """Time the package of that name: a plane of 3 x 3 points; its user gives the loss, here of the whole batch."""
+    import torch
+    from landscaper.compute import compute_loss_landscape
+
+    net = network().eval()
+    [data] = shown(IMAGES)
+    directions = [[0.01 * torch.randn_like(p) for p in net.parameters()] for _ in range(2)]
+
+    def loss(model: torch.nn.Module, data: tuple[torch.Tensor, torch.Tensor]) -> float:
+        with torch.no_grad():
+            return torch.nn.functional.cross_entropy(model(data[0]), data[1]).item()
+
+    def plane(steps: int) -> float:
+        begun = time.perf_counter()
+        compute_loss_landscape(net, data, directions, loss, steps=steps, dim=2, device="cpu")
+        return time.perf_counter() - begun
+
+    plane(1)
+    return (plane(3) - plane(1)) / 8
+
+
+PACKAGES = {"loss-landscapes": loss_landscapes, "loss-landscape-3d": loss_landscape_3d, "landscaper": landscaper}
 TASKS: dict[str, Callable[[], float]] = {
     "matmul": matmul,
     "resbench, eager": lambda: ours(False),
     "resbench, compiled": lambda: ours(True),
     "loop, eager": lambda: loop(False),
     "loop, compiled": lambda: loop(True),
-    "loss-landscapes": loss_landscapes,
-    "loss-landscape-3d": loss_landscape_3d,
+    **PACKAGES,
 }
 
 
@@ -166,7 +188,7 @@ def main() -> None:
     import resbench
 
     pythons = dict(one.split("=", 1) for one in given.package)
-    names = [name for name in TASKS if name in pythons or not name.startswith("loss-")]
+    names = [name for name in TASKS if name in pythons or name not in PACKAGES]
     found: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as place:
         net = resbench.build("resnet56", seed=0)
