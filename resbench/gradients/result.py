@@ -42,11 +42,12 @@ class FlowRecipe:
     def __post_init__(self) -> None:
         if not self.steps or min(self.steps) < 0 or len(set(self.steps)) < len(self.steps):
             raise OptionError(f"--steps takes different whole numbers from 0, such as 0,1,5; received {self.steps}")
-        if self.seeds < 1 or self.batch < 2 or not (isfinite(self.lr) and self.lr > 0):
-            raise OptionError(
-                "expected --seeds of at least 1, --batch of at least 2 and a positive --lr; "
-                f"received {self.seeds}, {self.batch} and {self.lr:g}"
-            )
+        if self.seeds < 1:
+            raise OptionError(f"--seeds takes at least 1; received {self.seeds}")
+        if self.batch < 2:
+            raise OptionError(f"--batch takes at least 2 images; received {self.batch}")
+        if not (isfinite(self.lr) and self.lr > 0):
+            raise OptionError(f"--lr takes a number above 0; received {self.lr:g}")
         device_name(self.device)
 
 

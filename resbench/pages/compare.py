@@ -151,6 +151,9 @@ def compare(
     done = finished(found) if failures.stopped else ""
     if done and not any(figure.metric in view.wanted for result in found for figure in result.figures()):
         raise KeyboardInterrupt  # it has no figure to show
+    if not done and results is not None and not any(f.metric in view.wanted for one in found for f in one.figures()):
+        kinds = " and ".join(dict.fromkeys(measured_by(metric) for metric in view.wanted))
+        raise StoredError(f"nothing stored says {', '.join(view.wanted)}: expected what {kinds} wrote")
     cautions = [line for result in found[::-1] for line in result.cautions(names)]
     if done:
         cautions.insert(0, f"Interrupted after {done}: what is missing was not measured.")

@@ -43,11 +43,12 @@ class TrainingRecipe:
     def __post_init__(self) -> None:
         if self.warmup < 0:
             raise OptionError(f"--warmup takes a whole number of iterations from 0; received {self.warmup}")
-        if self.iterations < 1 or self.batch < 2 or not (isfinite(self.lr) and self.lr > 0):
-            raise OptionError(
-                "expected one iteration or more, --batch of at least 2 and a positive --lr; "
-                f"received {self.iterations}, {self.batch} and {self.lr:g}"
-            )
+        if self.iterations < 1:
+            raise OptionError(f"expected one iteration or more; received {self.iterations}; give more --epochs")
+        if self.batch < 2:
+            raise OptionError(f"--batch takes at least 2 images; received {self.batch}")
+        if not (isfinite(self.lr) and self.lr > 0):
+            raise OptionError(f"--lr takes a number above 0; received {self.lr:g}")
         if self.dtype not in DTYPES:
             raise OptionError(f"--dtype takes {', '.join(DTYPES)}; received {self.dtype!r}")
 

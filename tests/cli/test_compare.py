@@ -7,6 +7,7 @@ import re
 import shutil
 
 import pytest
+from commands import called
 
 
 def rows(cli, *arguments):
@@ -249,3 +250,9 @@ def test_metrics_by_an_option_each_are_those_with_commas_between(cli):
     apart = rows(cli, *names, "--metrics", "macs", "--metrics", "params", "--metrics", "macs")
     assert apart == rows(cli, *names, "--metrics", "macs,params") == rows(cli, *names, "--metrics", " macs, params")
     assert list(apart["resnet20"]) == ["model", "macs", "macs_ratio", "params", "params_ratio", "input"]
+
+
+def test_a_metric_that_nothing_stored_says_is_one_line(documents):
+    done = called("compare", "--from", documents / "latency.json", "--metrics", "error,train_error")
+    assert done.returncode == 2
+    assert done.stderr == "resbench: nothing stored says error, train_error: expected what degradation wrote\n"
