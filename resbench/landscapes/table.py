@@ -75,16 +75,17 @@ def hessian_table(found: Landscapes) -> Table:
     columns, notes = _known(HESSIAN, records), []
     curved = [one.curvature for one in found.surfaces if one.curvature]
     if curved:
+        steps = max(one.steps for one in curved)
         notes.append(
-            f"At the centre: top and least eigenvalue by {curved[0].steps} steps of Lanczos over all weights; the "
+            f"At the centre: top and least eigenvalue by {steps} steps of Lanczos over all weights; the "
             f"trace by Hutchinson from {curved[0].probes} probes; the length of the gradient; SAM: how far the loss "
             "rises on a step of 0.05 along it. All of these change when a network is written with other weights that "
             "compute the same (Dinh et al. 2017); with filter-normalised directions a plane does not."
         )
-    unknown = sum(not value.converged for one in curved for value in one.eigenvalues)
-    if unknown:
-        more = f"more steps, --curvature {2 * curved[0].steps}"
-        notes.append(f"{unknown} of the eigenvalues of the result are not converged: {more}.")
+        values = [value for one in curved for value in one.eigenvalues if isfinite(value.value)]
+        if unknown := sum(not value.converged for value in values):
+            more = f"more steps, --curvature {2 * steps}"
+            notes.append(f"{unknown} of the eigenvalues of the result are not converged: {more}.")
     bends = [bend for one in found.surfaces for row in one.bends for bend in row if not isnan(bend.least)]
     if bends:
         unsure = sum(not bend.converged for bend in bends)

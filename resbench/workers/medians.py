@@ -7,7 +7,7 @@ consecutive samples.
 """
 
 from collections.abc import Sequence
-from math import sqrt
+from math import isfinite, sqrt
 from statistics import fmean, median, quantiles, stdev
 
 BLOCKS = 8
@@ -55,12 +55,13 @@ def middle_half(totals: Sequence[float]) -> list[int]:
 
 
 def mean_and_half(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return the mean, and half of its 95 % interval by Student's t; there is no interval of one value.
+    """Return the mean, and half of its 95 % interval by Student's t; there is no interval of one value, nor of values
+    of which one is not finite.
 
     >>> mean, half = mean_and_half([1.0, 2.0, 3.0])
     >>> mean, round(half, 3)
     (2.0, 2.484)
     """
-    if len(values) == 1:
-        return values[0], None
+    if len(values) == 1 or not all(map(isfinite, values)):
+        return sum(values) / len(values), None
     return fmean(values), student(values) / sqrt(len(values))

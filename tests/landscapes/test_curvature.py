@@ -14,6 +14,7 @@ from resbench.landscapes.curvature import Hessian, eigenvalues, lanczos, signs, 
 from resbench.landscapes.density import Spectrum, broadened, density
 from resbench.landscapes.directions import random
 from resbench.landscapes.losses import Losses, cross_entropy
+from resbench.networks.load import load
 from resbench.restoring.unchanged import unchanged
 
 
@@ -223,3 +224,22 @@ def test_a_point_is_said_not_to_converge_where_its_residual_is_large():
     assert Extremes(-1.0, 1e-4, 4.0, 1e-3).converged
     assert not Extremes(-1.0, 1e-4, 4.0, 1e-2).converged
     assert np.isnan(Extremes(0.0, 0.0, 0.0, 0.0).ratio)
+
+
+def test_weights_that_are_not_a_number_have_rows_of_their_own_and_cost_no_other_network_its(tmp_path):
+    torch.manual_seed(0)
+    state = load("plain8", (3, 16, 16)).module.state_dict()
+    torch.save(state, tmp_path / "whole.pt")
+    next(iter(state.values())).view(-1)[0] = float("nan")
+    torch.save(state, tmp_path / "nan.pt")
+    names = [f"plain8,weights={tmp_path / name}" for name in ("nan.pt", "whole.pt")]
+    words = {"points": 3, "images": 16, "curvature": 3}
+    found = resbench.landscape(names, "3x16x16", **words)
+    alone = resbench.landscape(names[1], "3x16x16", **words)
+    broken, whole = (one.curvature for one in found.surfaces)
+    assert np.isnan([broken.eigenvalues[0].value, broken.trace, broken.gradient, broken.sharpness]).all()
+    assert broken.trace_half is None
+    assert whole == alone.surfaces[0].curvature
+    assert "by 3 steps" in str(found), "and not by the single step of the broken one"
+    found.save(tmp_path / "found.json")
+    assert str(resbench.load(tmp_path / "found.json")) == str(found)
