@@ -84,6 +84,11 @@ class Hessian:
                 found += flat(torch.autograd.grad(loss, self.params, materialize_grads=True)) * share
         return found
 
+    @torch.no_grad()
+    def loss(self) -> float:
+        """Return the loss where the weights are: of the function whose Hessian it is, statistics of BN and all."""
+        return sum(float(loss) * share for loss, share in self._losses())
+
     def _losses(self) -> Iterator[tuple[Tensor, float]]:
         """Yield the loss of each batch, and the share of the images that it has."""
         losses, total = self.losses, sum(self.losses.sizes)
@@ -192,8 +197,9 @@ def curvature(losses: Losses, steps: int, most: int, probes: int, seed: int, tol
             spectra.append(Spectrum(tuple(found.values.tolist()), tuple(found.weights.tolist())))
             del found  # its basis is as large as the weights, so many times
         parts = hessian.parts(slope * (RHO / slope.norm()) if slope.any() else slope)
-    here = losses.value().loss
-    rise = losses.at((1.0, parts)).loss - here
+        here = hessian.loss()
+        losses.move((1.0, parts))
+        rise = hessian.loss() - here
     losses.move()
     longest = max(len(one.values) for one in spectra)
     return Curvature(

@@ -82,6 +82,11 @@ def hessian_table(found: Landscapes) -> Table:
             "rises on a step of 0.05 along it. All of these change when a network is written with other weights that "
             "compute the same (Dinh et al. 2017); with filter-normalised directions a plane does not."
         )
+        if found.way.bn == "recompute":
+            notes.append(
+                "BN's statistics are here the centre's, as constants, on the step along the gradient too; over the "
+                "plane they are taken anew at every point."
+            )
         values = [value for one in curved for value in one.eigenvalues if isfinite(value.value)]
         if unknown := sum(not value.converged for value in values):
             more = f"more steps, --curvature {2 * steps}"

@@ -131,6 +131,27 @@ def test_the_curvature_of_a_landscape_is_that_of_its_centre():
     assert found.sharpness == pytest.approx(rise, rel=1e-9)
 
 
+@pytest.mark.parametrize("bn", ["eval", "recompute", "train"])
+def test_the_step_along_the_gradient_ends_in_the_function_of_the_gradient(bn):
+    net, shown = network(), batches((12, 12, 5))
+    landscape = resbench.landscape(net, batches=shown, points=3, bn=bn, curvature=2)
+    assert ("BN's statistics are here the centre's, as constants" in str(landscape)) == (bn == "recompute")
+    if bn == "recompute":
+        torch.optim.swa_utils.update_bn([x for x, _ in shown], net)
+    net.train(bn == "train")
+
+    def loss():
+        return sum(nn.functional.cross_entropy(net(x), y) * len(y) for x, y in shown) / 29
+
+    here = loss()
+    slope = torch.cat([g.flatten() for g in torch.autograd.grad(here, list(net.parameters()))])
+    vector = nn.utils.parameters_to_vector(net.parameters()) + 0.05 * slope / slope.norm()
+    nn.utils.vector_to_parameters(vector.detach(), net.parameters())
+    found = landscape.surfaces[0].curvature
+    assert found.gradient == pytest.approx(float(slope.norm()), rel=1e-9)
+    assert found.sharpness == pytest.approx((loss() - here).item(), rel=1e-9)
+
+
 def test_top_directions_are_the_eigenvectors():
     net, shown = small(), batches((20, 9))
     matrix = dense(net, shown)
