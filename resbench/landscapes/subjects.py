@@ -98,6 +98,12 @@ def _trained(
             f"--directions trajectory is of 3 weights or more: expected --epochs {2 * run.trail} or more, or a smaller "
             f"--every; received {epochs} and {run.trail}"
         )
+    shown = _shown(feed, way)
+    for cell in {cell.model: cell for cell in cells}.values():
+        with failures.of(cell.model):
+            check_steps(load(cell.model, cell.input, device="meta").module, way)
+    if not (cells := [cell for cell in cells if cell.model not in failures.reasons]):
+        return Subjects((), 0, "")
     ended: list[tuple[Training, nn.Module, Trail]] = []
     trainings = train(
         cells, feed, replace(run, compiled=False, ended=lambda *one: ended.append(one)), progress, failures
@@ -105,7 +111,6 @@ def _trained(
     if not all(one.finished for one in trainings):
         raise KeyboardInterrupt("interrupted; the same command goes on from here")
     each: list[Subject] = []
-    shown = _shown(feed, way)
     for training, module, trail in ended:
         with failures.of(training.model):
             if training.broken:
@@ -115,6 +120,17 @@ def _trained(
     recipe = cells[0].recipe
     said = f"{recipe.iterations:,} iterations of {recipe.batch} at lr {recipe.lr:g}, {recipe.dtype}"
     return Subjects(each, feed.classes, f"Trained for {said}, as `resbench degradation` trains.")
+
+
+def check_steps(module: nn.Module, way: Way) -> None:
+    """Raise OptionError where Lanczos has more steps than there are weights, if so much is known of them yet."""
+    if any(map(nn.parameter.is_lazy, module.parameters())):
+        return
+    size = sum(p.numel() for p in module.parameters())
+    if way.curvature > size:
+        raise OptionError(
+            f"--curvature takes as many steps as there are weights at most, {size:,}; received {way.curvature:,}"
+        )
 
 
 def _size(name: str, plan: Plan) -> tuple[int, ...] | None:

@@ -15,7 +15,7 @@ from resbench.landscapes.kept import kept
 from resbench.landscapes.losses import Direction, Losses, Value
 from resbench.landscapes.plane import Plane
 from resbench.landscapes.result import Surface, Way
-from resbench.landscapes.subjects import Subject
+from resbench.landscapes.subjects import Subject, check_steps
 from resbench.landscapes.trajectory import Trajectory, trajectory
 from resbench.progress import Step
 from resbench.restoring.unchanged import unchanged
@@ -45,11 +45,7 @@ def surface(one: Subject, way: Way, run: Options, told: Told) -> Surface | None:
     with unchanged(one.module):
         weights = fingerprint(one.module)
         losses = Losses(one.module, one.shown.batches, one.shown.loss, way.bn, run.compiled, one.model)
-        size = sum(p.numel() for p in losses.params)
-        if way.curvature > size:
-            raise OptionError(
-                f"--curvature takes as many steps as there are weights at most, {size:,}; received {way.curvature:,}"
-            )
+        check_steps(one.module, way)
         part(0)(Step("directions"), 0.0)
         along = _along(one, losses) if way.directions == "trajectory" else None
         pair = along.directions if along else _pair(losses, way, one.seed)

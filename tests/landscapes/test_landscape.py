@@ -193,6 +193,30 @@ def test_what_is_wrong_is_said_in_a_line(words, expected, tmp_path, monkeypatch)
     assert not [*tmp_path.rglob("*.points")]
 
 
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (("--images", "100000"), "--images takes a number up to 1,437, all of digits; received 100000"),
+        (("--curvature", "100000000"), "as many steps as there are weights at most, 75,290; received 100,000,000"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_trained(words, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = called("landscape", "resnet8", "--epochs", "1", *words)
+    assert found.returncode == 2
+    assert expected in found.stderr
+    assert found.stderr.count("\n") == 1
+    assert not [*tmp_path.iterdir()]
+
+
+def test_too_many_steps_are_said_of_each_network(tmp_path):
+    words = ("--epochs", "1", "--points", "3", "--curvature", "1000000", "--dir", tmp_path / "runs")
+    found = called("landscape", "plain8,width=1", "plain8,width=2", *words)
+    assert found.returncode == 2
+    assert found.stderr.count("as many steps as there are weights at most") == 2
+    assert not [*tmp_path.iterdir()]
+
+
 def test_weights_of_a_file_are_looked_at_as_they_are(runs, tmp_path):
     [file] = runs.glob("resnet8*.pt")
     trained, _ = look(runs, "--points", "3")
