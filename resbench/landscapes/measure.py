@@ -103,6 +103,10 @@ def landscape(
         options(device, compile, 0, folder, None, threads), trail=every if way.directions == "trajectory" else 0
     )
     failures = failures or Failures()
+    if every != 1 and way.directions != "trajectory":
+        raise OptionError(
+            f"--every is of --directions trajectory: expected both, received --every {every} with {way.directions}"
+        )
     if type(curvature) is not int or curvature < 0:
         raise OptionError(f"--curvature takes a whole number of steps from 0; received {curvature!r}")
     if convexity:

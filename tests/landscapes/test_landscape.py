@@ -182,6 +182,7 @@ def test_points_that_a_spline_stands_for_are_marked_and_near(runs):
         (("--data-root", "."), "digits come with scikit-learn: expected other --data with --data-root"),
         (("--lr", "0.3"), "--lr is of trainings: expected a network that is trained here, received none"),
         (("--dtype", "fp32"), "--dtype is of trainings"),
+        (("--every", "2"), "--every is of --directions trajectory: expected both, received --every 2 with filter"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(words, expected, tmp_path, monkeypatch):
