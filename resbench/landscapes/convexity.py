@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from math import nan
 from typing import NamedTuple
 
-from resbench.landscapes.curvature import CONVERGED, Hessian, lanczos, start
+from resbench.landscapes.curvature import CONVERGED, Hessian, lanczos, signs
 from resbench.landscapes.grid import every
 from resbench.landscapes.kept import Kept
 from resbench.landscapes.losses import Direction, Losses
@@ -55,10 +55,10 @@ def fill(
 
 
 def extremes(losses: Losses, terms: Sequence[tuple[float, Direction]], steps: int, seed: int) -> Extremes:
-    """Find the extremes at the centre plus so much of each direction, by Lanczos from the same start everywhere."""
+    """Find the extremes at the centre plus so much of each direction, by Lanczos from the curvature's first probe."""
     with losses.differentiable(*terms):
         hessian = Hessian(losses)
-        found = lanczos(hessian, start(hessian.size, seed, losses.params[0].device), steps)
+        found = lanczos(hessian, signs(hessian.size, seed, 0, losses.params[0].device), steps)
     values, residuals = found.values.tolist(), found.residuals.tolist()
     return Extremes(values[0], residuals[0], values[-1], residuals[-1])
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from resbench.drawing.charts import Picture
 from resbench.landscapes.between import Between
-from resbench.landscapes.convexity import Bends
+from resbench.landscapes.convexity import Bends, Extremes
 from resbench.landscapes.curvature import Curvature
 from resbench.landscapes.grid import Plane, convex_share, coordinates, low_share
 from resbench.landscapes.table import hessian_table, lines_table, means_table, points_table, surfaces_table
@@ -132,6 +132,16 @@ class Surface:
         return convex_share(self.plane)
 
     @property
+    def found_bends(self) -> list[Extremes]:
+        """Return the extremes of the points that were reached and are finite."""
+        return [one for row in self.bends for one in row if isfinite(one.least)]
+
+    @property
+    def unsure(self) -> int:
+        """Return at how many of these they are not converged."""
+        return sum(not one.converged for one in self.found_bends)
+
+    @property
     def ratios(self) -> Plane:
         """Return |least / largest| eigenvalue over the coarser grid."""
         return np.array([[one.ratio for one in row] for row in self.bends])
@@ -244,7 +254,8 @@ class Landscapes(Result):
         if not one.bends or one.highest_ratio is None:
             return words
         here = "" if one.ratio is None else f"{one.ratio:.2g} at the centre and "
-        return f"{words}; |least / largest| eigenvalue of the Hessian {here}{one.highest_ratio:.2g} at most"
+        unsure = f", not converged at {one.unsure:,} of {len(one.found_bends):,} points" if one.unsure else ""
+        return f"{words}; |least / largest| eigenvalue of the Hessian {here}{one.highest_ratio:.2g} at most{unsure}"
 
     def sections(self) -> list[Section]:
         return [Section(*self.heading, [*self.verdicts()], self.tables(), self.pictures())]

@@ -64,7 +64,7 @@ def surface(one: Subject, way: Way, run: Options, told: Told) -> Surface | None:
         curved, interrupted = None, False
         with (
             kept(folder, label, key, Value) as points,
-            kept(folder if axis else None, label, {**key, "lanczos": way.lanczos}, Extremes) as bends,
+            kept(folder if axis else None, label, {**key, "lanczos": way.lanczos, "start": "signs"}, Extremes) as bends,
         ):
             plane = Plane(losses, pair, way, points, part(0))
             known = sum((a, b) in bends.values for a in axis for b in axis)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite, isnan
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from resbench.landscapes.grid import height
@@ -91,14 +91,14 @@ def hessian_table(found: Landscapes) -> Table:
         if unknown := sum(not value.converged for value in values):
             more = f"more steps, --curvature {2 * steps}"
             notes.append(f"{unknown} of the eigenvalues of the result are not converged: {more}.")
-    bends = [bend for one in found.surfaces for row in one.bends for bend in row if not isnan(bend.least)]
+    bends = sum(len(one.found_bends) for one in found.surfaces)
     if bends:
-        unsure = sum(not bend.converged for bend in bends)
+        unsure = sum(one.unsure for one in found.surfaces)
         notes.append(
             "|Least/top|: of the least and the largest eigenvalue, at the centre and where it is highest, by "
             f"{found.way.lanczos} steps of Lanczos at {found.way.convexity} x {found.way.convexity} points of the "
             "plane (Li et al. 2018, fig. 7)"
-            + (f"; not converged at {unsure:,} of {len(bends):,} points." if unsure else ".")
+            + (f"; not converged at {unsure:,} of {bends:,} points." if unsure else ".")
         )
     return Table(columns, [[record[c.key] for c in columns] for record in records], "Hessian", notes)
 

@@ -241,6 +241,19 @@ def test_extremes_over_the_plane_are_those_of_dense_matrices(bn):
     assert "convexity over the plane" in [picture.name for picture in landscape.pictures()]
 
 
+@pytest.mark.parametrize("bn", ["eval", "recompute", "train"])
+def test_the_centre_has_one_value_however_few_the_steps(bn):
+    landscape = resbench.landscape(network(), batches=batches((12, 12, 5)), points=3, bn=bn, curvature=3, convexity=3)
+    found = landscape.surfaces[0]
+    top, least = found.curvature.eigenvalues[0], found.curvature.eigenvalues[-1]
+    assert found.bends[1][1] == Extremes(least.value, least.residual, top.value, top.residual)
+    assert found.ratio == abs(least.value / top.value)
+    assert found.unsure == sum(not one.converged for row in found.bends for one in row) > 0
+    [verdict] = landscape.verdicts()
+    assert f"at most, not converged at {found.unsure} of 9 points" in verdict
+    assert f"not converged at {found.unsure} of 9 points" in landscape.tables()[1].notes[-1]
+
+
 def test_a_point_is_said_not_to_converge_where_its_residual_is_large():
     assert Extremes(-1.0, 1e-4, 4.0, 1e-3).converged
     assert not Extremes(-1.0, 1e-4, 4.0, 1e-2).converged
