@@ -72,7 +72,11 @@ def whole(pictures: Sequence[Picture]) -> Any:
     import altair as alt
 
     charts = [picture.chart for picture in pictures]
-    chart = charts[0] if len(charts) == 1 else alt.vconcat(*charts).resolve_scale(color="independent")
+    chart = (
+        charts[0]
+        if len(charts) == 1
+        else alt.vconcat(*charts).resolve_scale(color="independent", strokeDash="independent")
+    )
     return chart.configure(**STYLE)
 
 

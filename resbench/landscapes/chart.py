@@ -168,7 +168,7 @@ def lines(found: Landscapes) -> Picture:
         for i, value in enumerate(losses)
         if isfinite(value)
     ]
-    scale = alt.Scale(**log_or_linear([row["loss"] for row in rows]))  # type: ignore[misc]
+    scale = alt.Scale(**log_or_linear([row["loss"] for row in rows]) | {"zero": False})  # type: ignore[misc]
     base = alt.Chart(data(rows)).encode(
         x=alt.X("share:Q", title="from one training to the next"),
         y=alt.Y("loss:Q", title="loss", scale=scale),

@@ -13,6 +13,7 @@ import pytest
 from commands import called, made_once
 
 import resbench
+from resbench.drawing.charts import whole
 from resbench.landscapes.grid import convex_share, coordinates, every, spline, strides
 
 SMALL = ("plain8,width=1", "resnet8")
@@ -311,3 +312,13 @@ def test_the_line_between_two_trainings_is_the_naive_one(runs):
     refused = called(*ASKED, "--between", "--dir", runs)
     assert refused.returncode == 2
     assert "--seeds 2 or more" in refused.stderr
+
+
+def test_a_barrier_is_seen_and_its_legend_stands_at_its_chart(runs):
+    found, _ = look(runs, "--points", "3", "--epochs", "0", "--seeds", "2", "--between")
+    rows = [value for one in found.lines for value in one.loss]
+    assert max(rows) < 20 * min(rows), "or the axis would be logarithmic"
+    spec = whole(found.pictures()).to_dict()
+    last = spec["vconcat"][-1]
+    assert all(layer["encoding"]["y"]["scale"] == {"zero": False} for layer in last["layer"])
+    assert spec["resolve"]["scale"] == {"color": "independent", "strokeDash": "independent"}
