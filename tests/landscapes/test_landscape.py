@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import pandas
 import pytest
+from browser import Opened
 from commands import called, made_once
 
 import resbench
@@ -322,3 +324,17 @@ def test_a_barrier_is_seen_and_its_legend_stands_at_its_chart(runs):
     last = spec["vconcat"][-1]
     assert all(layer["encoding"]["y"]["scale"] == {"zero": False} for layer in last["layer"])
     assert spec["resolve"]["scale"] == {"color": "independent", "strokeDash": "independent"}
+
+
+def test_lines_below_a_title_are_full_where_the_page_is_narrow(runs, chromium, tmp_path):
+    look(runs, "--points", "3")
+    page = tmp_path / "page.html"
+    assert called("report", "--from", runs / "found.json", "-o", page).returncode == 0
+    opened = Opened(chromium, page, 390)
+    opened.all_drawn()
+    spans = opened.page.query_selector_all(".chart svg .role-title-subtitle tspan")
+    below = [span.text_content().strip() for span in spans]
+    assert " ".join(below).startswith("Loss over 64 images of digits")
+    assert len(below) > 4
+    for line, after in pairwise(below):
+        assert line.endswith(".") or len(f"{line} {after.split()[0]}") > 46, "another word had room"

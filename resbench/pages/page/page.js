@@ -33,7 +33,8 @@
     if (typeof domain?.[1] === "number") domain[1] *= 1.2;
     if (one.mark?.type === "text") one.mark.clip = false;
   });
-  const lines = (text) => [text].flat().flatMap((line) => line.match(/.{1,46}(?:\s|$)/g) ?? [line]);
+  const sentences = (text) => [text].flat().join("\n").replace(/([^.])\n/g, "$1 ").split("\n"); // lines of a wide chart joined
+  const lines = (text) => sentences(text).flatMap((line) => line.match(/.{1,46}(?:\s|$)/g) ?? [line]);
   const folded = ({ text, subtitle }) => subtitle ? { text: lines(text), subtitle: lines(subtitle) } : { text: lines(text) };
   const painted = (spec, width) => {
     const copy = structuredClone(spec);
