@@ -113,6 +113,9 @@ class _Waves:
                 yield one
             elif since >= MOST_DRAWS and not self.grid:
                 return
+        if not names:  # of a grid all combinations were tried
+            why = next(filter(None, reversed(self.known.values())), "")
+            raise self.space.empty(why, f"all {self.told:,} combinations")
 
     def _settled(self) -> Iterator[Draw | OptionError | None]:
         """Yield the draw of which the network of each index came, in their order, or why none did."""

@@ -30,6 +30,9 @@ NETWORKS = 500
 TRIED = 200
 """A dry run costs so many networks, to say how long all of them take."""
 
+COUNTED = 20_000
+"""A dry run costs all networks of a grid of no more combinations, some ten seconds: limits may leave few of them."""
+
 DRAWING = 0.02
 """Where more is asked than the cost, drawing is taken for this part of the way."""
 
@@ -124,20 +127,26 @@ def plan(
     lr: float = 0.1,
     device: str = "cpu",
 ) -> Plan:
-    """Say what a sweep would do, from a few networks that are drawn and costed, and a cell of each question."""
+    """Say what a sweep would do, from networks that are drawn and costed, and a cell of each question.
+
+    The networks are all of a grid of up to 20,000 combinations, and otherwise a few: then what limits leave is not
+    known, and the number of networks is the most that there may be.
+    """
     found, bounds = _chosen(space, n), _limits(limits)
     n = _count(found, n, grid)
     questions, how = checked(metrics, data, root, epochs, batch, lr, device)
     begun = time.process_time()
-    tried = next(draws(found, min(n, TRIED), seed, bounds, grid, 1), [])
+    most = n if grid and found.size and found.size <= COUNTED else min(n, TRIED)
+    tried = [one for batch in draws(found, most, seed, bounds, grid, 1) for one in batch]
     each_s = (time.process_time() - begun) / max(len(tried), 1)
-    networks = min(n, found.size or n) if len(tried) == min(n, TRIED) else len(tried)
+    networks = min(n, found.size or n) if len(tried) == most else len(tried)
     cells = [*_cells(questions, tried, seeds, how)]
     seconds = networks * each_s + sum(_tried(one, cells, tried) for one in questions) * networks / max(len(tried), 1)
     count = networks + len(cells) * networks // max(len(tried), 1)
     each_bytes = 20 + 8 * len(Figures._fields) + sum(len(one.name) for one in tried) / max(len(tried), 1)
     names = tuple(one.name for one in tried[:5])
-    return Plan(found.name, count, found.size, seconds, round(count * each_bytes), names, networks)
+    at_most = len(tried) < networks and bool(bounds or grid or networks == found.size)
+    return Plan(found.name, count, found.size, seconds, round(count * each_bytes), names, networks, at_most)
 
 
 def _tried(question: Question, cells: Sequence[Cell], networks: Sequence[Drawn]) -> float:

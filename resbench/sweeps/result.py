@@ -124,9 +124,14 @@ class Plan(Result):
     bytes: int
     examples: tuple[str, ...]
     networks: int = 0
+    at_most: bool = False
+    """Not all of them were drawn: limits, and combinations that give no network of their own, may leave fewer."""
 
     kind: ClassVar = "sweep --dry-run"
 
     def tables(self) -> list[Table]:
         row: list[Any] = [self.space, self.networks or self.cells, self.cells, self.size, self.seconds, self.bytes]
-        return [Table(PLANNED, [row], notes=[f"The first networks: {'; '.join(self.examples)}."])]
+        notes = [f"The first networks: {'; '.join(self.examples)}."]
+        if self.at_most:
+            notes.append("All figures are at most so large: not all networks were drawn, and there may be fewer.")
+        return [Table(PLANNED, [row], notes=notes)]

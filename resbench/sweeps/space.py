@@ -172,9 +172,9 @@ class Space:
                 why = str(error)
         raise self.empty(why)
 
-    def empty(self, why: str) -> OptionError:
-        """Say that there are no networks in it, and what the last draw gave instead."""
-        return OptionError(f"the space {self.name} gave no network within the limits in {MOST_DRAWS:,} draws; {why}")
+    def empty(self, why: str, tried: str = f"{MOST_DRAWS:,} draws") -> OptionError:
+        """Say that there are no networks in what was tried of it, and what the last draw gave instead."""
+        return OptionError(f"the space {self.name} gave no network within the limits in {tried}; {why}")
 
     def distinct(self, seed: int, fits: Fits = lambda one: True) -> Iterator[Point]:
         """Draw networks one after the other, each only once, until no others come."""

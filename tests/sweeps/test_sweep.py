@@ -308,6 +308,7 @@ def test_a_foreign_file_is_no_part_and_the_root_no_folder(space, tmp_path):
         (["residual", "--limit", "macs=1G"], "--limit takes a range such as macs=50M:100M"),
         (["residual", "--limit", "macs=:1X"], "--limit takes numbers such as 50M"),
         (["residual", "--limit", "macs=:10"], "gave no network within the limits in 10,000 draws"),
+        (["nasbench201", "--limit", "params=:1", "--grid"], "gave no network within the limits in all 15,625 combin"),
         (["residual", "-n", "0"], "-n"),
     ],
 )
@@ -316,7 +317,7 @@ def test_what_does_not_fit_is_one_line_and_leaves_nothing(arguments, said, tmp_p
     done = called("sweep", *arguments)
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
-    assert not [*tmp_path.glob("sweep/*.parquet")]
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_dry_run_says_cells_time_and_disk_and_writes_nothing(space, tmp_path, monkeypatch):
@@ -330,3 +331,27 @@ def test_a_dry_run_says_cells_time_and_disk_and_writes_nothing(space, tmp_path, 
     with pytest.raises(OptionError):
         plan(space, 0)
     assert [one.name for one in tmp_path.iterdir()] == ["mine.toml"]
+
+
+def test_a_dry_run_of_a_grid_counts_the_networks_within_the_limits(space, tmp_path):
+    limits = ["params=:3M", "depth=30:"]
+    planned = plan(space, grid=True, limits=limits, metrics=["gradnorm"], seeds=2)
+    found = resbench.sweep(space, folder=tmp_path / "out", grid=True, limits=limits)
+    by_hand = [
+        architecture(f"resnet{depth},width={width},shortcut={shortcut}").cost().total.params <= 3_000_000
+        for depth in range(32, 111, 6)
+        for width in range(1, 9)
+        for shortcut in "ABC"
+    ]
+    assert planned.networks == found.networks == sum(by_hand) < planned.size == 18 * 8 * 3
+    assert planned.cells == 3 * planned.networks
+    assert not planned.at_most
+
+
+def test_a_dry_run_that_does_not_count_says_at_most(space, monkeypatch):
+    assert plan(space, 300, limits=["params=1:"]).at_most
+    monkeypatch.setattr("resbench.sweeps.measure.COUNTED", 431)
+    planned = plan(space, grid=True, limits=["depth=30:"])
+    assert planned.at_most and planned.networks == planned.size
+    assert "at most" in planned.tables()[0].notes[-1]
+    assert not plan(space, 150).at_most
