@@ -70,7 +70,7 @@ def command(
     if report:
         from resbench.sweeps.readings.measure import readings
 
-        emit(readings(folder, target, against=against or "macs", space=space), format, output, plot=plot)
+        emit(readings(folder, target, against=against, space=space), format, output, plot=plot)
         return
     from resbench.sweeps.measure import plan, sweep
 

@@ -266,8 +266,11 @@ def test_a_name_is_quoted_for_a_shell_and_never_markup(chromium, page):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--target", "test_eror"], "the sweep has no figure 'test_eror' that varies; did you mean test_error"),
-        (["--against", "field"], "no figure 'field'"),
+        (
+            ["--target", "test_eror"],
+            "--target: the sweep has no figure 'test_eror' that varies; did you mean test_error",
+        ),
+        (["--against", "field"], "--against: the sweep has no figure 'field'"),
     ],
 )
 def test_a_figure_that_is_not_there_is_one_line(folder, words, said):
@@ -299,3 +302,21 @@ def test_the_edge_of_a_band_never_falls():
     assert all(a <= b for a, b in pairwise(band.low))
     assert all(a <= b for a, b in pairwise(band.high))
     assert band.high[-1] == band.low[-1] == 1
+
+
+def test_without_macs_that_vary_there_is_no_front_unless_it_was_asked_for(tmp_path):
+    space = Space.read("equal", b'[[networks]]\nmodel = "resnet8"\nnorm = ["bn", "none"]\ninput = "3x8x8"')
+    [batch] = draws(space, 2, 0, [], grid=True, processes=1)
+    with opened(tmp_path / "out", columns(space), {"space": "equal"}) as held:
+        for i in range(6):
+            one = batch[0]._replace(name=f"n{i}")
+            held.add([row_of(space, Cell(one.name, COST, None, How()), one, costs_of(one.found))])
+            held.add([row_of(space, Cell(one.name, QUESTIONS["error"], 0, How()), one, {"test_error": i / 10})])
+    words = ["sweep", "equal", "--dir", str(tmp_path / "out"), "--report", "--target", "error"]
+    done = called(*words)
+    assert done.returncode == 0, done.stderr
+    assert "No front: macs is the same of all networks" in done.stdout
+    assert [one.front for one in resbench.readings(tmp_path / "out").best] == [False] * 6
+    done = called(*words, "--against", "macs")
+    assert done.returncode == 2
+    assert "--against: the sweep has no figure 'macs' that varies" in done.stderr.splitlines()[-1]

@@ -38,14 +38,15 @@ def readings(
     folder: str | Path,
     target: str = "",
     *,
-    against: str = "macs",
+    against: str = "",
     trains: float = 0.45,
     base: str = "depth",
     space: str = "",
 ) -> Readings:
     """Read the rows of a sweep against a ``target``, of which little is good: its test error, or what else it has.
 
-    ``against``: the front is of the target and this figure. ``trains``: a network trains whose test error is below it.
+    ``against``: the front is of the target and this figure, by default the MACs; there is none where these are all
+    equal. ``trains``: a network trains whose test error is below it.
     ``base``: what foretells the target is held against this figure. All intervals are of 95 %, by bootstrap over the
     networks. ``space``: the rows have to be of it. Raises SourceError where the folder holds no sweep, OptionError for
     figures that it does not have, or another space.
@@ -57,11 +58,12 @@ def readings(
         raise OptionError(
             f"{folder} holds {len(found.table)} networks: expected {LEAST} or more to read anything of them"
         )
-    name = found.figure(target) if target else next((one for one in TARGETS if one in found.figures), "macs")
-    against = "params" if name == against == "macs" else against
-    if target and found.figure(against) == name:
+    name = found.figure(target, "--target") if target else _target(found)
+    usual = "params" if name == "macs" else "macs"
+    other = found.figure(against, "--against") if against else usual if usual in found.figures else ""
+    if other == name:
         raise OptionError(f"--against takes another figure than the target; received {against} for both")
-    other, base = found.figure(against), base if base in found.figures else ""
+    base = base if base in found.figures else ""
     trained = found.table["test_error"] < trains if "test_error" in found.figures else None
     known = 0 if trained is None else int(found.table["test_error"].notna().sum())
     return Readings(
@@ -83,6 +85,13 @@ def readings(
         best=tuple(_best(found, name, other)),
         remarks=found.remarks,
         **_points(found, name),
+    )
+
+
+def _target(found: Population) -> str:
+    """Return the first of the usual targets that varies, or else any figure that does. Raises OptionError."""
+    return next((one for one in (*TARGETS, *found.figures) if one in found.figures), "") or found.figure(
+        TARGETS[0], "--target"
     )
 
 
@@ -175,10 +184,10 @@ def _warned(found: Population, trained: pandas.Series) -> Iterator[Warned]:
 
 def _best(found: Population, target: str, other: str) -> Iterator[Best]:
     """Give the front of the target and the other figure, and the networks that are best by the target alone."""
-    names = [*dict.fromkeys((target, other))]
+    names = [target, *([other] if other else [])]
     both = found.table[names].dropna()
-    on_front = {both.index[i] for i in front(both.to_numpy(float))}
+    on_front = {both.index[i] for i in front(both.to_numpy(float))} if other else set()
     ranked = both.sort_values(names)
     for rank, (name, row) in enumerate(ranked.iterrows(), 1):
         if rank <= BEST or name in on_front:
-            yield Best(str(name), rank, float(row[target]), float(row[other]), name in on_front)
+            yield Best(str(name), rank, float(row[target]), float(row[other]) if other else None, name in on_front)

@@ -37,14 +37,14 @@ class Population:
         numbers = self.table[names].select_dtypes("number")
         return [name for name in map(str, numbers) if numbers[name].nunique() > 1 and not name.startswith(HALF)]
 
-    def figure(self, word: str) -> str:
-        """Return the column of a word: a figure, or a metric that names one. Raises OptionError."""
+    def figure(self, word: str, option: str) -> str:
+        """Return the column of a word: a figure, or a metric that names one. Raises OptionError, naming the option."""
         name = figure_of(word)
         if name not in self.figures:
             hint = did_you_mean(
                 name, self.figures, f"expected {', '.join(self.figures) or 'a sweep of several networks'}"
             )
-            raise OptionError(f"the sweep has no figure {word!r} that varies{hint}")
+            raise OptionError(f"{option}: the sweep has no figure {word!r} that varies{hint}")
         return name
 
 

@@ -78,7 +78,8 @@ class Best(NamedTuple):
     network: str
     rank: int
     target: float
-    against: float
+    against: float | None
+    """It is None where there is no front."""
     front: bool
 
 
@@ -91,6 +92,7 @@ class Readings(Result):
     networks: int
     target: str
     against: str
+    """It is empty where there is no front: the MACs of all networks are equal."""
     trained: int | None
     """So many networks train; None: none was trained."""
     trains: float
@@ -237,8 +239,20 @@ def _warned_table(found: Readings) -> Table:
 def _best_table(found: Readings) -> Table:
     columns = [
         *(Column("rank", "rank", "exact"), Column("target", found.target, "number")),
-        *(Column("against", found.against, "count"), Column("front", "front"), Column("network", "network", "prose")),
+        *([Column("against", found.against, "count"), Column("front", "front")] if found.against else []),
+        Column("network", "network", "prose"),
     ]
-    rows = [[one.rank, one.target, one.against, "front" if one.front else "", one.network] for one in found.best]
-    notes = [found.line, *([f"Front: of {found.target} and {found.against}."] if found.target != found.against else [])]
+    rows = [
+        [
+            *(one.rank, one.target),
+            *([one.against, "front" if one.front else ""] if found.against else []),
+            one.network,
+        ]
+        for one in found.best
+    ]
+    front = f"Front: of {found.target} and {found.against}."
+    if not found.against:
+        usual = "params" if found.target == "macs" else "macs"
+        front = f"No front: {usual} is the same of all networks; --against takes another figure."
+    notes = [found.line, *([front] if found.target != found.against else [])]
     return Table(columns, rows, notes=[*notes, *found.remarks, *found.verdicts()])
