@@ -166,6 +166,14 @@ def test_bad_input_is_one_line(words, said, space, tmp_path):
     done = called("search", space, *words, "--dir", str(tmp_path / "out"))
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
+    assert [one.name for one in tmp_path.iterdir()] == ["mine.toml"]
+
+
+def test_a_journal_that_was_there_stays_where_nothing_is_found(space, tmp_path):
+    resbench.search(space, ["macs"], budget=3, folder=tmp_path / "out")
+    with pytest.raises(MeasureError, match="no network within the limits"):
+        resbench.search(space, ["macs"], budget=3, limits=["macs=:10"], folder=tmp_path / "out")
+    assert resbench.search(space, ["macs"], budget=3, folder=tmp_path / "out").earlier == 3
 
 
 def test_a_folder_of_another_space_is_refused(space, tmp_path):

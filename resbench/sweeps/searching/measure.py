@@ -84,7 +84,9 @@ def search(
             warnings.simplefilter("ignore")  # in a notebook Optuna wants another progress bar
             from resbench.sweeps.searching.trials import Trials
         asked = [found.name, *chain(*goals), *bounds, seeds, how.data, how.epochs, how.batch, how.lr, sampler, seed]
-        trials = Trials(beside(place, "search"), " ".join(map(str, asked)), len(goals), sampler, seed)
+        journal = beside(place, "search")
+        new_journal = not journal.exists()
+        trials = Trials(journal, " ".join(map(str, asked)), len(goals), sampler, seed)
         looked = trials.looked
         earlier, known = len(looked), _known(held)
         try:
@@ -99,13 +101,17 @@ def search(
                 progress(Step(f"{found.name}: {count} of {budget:,}", count), min(len(looked) / budget, 1.0))
         except KeyboardInterrupt:
             interrupted = True
+        finally:
+            tried = trials.count
+            if new_journal and not looked:
+                journal.unlink(missing_ok=True)
         others = len({*held.table(["network"])["network"].to_pylist()} - looked.keys())
     kept = {name: values for name, values in looked.items() if values}
     if not kept:
         if interrupted:
             raise KeyboardInterrupt("interrupted: nothing was looked at")
         what = f"no network of finite {', '.join(minimize)}" if looked else "no network within the limits"
-        raise MeasureError(f"the space {found.name} gave {what} in {trials.count:,} trials; {trials.why}")
+        raise MeasureError(f"the space {found.name} gave {what} in {tried:,} trials; {trials.why}")
     names, points = [*kept], np.array([*kept.values()], float)
     best = sorted(front(points), key=lambda i: tuple(points[i]))
     free = all(question == "cost" for question, _ in goals)
