@@ -87,7 +87,7 @@ class Hessian:
     @torch.no_grad()
     def loss(self) -> float:
         """Return the loss where the weights are: of the function whose Hessian it is, statistics of BN and all."""
-        return sum(float(loss) * share for loss, share in self._losses())
+        return float(torch.stack([loss.double() * share for loss, share in self._losses()]).sum())
 
     def _losses(self) -> Iterator[tuple[Tensor, float]]:
         """Yield the loss of each batch, and the share of the images that it has."""

@@ -93,7 +93,8 @@
   const brief = (text) => text === "" || Number.isNaN(Number(text)) ? text || "none"
     : Number(text).toLocaleString("en", { maximumSignificantDigits: Number.isInteger(Number(text)) ? 21 : 4 });
   const tellNetwork = () => {
-    const hash = decodeURIComponent(location.hash.slice(1));
+    let hash = "";
+    try { hash = decodeURIComponent(location.hash.slice(1)); } catch { /* no address of this page */ }
     told.hidden = !hash.startsWith("network=");
     if (told.hidden) return;
     const name = hash.slice("network=".length), drawing = document.getElementById(hash);
