@@ -253,6 +253,15 @@ def test_a_click_on_a_point_or_a_name_tells_what_the_network_is(chromium, page, 
     shown.close()
 
 
+def test_an_address_that_cannot_be_decoded_opens_nothing(chromium, page):
+    opened = Opened(chromium, page, 1280)
+    opened.page.goto(f"{opened.url}#network=%E0%A4%A")
+    opened.page.reload()
+    assert not opened.page.is_visible("#network")
+    assert opened.said == []
+    opened.page.close()
+
+
 def test_a_name_is_quoted_for_a_shell_and_never_markup(chromium, page):
     name = "file:a b.py:net<img src=x onerror=alert(1)>,x='1'"
     opened = Opened(chromium, page, 1280)
