@@ -1,12 +1,18 @@
-"""Commands that are killed at random moments go on to the result of one that nobody killed, bit for bit.
+"""Commands that meet a fault go on to the result of one that met none, bit for bit.
 
-    python suites/faults.py --dir /var/tmp/faults --kills 100 --minutes 8     # a part; the same command goes on
+    python suites/faults.py --dir /var/tmp/faults --minutes 8     # a part; the same command goes on
     python suites/faults.py --dir /var/tmp/faults --table > results/storm/faults.txt
 
-Each command runs once undisturbed. Then it is begun in an empty folder and killed (SIGKILL, with all that it started)
-at a random moment of its time, up to five times in a row; then it is left to end. What it has found is held against
-the undisturbed one: all but seconds and what says when and where. A file that is half written, a worktree or a
-process that is left is counted.
+Each command runs once undisturbed. Then it is begun in an empty folder, and meets one of four faults:
+
+    kill    SIGKILL, with all that it started, at a random moment of its time, up to five times in a row
+    full    its folder is a small disk, which is full when it has some of what it needs; then the disk grows
+    two     two processes begin the same command in one folder at the same time
+    clock   the time of day jumps a day back and a year ahead, again and again, while it runs (Linux, libfaketime)
+
+Then the same command is left to end. What it has found is held against the undisturbed one: all but seconds and what
+says when and where. A file that is half written, a worktree or a process that is left is counted; so is a command that
+says more than a line of its error, or none. `full` needs the right to mount.
 """
 
 import argparse
@@ -26,6 +32,12 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 IN_A_ROW = 5
+OTHERS = 5
+"""Each command meets every fault but a kill so often."""
+
+ROOM_KIB = 64 << 10
+CLOCK = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+JUMPS = ("-1d", "+1y", "+0")
 TIMED = {"took_s", "machine", "versions", "environment", "made_with", "seconds", "at", "made", "earlier"}
 """Fields that say how long, when, where and by which call."""
 
@@ -92,38 +104,38 @@ def test_training(resbench):
 
 
 def begin(folder: Path, name: str) -> None:
-    """Make an empty folder; for the gate a repository with a suite."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """Make what a command needs in an empty folder: for the gate a repository with a suite."""
+    folder.mkdir(parents=True, exist_ok=True)
     if name == "gate":
         (folder / "bench_it.py").write_text(SUITE)
         (folder / "suite.toml").write_text('files = ["bench_it.py"]\nexpectations = "expected"\n')
         for words in ("init -q -b main", "add -A", "-c user.name=s -c user.email=s@example.org commit -qm one"):
             subprocess.run(["git", *words.split()], check=True, cwd=folder)
-        status, _ = run(folder, "gate --update --suite suite.toml", None)
+        status, _ = run(folder, "gate --update --suite suite.toml")
         assert status == 0, (folder.parent / "said").read_text()
 
 
-def run(folder: Path, words: str, kill_s: float | None) -> tuple[int, float]:
-    """Run a command; after so many seconds kill it, and all in its group. Returns its status and seconds."""
+def start(folder: Path, words: str, said: Path, more: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start a command; what it says goes to a file."""
     temporary = folder.with_name(f"{folder.name}-tmp")
     temporary.mkdir(exist_ok=True)
-    more = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary)}
-    begun = time.monotonic()
-    with (folder.parent / "said").open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "resbench", *words.split()],
-            cwd=folder,
-            env={**os.environ, **more},
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
+    more = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary), **(more or {})}
+    with said.open("wb") as file:
+        command = [sys.executable, "-m", "resbench", *words.split()]
+        return subprocess.Popen(
+            command, cwd=folder, env={**os.environ, **more}, stdout=file, stderr=file, start_new_session=True
         )
-        try:
-            status = process.wait(kill_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            status = process.wait()
+
+
+def run(folder: Path, words: str, kill_s: float | None = None) -> tuple[int, float]:
+    """Run a command; after so many seconds kill it, and all in its group. Returns its status and seconds."""
+    begun = time.monotonic()
+    process = start(folder, words, folder.parent / "said")
+    try:
+        status = process.wait(kill_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        status = process.wait()
     seconds = time.monotonic() - begun
     if status == -signal.SIGKILL:
         until = time.monotonic() + 5  # what it started ends by itself
@@ -136,66 +148,154 @@ def run(folder: Path, words: str, kill_s: float | None) -> tuple[int, float]:
     return status, seconds
 
 
+def refusal(said: Path) -> str:
+    """Return what is wrong with the way in which a command was refused: nothing, where a line says why."""
+    lines = [line for line in said.read_text(errors="replace").splitlines() if line.strip()]
+    if any(line.startswith("Traceback") or "resbench itself failed" in line for line in lines):
+        return "a traceback"
+    errors = [line for line in lines if line.startswith("resbench: ")]
+    return "" if errors else f"no line of an error: {lines[-1:]}"
+
+
 def halves(folder: Path) -> list[str]:
-    """Name files that were being written, and were not when the command had ended."""
-    return [str(path.relative_to(folder)) for path in folder.rglob("*.tmp*") if ".git" not in path.parts]
+    """Name hidden files that were being written, and were not when the command had ended."""
+    found = [path.relative_to(folder) for path in folder.rglob(".*.*") if ".git" not in path.parts and path.is_file()]
+    return [str(path) for path in found if not path.name.endswith(".waiting")]
+
+
+Row = dict[str, Any]
+
+
+def killed(folder: Path, command: Command, took_s: float, draw: random.Random) -> Row:
+    """Kill a command at random moments, then let it end."""
+    kills = []
+    for _ in range(IN_A_ROW):
+        status, took = run(folder, command.words, draw.uniform(0.2, took_s))
+        if status != -signal.SIGKILL:
+            break
+        kills.append(round(took, 2))
+    return {"met": len(kills), "killed_s": kills}
+
+
+def full(folder: Path, command: Command, took_s: float, draw: random.Random) -> Row:
+    """Run a command on a disk that has room for a part of what it writes, then give it room."""
+    kib = draw.randint(4, max(8, used_kib(folder.with_name(folder.name.replace("fault", "whole")))))
+    subprocess.run(["mount", "-o", f"remount,size={max(kib, used_kib(folder) + 4)}k", str(folder)], check=True)
+    status, _ = run(folder, command.words)
+    wrong = refusal(folder.parent / "said") if status else ""
+    subprocess.run(["mount", "-o", f"remount,size={ROOM_KIB}k", str(folder)], check=True)
+    return {"met": int(status != 0), "kib": kib, "refused": status, "wrong": wrong if status in (0, 2) else f"{status}"}
+
+
+def used_kib(folder: Path) -> int:
+    """Return how much a folder holds, in KiB, in pages of 4."""
+    return sum(4 * -(-path.stat().st_size // 4096) for path in folder.rglob("*") if path.is_file())
+
+
+def two(folder: Path, command: Command, took_s: float, draw: random.Random) -> Row:
+    """Begin a command twice: one of them may be told that another works there, in a line."""
+    said = [folder.parent / f"said-{i}" for i in range(2)]
+    running = [start(folder, command.words, path) for path in said]
+    statuses = [process.wait() for process in running]
+    wrong = [refusal(path) for path, status in zip(said, statuses, strict=True) if status]
+    if 0 not in statuses or {*statuses} - {0, 2}:
+        wrong.append(f"statuses {statuses}")
+    return {"met": 1, "statuses": statuses, "wrong": "; ".join(filter(None, wrong))}
+
+
+def clock(folder: Path, command: Command, took_s: float, draw: random.Random) -> Row:
+    """Let the time of day jump while a command runs; clocks that nobody sets go on."""
+    now = folder.parent / "now"
+    now.write_text(JUMPS[-1])
+    more = {"LD_PRELOAD": CLOCK, "FAKETIME_TIMESTAMP_FILE": str(now), "FAKETIME_NO_CACHE": "1"}
+    process = start(folder, command.words, folder.parent / "said", {**more, "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+    jumps = 0
+    while process.poll() is None:
+        time.sleep(draw.uniform(0.1, took_s / 4))
+        now.write_text(JUMPS[jumps % len(JUMPS)])
+        jumps += 1
+    return {"met": jumps, "wrong": "" if process.returncode == 0 else refusal(folder.parent / "said") or "refused"}
+
+
+FAULTS: dict[str, Callable[[Path, Command, float, random.Random], Row]] = {
+    "kill": killed,
+    "full": full,
+    "two": two,
+    "clock": clock,
+}
 
 
 def part(options: argparse.Namespace) -> None:
-    """Kill until there are as many kills of each command as are wanted, or the minutes are up."""
+    """Let each command meet each fault as often as is wanted, or until the minutes are up."""
     until = time.monotonic() + 60 * options.minutes
     rows = options.dir / "rows.jsonl"
     options.dir.mkdir(parents=True, exist_ok=True)
     there = [json.loads(row) for row in rows.open()] if rows.exists() else []
     draw = random.Random(f"{options.seed}.{len(there)}")
-    wanted = options.kills // len(COMMANDS)
     for name, command in COMMANDS.items():
-        killed = sum(len(row["killed_s"]) for row in there if row["command"] == name)
-        whole = options.dir / f"{name}-whole"
-        if killed < wanted and not (whole / "took").exists() and time.monotonic() < until:
-            begin(whole, name)
-            status, seconds = run(whole, command.words, None)
-            assert status == 0, (options.dir / "said").read_text()
-            (whole / "took").write_text(str(seconds))
-        while killed < wanted and time.monotonic() < until:
-            seconds, folder = float((whole / "took").read_text()), options.dir / f"{name}-killed"
-            begin(folder, name)
-            kills = []
-            for _ in range(min(IN_A_ROW, wanted - killed)):
-                status, took = run(folder, command.words, draw.uniform(0.2, seconds))
-                if status != -signal.SIGKILL:
-                    break
-                kills.append(round(took, 2))
-            status, _ = run(folder, command.words, None)
-            row = {"command": name, "killed_s": kills, "status": status, "halves": halves(folder)}
-            row["left"] = (options.dir / "left").exists()
-            (options.dir / "left").unlink(missing_ok=True)
-            row["equal"] = status == 0 and command.found(folder) == command.found(whole)
-            if not row["equal"]:
-                row["said"] = (options.dir / "said").read_text()[-500:]
-                shutil.rmtree(options.dir / f"{name}-odd", ignore_errors=True)
-                shutil.copytree(folder, options.dir / f"{name}-odd", symlinks=True)
-            killed += len(kills)
-            with rows.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+        whole, folder = options.dir / f"{name}-whole", options.dir / f"{name}-fault"
+        for fault, meet in FAULTS.items():
+            if fault == "clock" and not Path(CLOCK).exists():
+                continue
+            wanted = options.kills // len(COMMANDS) if fault == "kill" else OTHERS
+            met = sum(
+                row["met"] if fault == "kill" else 1 for row in there if (row["command"], row["fault"]) == (name, fault)
+            )
+            while met < wanted and time.monotonic() < until:
+                if not (whole / "took").exists():
+                    begin(whole, name)
+                    status, seconds = run(whole, command.words)
+                    assert status == 0, (options.dir / "said").read_text()
+                    (whole / "took").write_text(str(seconds))
+                row = {"command": name, "fault": fault, **one(folder, name, fault, meet, whole, draw)}
+                met += row["met"] if fault == "kill" else 1
+                with rows.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+
+
+def one(folder: Path, name: str, fault: str, meet: Callable[..., Row], whole: Path, draw: random.Random) -> Row:
+    """Let a command meet a fault, let it end, and hold what it found against what was found without."""
+    command, said, left = COMMANDS[name], folder.parent / "said", folder.parent / "left"
+    while os.path.ismount(folder):  # of a part that was killed
+        subprocess.run(["umount", str(folder)], check=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    if fault == "full":
+        folder.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM_KIB}k", "tmpfs", str(folder)], check=True)
+    begin(folder, name)
+    row = meet(folder, command, float((whole / "took").read_text()), draw)
+    status, _ = run(folder, command.words)
+    row |= {"status": status, "halves": halves(folder), "left": left.exists()}
+    left.unlink(missing_ok=True)
+    row["equal"] = status == 0 and command.found(folder) == command.found(whole)
+    if not row["equal"]:
+        row["said"] = said.read_text()[-500:]
+        shutil.rmtree(folder.with_name(f"{name}-odd"), ignore_errors=True)
+        shutil.copytree(folder, folder.with_name(f"{name}-odd"), symlinks=True)
+    if fault == "full":
+        subprocess.run(["umount", str(folder)], check=True)
+    return row
 
 
 def table(folder: Path) -> None:
-    """Print a line for each command."""
+    """Print a line for each command and fault, and what went wrong."""
     rows = [json.loads(row) for row in (folder / "rows.jsonl").open()]
-    print(f"{'command':14}{'kills':>8}{'ends':>8}{'equal':>8}{'halves':>8}{'left':>8}")
+    print(
+        f"{'command':14}{'fault':8}" + "".join(f"{w:>8}" for w in ("met", "ends", "equal", "halves", "left", "wrong"))
+    )
     for name in COMMANDS:
-        some = [row for row in rows if row["command"] == name]
-        kills, equal = sum(len(row["killed_s"]) for row in some), sum(row["equal"] for row in some)
-        numbers = (kills, len(some), equal, sum(bool(row["halves"]) for row in some), sum(row["left"] for row in some))
-        print(f"{name:14}" + "".join(f"{number:8}" for number in numbers))
+        for fault in FAULTS:
+            some = [row for row in rows if (row["command"], row["fault"]) == (name, fault)]
+            met, equal = sum(row["met"] for row in some), sum(row["equal"] for row in some)
+            bad = (sum(bool(row.get(what)) for row in some) for what in ("halves", "left", "wrong"))
+            print(f"{name:14}{fault:8}" + "".join(f"{number:8}" for number in (met, len(some), equal, *bad)))
     for row in rows:
-        if not row["equal"] or row["left"] or row["halves"]:
+        if not row["equal"] or row["left"] or row["halves"] or row.get("wrong"):
             print(json.dumps(row)[:600])
 
 
 def main() -> None:
-    """Kill, or print the table."""
+    """Run a part, or print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--kills", type=int, default=100, help="of all commands together")

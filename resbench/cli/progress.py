@@ -25,10 +25,13 @@ STARTING = Step("starting")
 
 
 class Line:
-    """The line knows when how much was done, of which the end is estimated."""
+    """The line knows when how much was done, of which the end is estimated.
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self.clock = clock
+    The pace is that of a clock that nobody sets; the time of day is asked when it is shown.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, today: Callable[[], float] = time.time) -> None:
+        self.clock, self.today = clock, today
         self.begin()
 
     def begin(self) -> None:
@@ -46,10 +49,10 @@ class Line:
         if sys.stderr.isatty():
             width = shutil.get_terminal_size().columns - 1  # a full line would wrap
             self.shown = True  # first, for Ctrl-C may come between
-            print(f"\r\x1b[K{fitted(line, self._facts(now, line, share), width)}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{fitted(line, self._facts(line, share), width)}", end="", file=sys.stderr, flush=True)
         elif now - self.logged >= EVERY_S:
             self.logged = now
-            print("; ".join(("resbench: " + line, *self._facts(now, line, share))), file=sys.stderr, flush=True)
+            print("; ".join(("resbench: " + line, *self._facts(line, share))), file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         """Take the line away, before something else is printed."""
@@ -64,13 +67,13 @@ class Line:
         self.part = part
         self.history.append((now, share))
 
-    def _facts(self, now: float, line: str, share: float) -> list[str]:
+    def _facts(self, line: str, share: float) -> list[str]:
         """Return what is known beside the words themselves."""
         left = remaining(self.history)
         known = [f"{share:.0%}"] if 0 < share < 1 else []
         if left is not None:
             form = "%H:%M" if left > LONG_S else "%H:%M:%S"
-            known.append(f"ends about {time.strftime(form, time.localtime(now + left))}")
+            known.append(f"ends about {time.strftime(form, time.localtime(self.today() + left))}")
         if self.part:
             known[:] = [f"{self.part}: {', '.join(known)}" if known else self.part]
         if isinstance(line, Step):

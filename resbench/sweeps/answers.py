@@ -19,7 +19,9 @@ from resbench.gradients.result import FlowRecipe
 from resbench.gradients.verdicts import Thresholds, verdicts
 from resbench.networks.load import Model, load, result_name
 from resbench.sweeps import proxies
+from resbench.sweeps.figures import Figures as Costs
 from resbench.sweeps.figures import figures
+from resbench.sweeps.pool import ends_after
 from resbench.sweeps.questions import GRADIENT, HALF, QUESTIONS, Cell, How, Place, Value
 from resbench.timing.latency.measure import latency
 from resbench.timing.runtimes.runtime import TORCH, runtime, version_of
@@ -35,6 +37,9 @@ SHOWN = 64
 
 BASE_BYTES = 700 * 2**20
 """A process that has imported torch, and read a small set of images, takes about so much."""
+
+PATIENCE_S, SLOWER = 3600.0, 50
+"""A cell takes no longer than so many seconds, and so many times as long as was guessed: or it hangs."""
 
 Figures = dict[str, Value]
 
@@ -69,22 +74,36 @@ def answered(cell: Cell) -> Answer:
     return Answer(found, failed, time.monotonic() - begun, where)
 
 
-DIED = "the process that ran it died twice: perhaps of too little memory"
+def answered_in_time(cell: Cell) -> Answer:
+    """Answer a cell in a process of those that share them: where it hangs, the process ends."""
+    with ends_after(patience_s(cell)):
+        return answered(cell)
 
 
-def died(cell: Cell, why: str = DIED) -> Answer:
+def patience_s(cell: Cell) -> float:
+    """Say after how many seconds a cell hangs."""
+    return PATIENCE_S + SLOWER * cell.seconds(_costs(cell).macs)
+
+
+def died(cell: Cell, why: str = "") -> Answer:
     """Answer for a process that died at a cell, and once more when it was there for that cell alone."""
-    return Answer({}, why, 0.0, Place(cell.device, None, "", ""))
+    hours = patience_s(cell) / 3600
+    died = f"the process that ran it died twice: perhaps of too little memory, or it hung for {hours:.1f} hours"
+    return Answer({}, why or died, 0.0, Place(cell.device, None, "", ""))
 
 
 def memory(cell: Cell) -> int:
     """Predict how many bytes the process of a cell takes: weights with their gradients and momentum, and what a batch
     keeps for the backward pass."""
-    net = load(cell.network).architecture  # of the catalog or of a file: a space has no others
-    assert net
-    found = figures(net.body, net.input)
+    found = _costs(cell)
     images = cell.how.batch if cell.question.name == "error" else SHOWN
     return BASE_BYTES + FP32_BYTES * (4 * found.params + 3 * images * found.activations)
+
+
+def _costs(cell: Cell) -> Costs:
+    net = load(cell.network).architecture  # of the catalog or of a file: a space has no others
+    assert net
+    return figures(net.body, net.input)
 
 
 def place(device: str, runtime: str = "") -> Place:

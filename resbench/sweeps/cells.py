@@ -78,19 +78,19 @@ def engine(how: How, processes: int = 1, ray: str = "") -> Iterator[Engine]:
     if find_spec("ray") is None:
         raise MeasureError("a cluster is Ray's: pip install 'resbench[ray]'")
     from resbench.sweeps import cluster
-    from resbench.sweeps.answers import answered, died, memory
+    from resbench.sweeps.answers import answered_in_time, died, memory
 
     with cluster.connected(ray, how.root):
-        yield lambda cells: _in_turn(cells, lambda shared: cluster.each(answered, shared, died, memory))
+        yield lambda cells: _in_turn(cells, lambda shared: cluster.each(answered_in_time, shared, died, memory))
 
 
 def _here(cells: Sequence[Cell], crew: Crew) -> Iterator[tuple[Cell, "Answer"]]:
     """Answer cells on this machine, in this process where there is one."""
-    from resbench.sweeps.answers import answered, died
+    from resbench.sweeps.answers import answered, answered_in_time, died
 
     if crew.processes == 1 or len(cells) < 2:
         return ((cell, answered(cell)) for cell in cells)
-    return crew.each(answered, cells, died)
+    return crew.each(answered_in_time, cells, died)
 
 
 def _in_turn(cells: Sequence[Cell], shared: Engine) -> Iterator[tuple[Cell, "Answer"]]:

@@ -8,6 +8,8 @@ A draw takes microseconds, and what is made of it fifty times as long: every dra
 import gc
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from functools import partial
 from itertools import count, islice
@@ -67,7 +69,7 @@ def draws(
             waves = _Waves(space, seed, grid, lambda new: partial(make, new), 1)
         else:
             shared = stack.enter_context(pool(processes))
-            waves = _Waves(space, seed, grid, lambda new: shared.submit(_made_there, make, new).result, 2 * processes)
+            waves = _Waves(space, seed, grid, partial(_sent, shared, make), 2 * processes)
         found = islice(waves.networks(), n)
         while batch := [*islice(found, CHUNK)]:
             yield batch
@@ -158,6 +160,22 @@ class _Waves:
         most = max(MOST_KNOWN, 2 * CHUNK * self.ahead)
         for old in [*islice(self.known, max(0, len(self.known) - most))]:
             del self.known[old]
+
+
+def _sent(shared: ProcessPoolExecutor, make: Make, drawn: Sequence[Draw]) -> Callable[[], list[Drawn | str]]:
+    """Have networks made by the processes; once one of them has died, by this one."""
+    try:
+        waiting = shared.submit(_made_there, make, drawn)
+    except BrokenProcessPool:
+        return partial(make, drawn)
+
+    def received() -> list[Drawn | str]:
+        try:
+            return waiting.result()
+        except BrokenProcessPool:
+            return make(drawn)
+
+    return received
 
 
 def _made_there(make: Make, drawn: Sequence[Draw]) -> list[Drawn | str]:

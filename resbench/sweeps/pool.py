@@ -1,5 +1,6 @@
 """Processes share work: they leave Ctrl-C to whoever started them, and end when that does, however it ends."""
 
+import faulthandler
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -82,6 +83,18 @@ class Crew:
     def _close(self) -> None:
         self._pool = None
         self._stack.close()
+
+
+@contextmanager
+def ends_after(seconds: float) -> Iterator[None]:
+    """End this process where what is inside takes longer, whatever it is waiting for: it hangs."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        os.close(nowhere)
 
 
 def _begin() -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from itertools import chain, islice
+from multiprocessing import active_children
 
 import pyarrow
 import pytest
@@ -43,6 +44,17 @@ def test_networks_come_in_the_order_of_their_indexes(limits):
     for processes in (1, 2):
         drawn = found(space, 60, limits=limits, seed=3, processes=processes)
         assert [(one.name, one.model, one.values) for one in drawn] == naive
+
+
+def test_a_process_that_dies_leaves_its_draws_to_this_one(monkeypatch):
+    space = Space.read("small", SMALL)
+    monkeypatch.setattr("resbench.sweeps.draws.CHUNK", 4)
+    whole, drawn = found(space, 60), []
+    for batch in draws(space, 60, 0, (), False, 2):
+        drawn += batch
+        for process in active_children():
+            process.kill()
+    assert drawn == whole
 
 
 def test_all_there_are_come_and_a_draw_is_made_once(monkeypatch):

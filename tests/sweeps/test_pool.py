@@ -1,0 +1,27 @@
+"""Processes that share work: what dies or hangs in one is named, and the rest is done."""
+
+import os
+import time
+
+from resbench.sweeps.pool import Crew, ends_after
+
+
+def work(given):
+    with ends_after(1.0):
+        if given == "dies":
+            os._exit(9)
+        if given == "hangs":
+            time.sleep(600)
+        return given.upper()
+
+
+def test_what_dies_or_hangs_is_named_and_the_others_are_done():
+    with Crew(2) as crew:
+        found = dict(crew.each(work, ["a", "hangs", "b", "dies", "c"], lambda given: f"{given} here"))
+    assert found == {"a": "A", "hangs": "hangs here", "b": "B", "dies": "dies here", "c": "C"}
+
+
+def test_work_that_ends_in_time_leaves_no_clock_behind():
+    with ends_after(0.2):
+        pass
+    time.sleep(0.4)
