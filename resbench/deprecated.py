@@ -13,14 +13,14 @@ from resbench.tables.table import Table
 
 def cost(model: Given, input: Input = None, *, batch: int = 1, mode: Mode = "inference") -> Cost:
     """Count one model; ``resbench.flops(model).costs[0]`` says the same."""
-    warnings.warn("resbench.cost goes with the next release; use resbench.flops", DeprecationWarning, stacklevel=2)
+    warnings.warn("resbench.cost goes with 0.3.0; use resbench.flops", DeprecationWarning, stacklevel=2)
     return costs_of(model, input, batch=batch, mode=mode)
 
 
 def cost_table(costs: Cost | Sequence[Cost], per: Level = "model") -> Table:
     """Write costs as a table; ``resbench.flops(...).tables(per)`` says the same."""
     warnings.warn(
-        "resbench.cost_table goes with the next release; use resbench.flops(...).tables(per)",
+        "resbench.cost_table goes with 0.3.0; use resbench.flops(...).tables(per)",
         DeprecationWarning,
         stacklevel=2,
     )

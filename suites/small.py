@@ -1,12 +1,14 @@
 """Every command on a small machine: under half a core and 2 GB, on one core, and beside two busy processes.
 
-    sudo python suites/small.py > results/cpu/small.txt
+    sudo python suites/small.py --dir /var/tmp/small --minutes 8      # a part; the same command goes on where it was
+    sudo python suites/small.py --dir /var/tmp/small --table > results/storm/small.txt
 
 Needs Linux's control groups (v1 or v2) and the right to make one. Printed are the status of each command, its seconds
 in each of the three, the most memory that it held in the first, and what it said of a limit that it met.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -14,15 +16,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 GROUPS = Path("/sys/fs/cgroup")
 NAME = "resbench-small"
 MEMORY_BYTES = 2 << 30
 PERIOD_US, QUOTA_US = 100_000, 50_000
-LIMIT_S = 900.0
+LIMIT_S = 450.0
+PLACES = ("half a core", "one core", "beside two")
 
 COMMANDS = (
     "flops --model resnet50",
@@ -80,7 +84,7 @@ def small() -> Iterator[tuple[Callable[[], None], Callable[[], int]]]:
             group.rmdir()
 
 
-def ran(words: str, begin: Callable[[], None]) -> tuple[int | None, float, str]:
+def ran(words: str, begin: Callable[[], None], limit_s: float) -> tuple[int | None, float, str]:
     """Run a command in an empty folder: its status, seconds, and what it said on standard error."""
     folder = tempfile.mkdtemp()
     begun = time.monotonic()
@@ -92,11 +96,11 @@ def ran(words: str, begin: Callable[[], None]) -> tuple[int | None, float, str]:
             capture_output=True,
             text=True,
             preexec_fn=begin,
-            timeout=LIMIT_S,
+            timeout=limit_s,
         )
         status, said = done.returncode, done.stderr
     except subprocess.TimeoutExpired:
-        status, said = None, f"did not end within {LIMIT_S:g} s"
+        status, said = None, f"did not end within {limit_s:.0f} s"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return status, time.monotonic() - begun, " | ".join(line for line in said.splitlines() if "resbench" in line)
@@ -120,25 +124,62 @@ def busy() -> Iterator[None]:
             other.wait()
 
 
-def main() -> None:
+def measured(words: str, place: str, limit_s: float) -> dict[str, Any]:
+    """Run a command in one of the places."""
+    with small() if place == PLACES[0] else nullcontext() as group, busy() if place == PLACES[2] else nullcontext():
+        begin = group[0] if group else one_core if place == PLACES[1] else lambda: None
+        status, seconds, said = ran(words, begin, limit_s)
+        held = group[1]() >> 20 if group else None
+    return {"command": words, "place": place, "status": status, "seconds": seconds, "held_mib": held, "said": said}
+
+
+def part(rows: Path, minutes: float) -> None:
+    """Run what is not yet there, until the minutes are up; what they cut off is run again by the next part."""
+    until = time.monotonic() + 60 * minutes
+    there = {(row["command"], row["place"]) for row in read(rows)}
+    left = [(words, place) for words in COMMANDS for place in PLACES if (words, place) not in there]
+    for i, (words, place) in enumerate(left):
+        limit_s = min(LIMIT_S, until - time.monotonic())
+        if limit_s <= 0:
+            return
+        row = measured(words, place, limit_s)
+        if row["status"] is None and i and limit_s < LIMIT_S:
+            return
+        with rows.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def read(rows: Path) -> list[dict[str, Any]]:
+    return [json.loads(row) for row in rows.open()] if rows.exists() else []
+
+
+def table(rows: Path) -> None:
     """Print a line for each command."""
+    found = {(row["command"], row["place"]): row for row in read(rows)}
+    print(f"{'command':64}{'status':>12}" + "".join(f"{title:>13}" for title in (PLACES[0], "MiB", *PLACES[1:])))
+    for words in COMMANDS:
+        some = [found.get((words, place)) for place in PLACES]
+        statuses = ",".join(str(row["status"]) if row else "-" for row in some)
+        first, *others = (f"{row['seconds']:.1f}" if row else "-" for row in some)
+        held = f"{some[0]['held_mib']:,}" if some[0] else "-"
+        print(f"{words:64}{statuses:>12}" + "".join(f"{cell:>13}" for cell in (first, held, *others)))
+        for row in filter(None, some):
+            if row["said"]:
+                print(f"    {row['place']}: {row['said'][:300]}")
+
+
+def main() -> None:
+    """Run a part, or print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="commands that begin so")
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=8.0, help="of a part")
+    parser.add_argument("--table", action="store_true", help="print what there is")
     options = parser.parse_args()
-    titles = ("half a core", "MiB", "one core", "beside two")
-    print(f"{'command':60}{'status':>12}" + "".join(f"{title:>13}" for title in titles))
-    for words in (words for words in COMMANDS if words.startswith(options.only)):
-        with small() as (enter, most):
-            first = ran(words, enter)
-            held = most() >> 20
-        second = ran(words, one_core)
-        with busy():
-            third = ran(words, lambda: None)
-        statuses = ",".join(str(status) for status, *_ in (first, second, third))
-        print(f"{words:60}{statuses:>12}{first[1]:13.1f}{held:13,}{second[1]:13.1f}{third[1]:13.1f}", flush=True)
-        for place, (_, _, said) in zip(("half a core", "one core", "beside two"), (first, second, third), strict=True):
-            if said:
-                print(f"    {place}: {said[:300]}", flush=True)
+    options.dir.mkdir(parents=True, exist_ok=True)
+    rows = options.dir / "rows.jsonl"
+    if not options.table:
+        part(rows, options.minutes)
+    table(rows)
 
 
 if __name__ == "__main__":

@@ -228,9 +228,9 @@ class _Run:
         if not observed:
             return []
         self.probe.read(self.recipe.lr)
-        if not any(reading.step == step for reading in self.probe.readings[-1:]):
+        if not self.probe.readings:
             raise MeasureError(f"{self.name} replaces its own weights as it runs: none that is trained has a gradient")
-        flow = self.probe.derived(self.probe.readings[-1])
+        flow = self.probe.take()
         if sum(row.statistic == "gradient" for row in flow) < 2:
             raise MeasureError(
                 f"{self.name} has fewer than two boundaries between layers: no gradient flow to speak of; "

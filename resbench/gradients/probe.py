@@ -10,7 +10,7 @@
     probe.write(SummaryWriter("runs"))
 
 The loop's own forward and backward pass are the observed ones: the training goes on as it would without, bit for bit.
-Nothing waits for the device until ``rows`` or ``write`` is asked for.
+Nothing waits for the device until ``rows``, ``take`` or ``write`` is asked for.
 
 All is in the unit of one loss, that whose gradient the optimiser applies: unscaled, and over accumulated passes their
 sum. A forward pass that no gradient comes back to, or whose gradient is set to zero again, is no part of it.
@@ -131,7 +131,8 @@ class GradientProbe:
             )
         depth = max(1, *(forward.depth for forward, _ in passes))
         reported, expected = bool(steps.rates), optimizer is not None
-        self.readings.append(reading_of(step, depth, found, reported, expected))
+        last = self.readings[-1] if self.readings else None
+        self.readings.append(reading_of(step, depth, found, reported, expected, last))
 
     def _layer(self, name: str, depth: int, key: int, steps: Steps, rate: Rate | None) -> Found:
         size = norm(steps.before[key])
@@ -156,11 +157,21 @@ class GradientProbe:
 
     @property
     def rows(self) -> list[StatisticRow]:
-        """Return every statistic of every observed step."""
+        """Return every statistic of every observed step; of these ``take`` has left none."""
         return [row for reading in self.readings for row in self.derived(reading)]
 
+    def take(self) -> list[StatisticRow]:
+        """Return the rows and keep them no longer, so that a long training takes no more memory than a short one."""
+        rows = self.rows
+        self.readings.clear()
+        self._written = 0
+        return rows
+
     def write(self, writer: Any) -> None:
-        """Write the observed steps since the last call to a ``SummaryWriter``: one scalar a statistic and place."""
+        """Write the observed steps since the last call to a ``SummaryWriter``: one scalar a statistic and place.
+
+        They stay in ``rows``: a few kilobytes a step, until ``take`` takes them.
+        """
         for reading in self.readings[self._written :]:
             for row in self.derived(reading):
                 writer.add_scalar("/".join((row.statistic, row.name or self.name)), row.value, row.step)

@@ -20,13 +20,15 @@ class StepReading(NamedTuple):
     """A reading has the ``values`` of one observed step, on the device, and the places where they belong.
 
     ``layers`` is the depth of the network. Of its numbers a place has the names alone: the values come in their order.
-    An optimiser ``reported`` the step, or the gradients are those that were found at the reading; a report was
-    ``expected`` if an optimiser that reports its steps was named.
+    Readings of the same places share them; ``rates`` are those of the layers among them, in their order. An optimiser
+    ``reported`` the step, or the gradients are those that were found at the reading; a report was ``expected`` if an
+    optimiser that reports its steps was named.
     """
 
     step: int
     layers: int
     places: list[Found]
+    rates: list[Rate | None]
     values: Tensor
     reported: bool
     expected: bool
@@ -89,13 +91,21 @@ _SCALED = ("gradient", "identity", "residual", "inner")
 _ORDER = ("boundary", "layer", "sum", "norm", "relu")
 
 
-def reading_of(step: int, layers: int, found: Sequence[Found], reported: bool, expected: bool) -> StepReading:
-    """Stack the numbers of a step, and leave them on the device."""
+def reading_of(
+    step: int, layers: int, found: Sequence[Found], reported: bool, expected: bool, last: StepReading | None
+) -> StepReading:
+    """Stack the numbers of a step, and leave them on the device; its places are those of the last, where it has them.
+
+    A training has many steps: what is kept of each is its numbers.
+    """
     ordered = sorted(found, key=lambda one: _ORDER.index(one.place))
     numbers = [pair for one in ordered for pair in one.numbers.items()]
     values = torch.stack([value.float().mean() if key == "dead" else value for key, value in numbers])
-    places = [one._replace(numbers=dict.fromkeys(one.numbers)) for one in ordered]
-    return StepReading(step, layers, places, values, reported, expected)
+    places = [one._replace(numbers=dict.fromkeys(one.numbers), rate=None) for one in ordered]
+    if last is not None and places == last.places:
+        places = last.places
+    rates = [one.rate for one in ordered if one.place == "layer"]
+    return StepReading(step, layers, places, rates, values, reported, expected)
 
 
 def statistics_of(reading: StepReading, model: str, seed: int) -> list[StatisticRow]:
@@ -104,10 +114,10 @@ def statistics_of(reading: StepReading, model: str, seed: int) -> list[Statistic
     raw = [(place, {key: next(values) for key in place.numbers}) for place in reading.places]
     if _is_left_out(reading, raw):
         return []
-    rows: list[StatisticRow] = []
+    rows, rates = list[StatisticRow](), iter(reading.rates)
     for place, numbers in raw:
         where = (model, seed, reading.step, place.place, place.name, place.depth / reading.layers)
-        found = _layer(numbers, place.rate) if place.place == "layer" else _DERIVED.get(place.place, dict)(numbers)
+        found = _layer(numbers, next(rates)) if place.place == "layer" else _DERIVED.get(place.place, dict)(numbers)
         rows += [StatisticRow(*where, key, value) for key, value in found.items() if value is not None]
     boundaries = [place for place in reading.places if place.place == "boundary"]
     shapes = [place.shape for place in boundaries if place.numbers]

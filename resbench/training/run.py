@@ -209,7 +209,7 @@ class TrainingRun:
             self.loss.copy_(loss)
         if probe:
             probe.read(self.recipe.rate(self.step))
-            self.rows += probe.derived(probe.readings.pop())
+            self.rows += probe.take()
 
     def _captured(self, row: Tensor) -> Callable[[Tensor], None]:
         """Capture the whole step as one CUDA graph; where it cannot be one, return the step as it is.

@@ -1,6 +1,7 @@
 """Observing changes nothing, splits the gradient exactly, and finds the blocks of anyone's network."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -347,6 +348,40 @@ def test_accumulated_gradients_are_one_step():
             loss_of(probe(x), labels).backward()
         probe.read(0.1)
     assert [reading.step for reading in probe.readings] == [0, 2]
+
+
+def test_what_is_taken_is_kept_no_longer_and_steps_share_their_places():
+    model = build("resnet20").train()
+    probe, writer = GradientProbe(model), []
+    x, labels = batch()
+
+    def steps(count, rate):
+        for _ in range(count):
+            model.zero_grad()
+            loss_of(probe(x), labels).backward()
+            probe.read(rate)
+
+    steps(2, 0.1)
+    steps(1, 0.01)
+    rates = {row.step: row.value * weight.value**2 for row, weight in rated(probe.rows)}
+    assert rates == pytest.approx({0: 0.1, 1: 0.1, 2: 0.01})
+    assert len({id(reading.places) for reading in probe.readings}) == 1
+    whole = probe.rows
+    assert probe.take() == whole
+    assert probe.rows == [] == probe.take()
+    steps(1, 0.1)
+    probe.write(SimpleNamespace(add_scalar=lambda *scalar: writer.append(scalar)))
+    assert {step for *_, step in writer} == {3} == {row.step for row in probe.rows}
+
+
+def rated(rows):
+    """Pairs of the effective rate of the first layer, and of its weight, step by step."""
+    first = [row for row in rows if row.place == "layer" and row.name == "conv1"]
+    return [
+        (row, next(one for one in first if (one.step, one.statistic) == (row.step, "weight")))
+        for row in first
+        if row.statistic == "effective_lr"
+    ]
 
 
 def test_the_channels_behind_a_linear_layer_are_the_last_dimension():
