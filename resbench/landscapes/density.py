@@ -8,6 +8,7 @@ over probes is the mean of f over all eigenvalues. Here f is a Gaussian around t
 """
 
 from collections.abc import Sequence
+from math import nan
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,10 @@ class Spectrum(NamedTuple):
 
 
 class Density(NamedTuple):
-    """The density of the eigenvalues at values, with half of its 95 % interval over probes; its integral is 1."""
+    """The density of the eigenvalues at values, with half of its 95 % interval over probes; its integral is 1.
+
+    Of one probe the interval is not known, nan.
+    """
 
     at: NDArray[np.float64]
     mean: NDArray[np.float64]
@@ -50,7 +54,9 @@ def density(spectra: Sequence[Spectrum], points: int = 301) -> Density | None:
     at = np.linspace(values.min() - 4 * broad, values.max() + 4 * broad, points)
     each = np.array([broadened(one.values, one.weights, at, broad) for one in spectra])
     pairs = [mean_and_half([*column]) for column in each.T]
-    return Density(at, np.array([mean for mean, _ in pairs]), np.array([half or 0.0 for _, half in pairs]), broad)
+    return Density(
+        at, np.array([mean for mean, _ in pairs]), np.array([nan if half is None else half for _, half in pairs]), broad
+    )
 
 
 def broadened(

@@ -31,7 +31,9 @@ def densities(found: Landscapes) -> list[Picture]:
     title = alt.TitleParams(
         "Density of the Hessian's eigenvalues at the centre",
         subtitle=[
-            f"{curved.steps} steps of Lanczos from each of {curved.probes} probes, and 95 % intervals over the probes.",
+            f"{curved.steps} steps of Lanczos from each of {curved.probes} probes, and 95 % intervals over the probes."
+            if curved.probes > 1
+            else f"{curved.steps} steps of Lanczos from one probe: how far others lie from it is not known.",
             "Every value is a Gaussian, whose standard deviation is 1 % of the range of all values.",
         ],
     )
@@ -48,8 +50,8 @@ def _density_rows(network: str, known: Density, size: int) -> list[dict[str, Any
             "eigenvalue": float(at),
             "density": float(mean),
             "drawn": float(max(mean, floor)),
-            "low": float(max(mean - half, floor)),
-            "high": float(max(mean + half, floor)),
+            "low": None if np.isnan(half) else float(max(mean - half, floor)),
+            "high": None if np.isnan(half) else float(max(mean + half, floor)),
         }
         for at, mean, half in zip(known.at, known.mean, known.half, strict=True)
     ]

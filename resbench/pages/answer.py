@@ -97,6 +97,10 @@ WORDS = {
 """These are the metrics of which something is said, in this order."""
 
 
+ELSEWHERE = ". Environment "
+"""In the conditions of a figure its machine stands behind this, with a colon behind its digest."""
+
+
 class Place(NamedTuple):
     """A place holds the figures of one metric under one set of conditions, by network."""
 
@@ -111,7 +115,7 @@ class Place(NamedTuple):
     @property
     def where(self) -> str:
         """Return the conditions without the machine, in brackets; it is empty where there are none."""
-        short = self.conditions.partition(". Environment")[0].removesuffix(".")
+        short = self.conditions.partition(ELSEWHERE)[0].removesuffix(".")
         return f" ({short})" if short else ""
 
     @property
@@ -156,6 +160,7 @@ def sentences(figures: Iterable[Figure], models: Sequence[str], base: str = "") 
 
 def said(known: Sequence[Place], base: str = "") -> list[str]:
     """Say it of figures that are put together."""
+    known = _with_machines(known)
     told = [place for place in known if len(place.figures) > 1]
     metrics = {place.metric for place in told}
     if "error" in metrics:
@@ -169,6 +174,19 @@ def said(known: Sequence[Place], base: str = "") -> list[str]:
     if len(both) == 2 and both == told[:2] and _pair(both[0], base) == _pair(both[1], base):
         lines[:2] = [_cost(both[0], both[1], base)]
     return [*lines, *_turned(known), *_apart(known, metrics)]
+
+
+def _with_machines(known: Sequence[Place]) -> Sequence[Place]:
+    """Where networks were measured on several machines, let each place say on which."""
+    machines = [place.conditions.partition(ELSEWHERE)[2].partition(":")[0] for place in known]
+    if len({one for one in machines if one}) < 2:
+        return known
+    return [
+        place._replace(conditions=", ".join(filter(None, (place.where[2:-1], f"environment {machine}"))))
+        if machine
+        else place
+        for place, machine in zip(known, machines, strict=True)
+    ]
 
 
 def _turned(known: Sequence[Place]) -> Iterator[str]:

@@ -198,6 +198,12 @@ def test_the_density_of_probes_has_the_moments_and_the_shape_of_the_spectrum():
     assert inside.mean() > 0.6, "the interval over the probes holds the density at most places"
 
 
+def test_of_one_probe_the_interval_is_not_known():
+    one = Spectrum((1.0, 2.0), (0.5, 0.5))
+    assert np.isnan(density([one]).half).all()
+    assert (density([one, one]).half == 0).all()
+
+
 def test_a_matrix_of_one_value_or_of_none_that_is_finite_has_no_density():
     assert density([Spectrum((3.0,), (1.0,))]) is None
     assert density([Spectrum((float("nan"),), (1.0,)), Spectrum((1.0, 2.0), (0.5, 0.5))]) is None

@@ -50,6 +50,15 @@ def test_intervals_that_lie_apart_tell_a_difference_and_those_that_meet_tell_non
     assert line.startswith("Time: no difference that these runs can show, b 12 ms +- 1.1 and a 10 ms +- 1.1")
 
 
+def test_of_several_machines_each_sentence_says_which_it_is_of():
+    there = [Figure(name, "latency", value, 0.0, THERE) for name, value in (("a", 0.1), ("b", 0.05))]
+    here, other, *turned = said([*pair("latency", 0.010, 0.012, 0.0), *there])
+    assert here.endswith("(cpu, fp32, batch 1, environment a).")
+    assert other.endswith("(cpu, fp32, batch 1, environment b).")
+    assert "environment a" in turned[0]
+    assert "environment b" in turned[0]
+
+
 @pytest.mark.parametrize("metric", ["latency", "gradient", "error"])
 def test_without_an_interval_nothing_measured_differs(metric):
     (line,) = said(pair(metric, 0.1, 0.2))

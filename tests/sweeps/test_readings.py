@@ -266,6 +266,13 @@ def test_a_name_is_quoted_for_a_shell_and_never_markup(chromium, page):
     name = "file:a b.py:net<img src=x onerror=alert(1)>,x='1'"
     opened = Opened(chromium, page, 1280)
     opened.page.goto(f"{opened.url}#network={quote(name)}")
+    opened.page.reload()
+    assert not opened.page.is_visible("#network"), "the page holds no network of this name"
+    opened.page.evaluate(
+        "name => { document.querySelector('td a').hash = `network=${encodeURIComponent(name)}`; }", name
+    )
+    opened.page.click("td a")
+    opened.page.evaluate("dispatchEvent(new Event('hashchange'))")  # the address is the same
     opened.page.wait_for_selector("#network:not([hidden])")
     assert shlex.split(opened.page.inner_text("#network code")) == ["resbench", "show", name]
     assert opened.said == []

@@ -234,6 +234,12 @@ def test_from_python_a_runtime_is_a_name_and_an_export_a_path(given):
         resbench.latency("resnet20", **given)
 
 
+def test_a_module_of_a_type_that_no_file_holds_is_one_line():
+    module, x = torch.nn.Conv2d(3, 4, 3).bfloat16(), torch.zeros(1, 3, 8, 8, dtype=torch.bfloat16)
+    with pytest.raises(MeasureError, match=r"received torch.bfloat16; give model.float\(\)"):
+        resbench.latency(module, x, runtime="onnxruntime", processes=1)
+
+
 def test_torch_times_in_two_runtimes_itself():
     check_runtime(Setup(runtime="eager", mode="training"))
     check_runtime(Setup(runtime="compile", mode="training"))

@@ -32,6 +32,9 @@ from resbench.timing.runtimes.serving import ANSWERS, IMAGES, INPUTS
 from resbench.workers.asking import Answer, answer
 from resbench.workers.workload import EAGER, Workload
 
+UNKNOWN = (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2, torch.complex32)
+"""Files of numpy, which runtimes read, hold none of these types."""
+
 
 class Exported(NamedTuple):
     """One network was written for a runtime, with what is known of a run of it."""
@@ -101,8 +104,14 @@ def answers(work: Workload) -> list[Any]:
 
 
 def arrays(tensors: Iterable[Tensor]) -> list[Any]:
-    """Return the numbers of tensors as a runtime is given them."""
-    return [one.detach().cpu().contiguous().numpy() for one in tensors]
+    """Return the numbers of tensors as a runtime is given them. Raises MeasureError for a type that numpy has not."""
+    found = [one.detach().cpu().contiguous() for one in tensors]
+    unknown = next((one.dtype for one in found if one.dtype in UNKNOWN), None)
+    if unknown is not None:
+        raise MeasureError(
+            f"expected inputs and outputs of a type that numpy has, received {unknown}; give model.float()"
+        )
+    return [one.numpy() for one in found]
 
 
 def _prepared(case: Case, file: Path, shape: tuple[int, ...], folder: Path) -> Path:
