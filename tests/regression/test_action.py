@@ -69,6 +69,11 @@ def test_an_input_is_never_run(gate, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_base_that_looks_like_an_option_is_a_revision(gate):
+    called, _, _ = gate(0, base="--update", head="HEAD")
+    assert called[-3:] == ["--", "--update", "HEAD"]
+
+
 def test_no_script_holds_an_expression():
     assert not any("${{" in step.get("run", "") for step in STEPS.values())
     assert "permissions" not in ACTION
