@@ -8,6 +8,7 @@ import onnx
 from onnx import numpy_helper, shape_inference
 
 from resbench.graphs.graph import STANDARD
+from resbench.graphs.rounding import round_down, rounds_up
 from resbench.graphs.standins import is_strange, needed, with_stand_ins
 
 MOST = 4096
@@ -58,17 +59,53 @@ def _inferred(model: Any, strict: bool) -> Any:
     strict = strict and not any(map(is_strange, every))
     # onnx writes down all numbers of a range, which may never end; here small ones are evaluated
     propagates = all(node.op_type != "Range" for node in every)
-    if not any(map(needed, every)):
+    if not any(needed(node) or rounds_up(node) for node in every):
         return shape_inference.infer_shapes(model, strict_mode=strict, data_prop=propagates)
     twin = type(model)()
     twin.CopyFrom(model)
     with_stand_ins(twin.graph)
+    _round_down(twin, propagates)
     twin = shape_inference.infer_shapes(twin, strict_mode=strict, data_prop=propagates)
     for graph, inferred in zip(graphs(model.graph), graphs(twin.graph), strict=True):
         for field in ("value_info", "output"):
             del getattr(graph, field)[:]
             getattr(graph, field).extend(getattr(inferred, field))
     return model
+
+
+def _round_down(model: Any, propagates: bool) -> None:
+    """Let poolings that round up round down, as far as the sides are known of what they read. Behind one that gives
+    others than were inferred all are inferred anew, for who wrote the file may have inferred them too."""
+    while waiting := [node for graph in graphs(model.graph) for node in graph.node if rounds_up(node)]:
+        shapes = _shapes(shape_inference.infer_shapes(model, data_prop=propagates).graph)
+        ready = [node for node in waiting if node.input[0] in shapes]
+        for node in ready:
+            given = round_down(node, shapes[node.input[0]][2:])
+            if given != shapes.get(node.output[0], given)[-len(given) :]:
+                _forget_behind(model.graph, node.output[0])
+                break
+        if not ready:
+            return
+
+
+def _forget_behind(graph: Any, name: str) -> None:
+    """Take away the shapes of a tensor, and of all that is calculated from it."""
+    behind = {name}
+    for body in graphs(graph):
+        for node in body.node:
+            if not behind.isdisjoint(node.input):
+                behind.update(node.output)
+    for body in graphs(graph):
+        for one in (*body.value_info, *body.output):
+            if one.name in behind:
+                one.type.tensor_type.ClearField("shape")
+
+
+def _shapes(graph: Any) -> dict[str, tuple[int, ...]]:
+    """Return the shapes that are known of what is in a graph, and in the bodies in it."""
+    every = [one for body in graphs(graph) for one in (*body.input, *body.value_info, *body.output)]
+    known = [one for one in every if _is_known(one)]
+    return {one.name: tuple(side.dim_value for side in one.type.tensor_type.shape.dim) for one in known}
 
 
 def graphs(graph: Any) -> Iterator[Any]:
