@@ -87,9 +87,9 @@ def patience_s(cell: Cell) -> float:
 
 def died(cell: Cell, why: str = "") -> Answer:
     """Answer for a process that died at a cell, and once more when it was there for that cell alone."""
-    hours = patience_s(cell) / 3600
-    died = f"the process that ran it died twice: perhaps of too little memory, or it hung for {hours:.1f} hours"
-    return Answer({}, why or died, 0.0, Place(cell.device, None, "", ""))
+    hours = "" if why else f"{patience_s(cell) / 3600:.1f} hours"
+    twice = f"the process that ran it died twice: perhaps of too little memory, or it hung for {hours}"
+    return Answer({}, why or twice, 0.0, Place(cell.device, None, "", ""))
 
 
 def memory(cell: Cell) -> int:

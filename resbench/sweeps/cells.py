@@ -78,10 +78,12 @@ def engine(how: How, processes: int = 1, ray: str = "") -> Iterator[Engine]:
     if find_spec("ray") is None:
         raise MeasureError("a cluster is Ray's: pip install 'resbench[ray]'")
     from resbench.sweeps import cluster
-    from resbench.sweeps.answers import answered_in_time, died, memory
+    from resbench.sweeps.answers import answered_in_time, died, memory, patience_s
 
     with cluster.connected(ray, how.root):
-        yield lambda cells: _in_turn(cells, lambda shared: cluster.each(answered_in_time, shared, died, memory))
+        yield lambda cells: _in_turn(
+            cells, lambda shared: cluster.each(answered_in_time, shared, died, memory, patience_s)
+        )
 
 
 def _here(cells: Sequence[Cell], crew: Crew) -> Iterator[tuple[Cell, "Answer"]]:

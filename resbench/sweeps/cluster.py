@@ -6,12 +6,14 @@ predicted for it; so many are handed out as the cluster has room for, and half a
 
 import builtins
 import socket
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,16 +86,23 @@ def _reached(address: str, host: str, port: str) -> None:
 
 
 def each(
-    work: "Callable[[Cell], Answer]", cells: Iterable[Cell], died: "Callable[[Cell, str], Answer]", memory: Bytes
+    work: "Callable[[Cell], Answer]",
+    cells: Iterable[Cell],
+    died: "Callable[[Cell, str], Answer]",
+    memory: Bytes,
+    patience_s: Callable[[Cell], float] = lambda _: inf,
 ) -> "Iterator[tuple[Cell, Answer]]":
-    """Answer cells on the cluster that is joined, and yield what comes of each as it is done."""
+    """Answer cells on the cluster that is joined, and yield what comes of each as it is done.
+
+    One whose worker died after so many seconds, which is when a worker ends that hangs, is not handed out anew.
+    """
     task = ray.remote(max_retries=RETRIES, retry_exceptions=False)(work)
     nodes: list[dict[str, float]] = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     most = max((int(node.get("memory", 0)) for node in nodes), default=0)
     gpus = sum(node.get("GPU", 0) for node in nodes)
     cores = sum(int(node.get("CPU", 0)) for node in nodes)
     again, tries = deque[Cell](), Counter[str]()
-    running: dict[Any, Cell] = {}
+    running: dict[Any, tuple[Cell, float]] = {}
 
     def waiting() -> Iterator[Cell]:
         while again:
@@ -115,17 +124,18 @@ def each(
             else:
                 asked = task.options(num_cpus=1, num_gpus=int(on_gpu), memory=needs)
                 there = replace(cell, how=replace(cell.how, root=".")) if cell.how.root else cell
-                running[asked.remote(there)] = cell
+                running[asked.remote(there)] = cell, time.monotonic()
         if not running:
             return
         done, _ = ray.wait([*running])
         for one in done:
-            cell = running.pop(one)
+            cell, since = running.pop(one)
             try:
                 yield cell, ray.get(one)
             except RayError as error:
                 tries[cell.key] += 1  # some deaths of a node Ray does not count as tries of its own
-                if tries[cell.key] <= DEATHS and not isinstance(error, RayTaskError):
+                hung = time.monotonic() - since > patience_s(cell)
+                if tries[cell.key] <= DEATHS and not hung and not isinstance(error, RayTaskError):
                     again.append(cell)
                 else:
                     yield cell, died(cell, f"{type(error).__name__}: {first_line(error)}")
