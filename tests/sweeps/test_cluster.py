@@ -2,6 +2,7 @@
 
 import builtins
 import os
+import time
 from dataclasses import replace
 
 import pandas
@@ -74,6 +75,23 @@ def test_what_dies_or_fits_nowhere_is_an_answer_and_the_others_are_there(cluster
     )
     assert found[on_gpu].failed == "no node of the cluster has a GPU"
     assert "the network has none" in found[fails].failed
+
+
+def test_what_hung_is_not_handed_out_for_ever(cluster, tmp_path):
+    from resbench.sweeps.cluster import each
+
+    begun = tmp_path / "begun"
+
+    def hangs(cell):  # and its process ends itself
+        with begun.open("a") as file:
+            file.write("once\n")
+        time.sleep(0.6)
+        os._exit(1)
+
+    cell = Cell("hangs", chosen(["naswot"])[0], 0, How())
+    [(_, answer)] = each(hangs, [cell], died, lambda _: 2**20, lambda _: 0.5)
+    assert "WorkerCrashedError" in answer.failed
+    assert len(begun.read_text().splitlines()) <= 3
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:6379", "nonsense", "host:99999", ""])
