@@ -23,6 +23,7 @@ NET = "file:net.py:small,input=3x16x16"
 def kept(tmp_path, monkeypatch):
     def there(commit):
         shutil.copytree(KEPT / commit, tmp_path / commit)
+        (tmp_path / commit / "net.py.txt").rename(tmp_path / commit / "net.py")
         monkeypatch.chdir(tmp_path / commit)
         return tmp_path / commit
 
