@@ -155,7 +155,8 @@ class Host:
         for path in after.keys() - self.before.keys():
             top = path.split("/")[0]
             temporary = ".tmp" in path or path.endswith("~") or ("/." in f"/{path}" and not path.endswith("/.lock"))
-            if top.startswith(".") and top.endswith(".search"):  # the journal of a search lies beside its folder
+            name = path.split("/")[-1]
+            if top in tops | {name} and name.startswith(".") and name.endswith(".search"):  # beside a search's folder
                 continue
             if temporary or (top not in tops and Path(path).name.split(".")[0] not in stems):
                 complaints.append(f"left {path}")
