@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import time
 from itertools import groupby
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def shown(monkeypatch, columns, *told):
     for words, share in told:
         line(words, share)
     return sys.stderr.getvalue().split("\r\x1b[K")[1:]
+
+
+def test_the_end_is_a_time_of_day_and_the_pace_is_not(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    days = iter((0.0, 86_400.0, -86_400.0)).__next__
+    line = Line(clock=iter(range(0, 1000, 10)).__next__, today=days)
+    for share in (0.0, 0.25, 0.5):
+        line(Step("one"), share)
+    ends = [text.split("ends about ")[1][:8] for text in sys.stderr.getvalue().split("\r\x1b[K") if "ends" in text]
+    assert ends == [time.strftime("%H:%M:%S", time.localtime(at)) for at in (30.0, 86_420.0)]
 
 
 def test_a_line_has_no_end_time_until_something_is_done(monkeypatch):

@@ -95,10 +95,12 @@
   const tellNetwork = () => {
     let hash = "";
     try { hash = decodeURIComponent(location.hash.slice(1)); } catch { /* no address of this page */ }
+    told.hidden = true;
+    if (!hash.startsWith("network=")) return;
     const name = hash.slice("network=".length), drawing = document.getElementById(hash), figures = figuresOf(name);
     const held = drawing || figures || every("td a").some((one) => decodeURIComponent(one.hash.slice(1)) === hash);
-    told.hidden = !hash.startsWith("network=") || !held;
-    if (told.hidden) return;
+    if (!held) return;
+    told.hidden = false;
     told.querySelector("strong").textContent = name;
     told.querySelector("p").textContent = figures;
     told.querySelectorAll("code").forEach((code) => { code.textContent = `${code.dataset.command} ${quoted(name)}${code.dataset.more ?? ""}`; });
