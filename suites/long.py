@@ -4,7 +4,7 @@
     python suites/long.py --dir /var/tmp/long --table > results/storm/long.txt
 
     probe       10,000 steps of a training, each of them observed by ``GradientProbe``
-    traced      1,000 networks, each built as a module and traced by ``resbench.cost``
+    traced      1,000 networks, each built as a module and traced by ``resbench.flops``
     cells       10,000 cells of a sweep, answered in one process
     planes      1,000 points of the plane of a loss
 
@@ -55,7 +55,8 @@ def traced() -> Iterator[int]:
 
     for step in range(1000):
         name = f"resnet{8 + 6 * (step % 4)},width={4 + step % 50}"
-        assert resbench.cost(resbench.build(name), (3, 16, 16)).total.macs
+        (cost,) = resbench.flops(resbench.build(name), (3, 16, 16)).costs
+        assert cost.total.macs
         yield step
 
 

@@ -187,8 +187,8 @@ ALWAYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 WEIGHTS = {
     **dict.fromkeys(("flops", "compare", "gradflow", "sweep", "report"), 9),
     **dict.fromkeys(("show", "field", "landscape", "degradation", "models"), 7),
-    **dict.fromkeys(("compare-runs", "history", "search", "latency", "gate"), 4),
-    **dict.fromkeys(("profile", "claims", "placements", "doctor"), 2),
+    **dict.fromkeys(("compare-runs", "history", "search", "gate"), 4),
+    **dict.fromkeys(("latency", "profile", "claims", "placements", "doctor"), 2),
 }
 
 

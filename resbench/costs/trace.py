@@ -10,7 +10,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from itertools import chain
 from typing import Any
 
@@ -61,7 +61,7 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
     if real:
         attempts.append((next((p.device for p in params), torch.device("cpu")), nullcontext()))
     gradients = training
-    while attempts:
+    while True:
         device, default_device = attempts.pop(0)
         try:
             given = inputs if device == META else with_integers(inner, inputs)
@@ -71,13 +71,15 @@ def trace(model: nn.Module, inputs: Inputs, *, training: bool = False, name: str
                 with _counting(traced, training), default_device:
                     return _follow(traced, given, name, source, device, snapshot, training, gradients)
         except TraceError as error:
-            failure = error
             if not gradients and wants_gradients(error):
                 gradients = True
                 attempts.insert(0, (device, default_device))
-    if not real and "meta" in str(failure).lower():
-        raise TraceError(f"{failure}; it looks at values: give the model weights, not on the meta device") from failure
-    raise failure
+            elif not attempts and not real and "meta" in str(error).lower():
+                raise TraceError(
+                    f"{error}; it looks at values: give the model weights, not on the meta device"
+                ) from error
+            elif not attempts:
+                raise
 
 
 def _check_visible(model: nn.Module) -> None:
@@ -129,7 +131,8 @@ def _follow(
     """Watch one forward on the device, with ``gradients`` or without; in training with its backward pass."""
     tracer, stand_ins = Tracer(model, snapshot), _stand_ins(model, device, gradients)
     tracer.holdings.stand_for(stand_ins)
-    with foreign(TraceError, lambda error: tracer.blame(name or type(model).__name__, error) + refused(model, inputs)):
+    named = name or type(model).__name__
+    with closing(tracer), foreign(TraceError, lambda error: tracer.blame(named, error) + refused(model, inputs)):
         args, kwargs = _arguments(model, inputs, device)
         tracer.stack[0].received = shape = shape_of((args, kwargs))
         taken = sum(
@@ -151,10 +154,10 @@ def _follow(
             rows, held = tracer.rows(output), tracer.held()
             if training:
                 rows = with_backward(output, rows, tracer)
-    uncounted, kinds = tuple(sorted(tracer.uncounted.items())), tuple(sorted(tracer.kinds.items()))
-    mode: Mode = "training" if training else "inference"
-    made, forks = tuple(tracer.made), tuple(tracer.whole.found)
-    return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, tracer.complex, made, held, taken, forks)
+        uncounted, kinds = tuple(sorted(tracer.uncounted.items())), tuple(sorted(tracer.kinds.items()))
+        mode: Mode = "training" if training else "inference"
+        made, forks = tuple(tracer.made), tuple(tracer.whole.found)
+        return Cost(name, source, shape, tuple(rows), uncounted, kinds, mode, tracer.complex, made, held, taken, forks)
 
 
 def _arguments(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:

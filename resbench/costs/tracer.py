@@ -144,6 +144,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.elsewhere: set[Thread] = set()
         """In these, modules were called, which are named."""
 
+    def close(self) -> None:
+        """Let go of everything: its parts hold it, and the model would wait for the garbage collector."""
+        vars(self).clear()
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if is_hidden(func):
             self.not_counted(func.__name__)

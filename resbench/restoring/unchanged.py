@@ -73,6 +73,7 @@ def unchanged(*roots: Any, contents: bool = True) -> Iterator[Snapshot]:
             finally:
                 for part, mode in scripted:  # whose mode lies where Python does not see it
                     part.training = mode
+                vars(snapshot).clear()  # it holds its own methods: a large model would wait for the garbage collector
 
 
 class Snapshot:
