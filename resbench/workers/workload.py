@@ -215,13 +215,18 @@ class Workload:
         model.train(setup.mode == "training")
         self.call: Callable[..., Any] = torch.compile(model) if setup.compile else model
         self.loss: Tensor | None = None
-        self.phases: tuple[tuple[str, Callable[[], object]], ...] = (("forward", self._infer),)
         if setup.mode == "training":
             trained = [p for p in model.parameters() if p.requires_grad]
             if not trained:
                 raise MeasureError(f"{type(model).__name__} has no parameter to train; use --mode inference")
             self.optimizer = standing(setup.optimizer, trained)
-            self.phases = (("forward", self._forward), ("backward", self._backward), ("step", self._step))
+
+    @property
+    def phases(self) -> tuple[tuple[str, Callable[[], object]], ...]:
+        """Return what a run does, in this order, by name; kept, they would keep the model."""
+        if self.setup.mode == "training":
+            return ("forward", self._forward), ("backward", self._backward), ("step", self._step)
+        return (("forward", self._infer),)
 
     @property
     def called(self) -> tuple[Any, ...] | dict[str, Any]:
@@ -294,7 +299,11 @@ class Call(Workload):
         self.setup, self.model, self.inputs, self.named, self.loss = setup, nn.Module(), (), {}, None
         self.asked_threads = setup.threads or torch.get_num_threads()
         self.call = function
-        self.phases = (("forward", function),)
+
+    @property
+    def phases(self) -> tuple[tuple[str, Callable[[], object]], ...]:
+        """Return the function alone."""
+        return (("forward", self.call),)
 
 
 def _lay_out(model: nn.Module, memory_format: MemoryFormat) -> None:

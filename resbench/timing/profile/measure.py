@@ -105,6 +105,7 @@ def record(work: Workload, folder: Path, name: str, steps: int = 3) -> tuple[Pat
             for _ in range(1 + steps):
                 work.run()
                 profiler.step()
+        profiler.on_trace_ready = None  # torch's profiler holds itself, and would hold the model
     made = sorted(set(target.iterdir()) - before)
     if not made:
         raise MeasureError(f"torch.profiler wrote no trace into {target}; try fewer --steps")
