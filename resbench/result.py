@@ -20,6 +20,7 @@ from resbench.progress import Progress as Progress
 from resbench.progress import silent as silent
 from resbench.tables.render import SUFFIXES, Format, html_table, render
 from resbench.tables.table import Kind, Table
+from resbench.units import legible
 
 if TYPE_CHECKING:
     import pandas
@@ -213,7 +214,7 @@ class Result:
         if format == "json":
             return self.to_json(made_with)
         if format == "table" and tables is None and (lines := self.worded(WIDTH)):
-            return lines
+            return legible(lines)
         if tables is None:
             tables = [self.flat()] if format in ("csv", "tsv") else self.tables()
         return "\n\n".join(render(table, format) for table in tables)

@@ -4,7 +4,9 @@ MACs are multiply-accumulates of convolutions, linear layers and matrix products
 Numbers stay plain (counts, bytes, seconds) everywhere else, with the unit in the name.
 """
 
+import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 def convention(*, training: bool = False, fp32: bool = True) -> tuple[str, ...]:
@@ -53,6 +55,28 @@ def printable(text: str) -> str:
     ('conv1', 'a?b?[31m')
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tabs and the ends of lines, marks that turn the direction of a text, and halves of pairs."""
+
+
+def legible(text: str) -> str:
+    r"""Write as question marks what a terminal would obey in a text of several lines, or no file can hold.
+
+    >>> legible("conv1\n\x1b[31mred\ud800")
+    'conv1\n?[31mred?'
+    """
+    return OBEYED.sub("?", text)
+
+
+def all_legible(value: Any) -> Any:
+    """Return a value of JSON in which every text is legible."""
+    if isinstance(value, str):
+        return legible(value)
+    if isinstance(value, dict):
+        return {legible(key): all_legible(one) for key, one in value.items()}
+    return [*map(all_legible, value)] if isinstance(value, list) else value
 
 
 def scale(values: Iterable[float | None], kind: str) -> tuple[float, str]:

@@ -19,7 +19,7 @@ from resbench.files import check_writable, packed, suffix_of, write
 from resbench.result import Result
 from resbench.tables.render import SUFFIXES, Format, to_terminal
 from resbench.tables.table import Table
-from resbench.units import calls_text
+from resbench.units import calls_text, legible
 
 if TYPE_CHECKING:
     from resbench.pages.tensorboard import Board
@@ -71,7 +71,7 @@ def emit(
         write(path, packed(path, result.text(chosen, command_line(), tables) + "\n"))
     elif chosen == "table" and sys.stdout.isatty():
         if lines := result.worded(width):
-            print(lines)
+            print(legible(lines))
         else:
             _to_terminal(result.tables() if tables is None else tables, width)
     elif text := result.text(chosen, command_line(), tables):

@@ -9,6 +9,7 @@ from resbench.arch.kinds import Kind
 from resbench.arch.rows import Cost
 from resbench.costs.table import uncounted
 from resbench.drawing.charts import LETTER, LINE, WIDTH, Box, Picture, data
+from resbench.units import printable
 
 QUANTITIES = (("MACs", "macs"), ("params", "params"), ("activations", "activations"))
 
@@ -60,7 +61,7 @@ def by_layer(c: Cost) -> Picture:
     ]
     starts: dict[str, int] = {}
     for i, row in enumerate(c.layers):
-        starts.setdefault(row.name.partition(".")[0], i)
+        starts.setdefault(printable(row.name.partition(".")[0]), i)
     begin: dict[str, Any] = {
         "values": sorted(starts.values()),
         "grid": True,

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from resbench.errors import OptionError
 from resbench.files import write
+from resbench.units import all_legible, legible
 
 SUFFIXES = (".svg", ".png", ".pdf", ".html")
 
@@ -84,9 +85,16 @@ def save(pictures: Sequence[Picture], path: Path) -> None:
     """The charts as a picture of the kind that the file's name says, and their data beside it. Raises OutputError."""
     kind = path.suffix.lower()[1:]
     held: Any = StringIO() if kind == "svg" else BytesIO()
-    whole(pictures).save(held, format=kind, **({"scale_factor": 2} if kind == "png" else {}))
+    _legible(whole(pictures)).save(held, format=kind, **({"scale_factor": 2} if kind == "png" else {}))
     write(path, held.getvalue())
     write(data_beside(path), table_of(pictures))
+
+
+def _legible(chart: Any) -> Any:
+    """The chart without what no picture can show, such as control characters in names: vl-convert aborts there."""
+    spec = chart.to_dict()
+    shown = all_legible(spec)
+    return chart if shown == spec else type(chart).from_dict(shown, validate=False)
 
 
 def data_beside(path: Path) -> Path:
@@ -103,7 +111,7 @@ def table_of(pictures: Sequence[Picture]) -> str:
     writer.writeheader()
     for picture in pictures:
         writer.writerows({"chart": picture.name, **row} for row in picture.rows)
-    return out.getvalue()
+    return legible(out.getvalue())
 
 
 class Box(NamedTuple):

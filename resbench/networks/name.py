@@ -19,6 +19,7 @@ from resbench.arch.algebra import Node
 from resbench.arch.catalog import Architecture, find, network, option_pair, options, parse_size
 from resbench.errors import OptionError, SourceError, UnknownModelError
 from resbench.networks.inputs import NO_BATCH, Input, ModelInput, checked, parse_input, parse_inputs
+from resbench.units import legible
 
 BARE = " without BN"
 """This stands behind the name of a network whose BN is taken out of its module."""
@@ -53,6 +54,8 @@ class ModelName:
         UnknownModelError, OptionError, ArchitectureError, and SourceError for a form that no source has.
         """
         name = cls.stored(text)
+        if legible(text) != text or "\n" in text.strip():
+            raise OptionError(f"expected a model's name of characters that can be printed, received {text[:80]!r}")
         if input is not None:
             given = parse_inputs(input) if name.source else (ModelInput("", parse_input(input)),)
             name = replace(name, inputs=given)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from resbench.tables.table import Column, Kind, Table
-from resbench.units import scale, shape_text
+from resbench.units import legible, printable, scale, shape_text
 
 Format = Literal["table", "markdown", "csv", "tsv", "json", "latex", "html"]
 
@@ -29,8 +29,8 @@ def printed(table: Table) -> tuple[list[str], list[list[str]]]:
     titles, columns = [], []
     for i, column in enumerate(table.columns):
         unit, text = _format(column, [row[i] for row in rows])
-        titles.append(f"{column.title} ({unit})" if unit else column.title)
-        columns.append(["" if row[i] is None else text(row[i]) for row in rows])
+        titles.append(printable(f"{column.title} ({unit})" if unit else column.title))
+        columns.append(["" if row[i] is None else printable(text(row[i])) for row in rows])
     return titles, [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -148,7 +148,7 @@ RENDERERS: Mapping[str, Callable[[Table], str]] = {
 
 def render(table: Table, format: Format) -> str:
     """Render a table as text. JSON is not among the formats here: a command writes its own document."""
-    return RENDERERS.get(format, plain)(table)
+    return legible(RENDERERS.get(format, plain)(table))
 
 
 PROSE = 18
@@ -169,7 +169,7 @@ def to_terminal(table: Table, width: int) -> None:
     shown = next((n for n in range(len(widths), 2, -1) if sum(widths[:n]) <= width), 2)
     picture = RichTable(
         box=SIMPLE_HEAD,
-        title=table.title or None,
+        title=legible(table.title) or None,
         title_justify="left",
         title_style="bold",
         pad_edge=False,
@@ -179,9 +179,9 @@ def to_terminal(table: Table, width: int) -> None:
         picture.add_column(title, justify=align, overflow="fold", no_wrap=any(prose) and not breaks)  # type: ignore[arg-type]
     for i, row in enumerate(rows, 1):
         picture.add_row(*row[:shown], end_section=bool(table.footer) and i == len(table.rows))
-    console.print(picture if table.rows else table.title, style="" if table.rows else "bold")
+    console.print(picture if table.rows else legible(table.title), style="" if table.rows else "bold")
     for note in table.remarks:
-        console.print(note, style="dim")
+        console.print(legible(note), style="dim")
     if shown < len(titles):
         hidden = ", ".join(title for title in titles[shown:] if title != "rel.")
         console.print(f"Left out at {width} columns: {hidden}. Widen, pipe, or --format csv.", style="dim")

@@ -20,6 +20,7 @@ from resbench.result import Section
 from resbench.results import Stored
 from resbench.tables.render import printed
 from resbench.tables.table import Table
+from resbench.units import legible
 
 WHEEL = "wheel![event.ctrlKey]"
 """Charts zoom with Ctrl, as maps do: without it the page scrolls. A pinch on a touch pad is the same event."""
@@ -33,7 +34,7 @@ def page(title: str, sections: Sequence[Section], stored: Sequence[Stored], made
     shown = [_section(section, specs) for section in _drawn_once(sections)]
     template = Environment(loader=PackageLoader("resbench.pages", "page"), autoescape=True).get_template("page.html")
     own = files("resbench.pages.page")
-    return template.render(
+    written = template.render(
         title=title,
         version=own_version() or "",
         made=datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -46,6 +47,7 @@ def page(title: str, sections: Sequence[Section], stored: Sequence[Stored], made
         vega=_vega(),
         charts=embedded(specs),
     )
+    return legible(written)
 
 
 @cache
