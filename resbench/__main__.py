@@ -11,7 +11,10 @@ LATER_S = 0.02
 
 
 def main() -> None:
-    """Run the command. Ctrl-C ends the process with status 130 and no word before the command begins and after it."""
+    """Run the command. Ctrl-C ends the process with status 130 and no word before the command begins and after it.
+
+    While the command runs, what ends a job in a queue or a container (SIGTERM) is the same as Ctrl-C.
+    """
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a job in the background ignores it
     if ours:
         signal.signal(signal.SIGINT, _leave)
@@ -20,9 +23,14 @@ def main() -> None:
     if ours:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.unraisablehook = _once_more
+    ended = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ended:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         command()
     finally:
+        if ended:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if ours:
             signal.signal(signal.SIGINT, _leave)
         gc.freeze()  # Python looks three times for garbage when it ends: nothing has to be collected any more

@@ -57,8 +57,9 @@ def forked(code, *arguments):
     return SimpleNamespace(returncode=process.returncode, stdout=out, stderr=err)
 
 
-def stopped(at, *arguments, cwd=None, env=None):
-    """The end of a real process that Ctrl-C reaches once its terminal shows ``at``; stderr is all that was shown."""
+def stopped(at, *arguments, cwd=None, env=None, number=signal.SIGINT):
+    """The end of a real process that Ctrl-C reaches once its terminal shows ``at``, or another signal; stderr is all
+    that was shown."""
     terminal, theirs = pty.openpty()
     process = subprocess.Popen(
         [ready.python(), "-m", "resbench", *map(str, arguments)],
@@ -85,7 +86,7 @@ def stopped(at, *arguments, cwd=None, env=None):
     reader.start()
     assert seen.wait(120), shown
     for _ in range(3):  # Python drops an interrupt that falls into a destructor
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
             out, _ = process.communicate(timeout=60)
             break

@@ -225,6 +225,15 @@ def restore_tensor(
             setattr(tensor, name, value)
 
 
+def set_version(tensor: Tensor, version: int) -> None:
+    """Put back how often a tensor was written into."""
+    put_back = torch._C._autograd._unsafe_set_version_counter
+    try:
+        put_back((tensor,), (version,))
+    except TypeError:  # torch before 2.7 takes one at a time
+        put_back(tensor, version)  # type: ignore[arg-type]
+
+
 def _lies_as(tensor: Tensor, alias: Tensor, address: int) -> bool:
     """Tell whether a tensor lies in the same memory, in the same way."""
     return (

@@ -41,6 +41,7 @@ from resbench.restoring.holders import (
     restore_names,
     restore_tensor,
     same_entries,
+    set_version,
     slots_of,
     storage,
 )
@@ -284,7 +285,7 @@ class Snapshot:
                     raw.copy_(before)
             for tensor, _, _, _, version, *_ in self.tensors:
                 if version >= 0 and tensor._version != version:
-                    torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
+                    set_version(tensor, version)
 
     def _turn_back(self) -> None:
         """Put another counter in the place of one that has moved, the same wherever it was held: none turns back."""

@@ -6,6 +6,7 @@ Ctrl-C ends after the step at hand, with everything kept; ``kill -9`` loses what
 """
 
 import copy
+import os
 import signal
 import sys
 import threading
@@ -240,6 +241,9 @@ def _macs(cell: Cell) -> float:
         return 1.0
 
 
+STOPPING = "\nresbench: stopping after this step; once more to stop at once"
+
+
 @contextmanager
 def _interruptible(possible: bool) -> Iterator[Callable[[], bool]]:
     """Give a function that tells whether Ctrl-C was pressed; pressed a second time it ends the program as always."""
@@ -249,9 +253,14 @@ def _interruptible(possible: bool) -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        print("\nresbench: stopping after this step; once more to stop at once", file=sys.stderr)
+        try:
+            print(STOPPING, file=sys.stderr)
+        except RuntimeError:  # it came while the line of progress was written, which nothing can be put into
+            os.write(2, f"{STOPPING}\n".encode())
 
     with ExitStack() as after:
         if possible and threading.current_thread() is threading.main_thread():
-            after.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, note))
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is signal.default_int_handler:
+                    after.callback(signal.signal, number, signal.signal(number, note))
         yield lambda: bool(asked)

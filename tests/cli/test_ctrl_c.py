@@ -5,6 +5,7 @@ What the line of progress promises to keep is what is kept.
 """
 
 import json
+import signal
 
 import pytest
 from commands import forked, stopped
@@ -19,15 +20,24 @@ def ended(done):
     return done.stderr.splitlines()[-1].rpartition("\x1b[K")[2]
 
 
-def test_gradflow_keeps_the_networks_that_are_finished(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_gradflow_keeps_the_networks_that_are_finished(tmp_path, number):
     target = tmp_path / "flows.json"
-    done = stopped("resnet110: seed", "gradflow", "resnet8", "resnet110", "plain8", *ONCE, "-o", target)
+    words = ("gradflow", "resnet8", "resnet110", "plain8", *ONCE, "-o", target)
+    done = stopped("resnet110: seed", *words, number=number)
     assert ended(done) == f"resbench: interrupted after gradflow of 1 network; written: {target}"
     assert "resnet110: seed 1 of 1, step 0 of 1" in done.stderr
     assert "Ctrl-C keeps 1 network" in done.stderr
     document = json.loads(target.read_text())
     assert [flow["model"] for flow in document["flows"]] == ["resnet8"]
     assert document["missing"] == ["resnet110", "plain8"]
+
+
+def test_a_training_ends_after_its_step_where_its_job_is_ended(tmp_path):
+    words = ("degradation", "resnet20", "--epochs", "20", "--dir", tmp_path)
+    done = stopped("Ctrl-C keeps every step so far", *words, number=signal.SIGTERM)
+    assert ended(done).endswith("the same command goes on from here")
+    assert "stopping after this step" in done.stderr
 
 
 DROPPED = """
