@@ -91,6 +91,13 @@ def _exact(value: Any, kind: type) -> Any:
     return value
 
 
+def _integer(value: Any, kind: type) -> int:
+    number: int = _exact(value, kind)
+    if number.bit_length() > 1000:  # a ratio of it is no number any more
+        raise ValueError(f"expected an integer of at most 1,000 bits, received {number.bit_length():,}")
+    return number
+
+
 def _text(value: Any, kind: Any = str) -> str:
     """Read a text, which may have been written with a backslash because it is a word for a number."""
     text: str = _exact(value, kind)
@@ -120,7 +127,8 @@ def _finite(value: float) -> float | str:
 
 
 READ: dict[Any, Callable[[Any, Any], Any]] = {
-    **dict.fromkeys((int, bool), _exact),
+    int: _integer,
+    bool: _exact,
     str: _text,
     float: _number,
     Path: lambda value, _: Path(value),

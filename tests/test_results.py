@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from documents import COMMANDS, changed
 
+from resbench.costs.measure import flops
 from resbench.errors import StoredError
 from resbench.files import MOST_BYTES
 from resbench.results import KINDS, find, load, measured_by, metric_names, metric_of, read
@@ -215,3 +216,11 @@ def test_what_a_file_of_an_earlier_version_left_out_is_said_once(cli, tmp_path, 
     done = cli(command, "--from", "flops.json.gz")
     assert done.returncode == 0, done.stderr
     assert done.stderr == f"resbench: {line}\n"
+
+
+def test_an_integer_beyond_all_numbers_is_refused_with_the_file(tmp_path):
+    stored = flops("resnet8").document()
+    stored["costs"][0]["layers"][0]["macs"] = 10**400
+    (tmp_path / "huge.json").write_text(json.dumps(stored))
+    with pytest.raises(StoredError, match=r"huge\.json is not .* received 1,329"):
+        load(tmp_path / "huge.json")
