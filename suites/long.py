@@ -54,7 +54,7 @@ def traced() -> Iterator[int]:
     import resbench
 
     for step in range(1000):
-        name = f"resnet{8 + 6 * (step % 4)},width={4 + step % 50}"
+        name = f"resnet{8 + 6 * (step % 4)},width={1 + step % 5}"
         (cost,) = resbench.flops(resbench.build(name), (3, 16, 16)).costs
         assert cost.total.macs
         yield step
