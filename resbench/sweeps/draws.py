@@ -44,10 +44,6 @@ class Drawn(NamedTuple):
     found: Figures | str
     """These are its figures, or the reason why it has none."""
 
-    @property
-    def macs(self) -> int:
-        return self.found.macs if isinstance(self.found, Figures) else 0
-
 
 Make = Callable[[Sequence[Draw]], list[Drawn | str]]
 """It makes networks of draws, or says why there is none."""

@@ -128,7 +128,9 @@ class Space:
         try:
             document = tomllib.loads(content.decode())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SourceError(f"{where}: cannot be read as TOML: {error}") from None
+            raise SourceError(
+                f"{where}: cannot be read as TOML: {error}; expected tables [[networks]] with a model and its options"
+            ) from None
         lines = document.pop("networks", None)
         if document or not isinstance(lines, list) or not lines or not all(isinstance(one, dict) for one in lines):
             received = f"received {', '.join(map(repr, document))}" if document else f"received {lines!r:.60}"
