@@ -19,7 +19,7 @@ from resbench.gradients.result import FlowRecipe
 from resbench.gradients.verdicts import Thresholds, verdicts
 from resbench.networks.load import Model, load, result_name
 from resbench.sweeps import proxies
-from resbench.sweeps.pool import ends_after
+from resbench.sweeps.pool import PATIENCE_S, ends_after
 from resbench.sweeps.questions import GRADIENT, HALF, QUESTIONS, Cell, How, Place, Value
 from resbench.timing.latency.measure import latency
 from resbench.timing.runtimes.runtime import TORCH, runtime, version_of
@@ -36,8 +36,8 @@ SHOWN = 64
 BASE_BYTES = 700 * 2**20
 """A process that has imported torch, and read a small set of images, takes about so much."""
 
-PATIENCE_S, SLOWER = 3600.0, 50
-"""A cell takes no longer than so many seconds, and so many times as long as was guessed: or it hangs."""
+SLOWER = 50
+"""A cell takes no longer than any other work of a process, and so many times as long as was guessed: or it hangs."""
 
 Figures = dict[str, Value]
 

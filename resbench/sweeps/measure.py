@@ -20,7 +20,7 @@ from resbench.sweeps.draws import Drawn, draws
 from resbench.sweeps.figures import Figures
 from resbench.sweeps.limits import Limit
 from resbench.sweeps.questions import COST, FIGURES, Cell, How, Question
-from resbench.sweeps.result import Asked, Failed, Plan, Spread, Sweep
+from resbench.sweeps.result import NONE_FAILED, Asked, Plan, Spread, Sweep
 from resbench.sweeps.space import Space
 from resbench.units import plural
 
@@ -78,7 +78,7 @@ def sweep(
     facts, others = {"space": found.name}, [*map(Path, merge)]
     with engine(how, processes, ray) as answers, opened(place, columns(found), facts, others) as held:
         done, earlier, networks, interrupted = 0, 0, list[Drawn](), False
-        failed = Failed()
+        failed = NONE_FAILED
         asked = dict[str, Asked]()
         try:
             for drawn in draws(found, n, seed, bounds, grid, processes):
@@ -144,7 +144,7 @@ def plan(
     begun = time.process_time()
     most = n if grid and found.size and found.size <= COUNTED else min(n, TRIED)
     tried = [one for batch in draws(found, most, seed, bounds, grid, 1) for one in batch]
-    failed = Failed().counted(tried)
+    failed = NONE_FAILED.counted(tried)
     if failed.networks == len(tried):
         raise MeasureError(f"{failed.of(len(tried))}; change the networks of {found.name}")
     each_s = (time.process_time() - begun) / max(len(tried), 1)

@@ -51,7 +51,10 @@ class Failed(NamedTuple):
 
     def of(self, networks: int) -> str:
         """Say how many of so many they are."""
-        return f"{self.networks:,} of {plural(networks, 'network')} have no figures, the first one thus: {self.reason}"
+        return f"{self.networks:,} of {networks:,} networks have no figures, the first one thus: {self.reason}"
+
+
+NONE_FAILED = Failed()
 
 
 class Asked(NamedTuple):
@@ -103,7 +106,7 @@ class Sweep(Result):
     interrupted: bool = False
     questions: tuple[Asked, ...] = ()
     """These were asked besides what the networks cost."""
-    failed: Failed = Failed()
+    failed: Failed = NONE_FAILED
 
     kind: ClassVar = "sweep"
 
@@ -150,7 +153,7 @@ class Plan(Result):
     """Not all of them were drawn: limits, and combinations that give no network of their own, may leave fewer."""
     tried: int = 0
     """So many were drawn and costed."""
-    failed: Failed = Failed()
+    failed: Failed = NONE_FAILED
 
     kind: ClassVar = "sweep --dry-run"
 

@@ -75,9 +75,13 @@ def population(folder: Path) -> Population:
         if name == "gradient":
             first = same.sort_values("seed").drop_duplicates("network").set_index("network")
             table["verdict"] = first["verdict"].reindex(table.index)
-    failed = int(found["failed"].notna().sum())
-    if failed:
-        remarks.append(f"{failed:,} cells failed; their networks lack those figures.")
+    failed = found[found["failed"].notna()]
+    if len(failed):
+        first = f"{failed['network'].iloc[0]}: {failed['failed'].iloc[0]}"
+        if cost["failed"].notna().all():
+            raise SourceError(f"{folder} holds no network with figures, the first one thus: {first}; sweep others")
+        count = f"{len(failed):,} of {len(found):,} cells failed, and their networks lack those figures"
+        remarks.append(f"{count}; the first one thus: {first}.")
     return Population(space, table, seeds, tuple(remarks))
 
 

@@ -133,6 +133,7 @@ def search(
         random=random,
         interrupted=interrupted,
         others=others,
+        reason=trials.failed,
     )
 
 
@@ -168,7 +169,9 @@ def _answers(
     """Ask the questions of networks that are not ``known``, keep a row of each answer, and return the numbers."""
     told: dict[str, Told] = {one.name: {} for one in networks}
     by_name = {one.name: one for one in networks}
-    trials.why = next((one.found for one in networks if isinstance(one.found, str)), trials.why)
+    for one in networks:
+        if isinstance(one.found, str):
+            trials.fails(one.name, one.found)
     rows = [row_of(space, Cell(one.name, COST, None, how), one, costs_of(one.found)) for one in networks]
     held.add([row for row in rows if row["key"] not in held.keys])
     cells = [
@@ -180,7 +183,8 @@ def _answers(
     ]
 
     def tell(cell: Cell, figures: Mapping[str, Any], failed: str) -> None:
-        trials.why = failed or trials.why
+        if failed:
+            trials.fails(cell.network, failed)
         for name, value in _numbers({} if failed else figures):
             told[cell.network].setdefault((cell.question.name, name), []).append(value)
 
