@@ -75,12 +75,12 @@ def population(folder: Path) -> Population:
         if name == "gradient":
             first = same.sort_values("seed").drop_duplicates("network").set_index("network")
             table["verdict"] = first["verdict"].reindex(table.index)
-    failed = found[found["failed"].notna()]
-    if len(failed):
-        first = f"{failed['network'].iloc[0]}: {failed['failed'].iloc[0]}"
+    lost = found[found["failed"].notna()]
+    if len(lost):
+        first = f"{lost['network'].iloc[0]}: {lost['failed'].iloc[0]}"
         if cost["failed"].notna().all():
             raise SourceError(f"{folder} holds no network with figures, the first one thus: {first}; sweep others")
-        count = f"{len(failed):,} of {len(found):,} cells failed, and their networks lack those figures"
+        count = f"{len(lost):,} of {len(found):,} cells failed, and their networks lack those figures"
         remarks.append(f"{count}; the first one thus: {first}.")
     return Population(space, table, seeds, tuple(remarks))
 
