@@ -77,11 +77,11 @@ def population(folder: Path) -> Population:
             table["verdict"] = first["verdict"].reindex(table.index)
     lost = found[found["failed"].notna()]
     if len(lost):
-        first = f"{lost['network'].iloc[0]}: {lost['failed'].iloc[0]}"
+        reason = f"{lost['network'].iloc[0]}: {lost['failed'].iloc[0]}"
         if cost["failed"].notna().all():
-            raise SourceError(f"{folder} holds no network with figures, the first one thus: {first}; sweep others")
+            raise SourceError(f"{folder} holds no network with figures, the first one thus: {reason}; sweep others")
         count = f"{len(lost):,} of {len(found):,} cells failed, and their networks lack those figures"
-        remarks.append(f"{count}; the first one thus: {first}.")
+        remarks.append(f"{count}; the first one thus: {reason}.")
     return Population(space, table, seeds, tuple(remarks))
 
 
