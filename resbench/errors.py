@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from difflib import get_close_matches
+from signal import SIG_IGN, SIGINT, getsignal
 from traceback import walk_tb
 from typing import TypeVar
 
@@ -178,13 +179,18 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
 
 @contextmanager
 def foreign(kind: type[ResbenchError], say: Callable[[BaseException], str]) -> Iterator[None]:
-    """Run other people's code: what it prints goes to stderr, and what it raises becomes an error of this kind."""
+    """Run other people's code: what it prints goes to stderr, and what it raises becomes an error of this kind.
+
+    A KeyboardInterrupt is the user's, unless the process does not heed Ctrl-C: then that code raised it itself.
+    """
     try:
         with redirect_stdout(sys.stderr):
             yield
-    except ResbenchError:
+    except (ResbenchError, GeneratorExit):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and getsignal(SIGINT) is not SIG_IGN:
+            raise
         raise kind(say(error)) from error
 
 

@@ -79,7 +79,9 @@ def read(root: Path, path: Path) -> Suite:
             f"cannot read {path}: {error.strerror}; expected the suite of a gate, such as files = [...] in {SUITE}"
         ) from None
     except ValueError as error:
-        raise GateError(f"{path} is not TOML: {error}") from None
+        raise GateError(
+            f"{path} is not TOML: {error}; expected the suite of a gate, such as files = [...] in {SUITE}"
+        ) from None
     _check(path, content, [*TAKES, "benchmarks"])
     special = content.pop("benchmarks", {})
     if not isinstance(special, dict) or not all(isinstance(v, dict) for v in special.values()):

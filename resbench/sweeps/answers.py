@@ -19,9 +19,7 @@ from resbench.gradients.result import FlowRecipe
 from resbench.gradients.verdicts import Thresholds, verdicts
 from resbench.networks.load import Model, load, result_name
 from resbench.sweeps import proxies
-from resbench.sweeps.figures import Figures as Costs
-from resbench.sweeps.figures import figures
-from resbench.sweeps.pool import ends_after
+from resbench.sweeps.pool import PATIENCE_S, ends_after
 from resbench.sweeps.questions import GRADIENT, HALF, QUESTIONS, Cell, How, Place, Value
 from resbench.timing.latency.measure import latency
 from resbench.timing.runtimes.runtime import TORCH, runtime, version_of
@@ -38,8 +36,8 @@ SHOWN = 64
 BASE_BYTES = 700 * 2**20
 """A process that has imported torch, and read a small set of images, takes about so much."""
 
-PATIENCE_S, SLOWER = 3600.0, 50
-"""A cell takes no longer than so many seconds, and so many times as long as was guessed: or it hangs."""
+SLOWER = 50
+"""A cell takes no longer than any other work of a process, and so many times as long as was guessed: or it hangs."""
 
 Figures = dict[str, Value]
 
@@ -69,20 +67,26 @@ def answered(cell: Cell) -> Answer:
             found = {name: None if value != value else value for name, value in answer(cell).items()}  # nan: not known
         except ResbenchError as error:
             failed = first_line(error)
-        except Exception as error:  # of an operator, a runtime, or the machine: the others go on
+        except (Exception, SystemExit) as error:  # of an operator, a runtime, or the machine: the others go on
             failed = f"{type(error).__name__}: {first_line(error)}"
     return Answer(found, failed, time.monotonic() - begun, where)
 
 
 def answered_in_time(cell: Cell) -> Answer:
-    """Answer a cell in a process of those that share them: where it hangs, the process ends."""
+    """Answer a cell in a process of those that share them: where it hangs, the process ends.
+
+    Ctrl-C is not for such a process: whatever is raised here is of the network, and no end of the sweep.
+    """
     with ends_after(patience_s(cell)):
-        return answered(cell)
+        try:
+            return answered(cell)
+        except BaseException as error:
+            return died(cell, f"{type(error).__name__}: {first_line(error)}")
 
 
 def patience_s(cell: Cell) -> float:
     """Say after how many seconds a cell hangs."""
-    return PATIENCE_S + SLOWER * cell.seconds(_costs(cell).macs)
+    return PATIENCE_S + SLOWER * cell.seconds
 
 
 def died(cell: Cell, why: str = "") -> Answer:
@@ -95,15 +99,9 @@ def died(cell: Cell, why: str = "") -> Answer:
 def memory(cell: Cell) -> int:
     """Predict how many bytes the process of a cell takes: weights with their gradients and momentum, and what a batch
     keeps for the backward pass."""
-    found = _costs(cell)
+    found = cell.costs
     images = cell.how.batch if cell.question.name == "error" else SHOWN
     return BASE_BYTES + FP32_BYTES * (4 * found.params + 3 * images * found.activations)
-
-
-def _costs(cell: Cell) -> Costs:
-    net = load(cell.network).architecture  # of the catalog or of a file: a space has no others
-    assert net
-    return figures(net.body, net.input)
 
 
 def place(device: str, runtime: str = "") -> Place:

@@ -90,7 +90,7 @@ def _here(cells: Sequence[Cell], crew: Crew) -> Iterator[tuple[Cell, "Answer"]]:
     """Answer cells on this machine, in this process where there is one."""
     from resbench.sweeps.answers import answered, answered_in_time, died
 
-    if crew.processes == 1 or len(cells) < 2:
+    if crew.processes == 1:
         return ((cell, answered(cell)) for cell in cells)
     return crew.each(answered_in_time, cells, died)
 

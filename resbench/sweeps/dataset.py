@@ -131,7 +131,7 @@ class Dataset:
         """Take the rows of another sweep that are not here, and say how many. Raises SourceError without a sweep."""
         tables = [*map(_read, _parts(folder)), *_left(folder)]
         if not tables:
-            raise SourceError(f"{folder} holds no sweep: expected files such as part-000001.parquet in it")
+            raise _none(folder, "name the folder of a sweep by --merge")
         before = len(self.keys)
         for found in tables:
             for batch in self._new(found).to_batches():
@@ -221,6 +221,17 @@ def _array(values: Sequence[Any], kind: type) -> "pyarrow.Array":
     return pyarrow.Array.from_buffers(arrow, len(values), [pyarrow.py_buffer(one) for one in buffers])
 
 
+def _check_pyarrow() -> None:
+    """Raise MeasureError where pyarrow is not installed."""
+    if find_spec("pyarrow") is None:
+        raise MeasureError("a sweep keeps its rows by pyarrow: pip install 'resbench[sweep]'")
+
+
+def _none(folder: Path, next_step: str) -> SourceError:
+    """Say that a folder has no rows."""
+    return SourceError(f"{folder} holds no sweep: expected files such as part-000001.parquet in it; {next_step}")
+
+
 def _parts(folder: Path) -> list[Path]:
     return sorted(one for one in folder.absolute().glob("*.parquet") if is_file(one))
 
@@ -288,8 +299,7 @@ def opened(
 
     Raises OutputError where another sweep holds it, or it is of another space.
     """
-    if find_spec("pyarrow") is None:
-        raise MeasureError("a sweep keeps its rows by pyarrow: pip install 'resbench[sweep]'")
+    _check_pyarrow()
     beside(folder, "waiting")
     with locked(folder):
         held = Dataset(folder, columns, facts, merge)
@@ -300,12 +310,16 @@ def opened(
 
 
 def rows_of(folder: Path) -> tuple[str, "pyarrow.Table"]:
-    """Return the space and the rows of a sweep, also while it runs. Raises SourceError where there is none."""
+    """Return the space and the rows of a sweep, also while it runs.
+
+    Raises SourceError where there is none, and MeasureError without pyarrow.
+    """
+    _check_pyarrow()
     import pyarrow
 
     parts = _parts(folder)
     if not parts:
-        raise SourceError(f"{folder} holds no sweep: expected files such as part-000001.parquet in it")
+        raise _none(folder, "run `resbench sweep` first, or name its folder by --dir")
     tables = [_read(part) for part in parts]
     space = _space(parts[0], tables[0].schema)
     with _reading(parts[0]):

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from functools import partial
-from itertools import count, islice
+from itertools import chain, count, islice
 from typing import NamedTuple
 
 from resbench.arch.acyclic import acyclic, resting
@@ -21,7 +21,7 @@ from resbench.errors import ArchitectureError, OptionError, ShapeError
 from resbench.sweeps.choices import Value
 from resbench.sweeps.figures import Figures, figures
 from resbench.sweeps.limits import Limit
-from resbench.sweeps.pool import pool
+from resbench.sweeps.pool import PATIENCE_S, Crew, ends_after, pool
 from resbench.sweeps.space import MOST_DRAWS, Draw, Point, Space
 
 CHUNK = 256
@@ -44,10 +44,6 @@ class Drawn(NamedTuple):
     found: Figures | str
     """These are its figures, or the reason why it has none."""
 
-    @property
-    def macs(self) -> int:
-        return self.found.macs if isinstance(self.found, Figures) else 0
-
 
 Make = Callable[[Sequence[Draw]], list[Drawn | str]]
 """It makes networks of draws, or says why there is none."""
@@ -69,7 +65,7 @@ def draws(
             waves = _Waves(space, seed, grid, lambda new: partial(make, new), 1)
         else:
             shared = stack.enter_context(pool(processes))
-            waves = _Waves(space, seed, grid, partial(_sent, shared, make), 2 * processes)
+            waves = _Waves(space, seed, grid, partial(_sent, shared, make, partial(_died, space)), 2 * processes)
         found = islice(waves.networks(), n)
         while batch := [*islice(found, CHUNK)]:
             yield batch
@@ -162,25 +158,49 @@ class _Waves:
             del self.known[old]
 
 
-def _sent(shared: ProcessPoolExecutor, make: Make, drawn: Sequence[Draw]) -> Callable[[], list[Drawn | str]]:
-    """Have networks made by the processes; once one of them has died, by this one."""
+def _sent(
+    shared: ProcessPoolExecutor, make: Make, died: Callable[[Draw], Drawn], drawn: Sequence[Draw]
+) -> Callable[[], list[Drawn | str]]:
+    """Have networks made by the processes; once one of them has died, one by one."""
     try:
-        waiting = shared.submit(_made_there, make, drawn)
+        waiting = shared.submit(_made_there, make, PATIENCE_S, drawn)
     except BrokenProcessPool:
-        return partial(make, drawn)
+        return partial(_one_by_one, make, died, drawn)
 
     def received() -> list[Drawn | str]:
         try:
             return waiting.result()
         except BrokenProcessPool:
-            return make(drawn)
+            return _one_by_one(make, died, drawn)
 
     return received
 
 
-def _made_there(make: Make, drawn: Sequence[Draw]) -> list[Drawn | str]:
-    """Make networks in a process of their own, which never looks again for garbage in what it then knows."""
-    found = make(drawn)
+def _one_by_one(make: Make, died: Callable[[Draw], Drawn], drawn: Sequence[Draw]) -> list[Drawn | str]:
+    """Have networks made by a process that may die of one of them, which has no figures then."""
+
+    def none(given: Sequence[Draw]) -> list[Drawn | str]:
+        return [died(*given)]
+
+    with Crew(1) as crew:
+        each = crew.each(partial(_made_there, make, PATIENCE_S), [(one,) for one in drawn], none)
+        found = dict(each)
+    return [*chain.from_iterable(found[(one,)] for one in drawn)]
+
+
+def _died(space: Space, draw: Draw) -> Drawn:
+    """Say that the process died in which a network was made."""
+    line, values = space.values(draw)
+    hours = f"{PATIENCE_S / 3600:.1f} hours"
+    why = f"the process that made it died twice: perhaps of too little memory, or it hung for {hours}"
+    return Drawn(line.text(values), line.model, values, why)
+
+
+def _made_there(make: Make, patience_s: float, drawn: Sequence[Draw]) -> list[Drawn | str]:
+    """Make networks in a process of their own, which never looks again for garbage in what it then knows, and ends
+    where one hangs."""
+    with ends_after(patience_s):
+        found = make(drawn)
     gc.freeze()
     return found
 

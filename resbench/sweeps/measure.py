@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from resbench.errors import OptionError
+from resbench.errors import MeasureError, OptionError
 from resbench.given import public
 from resbench.progress import Progress, Step, silent
 from resbench.sweeps.cells import Engine, checked, columns, costs_of, engine, place_of, row_of
@@ -20,7 +20,7 @@ from resbench.sweeps.draws import Drawn, draws
 from resbench.sweeps.figures import Figures
 from resbench.sweeps.limits import Limit
 from resbench.sweeps.questions import COST, FIGURES, Cell, How, Question
-from resbench.sweeps.result import Asked, Plan, Spread, Sweep
+from resbench.sweeps.result import NONE_FAILED, Asked, Plan, Spread, Sweep
 from resbench.sweeps.space import Space
 from resbench.units import plural
 
@@ -68,7 +68,8 @@ def sweep(
     address of a cluster that answers what is not timed. ``data`` in ``root``: what is shown, and trained on by the
     recipe of `degradation`. The same call goes on where an earlier one ended, and a larger ``n`` or a wider space keeps
     what is there.
-    Raises OptionError for a space without networks within the limits, and OutputError for a folder that another holds.
+    Raises OptionError for a space without networks within the limits, OutputError for a folder that another holds, and
+    MeasureError where no network has figures: their rows say why.
     """
     found, bounds, place = _chosen(space, n), _limits(limits), Path(folder)
     n = _count(found, n, grid)
@@ -77,6 +78,7 @@ def sweep(
     facts, others = {"space": found.name}, [*map(Path, merge)]
     with engine(how, processes, ray) as answers, opened(place, columns(found), facts, others) as held:
         done, earlier, networks, interrupted = 0, 0, list[Drawn](), False
+        failed = NONE_FAILED
         asked = dict[str, Asked]()
         try:
             for drawn in draws(found, n, seed, bounds, grid, processes):
@@ -84,6 +86,7 @@ def sweep(
                 new = [row for row in rows if row["key"] not in held.keys]
                 held.add(new)
                 networks += drawn if questions else []
+                failed = failed.counted(drawn)
                 done, earlier = done + len(rows), earlier + len(rows) - len(new)
                 share = min(done / n, 1.0) * (DRAWING if questions else 1.0)
                 progress(Step(f"{found.name}: {done:,} of {n:,} networks", f"{done:,} rows"), share)
@@ -93,6 +96,8 @@ def sweep(
                 _ask(found, held, networks, cells, answers, asked, progress)
         except KeyboardInterrupt:
             interrupted = True
+        if failed.networks == done and not interrupted:
+            raise MeasureError(f"{failed.of(done)}; {place} has their rows; change the networks of {found.name}")
         return Sweep(
             space=found.name,
             folder=str(place),
@@ -107,6 +112,7 @@ def sweep(
             spreads=_spreads(held),
             interrupted=interrupted,
             questions=tuple(asked.values()),
+            failed=failed,
         )
 
 
@@ -130,7 +136,7 @@ def plan(
     """Say what a sweep would do, from networks that are drawn and costed, and a cell of each question.
 
     The networks are all of a grid of up to 20,000 combinations, and otherwise a few: then what limits leave is not
-    known, and the number of networks is the most that there may be.
+    known, and the number of networks is the most that there may be. Raises MeasureError where none has figures.
     """
     found, bounds = _chosen(space, n), _limits(limits)
     n = _count(found, n, grid)
@@ -138,29 +144,31 @@ def plan(
     begun = time.process_time()
     most = n if grid and found.size and found.size <= COUNTED else min(n, TRIED)
     tried = [one for batch in draws(found, most, seed, bounds, grid, 1) for one in batch]
+    failed = NONE_FAILED.counted(tried)
+    if failed.networks == len(tried):
+        raise MeasureError(f"{failed.of(len(tried))}; change the networks of {found.name}")
     each_s = (time.process_time() - begun) / max(len(tried), 1)
     networks = min(n, found.size or n) if len(tried) == most else len(tried)
     cells = [*_cells(questions, tried, seeds, how)]
-    seconds = networks * each_s + sum(_tried(one, cells, tried) for one in questions) * networks / max(len(tried), 1)
+    seconds = networks * each_s + sum(_tried(one, cells) for one in questions) * networks / max(len(tried), 1)
     count = networks + len(cells) * networks // max(len(tried), 1)
     each_bytes = 20 + 8 * len(Figures._fields) + sum(len(one.name) for one in tried) / max(len(tried), 1)
     names = tuple(one.name for one in tried[:5])
     at_most = len(tried) < networks and bool(bounds or grid or networks == found.size)
-    return Plan(found.name, count, found.size, seconds, round(count * each_bytes), names, networks, at_most)
+    disk = round(count * each_bytes)
+    return Plan(found.name, count, found.size, seconds, disk, names, networks, at_most, len(tried), failed)
 
 
-def _tried(question: Question, cells: Sequence[Cell], networks: Sequence[Drawn]) -> float:
+def _tried(question: Question, cells: Sequence[Cell]) -> float:
     """Answer a cell of the network in the middle, by MACs, and say how long all cells of the question take."""
     from resbench.sweeps.answers import answered
 
-    macs = {one.name: one.macs for one in networks}
-    own = sorted((cell for cell in cells if cell.question is question), key=lambda cell: macs[cell.network])
+    own = sorted((cell for cell in cells if cell.question is question), key=lambda cell: cell.costs.macs)
     if not own:
         return 0.0
     one = own[len(own) // 2]
     short = replace(one, how=replace(one.how, epochs=min(one.how.epochs, 0.5)))
-    pace = answered(short).took_s / short.seconds(macs[one.network])
-    return pace * sum(cell.seconds(macs[cell.network]) for cell in own)
+    return answered(short).took_s / short.seconds * sum(cell.seconds for cell in own)
 
 
 def _cells(questions: Sequence[Question], networks: Sequence[Drawn], seeds: int, how: How) -> Iterator[Cell]:
@@ -170,7 +178,7 @@ def _cells(questions: Sequence[Question], networks: Sequence[Drawn], seeds: int,
         for seed in range(seeds) if question.seeded else (None,):
             for one in networks:
                 if isinstance(one.found, Figures):
-                    yield Cell(one.name, question, seed, how, where)
+                    yield Cell(one.name, question, seed, how, where, one.found)
 
 
 def _ask(
@@ -188,12 +196,12 @@ def _ask(
     for name in asked:
         own = sum(cell.question.name == name for cell in cells)
         asked[name] = Asked(name, own, own - sum(cell.question.name == name for cell in left))
-    end = _End([(cell.question.name, cell.seconds(drawn[cell.network].macs)) for cell in left])
+    end = _End([(cell.question.name, cell.seconds) for cell in left])
     for done, (cell, answer) in enumerate(answers(left), 1):
         one, name = drawn[cell.network], cell.question.name
         held.add([row_of(space, cell, one, {**answer.figures, **answer.words})])
         asked[name] = asked[name].counted(answer.failed)
-        share = end.share(name, cell.seconds(one.macs), answer.took_s)
+        share = end.share(name, cell.seconds, answer.took_s)
         words = f"{name} of {cell.network}: {plural(done, 'cell')} of {len(left):,}"
         progress(Step(words, f"{held.rows:,} rows"), DRAWING + (1 - DRAWING) * share)
 

@@ -12,6 +12,9 @@ from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import Self, TypeVar
 
+PATIENCE_S = 3600.0
+"""What a process is asked takes no longer than so many seconds, and what is guessed beyond that: or it hangs."""
+
 G = TypeVar("G")
 R = TypeVar("R")
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from resbench.errors import OptionError, did_you_mean
-from resbench.sweeps.figures import Figures
+from resbench.sweeps.figures import NONE, Figures
 
 Value = str | int | float | bool | None
 
@@ -175,6 +175,8 @@ class Cell:
     how: How
     place: Place | None = None
     """A question that is timed is asked there, and nowhere else."""
+    costs: Figures = field(default=NONE, compare=False, repr=False)
+    """What its network costs tells time and memory beforehand: whoever waits for a cell need not load it."""
 
     @cached_property
     def key(self) -> str:
@@ -203,8 +205,9 @@ class Cell:
         """Return where it is answered: on the CPU, unless its question heeds the device."""
         return self.how.device if "device" in self.question.heeds else "cpu"
 
-    def seconds(self, macs: int) -> float:
-        """Guess how long it takes for a network of so many MACs."""
+    @property
+    def seconds(self) -> float:
+        """Guess how long it takes, from the MACs of its network."""
         fixed, each = self.question.pace
         epochs = self.how.epochs / 8 if "epochs" in self.question.heeds else 1.0
-        return (fixed + each * macs / 1e9) * epochs
+        return (fixed + each * self.costs.macs / 1e9) * epochs

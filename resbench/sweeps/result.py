@@ -1,12 +1,16 @@
 """This module holds what `sweep` finds: how many rows, where they lie, and how their figures are spread."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from resbench.result import Result
 from resbench.sweeps.questions import COST
 from resbench.tables.table import Column, Table
 from resbench.units import plural
+
+if TYPE_CHECKING:
+    from resbench.sweeps.draws import Drawn
 
 ENDS = ("least", "a quarter below", "median", "a quarter above", "most")
 """The rows of the table of spreads."""
@@ -32,6 +36,25 @@ class Spread(NamedTuple):
     median: float
     three_quarters: float
     most: float
+
+
+class Failed(NamedTuple):
+    """So many networks have no figures, and this is why the first has none."""
+
+    networks: int = 0
+    reason: str = ""
+
+    def counted(self, drawn: "Sequence[Drawn]") -> "Failed":
+        """Count those of the networks that have no figures."""
+        reasons = [f"{one.name}: {one.found}" for one in drawn if isinstance(one.found, str)]
+        return Failed(self.networks + len(reasons), self.reason or next(iter(reasons), ""))
+
+    def of(self, networks: int) -> str:
+        """Say how many of so many they are."""
+        return f"{self.networks:,} of {networks:,} networks have no figures, the first one thus: {self.reason}"
+
+
+NONE_FAILED = Failed()
 
 
 class Asked(NamedTuple):
@@ -83,6 +106,7 @@ class Sweep(Result):
     interrupted: bool = False
     questions: tuple[Asked, ...] = ()
     """These were asked besides what the networks cost."""
+    failed: Failed = NONE_FAILED
 
     kind: ClassVar = "sweep"
 
@@ -98,6 +122,7 @@ class Sweep(Result):
         notes += [f"{one.line}." for one in self.questions]
         warnings = ["Interrupted: the rows so far; the same command goes on."] if self.interrupted else []
         warnings += [few] if self.networks < self.asked and not self.interrupted else []
+        warnings += [self.failed.of(self.networks)] if self.failed.networks else []
         warnings += [
             f"{one.question}: {one.failed:,} of {plural(one.done, 'cell')} failed, the last one thus: {one.reason}"
             for one in self.questions
@@ -126,6 +151,9 @@ class Plan(Result):
     networks: int = 0
     at_most: bool = False
     """Not all of them were drawn: limits, and combinations that give no network of their own, may leave fewer."""
+    tried: int = 0
+    """So many were drawn and costed."""
+    failed: Failed = NONE_FAILED
 
     kind: ClassVar = "sweep --dry-run"
 
@@ -134,4 +162,5 @@ class Plan(Result):
         notes = [f"The first networks: {'; '.join(self.examples)}."]
         if self.at_most:
             notes.append("All figures are at most so large: not all networks were drawn, and there may be fewer.")
-        return [Table(PLANNED, [row], notes=notes)]
+        warnings = [self.failed.of(self.tried)] if self.failed.networks else []
+        return [Table(PLANNED, [row], notes=notes, warnings=warnings)]

@@ -22,7 +22,7 @@ True
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -75,10 +75,14 @@ class Networks:
         plain = self.model.format(**{key: words.pop(key) for key in self.fields})
         return plain, [*words.items()]
 
+    def text(self, values: Mapping[str, Value]) -> str:
+        """Write the name of the network of these values as a command takes it, every option said."""
+        plain, given = self.name(values)
+        return ",".join([plain, *("=".join(one) for one in given)])
+
     def built(self, values: Mapping[str, Value]) -> Architecture:
         """Build the network of these values. Raises ArchitectureError where they do not go together."""
-        plain, given = self.name(values)
-        return _made(plain, given) if self.runs_code else network(plain, given)[0]
+        return _made(self.text(values)) if self.runs_code else network(*self.name(values))[0]
 
     @property
     def runs_code(self) -> bool:
@@ -86,11 +90,10 @@ class Networks:
         return self.model.startswith("file:")
 
 
-def _made(plain: str, given: Sequence[tuple[str, str]]) -> Architecture:
+def _made(text: str) -> Architecture:
     """Let a function of a file make a network, under the name by which every command makes it again."""
     from resbench.networks.load import load
 
-    text = ",".join([plain, *("=".join(one) for one in given)])
     try:
         found = load(text)
     except ResbenchError as error:
@@ -128,7 +131,9 @@ class Space:
         try:
             document = tomllib.loads(content.decode())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SourceError(f"{where}: cannot be read as TOML: {error}") from None
+            raise SourceError(
+                f"{where}: cannot be read as TOML: {error}; expected tables [[networks]] with a model and its options"
+            ) from None
         lines = document.pop("networks", None)
         if document or not isinstance(lines, list) or not lines or not all(isinstance(one, dict) for one in lines):
             received = f"received {', '.join(map(repr, document))}" if document else f"received {lines!r:.60}"

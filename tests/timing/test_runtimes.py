@@ -149,6 +149,14 @@ def test_a_runtime_that_is_not_installed_names_what_brings_it(monkeypatch):
         check_runtime(Setup(runtime="openvino"))
 
 
+@pytest.mark.parametrize("missing", ["onnx", "onnxscript"])
+def test_what_torch_writes_a_graph_by_is_named_where_it_is_not_installed(missing, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, missing, None)
+    net, args = torch.nn.Linear(2, 2).eval(), (torch.zeros(1, 2),)
+    with pytest.raises(MeasureError, match=f"by {missing}, not installed here: pip install onnx onnxscript"):
+        runtime("openvino").export(net, args, {}, tmp_path / "net.onnx")
+
+
 def broken(folder, change):
     """Let another package bring a runtime that is none."""
     pocket(folder)

@@ -75,9 +75,13 @@ def population(folder: Path) -> Population:
         if name == "gradient":
             first = same.sort_values("seed").drop_duplicates("network").set_index("network")
             table["verdict"] = first["verdict"].reindex(table.index)
-    failed = int(found["failed"].notna().sum())
-    if failed:
-        remarks.append(f"{failed:,} cells failed; their networks lack those figures.")
+    lost = found[found["failed"].notna()]
+    if len(lost):
+        reason = f"{lost['network'].iloc[0]}: {lost['failed'].iloc[0]}"
+        if cost["failed"].notna().all():
+            raise SourceError(f"{folder} holds no network with figures, the first one thus: {reason}; sweep others")
+        count = f"{len(lost):,} of {len(found):,} cells failed, and their networks lack those figures"
+        remarks.append(f"{count}; the first one thus: {reason}.")
     return Population(space, table, seeds, tuple(remarks))
 
 

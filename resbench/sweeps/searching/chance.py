@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resbench.sweeps.draws import within
-from resbench.sweeps.figures import figures
+from resbench.sweeps.draws import costed, within
+from resbench.sweeps.figures import Figures
 from resbench.sweeps.limits import Limit
 from resbench.sweeps.readings.statistics import hypervolume
 from resbench.sweeps.searching.result import Chance
@@ -38,10 +38,11 @@ def chance(
 
 
 def _drawn(space: Space, names: Sequence[str], limits: Sequence[Limit], most: int, seed: int) -> Points:
-    """Draw so many networks, each once, and return their figures."""
+    """Draw so many networks, each once, and return the figures of those that have some."""
     fits: Any = partial(within, tuple(limits))
-    found = [figures(one.body, one.input)._asdict() for one, *_ in islice(space.distinct(seed, fits), most)]
-    return np.array([[float(one[name]) for name in names] for one in found])
+    found = [costed(one).found for one in islice(space.distinct(seed, fits), most)]
+    rows = [[float(getattr(one, name)) for name in names] for one in found if isinstance(one, Figures)]
+    return np.array(rows).reshape(-1, len(names))
 
 
 def _scaled(points: Points) -> Points:

@@ -20,6 +20,7 @@ from resbench.progress import Progress, Step, silent
 from resbench.sweeps.cells import Engine, checked, columns, costs_of, engine, place_of, row_of
 from resbench.sweeps.dataset import Dataset, beside, opened
 from resbench.sweeps.draws import Drawn
+from resbench.sweeps.figures import Figures
 from resbench.sweeps.limits import Limit
 from resbench.sweeps.questions import COST, FIGURES, WORDS, Cell, How, Question, chosen, figure_of
 from resbench.sweeps.readings.population import WORST
@@ -132,6 +133,7 @@ def search(
         random=random,
         interrupted=interrupted,
         others=others,
+        reason=trials.failed,
     )
 
 
@@ -167,17 +169,22 @@ def _answers(
     """Ask the questions of networks that are not ``known``, keep a row of each answer, and return the numbers."""
     told: dict[str, Told] = {one.name: {} for one in networks}
     by_name = {one.name: one for one in networks}
+    for one in networks:
+        if isinstance(one.found, str):
+            trials.fails(one.name, one.found)
     rows = [row_of(space, Cell(one.name, COST, None, how), one, costs_of(one.found)) for one in networks]
     held.add([row for row in rows if row["key"] not in held.keys])
     cells = [
-        Cell(one.name, question, seed, how, place_of(question, how))
+        Cell(one.name, question, seed, how, place_of(question, how), one.found)
         for question in questions
         for one in networks
+        if isinstance(one.found, Figures)
         for seed in (range(seeds) if question.seeded else (None,))
     ]
 
     def tell(cell: Cell, figures: Mapping[str, Any], failed: str) -> None:
-        trials.why = failed or trials.why
+        if failed:
+            trials.fails(cell.network, failed)
         for name, value in _numbers({} if failed else figures):
             told[cell.network].setdefault((cell.question.name, name), []).append(value)
 

@@ -46,6 +46,8 @@ class Search(Result):
     interrupted: bool = False
     others: int = 0
     """The folder has so many networks of other calls, which are not looked at here."""
+    reason: str = ""
+    """The first network that failed now failed for this."""
 
     kind: ClassVar = "search"
 
@@ -73,7 +75,9 @@ class Search(Result):
             notes.insert(1, f"{plural(self.others, 'network')} of other calls in {self.folder} are not in this front.")
         warnings = ["Interrupted: what was looked at so far; the same command goes on."] if self.interrupted else []
         if self.failed:
-            warnings.append(f"{plural(self.failed, 'network')} gave no finite number, and stand beside the front.")
+            first = f" The first one failed thus: {self.reason}" if self.reason else ""
+            count = plural(self.failed, "network")
+            warnings.append(f"{count} gave no finite number, and stand beside the front.{first}")
         if self.looked < self.budget and not self.interrupted:
             warnings.append(f"Of {self.budget:,} that were asked for: the optimiser found no others.")
         return [Table(columns, [[*one.values, one.network] for one in self.front], notes=notes, warnings=warnings)]

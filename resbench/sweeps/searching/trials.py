@@ -44,7 +44,7 @@ class Trials:
 
     def __init__(self, journal: Path, asked: str, objectives: int, sampler: str, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.why = "they are outside of the limits"
+        self.why, self.failed = "they are outside of the limits", ""
         with _quiet(), foreign(SourceError, lambda e: _damaged(journal, e)):
             _mend(journal)
             storage = JournalStorage(JournalFileBackend(str(journal)))
@@ -91,6 +91,11 @@ class Trials:
                     since = 0
         self.study.sampler = self.own
         return found
+
+    def fails(self, name: str, reason: str) -> None:
+        """Keep the reason of a network that fails, and which was the first."""
+        self.why = reason
+        self.failed = self.failed or f"{name}: {reason}"
 
     def _again(self, trial: optuna.Trial, name: str) -> None:
         """Tell of a network that was looked at already: in a generation of NSGA-II it would only breed itself."""

@@ -8,9 +8,11 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resbench.errors import MeasureError
 from resbench.timing.accuracy import batched
 
 if TYPE_CHECKING:
@@ -41,7 +43,13 @@ def quiet() -> Iterator[None]:
 
 @quiet()
 def onnx_export(model: "nn.Module", args: tuple[Any, ...], named: Mapping[str, Any], file: Path) -> None:
-    """Write the graph as torch's exporter does by default, its weights in the same file where they fit."""
+    """Write the graph as torch's exporter does by default, its weights in the same file where they fit.
+
+    Raises MeasureError without the packages that it writes by.
+    """
+    for name in ("onnx", "onnxscript"):
+        if find_spec(name) is None:
+            raise MeasureError(f"torch writes .onnx by {name}, not installed here: pip install onnx onnxscript")
     import torch
 
     weights = sum(one.nbytes for one in (*model.parameters(), *model.buffers()))
