@@ -99,11 +99,9 @@ def test_a_rate_may_be_any_number_also_in_the_place_of_the_optimizer(lr):
         model.zero_grad()
         probe(torch.ones(2, 8)).sum().backward()
         give()
-    updates = [
-        [r.value / float(lr) for r in probe.rows if (r.statistic, r.step) == ("update", i)] for i in (0, 1) if lr
-    ]
-    expected = [float(weight.grad.norm() / weight.norm()) for weight in model.parameters() if weight.dim() > 1]
-    assert updates == [pytest.approx(expected)] * len(updates)
+    expected = [float(lr * w.grad.norm() / w.detach().norm()) for w in model.parameters() if w.dim() > 1]
+    for step in (0, 1):
+        assert [r.value for r in probe.rows if (r.statistic, r.step) == ("update", step)] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("watch", [3, [3], [0], [None], b"head", object()])
@@ -114,7 +112,7 @@ def test_what_is_watched_is_a_module_or_its_name(watch):
 
 @pytest.mark.parametrize("model", [None, "resnet20", torch.ones(1), Net])
 def test_a_model_is_a_module(model):
-    with pytest.raises(OptionError, match="expected a torch module, received .*; resbench.build"):
+    with pytest.raises(OptionError, match="expected a torch module, received"):
         GradientProbe(model)
 
 
