@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from commands import called
@@ -255,4 +256,39 @@ def test_metrics_by_an_option_each_are_those_with_commas_between(cli):
 def test_a_metric_that_nothing_stored_says_is_one_line(documents):
     done = called("compare", "--from", documents / "latency.json", "--metrics", "error,train_error")
     assert done.returncode == 2
-    assert done.stderr == "resbench: nothing stored says error, train_error: expected what degradation wrote\n"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("resbench: nothing says error, train_error of resnet20: expected what degradation wrote")
+    assert "latency" in line.partition("or --metrics ")[2].partition(", which")[0].split(",")
+
+
+OLD = Path(__file__).parents[1] / "golden/stored/flops-catalog-e460e53.json.gz"
+"""An earlier version wrote it: a line says so where it is read."""
+
+
+@pytest.mark.parametrize("name", ["resnet20", "plain8"])
+def test_a_network_of_which_nothing_stored_says_what_is_asked_is_one_line(name, documents):
+    done = called("compare", "--from", OLD, "--from", documents / "gradflow.json", "--metrics", "latency,basin", name)
+    assert (done.returncode, done.stdout) == (2, "")
+    known = "params,macs,elementwise,activations" + (",gradient" if name == "resnet20" else "")
+    assert done.stderr == (
+        f"resbench: nothing says latency, basin of {name}: expected what latency and landscape wrote, "
+        f"or --metrics {known}, which are known\n"
+    )
+
+
+def test_another_networks_figure_is_no_figure_of_those_that_are_compared(documents):
+    done = called("compare", "--from", documents / "latency.json", "--metrics", "latency", "plain8")
+    assert (done.returncode, done.stdout) == (2, "")
+    done = called("compare", "--metrics", "published", "plain8", "plain14")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "expected --metrics params,macs,elementwise,activations, which are known" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--metrics", "speed"), ("--sort", "speed"), ("--only", "macs<5X"), ("--pareto", "macs")]
+)
+def test_a_wrong_option_is_refused_before_anything_is_read(option, value):
+    done = called("compare", "--from", OLD, "--from", "absent", option, value)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert value in done.stderr or option in done.stderr
+    assert "absent" not in done.stderr
