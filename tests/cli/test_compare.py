@@ -292,3 +292,36 @@ def test_a_wrong_option_is_refused_before_anything_is_read(option, value):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert value in done.stderr or option in done.stderr
     assert "absent" not in done.stderr
+
+
+BUSY = [[0.0002, 0.0002, 0.0003], [0.06, 0.07, 0.08], [0.0001, 0.0002, 0.0002]]
+CALM = [[0.047, 0.048, 0.049], [0.048, 0.048, 0.049], [0.046, 0.048, 0.049]]
+STEADY = [[0.024, 0.024, 0.024], [0.0235, 0.024, 0.025], [0.024, 0.0245, 0.026]]
+
+
+@pytest.mark.parametrize("order", [("busy", "calm", "steady"), ("calm", "busy", "steady"), ("calm", "steady", "busy")])
+def test_a_time_with_an_interval_of_all_of_itself_has_no_ratio_nor_is_there_one_to_it(documents, tmp_path, order):
+    document = json.loads((documents / "latency.json").read_text())
+    (one,) = document["latencies"]
+    reading = one["readings"][0]
+    document["latencies"] = [
+        {**one, "model": name, "readings": [{**reading, "runs_s": [[run] for run in runs]} for runs in processes]}
+        for name, processes in (("busy", BUSY), ("calm", CALM), ("steady", STEADY))
+    ]
+    (tmp_path / "latency.json").write_text(json.dumps(document))
+    done = called("compare", *order, "--from", tmp_path, "--metrics", "latency,throughput", "-f", "json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    rows = {row["model"]: row for row in found["models_by_key"]}
+    assert rows["busy"]["latency_s_spread"] > 1 > rows["calm"]["latency_s_spread"]
+    for key in ("latency_s", "throughput"):
+        known = {"calm": rows["calm"][key], "steady": rows["steady"][key], "busy": None}
+        base = known[order[0]]
+        for name, value in known.items():
+            assert rows[name][f"{key}_ratio"] == (value / base if value and base else None), (key, name)
+    (line,) = found["sentences"]
+    assert line.startswith("Time: nothing can be said, for the machine was too busy, busy 200 us +- ")
+    pair = json.loads(
+        called("compare", "calm", "steady", "--from", tmp_path, "--metrics", "latency", "-f", "json").stdout
+    )
+    assert pair["sentences"][0].startswith("steady takes 2.00x less time than calm (24 ms +- ")
