@@ -68,13 +68,13 @@ class Figure(NamedTuple):
         return self.spread is not None and not self.spread < abs(self.value)
 
     def over(self, base: "Figure") -> float | None:
-        """Return the ratio to another figure; there is none of or to a lower bound or a vague figure, nor to zero.
+        """Return the ratio to a figure: none of or to a lower bound, nor to zero, nor of a vague figure to another one.
 
         >>> slow, fast, vague = (Figure("", "latency", 4.0, spread) for spread in (0.1, None, 4.0))
-        >>> slow.over(fast), slow.over(vague), vague.over(fast)
-        (1.0, None, None)
+        >>> slow.over(fast), slow.over(vague), vague.over(fast), vague.over(vague)
+        (1.0, None, None, 1.0)
         """
-        if not base.value or any(one.least or one.vague for one in (self, base)):
+        if not base.value or self.least or base.least or (self != base and (self.vague or base.vague)):
             return None
         return self.value / base.value
 
