@@ -63,6 +63,22 @@ class Figure(NamedTuple):
     the machine's speed did from one to the next."""
     call: int = 0
 
+    @property
+    def vague(self) -> bool:
+        """Tell whether its interval is as wide as on a machine that was too busy: 100 % of the value or more."""
+        return self.spread is not None and not self.spread < abs(self.value)
+
+    def over(self, base: "Figure") -> float | None:
+        """Return the ratio to a figure: none of or to a lower bound, nor to zero, nor of a vague figure to another one.
+
+        >>> slow, fast, vague = (Figure("", "latency", 4.0, spread) for spread in (0.1, None, 4.0))
+        >>> slow.over(fast), slow.over(vague), vague.over(fast), vague.over(vague)
+        (1.0, None, None, 1.0)
+        """
+        if not base.value or self.least or base.least or (self != base and (self.vague or base.vague)):
+            return None
+        return self.value / base.value
+
 
 class Where(NamedTuple):
     """What a comparison or a page measures itself, it measures here; a kind of result heeds what concerns it."""

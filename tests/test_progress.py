@@ -85,7 +85,7 @@ def test_a_part_begins_anew(monkeypatch):
     second(Step("c", "1 row"), 0.25)
     lines = shown(monkeypatch, 200, *told)
     assert lines[1] == "b; part 2 of 2; Ctrl-C keeps 1 part"
-    assert lines[2].startswith("c; part 2 of 2: 25%, ends about ")
+    assert lines[2].startswith("c; part 2 of 2: 25%, this part ends about ")
     assert lines[2].endswith("; Ctrl-C keeps 1 part and 1 row")
 
 

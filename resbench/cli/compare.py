@@ -1,14 +1,15 @@
 """`resbench compare` puts networks side by side, by any metrics, measured here or stored."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from resbench.cli import options
-from resbench.cli.output import checked, emit, end, found_in
+from resbench.cli.output import checked, emit, end, tell_remarks
 from resbench.cli.progress import progress
 from resbench.errors import Failures
-from resbench.results import KINDS, measured_by, metric_names
+from resbench.results import KINDS, find, measured_by, metric_names
 
 COUNTED = KINDS["flops"].metrics.split()  # what costs no time is compared where nothing else is asked for
 
@@ -59,14 +60,16 @@ def command(
     if sort:
         known_metrics([sort.removeprefix("-")])
     front = known_metrics(pareto or ())
-    results = [one.result for one in found_in(stored)] if stored else None
-    wanted = known_metrics(metrics) if metrics else metrics_in(results or ())
-    view = View(wanted, baseline, sort, only or (), front, bool(group_by))
+    view = View(known_metrics(metrics or COUNTED), baseline, sort, only or (), front, bool(group_by))
     options.refuse(
         runtime and all(measured_by(metric) != "latency" for metric in view.wanted),
         "--runtime is for latency: expected that in --metrics",
     )
     names = options.chosen(models, model, input, least=0 if stored else 2)
+    read = find(stored) if stored else []
+    results = [one.result for one in read] if stored else None
+    if results and not metrics:
+        view = replace(view, metrics=metrics_in(results))
     failures = Failures(names)
     found = compare(
         names,
@@ -79,6 +82,7 @@ def command(
         failures=failures,
         progress=progress,
     )
+    tell_remarks(read)
     too_few = failures.reasons and not found.pictures()  # what failed says why there is nothing to draw
     plot = None if too_few else plot
     emit(found, format, output, plot=plot)

@@ -131,13 +131,9 @@ def say_where(events: "Board") -> None:
         print(f"event files: {events.folder}  (tensorboard --logdir {events.root})", file=sys.stderr)
 
 
-def found_in(places: Sequence[Path]) -> "list[Stored]":
-    """Read the results in files and folders; what one of an earlier version does not say is said on stderr."""
-    from resbench.results import find
-
-    found = find(places)
+def tell_remarks(found: "Sequence[Stored]") -> None:
+    """Say on stderr what results of an earlier version do not say."""
     tell(*filter(None, (one.remark for one in found)))
-    return found
 
 
 def end_early(line: str, files: Sequence[Path | None]) -> NoReturn:

@@ -73,7 +73,8 @@ class Line:
         known = [f"{share:.0%}"] if 0 < share < 1 else []
         if left is not None:
             form = "%H:%M" if left > LONG_S else "%H:%M:%S"
-            known.append(f"ends about {time.strftime(form, time.localtime(self.today() + left))}")
+            ends = "this part ends" if self.part else "ends"
+            known.append(f"{ends} about {time.strftime(form, time.localtime(self.today() + left))}")
         if self.part:
             known[:] = [f"{self.part}: {', '.join(known)}" if known else self.part]
         if isinstance(line, Step):

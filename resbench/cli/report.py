@@ -7,11 +7,12 @@ import typer
 
 from resbench.cli import options
 from resbench.cli.outlets import tell
-from resbench.cli.output import command_line, end, found_in
+from resbench.cli.output import command_line, end, tell_remarks
 from resbench.cli.progress import STARTING, progress
 from resbench.errors import Failures
 from resbench.files import check_writable
 from resbench.pages.report import PARTS, QUICK, check_page, report
+from resbench.results import find
 
 
 def command(
@@ -45,10 +46,11 @@ def command(
     options.refuse(runtime and "latency" not in asked, "--runtime is for latency: expected that in --parts")
     names = options.chosen(models, model, input, least=0 if stored else 1)
     failures = Failures(names)
+    read = find(stored) if stored else []
     page = report(
         names,
         input,
-        results=found_in(stored) if stored else None,
+        results=read if stored else None,
         parts=asked,
         title=title,
         batch=batch,
@@ -58,6 +60,7 @@ def command(
         failures=failures,
         progress=progress,
     )
+    tell_remarks(read)
     if page.unnamed:
         tell(f"stored as well, and not named: {', '.join(page.unnamed)}")
     page.save(output)

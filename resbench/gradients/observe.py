@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from resbench.workers.control_flow import ControlFlow
 class Found(NamedTuple):
     """A place is a boundary, sum, norm, relu or layer, with its numbers as tensors; ``depth`` layers lie before it.
 
+    It has the name of its module; where that runs more than once in a pass, its second call is ``NAME#2``.
     The numbers of a boundary or sum come with the gradient. A sum has the gradients along its paths and the norms of
     what they gave; a norm has the sum, the sum of squares and the count behind a BN; a relu tells which of its channels
     are dead.
@@ -150,7 +152,7 @@ class _StepObserver(Interpreter):
         if isinstance(module, Level):
             return self.passed(name, self.follow(module, module.steps, x, f"{name}."))
         y: Tensor = module(x)
-        _note(self.seen, module, name, y, counts=not self.beside)
+        _note(self.seen, module, name, name, y, counts=not self.beside)
         return self.passed(name, y)
 
     def join(self, level: Level, step: tuple[str, tuple[Steps, ...]], x: Tensor, path: str) -> Tensor:
@@ -190,8 +192,8 @@ def _terms(module: nn.Module, outputs: list[Tensor]) -> Numbers:
 class _Candidate:
     """A candidate is an output that may turn out to be a boundary; the value itself is not held."""
 
-    def __init__(self, name: str, seen: Observation, value: Tensor) -> None:
-        self.name, self.depth, self.shape = name, seen.depth, value.shape
+    def __init__(self, name: str, place: str, seen: Observation, value: Tensor) -> None:
+        self.name, self.place, self.depth, self.shape = name, place, seen.depth, value.shape
         self._came = seen.came
         self._value, self._version = weakref.ref(value), value._version
         self.passing: Passing | None = None
@@ -211,22 +213,25 @@ class _Hooks:
     def __init__(self, seen: Observation, watch: frozenset[str] | None) -> None:
         self.seen, self.watch = seen, watch
         self.ran: list[_Candidate] = []
+        self.calls = Counter[str]()
         self.layers: list[nn.Module] = []
         self._without_graph: list[_Candidate] = []
 
     def hook(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
         self.look_again()
+        self.calls[name] += 1
+        place = name if self.calls[name] == 1 else f"{name}#{self.calls[name]}"
         if isinstance(output, Tensor):
-            _note(self.seen, module, name, output, counts=True)
-            self.add(name, output)
+            _note(self.seen, module, name, place, output, counts=True)
+            self.add(name, place, output)
         elif self.watch and name in self.watch:
             for value in [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)][:1]:
-                self.add(name, value)
+                self.add(name, place, value)
         if isinstance(module, WEIGHTED):
             self.layers.append(module)
 
-    def add(self, name: str, value: Tensor) -> None:
-        candidate = _Candidate(name, self.seen, value)
+    def add(self, name: str, place: str, value: Tensor) -> None:
+        candidate = _Candidate(name, place, self.seen, value)
         self.ran.append(candidate)
         if not value.requires_grad and not torch.is_grad_enabled():
             self._without_graph.append(candidate)
@@ -239,7 +244,7 @@ class _Hooks:
         """Make boundaries of the chosen ones, and let the others go."""
         for one in self.ran:
             if one in chosen and one.passing is not None:
-                self.seen.add("boundary", one.name, one.depth, one.shape[1:], one.passing)
+                self.seen.add("boundary", one.place, one.depth, one.shape[1:], one.passing)
             elif one.passing is not None:
                 one.passing.close()
 
@@ -268,7 +273,8 @@ def _found(model: nn.Module, hooks: _Hooks) -> set[_Candidate]:
 
 
 @torch.no_grad()
-def _note(seen: Observation, module: nn.Module, name: str, y: Tensor, *, counts: bool) -> None:
+def _note(seen: Observation, module: nn.Module, name: str, place: str, y: Tensor, *, counts: bool) -> None:
+    """Note what a module gave: a weight belongs to the module, its numbers to this call."""
     if isinstance(module, WEIGHTED):
         seen.depth += counts
         seen.features_last = isinstance(module, nn.Linear)
@@ -278,8 +284,8 @@ def _note(seen: Observation, module: nn.Module, name: str, y: Tensor, *, counts:
     elif isinstance(module, nn.modules.batchnorm._BatchNorm):
         y = wide(y)  # by sums: torch's own std takes several times as long
         numbers = {"total": y.sum(), "squares": norm(y).square(), "count": y.new_full((), y.numel())}
-        seen.places.append(Found("norm", name, seen.depth, (), numbers))
+        seen.places.append(Found("norm", place, seen.depth, (), numbers))
     elif isinstance(module, nn.ReLU):
         channel = y.dim() - 1 if seen.features_last else 1
         silent = y.amax([i for i in range(y.dim()) if i != channel]) <= 0
-        seen.places.append(Found("relu", name, seen.depth, silent.shape, {"dead": silent}))
+        seen.places.append(Found("relu", place, seen.depth, silent.shape, {"dead": silent}))

@@ -17,6 +17,8 @@ sum. A forward pass that no gradient comes back to, or whose gradient is set to 
 """
 
 from collections.abc import Collection, Iterable
+from math import inf, nan
+from numbers import Real
 from typing import Any
 
 import torch
@@ -45,6 +47,12 @@ class GradientProbe:
         seed: int = 0,
         watch: str | nn.Module | Collection[str | nn.Module] | None = None,
     ) -> None:
+        if not isinstance(model, nn.Module):
+            raise OptionError(
+                f"expected a torch module, received {type(model).__name__}; resbench.build(NAME) makes one"
+            )
+        if not isinstance(name, str):
+            raise OptionError(f"expected name to be text, received {name!r}")
         if not isinstance(every, int) or every < 1:
             raise OptionError(f"expected every of at least 1, received {every!r}")
         self.model, self.every = model, every
@@ -100,15 +108,17 @@ class GradientProbe:
         optimisers whose step was seen. ``scale`` is the factor of the loss, where no ``GradScaler`` multiplied it.
         Raises OptionError, and MeasureError where no gradient came or nothing can be observed.
         """
-        if isinstance(optimizer, (int, float, Tensor)):
+        if isinstance(optimizer, (float, Real, Tensor)):
             optimizer, lr = None, optimizer
         if not (optimizer is None or hasattr(optimizer, "param_groups")):
             raise OptionError(
                 f"expected an optimiser with param_groups, received {type(optimizer).__name__}; "
                 "give lr=RATE, or neither"
             )
-        if not isinstance(scale, Tensor) and scale is not None and not scale > 0:
+        if scale is not None and not 0 < _number(scale) < inf:
             raise OptionError(f"expected a scale above 0, received {scale!r}")
+        if lr is not None and not 0 <= _number(lr) < inf:
+            raise OptionError(f"expected a learning rate lr of at least 0, received {lr!r}")
         step, self.steps = self.steps, self.steps + 1
         steps = self._steps
         if steps is None:
@@ -122,9 +132,12 @@ class GradientProbe:
             return  # a step that was left out, and its gradient taken away
         chosen = None if lr is None else Rate(at_present(lr), predicts=True)
         given = steps.rates_of(optimizer) if optimizer is not None and not steps.rates else steps.rates
-        layers = [(name, depth, id(weight)) for forward, _ in passes for name, depth, weight in forward.layers]
+        layers: dict[int, tuple[str, int]] = {}
+        """A weight has one place, where it ran first, however often and under how many names it runs."""
+        for name, depth, weight in (layer for forward, _ in passes for layer in forward.layers):
+            layers.setdefault(id(weight), (name, depth))
         found = [unscaled(one, steps.scale if scale is None else scale) for one in together(passes)]
-        found += [self._layer(*layer, steps, chosen or given.get(layer[-1])) for layer in dict.fromkeys(layers)]
+        found += [self._layer(*layer, key, steps, chosen or given.get(key)) for key, layer in layers.items()]
         if not found:
             raise MeasureError(
                 f"{self.name} calls no convolution, linear layer or block of its own: nothing to observe"
@@ -187,6 +200,13 @@ def _weights(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: weight for name, weight in found.items() if weight is not None}
 
 
+def _number(value: Any) -> float:
+    """Return a number, or nan for what is none; a device's is not waited for, and taken as 1."""
+    if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
+        return 1.0 if value.device.type != "cpu" else float(value.detach())
+    return float(value) if isinstance(value, Real) else nan
+
+
 def _names(model: nn.Module, watch: str | nn.Module | Collection[str | nn.Module]) -> frozenset[str]:
     """Return the names of the modules to watch. Raises OptionError for one that is not the model's, or not called."""
     if isinstance(watch, str) or not isinstance(watch, Iterable):
@@ -194,6 +214,8 @@ def _names(model: nn.Module, watch: str | nn.Module | Collection[str | nn.Module
     names = {id(module): name for name, module in named(model)}
     chosen = set()
     for wanted in watch:
+        if not isinstance(wanted, (str, nn.Module)):
+            raise OptionError(f"expected names of modules to watch, or modules; received {wanted!r}")
         try:
             module = inside(wanted) if isinstance(wanted, nn.Module) else submodule(model, wanted)
             name = names[id(module)]

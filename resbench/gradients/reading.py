@@ -1,6 +1,5 @@
 """A reading holds the numbers of one observed step, from which its statistics are derived."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from math import isfinite
@@ -45,13 +44,10 @@ def together(passes: Sequence[AppliedPass]) -> list[Found]:
     """
     if len(passes) == 1 and passes[0][1] is None:
         return passes[0][0].places
-    places: dict[tuple[object, int], list[tuple[Found, Tensor | None]]] = {}
+    places: dict[tuple[str, str], list[tuple[Found, Tensor | None]]] = {}
     for forward, applied in passes:
-        times = Counter[object]()
         for found in forward.places:
-            same = (found.place, found.name, found.depth, found.shape)
-            places.setdefault((same, times[same]), []).append((found, applied))
-            times[same] += 1
+            places.setdefault((found.place, found.name), []).append((found, applied))
     return sorted(map(_merged, places.values()), key=lambda found: found.depth)
 
 
@@ -59,13 +55,15 @@ def _merged(same: list[tuple[Found, Tensor | None]]) -> Found:
     first = same[0][0]
     numbers: Numbers = {}
     for key in first.numbers:
-        parts = torch.stack([_where(applied, found.numbers[key]) for found, applied in same if key in found.numbers])
+        parts = [_where(applied, found.numbers[key]) for found, applied in same if key in found.numbers]
         if key == "dead":
-            numbers[key] = parts.all(0)
+            shapes = dict.fromkeys(part.shape for part in parts)  # several where one ReLU runs in several places
+            alike = [torch.stack([part for part in parts if part.shape == shape]) for shape in shapes]
+            numbers[key] = torch.cat([one.all(0).flatten() for one in alike])
         elif first.place in ("boundary", "sum") and key != "inner":
-            numbers[key] = parts.norm()
+            numbers[key] = torch.stack(parts).norm()
         else:
-            numbers[key] = parts.sum(0)
+            numbers[key] = torch.stack(parts).sum(0)
     return first._replace(numbers=numbers)
 
 

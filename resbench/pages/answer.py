@@ -18,6 +18,7 @@ from resbench.timing.latency.orders import turned
 from resbench.units import scale
 
 SAME = "no difference that these runs can show"
+BUSY = "nothing can be said, for the machine was too busy"
 
 
 class Words(NamedTuple):
@@ -220,6 +221,8 @@ def _sentence(place: Place, base: str) -> str:
     a, b = _pair(place, base) if len(place.figures) == 2 else (place.ordered[0], place.ordered[-1])
     x, y = written(place.figures[a]), written(place.figures[b])
     words = place.words
+    if place.metric == "latency" and any(place.figures[name].vague for name in (a, b)):
+        return f"{words.subject}: {BUSY}, {a} {x} and {b} {y}"
     if not place.differs and not words.counted:
         return f"{words.subject}: {SAME}, {a} {x} and {b} {y}"
     if len(place.figures) == 2:

@@ -19,7 +19,7 @@ from resbench.pages.answer import sentences
 from resbench.pages.comparison import View, column_of, comparison, metrics_in, uncounted_lines
 from resbench.progress import Progress, of_part, silent
 from resbench.result import Figure, Result, Where
-from resbench.results import finished, measured, measured_by, uncounted
+from resbench.results import finished, measured, measured_by, metric_names, uncounted
 from resbench.tables.table import Table
 from resbench.timing.latency.crossings import by_runtime
 from resbench.units import plural
@@ -149,17 +149,26 @@ def compare(
             told = of_part(progress, part, " and ".join(earlier))
             found += measured(kind, failures.without(names), where, failures, told)
     done = finished(found) if failures.stopped else ""
-    if done and not any(figure.metric in view.wanted for result in found for figure in result.figures()):
-        raise KeyboardInterrupt  # it has no figure to show
-    if not done and results is not None and not any(f.metric in view.wanted for one in found for f in one.figures()):
-        kinds = " and ".join(dict.fromkeys(measured_by(metric) for metric in view.wanted))
-        raise StoredError(f"nothing stored says {', '.join(view.wanted)}: expected what {kinds} wrote")
+    held = {figure.metric for figure in figures_of(found) if figure.model in names}
+    if held.isdisjoint(view.wanted):
+        if done:
+            raise KeyboardInterrupt  # it has no figure to show
+        raise StoredError(_nothing(names, view.wanted, [metric for metric in metric_names() if metric in held]))
     cautions = [line for result in found[::-1] for line in result.cautions(names)]
     if done:
         cautions.insert(0, f"Interrupted after {done}: what is missing was not measured.")
     axes = (*view.pareto, *(metric for metric in view.metrics if metric != "params"))[:2]
     table = side_by_side(names, found, view, axes, [*failures.reasons.values(), *cautions])
     return replace(table, interrupted=done)
+
+
+def _nothing(names: Sequence[str], wanted: Sequence[str], held: Sequence[str]) -> str:
+    """Say that no figure is known of what is wanted, and which are."""
+    of = " and ".join(names) if len(names) < 4 else plural(len(names), "network")
+    kinds = [kind for kind in dict.fromkeys(map(measured_by, wanted)) if kind != "published"]
+    expected = [f"what {' and '.join(kinds)} wrote"] if kinds else []
+    expected += [f"--metrics {','.join(held)}, which are known"] if held else []
+    return f"nothing says {', '.join(wanted)} of {of}: expected {', or '.join(expected) or 'other networks'}"
 
 
 TIMED = ("latency", "latency --layers", "claims")
@@ -186,9 +195,7 @@ def side_by_side(
     """Compare networks by the figures of results. ``cautions`` are lines that nobody may miss."""
     families = {name: ModelName.stored(name).family for name in names}
     unknown = uncounted(results, names)
-    known = {name for result in results if isinstance(result, Costs) for name in result.models()}
-    figures = [figure for result in results for figure in result.figures()]
-    figures += [figure for result in results for figure in result.besides() if figure.model not in known]
+    figures = figures_of(results)
     table = comparison(
         names,
         figures,
@@ -206,6 +213,13 @@ def side_by_side(
         sentences=tuple(sentences(wanted, shown, base)),
         latencies=tuple(timed) if len({figure.runtime for figure in timed}) > 1 else (),
     )
+
+
+def figures_of(results: Sequence[Result]) -> list[Figure]:
+    """Return all figures of results, and what they know besides of networks that nothing has counted."""
+    known = {name for result in results if isinstance(result, Costs) for name in result.models()}
+    figures = [figure for result in results for figure in result.figures()]
+    return [*figures, *(one for result in results for one in result.besides() if one.model not in known)]
 
 
 def counted(names: Sequence[str], results: Sequence[Result], batch: int, failures: Failures) -> Iterator[Cost]:

@@ -188,7 +188,7 @@ def _cells(figures: Sequence[Figure | None], base: Figure | None, letter: str) -
     value, ratio, spread, remark = _columns(metric, letter).values()
     cells: dict[Column, Sequence[Any]] = {
         value: [figure.value if figure else None for figure in figures],
-        ratio: [_ratio(figure, base) for figure in figures],
+        ratio: [figure.over(base) if figure and base else None for figure in figures],
     }
     if any(figure.spread is not None for figure in present):
         if metric.key == "published_error":
@@ -211,13 +211,6 @@ def _columns(metric: Metric, letter: str) -> dict[str, Column]:
         "_spread": Column(f"{key}_spread{end}", "95% +-", "share" if metric.kind in RELATIVE else metric.kind),
         "_remark": Column(f"{key}_remark{end}", "bound by" if key == "roof_s" else "source"),
     }
-
-
-def _ratio(figure: Figure | None, base: Figure | None) -> float | None:
-    """Divide by the baseline's figure; a lower bound has no ratio, nor is there one to it."""
-    if not figure or not base or not base.value or figure.least or base.least:
-        return None
-    return figure.value / base.value
 
 
 def _front(names: Sequence[str], exact: Exact, metrics: Sequence[str]) -> set[str]:

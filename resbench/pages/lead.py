@@ -232,14 +232,15 @@ def ratios(found: Sequence[Place], base: str) -> list[Picture]:
     for place in (place for place in found if base in place.figures and place.figures[base].value > 0):
         low, high = _ends(place.figures[base])
         for name, figure in place.figures.items():
-            if name != base and figure.value > 0 and low > 0:
+            ratio = figure.over(place.figures[base])
+            if name != base and ratio and ratio > 0:
                 least, most = _ends(figure)
                 rows.append(
                     {
                         "metric": metric_of(place.metric).title,
                         "network": name,
-                        "ratio": figure.value / place.figures[base].value,
-                        "low": max(least / high, 1e-3 * figure.value / high),
+                        "ratio": ratio,
+                        "low": least / high,
                         "high": most / low,
                     }
                 )

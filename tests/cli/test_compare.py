@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from commands import called
@@ -23,8 +24,8 @@ def test_stored_figures_stand_beside_counts_that_need_no_storing(cli, documents)
     assert float(found["resnet20"]["latency_s"]) == latency["median_s"]
     half = latency["half_width_s"] / latency["median_s"]
     assert float(found["resnet20"]["latency_s_spread"]) == pytest.approx(half)
-    ratio = flows["plain20"]["first_to_last"] / flows["resnet20"]["first_to_last"]
-    assert float(found["plain20"]["first_to_last_ratio"]) == pytest.approx(ratio)
+    for name, flow in flows.items():
+        assert float(found[name]["first_to_last"]) == flow["first_to_last"]
     assert found["plain20"]["params"] == "269722"
     assert found["plain20"]["test_error"] and not found["plain20"]["latency_s"]
     assert found["resnet20"]["input"] == "1x3x32x32"
@@ -255,4 +256,72 @@ def test_metrics_by_an_option_each_are_those_with_commas_between(cli):
 def test_a_metric_that_nothing_stored_says_is_one_line(documents):
     done = called("compare", "--from", documents / "latency.json", "--metrics", "error,train_error")
     assert done.returncode == 2
-    assert done.stderr == "resbench: nothing stored says error, train_error: expected what degradation wrote\n"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("resbench: nothing says error, train_error of resnet20: expected what degradation wrote")
+    assert "latency" in line.partition("or --metrics ")[2].partition(", which")[0].split(",")
+
+
+OLD = Path(__file__).parents[1] / "golden/stored/flops-catalog-e460e53.json.gz"
+"""An earlier version wrote it: a line says so where it is read."""
+
+
+@pytest.mark.parametrize("name", ["resnet20", "plain8"])
+def test_a_network_of_which_nothing_stored_says_what_is_asked_is_one_line(name, documents):
+    done = called("compare", "--from", OLD, "--from", documents / "gradflow.json", "--metrics", "latency,basin", name)
+    assert (done.returncode, done.stdout) == (2, "")
+    known = "params,macs,elementwise,activations" + (",gradient" if name == "resnet20" else "")
+    assert done.stderr == (
+        f"resbench: nothing says latency, basin of {name}: expected what latency and landscape wrote, "
+        f"or --metrics {known}, which are known\n"
+    )
+
+
+def test_another_networks_figure_is_no_figure_of_those_that_are_compared(documents):
+    done = called("compare", "--from", documents / "latency.json", "--metrics", "latency", "plain8")
+    assert (done.returncode, done.stdout) == (2, "")
+    done = called("compare", "--metrics", "published", "plain8", "plain14")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "expected --metrics params,macs,elementwise,activations, which are known" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--metrics", "speed"), ("--sort", "speed"), ("--only", "macs<5X"), ("--pareto", "macs")]
+)
+def test_a_wrong_option_is_refused_before_anything_is_read(option, value):
+    done = called("compare", "--from", OLD, "--from", "absent", option, value)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert value in done.stderr or option in done.stderr
+    assert "absent" not in done.stderr
+
+
+BUSY = [[0.0002, 0.0002, 0.0003], [0.06, 0.07, 0.08], [0.0001, 0.0002, 0.0002]]
+CALM = [[0.047, 0.048, 0.049], [0.048, 0.048, 0.049], [0.046, 0.048, 0.049]]
+STEADY = [[0.024, 0.024, 0.024], [0.0235, 0.024, 0.025], [0.024, 0.0245, 0.026]]
+
+
+@pytest.mark.parametrize("order", [("busy", "calm", "steady"), ("calm", "busy", "steady"), ("calm", "steady", "busy")])
+def test_a_time_with_an_interval_of_all_of_itself_has_no_ratio_nor_is_there_one_to_it(documents, tmp_path, order):
+    document = json.loads((documents / "latency.json").read_text())
+    (one,) = document["latencies"]
+    reading = one["readings"][0]
+    document["latencies"] = [
+        {**one, "model": name, "readings": [{**reading, "runs_s": [[run] for run in runs]} for runs in processes]}
+        for name, processes in (("busy", BUSY), ("calm", CALM), ("steady", STEADY))
+    ]
+    (tmp_path / "latency.json").write_text(json.dumps(document))
+    done = called("compare", *order, "--from", tmp_path, "--metrics", "latency,throughput", "-f", "json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    rows = {row["model"]: row for row in found["models_by_key"]}
+    assert rows["busy"]["latency_s_spread"] > 1 > rows["calm"]["latency_s_spread"]
+    for key in ("latency_s", "throughput"):
+        base = rows[order[0]][key]
+        for name, row in rows.items():
+            known = name == order[0] or "busy" not in (name, order[0])
+            assert row[f"{key}_ratio"] == (row[key] / base if known else None), (key, name)
+    (line,) = found["sentences"]
+    assert line.startswith("Time: nothing can be said, for the machine was too busy, busy 200 us +- ")
+    pair = json.loads(
+        called("compare", "calm", "steady", "--from", tmp_path, "--metrics", "latency", "-f", "json").stdout
+    )
+    assert pair["sentences"][0].startswith("steady takes 2.00x less time than calm (24 ms +- ")

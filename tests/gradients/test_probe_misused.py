@@ -1,5 +1,6 @@
 """A probe that is given something else than it expects says so, or means what was meant."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -78,10 +79,46 @@ def test_what_is_no_optimiser_is_refused(given):
         trained(1, ()).read(given)
 
 
-@pytest.mark.parametrize("scale", [0, 0.0, -1, float("nan")])
+@pytest.mark.parametrize("scale", [0, 0.0, -1, float("nan"), float("inf"), "a", torch.zeros(1), torch.ones(2)])
 def test_a_loss_was_not_multiplied_by_nothing(scale):
     with pytest.raises(OptionError, match="expected a scale above 0, received"):
         trained(1, ()).read(scale=scale)
+
+
+@pytest.mark.parametrize("lr", [-1.0, float("nan"), float("inf"), "a", [0.1], torch.tensor(-1.0), torch.ones(2)])
+def test_a_rate_is_no_text_and_not_below_zero(lr):
+    with pytest.raises(OptionError, match="expected a learning rate lr of at least 0, received"):
+        trained(1, ()).read(lr=lr)
+
+
+@pytest.mark.parametrize("lr", [0, 0.1, np.float32(0.1), torch.tensor(0.1)])
+def test_a_rate_may_be_any_number_also_in_the_place_of_the_optimizer(lr):
+    model = Net()
+    probe = GradientProbe(model)
+    for give in (lambda: probe.read(lr), lambda: probe.read(lr=lr)):
+        model.zero_grad()
+        probe(torch.ones(2, 8)).sum().backward()
+        give()
+    expected = [float(lr * w.grad.norm() / w.detach().norm()) for w in model.parameters() if w.dim() > 1]
+    for step in (0, 1):
+        assert [r.value for r in probe.rows if (r.statistic, r.step) == ("update", step)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("watch", [3, [3], [0], [None], b"head", object()])
+def test_what_is_watched_is_a_module_or_its_name(watch):
+    with pytest.raises(OptionError, match="expected names of modules to watch, or modules; received"):
+        GradientProbe(Net(), watch=watch)
+
+
+@pytest.mark.parametrize("model", [None, "resnet20", torch.ones(1), Net])
+def test_a_model_is_a_module(model):
+    with pytest.raises(OptionError, match="expected a torch module, received"):
+        GradientProbe(model)
+
+
+def test_a_name_is_text():
+    with pytest.raises(OptionError, match="expected name to be text, received 3"):
+        GradientProbe(Net(), name=3)
 
 
 class Functional(nn.Module):

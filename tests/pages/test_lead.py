@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 import resbench
+from resbench.pages.answer import places
+from resbench.pages.lead import ratios
 from resbench.pages.report import report
+from resbench.result import Figure
 from resbench.results import find, read
 
 GALLERY = Path(__file__).parents[2] / "results/gallery"
@@ -77,3 +80,13 @@ def test_a_failed_training_stands_first_and_its_error_in_no_sentence():
     lines, _ = lead([read(STORED / "degradation-broken-6e6bac7.json")])
     assert lines[0] == "Failed: plain8, seed 0: the loss is nan at step 1, first in the output of layer1.0.conv1."
     assert not any("test error" in line for line in lines)
+
+
+@pytest.mark.parametrize("base", ["a", "b"])
+def test_a_figure_of_which_nothing_can_be_said_has_no_ratio_in_the_picture(base):
+    busy = [Figure("a", "latency", 0.04, 0.001), Figure("b", "latency", 0.0002, 0.07)]
+    counts = [Figure("a", "macs", 10), Figure("b", "macs", 40)]
+    (picture,) = ratios(places([*busy, *counts], ["a", "b"]), base)
+    assert [(row["metric"], row["ratio"]) for row in picture.rows] == [("MACs", 4 if base == "a" else 0.25)]
+    calm = places([busy[0], busy[1]._replace(spread=0.0001)], ["a", "b"])
+    assert [row["ratio"] for row in ratios(calm, "a")[0].rows] == [pytest.approx(0.005)]

@@ -6,6 +6,7 @@ It loads nothing: the scripts and styles are in the page, and its policy forbids
 import base64
 import gzip
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,6 +22,9 @@ from resbench.results import Stored
 from resbench.tables.render import printed
 from resbench.tables.table import Table
 from resbench.units import legible
+
+BREAKS = re.compile(r"(?<=[.,])(?=[^\W\d])")
+"""A name may break before a letter behind a dot or a comma; a figure has none there."""
 
 WHEEL = "wheel![event.ctrlKey]"
 """Charts zoom with Ctrl, as maps do: without it the page scrolls. A pinch on a touch pad is the same event."""
@@ -92,7 +96,13 @@ def _grid(table: Table, id: str, name: str) -> dict[str, Any]:
     heads = [{"text": text, "number": number} for text, number in zip(titles, numeric, strict=True)]
     cells = [
         [
-            {"text": text, "raw": _number(v) if number else None, "number": number, "prose": wide}
+            {
+                "text": text,
+                "raw": _number(v) if number else None,
+                "number": number,
+                "prose": wide,
+                "pieces": BREAKS.split(text),
+            }
             for text, v, number, wide in zip(*line, numeric, prose, strict=True)
         ]
         for line in zip(rows, [*table.rows, *table.footer], strict=True)
