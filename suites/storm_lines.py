@@ -176,7 +176,7 @@ ALWAYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "landscape": (("--epochs", "0.1"), ("--points", "3"), ("--images", "16")),
     "placements": (("--epochs", "0.01"), ("--depth", "8"), ("--batch", "64")),
     "latency": (("--processes", "1"),),
-    "report": (("--parts", "cost,gradient"),),
+    "report": (("--parts", "cost"),),
     "sweep": (("-n", "6"),),
     "search": (("--minimize", "macs,params"), ("--budget", "6")),
     "profile": (("--trace", "trace"), ("--steps", "1")),
