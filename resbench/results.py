@@ -6,7 +6,6 @@
 """
 
 import json
-import re
 import warnings
 import zlib
 from collections import Counter
@@ -23,7 +22,7 @@ from resbench.files import Unfit, is_folder, unpacked
 from resbench.given import public
 from resbench.progress import Progress, Step
 from resbench.result import Metric, Result, Where
-from resbench.units import all_legible, plural
+from resbench.units import plural
 
 
 class Entry(NamedTuple):
@@ -203,15 +202,9 @@ def _kind(document: Any) -> str:
     return kind if isinstance(kind, str) else ""
 
 
-ESCAPED = re.compile(rb"\\[ubfr]|[^\x00-\x7e]")
-"""JSON in which this does not stand holds no text that is not legible."""
-
-
 def _document(path: Path) -> Any:
     try:
-        text = unpacked(path)
-        document = json.loads(text)
-        return all_legible(document) if ESCAPED.search(text) else document
+        return json.loads(unpacked(path))
     except OSError as error:
         raise StoredError(
             f"cannot read {path}: {error.strerror or error}; name a file or a folder of results"
