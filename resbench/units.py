@@ -6,7 +6,6 @@ Numbers stay plain (counts, bytes, seconds) everywhere else, with the unit in th
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 
 def convention(*, training: bool = False, fp32: bool = True) -> tuple[str, ...]:
@@ -68,15 +67,6 @@ def legible(text: str) -> str:
     'conv1\n?[31mred?'
     """
     return OBEYED.sub("?", text)
-
-
-def all_legible(value: Any) -> Any:
-    """Return a value of JSON in which every text is legible."""
-    if isinstance(value, str):
-        return legible(value)
-    if isinstance(value, dict):
-        return {legible(key): all_legible(one) for key, one in value.items()}
-    return [*map(all_legible, value)] if isinstance(value, list) else value
 
 
 def scale(values: Iterable[float | None], kind: str) -> tuple[float, str]:

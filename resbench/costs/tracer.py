@@ -2,26 +2,24 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from math import prod
 from threading import Thread, current_thread
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
-from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from resbench.arch.algebra import Shape
-from resbench.arch.kinds import Kind, together
+from resbench.arch.kinds import Kind
 from resbench.arch.rows import Hold, Row
 from resbench.costs import meta
 from resbench.costs.edges import Edges, Made, Origins, edges, fuse, places, room
 from resbench.costs.forks import Forks, Trial
 from resbench.costs.holdings import NOTHING, Holdings, bytes_of, kept_at, total
+from resbench.costs.module_kinds import class_kind, kind_in
 from resbench.costs.outputs import tensors_in
 from resbench.errors import first_line
 from resbench.networks import modules
@@ -43,28 +41,6 @@ UNKNOWN = CountedOperator(free, "", "")
 
 SILENT = (*modules.SILENT, nn.Unflatten, nn.Sequential)
 """Modules that only rename their input, an empty sequence among them, have no row."""
-
-CLASSES: tuple[tuple[tuple[type[nn.Module], ...], Kind], ...] = (
-    ((_ConvNd,), "convolution"),
-    ((nn.Linear,), "linear"),
-    ((_DropoutNd,), "dropout"),
-    ((_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm), "normalisation"),
-    ((nn.MultiheadAttention,), "attention"),
-    ((nn.RNNBase, nn.RNNCellBase), "recurrent"),
-    ((nn.Embedding,), "embedding"),
-)
-"""These classes of torch tell their kind, which operators alone do not: they run none at inference, are made of
-several, or share them with others."""
-
-
-def kind_in(module: nn.Module, ran: Set[Kind]) -> Kind:
-    """A module is of the kind of its class, and else, or where something unknown ran in it, of what ran."""
-    own = class_kind(module)
-    return together(ran) if own is None or "unknown" in ran else own
-
-
-def class_kind(module: nn.Module) -> Kind | None:
-    return next((kind for classes, kind in CLASSES if isinstance(module, classes)), None)
 
 
 def shape_of(inputs: Any) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from resbench.errors import OptionError
 from resbench.files import write
-from resbench.units import all_legible, legible
+from resbench.units import legible
 
 SUFFIXES = (".svg", ".png", ".pdf", ".html")
 
@@ -93,8 +93,16 @@ def save(pictures: Sequence[Picture], path: Path) -> None:
 def _legible(chart: Any) -> Any:
     """The chart without what no picture can show, such as control characters in names: vl-convert aborts there."""
     spec = chart.to_dict()
-    shown = all_legible(spec)
+    shown = _shown(spec)
     return chart if shown == spec else type(chart).from_dict(shown, validate=False)
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return legible(value)
+    if isinstance(value, dict):
+        return {_shown(key): _shown(one) for key, one in value.items()}
+    return [*map(_shown, value)] if isinstance(value, list) else value
 
 
 def data_beside(path: Path) -> Path:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from resbench.costs.tracer import kind_in
+from resbench.costs.module_kinds import kind_in
 from resbench.errors import OptionError
 from resbench.given import public
 from resbench.networks.inputs import Input
