@@ -3,6 +3,7 @@
 import argparse
 import atexit
 import ctypes
+import getpass
 import hashlib
 import os
 import resource
@@ -31,6 +32,10 @@ TARGETS = {
 DEFAULTS = {"report.html", "sweep", "search", "results", "runs"}
 """A command may write these where no name is given."""
 WORDS = ("Traceback", "resbench itself failed", "Exception ignored", "Fatal Python error", "core dumped")
+
+
+CACHES = {"ray", f"torchinductor_{getpass.getuser()}"}
+"""Ray keeps its logs in the temporary folder, and torch's compiler what it may need again, wherever its cache is."""
 
 
 class Ended(NamedTuple):
@@ -83,7 +88,7 @@ class Host:
         complaints = [*_words(status, said, drawn, fresh)]
         if drawn.taken_away_s is None:
             complaints += self._files(drawn, status)
-        if left_there := sorted({path.name for path in self.temporary.iterdir()} - {"ray"}):  # Ray keeps its logs
+        if left_there := sorted({path.name for path in self.temporary.iterdir()} - CACHES):
             complaints.append(f"left in TMPDIR: {left_there[:3]}")
         if left:
             complaints.append(f"left a process: {left}")

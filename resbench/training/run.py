@@ -19,6 +19,7 @@ from resbench.gradients.measure import loss_of
 from resbench.gradients.probe import GradientProbe
 from resbench.gradients.statistics import StatisticRow
 from resbench.gradients.trunk import hooked
+from resbench.restoring.unchanged import unchanged
 from resbench.training.feed import Feed
 from resbench.training.parallel import ALONE, Ranks
 from resbench.training.result import Epoch, TrainingRecipe
@@ -66,6 +67,10 @@ class TrainingRun:
         )
         for p in self.params:
             self.optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+        if compiled:  # what cannot run says so by its own modules, and the compiler by a traceback
+            images, _ = next(feed.testing())
+            with unchanged(self.model), torch.no_grad():
+                self.model(images[:2])
         self.forward = ranks.wrapped(torch.compile(self.model) if compiled else self.model, self.device)
         self.probe = GradientProbe(self.model, every, name, seed) if every else None
         self.step, self.seconds, self.broken = 0, 0.0, ""

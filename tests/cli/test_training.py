@@ -44,6 +44,13 @@ def test_the_command_trains_compares_and_says_the_verdict(run):
     assert "\x1b" not in done.stdout
 
 
+def test_what_cannot_run_says_so_with_and_without_the_compiler(run):
+    written, compiled = run("squeezenet1_0"), run("squeezenet1_0", "--compile")
+    assert written.returncode == compiled.returncode == 2
+    assert "features.2 (MaxPool2d): RuntimeError" in written.stderr
+    assert compiled.stderr == written.stderr
+
+
 def test_the_same_command_again_prints_what_is_finished(run, tmp_path):
     first = run("resnet8", "--epochs", "1", "-f", "csv")
     files = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.pt")}
