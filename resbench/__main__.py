@@ -22,10 +22,11 @@ def main() -> None:
 
     if ours:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.unraisablehook = _once_more
     ended = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if ended:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if ours or ended:
+        sys.unraisablehook = _once_more
     try:
         command()
     finally:
@@ -46,7 +47,8 @@ def _once_more(dropped: Any) -> None:
         import _thread
         import threading
 
-        again = threading.Timer(LATER_S, _thread.interrupt_main)
+        heeded = signal.SIGINT if signal.getsignal(signal.SIGINT) is signal.default_int_handler else signal.SIGTERM
+        again = threading.Timer(LATER_S, _thread.interrupt_main, [heeded])
         again.daemon = True
         again.start()
     else:

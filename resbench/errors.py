@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from difflib import get_close_matches
-from signal import SIG_IGN, SIGINT, getsignal
+from signal import SIG_DFL, SIG_IGN, SIGINT, SIGTERM, getsignal
 from traceback import walk_tb
 from typing import TypeVar
 
@@ -181,7 +181,8 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
 def foreign(kind: type[ResbenchError], say: Callable[[BaseException], str]) -> Iterator[None]:
     """Run other people's code: what it prints goes to stderr, and what it raises becomes an error of this kind.
 
-    A KeyboardInterrupt is the user's, unless the process does not heed Ctrl-C: then that code raised it itself.
+    A KeyboardInterrupt is the user's, unless the process heeds no signal that asks it to end, as one of several that
+    share work: then that code raised it itself.
     """
     try:
         with redirect_stdout(sys.stderr):
@@ -189,7 +190,8 @@ def foreign(kind: type[ResbenchError], say: Callable[[BaseException], str]) -> I
     except (ResbenchError, GeneratorExit):
         raise
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) and getsignal(SIGINT) is not SIG_IGN:
+        heeds = (getsignal(SIGINT), getsignal(SIGTERM)) != (SIG_IGN, SIG_DFL)
+        if isinstance(error, KeyboardInterrupt) and heeds:
             raise
         raise kind(say(error)) from error
 

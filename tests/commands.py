@@ -57,9 +57,9 @@ def forked(code, *arguments):
     return SimpleNamespace(returncode=process.returncode, stdout=out, stderr=err)
 
 
-def stopped(at, *arguments, cwd=None, env=None, number=signal.SIGINT):
+def stopped(at, *arguments, cwd=None, env=None, number=signal.SIGINT, ctrl_c=signal.default_int_handler):
     """The end of a real process that Ctrl-C reaches once its terminal shows ``at``, or another signal; stderr is all
-    that was shown."""
+    that was shown. A background job of a shell ignores Ctrl-C."""
     terminal, theirs = pty.openpty()
     process = subprocess.Popen(
         [ready.python(), "-m", "resbench", *map(str, arguments)],
@@ -69,7 +69,7 @@ def stopped(at, *arguments, cwd=None, env=None, number=signal.SIGINT):
         cwd=cwd,
         env={**os.environ, "COLUMNS": "200", **(env or {})},
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, ctrl_c),
     )
     os.close(theirs)
     shown, seen = bytearray(), threading.Event()

@@ -204,7 +204,10 @@ def _number(value: Any) -> float:
     """Return a number, or nan for what is none; a device's is not waited for, and taken as 1."""
     if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
         return 1.0 if value.device.type != "cpu" else float(value.detach())
-    return float(value) if isinstance(value, Real) else nan
+    try:
+        return float(value) if isinstance(value, Real) else nan
+    except OverflowError:
+        return inf
 
 
 def _names(model: nn.Module, watch: str | nn.Module | Collection[str | nn.Module]) -> frozenset[str]:

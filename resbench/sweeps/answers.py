@@ -19,7 +19,7 @@ from resbench.gradients.result import FlowRecipe
 from resbench.gradients.verdicts import Thresholds, verdicts
 from resbench.networks.load import Model, load, result_name
 from resbench.sweeps import proxies
-from resbench.sweeps.pool import PATIENCE_S, ends_after
+from resbench.sweeps.pool import PATIENCE_S, died_twice, ends_after
 from resbench.sweeps.questions import GRADIENT, HALF, QUESTIONS, Cell, How, Place, Value
 from resbench.timing.latency.measure import latency
 from resbench.timing.runtimes.runtime import TORCH, runtime, version_of
@@ -91,9 +91,7 @@ def patience_s(cell: Cell) -> float:
 
 def died(cell: Cell, why: str = "") -> Answer:
     """Answer for a process that died at a cell, and once more when it was there for that cell alone."""
-    hours = "" if why else f"{patience_s(cell) / 3600:.1f} hours"
-    twice = f"the process that ran it died twice: perhaps of too little memory, or it hung for {hours}"
-    return Answer({}, why or twice, 0.0, Place(cell.device, None, "", ""))
+    return Answer({}, why or died_twice("ran", patience_s(cell)), 0.0, Place(cell.device, None, "", ""))
 
 
 def memory(cell: Cell) -> int:
@@ -132,6 +130,8 @@ def _field(cell: Cell) -> Figures:
 def _gradient(cell: Cell) -> Figures:
     recipe = FlowRecipe((0,), 1, SHOWN, 0.1, cell.how.device, threads=1 if cell.how.device == "cpu" else None)
     found = flow(cell.network, _images(cell.how), recipe, seeds=(cell.seed or 0,))
+    if found.interrupted:
+        raise KeyboardInterrupt
     if found.broken and not found.rows:
         raise MeasureError(found.broken)
     record = found.record(0)

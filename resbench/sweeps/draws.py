@@ -21,7 +21,7 @@ from resbench.errors import ArchitectureError, OptionError, ShapeError
 from resbench.sweeps.choices import Value
 from resbench.sweeps.figures import Figures, figures
 from resbench.sweeps.limits import Limit
-from resbench.sweeps.pool import PATIENCE_S, Crew, ends_after, pool
+from resbench.sweeps.pool import PATIENCE_S, Crew, died_twice, ends_after, pool
 from resbench.sweeps.space import MOST_DRAWS, Draw, Point, Space
 
 CHUNK = 256
@@ -191,9 +191,7 @@ def _one_by_one(make: Make, died: Callable[[Draw], Drawn], drawn: Sequence[Draw]
 def _died(space: Space, draw: Draw) -> Drawn:
     """Say that the process died in which a network was made."""
     line, values = space.values(draw)
-    hours = f"{PATIENCE_S / 3600:.1f} hours"
-    why = f"the process that made it died twice: perhaps of too little memory, or it hung for {hours}"
-    return Drawn(line.text(values), line.model, values, why)
+    return Drawn(line.text(values), line.model, values, died_twice("made", PATIENCE_S))
 
 
 def _made_there(make: Make, patience_s: float, drawn: Sequence[Draw]) -> list[Drawn | str]:

@@ -100,6 +100,14 @@ def ends_after(seconds: float) -> Iterator[None]:
         os.close(nowhere)
 
 
+def died_twice(did: str, patience_s: float) -> str:
+    """Say why there is no answer of a process that ran or made something, and of the next one for that alone."""
+    return (
+        f"the process that {did} it died twice: perhaps of too little memory, "
+        f"or it hung for {patience_s / 3600:.1f} hours"
+    )
+
+
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"  # of what is imported from here on; torch is told again

@@ -156,7 +156,7 @@ def study(
 
 def planned(models: Sequence[str], plan: Plan, run: Options, failures: Failures) -> tuple[Feed, list[Cell]]:
     """Return the data of a plan, and a cell for each seed and network. Raises as ``train`` does."""
-    size = plan.input or (DIGITS if plan.data == "digits" else _own_input(models, failures))
+    size = _said_input(models, plan, failures) or (DIGITS if plan.data == "digits" else _own_input(models, failures))
     train_part, test_part = (part.resized(size) for part in load_split(plan.data, plan.root, size))
     augment = plan.data.startswith("cifar")
     feed = Feed(train_part, test_part, plan.batch, augment, run.device)
@@ -182,6 +182,22 @@ def recipe_of(plan: Plan, name: str, steps: int, augment: bool) -> TrainingRecip
     else:
         warmup = WARMUP if ModelName.stored(name).catalogued and layers(cost(name)) >= 100 else 0
     return TrainingRecipe(iterations, plan.batch, plan.lr, warmup=warmup, augment=augment, dtype=plan.dtype)
+
+
+def _said_input(models: Sequence[str], plan: Plan, failures: Failures) -> tuple[int, ...] | None:
+    """Return the one size of images that the plan or a name says (``resnet18,input=3x64x64``), if any does.
+
+    Raises OptionError where two are said: all networks see the same images.
+    """
+    said = {plan.input: "--input"} if plan.input else {}
+    for name in models:
+        with failures.of(name):
+            for one in ModelName.stored(name).inputs:
+                said.setdefault(one.shape, name)
+    if len(said) > 1:
+        listed = " and ".join(f"{'x'.join(map(str, size))} of {name}" for size, name in said.items())
+        raise OptionError(f"expected one size of images for all networks, received {listed}; keep one of them")
+    return next(iter(said), None)
 
 
 def _own_input(models: Sequence[str], failures: Failures) -> tuple[int, ...]:

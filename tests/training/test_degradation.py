@@ -132,3 +132,13 @@ def test_means_and_extremes_of_a_curve():
     (end,) = outcome.ends
     assert (end["seeds"], end["train_error"], end["published"]) == (2, pytest.approx(0.3), "8.8 to 9.6")
     assert end["train_spread"] == pytest.approx(12.706 * 0.1414214 / math.sqrt(2), rel=1e-4)
+
+
+def test_a_name_that_says_its_input_is_trained_at_it():
+    found = degradation(["resnet8,input=3x8x8", "plain8"], epochs=0.05, batch=64)
+    assert [one.cell.input for one in found.trainings] == [(3, 8, 8)] * 2
+
+
+def test_two_sizes_of_images_are_refused():
+    with pytest.raises(OptionError, match="received 3x8x8 of resnet8,input=3x8x8 and 3x16x16 of plain8,input=3x16x16"):
+        degradation(["resnet8,input=3x8x8", "plain8,input=3x16x16"], epochs=0.05)
