@@ -326,3 +326,27 @@ def test_images_are_the_first_batch_of_the_seed():
 def test_what_wrote_over_the_output_of_a_bn_writes_over_nothing_without_it():
     name = "resnet14,shortcut=exclusive-gate,order=full-preact,se=16,input=3x8x8"
     assert answered(cell("synflow", name=name)).failed == ""
+
+
+INTERRUPTED = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.fc = nn.Conv2d(3, 8, 3), nn.Linear(8, 10)
+
+    def forward(self, x):
+        if x.device.type != "meta":
+            raise KeyboardInterrupt
+        return self.fc(torch.relu(self.first(x)).mean((2, 3)))
+"""
+
+
+def test_a_gradient_that_was_interrupted_is_no_answer(tmp_path):
+    (tmp_path / "net.py").write_text(INTERRUPTED)
+    cell = Cell(f"file:{tmp_path / 'net.py'}:Net,input=3x16x16", chosen(["gradient"])[0], 0, How())
+    with pytest.raises(KeyboardInterrupt):
+        answered(cell)
