@@ -33,8 +33,18 @@ def test_gradflow_keeps_the_networks_that_are_finished(tmp_path, number):
     assert document["missing"] == ["resnet110", "plain8"]
 
 
+SLOW = """
+import time
+
+def net():
+    print("inside", flush=True)
+    for _ in range(6000):
+        time.sleep(0.01)
+"""
+
+
 def test_a_job_in_the_background_ends_when_it_is_told_to(tmp_path):
-    (tmp_path / "slow.py").write_text("import time\n\n\ndef net():\n    print('inside')\n    time.sleep(60)\n")
+    (tmp_path / "slow.py").write_text(SLOW)
     words = ("flops", f"file:{tmp_path / 'slow.py'}:net", "resnet18")
     done = stopped("inside", *words, number=signal.SIGTERM, ctrl_c=signal.SIG_IGN)
     assert "resnet18: counting" not in done.stderr
