@@ -85,7 +85,10 @@ def test_a_loss_was_not_multiplied_by_nothing(scale):
         trained(1, ()).read(scale=scale)
 
 
-@pytest.mark.parametrize(
+RATES = [-1.0, float("nan"), float("inf"), 10**400, "a", [0.1], torch.tensor(-1.0), torch.ones(2)]
+
+
+@pytest.mark.parametrize("lr", RATES)
     "lr", [-1.0, float("nan"), float("inf"), 10**400, "a", [0.1], torch.tensor(-1.0), torch.ones(2)]
 )
 def test_a_rate_is_no_text_and_not_below_zero(lr):
