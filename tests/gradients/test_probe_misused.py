@@ -89,8 +89,6 @@ RATES = [-1.0, float("nan"), float("inf"), 10**400, "a", [0.1], torch.tensor(-1.
 
 
 @pytest.mark.parametrize("lr", RATES)
-    "lr", [-1.0, float("nan"), float("inf"), 10**400, "a", [0.1], torch.tensor(-1.0), torch.ones(2)]
-)
 def test_a_rate_is_no_text_and_not_below_zero(lr):
     with pytest.raises(OptionError, match="expected a learning rate lr of at least 0, received"):
         trained(1, ()).read(lr=lr)
