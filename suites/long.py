@@ -20,6 +20,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from array import array
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +28,7 @@ from statistics import mean
 
 PIECES = 10
 NOTES = 1000
+MOST_NOTES = 20_000
 
 
 def probe() -> Iterator[int]:
@@ -112,13 +114,14 @@ def watched(name: str) -> list[tuple[int, int]]:
     """Run, and return pairs of what was done and of the KiB that the process then had in use."""
     from resbench.workers.resident import resident_bytes
 
-    found, trim = [], getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
+    found, noted = array("q", [1]) * (2 * MOST_NOTES), 0  # the notes take the same memory from first to last
     for done in RUNS[name][0]():
         trim(0)  # what is free goes back to the system (glibc keeps it): the rest is in use
         held = resident_bytes()
         assert held, "nothing says how much memory a process has"
-        found.append((done, held >> 10))
-    return found
+        found[2 * noted], found[2 * noted + 1], noted = done, held >> 10, noted + 1
+    return [(found[2 * i], found[2 * i + 1]) for i in range(noted)]
 
 
 def slope(notes: list[tuple[int, int]]) -> tuple[float, float]:
