@@ -3,11 +3,7 @@
 import gc
 import os
 import signal
-import sys
 from typing import Any
-
-LATER_S = 0.02
-"""So long after it was dropped an interrupt comes once more: by then the destructor is done."""
 
 
 def main() -> None:
@@ -19,14 +15,13 @@ def main() -> None:
     if ours:
         signal.signal(signal.SIGINT, _leave)
     from resbench.cli.main import main as command
+    from resbench.interrupts import heed
 
     if ours:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        heed(signal.SIGINT)
     ended = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if ended:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if ours or ended:
-        sys.unraisablehook = _once_more
+        heed(signal.SIGTERM)
     try:
         command()
     finally:
@@ -39,20 +34,6 @@ def main() -> None:
 
 def _leave(number: int, frame: Any) -> None:
     os._exit(128 + number)
-
-
-def _once_more(dropped: Any) -> None:
-    """Python prints and forgets what is raised in a destructor: Ctrl-C that falls into one would be lost."""
-    if issubclass(dropped.exc_type, KeyboardInterrupt):
-        import _thread
-        import threading
-
-        heeded = signal.SIGINT if signal.getsignal(signal.SIGINT) is signal.default_int_handler else signal.SIGTERM
-        again = threading.Timer(LATER_S, _thread.interrupt_main, [heeded])
-        again.daemon = True
-        again.start()
-    else:
-        sys.__unraisablehook__(dropped)
 
 
 if __name__ == "__main__":

@@ -85,12 +85,10 @@ def stopped(at, *arguments, cwd=None, env=None, number=signal.SIGINT, ctrl_c=sig
     reader = threading.Thread(target=read)
     reader.start()
     assert seen.wait(120), shown
-    for _ in range(3):  # Python drops an interrupt that falls into a destructor
-        os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            out, _ = process.communicate(timeout=60)
-            break
-    else:
+    os.killpg(process.pid, number)
+    try:
+        out, _ = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
         process.kill()
         out, _ = process.communicate()
     reader.join(60)

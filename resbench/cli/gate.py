@@ -13,6 +13,7 @@ from resbench.cli.output import choose, emit, written
 from resbench.cli.progress import progress
 from resbench.errors import GateError, OutputError, first_line, foreign
 from resbench.files import is_folder, write
+from resbench.interrupts import heed
 
 
 def command(
@@ -53,7 +54,7 @@ def command(
         "--counters and --update look at the working tree: expected no BASE, received one",
     )
     for number in (signal.SIGINT, signal.SIGTERM):  # a background job of a shell would ignore the first
-        signal.signal(number, signal.default_int_handler)
+        heed(number)
     from resbench.regression.gating import measure
 
     try:

@@ -8,7 +8,6 @@ A draw takes microseconds, and what is made of it fifty times as long: every dra
 import gc
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from functools import partial
@@ -17,12 +16,12 @@ from typing import NamedTuple
 
 from resbench.arch.acyclic import acyclic, resting
 from resbench.arch.catalog import Architecture
-from resbench.errors import ArchitectureError, OptionError, ShapeError
+from resbench.errors import ArchitectureError, OptionError, ShapeError, SourceError
 from resbench.sweeps.choices import Value
 from resbench.sweeps.figures import Figures, figures
 from resbench.sweeps.limits import Limit
-from resbench.sweeps.pool import PATIENCE_S, Crew, died_twice, ends_after, pool
-from resbench.sweeps.space import MOST_DRAWS, Draw, Point, Space
+from resbench.sweeps.pool import PATIENCE_S, Crew, died_twice, ends_after
+from resbench.sweeps.space import MOST_DRAWS, Draw, Networks, Point, Space
 
 CHUNK = 256
 """A process is given so many networks at a time, at most; and a sweep as many."""
@@ -64,8 +63,8 @@ def draws(
         if processes == 1:
             waves = _Waves(space, seed, grid, lambda new: partial(make, new), 1)
         else:
-            shared = stack.enter_context(pool(processes))
-            waves = _Waves(space, seed, grid, partial(_sent, shared, make, partial(_died, space)), 2 * processes)
+            crew = stack.enter_context(Crew(processes))
+            waves = _Waves(space, seed, grid, partial(_sent, crew, make, partial(_died, space)), 2 * processes)
         found = islice(waves.networks(), n)
         while batch := [*islice(found, CHUNK)]:
             yield batch
@@ -159,13 +158,10 @@ class _Waves:
 
 
 def _sent(
-    shared: ProcessPoolExecutor, make: Make, died: Callable[[Draw], Drawn], drawn: Sequence[Draw]
+    crew: Crew, make: Make, died: Callable[[Draw], Drawn], drawn: Sequence[Draw]
 ) -> Callable[[], list[Drawn | str]]:
-    """Have networks made by the processes; once one of them has died, one by one."""
-    try:
-        waiting = shared.submit(_made_there, make, PATIENCE_S, drawn)
-    except BrokenProcessPool:
-        return partial(_one_by_one, make, died, drawn)
+    """Have networks made by the processes; one by one, where one of them has died meanwhile."""
+    waiting = crew.begun(partial(_made_there, make, PATIENCE_S), drawn)
 
     def received() -> list[Drawn | str]:
         try:
@@ -207,16 +203,23 @@ def _made_there(make: Make, patience_s: float, drawn: Sequence[Draw]) -> list[Dr
 def _made(space: Space, limits: tuple[Limit, ...], drawn: Sequence[Draw]) -> list[Drawn | str]:
     """Make networks of draws, and find their figures; or say why there is none."""
 
-    def made(draw: Draw) -> Drawn | str:
-        line, values = space.values(draw)
-        try:
-            one = line.built(values)
-            fits = within(limits, one)
-            return costed(Point(one, line.model, values)) if fits else f"{one.name} is outside of the limits"
-        except (ArchitectureError, ShapeError) as error:
-            return str(error)
+    return [tried(*space.values(draw), limits) for draw in drawn]
 
-    return [made(draw) for draw in drawn]
+
+def tried(line: Networks, values: Mapping[str, Value], limits: Sequence[Limit]) -> Drawn | str:
+    """Make the network of a line and values, and find its figures; or say why there is none to be had.
+
+    A network is there, without figures, where it uses up its input or a file's function fails: a sweep that drew others
+    in place of these would hide them.
+    """
+    try:
+        one = line.built(values)
+        fits = within(limits, one)
+    except (ArchitectureError, ShapeError) as error:
+        return str(error)
+    except SourceError as error:
+        return Drawn(line.text(values), line.model, values, str(error))
+    return costed(Point(one, line.model, values)) if fits else f"{one.name} is outside of the limits"
 
 
 def costed(point: Point) -> Drawn:

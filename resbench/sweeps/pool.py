@@ -60,7 +60,7 @@ class Crew:
             try:
                 while True:
                     while len(running) < self.processes + 1 and (taken or (taken := [*islice(left, 1)])):
-                        running[self._shared().submit(work, taken[0])] = taken[0]
+                        running[self._submitted(work, taken[0])] = taken[0]
                         taken = []
                     if not running:
                         return
@@ -78,10 +78,22 @@ class Crew:
                     found = died(one)
                 yield one, found
 
-    def _shared(self) -> ProcessPoolExecutor:
+    def begun(self, work: Callable[[G], R], one: G) -> Future[R]:
+        """Begin the work for one; in new processes, where an earlier one has died and taken the others along."""
+        try:
+            return self._submitted(work, one)
+        except BrokenProcessPool:
+            self._close()
+            return self._submitted(work, one)
+
+    def _submitted(self, work: Callable[[G], R], one: G) -> Future[R]:
+        """Give it to the processes. Raises BrokenProcessPool where one has died, also while another one starts."""
         if self._pool is None:
             self._pool = self._stack.enter_context(pool(self.processes))
-        return self._pool
+        try:
+            return self._pool.submit(work, one)
+        except OSError as error:  # of a pipe that is closed already
+            raise BrokenProcessPool(str(error)) from error
 
     def _close(self) -> None:
         self._pool = None

@@ -81,7 +81,9 @@ class Networks:
         return ",".join([plain, *("=".join(one) for one in given)])
 
     def built(self, values: Mapping[str, Value]) -> Architecture:
-        """Build the network of these values. Raises ArchitectureError where they do not go together."""
+        """Build the network of these values. Raises ArchitectureError where they do not go together, and SourceError
+        where a file's function fails.
+        """
         return _made(self.text(values)) if self.runs_code else network(*self.name(values))[0]
 
     @property
@@ -94,12 +96,9 @@ def _made(text: str) -> Architecture:
     """Let a function of a file make a network, under the name by which every command makes it again."""
     from resbench.networks.load import load
 
-    try:
-        found = load(text)
-    except ResbenchError as error:
-        raise ArchitectureError(str(error)) from None
+    found = load(text)
     if found.architecture is None:
-        raise ArchitectureError(f"{text} gives a module: expected an architecture, or an expression of layers")
+        raise SourceError(f"{text} gives a module: expected an architecture, or an expression of layers")
     return replace(found.architecture, name=text)
 
 
@@ -160,7 +159,9 @@ class Space:
         return line, dict(zip(line.choices, draw[1:], strict=True))
 
     def point(self, draw: Draw, fits: Fits = lambda one: True) -> Point:
-        """Build the network of a draw. Raises ArchitectureError or ShapeError where it cannot exist or does not fit."""
+        """Build the network of a draw. Raises ArchitectureError or ShapeError where it cannot exist or does not fit,
+        and SourceError where a file's function fails.
+        """
         line, values = self.values(draw)
         found = line.built(values)
         if not fits(found):
@@ -173,7 +174,7 @@ class Space:
         for attempt in range(MOST_DRAWS):
             try:
                 return self.point(self.draw(seed, index, attempt), fits)
-            except (ArchitectureError, ShapeError) as error:
+            except (ArchitectureError, ShapeError, SourceError) as error:
                 why = str(error)
         raise self.empty(why)
 

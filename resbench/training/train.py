@@ -24,6 +24,7 @@ from torch import nn
 from resbench.costs.measure import cost
 from resbench.errors import Failures, ResbenchError, cannot_run
 from resbench.files import locked
+from resbench.interrupts import heeded
 from resbench.networks.load import load
 from resbench.progress import Progress, Step, silent
 from resbench.training.checkpoint import Checkpoint, fingerprint
@@ -261,6 +262,6 @@ def _interruptible(possible: bool) -> Iterator[Callable[[], bool]]:
     with ExitStack() as after:
         if possible and threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                if signal.getsignal(number) is signal.default_int_handler:
+                if heeded(number):
                     after.callback(signal.signal, number, signal.signal(number, note))
         yield lambda: bool(asked)

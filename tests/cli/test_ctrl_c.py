@@ -59,23 +59,41 @@ def test_a_training_ends_after_its_step_where_its_job_is_ended(tmp_path):
 
 
 DROPPED = """
+import signal
 from resbench.networks.build import build
 from resbench.arch.catalog import architecture
 class Last:
     def __del__(self):
         raise KeyboardInterrupt
 def make():
+    signal.signal(signal.SIGINT, {first})
     Last()
     return build(architecture("resnet56").body)
 """
 
 
-def test_an_interrupt_that_falls_into_a_destructor_is_not_lost(tmp_path):
-    (tmp_path / "mine.py").write_text(DROPPED)
+@pytest.mark.parametrize("first", ["signal.getsignal(signal.SIGINT)", "signal.SIG_IGN"], ids=["SIGINT", "SIGTERM"])
+def test_an_interrupt_that_falls_into_a_destructor_is_not_lost(tmp_path, first):
+    (tmp_path / "mine.py").write_text(DROPPED.format(first=first))
     code = "from resbench.__main__ import main; main()"
     done = forked(code, "gradflow", f"file:{tmp_path / 'mine.py'}:make", "--input", "3x32x32", *ONCE)
     assert ended(done) == "resbench: interrupted: nothing was finished, and nothing is written"
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("heeded", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_an_import_would_drop_comes_when_it_is_over(tmp_path, heeded):
+    (tmp_path / "helper.py").write_text(f"import os\nos.kill(os.getpid(), {heeded:d})\nfor _ in range(10**6): pass")
+    (tmp_path / "mine.py").write_text("try:\n    import helper\nexcept BaseException:\n    pass\n" + SLOW)
+    code = "from resbench.__main__ import main; main()"
+    done = forked(code, "flops", f"file:{tmp_path / 'mine.py'}:net")
+    assert ended(done) == "resbench: interrupted: nothing was finished, and nothing is written"
+
+
+def test_an_import_without_end_is_interrupted_too(tmp_path):
+    (tmp_path / "mine.py").write_text(SLOW + "net()")
+    done = stopped("inside", "flops", f"file:{tmp_path / 'mine.py'}:net")
+    assert ended(done) == "resbench: interrupted: nothing was finished, and nothing is written"
 
 
 @pytest.mark.parametrize("at", ["starting", "resnet110: seed"])

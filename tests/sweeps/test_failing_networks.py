@@ -1,6 +1,7 @@
 """A network of the caller's own code that hangs, raises or kills the process that it is in is a row, and no end."""
 
 import sys
+from pathlib import Path
 
 import pandas
 import pytest
@@ -15,6 +16,7 @@ from resbench.sweeps.questions import Cell, How, chosen
 NETWORK = """
 import os, sys, time
 from multiprocessing import parent_process
+from resbench.errors import ArchitectureError
 from resbench.arch import Seq, Conv2d, ReLU, Linear, GlobalAvgPool, Flatten
 
 def does(mode):
@@ -23,6 +25,7 @@ def does(mode):
     if mode == "exits": raise SystemExit("out")
     if mode == "interrupts": raise KeyboardInterrupt
     if mode == "dies": os._exit(9)
+    if mode == "cannot be": raise ArchitectureError("these do not go together")
 
 def network(w=8, cell="", draw=""):
     if parent_process() is not None:
@@ -104,16 +107,34 @@ def test_one_cell_alone_runs_in_a_process_of_its_own_where_there_are_several(spa
 
 def test_a_network_that_nobody_can_draw_is_a_row_and_the_others_are_drawn(space, monkeypatch):
     monkeypatch.setattr(draws, "PATIENCE_S", 2.0)
-    name = space("network", 'draw = ["ok", "hangs", "dies", "raises", "interrupts"]\nw = [4, 8]')
+    name = space("network", 'draw = ["ok", "hangs", "dies", "raises", "interrupts", "cannot be"]\nw = [4, 8]')
     found = resbench.sweep(name, folder="out", grid=True, processes=2)
     rows = pandas.read_parquet("out").set_index("option_draw")
-    assert found.networks == len(rows) == 6, "what raises gives no network"
+    assert found.networks == len(rows) == 10, "what cannot be is no network"
     assert (rows.loc["ok", "macs"] > 0).all()
     for word in ("hangs", "dies"):
         assert rows.loc[word, "failed"].str.startswith("the process that made it died twice").all()
-    assert found.failed.networks == 4
+    assert (rows.loc["raises", "failed"] == "nets:network: the factory raised MemoryError: no room").all()
+    assert rows.loc["interrupts", "failed"].str.startswith("nets:network: the factory raised KeyboardInterrupt").all()
+    assert found.failed.networks == 8
     first = "file:nets.py:network,draw=hangs,w=4,input=3x8x8: the process that made it died twice"
-    assert found.tables()[-1].warnings[0].startswith(f"4 of 6 networks have no figures, the first one thus: {first}")
+    assert found.tables()[-1].warnings[0].startswith(f"8 of 10 networks have no figures, the first one thus: {first}")
+
+
+def test_draws_do_not_pass_over_what_a_function_fails_for(space):
+    Path("nets.py").write_text(NETWORK.replace("def fits(w=8, more=0):", "def fits(w=8):\n    more = 0 // (w < 6)"))
+    name = space("fits", "w = [4, 5, 6, 7]")
+    told = "2 of 4 networks have no figures, the first one thus: file:nets.py:fits,w="
+    for words in (["--dry-run", "-n", "4"], ["-n", "4", "--dir", "out"]):
+        done = called("sweep", name, *words)
+        assert done.returncode == 0
+        assert told in done.stdout + done.stderr
+    failed = pandas.read_parquet("out").set_index("option_w")["failed"].dropna()
+    assert sorted(failed.index) == [6, 7]
+    assert set(failed) == {"nets:fits: the factory raised ZeroDivisionError: integer division or modulo by zero"}
+    looked = resbench.search(name, ["macs", "params"], budget=4, folder="search")
+    assert looked.failed == 2
+    assert "the factory raised ZeroDivisionError" in looked.tables()[0].warnings[0]
 
 
 REASON = "file:nets.py:fits,w=4,more=1,input=3x8x8: fc 10 expects 5 features, received 4"

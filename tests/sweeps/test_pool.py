@@ -2,6 +2,9 @@
 
 import os
 import time
+from concurrent.futures.process import BrokenProcessPool
+
+import pytest
 
 from resbench.sweeps.pool import Crew, ends_after
 
@@ -19,6 +22,14 @@ def test_what_dies_or_hangs_is_named_and_the_others_are_done():
     with Crew(2) as crew:
         found = dict(crew.each(work, ["a", "hangs", "b", "dies", "c"], lambda given: f"{given} here"))
     assert found == {"a": "A", "hangs": "hangs here", "b": "B", "dies": "dies here", "c": "C"}
+
+
+def test_after_a_death_new_processes_do_what_is_begun():
+    with Crew(2) as crew:
+        dead = crew.begun(work, "dies")
+        with pytest.raises(BrokenProcessPool):
+            dead.result()
+        assert crew.begun(work, "a").result() == "A"
 
 
 def test_work_that_ends_in_time_leaves_no_clock_behind():

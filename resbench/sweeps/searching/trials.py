@@ -15,11 +15,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from resbench.errors import ArchitectureError, ShapeError, SourceError, first_line, foreign
+from resbench.errors import SourceError, first_line, foreign
 from resbench.sweeps.choices import Choice, OneOf, Range, Several, Value
-from resbench.sweeps.draws import Drawn, costed, within
+from resbench.sweeps.draws import Drawn, tried
 from resbench.sweeps.limits import Limit
-from resbench.sweeps.space import Networks, Point, Space
+from resbench.sweeps.space import Networks, Space
 
 Values = tuple[float, ...]
 
@@ -77,17 +77,14 @@ class Trials:
             with _quiet():
                 trial = self.study.ask()
                 line, values = _suggested(trial, space)
-                try:
-                    net = line.built(values)
-                    fits = within(limits, net)
-                except (ArchitectureError, ShapeError) as error:
-                    self.why, fits = str(error), False
-                if not fits:
+                one = tried(line, values, limits)
+                if isinstance(one, str):
+                    self.why = one
                     self.study.tell(trial, state=TrialState.PRUNED)
-                elif net.name in self.looked or net.name in found:
-                    self._again(trial, net.name)
+                elif one.name in self.looked or one.name in found:
+                    self._again(trial, one.name)
                 else:
-                    found[net.name] = costed(Point(net, line.model, values)), trial
+                    found[one.name] = one, trial
                     since = 0
         self.study.sampler = self.own
         return found
