@@ -182,10 +182,11 @@ def test_several_numbers_in_order_and_each_by_itself():
 
 CODE = """
 from resbench.arch import Conv2d, ReLU, Seq, stack, AdaptiveAvgPool2d, Flatten, Linear
+from resbench.errors import ArchitectureError
 
 def network(layers, width=8):
     if layers == 4:
-        raise ValueError("four is no number of layers")
+        raise ArchitectureError("four is no number of layers")
     body = [Seq(conv=Conv2d(3 if not i else width, width, 3, padding=1), relu=ReLU()) for i in range(layers)]
     return Seq(body=stack(*body), pool=AdaptiveAvgPool2d(1), flat=Flatten(), fc=Linear(width, 10))
 """
