@@ -152,7 +152,7 @@ class Host:
         named = {word for option, word in zip(drawn.words, drawn.words[1:], strict=False) if option in TARGETS}
         links = [self.box / name for name in named & self.before.keys() if (self.box / name).is_symlink()]
         named |= {os.path.relpath(link.resolve(), self.box.resolve()) for link in links}
-        tops = {Path(name).parts[0] for name in named if name and not name.startswith("/")} | DEFAULTS
+        tops = {part for name in named if not name.startswith("/") for part in Path(name).parts[:1]} | DEFAULTS
         stems = {Path(name).stem for name in named} | {f".{top}" for top in tops}
         complaints = []
         for path, content in self.before.items():
