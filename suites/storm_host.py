@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 LIMIT_S = 12.0
 """A line that still runs is interrupted then, and has to end as one that is."""
 GRACE_S = 30.0
+"""An interrupt has so long to take effect, then comes a second one: the step of a training may be its compilation."""
 MEMORY_BYTES = 8 << 30
 """Of what may be written: addresses alone are reserved freely, as V8 does."""
 STATUSES = (0, 1, 2)
@@ -102,6 +103,7 @@ class Host:
         status = 70
         try:
             os.setsid()
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever runs this in the background ignores it
             os.chdir(self.box)
             self._redirect(drawn.output)
             os.environ.update(TMPDIR=str(self.temporary), XDG_CACHE_HOME=str(self.cache), PYTHONPATH=str(ROOT))
@@ -127,7 +129,7 @@ class Host:
         """Wait for its end, and do to it meanwhile what the line says."""
         begun = time.monotonic()
         interrupt_s, taken_s = drawn.interrupted_s or LIMIT_S, drawn.taken_away_s
-        interrupted = False
+        interrupts = [interrupt_s, interrupt_s + GRACE_S]
         while True:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
@@ -136,11 +138,11 @@ class Host:
             if taken_s is not None and spent > taken_s:
                 shutil.rmtree(self.box, ignore_errors=True)
                 taken_s = None
-            if not interrupted and spent > interrupt_s:
-                interrupted = True
+            if interrupts and spent > interrupts[0]:
+                interrupts.pop(0)
                 with suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGINT)
-            if spent > interrupt_s + GRACE_S:
+            if spent > interrupt_s + 2 * GRACE_S:
                 os.killpg(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 return None
