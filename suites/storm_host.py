@@ -218,7 +218,8 @@ def _words(status: int | None, said: str, drawn: Line, fresh: bool) -> list[str]
     """Look at a status and at what was said."""
     if status is None:
         return ["hung: it did not end when it was interrupted"]
-    complaints = [f"says {word}" for word in WORDS if word in said]
+    asked = "--debug" in drawn.words  # for the traceback of what it refuses
+    complaints = [f"says {word}" for word in WORDS if word in said and not (asked and word == "Traceback")]
     interrupted = status == 130 and "Traceback" not in said
     starting = fresh and drawn.interrupted_s is not None and drawn.interrupted_s < 0.5  # Python itself was
     if starting:
@@ -230,7 +231,7 @@ def _words(status: int | None, said: str, drawn: Line, fresh: bool) -> list[str]
         return complaints
     if status == 2 and not any(text.startswith("resbench") for text in lines):
         complaints.append("refused without a line")
-    if status == 2 and len(lines) > len(drawn.words):
+    if status == 2 and len(lines) > len(drawn.words) and not asked:
         complaints.append(f"refused in {len(lines)} lines")
     return complaints
 
