@@ -156,6 +156,7 @@ class Host:
         named |= {os.path.relpath(link.resolve(), self.box.resolve()) for link in links}
         tops = {part for name in named if not name.startswith("/") for part in Path(name).parts[:1]} | DEFAULTS
         stems = {Path(name).stem for name in named} | {f".{top}" for top in tops}
+        anywhere = "." in map(os.path.normpath, filter(None, named))
         complaints = []
         for path, content in self.before.items():
             own = path in {os.path.normpath(name) for name in named} or path.split("/")[0] in tops
@@ -167,7 +168,7 @@ class Host:
             name = path.split("/")[-1]
             if top in tops | {name} and name.startswith(".") and name.endswith(".search"):  # beside a search's folder
                 continue
-            if temporary or (top not in tops and Path(path).name.split(".")[0] not in stems):
+            if temporary or not (anywhere or top in tops or Path(path).name.split(".")[0] in stems):
                 complaints.append(f"left {path}")
             elif path.endswith("/.lock") and not any(p.startswith(path[:-5]) and p != path for p in after):
                 complaints.append(f"refused, and left {path}")
