@@ -6,7 +6,10 @@ goes on without that one, as torch without numpy.
 
 import signal
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 LATER_S = 0.02
@@ -33,6 +36,28 @@ def heed(number: int) -> None:
 def heeded(number: int) -> bool:
     """Tell whether a signal raises KeyboardInterrupt."""
     return signal.getsignal(number) in (signal.default_int_handler, _arrived)
+
+
+@contextmanager
+def noted(say: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
+    """Give a function that tells whether it came meanwhile: what is begun here is not to end in its middle.
+
+    The first time ``say`` is called, the second time KeyboardInterrupt is raised as always.
+    """
+    came: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+        say()
+
+    with ExitStack() as after:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if heeded(number):
+                    after.callback(signal.signal, number, signal.signal(number, note))
+        yield lambda: bool(came)
 
 
 def _arrived(number: int, frame: Any) -> None:
@@ -65,8 +90,6 @@ def _dropped(dropped: Any) -> None:
 
 def _later(number: int) -> None:
     """Let the signal come again, once."""
-    import threading
-
     global _waits
     if _waits is None:
         _waits = threading.Timer(LATER_S, _again, [number])

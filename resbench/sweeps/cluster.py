@@ -21,6 +21,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from resbench.errors import MeasureError, OptionError, first_line
+from resbench.interrupts import noted
 from resbench.sweeps.questions import Cell
 
 if TYPE_CHECKING:
@@ -54,23 +55,30 @@ def connected(address: str, root: str | None) -> Iterator[None]:
     shipped = {**code, **({"working_dir": root} if root else {})}
     quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False, "configure_logging": False}
     quiet |= {"include_dashboard": False} if address == "local" else {}
-    begin = partial(ray.init, runtime_env=shipped, **quiet)
     own_print = builtins.print
+    try:
+        with noted() as interrupted:  # a cluster that has half begun leaves processes
+            _begun(address, partial(ray.init, runtime_env=shipped, **quiet))
+        if interrupted():
+            raise KeyboardInterrupt
+        yield
+    finally:
+        ray.shutdown()
+        builtins.print = own_print  # which Ray replaces by its own, and leaves so
+
+
+def _begun(address: str, begin: Callable[..., Any]) -> None:
+    """Begin, again where it fails for a cluster of this machine. Raises MeasureError."""
     for left in reversed(range(TRIES)):
         try:
             begin(address=address)
-            break
+            return
         except Exception as error:  # of many kinds, with pages of C++ behind some
             ray.shutdown()
             if address != "local" or not left:
                 raise MeasureError(
                     f"no Ray cluster at {address}: {first_line(error)}; expected one that runs"
                 ) from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-        builtins.print = own_print  # which Ray replaces by its own, and leaves so
 
 
 def _reached(address: str, host: str, port: str) -> None:

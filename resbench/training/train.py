@@ -7,16 +7,13 @@ Ctrl-C ends after the step at hand, with everything kept; ``kill -9`` loses what
 
 import copy
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -24,7 +21,7 @@ from torch import nn
 from resbench.costs.measure import cost
 from resbench.errors import Failures, ResbenchError, cannot_run
 from resbench.files import locked
-from resbench.interrupts import heeded
+from resbench.interrupts import noted
 from resbench.networks.load import load
 from resbench.progress import Progress, Step, silent
 from resbench.training.checkpoint import Checkpoint, fingerprint
@@ -110,7 +107,8 @@ def train(
         progress(Step(line, keeps), sum(done.values()) / total)
 
     folder = locked(options.folder) if options.folder and options.ranks.rank == 0 else nullcontext()
-    with folder, repeatable(options.device, options.threads), _interruptible(options.ranks.world == 1) as stop:
+    stopping = noted(_stopping) if options.ranks.world == 1 else nullcontext(lambda: False)
+    with folder, repeatable(options.device, options.threads), stopping as stop:
         for _, group in groupby(cells, key=lambda cell: cell.seed):
             trainings: list[_Training] = []
             for cell in group:
@@ -245,23 +243,8 @@ def _macs(cell: Cell) -> float:
 STOPPING = "\nresbench: stopping after this step; once more to stop at once"
 
 
-@contextmanager
-def _interruptible(possible: bool) -> Iterator[Callable[[], bool]]:
-    """Give a function that tells whether Ctrl-C was pressed; pressed a second time it ends the program as always."""
-    asked: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-        try:
-            print(STOPPING, file=sys.stderr)
-        except RuntimeError:  # it came while the line of progress was written, which nothing can be put into
-            os.write(2, f"{STOPPING}\n".encode())
-
-    with ExitStack() as after:
-        if possible and threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                if heeded(number):
-                    after.callback(signal.signal, number, signal.signal(number, note))
-        yield lambda: bool(asked)
+def _stopping() -> None:
+    try:
+        print(STOPPING, file=sys.stderr)
+    except RuntimeError:  # it came while the line of progress was written, which nothing can be put into
+        os.write(2, f"{STOPPING}\n".encode())

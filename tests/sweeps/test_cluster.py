@@ -2,12 +2,15 @@
 
 import builtins
 import os
+import signal
 import time
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pandas
 import pytest
-from commands import called
+from commands import called, started
 
 import resbench
 from resbench.errors import MeasureError
@@ -120,6 +123,36 @@ def test_a_sweep_on_a_cluster_has_the_rows_of_one_without(tmp_path):
     )
     pandas.testing.assert_frame_equal(one, two)
     assert len(one) == 2 + 4
+
+
+def marked(text):
+    """The names of the processes that have a text in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if text.encode() in (folder / "environ").read_bytes():
+                found.append((folder / "comm").read_text().strip())
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
+def test_an_interrupt_while_a_cluster_begins_leaves_none_of_its_processes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begun = started("print()")  # by a server of processes that stays
+    begun.communicate()
+    monkeypatch.setenv("MARK_OF_A_TEST", str(tmp_path))
+    words = ("sweep", "residual", "-n", "4", "--metrics", "naswot", "--ray", "local")
+    process = started("from resbench.__main__ import main; main()", *words)
+    while process.poll() is None and not any(name.startswith("ray::") for name in marked(str(tmp_path))):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert said.endswith("resbench: interrupted: nothing was finished, and nothing is written\n")
+    until = time.monotonic() + 10
+    while (left := marked(str(tmp_path))) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert left == []
 
 
 def test_without_ray_its_extra_is_named(monkeypatch, tmp_path):
