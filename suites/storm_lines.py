@@ -52,7 +52,7 @@ WRONG = (
         "<script>alert(1)</script>",
         "res\nnet",
     ),
-    *("%s%n%d", "$(id)", "`id`", "; ls", "resnet\N{ARABIC-INDIC DIGIT EIGHT}", "/", "/dev/null", "resnet8\t", " "),
+    *("%s%n%d", "$(id)", "`id`", "; ls", "resnet\N{ARABIC-INDIC DIGIT EIGHT}", "/proc", "/dev/null", "resnet8\t", " "),
 )
 ANY = ("", "0", "1", "x", "-1", ",", "notes.txt", ".", "None", "\N{SNOWMAN}", "a=b", "1,2", "yes", *WRONG[:8])
 NUMBERS = ("0", "1", "2", "3", "8")
@@ -64,7 +64,7 @@ SHARES = ("0.01", "0.05", "0.1", "1")
 METRICS = ("params", "macs", "params,macs", "elementwise,activations", "field", "depth", "macs,conv_activations")
 FILES = ("out.json", "out.csv", "out.txt", "out.html", "out.md", "out.tex", "out.tsv", "out.json.gz", "new/out.json")
 NO_FILES = (
-    *("ro/out.json", "full/out.json", "notes.txt/out", ".", "/", "", "out.xyz", "~/out.json", "/dev/full", "/dev/null"),
+    *("ro/out.json", "full/out.json", "notes.txt/out", ".", "/proc", "", "out.xyz", "~/out.json", "/dev/full", "/dev/null"),
     *("link.json", "out.json/", "a" * 300 + ".json", "new", "stored/flops.json", "/proc/out.json", "-"),
 )
 STORED = ("stored", "stored/flops.json", "stored/degradation.json.gz", "stored/gradflow.json.gz", "stored/latency.json")
