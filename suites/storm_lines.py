@@ -64,8 +64,8 @@ SHARES = ("0.01", "0.05", "0.1", "1")
 METRICS = ("params", "macs", "params,macs", "elementwise,activations", "field", "depth", "macs,conv_activations")
 FILES = ("out.json", "out.csv", "out.txt", "out.html", "out.md", "out.tex", "out.tsv", "out.json.gz", "new/out.json")
 NO_FILES = (
-    *("ro/out.json", "full/out.json", "notes.txt/out", ".", "/proc", "", "out.xyz", "~/out.json", "/dev/full", "/dev/null"),
-    *("link.json", "out.json/", "a" * 300 + ".json", "new", "stored/flops.json", "/proc/out.json", "-"),
+    *("ro/out.json", "full/out.json", "notes.txt/out", ".", "/proc", "", "out.xyz", "~/out.json", "/dev/full"),
+    *("/dev/null", "link.json", "out.json/", "a" * 300 + ".json", "new", "stored/flops.json", "/proc/out.json", "-"),
 )
 STORED = ("stored", "stored/flops.json", "stored/degradation.json.gz", "stored/gradflow.json.gz", "stored/latency.json")
 NOT_STORED = ("cut.json", "cut.json.gz", "odd.json", "deep.json", "notes.txt", "none.json", "..", "net.onnx", "", "ro")
