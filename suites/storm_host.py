@@ -51,6 +51,8 @@ class Ended(NamedTuple):
     """Its standard error."""
     seconds: float
     complaints: list[str]
+    held_bytes: int
+    """This is the most that it held in memory, with what the process had that it was forked from."""
 
 
 def state() -> str:
@@ -85,7 +87,7 @@ class Host:
             self.before = _seen(self.box)
         begun = time.monotonic()
         pid = self._begin(drawn, fresh)
-        status = self._wait(pid, drawn)
+        status, held_kib = self._wait(pid, drawn)
         seconds = time.monotonic() - begun
         said = self.err.read_bytes().decode(errors="replace")
         left = _children()
@@ -97,7 +99,7 @@ class Host:
             complaints.append(f"left in TMPDIR: {left_there[:3]}")
         if left:
             complaints.append(f"left a process: {left}")
-        return Ended(status, said, seconds, complaints)
+        return Ended(status, said, seconds, complaints, held_kib << 10)
 
     def _begin(self, drawn: Line, fresh: bool) -> int:
         """Start the line in a session of its own, as a terminal does."""
@@ -129,15 +131,15 @@ class Host:
         for number, file in ((0, os.open(os.devnull, os.O_RDONLY)), (1, out), (2, os.open(self.err, writing))):
             os.dup2(file, number)
 
-    def _wait(self, pid: int, drawn: Line) -> int | None:
-        """Wait for its end, and do to it meanwhile what the line says."""
+    def _wait(self, pid: int, drawn: Line) -> tuple[int | None, int]:
+        """Wait for its end, and do to it meanwhile what the line says; its status, and the KiB that it held."""
         begun = time.monotonic()
         interrupt_s, taken_s = drawn.interrupted_s or LIMIT_S, drawn.taken_away_s
         interrupts = [interrupt_s, interrupt_s + GRACE_S]
         while True:
-            ended, status = os.waitpid(pid, os.WNOHANG)
+            ended, status, usage = os.wait4(pid, os.WNOHANG)
             if ended:
-                return os.waitstatus_to_exitcode(status)
+                return os.waitstatus_to_exitcode(status), usage.ru_maxrss
             spent = time.monotonic() - begun
             if taken_s is not None and spent > taken_s:
                 shutil.rmtree(self.box, ignore_errors=True)
@@ -148,8 +150,7 @@ class Host:
                     os.killpg(pid, signal.SIGINT)
             if spent > interrupt_s + 2 * GRACE_S:
                 os.killpg(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-                return None
+                return None, os.wait4(pid, 0)[2].ru_maxrss
             time.sleep(0.01)
 
     def _files(self, drawn: Line, status: int | None) -> list[str]:
