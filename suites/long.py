@@ -64,7 +64,7 @@ def traced() -> Iterator[int]:
 
 
 def cells() -> Iterator[int]:
-    """Sweep networks with two questions each; progress tells when another cell is done."""
+    """Sweep networks with two questions each, of five seeds; progress tells when another cell is done."""
     import threading
 
     import resbench
@@ -78,7 +78,8 @@ def cells() -> Iterator[int]:
     def sweep() -> None:
         with tempfile.TemporaryDirectory() as folder:
             metrics = ["naswot", "synflow"]
-            resbench.sweep("nasbench201", 5_000, metrics=metrics, limits=["macs=:30M"], folder=folder, progress=told)
+            limits = ["macs=:10M"]
+            resbench.sweep("residual", 1_000, metrics=metrics, seeds=5, limits=limits, folder=folder, progress=told)
         ended.set()
 
     threading.Thread(target=sweep).start()
