@@ -64,16 +64,17 @@ def traced() -> Iterator[int]:
 
 
 def cells() -> Iterator[int]:
-    """Sweep networks with two questions each, of five seeds; progress tells when another cell is done."""
+    """Sweep networks with two questions each, of five seeds; between two cells the sweep waits for the note."""
     import threading
 
     import resbench
 
-    done, ended = [0], threading.Event()
+    done, noted, ended = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
 
     def told(line: str, share: float) -> None:
         if line.startswith(("naswot", "synflow")):
-            done[0] += 1
+            done.release()
+            noted.acquire()
 
     def sweep() -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -83,11 +84,12 @@ def cells() -> Iterator[int]:
         ended.set()
 
     threading.Thread(target=sweep).start()
-    last = 0
-    while not ended.wait(0.05):
-        if done[0] > last:
-            last = done[0]
-            yield last
+    step = 0
+    while not ended.is_set():
+        if done.acquire(timeout=1.0):
+            yield step
+            step += 1
+            noted.release()
 
 
 def planes() -> Iterator[int]:
