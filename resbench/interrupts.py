@@ -4,6 +4,7 @@ Python prints and drops what is raised in a destructor. A library may drop what 
 goes on without that one, as torch without numpy.
 """
 
+import os
 import signal
 import sys
 import threading
@@ -39,18 +40,22 @@ def heeded(number: int) -> bool:
 
 
 @contextmanager
-def noted(say: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
+def noted(follows: str) -> Iterator[Callable[[], bool]]:
     """Give a function that tells whether it came meanwhile: what is begun here is not to end in its middle.
 
-    The first time ``say`` is called, the second time KeyboardInterrupt is raised as always.
+    The first time a line says what follows (``stopping after this step``), the second time KeyboardInterrupt is raised.
     """
+    line = f"\nresbench: {follows}; once more to stop at once"
     came: list[int] = []
 
     def note(number: int, frame: Any) -> None:
         if came:
             raise KeyboardInterrupt
         came.append(number)
-        say()
+        try:
+            print(line, file=sys.stderr)
+        except RuntimeError:  # it came while the line of progress was written, which nothing can be put into
+            os.write(2, f"{line}\n".encode())
 
     with ExitStack() as after:
         if threading.current_thread() is threading.main_thread():
@@ -61,7 +66,7 @@ def noted(say: Callable[[], object] = lambda: None) -> Iterator[Callable[[], boo
 
 
 def _arrived(number: int, frame: Any) -> None:
-    global _since_s
+    global _since_s, _waits
     now_s = time.monotonic()
     _since_s = now_s if _since_s is None else _since_s
     if now_s - _since_s < PATIENCE_S and _imports(frame):
@@ -70,6 +75,7 @@ def _arrived(number: int, frame: Any) -> None:
     _since_s = None
     if _waits is not None:
         _waits.cancel()
+        _waits = None
     raise KeyboardInterrupt
 
 

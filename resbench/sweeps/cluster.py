@@ -57,7 +57,7 @@ def connected(address: str, root: str | None) -> Iterator[None]:
     quiet |= {"include_dashboard": False} if address == "local" else {}
     own_print = builtins.print
     try:
-        with noted() as interrupted:  # a cluster that has half begun leaves processes
+        with noted("stopping when the cluster has begun") as interrupted:  # begun by half it leaves processes
             _begun(address, partial(ray.init, runtime_env=shipped, **quiet))
         if interrupted():
             raise KeyboardInterrupt

@@ -6,8 +6,6 @@ Ctrl-C ends after the step at hand, with everything kept; ``kill -9`` loses what
 """
 
 import copy
-import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
@@ -107,7 +105,7 @@ def train(
         progress(Step(line, keeps), sum(done.values()) / total)
 
     folder = locked(options.folder) if options.folder and options.ranks.rank == 0 else nullcontext()
-    stopping = noted(_stopping) if options.ranks.world == 1 else nullcontext(lambda: False)
+    stopping = noted("stopping after this step") if options.ranks.world == 1 else nullcontext(lambda: False)
     with folder, repeatable(options.device, options.threads), stopping as stop:
         for _, group in groupby(cells, key=lambda cell: cell.seed):
             trainings: list[_Training] = []
@@ -238,13 +236,3 @@ def _macs(cell: Cell) -> float:
         return float(max(cost(cell.model, cell.input).macs, 1))
     except ResbenchError:
         return 1.0
-
-
-STOPPING = "\nresbench: stopping after this step; once more to stop at once"
-
-
-def _stopping() -> None:
-    try:
-        print(STOPPING, file=sys.stderr)
-    except RuntimeError:  # it came while the line of progress was written, which nothing can be put into
-        os.write(2, f"{STOPPING}\n".encode())

@@ -148,6 +148,7 @@ def test_an_interrupt_while_a_cluster_begins_leaves_none_of_its_processes(tmp_pa
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130
+    assert "resbench: stopping when the cluster has begun; once more to stop at once" in said
     assert said.endswith("resbench: interrupted: nothing was finished, and nothing is written\n")
     until = time.monotonic() + 10
     while (left := marked(str(tmp_path))) and time.monotonic() < until:
