@@ -81,6 +81,30 @@ def test_an_interrupt_that_falls_into_a_destructor_is_not_lost(tmp_path, first):
     assert "Exception ignored" not in done.stderr
 
 
+AGAIN = """
+import os, signal, time
+from resbench.interrupts import heed
+class Last:
+    def __del__(self):
+        raise KeyboardInterrupt
+heed(signal.SIGINT)
+for by_hand in (True, False):
+    try:
+        Last()
+        if by_hand:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+        print("lost")
+    except KeyboardInterrupt:
+        print("came")
+        time.sleep(0.1)
+"""
+
+
+def test_an_interrupt_comes_once_and_the_next_one_too():
+    assert forked(AGAIN).stdout.split() == ["came", "came"]
+
+
 @pytest.mark.parametrize("heeded", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_that_an_import_would_drop_comes_when_it_is_over(tmp_path, heeded):
     (tmp_path / "helper.py").write_text(f"import os\nos.kill(os.getpid(), {heeded:d})\nfor _ in range(10**6): pass")
