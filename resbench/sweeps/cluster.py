@@ -5,6 +5,7 @@ predicted for it; so many are handed out as the cluster has room for, and half a
 """
 
 import builtins
+import signal
 import socket
 import time
 from collections import Counter, deque
@@ -57,7 +58,8 @@ def connected(address: str, root: str | None) -> Iterator[None]:
     quiet |= {"include_dashboard": False} if address == "local" else {}
     own_print = builtins.print
     try:
-        with noted("stopping when the cluster has begun") as interrupted:  # begun by half it leaves processes
+        begins = noted("stopping when the cluster has begun")
+        with begins as interrupted, _own_handlers():  # one that is half begun leaves processes
             _begun(address, partial(ray.init, runtime_env=shipped, **quiet))
         if interrupted():
             raise KeyboardInterrupt
@@ -65,6 +67,17 @@ def connected(address: str, root: str | None) -> Iterator[None]:
     finally:
         ray.shutdown()
         builtins.print = own_print  # which Ray replaces by its own, and leaves so
+
+
+@contextmanager
+def _own_handlers() -> Iterator[None]:
+    """Keep the handlers of signals: Ray sets one that ends the process where SIGTERM comes."""
+    own = signal.signal
+    signal.signal = lambda signalnum, handler: signal.getsignal(signalnum)
+    try:
+        yield
+    finally:
+        signal.signal = own
 
 
 def _begun(address: str, begin: Callable[..., Any]) -> None:

@@ -90,6 +90,8 @@ class Crew:
         """Give it to the processes. Raises BrokenProcessPool where one has died, also while another one starts."""
         if self._pool is None:
             self._pool = self._stack.enter_context(pool(self.processes))
+            for _ in range(self.processes):  # all start now: Python 3.11 trips where one dies while another starts
+                self._submitted(repr, "started")
         try:
             return self._pool.submit(work, one)
         except OSError as error:  # of a pipe that is closed already

@@ -96,7 +96,12 @@ def _made(text: str) -> Architecture:
     """Let a function of a file make a network, under the name by which every command makes it again."""
     from resbench.networks.load import load
 
-    found = load(text)
+    try:
+        found = load(text)
+    except (ArchitectureError, ShapeError):
+        raise
+    except ResbenchError as error:  # of what the function calls of ours, too
+        raise SourceError(str(error)) from None
     if found.architecture is None:
         raise SourceError(f"{text} gives a module: expected an architecture, or an expression of layers")
     return replace(found.architecture, name=text)

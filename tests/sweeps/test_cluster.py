@@ -136,7 +136,8 @@ def marked(text):
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
-def test_an_interrupt_while_a_cluster_begins_leaves_none_of_its_processes(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_a_cluster_begins_leaves_none_of_its_processes(tmp_path, monkeypatch, number):
     monkeypatch.chdir(tmp_path)
     begun = started("print()")  # by a server of processes that stays
     begun.communicate()
@@ -145,7 +146,7 @@ def test_an_interrupt_while_a_cluster_begins_leaves_none_of_its_processes(tmp_pa
     process = started("from resbench.__main__ import main; main()", *words)
     while process.poll() is None and not any(name.startswith("ray::") for name in marked(str(tmp_path))):
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "resbench: stopping when the cluster has begun; once more to stop at once" in said

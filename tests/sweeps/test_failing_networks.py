@@ -180,6 +180,14 @@ def test_a_keyboard_interrupt_is_the_users_only_where_ctrl_c_is_heeded():
         alone.submit(of_itself).result()
 
 
+def test_a_function_that_calls_for_a_network_that_is_not_there_is_a_row_too(space):
+    code = "def net(d=8): return architecture(f'resnet{d}' + ',none=1' * (d == 9))"
+    Path("nets.py").write_text(f"from resbench.arch.catalog import architecture\n{code}")
+    found = resbench.sweep(space("net", "d = [8, 9, 14]"), grid=True, folder="out")
+    assert (found.networks, found.failed.networks) == (3, 1)
+    assert found.failed.reason.startswith("file:nets.py:net,d=9,input=3x8x8: ")
+
+
 @pytest.mark.parametrize("words", [["sweep", "residual", "--report"], ["sweep", "residual", "-n", "5"]], ids=" ".join)
 def test_without_pyarrow_its_extra_is_named(words, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pyarrow", None)

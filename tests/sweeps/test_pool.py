@@ -3,6 +3,7 @@
 import os
 import time
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children
 
 import pytest
 
@@ -30,6 +31,14 @@ def test_after_a_death_new_processes_do_what_is_begun():
         with pytest.raises(BrokenProcessPool):
             dead.result()
         assert crew.begun(work, "a").result() == "A"
+
+
+def test_all_processes_start_with_the_first_work():
+    others = active_children()
+    with Crew(3) as crew:
+        assert crew.begun(work, "a").result() == "A"
+        begun = [process for process in active_children() if process not in others]
+        assert len(begun) == 3, "none starts while another dies, in which Python 3.11 trips"
 
 
 def test_work_that_ends_in_time_leaves_no_clock_behind():
