@@ -64,14 +64,14 @@ def main() -> None:
         status = 130
     except SystemExit as ended:  # somebody else's; 1 would be a verdict
         status = _refuse(ended.code if isinstance(ended.code, str) else "") if ended.code else 0
-    except Exception as error:
+    except BaseException as error:  # a model may raise what is no Exception
         if debug:
             traceback.print_exc()
         status = 2 if debug else _refuse(*_lines(error))
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _lines(error: Exception) -> list[str]:
+def _lines(error: BaseException) -> list[str]:
     """Return a line for each model that failed, and otherwise one; it is empty where the help was shown instead."""
     if isinstance(error, AllFailed):
         return str(error).splitlines()

@@ -135,6 +135,7 @@ def test_the_traceback_changes_no_status(tmp_path):
     ("ends", "expected", "said"),
     [
         ("1 / 0", 2, "resbench itself failed: ZeroDivisionError: division by zero"),
+        ("raise GeneratorExit", 2, "resbench itself failed: GeneratorExit: GeneratorExit"),
         ("os.write(shut(), b'a')", 2, ""),  # another pipe than ours
         ("sys.exit(1)", 2, ""),
         ("sys.exit('I am somebody else')", 2, "resbench: I am somebody else\n"),
