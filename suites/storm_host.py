@@ -88,6 +88,8 @@ class Host:
         begun = time.monotonic()
         pid = self._begin(drawn, fresh)
         status, held_kib = self._wait(pid, drawn)
+        if fresh and status == -signal.SIGINT:  # it came while Python itself was ending; a shell tells this number
+            status = 128 + signal.SIGINT
         seconds = time.monotonic() - begun
         said = self.err.read_bytes().decode(errors="replace")
         left = _children()
