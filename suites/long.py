@@ -21,8 +21,8 @@ import subprocess
 import sys
 import tempfile
 from array import array
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
+from itertools import count, pairwise
 from pathlib import Path
 from statistics import mean
 
@@ -30,8 +30,11 @@ PIECES = 10
 NOTES = 1000
 MOST_NOTES = 20_000
 
+Note = Callable[[int], None]
+"""It notes how much memory is in use when so many are done."""
 
-def probe() -> Iterator[int]:
+
+def probe(note: Note) -> None:
     """Train a small network, and take what the probe found at each step."""
     import torch
 
@@ -49,10 +52,10 @@ def probe() -> Iterator[int]:
         optimizer.step()
         seen.read(optimizer)
         assert seen.take()
-        yield step
+        note(step)
 
 
-def traced() -> Iterator[int]:
+def traced(note: Note) -> None:
     """Build networks of one space, one after the other, and trace each."""
     import resbench
 
@@ -60,39 +63,25 @@ def traced() -> Iterator[int]:
         name = f"resnet{8 + 6 * (step % 4)},width={1 + step % 5}"
         (cost,) = resbench.flops(resbench.build(name), (3, 16, 16)).costs
         assert cost.total.macs
-        yield step
+        note(step)
 
 
-def cells() -> Iterator[int]:
-    """Sweep networks with two questions each, of five seeds; between two cells the sweep waits for the note."""
-    import threading
-
+def cells(note: Note) -> None:
+    """Sweep networks with two questions each, of five seeds, and note between two cells."""
     import resbench
 
-    done, noted, ended = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
+    done = count()
 
     def told(line: str, share: float) -> None:
         if line.startswith(("naswot", "synflow")):
-            done.release()
-            noted.acquire()
+            note(next(done))
 
-    def sweep() -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            metrics = ["naswot", "synflow"]
-            limits = ["macs=:10M"]
-            resbench.sweep("residual", 1_000, metrics=metrics, seeds=5, limits=limits, folder=folder, progress=told)
-        ended.set()
-
-    threading.Thread(target=sweep).start()
-    step = 0
-    while not ended.is_set():
-        if done.acquire(timeout=1.0):
-            yield step
-            step += 1
-            noted.release()
+    with tempfile.TemporaryDirectory() as folder:
+        metrics, limits = ["naswot", "synflow"], ["macs=:10M"]
+        resbench.sweep("residual", 1_000, metrics=metrics, seeds=5, limits=limits, folder=folder, progress=told)
 
 
-def planes() -> Iterator[int]:
+def planes(note: Note) -> None:
     """Draw planes of losses, of 25 points each, around one small network."""
     import torch
 
@@ -102,10 +91,10 @@ def planes() -> Iterator[int]:
     batches = [(torch.randn(16, 3, 16, 16), torch.randint(0, 10, (16,)))]
     for step in range(0, 1000, 25):
         resbench.landscape(model, batches=batches, points=5)
-        yield step
+        note(step)
 
 
-RUNS: dict[str, tuple[Callable[[], Iterator[int]], str]] = {
+RUNS: dict[str, tuple[Callable[[Note], None], str]] = {
     "probe": (probe, "step"),
     "traced": (traced, "network"),
     "cells": (cells, "cell"),
@@ -119,11 +108,15 @@ def watched(name: str) -> list[tuple[int, int]]:
 
     trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
     found, noted = array("q", [1]) * (2 * MOST_NOTES), 0  # the notes take the same memory from first to last
-    for done in RUNS[name][0]():
+
+    def note(done: int) -> None:
+        nonlocal noted
         trim(0)  # what is free goes back to the system (glibc keeps it): the rest is in use
         held = resident_bytes()
         assert held, "nothing says how much memory a process has"
         found[2 * noted], found[2 * noted + 1], noted = done, held >> 10, noted + 1
+
+    RUNS[name][0](note)
     return [(found[2 * i], found[2 * i + 1]) for i in range(noted)]
 
 
