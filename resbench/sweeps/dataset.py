@@ -35,6 +35,9 @@ LEAST_S, SHARE = 2.0, 0.1
 MOST_PARTS = 200
 """More than so many are put together when a sweep begins."""
 
+MOST_BATCHES = 256
+"""More than so many that wait become one: a batch of one row takes twenty times as much memory as a row of many."""
+
 Row = Mapping[str, Any]
 
 TYPES = {int: "int64", float: "double", str: "string", bool: "bool"}
@@ -124,7 +127,9 @@ class Dataset:
             self._write(pyarrow.concat_tables([self._new(_read(part)) for part in parts]).combine_chunks())
             for part in parts:
                 part.unlink()
-        self.waiting = [batch for found in _left(self.folder) for batch in self._new(found).to_batches()]
+        for found in _left(self.folder):
+            for batch in self._new(found).to_batches():
+                self._keep(batch)
         self.write()
 
     def _merge(self, folder: Path) -> int:
@@ -168,12 +173,20 @@ class Dataset:
         import pyarrow
 
         path = beside(self.folder, "waiting")
-        self.waiting.append(batch)
+        self._keep(batch)
         self.keys.update(batch["key"].to_pylist())
         with foreign(OutputError, lambda e: f"cannot write {path}: {first_line(e)}; what was there is kept"):
             if self.stream is None:
                 self.stream = pyarrow.ipc.new_stream(path, batch.schema)
             self.stream.write_batch(batch)
+
+    def _keep(self, batch: "pyarrow.RecordBatch") -> None:
+        """Hold rows in memory."""
+        import pyarrow
+
+        self.waiting.append(batch)
+        if len(self.waiting) > MOST_BATCHES:
+            self.waiting = pyarrow.Table.from_batches(self.waiting).combine_chunks().to_batches()
 
     def _write(self, table: "pyarrow.Table") -> None:
         """Write the next part. Raises OutputError."""

@@ -19,7 +19,11 @@ import resbench
 from resbench.arch.catalog import architecture
 from resbench.errors import OptionError, OutputError, SourceError
 from resbench.files import locked
+from resbench.sweeps import dataset
+from resbench.sweeps.cells import columns
 from resbench.sweeps.measure import plan
+from resbench.sweeps.space import Space
+from resbench.workers.resident import resident_bytes
 
 SPACE = """
 [[networks]]
@@ -206,6 +210,24 @@ def test_a_kill_loses_no_more_than_the_batch_that_ran(tmp_path):
     assert found.earlier % 256 == 0
     assert len(set(readings(folder))) == found.rows == max(2000, found.earlier)
     assert not waiting.exists()
+
+
+@pytest.mark.skipif(resident_bytes() is None, reason="nothing says how much memory a process has")
+def test_rows_that_wait_for_their_part_take_little_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "LEAST_S", 1000.0)
+    kinds, facts = columns(Space.of("residual")), {"space": "residual"}
+    with dataset.opened(tmp_path / "one", kinds, facts) as held:
+        held.add([{"key": "first", "synflow_log10": 0.5}])
+        before = resident_bytes()
+        for i in range(3000):
+            held.add([{"key": f"{i:04}", "synflow_log10": i / 2}])
+        assert resident_bytes() - before < 40 << 20
+        shutil.copy(tmp_path / ".one.waiting", tmp_path / ".two.waiting")  # as a kill leaves it
+    with dataset.opened(tmp_path / "two", kinds, facts):
+        pass
+    one, two = (pyarrow.parquet.read_table(tmp_path / name) for name in ("one", "two"))
+    assert one["synflow_log10"].to_pylist() == [0.5, *(i / 2 for i in range(3000))]
+    assert one.equals(two)
 
 
 def test_many_parts_are_put_together_and_no_row_is_there_twice(space, tmp_path, monkeypatch):
