@@ -11,11 +11,13 @@
 Each runs in a process of its own, which notes its resident memory a thousand times. The first quarter is warm-up. The
 others are cut into ten pieces, whose means lie on a line: its slope has a 95 % interval by Student's t with 8 degrees
 of freedom, in KiB for each step, network, cell or point. What a run keeps on purpose (a set of names, rows of a table)
-is counted too.
+is counted too. Beside it: so many Python objects more there are at the last power of two of the notes than at the one
+before; without any, what the memory grows by lies between the pieces that the allocators hand out.
 """
 
 import argparse
 import ctypes
+import gc
 import json
 import subprocess
 import sys
@@ -102,12 +104,14 @@ RUNS: dict[str, tuple[Callable[[Note], None], str]] = {
 }
 
 
-def watched(name: str) -> list[tuple[int, int]]:
-    """Run, and return pairs of what was done and of the KiB that the process then had in use."""
+def watched(name: str) -> tuple[list[tuple[int, int]], list[int]]:
+    """Run, and return pairs of what was done and of the KiB that the process then had in use; and how many Python
+    objects there were after 1, 2, 4, 8... notes."""
     from resbench.workers.resident import resident_bytes
 
     trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
     found, noted = array("q", [1]) * (2 * MOST_NOTES), 0  # the notes take the same memory from first to last
+    objects: list[int] = []
 
     def note(done: int) -> None:
         nonlocal noted
@@ -115,9 +119,12 @@ def watched(name: str) -> list[tuple[int, int]]:
         held = resident_bytes()
         assert held, "nothing says how much memory a process has"
         found[2 * noted], found[2 * noted + 1], noted = done, held >> 10, noted + 1
+        if not noted & (noted - 1):
+            gc.collect()
+            objects.append(len(gc.get_objects()))
 
     RUNS[name][0](note)
-    return [(found[2 * i], found[2 * i + 1]) for i in range(noted)]
+    return [(found[2 * i], found[2 * i + 1]) for i in range(noted)], objects
 
 
 def slope(notes: list[tuple[int, int]]) -> tuple[float, float]:
@@ -140,25 +147,27 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        notes = watched(options.one)
-        kept = notes[:: max(1, len(notes) // NOTES)]
+        notes, objects = watched(options.one)
+        kept = {"notes": notes[:: max(1, len(notes) // NOTES)], "objects": objects}
         (options.dir / f"{options.one}.json").write_text(json.dumps(kept))
         return
     options.dir.mkdir(parents=True, exist_ok=True)
     for name in options.runs:
         if not options.table and not (options.dir / f"{name}.json").exists():
             subprocess.run([sys.executable, __file__, "--dir", options.dir, "--one", name], check=True)
-    columns = ("done", "first MiB", "warm MiB", "last MiB", "KiB each", "95 % +-", "flat")
+    columns = ("done", "first MiB", "warm MiB", "last MiB", "KiB each", "95 % +-", "flat", "objects")
     print(f"{'run':10}" + "".join(f"{column:>12}" for column in columns))
     for name, (_, unit) in RUNS.items():
         path = options.dir / f"{name}.json"
         if path.exists():
-            notes = [(int(x), int(y)) for x, y in json.loads(path.read_text())]
+            read = json.loads(path.read_text())
+            notes, objects = [(int(x), int(y)) for x, y in read["notes"]], read["objects"]
             each, half = slope(notes)
             warm = next(y for x, y in notes if x >= notes[-1][0] / 4)
             held = "".join(f"{kib / 1024:12.1f}" for kib in (notes[0][1], warm, notes[-1][1]))
             flat = "yes" if abs(each) <= half else "no"
-            print(f"{name:10}{notes[-1][0]:12,}{held}{each:12.4f}{half:12.4f}{flat:>12}   a {unit}")
+            slopes = f"{each:12.4f}{half:12.4f}{flat:>12}{objects[-1] - objects[-2]:12,}"
+            print(f"{name:10}{notes[-1][0]:12,}{held}{slopes}   a {unit}")
 
 
 if __name__ == "__main__":
