@@ -100,7 +100,7 @@ def ran(words: str, begin: Callable[[], None], limit_s: float) -> tuple[int | No
         )
         status, said = done.returncode, done.stderr
     except subprocess.TimeoutExpired:
-        status, said = None, f"did not end within {limit_s:.0f} s"
+        status, said = None, f"resbench did not end within {limit_s:.0f} s"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return status, time.monotonic() - begun, " | ".join(line for line in said.splitlines() if "resbench" in line)
