@@ -46,7 +46,7 @@ COMMANDS = (
     "sweep residual -n 100 --dir swept",
     "search residual --minimize macs,params --budget 40 --dir searched",
     "report plain20 resnet20 -o page.html",
-    "report vgg16 resnet152 --parts cost,memory -o page.html",
+    "report vgg16 resnet152 --parts cost,layers -o page.html",
 )
 
 
